@@ -1,0 +1,49 @@
+"""What can go wrong, by name.
+
+Every error that a user may see says which source, which field, what was found and what to do about it, so that the CLI,
+the Dagster run page and an incident can show one line instead of a traceback. Whoever catches one re-raises it, counts it
+or alerts on it.
+"""
+
+
+class SmartflowError(Exception):
+    """`<source>: <what is wrong> (<where>). <remedy>`; `where` is a file and line, an address or a field."""
+
+    def __init__(self, what: str, *, source: str = "", where: str = "", remedy: str = "") -> None:
+        self.what, self.source, self.where, self.remedy = what, source, where, remedy
+        super().__init__(what, source, where, remedy)
+
+    def __str__(self) -> str:
+        text = f"{self.source}: {self.what}" if self.source else self.what
+        if self.where:
+            text += f" ({self.where})"
+        text += "" if text.endswith((".", "!", "?")) else "."
+        return f"{text} {self.remedy}" if self.remedy else text
+
+
+class SourceError(SmartflowError):
+    """A source cannot be read, or its YAML file is wrong."""
+
+
+class ContractError(SmartflowError):
+    """The rows of a source break what was promised about them."""
+
+
+class WarehouseBusyError(SmartflowError):
+    """Somebody else holds the warehouse or a source, longer than we may wait."""
+
+
+class WarehouseError(SmartflowError):
+    """The warehouse file or a write to it is not what the schema says."""
+
+
+class ModelError(SmartflowError):
+    """A stored model cannot be trusted or used."""
+
+
+class DeliveryError(SmartflowError):
+    """A message did not reach its channel; `is_final` says that another attempt cannot help."""
+
+    def __init__(self, what: str, *, is_final: bool = False, source: str = "", where: str = "", remedy: str = "") -> None:
+        super().__init__(what, source=source, where=where, remedy=remedy)
+        self.is_final = is_final
