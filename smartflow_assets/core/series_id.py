@@ -1,0 +1,28 @@
+"""The id of a series that people can read: `requests`, or `requests{region=eu,tier=gold}`.
+
+One way to write it, so that tables, incidents, plots and messages name a series alike.
+"""
+import re
+from collections.abc import Mapping
+
+_QUOTED = re.compile(r'[{}=,"\\\x00-\x1f]')
+
+
+def series_id(metric: str, dimensions: Mapping[str, str] | None = None) -> str:
+    r"""Metric and dimensions, sorted by name, as one id. Different inputs never give the same id: a part that holds one of
+    the signs of the notation itself is quoted.
+
+    >>> series_id("requests"), series_id("requests", {"tier": "gold", "region": "eu"})
+    ('requests', 'requests{region=eu,tier=gold}')
+    >>> series_id("a", {"b": "c,d=e"})
+    'a{b="c,d=e"}'
+    """
+    if not dimensions:
+        return _part(metric)
+    return _part(metric) + "{" + ",".join(f"{_part(name)}={_part(dimensions[name])}" for name in sorted(dimensions)) + "}"
+
+
+def _part(text: str) -> str:
+    if text and not _QUOTED.search(text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
