@@ -35,10 +35,10 @@ class Calendar(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
-        "UTC", description="IANA name of the zone in which days are cut and hours, weekdays and holidays are read.",
+        default="UTC", description="IANA name of the zone in which days are cut and hours, weekdays and holidays are read.",
         examples=["UTC", "Europe/Berlin"])
     holidays: str | None = Field(
-        None, pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$",
+        default=None, pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$",
         description="Country whose public holidays count, ISO 3166 code, with a subdivision if wanted.", examples=["US", "DE-BY"])
 
     def local(self, times: Times) -> pd.DatetimeIndex:

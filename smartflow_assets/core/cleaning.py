@@ -20,15 +20,15 @@ class TimeBucket(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     every: Duration = Field(
-        timedelta(minutes=5),
+        default=timedelta(minutes=5),
         description="Length of a bucket. Whole days and weeks are cut in the calendar's zone, all others in UTC.")
     fill: Fill = Field(
-        "interpolate",
+        default="interpolate",
         description="What stands in for missing buckets: a line between the neighbours, the last value, zero, or nothing. "
         "Filled values are labelled and never judged.")
-    max_gap: Duration | None = Field(None, description="Gaps longer than this are left missing. Default: six buckets.")
+    max_gap: Duration | None = Field(default=None, description="Gaps longer than this are left missing. Default: six buckets.")
     settle: Duration | None = Field(
-        None,
+        default=None,
         description="How long after its end a bucket may still receive rows before it is judged. "
         "Default: one bucket, at most 10min.")
 
