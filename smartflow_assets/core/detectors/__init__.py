@@ -1,0 +1,94 @@
+"""The registry of detectors: the discriminated union `Detector` over every model of this package.
+
+Being listed here registers a detector: YAML may name it, the JSON schema documents it, the conformance tests run it. A
+user's own detector is a subclass of `BaseDetector` named by an entry point of the group `smartflow.detectors`; one that
+cannot be loaded is left out, warned about and kept in `PLUGIN_ERRORS`, so that it stops nobody else's work.
+"""
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Annotated, Union
+
+from pydantic import Field
+
+from smartflow_assets.core.detectors.autoregressive import Autoregressive
+from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.flatline import Flatline
+from smartflow_assets.core.detectors.forecast import Forecast
+from smartflow_assets.core.detectors.iqr import Iqr
+from smartflow_assets.core.detectors.isolation_forest import IsolationForest
+from smartflow_assets.core.detectors.level_shift import LevelShift
+from smartflow_assets.core.detectors.mad import Mad
+from smartflow_assets.core.detectors.missing import Missing
+from smartflow_assets.core.detectors.moving_average import MovingAverage
+from smartflow_assets.core.detectors.percentile import Percentile
+from smartflow_assets.core.detectors.range_excess import RangeExcess
+from smartflow_assets.core.detectors.seasonal import Seasonal
+from smartflow_assets.core.detectors.spectral_residual import SpectralResidual
+from smartflow_assets.core.detectors.subsequence_neighbours import SubsequenceNeighbours
+from smartflow_assets.core.detectors.subsequence_pca import SubsequencePca
+from smartflow_assets.core.detectors.variability import Variability
+from smartflow_assets.core.detectors.zscore import ZScore
+
+BUILT_IN: tuple[type[BaseDetector], ...] = (
+    ZScore,
+    Iqr,
+    MovingAverage,
+    Mad,
+    Percentile,
+    Seasonal,
+    IsolationForest,
+    Forecast,
+    Autoregressive,
+    LevelShift,
+    RangeExcess,
+    SpectralResidual,
+    SubsequencePca,
+    SubsequenceNeighbours,
+    Variability,
+    Flatline,
+    Missing,
+)
+PLUGIN_ERRORS: dict[str, str] = {}
+
+
+def _plugins() -> tuple[type[BaseDetector], ...]:
+    found = []
+    for entry in entry_points(group="smartflow.detectors"):
+        try:
+            model = entry.load()
+            if not (isinstance(model, type) and issubclass(model, BaseDetector)):
+                raise TypeError(f"{entry.value} is not a subclass of BaseDetector")
+            if not isinstance(model.model_fields["type"].default, str):
+                raise TypeError(f"{entry.value} needs a field `type: Literal[...]` with a default")
+            found.append(model)
+        except Exception as error:
+            PLUGIN_ERRORS[entry.name] = f"{type(error).__name__}: {error}"
+            warnings.warn(f"detector plugin {entry.name} is left out: {error}", RuntimeWarning, stacklevel=2)
+    return tuple(found)
+
+
+DETECTORS: dict[str, type[BaseDetector]] = {model.model_fields["type"].default: model for model in (*_plugins(), *BUILT_IN)}
+"""Every detector by its type; a built-in one cannot be replaced by a plugin."""
+
+if TYPE_CHECKING:
+    Detector = BaseDetector
+else:
+    Detector = Annotated[Union[tuple(DETECTORS.values())], Field(discriminator="type")]  # noqa: UP007
+
+AUTO: tuple[BaseDetector, ...] = (
+    Forecast(),
+    Seasonal(),
+    Autoregressive(),
+    LevelShift(),
+    RangeExcess(),
+    SpectralResidual(),
+    SubsequencePca(),
+    SubsequenceNeighbours(),
+    Variability(),
+)
+"""What `detectors: auto` means: nine diverse components with equal weight."""
+
+GUARDS: tuple[BaseDetector, ...] = (Flatline(), Missing())
+"""Always on, beside whatever detectors are listed; listing one of them sets its parameters."""

@@ -1,0 +1,121 @@
+"""What every detector is: a frozen pydantic model with a literal `type` and the verbs fit, start, score.
+
+fit(history) looks at the rows that may be learnt from and returns what is stored (`Fitted`); start(fitted) returns the
+empty state; score(fitted, state, rows) walks the rows once and returns results and the state that continues after them.
+The state is a dict of arrays, bounded, changed in place, and the same however the rows were cut. Calibration to a
+surprise and the combination of detectors are the business of `calibration` and `ensemble`.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What is known of a series before any row is scored.
+
+    period: rows in a season (a day, or a week for slow series; 0 = no season); long_period: rows in a week, or 0.
+    center, unit: values reach detectors as (value - center) / unit, so that nothing depends on the unit of measurement.
+    """
+
+    period: int = 0
+    long_period: int = 0
+    center: float = 0.0
+    unit: float = 1.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A block of rows of one series on its grid of time; nothing in it is NaN.
+
+    `padded[offset : offset + count]` are the block's values in scaled units, before them at least `HISTORY` older rows
+    (the first value repeated where there are none). `first` is the row number of the block's first row. `forecasts` is
+    6 x count (last, short median, long median, seasonal, seasonal + level, weekday + level); `expected` the baseline.
+    `is_missing` marks rows whose value was imputed by `expected`. `features` is count x k, or None.
+    """
+
+    padded: NDArray[np.float64]
+    offset: int
+    count: int
+    first: int
+    forecasts: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    is_missing: NDArray[np.bool_]
+    features: NDArray[np.float64] | None = None
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The block's own values, scaled units."""
+        return self.padded[self.offset : self.offset + self.count]
+
+
+@dataclass
+class Result:
+    """What a detector says of each row of a block, in scaled units.
+
+    raw_score >= 0, higher is stranger. `flag` is the detector's own verdict (its vote), None to vote by surprise.
+    expected, lower, upper are its own idea of normal, None when it has none.
+    """
+
+    raw_score: NDArray[np.float64]
+    flag: NDArray[np.bool_] | None = None
+    expected: NDArray[np.float64] | None = None
+    lower: NDArray[np.float64] | None = None
+    upper: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """The rows that may be learnt from, of every series of a source: scaled values and, where asked for, features."""
+
+    values: dict[str, NDArray[np.float64]]
+    features: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    feature_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training leaves behind: JSON-able parameters, arrays and scikit-learn estimators. Never changed."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    estimators: dict[str, Any] = field(default_factory=dict)
+
+
+class BaseDetector(BaseModel, frozen=True):
+    """Parent of all detectors; a subclass adds `type: Literal[...]`, its parameters and `score`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    anomalies: ClassVar[tuple[str, ...]] = ()
+    """The kinds it claims to find: point, contextual, collective, multivariate."""
+    is_guard: ClassVar[bool] = False
+    """A guard's own flag makes a row anomalous whatever the ensemble says; it is not averaged."""
+    needs_features: ClassVar[bool] = False
+
+    def minimum_rows(self, facts: SeriesFacts) -> int:
+        """Rows needed before its word counts."""
+        return 30
+
+    def fit(self, history: History) -> Fitted:
+        """Learn from history; most detectors learn while they score and store nothing."""
+        return Fitted()
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        """The state before the first row."""
+        raise NotImplementedError
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        """Results of the rows and the state after them; the state is changed in place."""
+        raise NotImplementedError
