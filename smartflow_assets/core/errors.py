@@ -4,6 +4,7 @@ Every error that a user may see says which source, which field, what was found a
 the Dagster run page and an incident can show one line instead of a traceback. Whoever catches one re-raises it, counts it
 or alerts on it.
 """
+from datetime import timedelta
 
 
 class SmartflowError(Exception):
@@ -42,8 +43,22 @@ class ModelError(SmartflowError):
 
 
 class DeliveryError(SmartflowError):
-    """A message did not reach its channel; `is_final` says that another attempt cannot help."""
+    """A message did not reach its channel.
 
-    def __init__(self, what: str, *, is_final: bool = False, source: str = "", where: str = "", remedy: str = "") -> None:
+    `is_final` says that another attempt cannot help; `is_channel_down` that the channel as a whole is out of reach, so that
+    other messages need not try it now; `retry_after` is how long the receiver asks us to wait.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        is_final: bool = False,
+        is_channel_down: bool = False,
+        retry_after: timedelta | None = None,
+        source: str = "",
+        where: str = "",
+        remedy: str = "",
+    ) -> None:
         super().__init__(what, source=source, where=where, remedy=remedy)
-        self.is_final = is_final
+        self.is_final, self.is_channel_down, self.retry_after = is_final, is_channel_down, retry_after

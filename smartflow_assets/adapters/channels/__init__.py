@@ -1,0 +1,24 @@
+"""Alert channels: the union below is the registry.
+
+A channel listed here, or offered by an installed package under the entry point group `smartflow.channels`, can be named in
+data/channels.yaml; its fields are validated, documented in the JSON schema and covered by the conformance tests.
+"""
+from typing import TYPE_CHECKING, Annotated, Union
+
+from pydantic import Field
+
+from smartflow_assets.adapters.channels.base import ChannelBase
+from smartflow_assets.adapters.channels.email import EmailChannel
+from smartflow_assets.adapters.channels.file import FileChannel
+from smartflow_assets.adapters.channels.webhook import WebhookChannel
+from smartflow_assets.core.extensions import installed
+
+__all__ = ["CHANNELS", "Channel", "ChannelBase", "EmailChannel", "FileChannel", "WebhookChannel"]
+
+BUILT_IN: tuple[type[ChannelBase], ...] = (EmailChannel, WebhookChannel, FileChannel)
+CHANNELS = (*BUILT_IN, *installed("smartflow.channels", ChannelBase))
+
+if TYPE_CHECKING:
+    Channel = EmailChannel | WebhookChannel | FileChannel
+else:
+    Channel = Annotated[Union[CHANNELS], Field(discriminator="type")]  # noqa: UP007 (built from a tuple)

@@ -1,0 +1,42 @@
+"""What every channel is: a frozen model of its settings and one verb, `deliver`.
+
+A channel delivers one message once, within its timeout, or raises DeliveryError; it keeps no state and decides nothing.
+What is due, what was sent, retries and isolation belong to the outbox; what a message says belongs to core.messages.
+"""
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from smartflow_assets.adapters.channels.environment import redact, references
+from smartflow_assets.core.durations import Duration
+from smartflow_assets.core.messages import Message
+
+
+class ChannelBase(BaseModel, ABC):
+    """Settings common to all channels."""
+
+    # hide_input: a password that somebody wrote into the file must not come back in the error that refuses it. pydantic heeds
+    # the outermost model only, so the model of channels.yaml sets it too.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    timeout: Duration = Field(timedelta(seconds=10), description="How long the receiver may take to connect or to answer.")
+
+    @abstractmethod
+    def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
+        """Put the message on the wire once; return when the receiver has taken it, else raise DeliveryError."""
+
+    @property
+    def references(self) -> list[str]:
+        """The environment variables that this channel needs."""
+        return sorted(set(references(self.model_dump())))
+
+    def missing(self, environment: Mapping[str, str]) -> list[str]:
+        """Those of them that are unset or empty: what `doctor` shows, and why the outbox does not even try."""
+        return [name for name in self.references if not environment.get(name)]
+
+    def redact(self, text: str, environment: Mapping[str, str]) -> str:
+        """The text without the values of this channel's secrets."""
+        return redact(text, iter(self.references), environment)

@@ -1,0 +1,44 @@
+"""Messages as files: an .eml that mail programs open and a .json that scripts read.
+
+The default channel: it needs no key, no server and no network. Files are written under a temporary name and renamed, and
+are named by time, source, event and key, so that a message delivered twice is one file.
+"""
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from smartflow_assets.adapters.channels.base import ChannelBase
+from smartflow_assets.adapters.channels.email import compose
+from smartflow_assets.core.errors import DeliveryError
+from smartflow_assets.core.messages import Message
+
+
+class FileChannel(ChannelBase):
+    """Write each message into a folder, as .eml and as .json."""
+
+    type: Literal["file"] = "file"
+    folder: Path | None = Field(None, description="Where to write, relative to the data folder. Default: data/outbox.")
+
+    def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
+        folder = outbox if self.folder is None else outbox.parent / self.folder
+        name = f"{message.happened_at:%Y%m%dT%H%M%SZ}-{message.source}-{message.event}-{message.file_key}"
+        mail = compose(message, sender="smartflow@localhost", to=("smartflow@localhost",), sent_at=message.happened_at)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / f"{name}.eml", bytes(mail))
+            _write(folder / f"{name}.json", json.dumps(message.facts, indent=2, ensure_ascii=False).encode())
+        except OSError as error:
+            raise DeliveryError(f"cannot write to {folder}: {error.strerror}", is_channel_down=True) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

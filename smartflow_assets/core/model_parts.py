@@ -1,0 +1,19 @@
+"""What a fitted model is made of when it leaves memory: plain values, arrays and named estimators.
+
+Detection takes its models apart into these parts and builds them again; the model store writes and reads them without
+pickle. Neither knows the other.
+"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """`parameters` is JSON-able, `arrays` hold numbers, dates or text (never objects), `estimators` are scikit-learn's."""
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    estimators: Mapping[str, Any] = field(default_factory=dict)
