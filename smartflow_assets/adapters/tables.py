@@ -1,0 +1,291 @@
+"""Every table of the warehouse, column by column.
+
+The descriptions here are what Dagster shows beside an asset, what `duckdb_columns()` tells an analyst and what the data
+dictionary prints. A table or a column that is not here cannot be written. How a table is checked is `table_spec.py`'s, how
+it is written `warehouse.py`'s.
+"""
+from smartflow_assets.adapters.table_spec import SOURCE_NAME, Column, TableSpec
+from smartflow_assets.core.errors import WarehouseError
+
+SCHEMA_VERSION = 1  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
+
+TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
+TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
+
+
+def _always(name: str, type_: str, description: str) -> Column:
+    return Column(name, type_, description, is_nullable=False)
+
+
+_SOURCE = _always("source", TEXT, "Name of the monitored source: its YAML file and its partition in Dagster.")
+_RUN = Column("run_id", TEXT, "Dagster run that wrote the row.")
+_SERIES = _always("series", TEXT, "Readable id of the series: the metric, or `metric{dimension=value}`.")
+_METRIC = _always("metric", TEXT, "Metric as named in the source's YAML.")
+_DIMENSIONS = Column("dimensions", TEXT_MAP, "Dimension names and values of the series; empty when it has none.")
+_OBSERVED_AT = _always("observed_at", TIME, "Start of the time bucket, in UTC.")
+_SEVERITY = Column("severity", TEXT, "info, warning or critical.")
+
+RAW_COLUMNS = (
+    _always("_origin", TEXT, "Where the row came from: a file path, or the window asked from a server."),
+    _always("_row", COUNT, "Number of the row in its origin, from 1."),
+    _always("_row_hash", "UBIGINT", "Hash of the row's values as read; the same row in two origins is kept once."),
+    _always("_ingested_at", TIME, "When the row was ingested."),
+    _always("_run_id", TEXT, "Dagster run that ingested the row."),
+)
+
+_ALL = (
+    TableSpec(
+        "ingestions", "One row for each content of each origin that was ingested.",
+        (
+            _SOURCE,
+            _always("origin", TEXT, "File path, or the window asked from a server."),
+            _always("content_hash", TEXT, "SHA-256 of the content; the same content is not read twice."),
+            _always("row_count", COUNT, "Rows of this content that are readable, whether new or not."),
+            Column("new_count", COUNT, "Rows that this ingestion added or changed."),
+            _always("duplicate_count", COUNT, "Rows left out because another origin already holds them."),
+            Column("quarantined_count", COUNT, "Rows that could not be read and went to quarantined_records."),
+            Column("first_at", TIME, "Earliest time in the content."),
+            Column("last_at", TIME, "Latest time in the content."),
+            _always("ingested_at", TIME, "When it was ingested."),
+            _RUN,
+        ),
+        key=("source", "origin", "content_hash", "ingested_at"), mode="append", time_column="ingested_at",
+    ),
+    TableSpec(
+        "quarantined_records", "Rows that could not be read, kept as they came until somebody decides.",
+        (
+            _SOURCE,
+            _always("origin", TEXT, "File path, or the window asked from a server."),
+            _always("row_number", COUNT, "Number of the row in its origin, from 1."),
+            Column("record", JSON, "The row as read, field by field."),
+            Column("reason", TEXT, "Why the row could not be used, naming the field."),
+            _always("state", TEXT, "held, released or dropped."),
+            _RUN,
+            _always("quarantined_at", TIME, "When the row was first held."),
+        ),
+        key=("source", "origin", "row_number"), mode="origin", time_column="quarantined_at",
+    ),
+    TableSpec(
+        "clean_series", "Raw rows aggregated to time buckets, repaired and labelled: what detection judges.",
+        (
+            _SOURCE, _SERIES, _METRIC, _DIMENSIONS, _OBSERVED_AT,
+            Column("value", NUMBER, "Value after repair, in the metric's unit; null when the bucket is missing."),
+            Column("value_raw", NUMBER, "Value as aggregated, before any repair."),
+            Column("repair", TEXT, "none, filled, deduplicated, clipped, missing or dst (a doubled or skipped local hour)."),
+        ),
+        key=("source", "series", "observed_at"), mode="window", time_column="observed_at",
+    ),
+    TableSpec(
+        "series_features", "What the models see beside the value; one DOUBLE column for each feature.",
+        (_SOURCE, _SERIES, _OBSERVED_AT),
+        key=("source", "series", "observed_at"), mode="window", time_column="observed_at", is_open=True,
+    ),
+    TableSpec(
+        "trained_models", "Every training of every detector; the newest row of a model says its status.",
+        (
+            _SOURCE, _SERIES,
+            _always("detector", TEXT, "Type of the detector, as in the YAML."),
+            _always("model_id", TEXT, "Id of the training; the rows that a model scored carry it."),
+            _always("status", TEXT, "candidate, current or retired."),
+            _always("trained_at", TIME, "When the model was trained."),
+            Column("trained_from", TIME, "Start of the rows it learnt from."),
+            Column("trained_to", TIME, "End of the rows it learnt from."),
+            Column("row_count", COUNT, "Rows it learnt from."),
+            Column("parameters", JSON, "Settings and learnt numbers that fit in text."),
+            Column("metrics", JSON, "How the training went."),
+            Column("versions", JSON, "Library versions that made the artefact."),
+            Column("artefact", TEXT, "Folder of the model's files, relative to the model folder."),
+            Column("sha256", TEXT, "Hash of the artefact, verified at every load."),
+            Column("format", TEXT, "How the artefact is stored: json, skops or prophet-json."),
+            Column("fingerprint", TEXT, "Configuration of the source that the model was trained under."),
+        ),
+        key=("source", "series", "detector", "model_id", "status"), mode="append", time_column="trained_at",
+    ),
+    TableSpec(
+        "anomaly_scores", "The decision of the detectors, one row for each point.",
+        (
+            _SOURCE, _SERIES, _METRIC, _DIMENSIONS, _OBSERVED_AT,
+            Column("value", NUMBER, "Value that was judged; null when the bucket is missing."),
+            Column("expected", NUMBER, "Value that the detectors expected."),
+            Column("lower", NUMBER, "Lower edge of the expected band."),
+            Column("upper", NUMBER, "Upper edge of the expected band."),
+            Column("raw_score", NUMBER, "Combined surprise, -log10 of a tail probability; rank by it, it does not saturate."),
+            Column("anomaly_score", NUMBER, "1 - 10^-raw_score, from 0 (usual) to 1 (strange)."),
+            Column("threshold", NUMBER, "Anomaly score from which the row is anomalous."),
+            Column("is_anomaly", TRUTH, "The detectors' word alone; rules are in rule_violations."),
+            Column("state", TEXT, "scored, warming_up (too little history) or missing (no value)."),
+            _SEVERITY,
+            Column("model_id", TEXT, "Model that scored the row."),
+        ),
+        key=("source", "series", "observed_at"), mode="window", time_column="observed_at",
+    ),
+    TableSpec(
+        "detector_scores", "What each component said, kept inside anomalies unless keep_components is set.",
+        (
+            _SOURCE, _SERIES, _OBSERVED_AT,
+            _always("detector", TEXT, "Component of the ensemble."),
+            Column("raw_score", NUMBER, "The component's own score, in its own unit."),
+            Column("surprise", NUMBER, "The score calibrated: -log10 of its tail probability."),
+            Column("share", NUMBER, "Part of the combined surprise that is this component's, 0 to 1."),
+        ),
+        key=("source", "series", "observed_at", "detector"), mode="window", time_column="observed_at",
+    ),
+    TableSpec(
+        "rule_violations", "Buckets in which a business rule held.",
+        (
+            _SOURCE, _SERIES,
+            _always("rule", TEXT, "Name of the rule, as in the YAML."),
+            _OBSERVED_AT,
+            Column("value", NUMBER, "Value that broke the rule."),
+            Column("limit_value", NUMBER, "Limit that it broke, in the value's unit."),
+            _SEVERITY,
+            Column("message", TEXT, "The violation as a sentence."),
+        ),
+        key=("source", "series", "rule", "observed_at"), mode="window", time_column="observed_at",
+    ),
+    TableSpec(
+        "anomalies", "Spells of anomalous rows: what detectors and rules flagged together, once.",
+        (
+            _SOURCE,
+            _always("anomaly_id", TEXT, "Id of the anomaly, from source, series and start."),
+            _SERIES, _METRIC, _DIMENSIONS,
+            Column("anomaly_type", TEXT, "point, contextual, collective, multivariate, volume, freshness, drift or schema."),
+            _always("started_at", TIME, "Start of its first bucket."),
+            _always("ended_at", TIME, "End of its last bucket."),
+            Column("peak_at", TIME, "Start of its strangest bucket; the values below are of that bucket."),
+            Column("point_count", COUNT, "Anomalous buckets in it."),
+            Column("value", NUMBER, "Value at the peak."),
+            Column("expected", NUMBER, "Expected value at the peak."),
+            Column("lower", NUMBER, "Lower edge of the expected band at the peak."),
+            Column("upper", NUMBER, "Upper edge of the expected band at the peak."),
+            Column("deviation_percent", NUMBER, "(value - expected) / |expected| in percent, signed."),
+            Column("anomaly_score", NUMBER, "Highest anomaly score in it, 0 to 1; null when only rules flagged it."),
+            _SEVERITY,
+            Column("detectors", TEXTS, "Components that flagged it."),
+            Column("rules", TEXTS, "Rules that it broke."),
+            Column("contributions", NUMBER_MAP, "Share of each component in the surprise at the peak."),
+            Column("explanation", TEXT, "One line for people."),
+            _RUN,
+        ),
+        key=("anomaly_id",), mode="window", time_column="started_at",
+    ),
+    TableSpec(
+        "incident_events", "All that ever happened to incidents, by people and by runs; never changed.",
+        (
+            _SOURCE,
+            _always("event_id", TEXT, "Id of the event."),
+            _always("incident_id", TEXT, "Incident it belongs to."),
+            _always("event", TEXT, "opened, seen, escalated, acknowledged, suppressed, resolved, reopened or grouped."),
+            Column("cause", TEXT, "anomaly, check:<name>, or the step that failed."),
+            Column("series", TEXT, "Series concerned; empty when the whole source is."),
+            _SEVERITY,
+            _always("happened_at", TIME, "When it happened, by the run's clock."),
+            Column("by_whom", TEXT, "Person or part of SmartFlow that caused it."),
+            Column("anomaly_ids", TEXTS, "Anomalies that it speaks of."),
+            Column("payload", JSON, "What else belongs to the event."),
+            _RUN,
+        ),
+        key=("event_id",), mode="append", time_column="happened_at",
+    ),
+    TableSpec(
+        "incidents", "Where every incident stands now: the fold of its events.",
+        (
+            _SOURCE,
+            _always("incident_id", TEXT, "Id of the incident, from source, series, cause and start."),
+            Column("cause", TEXT, "anomaly, check:<name>, or the step that failed."),
+            Column("series", TEXT, "Series concerned; empty when the whole source is."),
+            Column("fingerprint", TEXT, "What makes two incidents the same matter: source, series and cause."),
+            _SEVERITY,
+            _always("state", TEXT, "open, acknowledged, resolved or suppressed."),
+            _always("opened_at", TIME, "When it opened."),
+            Column("last_seen_at", TIME, "End of the newest anomaly in it."),
+            Column("resolved_at", TIME, "When it was resolved."),
+            Column("resolved_reason", TEXT, "Why it was resolved."),
+            Column("anomaly_count", COUNT, "Anomalies in it."),
+            Column("group_id", TEXT, "Incident of source * that groups it with others."),
+            Column("title", TEXT, "One line for the subject of a message."),
+            Column("body", TEXT, "What is known, as text."),
+        ),
+        key=("incident_id",), mode="fold", time_column="opened_at",
+    ),
+    TableSpec(
+        "alert_sends", "Outbox and ledger of messages: every attempt, from planned to sent or failed.",
+        (
+            _SOURCE,
+            _always("incident_id", TEXT, "Incident that the message is about."),
+            _always("event", TEXT, "opened, escalated, reminder or resolved."),
+            _always("channel", TEXT, "Channel as named in data/channels.yaml."),
+            _always("attempt", COUNT, "Number of the attempt, from 1."),
+            _always("status", TEXT, "planned, claimed, sent, failed or skipped."),
+            Column("due_at", TIME, "Not before this time."),
+            _always("happened_at", TIME, "When the row was written, by the run's clock."),
+            Column("is_possible_repeat", TRUTH, "A claim before it had no end, so the message may have gone out twice."),
+            Column("idempotency_key", TEXT, "Key in the message by which a receiver knows a repeat."),
+            Column("error", TEXT, "Why the attempt failed or was skipped."),
+            _RUN,
+        ),
+        key=("source", "incident_id", "event", "channel", "attempt", "status", "idempotency_key"), mode="append",
+        time_column="happened_at",
+    ),
+    TableSpec(
+        "run_log", "One row for each settled run of a source.",
+        (
+            _SOURCE,
+            _always("run_id", TEXT, "Dagster run."),
+            Column("job", TEXT, "monitor_source, train_source or the job that ran."),
+            Column("status", TEXT, "success, failure or canceled."),
+            Column("reason", TEXT, "Why the run started: schedule, file, person, demo."),
+            Column("as_of", TIME, "The run's clock."),
+            _always("started_at", TIME, "When the run started."),
+            Column("ended_at", TIME, "When the run ended."),
+            Column("rows_in", COUNT, "Raw rows that were new or changed."),
+            Column("rows_scored", COUNT, "Rows that were judged."),
+            Column("anomaly_count", COUNT, "Anomalies found or extended."),
+            Column("lag_seconds", NUMBER, "as_of minus the newest judged bucket's end, in seconds."),
+            Column("seconds", NUMBER_MAP, "Seconds that each step took."),
+            Column("error", TEXT, "What failed, in one line."),
+        ),
+        key=("source", "run_id"), mode="append", time_column="started_at",
+    ),
+    TableSpec(
+        "writes", "Every change of every table, in order: the audit, and how late data finds what it touches.",
+        (
+            Column("source", TEXT, "Source whose rows were written; null when a write spans several."),
+            _always("table_name", TEXT, "Table that was written; raw tables as raw.<source>."),
+            _always("operation", TEXT, "replace, append, rewrite, load or delete."),
+            Column("from_at", TIME, "Earliest time touched; null for a delete of everything."),
+            Column("to_at", TIME, "End of the times touched, not included."),
+            _always("row_count", COUNT, "Rows written; for a delete, rows removed."),
+            Column("fingerprint", TEXT, "Configuration of the source that the rows were made under."),
+            _RUN,
+            _always("written_at", TIME, "When; strictly later than every commit before it."),
+        ),
+        key=(), mode="append", time_column="written_at",
+    ),
+    TableSpec(
+        "snapshot_info", "One row: which schema this file has, and when the published copy was made.",
+        (
+            Column("published_at", TIME, "When this copy was published; null in a warehouse that never was."),
+            Column("run_id", TEXT, "Dagster run that published it."),
+            _always("schema_version", COUNT, "Version of the tables."),
+        ),
+        key=(), mode="append", time_column="published_at",
+    ),
+)
+TABLES: dict[str, TableSpec] = {spec.name: spec for spec in _ALL}
+
+
+def raw_table(source: str) -> str:
+    """Name of a source's raw table, as `writes` has it; `quoted()` makes it SQL, for a source may be called `order`."""
+    if not SOURCE_NAME.fullmatch(source):
+        remedy = "Use a letter, then up to 47 letters, digits and underscores, all lower case."
+        raise WarehouseError(f"'{source}' cannot name a source", remedy=remedy)
+    return f"raw.{source}"
+
+
+def table_spec(name: str) -> TableSpec:
+    """The declaration of a table; `WarehouseError` when there is none."""
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise WarehouseError(f"there is no table {name}", remedy=f"The tables are {', '.join(TABLES)}.") from None

@@ -1,0 +1,111 @@
+"""What may be asked of the warehouse: writes as values.
+
+A step builds these without holding a lock or a transaction; `Warehouse.commit` applies a list of them in one transaction
+and can do so again as a whole. What they mean in SQL is `apply.py`'s; what a table accepts is `tables.py`'s.
+"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Replace:
+    """The rows of a source in [since, until) of the table's time column become exactly `frame`.
+
+    `series` narrows it to the named series. An empty frame is refused unless `is_empty_allowed`: a step that computed nothing
+    by mistake must not wipe what is there. `fingerprint` is the configuration the rows were made under.
+    """
+
+    table: str
+    source: str
+    frame: pd.DataFrame
+    since: datetime
+    until: datetime
+    series: tuple[str, ...] | None = None
+    is_empty_allowed: bool = False
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Append:
+    """Rows to add; a key that is already there is refused. An empty frame adds nothing."""
+
+    table: str
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """The rows of the named ids become exactly `frame`, for tables that are a fold of others."""
+
+    table: str
+    keys: tuple[str, ...]
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Delete:
+    """All rows of a source in a table go: a rebuild, or a source that was removed.
+
+    `table` may be the source's raw table; its ingestions and quarantined records then go with it.
+    """
+
+    table: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """The rows of one origin of raw.<source>, from a staged Parquet file, by SQL: no frame holds them.
+
+    The file has the columns as read; the time column is TIMESTAMPTZ and never null. It may bring `_row` (number in the
+    origin, from 1); else the order in the file counts. `replace` makes the origin exactly this file, so that a file that
+    grew or was corrected changes only the rows that differ; `insert` adds to the origin (then `_row` must go on counting).
+    Rows that another origin already holds are left out and counted. `types` says what a column is to be when it is first
+    seen (else what the file says); a value that does not fit its column goes to `<column>__text`.
+    `rejected` is a Parquet file with row_number, record (JSON text) and reason of the rows that could not be read.
+    Each Load also writes its row of `ingestions`.
+    """
+
+    source: str
+    origin: str
+    content_hash: str
+    parquet: Path
+    time_column: str
+    ingested_at: datetime
+    types: Mapping[str, str] = field(default_factory=dict)
+    mode: Literal["replace", "insert"] = "replace"
+    rejected: Path | None = None
+    is_empty_allowed: bool = False
+    fingerprint: str | None = None
+
+
+Write = Replace | Append | Rewrite | Delete | Load
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one Load did: readable rows, those new or changed, those another origin holds, and the times touched."""
+
+    source: str
+    origin: str
+    row_count: int
+    new_count: int
+    gone_count: int
+    duplicate_count: int
+    quarantined_count: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit did: rows written by table, the Loads in order, and the time that `writes` has for it."""
+
+    row_counts: Mapping[str, int]
+    loads: tuple[Loaded, ...]
+    written_at: datetime
