@@ -22,7 +22,7 @@ class ChannelBase(BaseModel, ABC):
     # the outermost model only, so the model of channels.yaml sets it too.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    timeout: Duration = Field(timedelta(seconds=10), description="How long the receiver may take to connect or to answer.")
+    timeout: Duration = Field(default=timedelta(seconds=10), description="How long the receiver may take to connect or answer.")
 
     @abstractmethod
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:

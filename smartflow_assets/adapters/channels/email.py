@@ -7,6 +7,7 @@ import hashlib
 import smtplib
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -40,15 +41,15 @@ class EmailChannel(ChannelBase):
 
     type: Literal["email"] = "email"
     host: str = Field(description="The SMTP server; may be ${NAME}.")
-    port: int | None = Field(None, ge=1, le=65535, description="Default: 587 with starttls, 465 with tls, 25 with none.")
+    port: int | None = Field(default=None, ge=1, le=65535, description="Default: 587 with starttls, 465 with tls, 25 with none.")
     security: Literal["none", "starttls", "tls"] = Field(
-        "starttls", description="starttls and tls verify the server's certificate; none is for a relay that needs no login."
+        default="starttls", description="starttls and tls verify the server's certificate; none is for a relay without login."
     )
-    username: str | None = Field(None, description="The login, if the server wants one; may be ${NAME}.")
-    password: Secret | None = Field(None, description="Its password, as ${NAME}: the variable that holds it.", repr=False)
+    username: str | None = Field(default=None, description="The login, if the server wants one; may be ${NAME}.")
+    password: Secret | None = Field(default=None, description="Its password, as ${NAME}: the variable that holds it.", repr=False)
     sender: Address = Field(description="The From address; may be ${NAME}.")
     to: tuple[Address, ...] = Field(min_length=1, description="Who gets the mail; each may be ${NAME}.")
-    ca_file: Path | None = Field(None, description="Certificates to trust instead of the system's (a company's own).")
+    ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's (a company's own).")
 
     @model_validator(mode="after")
     def _password_travels_encrypted(self) -> "EmailChannel":
@@ -59,7 +60,65 @@ class EmailChannel(ChannelBase):
         return self
 
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
-        raise NotImplementedError
+        sender = resolve(self.sender, environment)
+        to = [resolve(address, environment) for address in self.to]
+        mail = compose(message, sender=sender, to=to, sent_at=datetime.now(UTC))
+        try:
+            server = self._connected(environment)
+            try:
+                refused = server.send_message(mail)
+            finally:
+                _leave(server)
+        except (OSError, smtplib.SMTPException) as error:
+            raise self._explained(error) from None
+        if refused:  # the others have it: another attempt would reach them twice
+            raise self._explained(smtplib.SMTPRecipientsRefused(refused), is_final=True)
+
+    def _connected(self, environment: Mapping[str, str]) -> smtplib.SMTP:
+        """A session that is encrypted and logged in as far as the settings ask; the caller closes it."""
+        host, port, timeout = resolve(self.host, environment), self.port or _PORTS[self.security], self.timeout.total_seconds()
+        login = [resolve(text, environment) for text in (self.username, self.password) if text is not None]
+        tls = ssl.create_default_context(cafile=self.ca_file)
+        if self.security == "tls":
+            server = smtplib.SMTP_SSL(host, port, timeout=timeout, context=tls)
+        else:
+            server = smtplib.SMTP(host, port, timeout=timeout)
+        try:
+            if self.security == "starttls":
+                server.starttls(context=tls)  # raises when it is not offered: never falls back to plain text
+            if login:
+                server.login(*login)
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+    def _explained(self, error: OSError | smtplib.SMTPException, *, is_final: bool = False) -> DeliveryError:
+        where = f"{self.host}:{self.port or _PORTS[self.security]}"
+        match error:
+            case smtplib.SMTPRecipientsRefused():
+                answers = ", ".join(f"{address} ({_answer(code, text)})" for address, (code, text) in error.recipients.items())
+                is_final = is_final or all(_is_final(code) for code, _ in error.recipients.values())
+                return DeliveryError(f"the mail server refused {answers}", is_final=is_final, where=where, remedy="Correct `to`.")
+            case smtplib.SMTPAuthenticationError():
+                what = f"the mail server refused the login ({_answer(error.smtp_code, error.smtp_error)})"
+                return DeliveryError(what, is_channel_down=True, where=where, remedy="Check username and password.")
+            case smtplib.SMTPConnectError() | smtplib.SMTPHeloError():
+                what = f"the mail server does not serve us ({_answer(error.smtp_code, error.smtp_error)})"
+                return DeliveryError(what, is_channel_down=True, where=where)
+            case smtplib.SMTPResponseException():
+                what = f"the mail server refused the message ({_answer(error.smtp_code, error.smtp_error)})"
+                return DeliveryError(what, is_final=_is_final(error.smtp_code), where=where)
+            case smtplib.SMTPNotSupportedError():
+                remedy = "Correct security or username: nothing is sent with less protection than they ask for."
+                return DeliveryError(f"the mail server says: {error}", is_channel_down=True, where=where, remedy=remedy)
+            case ssl.SSLCertVerificationError():
+                what = f"the mail server's certificate is not trusted: {error.verify_message}"
+                remedy = "Correct host, or name its authority in ca_file."
+                return DeliveryError(what, is_channel_down=True, where=where, remedy=remedy)
+            case _:
+                what = f"the mail server cannot be reached: {type(error).__name__}: {error}"
+                return DeliveryError(what, is_channel_down=True, where=where)
 
 
 def compose(message: Message, *, sender: str, to: Sequence[str], sent_at: datetime) -> EmailMessage:
@@ -82,6 +141,21 @@ def compose(message: Message, *, sender: str, to: Sequence[str], sent_at: dateti
     mail.add_alternative(message.html, subtype="html")
     mail.set_boundary(f"smartflow-{_hash(message.idempotency_key)}")
     return mail
+
+
+def _is_final(code: int) -> bool:
+    return 500 <= code < 600
+
+
+def _answer(code: int, text: bytes | str) -> str:
+    return f"{code} {text.decode(errors='replace') if isinstance(text, bytes) else text}"
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """Say goodbye; whatever answers now, the mail is taken or refused already."""
+    with suppress(OSError, smtplib.SMTPException):
+        server.quit()
+    server.close()
 
 
 def _hash(text: str) -> str:

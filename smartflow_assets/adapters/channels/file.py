@@ -21,7 +21,7 @@ class FileChannel(ChannelBase):
     """Write each message into a folder, as .eml and as .json."""
 
     type: Literal["file"] = "file"
-    folder: Path | None = Field(None, description="Where to write, relative to the data folder. Default: data/outbox.")
+    folder: Path | None = Field(default=None, description="Where to write, relative to the data folder. Default: data/outbox.")
 
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         folder = outbox if self.folder is None else outbox.parent / self.folder
