@@ -4,7 +4,7 @@ Three words serve scores, rules, anomalies, incidents and alert policies; here t
 "at least a warning" mean the same everywhere. When a score deserves which word is decided in `detection`.
 """
 from collections.abc import Iterable
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -17,5 +17,5 @@ def worst(severities: Iterable[object], default: Severity = "info") -> Severity:
     >>> worst(["info", None, "critical", "warning"])
     'critical'
     """
-    known = [cast(Severity, severity) for severity in severities if isinstance(severity, str) and severity in RANK]
-    return max(known, key=lambda severity: RANK[severity], default=default)
+    ranks = (RANK[severity] for severity in severities if isinstance(severity, str) and severity in RANK)
+    return SEVERITIES[max(ranks, default=RANK[default])]

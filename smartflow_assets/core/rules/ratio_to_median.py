@@ -54,6 +54,7 @@ class RatioToMedian(BaseRule):
                 breaks = (known >= FEWEST_VALUES) & (median > 0) & (base > 0) & (sign * values >= sign * multiple * base)
             for row in np.flatnonzero(breaks):
                 usual = f"the {word} of {known[row]:.0f} values," if is_thin[row] else "the median"
-                ratio = f"{number(values[row])} is {number(values[row] / base[row])} x {usual} {number(base[row])} of {last(self.window)}"
-                findings.append(Finding(int(row), float(multiple * base[row]), f"{ratio}; limit {number(multiple)}"))
+                ratio = f"{number(values[row])} is {number(values[row] / base[row])} x {usual} {number(base[row])}"
+                text = f"{ratio} of {last(self.window)}; limit {number(multiple)}"
+                findings.append(Finding(int(row), float(multiple * base[row]), text))
         return sorted(findings)

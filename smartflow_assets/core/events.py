@@ -1,0 +1,219 @@
+"""From anomalous rows to anomalies: one spell of rows, one anomaly, whatever said so.
+
+A row is anomalous when the detectors flag it or a rule is broken. Rows of a series that lie close together are one spell;
+each spell becomes one row of the table `anomalies` that names its detectors and its rules. Whether somebody is told is the
+business of `incidents`. A spell is a matter of the rows alone: however runs cut the data, the last word is the same.
+"""
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.core.explain import explain
+from smartflow_assets.core.severity import RANK, SEVERITIES
+
+GAP_BUCKETS = 2
+"""So many quiet buckets between two anomalous rows do not part them: an anomaly that pauses for breath is one anomaly."""
+RECORD_WINDOW = timedelta(days=28)
+"""What `highest in 28 days` and the usual range look back on; `history` of `group` should reach so far before the region."""
+CALM_SHARE = 0.8
+"""A row is calm below this share of the cut, in surprise: what hovers at the cut keeps an incident open."""
+POINT_ROWS = 2
+"""A spike that straddles two buckets is still a point."""
+_NAMED_SHARE = 0.1  # a detector with less of the surprise is kept in the contributions, but not named
+_TYPE_OF = {  # detectors that tell the type by themselves
+    "missing": "volume", "flatline": "collective", "subsequence_pca": "collective", "subsequence_neighbours": "collective",
+    "mahalanobis": "multivariate",
+}
+
+ANOMALY_COLUMNS = [
+    "source", "anomaly_id", "series", "metric", "dimensions", "anomaly_type", "started_at", "ended_at", "peak_at", "point_count",
+    "value", "expected", "lower", "upper", "deviation_percent", "anomaly_score", "severity", "detectors", "rules",
+    "contributions", "explanation", "run_id",
+]
+
+
+def region(anomalies: pd.DataFrame, since: datetime, until: datetime, step: timedelta) -> tuple[datetime, datetime]:
+    """The window [start, end) whose anomalies may change when rows in [since, until) have: no anomaly lies across its edges,
+    so grouping the rows of the window and replacing the anomalies that start in it gives what grouping all rows gives.
+
+    `anomalies`: those of the source (started_at, ended_at).
+    """
+    reach = (GAP_BUCKETS + 2) * step  # a bucket more than rows may lie apart: a day may have 25 hours
+    start, end = pd.Timestamp(since) - reach, pd.Timestamp(until) + reach
+    while True:
+        across = anomalies[(anomalies["started_at"] < end) & (anomalies["ended_at"] > start)]
+        if across.empty or (across["started_at"].min() >= start and across["ended_at"].max() <= end):
+            return start, end
+        start, end = min(start, across["started_at"].min()), max(end, across["ended_at"].max())
+
+
+def judge(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
+    """Scores and violations as one verdict for each row: the input of `group` and of `incidents.advance`.
+
+    One row for each (series, observed_at) of `scores` (columns of anomaly_scores), with `rules` (rule name to message, the
+    worst first), `severity` (the worst of detectors and rules), `is_anomalous`, and `is_calm`: observed, not anomalous, and
+    well below the cut (`is_observed` says whether there was anything to judge). A violation of a bucket that was not scored
+    is a row as well: a rule needs no model.
+    """
+    rows = _with_unscored(scores, violations).sort_values(["series", "observed_at"], ignore_index=True)
+    ranked = violations.assign(rank=violations["severity"].map(RANK)).sort_values(["rank", "rule"], ascending=[False, True])
+    broken: dict[tuple[Any, Any], dict[str, str]] = {}
+    limits: dict[tuple[Any, Any], float] = {}
+    ranks: dict[tuple[Any, Any], int] = {}
+    for row in ranked.itertuples(index=False):
+        key = (row.series, row.observed_at)
+        broken.setdefault(key, {})[str(row.rule)] = str(row.message)
+        limits.setdefault(key, row.limit_value)  # pyright: ignore[reportArgumentType]
+        ranks.setdefault(key, int(row.rank))  # pyright: ignore[reportArgumentType]
+    keys = list(zip(rows["series"], rows["observed_at"], strict=True))
+    is_flagged = (rows["is_anomaly"] == True).to_numpy()  # noqa: E712 (a null is not an anomaly)
+    own = np.where(is_flagged, rows["severity"].map(RANK).fillna(0).to_numpy(), -1).astype(int)
+    rank = np.maximum(own, [ranks.get(key, -1) for key in keys]) if len(rows) else own
+    with np.errstate(divide="ignore", invalid="ignore"):
+        surprise, cut = (-np.log10(1 - rows[name].to_numpy(float)) for name in ("anomaly_score", "threshold"))
+        is_hovering = surprise > CALM_SHARE * cut
+    is_observed = rows["value"].notna().to_numpy() & (rows["state"] != "missing").to_numpy()
+    return rows.assign(
+        rules=pd.Series([broken.get(key, {}) for key in keys], dtype=object),
+        limit_value=np.array([limits.get(key, np.nan) for key in keys], dtype=float),
+        severity=pd.Series([SEVERITIES[max(r, 0)] for r in rank], dtype=object),
+        is_flagged=is_flagged, is_anomalous=rank >= 0, is_observed=is_observed,
+        is_calm=is_observed & (rank < 0) & ~is_hovering,
+    )
+
+
+def _with_unscored(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
+    keys = ["series", "observed_at"]
+    extra = violations.drop_duplicates(keys)[[*keys, "value"]].merge(scores[keys], on=keys, how="left", indicator=True)
+    extra = extra[extra.pop("_merge") == "left_only"]
+    if extra.empty:
+        return scores
+    known = scores.drop_duplicates("series").set_index("series")
+    labels = [known.loc[s, ["metric", "dimensions"]] if s in known.index else (s.partition("{")[0], {}) for s in extra["series"]]
+    metrics, dimensions = zip(*labels, strict=True)
+    return pd.concat([scores, extra.assign(metric=metrics, dimensions=dimensions, state="warming_up")], ignore_index=True)
+
+
+def group(
+    rows: pd.DataFrame, *, source: str, step: timedelta, run_id: str, components: pd.DataFrame | None = None,
+    history: pd.DataFrame | None = None, timezone: str = "UTC", units: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """The anomalies among judged rows (of `judge`) of one region: a frame with the columns of the table `anomalies`.
+
+    `components`: rows of detector_scores for the anomalous rows, which say who contributed; `history`: series, observed_at,
+    value with `RECORD_WINDOW` before the region, for "highest in 28 days" and the usual range; `units` by metric.
+    `ended_at` is the end of the last anomalous bucket. Value, band and deviation are those of the peak, the row with the
+    highest surprise.
+    """
+    found = rows[rows["is_anomalous"]].sort_values(["series", "observed_at"], ignore_index=True)
+    apart = found["observed_at"].diff() > (GAP_BUCKETS + 1.5) * step  # half a bucket of slack: a day may have 25 hours
+    spell = (apart | (found["series"] != found["series"].shift())).cumsum()
+    shares = _shares(found.assign(spell=spell), components)
+    past = {} if history is None else {
+        series: (rows["observed_at"].dt.as_unit("us").astype("int64").to_numpy(), rows["value"].to_numpy(float))
+        for series, rows in history.dropna(subset="value").sort_values("observed_at").groupby("series")
+    }
+    anomalies = [
+        _anomaly(rows, source=source, step=step, run_id=run_id, shares=shares.get(number, {}), timezone=timezone,
+                 unit=(units or {}).get(str(rows["metric"].iloc[0]), ""), past=past.get(rows["series"].iloc[0]))
+        for number, rows in found.groupby(spell)
+    ]
+    return _typed(pd.DataFrame(anomalies, columns=ANOMALY_COLUMNS))
+
+
+def anomaly_id(source: str, series: str, cause: str, start: datetime) -> str:
+    """The id of what began then: `sha256(source|series|cause|start)[:16]`. Nothing is ever matched by it."""
+    moment = pd.Timestamp(start).tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return hashlib.sha256(f"{source}|{series}|{cause}|{moment}".encode()).hexdigest()[:16]
+
+
+def _anomaly(
+    rows: pd.DataFrame, *, source: str, step: timedelta, run_id: str, shares: Mapping[str, float], timezone: str, unit: str,
+    past: tuple[np.ndarray, np.ndarray] | None,
+) -> dict[str, Any]:
+    peak = rows.iloc[_peak(rows)]
+    value, expected, lower, upper = (float(peak[name]) for name in ("value", "expected", "lower", "upper"))
+    started_at, last_at = rows["observed_at"].iloc[0], rows["observed_at"].iloc[-1]
+    series, contributions = str(peak["series"]), dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
+    named = [name for place, (name, share) in enumerate(contributions.items()) if place == 0 or share >= _NAMED_SHARE]
+    record, is_usual = _record(value, started_at, past)
+    rules: dict[str, str] = dict(peak["rules"])  # as broken at the peak, then those broken elsewhere in the spell
+    for other in rows["rules"]:
+        rules = {**other, **rules}
+    rules = {name: rules[name] for name in [*peak["rules"], *sorted(set(rules) - set(peak["rules"]))]}
+    facts = {
+        "started_at": started_at, "ended_at": last_at + step, "peak_at": peak["observed_at"], "point_count": len(rows),
+        "value": value, "expected": expected, "lower": lower, "upper": upper, "contributions": contributions,
+    }
+    return {
+        **facts, "source": source, "anomaly_id": anomaly_id(source, series, "anomaly", started_at), "series": series,
+        "metric": peak["metric"], "dimensions": peak["dimensions"],
+        "anomaly_type": _anomaly_type(value, len(rows), named, is_usual),
+        "deviation_percent": 100 * (value - expected) / abs(expected) if isfinite(value - expected) and expected else None,
+        "anomaly_score": float(rows["anomaly_score"].max()), "severity": SEVERITIES[int(rows["severity"].map(RANK).max())],
+        "detectors": named or (["ensemble"] if rows["is_flagged"].any() else []), "rules": list(rules),
+        "explanation": explain(**facts, record=record, rules=rules, unit=unit, step=step, timezone=timezone), "run_id": run_id,
+    }
+
+
+def _peak(rows: pd.DataFrame) -> int:
+    """The strangest row: the highest surprise, then the farthest from what was expected or allowed, then the first."""
+    surprise = rows["raw_score"].fillna(-1).to_numpy(float)
+    distance = (rows["value"] - rows["expected"].fillna(rows["limit_value"])).abs().fillna(0).to_numpy(float)
+    return int(np.lexsort((np.arange(len(rows)), -distance, -surprise))[0])
+
+
+def _shares(found: pd.DataFrame, components: pd.DataFrame | None) -> dict[Any, dict[str, float]]:
+    """By spell: each detector's share of the surprise over the rows that detectors flagged; they sum to 1."""
+    if components is None or components.empty or found.empty:
+        return {}
+    flagged = found.loc[found["is_flagged"], ["series", "observed_at", "spell"]].merge(components, on=["series", "observed_at"])
+    flagged = flagged[flagged["share"] > 0].sort_values(["spell", "observed_at", "detector"])
+    sums: dict[Any, dict[str, float]] = {}
+    for spell, detector, share in zip(flagged["spell"], flagged["detector"], flagged["share"], strict=True):
+        shares = sums.setdefault(spell, {})
+        shares[detector] = shares.get(detector, 0.0) + share
+    return {
+        spell: {detector: round(share / sum(shares.values()), 4) for detector, share in shares.items()}
+        for spell, shares in sums.items()
+    }
+
+
+def _record(value: float, started_at: pd.Timestamp, past: tuple[np.ndarray, np.ndarray] | None) -> tuple[str, bool]:
+    """Whether the value is the highest or lowest of the days before, and whether it lies within 98 % of their values."""
+    if past is None or not isfinite(value):
+        return "", False
+    times, values = past
+    start = started_at.value // 1000
+    window = slice(np.searchsorted(times, start - RECORD_WINDOW // timedelta(microseconds=1)), np.searchsorted(times, start))
+    if window.start == window.stop:
+        return "", False
+    before, days = values[window], (start - int(times[window.start])) // 86_400_000_000
+    if days < 1:
+        return "", False
+    low, high = np.quantile(before, [0.01, 0.99])
+    span = "1 day" if days == 1 else f"{days} days"
+    extreme = f"highest in {span}" if value > before.max() else f"lowest in {span}" if value < before.min() else ""
+    return extreme, bool(low <= value <= high)
+
+
+def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual: bool) -> str:
+    """Volume where nothing was observed; then what the strongest detector is there to find; contextual when the value is an
+    ordinary one at the wrong time; a point when it is short; else collective."""
+    if not isfinite(value):
+        return "volume"
+    if detectors and detectors[0] in _TYPE_OF:
+        return _TYPE_OF[detectors[0]]
+    return "contextual" if is_usual else "point" if point_count <= POINT_ROWS else "collective"
+
+
+def _typed(anomalies: pd.DataFrame) -> pd.DataFrame:
+    numbers = ["value", "expected", "lower", "upper", "deviation_percent", "anomaly_score"]
+    times = ["started_at", "ended_at", "peak_at"]
+    types: dict[str, Any] = dict.fromkeys(numbers, float) | dict.fromkeys(times, "datetime64[us, UTC]")
+    return anomalies.astype(types | {"point_count": "int64"})

@@ -1,0 +1,130 @@
+"""The log of incidents and its fold: what happened, appended for ever, and where each incident stands after it.
+
+People and runs append events of the kinds in `KINDS`; nobody changes one. `fold` replays them in the order in which they
+were written and gives the rows of the table `incidents`; folding in pieces gives what folding all at once gives. Which
+events a run has to append is decided in `incidents`.
+"""
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from smartflow_assets.core.severity import worst
+
+KINDS = ("opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped")
+EVENT_COLUMNS = ["source", "event_id", "incident_id", "event", "cause", "series", "severity", "happened_at", "by_whom",
+                 "anomaly_ids", "payload", "run_id"]
+INCIDENT_COLUMNS = ["source", "incident_id", "cause", "series", "fingerprint", "severity", "state", "opened_at", "last_seen_at",
+                    "resolved_at", "resolved_reason", "anomaly_count", "group_id", "title", "body"]
+_TIMES = ("opened_at", "last_seen_at", "resolved_at")
+_FACTS = ("opened_at", "last_seen_at", "anomaly_count", "title", "body")  # what any event may tell anew
+
+Row = dict[str, Any]
+
+
+def log_entry(
+    incident: Mapping[str, Any], kind: str, *, severity: str, happened_at: datetime, run_id: str, payload: Mapping[str, Any],
+    anomaly_ids: Sequence[str] = (), by_whom: str = "smartflow",
+) -> Row:
+    """One row of the table incident_events. `payload` needs `sequence`, its place among the incident's events, which orders
+    the fold; times of the data stand in it, `happened_at` is the clock of the run or of the person."""
+    text = json.dumps({name: plain(value) for name, value in payload.items()}, sort_keys=True, allow_nan=False)
+    identity = f"{incident['incident_id']}|{kind}|{text}|{run_id}"
+    return {
+        "source": incident["source"], "event_id": hashlib.sha256(identity.encode()).hexdigest()[:16],
+        "incident_id": incident["incident_id"], "event": kind, "cause": incident["cause"], "series": incident["series"],
+        "severity": severity, "happened_at": pd.Timestamp(happened_at), "by_whom": by_whom, "anomaly_ids": list(anomaly_ids),
+        "payload": text, "run_id": run_id,
+    }
+
+
+def fold(events: pd.DataFrame, onto: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The incidents after these events: one row of the table `incidents` for each that has an event or stands in `onto`.
+
+    `onto` are incidents as folded from earlier events. An event of an incident that was never opened is an error: ValueError.
+    """
+    folded: dict[str, Row] = {row["incident_id"]: row for row in records(onto)}
+    for row in in_order(events):
+        folded[row["incident_id"]] = _apply(folded.get(row["incident_id"]), row)
+    frame = pd.DataFrame(list(folded.values()), columns=INCIDENT_COLUMNS)
+    times = dict.fromkeys(_TIMES, "datetime64[us, UTC]")
+    return frame.astype({**times, "anomaly_count": "int64"}).sort_values("incident_id", ignore_index=True)
+
+
+def in_order(events: pd.DataFrame | None) -> list[Row]:
+    """Events as dicts with their payload read, in the order in which they were written."""
+    rows = [{**row, "payload": read_payload(row["payload"])} for row in records(events)]
+    return sorted(rows, key=lambda row: (row["payload"].get("sequence", 0), row["happened_at"], row["event_id"]))
+
+
+def next_sequence(entries: list[Row], incident_id: str) -> int:
+    """The place of the next event of an incident, after those among `entries` (of `in_order`)."""
+    return 1 + max((entry["payload"].get("sequence", 0) for entry in entries if entry["incident_id"] == incident_id), default=0)
+
+
+def read_payload(payload: Any) -> Row:
+    """The payload of an event, whether it comes as JSON text or as a mapping."""
+    return json.loads(payload) if isinstance(payload, str) and payload else dict(payload) if isinstance(payload, Mapping) else {}
+
+
+def records(frame: pd.DataFrame | None) -> list[Row]:
+    """The rows of a frame as dicts, NaN and NaT as None."""
+    if frame is None or frame.empty:
+        return []
+    return [{name: None if _is_null(value) else value for name, value in row.items()} for row in frame.to_dict("records")]  # pyright: ignore[reportReturnType]
+
+
+def plain(value: Any) -> Any:
+    """As JSON knows it: no numpy, no NaN, times as ISO text in UTC."""
+    if _is_null(value):
+        return None
+    if isinstance(value, datetime):
+        return pd.Timestamp(value).tz_convert("UTC").isoformat()
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def _apply(incident: Row | None, row: Row) -> Row:
+    """The incident after one more event; the whole state machine of incidents."""
+    kind, payload = row["event"], row["payload"]
+    if incident is None:
+        if kind != "opened":
+            raise ValueError(f"incident {row['incident_id']} of {row['source']} is {kind} but was never opened")
+        fingerprint = hashlib.sha256(f"{row['source']}|{row['series']}|{row['cause']}".encode()).hexdigest()[:16]
+        incident = dict.fromkeys(INCIDENT_COLUMNS) | {name: row[name] for name in ("source", "incident_id", "cause", "series")}
+        incident |= {"fingerprint": fingerprint, "state": "open", "opened_at": row["happened_at"],
+                     "last_seen_at": row["happened_at"], "anomaly_count": 0, "severity": row["severity"]}
+    is_resolved = incident["state"] == "resolved"
+    changed = {name: _moment(name, payload[name]) for name in _FACTS if payload.get(name) is not None}
+    changed["severity"] = worst([incident["severity"], row["severity"]])
+    match kind:
+        case "acknowledged" if not is_resolved:  # a word said after the end changes nothing
+            changed["state"] = "acknowledged"
+        case "suppressed" if not is_resolved:
+            changed["state"] = "suppressed"
+        case "reopened":
+            changed |= {"state": "open", "resolved_at": None, "resolved_reason": None}
+        case "resolved":
+            resolved_at = _moment("resolved_at", payload.get("resolved_at")) or row["happened_at"]
+            changed |= {"state": "resolved", "resolved_at": resolved_at, "resolved_reason": payload.get("resolved_reason")}
+        case "seen" if is_resolved and payload.get("resolved_at"):  # late data moved the end of what is over
+            changed["resolved_at"] = _moment("resolved_at", payload["resolved_at"])
+        case "grouped":
+            changed["group_id"] = payload.get("group_id")
+    return incident | changed
+
+
+def _moment(name: str, value: Any) -> Any:
+    return pd.Timestamp(value) if name in _TIMES and value is not None else value
