@@ -1,76 +1,247 @@
-"""Detection on frames: settings, training, scoring, and `detect`, which is both in one call.
+"""Detection on frames: `detect` in one call, or `fit_models` and `score_models` for those who store the models between.
 
 This is what the assets, the command line and a stream call; everything is a pure function of its arguments. One row comes
-out for each row that goes in. How a series is walked is in `series_scorer`, what the numbers mean in `ensemble`.
+out for each row that goes in, in the same order. What may be set is in `detection_settings`, how one series is walked in
+`series_scorer`, what the numbers mean in `ensemble`.
 """
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import numpy as np
+import pandas as pd
 
-from smartflow_assets.core.detectors import AUTO, GUARDS, BaseDetector, Detector
-from smartflow_assets.core.ensemble import Ensemble
+from smartflow_assets.core import facts as facts_of
+from smartflow_assets.core.detection_settings import DetectionSettings, Score
+from smartflow_assets.core.detectors.base import Fitted, History, SeriesFacts
+from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.fitted_models import FittedModels
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series_frame import FeatureTable, SeriesFrame, times_of
+from smartflow_assets.core.series_scorer import SeriesScorer
+from smartflow_assets.core.verdicts import WARMING_UP, Verdicts, severity_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from smartflow_assets.core.calendar import Calendar
+
+__all__ = [
+    "DetectionSettings", "FittedModels", "ModelParts", "Score", "Scored", "detect", "fit_models", "minimum_rows",
+    "score_models", "severity_of",
+]  # fmt: skip
+
+CONTEXT_ROWS = 20_000
+"""Rows before the end of training from which the state is rebuilt: 14 days of minutes, 69 of five minutes."""
+
+@dataclass(frozen=True)
+class Scored:
+    """scores: the columns of `detect`; components: series, observed_at, detector, raw_score, surprise, share."""
+
+    scores: pd.DataFrame
+    components: pd.DataFrame
 
 
-class Score(BaseModel):
-    """`threshold: {score: 0.99}`: the anomaly score from which a row is anomalous."""
+def minimum_rows(settings: DetectionSettings, step: timedelta) -> int:
+    """Rows of history before anything is scored: a season, within 36 to 288 rows, or what a detector asks for.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    score: float = Field(gt=0, lt=1, description="anomaly score, 0 to 1; see sensitivity for the defaults")
-
-
-def _change(value: object) -> object:
-    if isinstance(value, str):
-        text = value.strip()
-        if not text.endswith("%"):
-            raise ValueError(f"{value!r} is neither a number nor a percentage such as 5%")
-        share = float(text[:-1])
-        if share < 0:
-            raise ValueError("a percentage of change cannot be negative")
-        return f"{share:g}%"
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
-        raise ValueError("a size of change cannot be negative")
-    return value
+    >>> minimum_rows(DetectionSettings(), timedelta(minutes=5)), minimum_rows(DetectionSettings(), timedelta(days=1))
+    (288, 36)
+    """
+    facts = SeriesFacts(period=facts_of.season(step))
+    season = min(max(facts.period or 100, 36), 288)
+    return max(season, *(detector.minimum_rows(facts) for detector in settings.active()))
 
 
-class DetectionSettings(BaseModel):
-    """How a series is judged; every key can stand in a source's YAML."""
+def fit_models(
+    history: pd.DataFrame,
+    settings: DetectionSettings | None = None,
+    *,
+    features: pd.DataFrame | None = None,
+    step: timedelta | None = None,
+    is_first: bool = False,
+) -> FittedModels:
+    """Train the detectors of a source on `history` (series, observed_at, value; NaN = missing; the calm part of the past).
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    detectors: Literal["auto"] | tuple[Detector, ...] = Field(
-        "auto", description="auto: nine components averaged; or a list such as [{type: seasonal}, {type: isolation_forest}]"
+    features: series, observed_at and one column per feature, for the detectors that use them. step: distance of rows,
+    default the median. is_first: there was no model before, so the rows of history will be `warming_up`, not scored.
+    SourceError for an empty history, missing columns or a time that occurs twice in a series.
+    """
+    settings = settings or DetectionSettings()
+    frame = SeriesFrame.of(history)
+    if not frame.rows:
+        raise SourceError("there is no row to learn from", remedy="Give it some history first.")
+    if step is None:
+        steps = [facts_of.typical_step(frame.time[rows]).total_seconds() for rows in frame.rows.values() if len(rows) > 1]
+        step = timedelta(seconds=float(np.median(steps))) if steps else timedelta(hours=1)
+    table = _features(settings, history, features, step)
+    facts = {name: facts_of.learn(frame.value[rows], step, settings.scale) for name, rows in frame.rows.items()}
+    learnt = History(
+        {name: (frame.value[rows] - facts[name].center) / facts[name].unit for name, rows in frame.rows.items()},
+        {} if table is None else {name: table.at(name, frame.time[rows]) for name, rows in frame.rows.items()},
+        () if table is None else table.names,
     )
-    ensemble: Ensemble = Field(Ensemble(), description="how the detectors' words become one")
-    sensitivity: Literal["low", "medium", "high"] = Field("medium", description="where the one cut for all series lies")
-    threshold: Score | None = Field(None, description="the cut as an anomaly score; instead of sensitivity")
-    direction: Literal["both", "spike", "drop"] = Field("both", description="flag both ways, only too high, or only too low")
-    ignore_small_changes: str | float | None = Field(
-        None, description="changes smaller than this are not flagged: 5% of the expected value, or a number in its unit"
+    first, last = pd.Timestamp(frame.time.min(), tz="UTC"), pd.Timestamp(frame.time.max(), tz="UTC")
+    context_from = max(first, last - CONTEXT_ROWS * pd.Timedelta(step))
+    return FittedModels(
+        settings=settings,
+        step=step,
+        context_from=context_from,
+        trained_to=last,
+        scored_from=last + pd.Timedelta(microseconds=1) if is_first else context_from,
+        series=facts,
+        fitted={detector.type: detector.fit(learnt) for detector in settings.active()},
+        feature_names=learnt.feature_names,
     )
-    scale: Literal["none", "standard", "min_max", "robust"] = Field("robust", description="scaling of what the models see")
 
-    _valid_change = field_validator("ignore_small_changes", mode="before")(_change)
 
-    @model_validator(mode="after")
-    def _check_members(self) -> DetectionSettings:
-        listed = [d.type for d in (AUTO if self.detectors == "auto" else self.detectors)]
-        if not listed:
-            raise ValueError("detectors is empty; name at least one, or auto")
-        twice = sorted({name for name in listed if listed.count(name) > 1})
-        if twice:
-            raise ValueError(f"detector {twice[0]} is listed twice")
-        for name in self.ensemble.members or ():
-            if name not in listed:
-                raise ValueError(f"ensemble member {name} is not among the detectors: {', '.join(listed)}")
-        return self
+def score_models(
+    fitted: FittedModels,
+    rows: pd.DataFrame,
+    *,
+    since: pd.Timestamp | None = None,
+    features: pd.DataFrame | None = None,
+    components: Literal["anomalies", "all"] = "anomalies",
+) -> Scored:
+    """Score clean rows (series, observed_at, value) with trained models; rows before `since` are context, not returned.
 
-    def active(self) -> tuple[BaseDetector, ...]:
-        """The detectors that run: those listed (members of the ensemble first named), and the guards."""
-        listed = AUTO if self.detectors == "auto" else self.detectors
-        if self.ensemble.members is not None:
-            listed = tuple(d for d in listed if d.type in self.ensemble.members or d.is_guard)
-        types = {d.type for d in listed}
-        return (*listed, *(guard for guard in GUARDS if guard.type not in types))
+    Pass every row from `fitted.context_from` on: the state is rebuilt from there, so the scores do not depend on how runs
+    cut the time. Rows before it are passed over and come back `warming_up`, like all rows of a series that the training has
+    not seen. components: what each detector said, of anomalous rows or of all.
+    """
+    frame = SeriesFrame.of(rows)
+    table = _features(fitted.settings, rows, features, fitted.step, names=fitted.feature_names)
+    verdicts = Verdicts.empty(fitted.settings, len(frame.time))
+    is_wanted = np.ones(len(frame.time), np.bool_) if since is None else frame.time >= times_of(pd.Series([since]))[0]
+    for name, order in frame.rows.items():
+        matrix = None if table is None else table.at(name, frame.time[order])
+        _score_series(fitted, name, frame.time[order], frame.value[order], matrix, order, verdicts, is_wanted, components)
+    scores = verdicts.frame(rows["series"], rows["observed_at"], rows["value"])
+    return Scored(scores if since is None else scores[is_wanted].reset_index(drop=True), verdicts.component_frame())
+
+
+def detect(
+    frame: pd.DataFrame,
+    *,
+    train_rows: int | None = None,
+    history: pd.DataFrame | None = None,
+    settings: DetectionSettings | None = None,
+    calendar: Calendar | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """Find what is strange in one or many series; nothing is stored, no row is judged by a later one.
+
+    frame: series, observed_at, value (NaN = missing; other columns are ignored; any order). train_rows: how many first rows
+    of each series may be learnt from and are not scored; default a third, at least `minimum_rows`. history: earlier rows,
+    learnt from and not returned; then every row of `frame` is scored. calendar: for the features of detectors that need
+    them. progress: called with the number of rows done since its last call.
+
+    Returns, in the order of `frame`: series, observed_at, value, expected, lower, upper (a robust band: 99.5 % of the last
+    2,000 residuals lie within; in the unit of the series), raw_score (combined surprise: rank by it), anomaly_score (0 to
+    1), threshold (on anomaly_score), is_anomaly, state (scored, warming_up, missing), severity and explanation (only of
+    anomalous rows, and why others are not scored). SourceError for missing columns, no numbers, times that occur twice.
+
+    >>> times = pd.date_range("2026-01-01", periods=900, freq="5min", tz="UTC")
+    >>> calm = pd.DataFrame({"series": "load", "observed_at": times, "value": 100 + np.sin(np.arange(900) * 0.4)})
+    >>> strange = calm.assign(value=calm.value.where(calm.index != 450, 130.0))
+    >>> int(detect(calm).is_anomaly.sum()), int(detect(strange).raw_score.idxmax())
+    (0, 450)
+    """
+    settings = settings or DetectionSettings()
+    given = SeriesFrame.of(frame)
+    past = SeriesFrame.of(history) if history is not None and len(history) else SeriesFrame.of(frame[:0])
+    verdicts = Verdicts.empty(settings, len(given.time))
+    for name, order in given.rows.items():
+        times, values = given.time[order], given.value[order]
+        earlier = past.rows.get(name, np.zeros(0, np.int64))
+        earlier = earlier[past.time[earlier] < times[0]]
+        if len(earlier):
+            times = np.concatenate([past.time[earlier], times])
+            values = np.concatenate([past.value[earlier], values])
+            order = np.concatenate([np.full(len(earlier), -1), order])
+        step = facts_of.typical_step(times)
+        learn = len(earlier) or train_rows or max(minimum_rows(settings, step), len(times) // 3)
+        known = slice(0, min(learn, len(times)))
+        table = None
+        if any(detector.needs_features for detector in settings.active()):
+            table = _computed(_as_frame(name, times, values), step, calendar)
+        fitted = fit_models(_as_frame(name, times[known], values[known]), settings, features=table, step=step, is_first=True)
+        matrix = None if table is None else FeatureTable.of(table, fitted.feature_names).at(name, times)
+        _score_series(fitted, name, times, values, matrix, order, verdicts, progress=progress)
+    return verdicts.frame(frame["series"], frame["observed_at"], frame["value"])
+
+
+def _score_series(
+    fitted: FittedModels,
+    name: str,
+    times: NDArray[np.datetime64],
+    values: NDArray[np.float64],
+    features: NDArray[np.float64] | None,
+    order: NDArray[np.int64],
+    verdicts: Verdicts,
+    is_wanted: NDArray[np.bool_] | None = None,
+    components: Literal["anomalies", "all", "none"] = "none",
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Fill in the verdicts on one series; order[i] is the place of row i in the answer, -1 for a row that has none."""
+    if name not in fitted.series:
+        verdicts.note_all(order, "warming up: the series is newer than the last training")
+        return
+    settings, facts = fitted.settings, fitted.series[name]
+    detectors = settings.active()
+    scorer = SeriesScorer(
+        detectors, tuple(fitted.fitted.get(d.type, Fitted()) for d in detectors), settings.ensemble, settings.cut, facts
+    )
+    start = int(np.searchsorted(times, _moment(fitted.context_from)))
+    scored_from = int(np.searchsorted(times, _moment(fitted.scored_from)))
+    least = minimum_rows(settings, fitted.step)
+    if progress and start:
+        progress(start)
+    grid = facts_of.rows_of(times[start:], fitted.step)
+    first_scored = max(scored_from, start + int(np.searchsorted(grid, least)))
+    warming = order[:first_scored]
+    if len(warming):
+        text = f"warming up: the first {first_scored} rows are learnt from"
+        if first_scored >= len(times):
+            text = f"warming up: {len(times)} rows, {least} are needed"
+        verdicts.note_all(warming[warming >= 0], text)
+    for block, scored in scorer.walk(grid, values[start:], None if features is None else features[start:]):
+        rows = np.arange(start + block.start, start + block.stop)
+        returned = order[rows] >= 0
+        at = rows[returned]
+        part = scored if returned.all() else scored.take(np.flatnonzero(returned))
+        verdicts.put(order[at], values[at], part, at < first_scored)
+        if components != "none":
+            is_shown = verdicts.is_anomaly[order[at]] if components == "anomalies" else verdicts.state[order[at]] != WARMING_UP
+            if is_wanted is not None:
+                is_shown = is_shown & is_wanted[order[at]]
+            verdicts.put_components(name, times[at], part, is_shown)
+        if progress:
+            progress(len(rows))
+
+
+def _as_frame(name: str, times: NDArray[np.datetime64], values: NDArray[np.float64]) -> pd.DataFrame:
+    return pd.DataFrame({"series": name, "observed_at": pd.DatetimeIndex(times).tz_localize("UTC"), "value": values})
+
+
+def _moment(time: pd.Timestamp) -> np.datetime64:
+    return time.tz_convert("UTC").tz_localize(None).to_datetime64().astype("datetime64[us]")
+
+
+def _features(
+    settings: DetectionSettings, rows: pd.DataFrame, features: pd.DataFrame | None, step: timedelta, names: tuple[str, ...] = ()
+) -> FeatureTable | None:
+    """The features that these settings need, computed where they were not passed; None when no detector needs any."""
+    if not any(detector.needs_features for detector in settings.active()):
+        return None
+    return FeatureTable.of(_computed(rows, step, None) if features is None else features, names)
+
+
+def _computed(rows: pd.DataFrame, step: timedelta, calendar: Calendar | None) -> pd.DataFrame:
+    from smartflow_assets.core import features
+    from smartflow_assets.core.calendar import Calendar
+
+    return features.compute(rows[["series", "observed_at", "value"]], step=step, calendar=calendar or Calendar())

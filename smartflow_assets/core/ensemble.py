@@ -5,9 +5,22 @@ it serves every series. What a member says (score, surprise, flag) is the busine
 """
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from smartflow_assets.core.baseline import Normal
+from smartflow_assets.core.detectors.base import Rows, State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CAP = 12.0
+"""Largest surprise of one member in a combination, so that no member alone decides."""
+POWER, NOISE_POWER, PERSISTENCE = 0.35, 0.1, 0.5
+"""Of the size of a change, of the noise of the series, and the share of the score that is its three-row mean."""
+SENSITIVITY = {"low": 1.3, "medium": 1.0, "high": 0.75}
 
 
 class Ensemble(BaseModel):
@@ -16,12 +29,12 @@ class Ensemble(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     combine: Literal["mean", "vote", "any", "max"] = Field(
-        "mean",
-        description="mean: average surprise, weighted by how large the change is; max: the strangest member; "
+        default="mean",
+        description="mean: average surprise, weighted by how large the change is; max: the strangest member, weighted likewise; "
         "any: at least one member's own flag; vote: at least `at_least` members' own flags",
     )
-    at_least: int | None = Field(None, ge=1, description="votes needed; only with combine: vote (default: more than half)")
-    members: tuple[str, ...] | None = Field(None, description="detectors that take part, by type; default: all that are listed")
+    at_least: int | None = Field(default=None, ge=1, description="votes needed with combine: vote; default: more than half")
+    members: tuple[str, ...] | None = Field(default=None, description="detectors that take part, by type; default: all listed")
 
     @model_validator(mode="after")
     def _check(self) -> Ensemble:
@@ -42,3 +55,57 @@ class Ensemble(BaseModel):
         if self.combine == "any":
             return 1
         return min(members, self.at_least) if self.at_least else members // 2 + 1
+
+    def cut(self, members: int, sensitivity: Literal["low", "medium", "high"]) -> float:
+        """The combined surprise from which a row is anomalous: the same for every series.
+
+        The mean of few members is noisier than that of many, and a maximum is larger than a mean, so both need a higher
+        cut. With vote and any the members' own flags decide, and sensitivity has no part in it.
+        """
+        base = 1.75 if self.combine in ("vote", "any") else MEAN_CUT + SINGLE_CUT / members
+        if self.combine == "max":
+            base = MAX_CUT
+        return base if self.combine in ("vote", "any") else base * SENSITIVITY[sensitivity]
+
+    def start(self) -> State:
+        """The state of the combination before the first row."""
+        return {"last": np.zeros(2)}
+
+    def combine_rows(
+        self, state: State, surprises: NDArray[np.float64], flags: NDArray[np.bool_], cut: float, rows: Rows, normal: Normal
+    ) -> tuple[NDArray[np.float64], State]:
+        """Combined surprise of each row; `surprises` and `flags` are members x rows.
+
+        mean and max: weighted by the size of the change to the power .35 and persistent over three rows. vote: the
+        surprise that enough members reach, where a member that flags counts at least `cut`, and one that does not, less.
+        """
+        from smartflow_assets.core.kernels import combine
+
+        count = rows.count
+        if self.combine in ("vote", "any"):
+            votes = np.where(flags, np.maximum(surprises, cut), np.minimum(surprises, 0.999 * cut))
+            needed = self.votes_needed(len(surprises))
+            combined = np.sort(votes, axis=0)[len(surprises) - needed]
+            return np.where(rows.is_missing, 0.0, combined), state
+        weight, average, out = np.empty((3, count))
+        combine.materiality(
+            rows.residual, rows.seasonal_deviation, rows.ranges, normal.noise, count, POWER, NOISE_POWER, weight
+        )
+        if self.combine == "mean":
+            combine.average(surprises, count, CAP, average)
+        else:
+            average = np.minimum(surprises.max(axis=0), CAP)
+        combine.persist(average * weight, rows.is_missing, count, state["last"], PERSISTENCE, out)
+        return np.where(rows.is_missing, 0.0, out), state
+
+
+MEAN_CUT, SINGLE_CUT, MAX_CUT = 1.53, 1.98, 4.0
+
+
+def anomaly_score(combined: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 - 10^-surprise, in [0, 1]; 1.0 in doubles from a surprise of 16 on, so rank by the surprise itself.
+
+    >>> anomaly_score(np.array([0.0, 1.0, 3.0])).tolist()
+    [0.0, 0.9, 0.999]
+    """
+    return -np.expm1(-np.log(10) * combined)

@@ -1,13 +1,10 @@
 """The registry of detectors: the discriminated union `Detector` over every model of this package.
 
 Being listed here registers a detector: YAML may name it, the JSON schema documents it, the conformance tests run it. A
-user's own detector is a subclass of `BaseDetector` named by an entry point of the group `smartflow.detectors`; one that
-cannot be loaded is left out, warned about and kept in `PLUGIN_ERRORS`, so that it stops nobody else's work.
+user's own detector is a subclass of `BaseDetector` that an entry point of the group `smartflow.detectors` names.
 """
 from __future__ import annotations
 
-import warnings
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
@@ -30,6 +27,7 @@ from smartflow_assets.core.detectors.subsequence_neighbours import SubsequenceNe
 from smartflow_assets.core.detectors.subsequence_pca import SubsequencePca
 from smartflow_assets.core.detectors.variability import Variability
 from smartflow_assets.core.detectors.zscore import ZScore
+from smartflow_assets.core.extensions import installed
 
 BUILT_IN: tuple[type[BaseDetector], ...] = (
     ZScore,
@@ -50,26 +48,9 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     Flatline,
     Missing,
 )
-PLUGIN_ERRORS: dict[str, str] = {}
-
-
-def _plugins() -> tuple[type[BaseDetector], ...]:
-    found = []
-    for entry in entry_points(group="smartflow.detectors"):
-        try:
-            model = entry.load()
-            if not (isinstance(model, type) and issubclass(model, BaseDetector)):
-                raise TypeError(f"{entry.value} is not a subclass of BaseDetector")
-            if not isinstance(model.model_fields["type"].default, str):
-                raise TypeError(f"{entry.value} needs a field `type: Literal[...]` with a default")
-            found.append(model)
-        except Exception as error:
-            PLUGIN_ERRORS[entry.name] = f"{type(error).__name__}: {error}"
-            warnings.warn(f"detector plugin {entry.name} is left out: {error}", RuntimeWarning, stacklevel=2)
-    return tuple(found)
-
-
-DETECTORS: dict[str, type[BaseDetector]] = {model.model_fields["type"].default: model for model in (*_plugins(), *BUILT_IN)}
+DETECTORS: dict[str, type[BaseDetector]] = {
+    model.model_fields["type"].default: model for model in (*installed("smartflow.detectors", BaseDetector), *BUILT_IN)
+}
 """Every detector by its type; a built-in one cannot be replaced by a plugin."""
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
 
 
 class Autoregressive(BaseDetector, frozen=True):
@@ -13,4 +14,30 @@ class Autoregressive(BaseDetector, frozen=True):
 
     type: Literal["autoregressive"] = "autoregressive"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
-    surprise: float = Field(3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+    surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        from smartflow_assets.core.kernels import autoregressive as kernel
+
+        return {
+            "counts": np.zeros(3, np.int64),
+            "level": np.zeros(kernel.LEVEL_WINDOW),
+            "spread": np.zeros(1),
+            "error_scale": np.array([1e-6]),
+            "weights": np.zeros(kernel.LAGS + 1),
+            "inverse": np.eye(kernel.LAGS + 1) * 10.0,
+            "lags": np.zeros(kernel.LAGS),
+            "errors": np.zeros(kernel.ERROR_WINDOW),
+            "error_ring": np.zeros(kernel.ERROR_WINDOW),
+        }
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import autoregressive as kernel
+
+        raw = np.empty(rows.count)
+        s = state
+        kernel.walk(
+            rows.padded, rows.offset, rows.count, rows.first, s["counts"], s["level"], s["spread"], s["error_scale"],
+            s["weights"], s["inverse"], s["lags"], s["errors"], s["error_ring"], raw,
+        )  # fmt: skip
+        return Result(raw), state

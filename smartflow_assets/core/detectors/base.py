@@ -35,12 +35,15 @@ class SeriesFacts:
 
 @dataclass(frozen=True)
 class Rows:
-    """A block of rows of one series on its grid of time; nothing in it is NaN.
+    """A block of rows of one series on its grid of time, in scaled units; nothing in it is NaN.
 
-    `padded[offset : offset + count]` are the block's values in scaled units, before them at least `HISTORY` older rows
-    (the first value repeated where there are none). `first` is the row number of the block's first row. `forecasts` is
-    6 x count (last, short median, long median, seasonal, seasonal + level, weekday + level); `expected` the baseline.
-    `is_missing` marks rows whose value was imputed by `expected`. `features` is count x k, or None.
+    `padded[offset : offset + count]` are the block's values, before them `baseline.HISTORY` older rows (the first value
+    repeated where there are none); `first` is the row number of the block's first row. `forecasts` is 6 x count: last row,
+    median of 5, median of 288, median of the same time of up to 7 seasons, that + current level, 7 seasons ago + current
+    level. `expected` is a mixture of the slow ones, `residual` what is left of the value by the mixture of all,
+    `seasonal_deviation` the size of the three-row mean of what is left of the season. `ranges` is 6 x count: the quantiles
+    .002, .005, .05, .95, .995, .998 of the 8,000 rows before. `is_missing` marks rows whose value was imputed by
+    `expected`. `features` is count x k, or None.
     """
 
     padded: NDArray[np.float64]
@@ -49,7 +52,9 @@ class Rows:
     first: int
     forecasts: NDArray[np.float64]
     expected: NDArray[np.float64]
-    deviation: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    seasonal_deviation: NDArray[np.float64]
+    ranges: NDArray[np.float64]
     is_missing: NDArray[np.bool_]
     features: NDArray[np.float64] | None = None
 
@@ -72,6 +77,25 @@ class Result:
     expected: NDArray[np.float64] | None = None
     lower: NDArray[np.float64] | None = None
     upper: NDArray[np.float64] | None = None
+
+
+def band_result(
+    raw_score: NDArray[np.float64],
+    limit: float,
+    expected: NDArray[np.float64],
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+) -> Result:
+    """A result whose own flag is raw_score > limit; a row that cannot be judged yet (NaN, infinite band) scores 0."""
+    known = np.isfinite(raw_score) & np.isfinite(lower) & np.isfinite(upper)
+    raw_score = np.where(known, raw_score, 0.0)
+    band = [np.where(known, part, np.nan) for part in (expected, lower, upper)]
+    return Result(raw_score, raw_score > limit, *band)
+
+
+def window_width(facts: SeriesFacts) -> int:
+    """Rows in a window whose shape is judged: a season of 16 to 100 rows, else 32."""
+    return min(max(facts.period if 0 < facts.period <= 100 else 32, 16), 100)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
 
 
 class Flatline(BaseDetector, frozen=True):
@@ -14,6 +15,27 @@ class Flatline(BaseDetector, frozen=True):
     type: Literal["flatline"] = "flatline"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)
     is_guard: ClassVar[bool] = True
-    rows: int = Field(12, ge=3, description="shortest run of equal values")
-    surprise: float = Field(5.0, gt=0, description="how strange the run must be, -log10 of its chance by the series' own runs")
-    alarm_rows: int = Field(48, ge=1, description="rows after which the same run is old news")
+    rows: int = Field(default=12, ge=3, description="shortest run of equal values")
+    surprise: float = Field(default=5.0, gt=0, description="-log10 of the run's chance, learnt from the series' own runs")
+    alarm_rows: int = Field(default=48, ge=1, description="rows after which the same run is old news")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        from smartflow_assets.core.kernels import runs
+
+        return {
+            "progress": np.zeros(3),
+            "went_on": np.zeros(runs.LONGEST + 1),
+            "seen": np.zeros(runs.LONGEST + 1),
+            "moves": np.zeros(runs.MOVING_WINDOW + runs.MOVING_DELAY),
+        }
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import runs
+
+        surprise, length, moving = np.empty((3, rows.count))
+        runs.equal_values(
+            rows.padded, rows.offset, rows.count, rows.first, rows.is_missing, state["progress"], state["went_on"],
+            state["seen"], state["moves"], surprise, length, moving,
+        )  # fmt: skip
+        is_run = (length >= self.rows) & (length < self.rows + self.alarm_rows) & (moving > 0.5)
+        return Result(surprise, flag=is_run & (surprise > self.surprise)), state

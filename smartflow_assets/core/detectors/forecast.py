@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
 
 
 class Forecast(BaseDetector, frozen=True):
@@ -13,4 +14,19 @@ class Forecast(BaseDetector, frozen=True):
 
     type: Literal["forecast"] = "forecast"
     anomalies: ClassVar[tuple[str, ...]] = ("point", "contextual")
-    surprise: float = Field(3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+    surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        from smartflow_assets.core.kernels import residuals
+
+        window = residuals.WINDOW
+        return {"counts": np.zeros(1, np.int64), "ordered": np.zeros(window), "ring": np.zeros(window), "mean": np.zeros(1)}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import residuals
+
+        raw = np.empty(rows.count)
+        residuals.forecast(
+            rows.residual, rows.count, rows.first, state["counts"], state["ordered"], state["ring"], state["mean"], raw
+        )
+        return Result(raw), state

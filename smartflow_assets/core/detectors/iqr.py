@@ -3,9 +3,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
+
+QUARTILES = np.array([0.25, 0.5, 0.75])
 
 
 class Iqr(BaseDetector, frozen=True):
@@ -13,5 +16,20 @@ class Iqr(BaseDetector, frozen=True):
 
     type: Literal["iqr"] = "iqr"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
-    window: int = Field(288, ge=10, description="trailing rows that a row is compared with; the row itself is not among them")
-    fences: float = Field(3.0, gt=0, description="own flag beyond so many interquartile ranges; the textbook says 1.5")
+    window: int = Field(default=288, ge=10, le=8000, description="trailing rows to compare with, the row itself excluded")
+    fences: float = Field(default=3.0, gt=0, description="own flag beyond so many interquartile ranges; the textbook says 1.5")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        return {"counts": np.zeros(1, np.int64), "ordered": np.zeros(self.window)}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import trailing
+
+        found = np.empty((3, rows.count))
+        trailing.quantiles(
+            rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], QUARTILES, found
+        )
+        low, median, high = found
+        spread = np.maximum(high - low, trailing.LEAST_SPREAD)
+        raw = np.maximum(np.maximum(low - rows.values, rows.values - high), 0) / spread
+        return band_result(raw, self.fences, median, low - self.fences * spread, high + self.fences * spread), state

@@ -3,9 +3,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
+
+WIDTHS = (6, 24, 96)
 
 
 class LevelShift(BaseDetector, frozen=True):
@@ -13,4 +16,26 @@ class LevelShift(BaseDetector, frozen=True):
 
     type: Literal["level_shift"] = "level_shift"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)
-    surprise: float = Field(3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+    surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        state: State = {}
+        for width in WIDTHS:
+            state |= {
+                f"counts_{width}": np.zeros(1, np.int64),
+                f"ordered_{width}": np.zeros(6 * width),
+                f"total_{width}": np.zeros(1),
+                f"mean_{width}": np.zeros(1),
+            }
+        return state
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import level_shift as kernel
+
+        raw = np.zeros(rows.count)
+        for width in WIDTHS:
+            kernel.walk(
+                rows.padded, rows.offset, rows.count, rows.first, width, state[f"counts_{width}"],
+                state[f"ordered_{width}"], state[f"total_{width}"], state[f"mean_{width}"], raw,
+            )  # fmt: skip
+        return Result(raw), state

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
 
 
 class Mad(BaseDetector, frozen=True):
@@ -13,5 +14,19 @@ class Mad(BaseDetector, frozen=True):
 
     type: Literal["mad"] = "mad"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
-    window: int = Field(288, ge=10, description="trailing rows that a row is compared with; the row itself is not among them")
-    limit: float = Field(6.0, gt=0, description="own flag above this modified z-score; the textbook says 3.5")
+    window: int = Field(default=288, ge=10, le=8000, description="trailing rows to compare with, the row itself excluded")
+    limit: float = Field(default=6.0, gt=0, description="own flag above this modified z-score; the textbook says 3.5")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        return {"counts": np.zeros(1, np.int64), "ordered": np.zeros(self.window)}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import trailing
+
+        median, mad = np.empty((2, rows.count))
+        trailing.median_and_mad(
+            rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], median, mad
+        )
+        raw = 0.6745 * np.abs(rows.values - median) / mad
+        reach = self.limit * mad / 0.6745
+        return band_result(raw, self.limit, median, median - reach, median + reach), state

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
 
 
 class Missing(BaseDetector, frozen=True):
@@ -14,4 +15,14 @@ class Missing(BaseDetector, frozen=True):
     type: Literal["missing"] = "missing"
     anomalies: ClassVar[tuple[str, ...]] = ()
     is_guard: ClassVar[bool] = True
-    rows: int = Field(12, ge=1, description="missing rows in a row that are still tolerated")
+    rows: int = Field(default=12, ge=1, description="missing rows in a row that are still tolerated")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        return {"progress": np.zeros(1)}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import runs
+
+        length = np.empty(rows.count)
+        runs.missing_values(rows.is_missing, rows.count, state["progress"], length)
+        return Result(2 * length / self.rows, flag=length > self.rows), state

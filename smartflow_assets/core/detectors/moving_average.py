@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
 
 
 class MovingAverage(BaseDetector, frozen=True):
@@ -13,6 +14,20 @@ class MovingAverage(BaseDetector, frozen=True):
 
     type: Literal["moving_average"] = "moving_average"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
-    window: int = Field(24, ge=2, description="rows of the trailing mean")
-    spread_window: int = Field(288, ge=10, description="trailing residuals that give the standard deviation")
-    sigmas: float = Field(4.0, gt=0, description="own flag above so many standard deviations; the textbook says 2.5 or 3")
+    window: int = Field(default=24, ge=2, le=8000, description="rows of the trailing mean")
+    spread_window: int = Field(default=288, ge=10, le=8000, description="trailing residuals that give the standard deviation")
+    sigmas: float = Field(default=4.0, gt=0, description="own flag above so many standard deviations; the textbook says 2.5 or 3")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        return {"residual_ring": np.zeros(self.spread_window)}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import trailing
+
+        mean, deviation = np.empty((2, rows.count))
+        trailing.short_mean_residual(
+            rows.padded, rows.offset, rows.count, rows.first, self.window, self.spread_window, state["residual_ring"],
+            mean, deviation,
+        )  # fmt: skip
+        raw = np.abs(rows.values - mean) / deviation
+        return band_result(raw, self.sigmas, mean, mean - self.sigmas * deviation, mean + self.sigmas * deviation), state

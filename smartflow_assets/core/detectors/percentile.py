@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
 
 
 class Percentile(BaseDetector, frozen=True):
@@ -13,7 +14,22 @@ class Percentile(BaseDetector, frozen=True):
 
     type: Literal["percentile"] = "percentile"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
-    window: int = Field(2000, ge=50, description="trailing rows that a row is compared with; the row itself is not among them")
-    lower: float = Field(0.1, ge=0, lt=50, description="lower percentile; the textbook says 1")
-    upper: float = Field(99.9, gt=50, le=100, description="upper percentile; the textbook says 99")
-    margin: float = Field(0.1, ge=0, description="own flag so far outside, as a share of the distance between the percentiles")
+    window: int = Field(default=2000, ge=50, le=8000, description="trailing rows to compare with, the row itself excluded")
+    lower: float = Field(default=0.1, ge=0, lt=50, description="lower percentile; the textbook says 1")
+    upper: float = Field(default=99.9, gt=50, le=100, description="upper percentile; the textbook says 99")
+    margin: float = Field(default=0.1, ge=0, description="own flag so far outside, as a share of their distance")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        return {"counts": np.zeros(1, np.int64), "ordered": np.zeros(self.window)}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import trailing
+
+        found, shares = np.empty((3, rows.count)), np.array([self.lower / 100, 0.5, self.upper / 100])
+        trailing.quantiles(
+            rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], shares, found
+        )
+        low, median, high = found
+        spread = np.maximum(high - low, trailing.LEAST_SPREAD)
+        raw = np.maximum(np.maximum(low - rows.values, rows.values - high), 0) / spread
+        return band_result(raw, self.margin, median, low - self.margin * spread, high + self.margin * spread), state

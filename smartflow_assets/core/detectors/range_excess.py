@@ -3,9 +3,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
+
+LEAST_ROWS = 50
 
 
 class RangeExcess(BaseDetector, frozen=True):
@@ -13,4 +16,15 @@ class RangeExcess(BaseDetector, frozen=True):
 
     type: Literal["range_excess"] = "range_excess"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
-    surprise: float = Field(3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+    surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        return {}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        lowest, _, low, high, _, highest = rows.ranges
+        width = high - low
+        width = np.where(width > 1e-9, width, 1.0)
+        raw = np.maximum(np.maximum(lowest - rows.values, rows.values - highest), 0) / width
+        raw[: max(0, LEAST_ROWS - rows.first)] = 0
+        return Result(raw), state

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
 
 
 class Seasonal(BaseDetector, frozen=True):
@@ -13,4 +14,15 @@ class Seasonal(BaseDetector, frozen=True):
 
     type: Literal["seasonal"] = "seasonal"
     anomalies: ClassVar[tuple[str, ...]] = ("contextual", "point")
-    scales: float = Field(6.0, gt=0, description="own flag above so many usual residuals")
+    scales: float = Field(default=6.0, gt=0, description="own flag above so many usual residuals")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        return {"mean": np.zeros(1), "forecast": np.array([3 if facts.period else 2])}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import residuals
+
+        raw, usual = np.empty((2, rows.count))
+        residuals.seasonal(rows.seasonal_deviation, rows.count, rows.first, state["mean"], raw, usual)
+        expected = rows.forecasts[int(state["forecast"][0])].copy()
+        return band_result(raw, self.scales, expected, expected - self.scales * usual, expected + self.scales * usual), state

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, window_width
 
 
 class SubsequenceNeighbours(BaseDetector, frozen=True):
@@ -13,4 +14,25 @@ class SubsequenceNeighbours(BaseDetector, frozen=True):
 
     type: Literal["subsequence_neighbours"] = "subsequence_neighbours"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)
-    surprise: float = Field(3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+    surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        from smartflow_assets.core.kernels import subsequence_neighbours as kernel
+
+        width = window_width(facts)
+        return {
+            "counts": np.zeros(1, np.int64),
+            "references": np.zeros((width, kernel.REFERENCES), np.float32),
+            "squares": np.zeros(kernel.REFERENCES),
+            "unit": np.zeros(1),
+        }
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import subsequence_neighbours as kernel
+
+        raw = np.empty(rows.count)
+        kernel.walk(
+            rows.padded, rows.offset, rows.count, rows.first, len(state["references"]), state["counts"],
+            state["references"], state["squares"], state["unit"], raw,
+        )  # fmt: skip
+        return Result(raw), state

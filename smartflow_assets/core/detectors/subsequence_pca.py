@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, window_width
 
 
 class SubsequencePca(BaseDetector, frozen=True):
@@ -13,4 +14,23 @@ class SubsequencePca(BaseDetector, frozen=True):
 
     type: Literal["subsequence_pca"] = "subsequence_pca"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)
-    surprise: float = Field(3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+    surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        width = window_width(facts)
+        return {
+            "median": np.zeros(width),
+            "vectors": np.zeros((width, width)),
+            "eigenvalues": np.zeros(width),
+            "summary": np.zeros(3),
+        }
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import subsequence_pca as kernel
+
+        raw = np.empty(rows.count)
+        kernel.walk(
+            rows.padded, rows.offset, rows.count, rows.first, len(state["median"]), state["median"], state["vectors"],
+            state["eigenvalues"], state["summary"], raw,
+        )  # fmt: skip
+        return Result(raw), state

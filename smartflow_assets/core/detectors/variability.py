@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
 
 
 class Variability(BaseDetector, frozen=True):
@@ -13,4 +14,18 @@ class Variability(BaseDetector, frozen=True):
 
     type: Literal["variability"] = "variability"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)
-    surprise: float = Field(3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+    surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        from smartflow_assets.core.kernels import variability as kernel
+
+        return {"counts": np.zeros(1, np.int64), "ordered": np.zeros(kernel.WINDOW), "ring": np.zeros(kernel.WINDOW)}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import variability as kernel
+
+        raw = np.empty(rows.count)
+        kernel.walk(
+            rows.padded, rows.offset, rows.count, rows.first, state["counts"], state["ordered"], state["ring"], raw
+        )
+        return Result(raw), state

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
 
 
 class ZScore(BaseDetector, frozen=True):
@@ -13,5 +14,16 @@ class ZScore(BaseDetector, frozen=True):
 
     type: Literal["zscore"] = "zscore"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
-    window: int = Field(288, ge=10, description="trailing rows that a row is compared with; the row itself is not among them")
-    sigmas: float = Field(4.0, gt=0, description="own flag above so many standard deviations; the textbook says 2.5 or 3")
+    window: int = Field(default=288, ge=10, le=8000, description="trailing rows to compare with, the row itself excluded")
+    sigmas: float = Field(default=4.0, gt=0, description="own flag above so many standard deviations; the textbook says 2.5 or 3")
+
+    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+        return {}
+
+    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.kernels import trailing
+
+        mean, deviation = np.empty((2, rows.count))
+        trailing.mean_and_deviation(rows.padded, rows.offset, rows.count, rows.first, self.window, mean, deviation)
+        raw = np.abs(rows.values - mean) / deviation
+        return band_result(raw, self.sigmas, mean, mean - self.sigmas * deviation, mean + self.sigmas * deviation), state

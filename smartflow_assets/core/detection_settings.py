@@ -1,0 +1,101 @@
+"""How a series is judged: detectors, ensemble, where the cut lies, and what is let pass.
+
+Every key can stand in a source's YAML, for the source or for one metric. What the settings do is in `detection`.
+"""
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from smartflow_assets.core.detectors import AUTO, GUARDS, BaseDetector, Detector
+from smartflow_assets.core.ensemble import Ensemble
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Score(BaseModel):
+    """`threshold: {score: 0.99}`: the anomaly score from which a row is anomalous."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    score: float = Field(gt=0, lt=1, description="anomaly score, 0 to 1; see sensitivity for the defaults")
+
+
+def _change(value: object) -> object:
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.endswith("%"):
+            raise ValueError(f"{value!r} is neither a number nor a percentage such as 5%")
+        share = float(text[:-1])
+        if share < 0:
+            raise ValueError("a percentage of change cannot be negative")
+        return f"{share:g}%"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
+        raise ValueError("a size of change cannot be negative")
+    return value
+
+
+class DetectionSettings(BaseModel):
+    """How a series is judged; every key can stand in a source's YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detectors: Literal["auto"] | tuple[Detector, ...] = Field(
+        default="auto",
+        description="auto: nine components averaged; or a list such as [{type: seasonal}, {type: isolation_forest}]",
+    )
+    ensemble: Ensemble = Field(default=Ensemble(), description="how the detectors' words become one")
+    sensitivity: Literal["low", "medium", "high"] = Field(default="medium", description="where the cut lies, one for all series")
+    threshold: Score | None = Field(default=None, description="the cut as an anomaly score; instead of sensitivity")
+    direction: Literal["both", "spike", "drop"] = Field(default="both", description="flag both, only too high, or only too low")
+    ignore_small_changes: str | float | None = Field(
+        default=None, description="changes smaller than this are not flagged: 5% of the expected value, or a number in its unit"
+    )
+    scale: Literal["none", "standard", "min_max", "robust"] = Field(default="robust", description="scaling of what models see")
+
+    _valid_change = field_validator("ignore_small_changes", mode="before")(_change)
+
+    @model_validator(mode="after")
+    def _check_members(self) -> DetectionSettings:
+        listed = [d.type for d in (AUTO if self.detectors == "auto" else self.detectors)]
+        if not listed:
+            raise ValueError("detectors is empty; name at least one, or auto")
+        twice = sorted({name for name in listed if listed.count(name) > 1})
+        if twice:
+            raise ValueError(f"detector {twice[0]} is listed twice")
+        for name in self.ensemble.members or ():
+            if name not in listed:
+                raise ValueError(f"ensemble member {name} is not among the detectors: {', '.join(listed)}")
+        return self
+
+    @property
+    def cut(self) -> float:
+        """The combined surprise from which a row is anomalous."""
+        if self.threshold is not None:
+            return -math.log10(1 - self.threshold.score)
+        return self.ensemble.cut(sum(not d.is_guard for d in self.active()) or 1, self.sensitivity)
+
+    def is_small(self, change: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which changes `ignore_small_changes` lets pass.
+
+        >>> DetectionSettings(ignore_small_changes="5%").is_small(np.array([4.0, 6.0]), np.array([100.0, 100.0])).tolist()
+        [True, False]
+        """
+        limit = self.ignore_small_changes
+        if limit is None:
+            return np.zeros(len(change), np.bool_)
+        if isinstance(limit, str):
+            return np.abs(change) < float(limit.rstrip("%")) / 100 * np.abs(expected)
+        return np.abs(change) < limit
+
+    def active(self) -> tuple[BaseDetector, ...]:
+        """The detectors that run: those listed (members of the ensemble first named), and the guards."""
+        listed = AUTO if self.detectors == "auto" else self.detectors
+        if self.ensemble.members is not None:
+            listed = tuple(d for d in listed if d.type in self.ensemble.members or d.is_guard)
+        types = {d.type for d in listed}
+        return (*listed, *(guard for guard in GUARDS if guard.type not in types))

@@ -1,0 +1,74 @@
+"""What training learns of a series before any detector runs: its step, its season, its centre and its unit.
+
+Detectors see (value - centre) / unit, so that a series in bytes and one in shares of one are judged alike, and rows on a
+regular grid, so that a gap does not shift the season.
+"""
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from smartflow_assets.core.detectors.base import SeriesFacts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DAY, WEEK = 86400.0, 604800.0
+LONGEST_GAP = 2000
+
+
+def season(step: timedelta) -> int:
+    """Rows in a season: a day, for steps above six hours a week, 0 where neither holds four rows.
+
+    >>> season(timedelta(minutes=5)), season(timedelta(hours=1)), season(timedelta(days=1)), season(timedelta(days=7))
+    (288, 24, 7, 0)
+    """
+    seconds = step.total_seconds()
+    if seconds < 1:
+        return 0
+    for length in (DAY, WEEK):
+        if length / seconds >= 4:
+            return round(length / seconds)
+    return 0
+
+
+def typical_step(times: NDArray[np.datetime64]) -> timedelta:
+    """Median distance of sorted times (microseconds); an hour where there is only one."""
+    if len(times) < 2:
+        return timedelta(hours=1)
+    return timedelta(microseconds=max(1, int(np.median(np.diff(times).astype(np.int64)))))
+
+
+def learn(values: NDArray[np.float64], step: timedelta, scale: Literal["none", "standard", "min_max", "robust"]) -> SeriesFacts:
+    """Facts from the values that may be learnt from (NaN = missing).
+
+    A constant series has 5 % of its level as its unit, so that any later movement is measured against something.
+    """
+    known = values[np.isfinite(values)]
+    center, unit = 0.0, 1.0
+    if len(known):
+        low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
+        spread = {"robust": (high - low) / 1.349, "standard": known.std(), "min_max": np.ptp(known), "none": 1.0}[scale]
+        center = {"robust": middle, "standard": known.mean(), "min_max": known.min(), "none": 0.0}[scale]
+        candidates = (spread, known.std(), 0.05 * abs(middle), 1.0)
+        unit = next(float(size) for size in candidates if np.isfinite(size) and size > 1e-12 * abs(middle))
+    return SeriesFacts(period=season(step), center=float(center), unit=unit)
+
+
+def rows_of(times: NDArray[np.datetime64], step: timedelta) -> NDArray[np.int64]:
+    """Row numbers of sorted times on a grid of `step`, from 0: a gap leaves its rows free.
+
+    Times closer than a step (or off the grid) simply take the next row. A gap of more than 2,000 rows is shortened by
+    whole weeks, which keeps the season in phase and the memory bounded.
+    """
+    if len(times) == 0:
+        return np.zeros(0, np.int64)
+    gaps = np.rint(np.diff(times).astype(np.int64) / (step / timedelta(microseconds=1))).astype(np.int64)
+    gaps = np.maximum(gaps, 1)
+    week = season(step) * (7 if step <= timedelta(hours=6) else 1)
+    long = gaps > LONGEST_GAP
+    if long.any():
+        gaps[long] = np.where(gaps[long] % week, gaps[long] % week, week) if week else 1
+    return np.concatenate([[0], np.cumsum(gaps)])

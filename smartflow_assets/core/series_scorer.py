@@ -1,0 +1,117 @@
+"""One series from values to verdicts: baseline, detectors, calibration, combination, guards, row by row in blocks.
+
+`SeriesScorer` holds what does not change (detectors, what they learnt, facts of the series), its state what does. Scoring is
+a pure function of the rows since the state was started: how they were cut makes no difference, to the bit.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smartflow_assets.core import baseline, calibration
+from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, SeriesFacts, State
+from smartflow_assets.core.ensemble import Ensemble
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Verdicts on the rows of one series, in the unit of the series.
+
+    raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the cut, or a guard's flag; is_guarded: a
+    guard's. detector_raw and surprise are detectors x rows, guards included.
+    """
+
+    expected: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    raw_score: NDArray[np.float64]
+    is_flagged: NDArray[np.bool_]
+    is_guarded: NDArray[np.bool_]
+    is_missing: NDArray[np.bool_]
+    detector_raw: NDArray[np.float64]
+    surprise: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.int64]) -> Scored:
+        """The verdicts on these rows only."""
+        return Scored(*(getattr(self, part.name)[..., rows] for part in fields(self)))
+
+
+@dataclass(frozen=True)
+class SeriesScorer:
+    """Scores one series with `detectors` (guards among them), fitted in the same order."""
+
+    detectors: tuple[BaseDetector, ...]
+    fitted: tuple[Fitted, ...]
+    ensemble: Ensemble
+    cut: float
+    facts: SeriesFacts
+
+    def start(self) -> State:
+        """The state before the first row: one dict for the baseline, each detector, its calibration and the combination."""
+        return {
+            "baseline": baseline.start(self.facts),
+            "detectors": [d.start(f, self.facts) for d, f in zip(self.detectors, self.fitted, strict=True)],
+            "calibrations": [{} if d.is_guard else calibration.start() for d in self.detectors],
+            "ensemble": self.ensemble.start(),
+        }
+
+    def score(self, state: State, values: NDArray[np.float64], features: NDArray[np.float64] | None = None) -> Scored:
+        """Verdicts on up to `baseline.BLOCK` further values (NaN or infinite = missing); the state is changed in place."""
+        facts = self.facts
+        scaled = np.clip((values - facts.center) / facts.unit, -1e9, 1e9)
+        scaled[~np.isfinite(values)] = np.nan
+        rows, normal, _ = baseline.score(state["baseline"], facts, scaled, features)
+        raw, surprise = np.empty((2, len(self.detectors), rows.count))
+        flags = np.zeros((len(self.detectors), rows.count), np.bool_)
+        members = np.array([not d.is_guard for d in self.detectors])
+        own_band: Result | None = None
+        for j, (detector, fitted) in enumerate(zip(self.detectors, self.fitted, strict=True)):
+            result, _ = detector.score(fitted, state["detectors"][j], rows)
+            raw[j] = result.raw_score
+            if detector.is_guard:
+                surprise[j] = result.raw_score
+            else:
+                surprise[j], _ = calibration.score(state["calibrations"][j], raw[j], rows.is_missing, rows.first)
+                own_band = result if members.sum() == 1 and result.expected is not None else own_band
+            flags[j] = result.flag if result.flag is not None else surprise[j] > getattr(detector, "surprise", 3.0)
+        if members.any():
+            combined, _ = self.ensemble.combine_rows(
+                state["ensemble"], surprise[members], flags[members], self.cut, rows, normal
+            )
+        else:
+            combined = np.zeros(rows.count)
+        guarded = np.asarray(flags[~members].any(axis=0))
+        lifted = np.where(flags, np.maximum(surprise, self.cut), 0.0)[~members].max(axis=0, initial=0.0)
+        combined = np.maximum(combined, lifted)
+        expected, lower, upper = rows.expected, rows.expected - normal.band, rows.expected + normal.band
+        if own_band is not None and own_band.expected is not None and own_band.lower is not None and own_band.upper is not None:
+            known = np.isfinite(own_band.lower)
+            expected = np.where(known, own_band.expected, expected)
+            lower, upper = np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper)
+        expected, lower, upper = (facts.center + facts.unit * part for part in (expected, lower, upper))
+        return Scored(expected, lower, upper, combined, combined >= self.cut, guarded, rows.is_missing, raw, surprise)
+
+    def walk(
+        self, grid: NDArray[np.int64], values: NDArray[np.float64], features: NDArray[np.float64] | None = None
+    ) -> Iterator[tuple[slice, Scored]]:
+        """Score a whole series from the start, block by block; grid[i] is the row number of values[i], gaps are missing rows."""
+        state, done, a = self.start(), 0, 0
+        while a < len(values):
+            b = int(np.searchsorted(grid, done + baseline.BLOCK))
+            size = int(grid[b - 1]) + 1 - done if b > a else baseline.BLOCK
+            block, matrix = np.full(size, np.nan), None
+            place = grid[a:b] - done
+            block[place] = values[a:b]
+            if features is not None:
+                matrix = np.full((size, features.shape[1]), np.nan)
+                matrix[place] = features[a:b]
+            scored = self.score(state, block, matrix)
+            if b > a:
+                yield slice(a, b), scored if size == b - a else scored.take(place)
+            done, a = done + size, b
