@@ -1,17 +1,23 @@
 """From aggregated buckets to a regular series: which buckets exist, which are missing, what was repaired and how.
 
-Holds the time grid of a source and the labels of every repair. Aggregating rows to buckets is SQL in adapters.buckets;
-detectors never learn from or judge a value that was filled here: `repair` says which those are.
+The result is a function of the buckets alone: one run or forty, in time or late, leave the same table. For that `clean` sees
+a little beyond the window it answers for (`reach`), a window that late rows touched is widened (`affected`), and only rows
+that differ are written (`changes`). Aggregating rows is SQL in adapters.buckets. Detectors never learn from or judge a
+value that was filled here: `repair` says which those are.
 """
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, Self
 
+import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from smartflow_assets.core.calendar import Calendar
 from smartflow_assets.core.durations import Duration
+from smartflow_assets.core.time_grid import DAY, TimeGrid
 
 Fill = Literal["interpolate", "previous", "zero", "none"]
-DAY = timedelta(days=1)
+COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
 
 
 class TimeBucket(BaseModel):
@@ -49,3 +55,124 @@ class TimeBucket(BaseModel):
     def settle_time(self) -> timedelta:
         """The wait after the end of a bucket before it is judged."""
         return min(self.every, timedelta(minutes=10)) if self.settle is None else self.settle
+
+
+def last_closed(now: datetime, bucket: TimeBucket, calendar: Calendar) -> pd.Timestamp:
+    """The start of the newest bucket that is closed and settled at `now`."""
+    return TimeGrid(bucket.every, calendar).step(now - bucket.settle_time, -1)
+
+
+def reach(bucket: TimeBucket) -> int:
+    """How many buckets beyond its window, on both sides, `clean` must see: the longest gap that is filled, and its far end."""
+    return bucket.gap_limit // bucket.every + 1
+
+
+def affected(
+    since: datetime, until: datetime, bucket: TimeBucket, calendar: Calendar, known: pd.DataFrame | None = None,
+) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """The window whose cleaned rows may change when rows in [since, until) do: gaps beside it may become fillable, and a
+    row older than the first of a `known` series (series, metric, dimensions, first_at) makes all between them missing."""
+    grid = TimeGrid(bucket.every, calendar)
+    wide = grid.step(since, -reach(bucket)), grid.step(until, reach(bucket) + 1)
+    if known is not None and len(known) and (newest := known["first_at"].max()) > since:
+        return wide[0], max(wide[1], newest)
+    return wide
+
+
+def clean(
+    buckets: pd.DataFrame, *, bucket: TimeBucket, calendar: Calendar, since: datetime, until: datetime,
+    known: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """The rows of clean_series (without source) for the buckets that start in [since, until), sorted by series and time.
+
+    `buckets`: series, metric, dimensions, observed_at, value, value_raw, duplicate_count, as `buckets.aggregate` gives
+    them, from `reach` buckets before `since` to `reach` after `until`, as far as buckets are closed and settled. A series runs
+    from its first value on, in `known` (series, metric, dimensions, first_at) or here; a bucket without a value is `missing`.
+    A gap is filled once the value behind it is there, and if it is no longer than `max_gap`.
+    """
+    grid = TimeGrid(bucket.every, calendar)
+    wanted = grid.numbers(since, until)
+    seen = buckets[np.isfinite(buckets["value"].to_numpy(dtype=float, na_value=np.nan))]
+    series = _series(seen, known)
+    if series.empty or not len(wanted):
+        return _empty()
+
+    margin = reach(bucket)
+    numbers = np.arange(wanted[0] - margin, wanted[-1] + margin + 1)
+    row = pd.Index(series["series"]).get_indexer(seen["series"])
+    column = grid.number(seen["observed_at"]) - numbers[0]
+    is_inside = (column >= 0) & (column < len(numbers))
+    cell = row[is_inside], column[is_inside]
+    seen = seen[is_inside]
+    shape = len(series), len(numbers)
+    value, raw, is_doubled = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    value[cell], raw[cell], is_doubled[cell] = seen["value"], seen["value_raw"], seen["duplicate_count"] > 0
+
+    filled, is_filled = _fill(value, bucket)
+    repair = np.full(shape, "none", dtype=object)
+    repair[:, grid.is_odd(numbers)] = "dst"
+    repair[is_doubled] = "deduplicated"
+    repair[np.isnan(value)] = "missing"
+    repair[is_filled] = "filled"
+
+    first = grid.number(series["first_at"])
+    which, when = np.nonzero((numbers >= first[:, None]) & (numbers >= wanted[0]) & (numbers <= wanted[-1]))
+    named = series.iloc[which].reset_index(drop=True)
+    return pd.DataFrame({
+        "series": named["series"], "metric": named["metric"], "dimensions": named["dimensions"],
+        "observed_at": grid.start(numbers)[when], "value": filled[which, when], "value_raw": raw[which, when],
+        "repair": repair[which, when],
+    }).astype({"repair": str})
+
+
+def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `after` (from `clean`) that are new or differ from those of the same series and time in `before`."""
+    compared = ["value", "value_raw", "repair"]
+    old = before.set_index(["series", "observed_at"])[compared]
+    old = old.reindex(pd.MultiIndex.from_frame(after[["series", "observed_at"]]))
+    new = after[compared]
+    is_same = np.all([
+        (new[name].to_numpy() == old[name].to_numpy()) | (new[name].isna().to_numpy() & old[name].isna().to_numpy())
+        for name in compared
+    ], axis=0)
+    return after[~is_same].reset_index(drop=True)
+
+
+def _series(seen: pd.DataFrame, known: pd.DataFrame | None) -> pd.DataFrame:
+    """series, metric, dimensions, first_at: one row for each series, sorted."""
+    columns = ["series", "metric", "dimensions"]
+    firsts = seen.sort_values("observed_at").drop_duplicates("series")[[*columns, "observed_at"]]
+    firsts = firsts.rename(columns={"observed_at": "first_at"})
+    if known is not None and len(known):
+        firsts = pd.concat([known[[*columns, "first_at"]], firsts], ignore_index=True) if len(firsts) else known
+        firsts = firsts.sort_values("first_at").drop_duplicates("series")
+    return firsts.sort_values("series", ignore_index=True)
+
+
+def _fill(value: np.ndarray, bucket: TimeBucket) -> tuple[np.ndarray, np.ndarray]:
+    """Values (series x buckets) with their short gaps filled, and where that was done."""
+    at = np.arange(value.shape[1])
+    is_seen = np.isfinite(value)
+    before = np.maximum.accumulate(np.where(is_seen, at, -1), axis=1)
+    after = np.minimum.accumulate(np.where(is_seen, at, at.size)[:, ::-1], axis=1)[:, ::-1]
+    longest = bucket.gap_limit // bucket.every
+    is_filled = ~is_seen & (before >= 0) & (after < at.size) & (after - before - 1 <= longest)
+    if bucket.fill == "none":
+        is_filled[:] = False
+    row, column = np.nonzero(is_filled)
+    left, right = before[row, column], after[row, column]
+    filled = value.copy()
+    match bucket.fill:
+        case "interpolate":
+            share = (column - left) / (right - left)
+            filled[row, column] = value[row, left] * (1 - share) + value[row, right] * share
+        case "previous":
+            filled[row, column] = value[row, left]
+        case "zero":
+            filled[row, column] = 0.0
+    return filled, is_filled
+
+
+def _empty() -> pd.DataFrame:
+    types = {"observed_at": "datetime64[us, UTC]", "value": float, "value_raw": float, "dimensions": object}
+    return pd.DataFrame({name: pd.Series(dtype=types.get(name, str)) for name in COLUMNS})
