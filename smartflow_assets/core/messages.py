@@ -42,13 +42,13 @@ FACTS: dict[str, str] = {
     "deviation_percent": "How far the value is from the expected one, in percent of it.",
     "unit": "The unit of value, expected, lower and upper.",
     "anomaly_score": "How strange, 0 to 1.",
-    "point_count": "How many buckets are anomalous.",
-    "started_at": "When it began in the data.",
-    "ended_at": "The newest bucket of it in the data.",
-    "opened_at": "When the incident was opened.",
-    "resolved_at": "When it was resolved.",
+    "point_count": "How many buckets its newest anomaly has.",
+    "started_at": "First bucket of its newest anomaly.",
+    "ended_at": "End of its newest anomaly.",
+    "opened_at": "When the incident began, in the time of the data.",
+    "resolved_at": "When it was over, in the time of the data.",
     "resolved_reason": "Why it was resolved.",
-    "duration_seconds": "From the beginning in the data to the end of it.",
+    "duration_seconds": "From opened_at to resolved_at, or to ended_at while it is open.",
     "detectors": "The detectors that found it.",
     "rules": "The rules that it breaks.",
     "explanation": "Why it counts as strange, in one line.",
@@ -88,13 +88,13 @@ def render(
 ) -> Message:
     """The message of an incident's event.
 
-    `incident` is a row of the table incidents. `facts` is the payload of the event: the columns of the newest anomaly of the
-    incident (table anomalies) as far as they are known, `unit`, `next_step`, and `timezone`, in which times are shown
-    (default UTC). Unknown fields are passed over, missing ones are null, so that failed steps and checks render too.
+    `incident` is a row of the table incidents. `facts` is the payload of the event and wins over it, since the incident may
+    have gone on before the message went out: the columns of its newest anomaly (table anomalies), `unit`, `next_step`, and
+    `timezone`, in which times are shown (default UTC). Unknown fields are passed over, missing ones are null, so that failed
+    steps and checks render too.
     """
     known = {name: _plain(facts.get(name, incident.get(name))) for name in FACTS}
-    known |= {name: _plain(incident.get(name)) for name in ("incident_id", "source", "cause", "severity", "state", "title")}
-    known |= {name: _plain(incident.get(name)) for name in ("opened_at", "resolved_at", "resolved_reason")}
+    known |= {name: _plain(incident.get(name)) for name in ("incident_id", "source", "cause", "severity")}
     known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _plain(happened_at)}
     known["series"] = _plain(incident.get("series")) or ""
     known["dimensions"], known["detectors"], known["rules"] = (
@@ -102,8 +102,10 @@ def render(
     known["explanation"] = known["explanation"] or _plain(incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
     known["duration_seconds"] = _duration(known)
-    if event != "resolved":
-        known["resolved_at"] = known["resolved_reason"] = None
+    if event == "resolved":
+        known["state"] = "resolved"
+    elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before
+        known |= {"state": "open", "resolved_at": None, "resolved_reason": None}
     zone = ZoneInfo(str(facts.get("timezone") or "UTC"))
     known["subject"] = subject = _subject(known)
     rows = _rows(known, zone)
@@ -160,7 +162,7 @@ def _rows(known: Mapping[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
         ("Value", _measured(known["value"], known)),
         ("Expected", _expected(known)),
         ("Deviation", percent(deviation / 100) if deviation is not None else ""),
-        ("Since", _time(known["started_at"] or known["opened_at"], zone)),
+        ("Since", _time(known["opened_at"] or known["started_at"], zone)),
         ("Lasted" if known["event"] == "resolved" else "Lasting", lasting(timedelta(seconds=duration)) if duration else ""),
         ("Type", known["anomaly_type"]),
         ("Found by", ", ".join(known["detectors"])),
@@ -224,8 +226,8 @@ def _measured(value: float | None, known: Mapping[str, Any]) -> str:
 
 
 def _duration(known: Mapping[str, Any]) -> float | None:
-    """From the beginning in the data (else the opening) to the resolution or the newest bucket."""
-    start = known["started_at"] or known["opened_at"]
+    """From the opening, which is the beginning in the data, to the resolution or the newest anomalous bucket."""
+    start = known["opened_at"] or known["started_at"]
     end = (known["resolved_at"] or known["happened_at"]) if known["event"] == "resolved" else known["ended_at"]
     if start is None or end is None:
         return None
