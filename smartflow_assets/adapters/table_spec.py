@@ -105,6 +105,8 @@ class TableSpec:
         an unknown or missing column, a type that does not fit, a null where none may be, a row of another source, and a
         key that occurs twice.
         """
+        if frame.empty:
+            return self.empty()
         if source is not None and self.has_source and "source" not in frame:
             frame = frame.assign(source=source)
         rows = {column.name: self._values(frame, column) for column in self.columns}

@@ -84,7 +84,18 @@ class Load:
     fingerprint: str | None = None
 
 
-Write = Replace | Append | Rewrite | Delete | Load
+@dataclass(frozen=True)
+class Seen:
+    """A table has taken notice of its upstream in [since, until) and had nothing, or not in this table, to write. Without it
+    the same windows would be pending for ever."""
+
+    table: str
+    source: str
+    since: datetime
+    until: datetime
+
+
+Write = Replace | Append | Rewrite | Delete | Load | Seen
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,259 @@
+"""Load: one origin of raw.<source> from a staged Parquet file, by SQL alone, so that ten million rows need no frame.
+
+The rows are compared with what the origin holds by number and hash; only those that differ are written, and `writes` names
+only the times whose content changed, however rows moved within the file. Columns are added, widen from integer to double,
+or overflow into `<column>__text`, so that no batch fails on its types.
+"""
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import duckdb
+
+from smartflow_assets.adapters.apply import AN_INSTANT, Change, has_table, single
+from smartflow_assets.adapters.table_spec import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.writes import Load, Loaded
+from smartflow_assets.core.errors import WarehouseError
+
+_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
+_REALS = {"FLOAT", "DOUBLE", "UBIGINT", "HUGEINT", "UHUGEINT"}
+_KEPT = {"BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
+
+
+class _Fitted(NamedTuple):
+    """Target columns in the raw table and the expressions over `staged` that fill them."""
+
+    names: list[str]
+    values: list[str]
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """What a Load has to change; the row numbers are in the temporary tables `fresh` and `gone` unless all rows are new."""
+
+    is_all_new: bool
+    new_count: int
+    gone_count: int
+    duplicate_count: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[Loaded, list[Change]]:
+    """Applies the Load inside the open transaction. Raises `WarehouseError` for a file that is not as `Load` says, and for an
+    empty file where the origin has rows, unless that is allowed."""
+    table = raw_table(write.source)
+    types = _stage(connection, write)
+    row_count, first_at, last_at, timeless = connection.execute(
+        "SELECT count(*), min(_time), max(_time), count(*) FILTER (WHERE _time IS NULL) FROM staged"
+    ).fetchall()[0]
+    if timeless:
+        raise WarehouseError(
+            f"{timeless} staged rows have no time in '{write.time_column}'", source=write.source, where=write.origin,
+            remedy="A reader quarantines such rows.",
+        )
+    _create_or_widen(connection, table, types, write)
+    held = single(connection, f"SELECT count(*) FROM {quoted(table)} WHERE _origin = ?", [write.origin])
+    if not row_count and held and write.mode == "replace" and not write.is_empty_allowed:
+        raise WarehouseError(
+            f"the file is empty now, but {held} of its rows are stored", source=write.source, where=write.origin,
+            remedy="They are kept. If it is meant to be empty, rebuild the source with `smartflow plan`.",
+        )
+    fitted = _fit(connection, table, types)
+    difference = _compare(connection, table, write, held, first_at, last_at, row_count)
+    _write(connection, table, write, fitted, difference, run_id)
+    rejected_count, changes = _quarantine(connection, write, run_id)
+    if difference.first_at is not None and difference.last_at is not None:
+        changed = difference.new_count + difference.gone_count
+        window = (difference.first_at, difference.last_at + AN_INSTANT)
+        changes.insert(0, Change(write.source, table, "load", *window, changed, write.fingerprint))
+    loaded = Loaded(
+        write.source, write.origin, row_count, difference.new_count, difference.gone_count, difference.duplicate_count,
+        rejected_count, first_at, last_at,
+    )
+    changes.append(_ledger(connection, write, loaded, run_id))
+    for name in ("fresh", "gone"):
+        connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
+    connection.execute("DROP VIEW temp.staged")
+    return loaded, changes
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
+    """A view `staged` of the file with `_row`, `_row_hash` and `_time`; returns its data columns with their types."""
+    scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
+    described = connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
+    types = {name: type_ for name, type_, *_ in described if name not in ("_row", "file_row_number")}
+    row = "_row" if any(name == "_row" for name, *_ in described) else "file_row_number + 1"
+    if reserved := {column.name for column in RAW_COLUMNS} & {name.lower() for name in types}:
+        raise WarehouseError(f"the column name '{min(reserved)}' is reserved", source=write.source, where=write.origin)
+    if types.get(write.time_column) != "TIMESTAMP WITH TIME ZONE":
+        found = types.get(write.time_column, "not there")
+        raise WarehouseError(
+            f"the staged time column '{write.time_column}' should be TIMESTAMPTZ, it is {found}", source=write.source,
+            where=write.origin,
+        )
+    columns = ", ".join(quoted_column(name) for name in types)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW staged AS SELECT {columns}, CAST({row} AS BIGINT) AS _row,"
+        f" {_hash(types)} AS _row_hash, {quoted_column(write.time_column)} AS _time FROM {scan}"
+    )
+    return types
+
+
+def _hash(types: dict[str, str]) -> str:
+    """The same for a row whatever the order of its columns, with and without columns that are null, and for 5 and 5.0."""
+    texts = []
+    for name in sorted(types, key=str.lower):
+        column = quoted_column(name)
+        text = f"CAST({column} AS VARCHAR)"
+        if _family(types[name]) == "DOUBLE":
+            whole = f"CAST(CAST({column} AS BIGINT) AS VARCHAR)"
+            text = f"CASE WHEN abs({column}) < 9e15 AND {column} = trunc({column}) THEN {whole} ELSE {text} END"
+        texts.append(f"{quoted_text(name.lower() + '=')} || {text}")
+    return f"md5_number_lower(concat_ws(chr(31), {', '.join(texts)}))"
+
+
+def _family(type_: str) -> str:
+    """The type that a raw column is given for a type in a file."""
+    if type_ in _INTEGERS:
+        return "BIGINT"
+    if type_ in _REALS or type_.startswith("DECIMAL"):
+        return "DOUBLE"
+    return type_ if type_ in _KEPT else "VARCHAR"
+
+
+def _create_or_widen(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], write: Load) -> None:
+    wanted = {name.lower(): type_ for name, type_ in write.types.items()}
+    first_types = {name: wanted.get(name.lower(), _family(type_)) for name, type_ in types.items()}
+    if not has_table(connection, table):
+        own = ", ".join(f"{quoted_column(column.name)} {column.type}" for column in RAW_COLUMNS)
+        columns = ", ".join(f"{quoted_column(name)} {type_}" for name, type_ in first_types.items())
+        connection.execute(f"CREATE TABLE {quoted(table)} ({columns}, {own})")
+        return
+    stored = _stored_types(connection, table)
+    for name, type_ in first_types.items():
+        if name.lower() not in stored:
+            connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted_column(name)} {type_}")
+        elif stored[name.lower()] == "BIGINT" and _family(types[name]) == "DOUBLE":
+            connection.execute(f"ALTER TABLE {quoted(table)} ALTER COLUMN {quoted_column(name)} TYPE DOUBLE")
+
+
+def _stored_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """By lower-case name: DuckDB's names ignore case."""
+    return {name.lower(): type_ for name, type_, *_ in connection.execute(f"DESCRIBE {quoted(table)}").fetchall()}
+
+
+def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str]) -> _Fitted:
+    """Each staged column into its stored type; what does not fit into `<column>__text`, created when first needed."""
+    stored = _stored_types(connection, table)
+    fitted, misfits = _Fitted([], []), {}
+    for name, type_ in types.items():
+        column, target = quoted_column(name), stored[name.lower()]
+        family, value = _family(type_), column
+        if target == "VARCHAR" or (family, target) == ("BIGINT", "DOUBLE") or family == target:
+            value = f"CAST({column} AS {target})"
+        else:
+            value = f"TRY_CAST({column} AS {target})" if family == "VARCHAR" else f"CAST(NULL AS {target})"
+            misfits[name] = f"{column} IS NOT NULL AND {value} IS NULL"
+        fitted.names.append(column)
+        fitted.values.append(value)
+    if misfits:
+        counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in misfits.values())
+        found = connection.execute(f"SELECT {counts} FROM staged").fetchall()[0]
+        for (name, condition), count in zip(misfits.items(), found, strict=True):
+            if count:
+                text = quoted_column(f"{name}__text")
+                connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN IF NOT EXISTS {text} VARCHAR")
+                fitted.names.append(text)
+                fitted.values.append(f"CASE WHEN {condition} THEN CAST({quoted_column(name)} AS VARCHAR) END")
+    return fitted
+
+
+def _compare(
+    connection: duckdb.DuckDBPyConnection, table: str, write: Load, held: int, first_at: datetime | None,
+    last_at: datetime | None, row_count: int,
+) -> _Difference:
+    raw, time = quoted(table), quoted_column(write.time_column)
+    beside = f"SELECT _row_hash, {time} AS _time FROM {raw} WHERE _origin <> ? AND {time} BETWEEN ? AND ?"
+    bound = [write.origin, first_at, last_at]
+    if not held and not single(connection, f"SELECT count(*) FROM ({beside})", bound):
+        return _Difference(True, row_count, 0, 0, first_at, last_at)
+    mine = f"SELECT _row, _row_hash, {time} AS _time FROM {raw} WHERE _origin = ?"
+    connection.execute(
+        f"CREATE TEMP TABLE fresh AS SELECT _row, _row_hash, _time FROM staged ANTI JOIN ({mine}) AS mine"
+        " USING (_row, _row_hash)",
+        [write.origin],
+    ).fetchall()
+    is_held = "" if write.mode == "replace" else "LIMIT 0"
+    connection.execute(
+        f"CREATE TEMP TABLE gone AS SELECT _row, _row_hash, _time FROM ({mine}) AS mine ANTI JOIN staged"
+        f" USING (_row, _row_hash) {is_held}",
+        [write.origin],
+    ).fetchall()
+    (duplicate_count,) = connection.execute(
+        f"DELETE FROM temp.fresh WHERE (_row_hash, _time) IN ({beside})", bound
+    ).fetchall()[0]
+    new_count, gone_count, changed_from, changed_to = connection.execute(
+        """SELECT coalesce(sum(balance) FILTER (WHERE balance > 0), 0), coalesce(-sum(balance) FILTER (WHERE balance < 0), 0),
+                  min(_time), max(_time)
+           FROM (SELECT _row_hash, _time, sum(side) AS balance
+                 FROM (SELECT _row_hash, _time, 1 AS side FROM temp.fresh
+                       UNION ALL SELECT _row_hash, _time, -1 AS side FROM temp.gone)
+                 GROUP BY _row_hash, _time HAVING sum(side) <> 0)"""
+    ).fetchall()[0]
+    return _Difference(False, int(new_count), int(gone_count), duplicate_count, changed_from, changed_to)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, table: str, write: Load, fitted: _Fitted, difference: _Difference, run_id: str,
+) -> None:
+    if not difference.is_all_new:
+        connection.execute(
+            f"DELETE FROM {quoted(table)} WHERE _origin = ? AND _row IN (SELECT _row FROM temp.gone)", [write.origin]
+        ).fetchall()
+    names = ", ".join([*fitted.names, *(column.name for column in RAW_COLUMNS)])
+    chosen = "" if difference.is_all_new else "WHERE _row IN (SELECT _row FROM temp.fresh)"
+    connection.execute(
+        f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(fitted.values)}, ?, _row, _row_hash, ?, ? FROM staged {chosen}",
+        [write.origin, write.ingested_at, run_id],
+    ).fetchall()
+
+
+def _quarantine(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[int, list[Change]]:
+    """Holds the origin's unreadable rows; one that is held already keeps its state."""
+    same = "held.source = ? AND held.origin = ? AND held.row_number = rejected.row_number AND held.record = rejected.record"
+    scan = "(SELECT 0 AS row_number, '' AS record, '' AS reason LIMIT 0)"
+    if write.rejected is not None:
+        scan = f"read_parquet({quoted_text(write.rejected)})"
+    removed = 0
+    if write.mode == "replace":
+        (removed,) = connection.execute(
+            f"DELETE FROM quarantined_records AS held WHERE source = ? AND origin = ?"
+            f" AND NOT EXISTS (SELECT 1 FROM {scan} AS rejected WHERE {same})",
+            [write.source, write.origin, write.source, write.origin],
+        ).fetchall()[0]
+    (added,) = connection.execute(
+        f"INSERT INTO quarantined_records (source, origin, row_number, record, reason, state, run_id, quarantined_at)"
+        f" SELECT ?, ?, row_number, record, reason, 'held', ?, ? FROM {scan} AS rejected"
+        f" WHERE NOT EXISTS (SELECT 1 FROM quarantined_records AS held WHERE {same})",
+        [write.source, write.origin, run_id, write.ingested_at, write.source, write.origin],
+    ).fetchall()[0]
+    count = single(connection, f"SELECT count(*) FROM {scan}")
+    if not (removed or added):
+        return count, []
+    window = (write.ingested_at, write.ingested_at + AN_INSTANT)
+    return count, [Change(write.source, "quarantined_records", "load", *window, removed + added)]
+
+
+def _ledger(connection: duckdb.DuckDBPyConnection, write: Load, loaded: Loaded, run_id: str) -> Change:
+    row = {
+        "source": write.source, "origin": write.origin, "content_hash": write.content_hash, "row_count": loaded.row_count,
+        "new_count": loaded.new_count, "duplicate_count": loaded.duplicate_count,
+        "quarantined_count": loaded.quarantined_count, "first_at": loaded.first_at, "last_at": loaded.last_at,
+        "ingested_at": write.ingested_at, "run_id": run_id,
+    }
+    connection.execute(
+        f"INSERT INTO ingestions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values())
+    ).fetchall()
+    return Change(write.source, "ingestions", "append", write.ingested_at, write.ingested_at + AN_INSTANT, 1)

@@ -1,0 +1,52 @@
+"""The copy that everybody reads: `analyst.duckdb`, replaced as a whole so that no reader blocks a writer.
+
+Who has the old copy open keeps it until they close it. When to publish and how bytes are copied is here; the writer's lock,
+within which it happens, is the warehouse's.
+"""
+import fcntl
+import shutil
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from smartflow_assets.core.errors import WarehouseError
+
+AT_ONCE_BELOW_BYTES = 256 * 1024**2  # copies in 0.2 s; larger files are published at most once in
+INTERVAL = timedelta(minutes=1)
+_FICLONE = 0x40049409  # Linux: share the blocks of another file (btrfs, xfs), in no time whatever the size
+
+
+def is_due(live: Path, published: Path) -> bool:
+    """Whether the live file is small, or its copy a minute old (by the file system's clock) or not there."""
+    if not (live.exists() and published.exists()) or live.stat().st_size < AT_ONCE_BELOW_BYTES:
+        return True
+    return time.time() - published.stat().st_mtime >= INTERVAL.total_seconds()
+
+
+def copy_over(live: Path, published: Path) -> None:
+    """Puts a copy of `live` in the place of `published` in one step. The live file must be checkpointed and closed.
+
+    Raises `WarehouseError` when the disk is full; the old copy then stays.
+    """
+    published.parent.mkdir(parents=True, exist_ok=True)
+    part = published.with_name(published.name + ".part")
+    try:
+        clone(live, part)
+        # A log that a writing analyst left belongs to the old copy; beside the new one DuckDB would try to replay it.
+        published.with_name(published.name + ".wal").unlink(missing_ok=True)
+        part.replace(published)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise WarehouseError(
+            f"the warehouse could not be published: {error.strerror}", where=str(published),
+            remedy="Free some space; the copy from before is still there.",
+        ) from error
+
+
+def clone(source: Path, target: Path) -> None:
+    """Copies a file, sharing its blocks where the file system can."""
+    with source.open("rb") as read, target.open("wb") as written:
+        try:
+            fcntl.ioctl(written, _FICLONE, read.fileno())
+        except OSError:
+            shutil.copyfile(source, target)

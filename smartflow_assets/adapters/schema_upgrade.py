@@ -1,0 +1,63 @@
+"""Making the tables, and making an older file's tables today's.
+
+A file carries the version of its schema in `snapshot_info`. New tables and columns need no code here: they are in
+`tables.py`. What cannot be said there (a column that is renamed, a meaning that changed) is a function in STEPS, with a test.
+"""
+from collections.abc import Callable, Mapping
+
+import duckdb
+
+from smartflow_assets.adapters.apply import has_table, single
+from smartflow_assets.adapters.marts import MARTS
+from smartflow_assets.adapters.table_spec import quoted, quoted_column
+from smartflow_assets.adapters.tables import SCHEMA_VERSION, TABLES
+from smartflow_assets.core.errors import WarehouseError
+
+STEPS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {}  # what turns this version into the next
+
+
+def found_version(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """The version of the open file; None for an empty one. `WarehouseError` for a newer one and for a stranger's file."""
+    if not has_table(connection, "snapshot_info"):
+        tables = single(connection, "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()")
+        if tables:
+            raise WarehouseError(
+                f"the file has {tables} tables but no snapshot_info, so it is not SmartFlow's",
+                remedy="Move it away, or set SMARTFLOW_HOME to another folder.",
+            )
+        return None
+    version = single(connection, "SELECT max(schema_version) FROM snapshot_info")
+    if version > SCHEMA_VERSION:
+        raise WarehouseError(
+            f"the file has schema version {version}, this SmartFlow knows {SCHEMA_VERSION}",
+            remedy="Upgrade SmartFlow, or take the copy that was made before the file was upgraded.",
+        )
+    return version
+
+
+def upgrade(connection: duckdb.DuckDBPyConnection, version: int | None) -> None:
+    """Creates or completes tables, comments and views, inside the caller's transaction."""
+    for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
+        if older in STEPS:
+            STEPS[older](connection)
+    for schema in ("raw", "marts"):
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    for spec in TABLES.values():
+        connection.execute(spec.ddl())
+        for column in spec.columns:
+            connection.execute(
+                f"ALTER TABLE {quoted(spec.name)} ADD COLUMN IF NOT EXISTS {quoted_column(column.name)} {column.type}"
+            )
+        for comment in spec.comments():
+            connection.execute(comment)
+    create_views(connection)
+    if version is None:
+        connection.execute("INSERT INTO snapshot_info (schema_version) VALUES (?)", [SCHEMA_VERSION]).fetchall()
+    else:
+        connection.execute("UPDATE snapshot_info SET schema_version = ?", [SCHEMA_VERSION]).fetchall()
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    for mart in MARTS.values():
+        for statement in mart.statements():
+            connection.execute(statement)
