@@ -1,0 +1,39 @@
+"""Detection: a score for every new bucket, and spells of strange ones as anomalies."""
+import dagster as dg
+
+from smartflow_assets.defs.metadata import asset_arguments, numbers, picture, small_table
+from smartflow_assets.defs.partitions import SOURCES
+from smartflow_assets.defs.resources import RunOptions
+from smartflow_assets.stages import detection
+
+QUIET = dg.AssetCheckSpec(
+    "no_new_anomalies", asset="anomalies", partitions_def=SOURCES,
+    description="Nothing anomalous began in this run. A warning only: incidents and alerts are the business of `incidents`.")
+
+
+@dg.asset(**asset_arguments("anomaly_scores", "detection", ["pandas", "scikitlearn"], deps=["series_features", "trained_models"]))
+def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
+    """Score what has no score yet with the newest model; a score once given stands."""
+    scored = detection.anomaly_scores(options.run)
+    context.log.info(scored.summary)
+    metadata = numbers({
+        "dagster/row_count": scored.table_rows, "rows_scored": scored.scored_count, "rows_warming_up": scored.warming_count,
+        "anomalous_rows": scored.anomalous_count, "anomaly_rate": scored.anomaly_rate, "highest_score": scored.highest_score})
+    if len(scored.strangest):
+        metadata["strangest"] = small_table(scored.strangest, ["observed_at", "series", "value", "anomaly_score"])
+    if scored.plot:
+        metadata |= picture(scored.plot, "newest scores")
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset(**asset_arguments("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations"]), check_specs=[QUIET])
+def anomalies(options: RunOptions) -> dg.MaterializeResult:
+    """Rows that the ensemble or a rule calls anomalous, grouped into spells with type, severity and explanation."""
+    grouped = detection.anomalies(options.run)
+    check = dg.AssetCheckResult(
+        check_name=QUIET.name, passed=grouped.new_count == 0, severity=dg.AssetCheckSeverity.WARN,
+        description=f"{grouped.new_count} anomalies began in this run.", metadata=numbers({"new_anomalies": grouped.new_count}))
+    metadata = numbers({"dagster/row_count": grouped.table_rows, "anomaly_count": grouped.new_count})
+    if len(grouped.rows):
+        metadata["newest"] = small_table(grouped.rows.sort_values("started_at", ascending=False), ["started_at", "series", "severity", "explanation"])
+    return dg.MaterializeResult(metadata=metadata, check_results=[check])

@@ -1,0 +1,55 @@
+"""Run a job for one source in this process, on the instance that the UI shows, and settle it.
+
+What `smartflow run`, `train` and `demo` call. The run has its partition, tags, logs and metadata like any other. A dry run is
+kept out of the shared history: it works on a throw-away instance as it works on a throw-away copy of the warehouse.
+"""
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.build import build_definitions
+from smartflow_assets.defs.partitions import DRY_RUN_TAG, REASON_TAG, SOURCE_TAG, SOURCES
+from smartflow_assets.defs.resources import LISTENER, Listener
+from smartflow_assets.defs.settle import failures_of, facts_of, settle_run
+from smartflow_assets.stages.alerting import Failure
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run ended. `facts` are the numbers that the assets reported."""
+
+    source: str
+    run_id: str
+    is_success: bool
+    failures: tuple[Failure, ...] = ()
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+def execute(instance: dg.DagsterInstance, settings: Settings, job: str, source: str, options: dict[str, Any], *,
+            reason: str = "command line", on_stage: Listener | None = None) -> Outcome:
+    """Run `job` for `source` and settle it. `options` are fields of RunOptions; `on_stage` is told each stage as it begins."""
+    is_dry = bool(options.get("dry_run"))
+    tags = {SOURCE_TAG: source, REASON_TAG: reason} | ({DRY_RUN_TAG: "true"} if is_dry else {})
+    listening = LISTENER.set(on_stage)
+    try:
+        with _throw_away(source) if is_dry else contextlib.nullcontext(instance) as home:
+            result = build_definitions().resolve_job_def(job).execute_in_process(
+                instance=home, partition_key=source, raise_on_error=False, tags=tags,
+                run_config={"resources": {"options": {"config": options}}})
+            facts, _ = facts_of(home, result.run_id)
+            failures = tuple(failures_of(home, result.run_id))
+            settle_run(home, result.run_id, settings=settings)
+    finally:
+        LISTENER.reset(listening)
+    return Outcome(source, result.run_id, result.success, failures, facts)
+
+
+@contextlib.contextmanager
+def _throw_away(source: str) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(str(SOURCES.name), [source])
+        yield instance

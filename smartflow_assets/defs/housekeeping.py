@@ -1,0 +1,33 @@
+"""Runs that died without a word: a killed process leaves its run STARTED for ever, and its source waits behind it.
+
+A living run holds `run-<id>.lock`; the kernel frees it when the process ends, however it ends. So a run that Dagster thinks is
+under way, and whose lock nobody holds, is dead. Called by the housekeeping sensor, by `smartflow run` when it starts, and by
+`smartflow doctor`.
+"""
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.partitions import KILLED_TAG
+from smartflow_assets.defs.resources import run_lock
+
+GRACE = timedelta(minutes=1)  # a run is STARTED some seconds before it takes its lock
+UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> list[str]:
+    """Mark as failed every run under way for more than a minute whose process is gone; free its pool slots. -> their ids."""
+    dead = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
+        run, begun = record.dagster_run, record.start_time or record.create_timestamp.timestamp()
+        lock = run_lock(settings, run.run_id)
+        if now - datetime.fromtimestamp(begun, UTC) < GRACE or lock.holder() is not None:
+            continue
+        instance.add_run_tags(run.run_id, {KILLED_TAG: "true"})
+        instance.report_run_failed(run, "The process of this run is gone: it was killed, or the machine went down. What it had committed "
+                                        "stands; the next run goes on from there.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        lock.path.unlink(missing_ok=True)
+        dead.append(run.run_id)
+    return dead

@@ -1,0 +1,73 @@
+"""What the Dagster UI is told about an asset and about one materialisation: columns, counts that trend, a table, a plot.
+
+Dagster stores every byte of metadata three or four times and sets no cap, so everything here is small: numbers rounded, cells
+cut at 80 characters, one PNG.
+"""
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from smartflow_assets.adapters.tables import TABLES
+from smartflow_assets.defs.partitions import SOURCES
+
+CELL, LARGEST_PLOT = 80, 64_000
+OWNERS = ["team:data-platform"]
+
+
+def column_schema(table: str) -> dg.TableSchema:
+    """Columns of a warehouse table with the descriptions of its TableSpec."""
+    return dg.TableSchema(columns=[
+        dg.TableColumn(name=column.name, type=column.type, description=column.description) for column in TABLES[table].columns
+    ])
+
+
+def asset_arguments(table: str, group: str, kinds: Iterable[str], *, deps: Iterable[str] = (), description: str = "") -> dict[str, Any]:
+    """Arguments of `@dg.asset` that every asset of the platform shares; its columns and description are the table's."""
+    return {
+        "partitions_def": SOURCES,
+        "group_name": group,
+        "deps": list(deps),
+        "owners": OWNERS,
+        "kinds": {"duckdb", *kinds},
+        "description": description or TABLES[table].description,
+        "metadata": {"dagster/column_schema": column_schema(table), "dagster/table_name": table},
+    }
+
+
+def numbers(values: Mapping[str, float | int | None]) -> dict[str, Any]:
+    """Counts and measures, rounded; Dagster draws each over time. None and NaN are left out."""
+    return {
+        name: value if isinstance(value, int) else round(float(value), 4)
+        for name, value in values.items()
+        if value is not None and not (isinstance(value, float) and math.isnan(value))
+    }
+
+
+def small_table(frame: pd.DataFrame, columns: Iterable[str], rows: int = 10) -> dg.MarkdownMetadataValue:
+    """The first rows as a markdown table of at most four columns; cells are cut at 80 characters."""
+    names = list(columns)[:4]
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    for row in frame[names].head(rows).itertuples(index=False):
+        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    text = str(value).replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= CELL else text[: CELL - 1] + "…"
+
+
+def picture(png: bytes, title: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """A PNG that the UI shows behind "Show Markdown"; nothing when it is too large for an event."""
+    if len(png) > LARGEST_PLOT:
+        return {}
+    encoded = base64.b64encode(png).decode("ascii")
+    return {"plot": dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")}

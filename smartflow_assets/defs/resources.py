@@ -1,0 +1,122 @@
+"""The one resource of every job: the run itself, with its clock, its limits and the locks it holds.
+
+Its fields are what the Launchpad prefills. While a run lasts it holds two advisory locks: `run-<id>.lock`, which says that
+the process is alive (housekeeping reads it), and `<source>.lock`, which keeps runs of one source one after the other, CLI and
+daemon alike. The kernel frees both when the process is killed.
+"""
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.adapters.model_store import ModelStore
+from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.core.errors import SourceError, WarehouseBusyError
+from smartflow_assets.defs.partitions import PARTITION_TAG
+from smartflow_assets.stages.run import SourceRun
+
+Listener = Callable[[str], None]
+LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)  # who is told which stage begins: the CLI's progress bar
+SOURCE_LOCK_PATIENCE = timedelta(minutes=10)
+
+
+def parse_time(text: str | None, field: str) -> datetime | None:
+    """An ISO time; one without a zone is UTC. SourceError names the field otherwise."""
+    if text is None or not text.strip():
+        return None
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise SourceError(f"{field}: {text!r} is not a time", remedy="Write it as 2026-03-01T09:35 or 2026-03-01T09:35+01:00.") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """The warehouse of this home."""
+    return Warehouse(settings.warehouse_file, settings.published_file)
+
+
+def run_lock(settings: Settings, run_id: str) -> AdvisoryLock:
+    """Held as long as the process of this run lives."""
+    return AdvisoryLock(settings.locks / f"run-{run_id}.lock")
+
+
+def source_lock(settings: Settings, source: str) -> AdvisoryLock:
+    """Held by the one run that may write this source."""
+    return AdvisoryLock(settings.locks / f"{source}.lock")
+
+
+class RunOptions(dg.ConfigurableResource):
+    """The clock and the limits of a run. All empty: now, everything that is new, messages are sent."""
+
+    since: str | None = Field(None, description="Work again on rows from this time on (ISO, UTC without a zone). Empty: from where the last run stopped.")
+    until: str | None = Field(None, description="Stop before this time. Empty: up to the last closed bucket.")
+    as_of: str | None = Field(None, description="The clock of the whole run, for replays. Empty: the real time.")
+    dry_run: bool = Field(False, description="Work on a copy of the warehouse: nothing is written, nothing is sent.")
+    retrain: bool = Field(False, description="Train even where a usable model is stored.")
+    send: bool = Field(True, description="Deliver messages in this run. Off: they stay planned for the outbox sensor.")
+
+    _run: SourceRun | None = PrivateAttr(default=None)
+
+    @property
+    def run(self) -> SourceRun:
+        """The run under way."""
+        if self._run is None:
+            raise RuntimeError("RunOptions.run is there only inside a run of one source")
+        return self._run
+
+    @contextlib.contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
+        """Take the locks, find the source, hand both to the assets; give the locks back whatever happens."""
+        dagster_run = context.run
+        name = dagster_run.tags.get(PARTITION_TAG, "") if dagster_run else ""
+        if dagster_run is None or not name:
+            raise SourceError("this job works on one source at a time", remedy="Choose a partition, or use `smartflow run SOURCE`.")
+        settings = Settings.from_environment(os.environ)
+        run_id, log = dagster_run.run_id, context.log
+        alive, source = run_lock(settings, run_id), source_lock(settings, name)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(alive.exclusive(timedelta(0), holder=run_id))
+            stack.callback(alive.path.unlink, missing_ok=True)
+            if not self.dry_run:
+                try:
+                    stack.enter_context(source.exclusive(timedelta(0), holder=run_id))
+                except WarehouseBusyError as busy:
+                    if log:
+                        log.info(f"{name}: another run works on this source; waiting up to {SOURCE_LOCK_PATIENCE}. {busy}")
+                    stack.enter_context(source.exclusive(SOURCE_LOCK_PATIENCE, holder=run_id))
+            catalogue = Catalogue.load(settings)
+            if self.dry_run:
+                settings = stack.enter_context(_copied_home(settings, name))
+            self._run = SourceRun(
+                source=catalogue.source(name), settings=settings, catalogue=catalogue, warehouse=open_warehouse(settings),
+                models=ModelStore(settings.models), now=parse_time(self.as_of, "as_of") or datetime.now(UTC), run_id=run_id,
+                since=parse_time(self.since, "since"), until=parse_time(self.until, "until"), is_retraining=self.retrain,
+                report=LISTENER.get() or (lambda stage: None),
+                is_sending=self.send and not self.dry_run,
+            )
+            try:
+                yield self
+            finally:
+                self._run = None
+
+
+@contextlib.contextmanager
+def _copied_home(settings: Settings, source: str) -> Iterator[Settings]:
+    """A throw-away home with a copy of the warehouse and of this source's models; sources and inbox are the real ones."""
+    with tempfile.TemporaryDirectory(prefix="smartflow-dry-run-") as folder:
+        copy = settings.with_state_in(Path(folder))
+        open_warehouse(settings).copy_to(copy.warehouse_file)
+        if (settings.models / source).exists():
+            shutil.copytree(settings.models / source, copy.models / source)
+        yield copy

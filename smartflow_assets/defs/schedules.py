@@ -1,0 +1,63 @@
+"""Two schedules for all sources: each minute, ask which sources are due.
+
+The schedule of a source stands in its YAML file and may change while Dagster runs, so it is data here, not a definition. A tick
+asks only for keys that exist as partitions (one unknown key fails the tick for all) and leaves out sources that still have a
+run queued or under way, and says so. A source whose run was killed is due again at once, three times; then at its next slot.
+"""
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.jobs import MONITOR_JOB, TRAIN_JOB, monitor_source, train_source
+from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, SOURCE_TAG
+from smartflow_assets.defs.resources import open_warehouse
+from smartflow_assets.defs.source_partitions import add_partitions
+from smartflow_assets.stages.timetable import LastRun, last_runs, last_trainings, monitoring_due, training_due
+
+UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+
+
+def _requests(context: dg.ScheduleEvaluationContext, job: str, due: Iterable[str], reason: str) -> list[dg.RunRequest] | dg.SkipReason:
+    due = sorted(due)
+    busy = {
+        record.dagster_run.tags.get(PARTITION_TAG, "")
+        for record in context.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY, job_name=job))
+    }
+    waiting = sorted(set(due) & busy)
+    if waiting:
+        context.log.info(f"left out, because a run is queued or under way: {', '.join(waiting)}")
+    requests = [
+        dg.RunRequest(partition_key=name, tags={SOURCE_TAG: name, REASON_TAG: reason}) for name in due if name not in busy
+    ]
+    if requests:
+        return requests
+    return dg.SkipReason(f"still queued or under way: {', '.join(waiting)}" if waiting else "no source is due")
+
+
+
+
+
+@dg.schedule(cron_schedule="* * * * *", job=monitor_source, default_status=dg.DefaultScheduleStatus.RUNNING,
+             description="Each minute: a run for every source that is due by the `schedule` of its YAML file and has no run under way.")
+def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+    """Due: the newest slot is later than the last run that was not killed."""
+    settings = Settings.from_environment(os.environ)
+    catalogue = Catalogue.load(settings)
+    add_partitions(context.instance, catalogue)
+    runs: Mapping[str, LastRun] = last_runs(open_warehouse(settings))
+    return _requests(context, MONITOR_JOB, monitoring_due(catalogue, runs, datetime.now(UTC)), "schedule")
+
+
+@dg.schedule(cron_schedule="*/10 * * * *", job=train_source, default_status=dg.DefaultScheduleStatus.RUNNING,
+             description="Every ten minutes: a training for every source whose newest model is older than `training.every`.")
+def train_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+    """Only sources that have a model: the first one is trained by monitor_source."""
+    settings = Settings.from_environment(os.environ)
+    catalogue = Catalogue.load(settings)
+    add_partitions(context.instance, catalogue)
+    trainings = last_trainings(open_warehouse(settings))
+    return _requests(context, TRAIN_JOB, training_due(catalogue, trainings, datetime.now(UTC)), "training schedule")

@@ -1,0 +1,107 @@
+"""What keeps the platform going beside the schedules. All of them run by default: a first user should see things happen.
+
+catalogue      the partitions are the YAML files
+inbox          a dropped file is a run
+settle         every finished run is settled, whoever started it
+outbox         messages that became due: retries and what a run left behind
+housekeeping   runs whose process is gone are failed, so that their source goes on
+"""
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.housekeeping import fail_dead_runs
+from smartflow_assets.defs.jobs import monitor_source
+from smartflow_assets.defs.partitions import REASON_TAG, SOURCE_TAG, SOURCES
+from smartflow_assets.defs.resources import open_warehouse
+from smartflow_assets.defs.settle import settle_run
+from smartflow_assets.defs.source_partitions import match_partitions
+from smartflow_assets.stages.alerting import drain_outbox
+from smartflow_assets.stages.inbox import waiting_files
+
+RUNNING = dg.DefaultSensorStatus.RUNNING
+QUIET_SECONDS, FILES_PER_TICK = 5, 50
+
+
+def _settings() -> Settings:
+    return Settings.from_environment(os.environ)
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=RUNNING,
+           description="Keep one partition for each file in data/sources; a removed file closes its source's incidents.")
+def catalogue_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Add and remove partitions; starts no run."""
+    settings = _settings()
+    change = match_partitions(context.instance, Catalogue.load(settings), open_warehouse(settings), now=datetime.now(UTC))
+    return dg.SkipReason(str(change))
+
+
+@dg.sensor(job=monitor_source, minimum_interval_seconds=30, default_status=RUNNING,
+           description="Start a run for a source whose inbox has a new or changed file, once the file has been quiet for five seconds.")
+def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """The cursor is {file: [size, mtime_ns]} of what has been asked for."""
+    settings = _settings()
+    known = set(context.instance.get_dynamic_partitions(str(SOURCES.name)))
+    seen: dict[str, list[int]] = json.loads(context.cursor or "{}")
+    fresh: dict[str, dict[str, list[int]]] = {}
+    present: dict[str, list[int]] = {}
+    for source, path, size, mtime_ns in waiting_files(Catalogue.load(settings), settings):
+        present[str(path)] = [size, mtime_ns]
+        is_new = seen.get(str(path)) != [size, mtime_ns]
+        is_quiet = time.time() - mtime_ns / 1e9 >= QUIET_SECONDS
+        if is_new and is_quiet and source in known and sum(map(len, fresh.values())) < FILES_PER_TICK:
+            fresh.setdefault(source, {})[str(path)] = [size, mtime_ns]
+    requests = [
+        dg.RunRequest(run_key=f"inbox:{source}:{max(mark[1] for mark in files.values())}:{len(files)}", partition_key=source,
+                      tags={SOURCE_TAG: source, REASON_TAG: "inbox"})
+        for source, files in fresh.items()
+    ]
+    asked = {path: mark for files in fresh.values() for path, mark in files.items()}
+    cursor = {path: mark for path, mark in {**seen, **asked}.items() if path in present}
+    if not requests:
+        return dg.SkipReason("no new file in data/inbox")
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps(cursor))
+
+
+@dg.run_status_sensor(run_status=dg.DagsterRunStatus.SUCCESS, monitor_all_code_locations=True, default_status=RUNNING, minimum_interval_seconds=10,
+                      description="Settle runs that succeeded: due messages, published copy, run log.")
+def settle_success_sensor(context: dg.RunStatusSensorContext) -> None:
+    """Idempotent: a run that the CLI has settled is left alone."""
+    settle_run(context.instance, context.dagster_run.run_id)
+
+
+@dg.run_failure_sensor(monitor_all_code_locations=True, default_status=RUNNING, minimum_interval_seconds=10,
+                       description="Settle runs that failed: what failed becomes an incident and a message, the copy is published.")
+def settle_failure_sensor(context: dg.RunFailureSensorContext) -> None:
+    """Idempotent: a run that the CLI has settled is left alone."""
+    settle_run(context.instance, context.dagster_run.run_id)
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=RUNNING,
+           description="Deliver messages that became due: first attempts that a run left behind, and retries of dead channels.")
+def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Starts no run: draining takes seconds and must not wait in the run queue."""
+    settings = _settings()
+    drained = drain_outbox(open_warehouse(settings), Catalogue.load(settings), settings, now=datetime.now(UTC), run_id="outbox",
+                           environment=os.environ)
+    return dg.SkipReason(str(drained))
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=RUNNING,
+           description="Fail runs whose process is gone, so that their source goes on by itself.")
+def housekeeping_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Starts no run; the failed runs are settled by the failure sensor."""
+    settings = _settings()
+    dead = fail_dead_runs(context.instance, settings, datetime.now(UTC))
+    return dg.SkipReason(f"failed {len(dead)} dead runs: {', '.join(dead)}" if dead else "no dead run")
+
+
+def all_sensors() -> Iterator[dg.SensorDefinition]:
+    """Every sensor, in the order of this module's charter."""
+    yield from (catalogue_sensor, inbox_sensor, settle_success_sensor, settle_failure_sensor, outbox_sensor, housekeeping_sensor)

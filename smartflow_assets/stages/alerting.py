@@ -1,0 +1,134 @@
+"""Alerting: anomalies to incidents, incidents to messages, messages to channels.
+
+Events, incidents and planned messages are one commit, so that a killed run has either told nobody or will. Delivering is a
+step of its own: whatever stays undelivered is due again at the next run, at the outbox sensor, or when the run is settled.
+"""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from smartflow_assets.adapters import outbox
+from smartflow_assets.adapters.outbox import Drained
+from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.writes import Append, Rewrite, Seen, Write
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.core import run_incidents
+from smartflow_assets.core.alert_policy import AlertPolicy
+from smartflow_assets.core.alerts import Advance
+from smartflow_assets.core.incidents import advance, scope
+from smartflow_assets.core.run_incidents import Failure
+from smartflow_assets.stages.detection import judged_rows
+from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.windows import pending_windows, table_rows
+
+__all__ = ["Drained", "Failure", "Moved", "alert_sends", "close_incidents_of", "drain_outbox", "incidents", "record_failures", "writes_of"]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What `incidents` did; `rows` are the touched incidents, newest first."""
+
+    rows: pd.DataFrame
+    opened: int
+    resolved: int
+    still_open: int
+    planned: int
+    skipped: int
+    summary: str
+    table_rows: int
+
+
+def incidents(run: SourceRun) -> Moved:
+    """Bring the incidents of the source up to its anomalies and plan what people must be told."""
+    run.report("incidents")
+    windows = pending_windows(run, "incidents", ["anomalies"])
+    if not windows:
+        return _moved(run, None)
+    since, policy = windows[0][0], run.source.alerts
+    standing = run.warehouse.read("SELECT * FROM incidents WHERE source = ?", [run.name])
+    needed = scope(standing, since, policy)
+    anomalies = run.warehouse.read("SELECT * FROM anomalies WHERE source = ? AND ended_at > ?", [run.name, needed.anomalies_since])
+    newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
+    until = newest + run.source.time_bucket.every if not pd.isna(newest) else windows[-1][1]
+    step = advance(
+        _of_incidents(run.warehouse, "incident_events", needed.incident_ids), anomalies, judged_rows(run, needed.rows_since, until),
+        sends=_of_incidents(run.warehouse, "alert_sends", needed.incident_ids), source=run.name, since=since, step=run.source.time_bucket.every,
+        policy=policy, now=run.now, run_id=run.run_id, units=run.source.units, timezone=run.source.calendar.timezone,
+        quiet_before=_rebuilt_until(run))
+    run.warehouse.commit(run.run_id, [*writes_of(step), Seen("incidents", run.name, windows[0][0], windows[-1][1])])
+    if step.summary:
+        run.warn(step.summary)
+    return _moved(run, step)
+
+
+def _moved(run: SourceRun, step: Advance | None) -> Moved:
+    still_open = run.warehouse.read(
+        "SELECT count(*) AS n FROM incidents WHERE source = ? AND state IN ('open', 'acknowledged')", [run.name])["n"].iloc[0]
+    kinds = step.events["event"] if step else pd.Series(dtype=str)
+    statuses = step.sends["status"] if step else pd.Series(dtype=str)
+    rows = step.incidents.sort_values("opened_at", ascending=False) if step else pd.DataFrame()
+    return Moved(rows, int(kinds.isin(["opened", "reopened"]).sum()), int((kinds == "resolved").sum()), int(still_open),
+                 int((statuses == "planned").sum()), int((statuses == "skipped").sum()), step.summary if step else "", table_rows(run, "incidents"))
+
+
+def _rebuilt_until(run: SourceRun) -> datetime | None:
+    """Up to where the source had been scored when its series were last rebuilt from raw records: people have been told of all
+    that lies before, under the configuration of then."""
+    row = run.warehouse.read(
+        """
+        SELECT max(to_at) AS told_until FROM writes
+        WHERE source = ? AND table_name = 'anomaly_scores' AND operation = 'replace' AND written_at < (
+            SELECT max(written_at) FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'delete')
+        """, [run.name, run.name])["told_until"].iloc[0]
+    return None if pd.isna(row) else row.to_pydatetime()
+
+
+def alert_sends(run: SourceRun, *, environment: Mapping[str, str]) -> Drained:
+    """Deliver what is due of this source."""
+    run.report("alert_sends")
+    if not run.is_sending:
+        return Drained()
+    return drain_outbox(run.warehouse, run.catalogue, run.settings, now=run.now, run_id=run.run_id, environment=environment, source=run.name)
+
+
+def drain_outbox(warehouse: Warehouse, catalogue: Catalogue, settings: Settings, *, now: datetime, run_id: str,
+                 environment: Mapping[str, str], source: str | None = None) -> Drained:
+    """Deliver what is due, of one source or of all."""
+    return outbox.drain(warehouse, catalogue.channels, now=now, run_id=run_id, source=source, environment=environment,
+                        outbox_folder=settings.outbox)
+
+
+def record_failures(warehouse: Warehouse, source: str, failures: Sequence[Failure], succeeded: frozenset[str], *, policy: AlertPolicy,
+                    now: datetime, run_id: str) -> Advance:
+    """What a finished run says of the machinery: failures open incidents or go on, what succeeded again recovers."""
+    history = warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause <> 'anomaly'", [source])
+    sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
+    return run_incidents.record_run(history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id)
+
+
+def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reason: str, policy: AlertPolicy | None = None) -> None:
+    """Resolve every incident of a source that is not over."""
+    history = warehouse.read(
+        "SELECT event.* FROM incident_events AS event JOIN incidents AS incident ON incident.incident_id = event.incident_id "
+        "WHERE event.source = ? AND incident.state <> 'resolved'", [source])
+    if history.empty:
+        return
+    sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
+    step = run_incidents.close(history, reason=reason, sends=sends, policy=policy or AlertPolicy(), now=now, run_id="catalogue")
+    warehouse.commit("catalogue", writes_of(step))
+
+
+def writes_of(step: Advance) -> list[Write]:
+    """The writes that belong together: events, the incidents that they touch, and messages."""
+    return [
+        Append("incident_events", step.events),
+        Rewrite("incidents", tuple(step.incidents["incident_id"]), step.incidents),
+        Append("alert_sends", step.sends),
+    ]
+
+
+def _of_incidents(warehouse: Warehouse, table: str, incident_ids: Sequence[str]) -> pd.DataFrame:
+    return warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [list(incident_ids)])

@@ -1,0 +1,68 @@
+"""Settling: what a finished run leaves to be done, whoever started it and however it ended.
+
+Failures become incident events, one row goes to `run_log`, due messages are sent, the copy is published. Incidents and log
+are one commit, so a run is settled once; sending and publishing may be repeated.
+"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pandas as pd
+
+from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.writes import Append
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.stages.alerting import Failure, drain_outbox, record_failures, writes_of
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished run as the event log tells it. `facts` are numbers that the assets reported, `seconds` by step."""
+
+    run_id: str
+    job: str
+    source: str
+    status: str
+    started_at: datetime
+    ended_at: datetime
+    as_of: datetime | None
+    reason: str
+    failures: tuple[Failure, ...] = ()
+    succeeded_steps: frozenset[str] = frozenset()
+    facts: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    is_sending: bool = True
+
+    @property
+    def now(self) -> datetime:
+        """The clock of the run."""
+        return self.as_of or self.ended_at
+
+
+def is_settled(warehouse: Warehouse, run_id: str) -> bool:
+    """Whether `run_log` has the run."""
+    return not warehouse.read("SELECT 1 AS one FROM run_log WHERE run_id = ?", [run_id]).empty
+
+
+def settle(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, environment: Mapping[str, str]) -> None:
+    """Record, deliver, publish. The caller holds the settle lock and has asked `is_settled`."""
+    policy = catalogue.alert_policy(run.source)
+    recovered = run.succeeded_steps | ({"run"} if run.status == "success" else frozenset())
+    step = record_failures(warehouse, run.source, run.failures, recovered, policy=policy, now=run.now, run_id=run.run_id)
+    warehouse.commit(run.run_id, [*writes_of(step), Append("run_log", _log_row(run))])
+    if run.is_sending:
+        drain_outbox(warehouse, catalogue, settings, now=run.now, run_id=run.run_id, environment=environment, source=run.source)
+    warehouse.publish(run.run_id, is_forced=run.status != "success")
+
+
+def _log_row(run: RunRecord) -> pd.DataFrame:
+    def count(name: str) -> int | None:
+        return int(run.facts[name]) if name in run.facts else None
+
+    return pd.DataFrame([{
+        "source": run.source, "run_id": run.run_id, "job": run.job, "status": run.status, "reason": run.reason, "as_of": run.now,
+        "started_at": run.started_at, "ended_at": run.ended_at, "rows_in": count("rows_in"), "rows_scored": count("rows_scored"),
+        "anomaly_count": count("anomaly_count"), "lag_seconds": run.facts.get("lag_seconds"), "seconds": dict(run.seconds),
+        "error": "; ".join(f"{failure.cause}: {failure.message}" for failure in run.failures) or None,
+    }])
