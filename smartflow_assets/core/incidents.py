@@ -71,12 +71,15 @@ def advance(
     log: list[Row] = []
     for series in sorted({*by_series, *(track.series for track in stored)}):
         tracks = [track for track in stored if track.series == series]
+        near = list(tracks)
         for anomaly in by_series.get(series, []):
-            track = _home(tracks, anomaly, calm)
+            near = [track for track in near if not track.is_past(anomaly["started_at"])]
+            track = _home(near, anomaly, calm)
             if track is not None:
                 track.take(anomaly)
             elif anomaly["ended_at"] > since:  # what ended before is of incidents that are out of scope
                 tracks.append(_open_track(source, anomaly, policy, units or {}))
+                near.append(tracks[-1])
         for track in tracks:
             for change in track.settle(calm):
                 track.sequence += 1
@@ -150,6 +153,10 @@ class _Track:
     def is_suppressed(self) -> bool:
         return self.incident.get("state") == "suppressed"
 
+    def is_past(self, moment: datetime) -> bool:
+        """Whether nothing that begins at a moment or later can belong here."""
+        return self.resolved_at is not None and max(self.resolved_at, self.last_seen_at) + self.policy.reopen_within < moment
+
     def overlaps(self, anomaly: Row) -> bool:
         return anomaly["started_at"] <= self.last_seen_at and anomaly["ended_at"] >= self.incident["opened_at"]
 
@@ -209,12 +216,12 @@ class _Track:
         self.add("resolved", resolved_at=at, resolved_reason=reason or normal)
 
     def _has_worsened(self) -> bool:
-        """Whether people must hear of a worse severity: at once where they were told nothing, else when the incident has
-        lasted `resolve_after`. The first rows of a spike often differ in severity, and one spike is one message."""
+        """Whether people must hear of a worse severity: at once where they were told nothing, else once the incident has
+        outlasted `resolve_after`. The first rows of a spike often differ in severity, and one spike is one message."""
         if self.told_severity is not None and RANK[self._severity()] <= RANK[self.told_severity]:
             return False
         is_untold = self.told_severity is None or not self.policy.is_worth_telling(self.told_severity)
-        return is_untold or self.last_seen_at - self.incident["opened_at"] >= self.policy.resolve_after
+        return is_untold or self.last_seen_at - self.incident["opened_at"] > self.policy.resolve_after
 
     def _severity(self) -> str:
         return worst([self.incident.get("severity"), *(anomaly["severity"] for anomaly in self.taken)])
@@ -256,7 +263,9 @@ def _open_track(source: str, anomaly: Row, policy: AlertPolicy, units: Mapping[s
 
 
 def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[str, str]) -> list[_Track]:
-    entries = in_order(history)
+    entries: dict[str, list[Row]] = {}
+    for entry in in_order(history):
+        entries.setdefault(entry["incident_id"], []).append(entry)
     return [
         _Track(
             incident, policy, units, last_seen_at=incident["last_seen_at"], is_open=incident["state"] != "resolved",
@@ -265,5 +274,5 @@ def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[st
             sequence=max(entry["payload"].get("sequence", 0) for entry in mine),
         )
         for incident in records(fold(history)) if incident["cause"] == CAUSE
-        for mine in [[entry for entry in entries if entry["incident_id"] == incident["incident_id"]]]
+        for mine in [entries[incident["incident_id"]]]
     ]

@@ -1,0 +1,112 @@
+"""A source in memory: rows come in by runs of any size, anomalies and incidents are kept as the warehouse keeps them.
+
+Each row of a series is written as one letter, so that a test shows its data: `.` calm, `~` hovering at the cut, `w` and `c`
+flagged as warning or critical, `r` a broken rule that no detector flags, `-` missing.
+"""
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from smartflow_assets.core import events, incidents
+from smartflow_assets.core.alert_policy import AlertPolicy
+from smartflow_assets.core.alerts import SEND_COLUMNS, Advance
+from smartflow_assets.core.incident_log import EVENT_COLUMNS, fold
+from smartflow_assets.core.rules.base import no_violations
+
+STEP = timedelta(minutes=5)
+START = pd.Timestamp("2026-01-05T00:00Z").as_unit("us")
+POLICY = AlertPolicy(to=("file",), resolve_after=timedelta(minutes=15), reopen_within=timedelta(minutes=30))
+
+
+def at(row: int) -> pd.Timestamp:
+    """The start of the bucket of a row."""
+    return START + row * STEP
+
+
+def scores_of(text: str, series: str = "requests") -> pd.DataFrame:
+    """Rows of anomaly_scores, one for each letter."""
+    flag = pd.Series(list(text)).isin(["w", "c"]).to_numpy()
+    surprise = [{"~": 1.15, "w": 3.0, "c": 6.0}.get(letter, 0.2) for letter in text]
+    return pd.DataFrame({
+        "series": series, "metric": series, "dimensions": [{} for _ in text],
+        "observed_at": pd.DatetimeIndex([at(row) for row in range(len(text))]).as_unit("us"),
+        "value": [{"-": float("nan"), "w": 1500.0, "c": 1600.0, "r": 1550.0}.get(letter, 500.0) for letter in text],
+        "expected": 500.0, "lower": 430.0, "upper": 560.0, "raw_score": surprise,
+        "anomaly_score": [1 - 10**-value for value in surprise], "threshold": 0.94, "is_anomaly": flag,
+        "state": ["missing" if letter == "-" else "scored" for letter in text],
+        "severity": [{"w": "warning", "c": "critical"}.get(letter) for letter in text],
+    })
+
+
+def violations_of(text: str, series: str = "requests") -> pd.DataFrame:
+    """Rows of rule_violations for the letters `r`."""
+    rows = [row for row, letter in enumerate(text) if letter == "r"]
+    if not rows:
+        return no_violations()
+    return pd.DataFrame({
+        "series": series, "rule": "surge", "observed_at": pd.DatetimeIndex([at(row) for row in rows]).as_unit("us"),
+        "value": 1550.0, "limit_value": 1250.0, "severity": "warning", "message": "1550 is 3.1 x the median 500"})
+
+
+@dataclass
+class Source:
+    """What stands in the warehouse of one source."""
+
+    policy: AlertPolicy = POLICY
+    texts: dict[str, str] = field(default_factory=dict)
+    anomalies: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=events.ANOMALY_COLUMNS))
+    log: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EVENT_COLUMNS))
+    sends: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SEND_COLUMNS))
+    runs: int = 0
+
+    @property
+    def incidents(self) -> pd.DataFrame:
+        return fold(self.log)
+
+    def run(
+        self, texts: str | dict[str, str], *, changed_from: int | None = None, now: datetime | None = None, **more,
+    ) -> Advance:
+        """One run that sees the rows of `texts`, all that there are by now; rows that were there before stay as they are unless
+        `changed_from` says otherwise."""
+        texts = texts if isinstance(texts, dict) else {"requests": texts}
+        known = max((len(text) for text in self.texts.values()), default=0)
+        newest = max(len(text) for text in texts.values())
+        first = min(known if changed_from is None else changed_from, newest)
+        self.texts, self.runs = texts, self.runs + 1
+        rows = events.judge(pd.concat([scores_of(text, series) for series, text in texts.items()], ignore_index=True),
+                            pd.concat([violations_of(text, series) for series, text in texts.items()], ignore_index=True))
+        start, end = events.region(self.anomalies, at(first), at(newest), STEP)
+        inside = rows[(rows["observed_at"] >= start) & (rows["observed_at"] < end)]
+        found = events.group(inside, source="web", step=STEP, run_id=f"run{self.runs}")
+        kept = self.anomalies[(self.anomalies["started_at"] < start) | (self.anomalies["started_at"] >= end)]
+        self.anomalies = found if kept.empty else pd.concat([kept, found]).sort_values(["series", "started_at"], ignore_index=True)
+        return self.alert(rows, start, now=now or at(newest), **more)
+
+    def alert(self, rows: pd.DataFrame, since: datetime, *, now: datetime, **more) -> Advance:
+        """The last step of a run: from anomalies to incidents and messages."""
+        scope = incidents.scope(self.incidents, since, self.policy)
+        news = incidents.advance(
+            self.log[self.log["incident_id"].isin(scope.incident_ids)],
+            self.anomalies[self.anomalies["ended_at"] > scope.anomalies_since], rows[rows["observed_at"] >= scope.rows_since],
+            sends=self.sends[self.sends["incident_id"].isin(scope.incident_ids)], source="web", since=since, step=STEP,
+            policy=self.policy, now=now, run_id=f"run{self.runs}", **more)
+        self.log = news.events if self.log.empty else pd.concat([self.log, news.events], ignore_index=True)
+        self.sends = news.sends if self.sends.empty else pd.concat([self.sends, news.sends], ignore_index=True)
+        return news
+
+    def said(self) -> list[str]:
+        """The messages planned so far, in order."""
+        return list(self.sends.loc[self.sends["status"] == "planned", "event"])
+
+
+def in_runs(texts: str | dict[str, str], sizes: list[int], policy: AlertPolicy = POLICY) -> Source:
+    """The rows of `texts`, arriving in runs that end after so many rows each; the last run sees all."""
+    texts = texts if isinstance(texts, dict) else {"requests": texts}
+    newest, seen, source = max(map(len, texts.values())), 0, Source(policy)
+    for size in [*sizes, newest]:
+        seen = min(seen + size, newest)
+        source.run({series: text[:seen] for series, text in texts.items()})
+        if seen == newest:
+            break
+    return source
