@@ -37,14 +37,14 @@ def found_version(connection: duckdb.DuckDBPyConnection) -> int | None:
 
 def upgrade(connection: duckdb.DuckDBPyConnection, version: int | None) -> None:
     """Creates or completes tables, comments and views, inside the caller's transaction."""
-    for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
+    for older in range(SCHEMA_VERSION if version is None else version, SCHEMA_VERSION):
         if older in STEPS:
             STEPS[older](connection)
     for schema in ("raw", "marts"):
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     for spec in TABLES.values():
         connection.execute(spec.ddl())
-        for column in spec.columns:
+        for column in spec.columns if version is not None else ():
             connection.execute(
                 f"ALTER TABLE {quoted(spec.name)} ADD COLUMN IF NOT EXISTS {quoted_column(column.name)} {column.type}"
             )

@@ -1,0 +1,215 @@
+"""Loading an origin of raw.<source>: what is new, what changed, what was there already, and types that change."""
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from smartflow_assets.adapters.writes import Delete, Load
+from smartflow_assets.core.errors import WarehouseError
+
+NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+
+
+def at(minute: int) -> pd.Timestamp:
+    return pd.Timestamp("2024-05-01 00:00", tz="UTC") + pd.Timedelta(minutes=minute)
+
+
+def rows(*minutes_and_values: tuple, type_: str = "DOUBLE") -> str:
+    values = ", ".join(f"({minute}, {value})" for minute, value in minutes_and_values)
+    return (
+        "SELECT TIMESTAMPTZ '2024-05-01 00:00:00+00' + to_minutes(CAST(minute AS BIGINT)) AS seen_at,"
+        f" CAST(value AS {type_}) AS value FROM (VALUES {values}) AS given(minute, value)"
+    )
+
+
+@pytest.fixture
+def load(warehouse, staged):
+    def run(sql: str, origin: str = "a.csv", source: str = "web", **options):
+        write = Load(source, origin, f"hash of {sql}", staged(sql), "seen_at", NOW, **options)
+        (loaded,) = warehouse.commit("run", [write]).loads
+        return loaded
+
+    return run
+
+
+@pytest.fixture
+def raw(warehouse):
+    def values(columns: str = "value", source: str = "web") -> list:
+        found = warehouse.read(f'SELECT {columns} FROM raw."{source}" ORDER BY _origin, _row').astype(object)
+        found = found.where(found.notna(), None)
+        return list(found.itertuples(index=False, name=None)) if len(found.columns) > 1 else found.iloc[:, 0].tolist()
+
+    return values
+
+
+def windows(warehouse, table: str = "raw.web") -> list:
+    found = warehouse.read("SELECT from_at, to_at, row_count FROM writes WHERE table_name = ? ORDER BY written_at", [table])
+    return list(found.itertuples(index=False, name=None))
+
+
+def test_first_load_takes_all_rows_and_counts_them(load, raw, warehouse):
+    loaded = load(rows((0, 1), (5, 2), (10, 3)))
+    assert raw("_origin, _row, value, _run_id") == [("a.csv", 1, 1, "run"), ("a.csv", 2, 2, "run"), ("a.csv", 3, 3, "run")]
+    assert (loaded.row_count, loaded.new_count, loaded.gone_count, loaded.duplicate_count) == (3, 3, 0, 0)
+    assert windows(warehouse) == [(at(0), at(10) + INSTANT, 3)]
+    ledger = warehouse.read("SELECT * FROM ingestions").iloc[0]
+    assert (ledger["row_count"], ledger["new_count"], ledger["first_at"], ledger["last_at"]) == (3, 3, at(0), at(10))
+
+
+def test_same_content_again_changes_nothing(load, raw, warehouse):
+    load(rows((0, 1), (5, 2)))
+    again = load(rows((0, 1), (5, 2)))
+    assert raw() == [1, 2]
+    assert (again.row_count, again.new_count) == (2, 0)
+    assert len(windows(warehouse)) == 1
+
+
+def test_grown_file_adds_its_new_rows_only(load, raw, warehouse):
+    load(rows((0, 1), (5, 2)))
+    grown = load(rows((0, 1), (5, 2), (10, 3)))
+    assert raw() == [1, 2, 3]
+    assert grown.new_count == 1
+    assert windows(warehouse)[1:] == [(at(10), at(10) + INSTANT, 1)]
+
+
+def test_late_row_at_the_top_of_the_file_touches_its_own_time_only(load, raw, warehouse):
+    load(rows((5, 2), (10, 3)))
+    late = load(rows((0, 1), (5, 2), (10, 3)))
+    assert raw("_row, value") == [(1, 1), (2, 2), (3, 3)]
+    assert late.new_count == 1
+    assert windows(warehouse)[1:] == [(at(0), at(0) + INSTANT, 1)]
+
+
+def test_corrected_and_removed_rows_touch_their_times(load, raw, warehouse):
+    load(rows((0, 1), (5, 2), (10, 3), (15, 4)))
+    corrected = load(rows((0, 1), (5, 99), (15, 4)))
+    assert raw() == [1, 99, 4]
+    assert (corrected.new_count, corrected.gone_count) == (1, 2)
+    assert windows(warehouse)[1:] == [(at(5), at(10) + INSTANT, 3)]
+
+
+def test_row_repeated_within_a_file_stays_repeated(load, raw, warehouse):
+    load(rows((0, 1), (0, 1)))
+    assert raw() == [1, 1]
+    load(rows((0, 1)))
+    assert raw() == [1]
+    assert windows(warehouse)[1:] == [(at(0), at(0) + INSTANT, 1)]
+
+
+def test_rows_that_another_origin_holds_are_skipped_and_counted(load, raw, warehouse):
+    load(rows((0, 1), (5, 2)), origin="a.csv")
+    overlapping = load(rows((5, 2), (10, 3)), origin="b.csv")
+    assert raw("_origin, value") == [("a.csv", 1), ("a.csv", 2), ("b.csv", 3)]
+    assert (overlapping.row_count, overlapping.new_count, overlapping.duplicate_count) == (2, 1, 1)
+    assert windows(warehouse)[1:] == [(at(10), at(10) + INSTANT, 1)]
+
+
+def test_overlap_is_found_whatever_the_number_type_and_column_order(load, raw):
+    load(rows((0, 1), (5, 2), type_="DOUBLE"), origin="a.csv")
+    turned = f"SELECT value, seen_at, NULL AS note FROM ({rows((5, 2), (10, 3), type_='INTEGER')})"
+    assert load(turned, origin="b.csv").duplicate_count == 1
+    assert raw() == [1, 2, 3]
+
+
+def test_insert_goes_on_with_an_origin(load, raw):
+    load(f"SELECT *, 1 AS _row FROM ({rows((0, 1))})")
+    more = load(f"SELECT *, 2 AS _row FROM ({rows((5, 2))})", mode="insert")
+    assert raw("_row, value") == [(1, 1), (2, 2)]
+    assert (more.new_count, more.gone_count) == (1, 0)
+
+
+def test_empty_file_does_not_wipe_its_origin_by_accident(load, raw):
+    load(rows((0, 1)))
+    empty = f"SELECT * FROM ({rows((0, 1))}) WHERE false"
+    with pytest.raises(WarehouseError, match=r"web: the file is empty now, but 1 of its rows are stored \(a.csv\)"):
+        load(empty)
+    assert raw() == [1]
+    assert load(empty, is_empty_allowed=True).gone_count == 1
+    assert raw() == []
+
+
+def test_new_column_is_added_and_old_rows_are_null_there(load, raw):
+    load(rows((0, 1)))
+    load(f"SELECT *, 'eu' AS region FROM ({rows((5, 2))})", origin="b.csv")
+    assert raw("value, region") == [(1, None), (2, "eu")]
+
+
+def test_integer_widens_to_double(load, raw):
+    load(rows((0, 1), type_="INTEGER"))
+    load(rows((5, 2.5)), origin="b.csv")
+    assert raw() == [1, 2.5]
+
+
+def test_integers_fit_a_double_column(load, raw):
+    load(rows((0, 1.5)))
+    load(rows((5, 2), type_="INTEGER"), origin="b.csv")
+    assert raw() == [1.5, 2]
+
+
+def test_text_in_a_number_column_goes_beside_it(load, raw):
+    load(rows((0, 1)))
+    load(rows((5, "'2'"), (10, "'broken'"), type_="VARCHAR"), origin="b.csv")
+    assert raw("value, value__text") == [(1, None), (2, None), (None, "broken")]
+
+
+def test_type_of_another_kind_goes_beside_the_column(load, raw):
+    load(rows((0, 1)))
+    load(rows((5, True), type_="BOOLEAN"), origin="b.csv")
+    assert raw("value, value__text") == [(1, None), (None, "true")]
+
+
+def test_wanted_type_holds_from_the_first_row(load, raw):
+    load(rows((0, "'1,5'"), (5, "'2'"), type_="VARCHAR"), types={"value": "DOUBLE"})
+    assert raw("value, value__text") == [(None, "1,5"), (2, None)]
+
+
+def test_any_column_name_and_any_source_name_can_be_stored(load, raw, warehouse):
+    odd = f"""SELECT seen_at, value AS "select a""b.c, d" FROM ({rows((0, 1))})"""
+    load(odd, source="order")
+    assert raw('"select a""b.c, d"', source="order") == [1]
+    assert warehouse.tables()["raw.order"] == 1
+
+
+def test_reserved_column_and_missing_time_are_named(load):
+    with pytest.raises(WarehouseError, match=r"web: the column name '_origin' is reserved \(a.csv\)"):
+        load(f"SELECT *, 1 AS _Origin FROM ({rows((0, 1))})")
+    with pytest.raises(WarehouseError, match="'seen_at' should be TIMESTAMPTZ, it is VARCHAR"):
+        load(f"SELECT CAST(seen_at AS VARCHAR) AS seen_at FROM ({rows((0, 1))})")
+    with pytest.raises(WarehouseError, match="1 staged rows have no time in 'seen_at'"):
+        load(f"SELECT CASE WHEN value = 1 THEN seen_at END AS seen_at FROM ({rows((0, 1), (5, 2))})")
+
+
+def test_unreadable_rows_are_held_and_keep_their_state(load, staged, warehouse):
+    def rejected(*records: tuple[int, str]):
+        values = ", ".join(f"""({number}, '{{"value": "{text}"}}', 'value is not a number')""" for number, text in records)
+        return staged(f"SELECT * FROM (VALUES {values}) AS given(row_number, record, reason)")
+
+    loaded = load(rows((0, 1)), rejected=rejected((2, "x"), (3, "y")))
+    assert loaded.quarantined_count == 2
+    held = warehouse.read("SELECT row_number, record, reason, state FROM quarantined_records ORDER BY row_number")
+    assert held["record"].tolist() == ['{"value": "x"}', '{"value": "y"}']
+    load(rows((0, 1), (5, 2)), rejected=rejected((3, "y"), (4, "z")))
+    kept = warehouse.read("SELECT row_number, run_id, state FROM quarantined_records ORDER BY row_number")
+    assert kept["row_number"].tolist() == [3, 4]
+    load(rows((0, 1), (5, 2), (10, 3)))
+    assert warehouse.tables()["quarantined_records"] == 0
+
+
+def test_deleting_a_raw_table_takes_its_ledgers_with_it(load, warehouse):
+    load(rows((0, 1)))
+    load(rows((0, 1)), source="shop")
+    warehouse.commit("run", [Delete("raw.web", "web")])
+    counts = warehouse.tables()
+    assert "raw.web" not in counts and counts["raw.shop"] == 1 and counts["ingestions"] == 1
+    assert load(rows((0, 1))).new_count == 1
+
+
+def test_several_loads_in_one_commit_are_one_transaction(load, raw, staged, warehouse):
+    good = Load("web", "a.csv", "1", staged(rows((0, 1))), "seen_at", NOW)
+    bad = Load("web", "b.csv", "2", staged("SELECT 1 AS value"), "seen_at", NOW)
+    with pytest.raises(WarehouseError, match="'seen_at' should be TIMESTAMPTZ, it is not there"):
+        warehouse.commit("run", [good, bad])
+    assert "raw.web" not in warehouse.tables()
+    later = Load("web", "b.csv", "2", staged(rows((0, 1), (5, 2.5))), "seen_at", NOW)
+    assert [loaded.new_count for loaded in warehouse.commit("run", [good, later]).loads] == [1, 1]
