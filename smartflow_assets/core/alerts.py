@@ -31,6 +31,14 @@ class Advance:
     summary: str = ""
 
 
+def message_key(incident_id: str, send: str, channel: str, sequence: int) -> str:
+    """The idempotency key of the message that the incident's event of this sequence calls for on a channel.
+
+    The outbox finds by it which event a message is of: an incident may open, recover and open again in one run.
+    """
+    return hashlib.sha256(f"{incident_id}|{send}|{channel}|{sequence}".encode()).hexdigest()[:32]
+
+
 class Announcer:
     """Plans the messages of one run. It knows from `sends` (the rows of alert_sends so far) which channel has been told what."""
 
@@ -85,10 +93,9 @@ class Announcer:
         else:
             self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
         sequence = read_payload(event["payload"])["sequence"]
-        identity = f"{event['incident_id']}|{send}|{channel}|{sequence}"
         self._planned.append({
             "source": event["source"], "incident_id": event["incident_id"], "event": send, "channel": channel, "attempt": 1,
             "status": "skipped" if reason else "planned", "due_at": self._now, "happened_at": self._now,
-            "is_possible_repeat": False, "idempotency_key": hashlib.sha256(identity.encode()).hexdigest()[:32], "error": reason,
-            "run_id": self._run_id,
+            "is_possible_repeat": False, "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
+            "error": reason, "run_id": self._run_id,
         })

@@ -99,7 +99,7 @@ def render(
     known["series"] = _plain(incident.get("series")) or ""
     known["dimensions"], known["detectors"], known["rules"] = (
         dict(known["dimensions"] or {}), list(known["detectors"] or ()), list(known["rules"] or ()))
-    known["explanation"] = known["explanation"] or _plain(incident.get("body"))
+    known["explanation"] = known["explanation"] or _plain(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
     known["duration_seconds"] = _duration(known)
     if event == "resolved":
