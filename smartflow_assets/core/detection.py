@@ -78,7 +78,7 @@ def fit_models(
         steps = [facts_of.typical_step(frame.time[rows]).total_seconds() for rows in frame.rows.values() if len(rows) > 1]
         step = timedelta(seconds=float(np.median(steps))) if steps else timedelta(hours=1)
     table = _features(settings, history, features, step)
-    facts = {name: facts_of.learn(frame.value[rows], step, settings.scale) for name, rows in frame.rows.items()}
+    facts = {name: facts_of.learn(name, frame.value[rows], step, settings.scale) for name, rows in frame.rows.items()}
     learnt = History(
         {name: (frame.value[rows] - facts[name].center) / facts[name].unit for name, rows in frame.rows.items()},
         {} if table is None else {name: table.at(name, frame.time[rows]) for name, rows in frame.rows.items()},

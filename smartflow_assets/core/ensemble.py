@@ -20,6 +20,8 @@ CAP = 12.0
 """Largest surprise of one member in a combination, so that no member alone decides."""
 POWER, NOISE_POWER, PERSISTENCE = 0.35, 0.1, 0.5
 """Of the size of a change, of the noise of the series, and the share of the score that is its three-row mean."""
+MEAN_CUT, SINGLE_CUT, MAX_CUT = 1.38, 1.98, 3.5
+"""Cut of a mean of many members, what a single member needs on top (shared by their number), cut of a maximum."""
 SENSITIVITY = {"low": 1.3, "medium": 1.0, "high": 0.75}
 
 
@@ -62,10 +64,15 @@ class Ensemble(BaseModel):
         The mean of few members is noisier than that of many, and a maximum is larger than a mean, so both need a higher
         cut. With vote and any the members' own flags decide, and sensitivity has no part in it.
         """
-        base = 1.75 if self.combine in ("vote", "any") else MEAN_CUT + SINGLE_CUT / members
-        if self.combine == "max":
-            base = MAX_CUT
-        return base if self.combine in ("vote", "any") else base * SENSITIVITY[sensitivity]
+        if self.by_flags:
+            return MEAN_CUT + SINGLE_CUT / members
+        base = MAX_CUT if self.combine == "max" else MEAN_CUT + SINGLE_CUT / members
+        return base * SENSITIVITY[sensitivity]
+
+    @property
+    def by_flags(self) -> bool:
+        """Whether the members' own flags decide, and not their surprise."""
+        return self.combine in ("vote", "any")
 
     def start(self) -> State:
         """The state of the combination before the first row."""
@@ -82,7 +89,7 @@ class Ensemble(BaseModel):
         from smartflow_assets.core.kernels import combine
 
         count = rows.count
-        if self.combine in ("vote", "any"):
+        if self.by_flags:
             votes = np.where(flags, np.maximum(surprises, cut), np.minimum(surprises, 0.999 * cut))
             needed = self.votes_needed(len(surprises))
             combined = np.sort(votes, axis=0)[len(surprises) - needed]
@@ -97,9 +104,6 @@ class Ensemble(BaseModel):
             average = np.minimum(surprises.max(axis=0), CAP)
         combine.persist(average * weight, rows.is_missing, count, state["last"], PERSISTENCE, out)
         return np.where(rows.is_missing, 0.0, out), state
-
-
-MEAN_CUT, SINGLE_CUT, MAX_CUT = 1.53, 1.98, 4.0
 
 
 def anomaly_score(combined: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,8 +41,10 @@ def typical_step(times: NDArray[np.datetime64]) -> timedelta:
     return timedelta(microseconds=max(1, int(np.median(np.diff(times).astype(np.int64)))))
 
 
-def learn(values: NDArray[np.float64], step: timedelta, scale: Literal["none", "standard", "min_max", "robust"]) -> SeriesFacts:
-    """Facts from the values that may be learnt from (NaN = missing).
+def learn(
+    name: str, values: NDArray[np.float64], step: timedelta, scale: Literal["none", "standard", "min_max", "robust"]
+) -> SeriesFacts:
+    """Facts of a series from the values that may be learnt from (NaN = missing).
 
     A constant series has 5 % of its level as its unit, so that any later movement is measured against something.
     """
@@ -54,7 +56,7 @@ def learn(values: NDArray[np.float64], step: timedelta, scale: Literal["none", "
         center = {"robust": middle, "standard": known.mean(), "min_max": known.min(), "none": 0.0}[scale]
         candidates = (spread, known.std(), 0.05 * abs(middle), 1.0)
         unit = next(float(size) for size in candidates if np.isfinite(size) and size > 1e-12 * abs(middle))
-    return SeriesFacts(period=season(step), center=float(center), unit=unit)
+    return SeriesFacts(name=name, period=season(step), center=float(center), unit=unit)
 
 
 def rows_of(times: NDArray[np.datetime64], step: timedelta) -> NDArray[np.int64]:

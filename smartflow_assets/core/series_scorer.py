@@ -18,13 +18,16 @@ from smartflow_assets.core.ensemble import Ensemble
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+CALM = 0.5
+"""A row that lies within this share of its band is never flagged by a mean or maximum of surprises."""
+
 
 @dataclass(frozen=True)
 class Scored:
     """Verdicts on the rows of one series, in the unit of the series.
 
-    raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the cut, or a guard's flag; is_guarded: a
-    guard's. detector_raw and surprise are detectors x rows, guards included.
+    raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the cut; is_guarded: a guard's flag.
+    detector_raw and surprise are detectors x rows, guards included.
     """
 
     expected: NDArray[np.float64]
@@ -89,13 +92,16 @@ class SeriesScorer:
         guarded = np.asarray(flags[~members].any(axis=0))
         lifted = np.where(flags, np.maximum(surprise, self.cut), 0.0)[~members].max(axis=0, initial=0.0)
         combined = np.maximum(combined, lifted)
+        flagged = combined >= self.cut
+        if not self.ensemble.by_flags:  # the windows that still hold an anomaly are strange, the calm rows in them are not
+            flagged &= np.abs(rows.values - rows.expected) >= CALM * normal.band
         expected, lower, upper = rows.expected, rows.expected - normal.band, rows.expected + normal.band
         if own_band is not None and own_band.expected is not None and own_band.lower is not None and own_band.upper is not None:
             known = np.isfinite(own_band.lower)
             expected = np.where(known, own_band.expected, expected)
             lower, upper = np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper)
         expected, lower, upper = (facts.center + facts.unit * part for part in (expected, lower, upper))
-        return Scored(expected, lower, upper, combined, combined >= self.cut, guarded, rows.is_missing, raw, surprise)
+        return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise)
 
     def walk(
         self, grid: NDArray[np.int64], values: NDArray[np.float64], features: NDArray[np.float64] | None = None

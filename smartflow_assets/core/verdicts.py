@@ -91,10 +91,10 @@ class Verdicts:
         self.expected[rows], self.lower[rows], self.upper[rows] = scored.expected, scored.lower, scored.upper
         self.state[rows] = np.where(scored.is_missing, MISSING, np.where(is_warming, WARMING_UP, SCORED))
         self.raw_score[rows] = np.where(is_warming, 0.0, scored.raw_score)
-        change = values - scored.expected
-        is_wanted = ~self.settings.is_small(change, scored.expected)
+        is_wanted = ~self.settings.is_small(values - scored.expected, scored.expected)
         if self.settings.direction != "both":
-            is_wanted &= change > 0 if self.settings.direction == "spike" else change < 0
+            is_spike = values > scored.expected
+            is_wanted &= is_spike if self.settings.direction == "spike" else ~is_spike
         flagged = ((scored.is_flagged & is_wanted) | scored.is_guarded) & ~is_warming
         self.is_anomaly[rows] = flagged
         detectors = [d.type for d in self.settings.active()]

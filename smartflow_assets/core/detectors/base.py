@@ -23,12 +23,12 @@ State = dict[str, Any]
 class SeriesFacts:
     """What is known of a series before any row is scored.
 
-    period: rows in a season (a day, or a week for slow series; 0 = no season); long_period: rows in a week, or 0.
-    center, unit: values reach detectors as (value - center) / unit, so that nothing depends on the unit of measurement.
+    name: the series. period: rows in a season (a day, or a week for slow series; 0 = no season). center, unit: values reach
+    detectors as (value - center) / unit, so that nothing depends on the unit of measurement.
     """
 
+    name: str = ""
     period: int = 0
-    long_period: int = 0
     center: float = 0.0
     unit: float = 1.0
 
