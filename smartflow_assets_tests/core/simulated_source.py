@@ -80,7 +80,7 @@ class Source:
         inside = rows[(rows["observed_at"] >= start) & (rows["observed_at"] < end)]
         found = events.group(inside, source="web", step=STEP, run_id=f"run{self.runs}")
         kept = self.anomalies[(self.anomalies["started_at"] < start) | (self.anomalies["started_at"] >= end)]
-        self.anomalies = found if kept.empty else pd.concat([kept, found]).sort_values(["series", "started_at"], ignore_index=True)
+        self.anomalies = found if kept.empty else pd.concat([kept, found]).sort_values(["series", "started_at"])
         return self.alert(rows, start, now=now or at(newest), **more)
 
     def alert(self, rows: pd.DataFrame, since: datetime, *, now: datetime, **more) -> Advance:
