@@ -13,6 +13,7 @@ from smartflow_assets.core.kernels.sorted_window import quantile, replace
 SEASONS = 7
 RANGE_WINDOW = 8000
 RESIDUAL_WINDOW = 2000
+SLEW_ROWS = 100
 # counts: short, long, smooth, level, week level, range, residual, noise
 COUNTS = 8
 
@@ -107,6 +108,10 @@ def walk(
 
         if period:
             a, b, s = value - forecasts[3, i], value - week, t % span
+            if counts[6] >= SLEW_ROWS:  # an anomaly moves the level by no more than a band at a time
+                now, then = forecasts[4, i] - forecasts[3, i], forecasts[5, i] - week
+                a = min(max(a, now - band[i]), now + band[i])
+                b = min(max(b, then - band[i]), then + band[i])
             counts[3] = replace(level, counts[3], span, a, level_ring[s])
             counts[4] = replace(week_level, counts[4], span, b, week_ring[s])
             level_ring[s], week_ring[s] = a, b
