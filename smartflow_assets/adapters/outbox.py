@@ -1,0 +1,256 @@
+"""The outbox: delivering what is due, once, and recording every attempt in alert_sends.
+
+Rows are only appended and the newest row of a message is its state. A message is `claimed` in a commit of its own before
+the wire is touched, then `sent` or `failed`. Whoever drains a channel holds the channel's lock meanwhile, so two drains never
+send the same message, and a claim without an end that one finds under the lock is of a process that died: it is repeated
+once and marked. That is at least once, with an idempotency key; no mail server allows more.
+"""
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from smartflow_assets.adapters.channels import ChannelBase
+from smartflow_assets.adapters.channels.environment import unset
+from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.writes import Append
+from smartflow_assets.core.alerts import message_key
+from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError
+from smartflow_assets.core.incident_log import Row, in_order, records
+from smartflow_assets.core.messages import Message, render
+
+BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180))
+"""How long to wait after the first, second, … failure; the last holds for all further ones."""
+
+MOST_ATTEMPTS = 24
+"""Two and a half days of the above: a channel that dies on Friday evening gets its messages on Monday morning."""
+
+_LONGEST_WAIT = timedelta(days=1)  # whatever a receiver asks for
+_LONGEST_ERROR = 500
+_log = logging.getLogger(__name__)
+
+# The order is of attempt and status alone, so that it does not depend on clocks: a replay has its own.
+_OPEN = """
+    SELECT * FROM (
+        SELECT *, min(happened_at) OVER message AS planned_at, row_number() OVER (
+            message ORDER BY attempt DESC, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END DESC) AS age
+        FROM alert_sends WINDOW message AS (PARTITION BY idempotency_key, channel)
+    ) WHERE age = 1 AND (status IN ('planned', 'claimed') OR (status = 'failed' AND due_at IS NOT NULL))
+"""
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What one drain did: messages sent, failed, not tried since their channel is down, and not ended after it."""
+
+    sent: int = 0
+    failed: int = 0
+    skipped: int = 0
+    planned_left: int = 0
+
+    def __str__(self) -> str:
+        parts = [(self.sent, "sent"), (self.failed, "failed"), (self.skipped, "not tried"), (self.planned_left, "left for later")]
+        return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing to send"
+
+
+def drain(
+    warehouse: Warehouse, channels: Mapping[str, ChannelBase], *, now: datetime, run_id: str, environment: Mapping[str, str],
+    outbox_folder: Path, source: str | None = None, patience: timedelta = timedelta(seconds=60),
+) -> Drained:
+    """Deliver what is due at `now`, of one source or of all.
+
+    A channel that fails stops neither the others nor the caller, and the messages of one incident go out in their order. A
+    channel that somebody else drains for longer than `patience` is left to the next drain. Raises what the warehouse raises.
+    """
+    drains = [
+        _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, source)
+        for name in _due_channels(_open_sends(warehouse, source), now)
+    ]
+    for one in drains:
+        lock = AdvisoryLock(warehouse.path.parent / "locks" / f"outbox-{quote(one.name, safe='')}.lock")
+        with ExitStack() as held:
+            try:
+                held.enter_context(lock.exclusive(patience, run_id))
+            except WarehouseBusyError as busy:
+                _log.warning("channel %s is left to the next drain: %s", one.name, busy)
+                continue
+            one.run()
+    sent, failed, skipped = (sum(getattr(one, name) for one in drains) for name in ("sent", "failed", "skipped"))
+    return Drained(sent, failed, skipped, planned_left=len(_open_sends(warehouse, source)))
+
+
+def wait_after(attempt: int, asked: timedelta | None = None) -> timedelta | None:
+    """How long to wait after a failed attempt, at least as long as the receiver asked; None when it was the last one.
+
+    >>> wait_after(1), wait_after(3, asked=timedelta(hours=2)), wait_after(24)
+    (datetime.timedelta(seconds=60), datetime.timedelta(seconds=7200), None)
+    """
+    if attempt >= MOST_ATTEMPTS:
+        return None
+    return max(BACKOFF[min(attempt, len(BACKOFF)) - 1], min(asked or timedelta(0), _LONGEST_WAIT))
+
+
+class _ChannelDrain:
+    """One channel's part of a drain, run while its lock is held."""
+
+    def __init__(
+        self, warehouse: Warehouse, name: str, channel: ChannelBase | None, now: datetime, run_id: str,
+        environment: Mapping[str, str], outbox_folder: Path, source: str | None,
+    ) -> None:
+        self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
+        self.environment, self.outbox_folder, self.source = environment, outbox_folder, source
+        self.sent = self.failed = self.skipped = 0
+
+    def run(self) -> None:
+        sends = [send for send in _open_sends(self.warehouse, self.source) if send["channel"] == self.name]
+        stories = _stories(self.warehouse, self.name, sends)
+        down = self._reason_not_to_try()
+        waiting: set[str] = set()  # incidents with an earlier message that must go first
+        not_tried: list[Row] = []
+
+        def in_turn(send: Row) -> tuple:
+            return send["planned_at"], stories[send["idempotency_key"]].sequence, send["incident_id"]
+
+        for send in sorted(sends, key=in_turn):
+            if send["incident_id"] in waiting:
+                continue
+            if not _is_due(send, self.now):
+                waiting.add(send["incident_id"])
+                continue
+            if down is not None and not _died_twice(send):
+                row = self._failure(send, DeliveryError(f"not tried: {down}", retry_after=down.retry_after))
+                not_tried.append(row)
+            else:
+                row, down = self._attempt(send, stories[send["idempotency_key"]])
+            if row["due_at"] is not None:
+                waiting.add(send["incident_id"])
+        if not_tried:
+            _log.warning("channel %s: %d messages %s", self.name, len(not_tried), not_tried[0]["error"])
+        self.skipped = len(not_tried)
+        self._append(not_tried)
+
+    def _reason_not_to_try(self) -> DeliveryError | None:
+        if self.channel is None:  # worth another attempt: a name or a file with a mistake is mended, a lost message is not
+            return DeliveryError(f"no channel is called {self.name}", where="data/channels.yaml")
+        missing = self.channel.missing(self.environment)
+        return unset(missing) if missing else None
+
+    def _attempt(self, send: Row, story: "_Story") -> tuple[Row, DeliveryError | None]:
+        """Claim, deliver, record. Returns the last row, and the error if it says that the whole channel is down."""
+        if _died_twice(send):
+            error = DeliveryError("claimed twice without an end: the process died in it each time", is_final=True)
+        else:
+            self._append([self._row(send, "claimed")])
+            error = self._deliver(send, story)
+        row = self._row(send, "sent") if error is None else self._failure(send, error)
+        self._append([row])
+        if error is not None:
+            _log.warning("channel %s: message %s of %s failed: %s", self.name, send["event"], send["source"], row["error"])
+        self.sent, self.failed = self.sent + (error is None), self.failed + (error is not None)
+        return row, error if error is not None and error.is_channel_down else None
+
+    def _deliver(self, send: Row, story: "_Story") -> DeliveryError | None:
+        assert self.channel is not None
+        try:
+            message = story.message(send)
+            self.channel.deliver(message, environment=self.environment, outbox=self.outbox_folder)
+        except DeliveryError as error:
+            return error
+        except Exception as error:  # a channel of another package must not stop the others; the error is recorded
+            return DeliveryError(f"{type(error).__name__}: {error}")
+        return None
+
+    def _failure(self, send: Row, error: DeliveryError) -> Row:
+        attempt = _attempt_of(send)
+        wait = None if error.is_final else wait_after(attempt, error.retry_after)
+        text = str(error) if self.channel is None else self.channel.redact(str(error), self.environment)
+        if wait is None and not error.is_final:
+            text += f" Given up after {attempt} attempts."
+        due_at = None if wait is None else self.now + wait
+        return self._row(send, "failed", error=text[:_LONGEST_ERROR], due_at=due_at)
+
+    def _row(self, send: Row, status: str, *, error: str | None = None, due_at: datetime | None = None) -> Row:
+        same = {name: send[name] for name in ("source", "incident_id", "event", "channel", "idempotency_key")}
+        is_possible_repeat = send["status"] == "claimed" or bool(send["is_possible_repeat"])
+        return same | {"attempt": _attempt_of(send), "status": status, "due_at": due_at, "happened_at": self.now,
+                       "is_possible_repeat": is_possible_repeat, "error": error, "run_id": self.run_id}
+
+    def _append(self, rows: list[Row]) -> None:
+        if rows:
+            self.warehouse.commit(self.run_id, [Append("alert_sends", pd.DataFrame(rows))])
+
+
+@dataclass(frozen=True)
+class _Story:
+    """What a message is about: its incident, and the event of it that called for the message."""
+
+    incident: Row | None
+    event: Row | None
+
+    @property
+    def sequence(self) -> int:
+        return self.event["payload"].get("sequence", 0) if self.event else 0
+
+    def message(self, send: Row) -> Message:
+        if self.incident is None or self.event is None:
+            raise DeliveryError(f"incident {send['incident_id']} or its event is not in the warehouse", is_final=True)
+        return render(
+            self.incident | {"severity": self.event["severity"]}, send["event"], self.event["payload"],
+            idempotency_key=send["idempotency_key"], happened_at=send["planned_at"].to_pydatetime(),
+        )
+
+
+def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, _Story]:
+    """The story of each message of a channel, by its idempotency key."""
+    ids = sorted({send["incident_id"] for send in sends})
+    incidents = {row["incident_id"]: row for row in _of_incidents(warehouse, "incidents", ids)}
+    log = in_order(pd.DataFrame(_of_incidents(warehouse, "incident_events", ids)))
+    newest = {event["incident_id"]: event for event in log}
+    told = {
+        message_key(event["incident_id"], kind, channel, event["payload"].get("sequence", 0)): event
+        for kind in {send["event"] for send in sends} for event in log
+    }
+    return {
+        send["idempotency_key"]: _Story(
+            incidents.get(send["incident_id"]), told.get(send["idempotency_key"]) or newest.get(send["incident_id"]))
+        for send in sends
+    }
+
+
+def _of_incidents(warehouse: Warehouse, table: str, ids: list[str]) -> list[dict[str, Any]]:
+    return records(warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [ids]))
+
+
+def _open_sends(warehouse: Warehouse, source: str | None) -> list[Row]:
+    """The newest row of every message that is not ended, with `planned_at`."""
+    sends = records(warehouse.read(_OPEN))
+    return [send for send in sends if source is None or send["source"] == source]
+
+
+def _due_channels(sends: list[Row], now: datetime) -> list[str]:
+    """Channels with something due, those that failed last, so that the others do not wait for their timeouts."""
+    attempts: dict[str, int] = {}
+    for send in sends:
+        if _is_due(send, now):
+            attempts[send["channel"]] = max(attempts.get(send["channel"], 0), _attempt_of(send))
+    return sorted(attempts, key=lambda channel: (attempts[channel], channel))
+
+
+def _is_due(send: Row, now: datetime) -> bool:
+    return send["status"] == "claimed" or send["due_at"] is None or send["due_at"] <= now
+
+
+def _died_twice(send: Row) -> bool:
+    return send["status"] == "claimed" and bool(send["is_possible_repeat"])
+
+
+def _attempt_of(send: Row) -> int:
+    """The number of the attempt that comes next; the planned row carries that of the first."""
+    return int(send["attempt"]) + (send["status"] != "planned")

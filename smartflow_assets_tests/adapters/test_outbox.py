@@ -1,0 +1,339 @@
+"""Draining the outbox: a real warehouse, real servers, processes that die, channels that are down."""
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pytest
+
+from smartflow_assets.adapters import outbox
+from smartflow_assets.adapters.channels import ChannelBase, EmailChannel, FileChannel, WebhookChannel
+from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS, Drained, drain
+from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.writes import Append, Rewrite
+from smartflow_assets.core.alerts import SEND_COLUMNS, message_key
+from smartflow_assets.core.incident_log import EVENT_COLUMNS, fold, records
+from smartflow_assets.core.messages import Message
+from smartflow_assets_tests.receivers import free_port, hook_server, mail_server
+
+NINE = datetime(2024, 3, 4, 9, 35, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+_SEND_OF = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
+
+
+class Recorder(ChannelBase):
+    """A channel of another package: keeps what it is given, after calling `before`."""
+
+    type: Literal["recorder"] = "recorder"
+
+    def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
+        RECORDED.append(message)
+        HOOK[0](message)
+
+
+RECORDED: list[Message] = []
+HOOK = [lambda message: None]
+
+
+@pytest.fixture(autouse=True)
+def recorded() -> list[Message]:
+    RECORDED.clear()
+    HOOK[0] = lambda message: None
+    return RECORDED
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(tmp_path / "warehouse/smartflow.duckdb", tmp_path / "warehouse/analyst.duckdb")
+
+
+def plan(
+    warehouse: Warehouse, *channels: str, incident: str = "i1", source: str = "web", kinds: tuple[str, ...] = ("opened",),
+    at: datetime = NINE, first: int = 1,
+) -> None:
+    """An incident with events of these kinds, and a planned message of each for each channel, as a run commits them."""
+    events, sends = [], []
+    for sequence, kind in enumerate(kinds, first):
+        resolved_at = (NINE + 25 * MINUTE).isoformat() if kind == "resolved" else None
+        payload = {"sequence": sequence, "value": 1600.0 + sequence, "lower": 430.0, "upper": 560.0,
+                   "opened_at": NINE.isoformat(), "resolved_at": resolved_at}
+        events.append([source, f"{incident}-{sequence}", incident, kind, "anomaly", "requests", "critical", pd.Timestamp(at),
+                       "smartflow", [], json.dumps(payload), "r1"])
+        for channel in channels:
+            key = message_key(incident, _SEND_OF[kind], channel, sequence)
+            sends.append([source, incident, _SEND_OF[kind], channel, 1, "planned", pd.Timestamp(at), pd.Timestamp(at), False, key,
+                          None, "r1"])
+    log = pd.DataFrame(events, columns=EVENT_COLUMNS)
+    known = warehouse.read("SELECT * FROM incident_events WHERE incident_id = ?", [incident])[EVENT_COLUMNS]
+    folded = fold(log if known.empty else pd.concat([known, log]))
+    warehouse.commit("r1", [Append("incident_events", log), Rewrite("incidents", (incident,), folded),
+                            Append("alert_sends", pd.DataFrame(sends, columns=SEND_COLUMNS))])
+
+
+def send(
+    warehouse: Warehouse, at: datetime = NINE, environment: Mapping[str, str] | None = None, **channels: ChannelBase
+) -> Drained:
+    return drain(warehouse, channels, now=at, run_id="r2", environment=environment or {},
+                 outbox_folder=warehouse.path.parent.parent / "outbox", patience=timedelta(seconds=20))
+
+
+def ledger(warehouse: Warehouse, *columns: str) -> list[tuple]:
+    rows = warehouse.read("""
+        SELECT *, epoch(due_at - happened_at) / 60 AS wait FROM alert_sends
+        ORDER BY channel, incident_id, attempt, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END
+    """)
+    return [tuple(row[column] for column in columns) for row in records(rows)]
+
+
+def statuses(warehouse: Warehouse) -> list[str]:
+    return [status for (status,) in ledger(warehouse, "status")]
+
+
+def hook(port: int, **settings: object) -> WebhookChannel:
+    return WebhookChannel.model_validate({"url": f"http://127.0.0.1:{port}/hook", "timeout": "2s", **settings})
+
+
+def mail(port: int) -> EmailChannel:
+    return EmailChannel.model_validate({"host": "127.0.0.1", "port": port, "security": "none", "sender": "a@example.com",
+                                        "to": ["b@example.com"], "timeout": "2s"})
+
+
+def test_planned_message_is_claimed_then_sent_and_never_again(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager")
+    assert send(warehouse, pager=Recorder()) == Drained(sent=1)
+    assert statuses(warehouse) == ["planned", "claimed", "sent"]
+    assert send(warehouse, at=NINE + timedelta(days=9), pager=Recorder()) == Drained()
+    assert [message.subject for message in recorded] == ["[critical] web requests: 1601, expected 430 to 560"]
+
+
+def test_claim_is_committed_before_the_wire_is_touched(warehouse: Warehouse) -> None:
+    plan(warehouse, "pager")
+    seen: list[list[str]] = []
+    HOOK[0] = lambda message: seen.append(statuses(warehouse))
+    send(warehouse, pager=Recorder())
+    assert seen == [["planned", "claimed"]]
+
+
+def test_message_not_due_waits(warehouse: Warehouse) -> None:
+    plan(warehouse, "pager", at=NINE + MINUTE)
+    assert send(warehouse, pager=Recorder()) == Drained(planned_left=1)
+    assert send(warehouse, at=NINE + MINUTE, pager=Recorder()) == Drained(sent=1)
+
+
+def test_drain_of_one_source_leaves_the_others(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager", incident="i1", source="web")
+    plan(warehouse, "pager", incident="i2", source="shop")
+    drained = drain(warehouse, {"pager": Recorder()}, now=NINE, run_id="r2", environment={}, outbox_folder=Path("unused"),
+                    source="shop")
+    assert drained == Drained(sent=1)
+    assert [message.source for message in recorded] == ["shop"]
+
+
+def test_each_message_tells_its_own_event(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager", kinds=("opened", "resolved", "reopened", "escalated"))
+    send(warehouse, pager=Recorder())
+    assert [(message.event, message.facts["value"], message.facts["state"]) for message in recorded] == [
+        ("opened", 1601.0, "open"), ("resolved", 1602.0, "resolved"), ("opened", 1603.0, "open"), ("escalated", 1604.0, "open")]
+    assert recorded[1].subject == "[resolved] web requests after 25 min"
+
+
+def test_dead_webhook_does_not_stop_the_mail_and_gets_its_message_when_it_is_back(warehouse: Warehouse) -> None:
+    plan(warehouse, "hook", "mail")
+    port = free_port()
+    with mail_server() as smtp:
+        assert send(warehouse, hook=hook(port), mail=mail(smtp.port)) == Drained(sent=1, failed=1, planned_left=1)
+        assert len(smtp.mails) == 1
+        [(_, error, wait)] = [row for row in ledger(warehouse, "status", "error", "wait") if row[0] == "failed"]
+        assert "cannot be reached" in error and wait == 1
+        with hook_server(port=port) as server:
+            assert send(warehouse, hook=hook(port), mail=mail(smtp.port)) == Drained(planned_left=1)
+            assert send(warehouse, at=NINE + MINUTE, hook=hook(port), mail=mail(smtp.port)) == Drained(sent=1)
+            assert send(warehouse, at=NINE + 9 * MINUTE, hook=hook(port), mail=mail(smtp.port)) == Drained()
+            assert len(server.posts) == 1
+        assert len(smtp.mails) == 1
+
+
+def test_after_one_timeout_the_other_messages_of_the_channel_are_put_off_untried(warehouse: Warehouse) -> None:
+    for number in range(4):
+        plan(warehouse, "hook", incident=f"i{number}")
+    with hook_server() as server:
+        server.hangs = True
+        assert send(warehouse, hook=hook(server.port, timeout="0.2s")) == Drained(failed=1, skipped=3, planned_left=4)
+        assert len(server.posts) == 1
+    errors = [error for status, error in ledger(warehouse, "status", "error") if status == "failed"]
+    assert [error.startswith("not tried: the receiver did not answer") for error in errors] == [False, True, True, True]
+    assert [status for status in statuses(warehouse) if status == "claimed"] == ["claimed"]
+    with hook_server(port=server.port) as server:
+        assert send(warehouse, at=NINE + MINUTE, hook=hook(server.port)) == Drained(sent=4)
+
+
+def test_refusal_of_one_message_does_not_stop_the_next(warehouse: Warehouse) -> None:
+    plan(warehouse, "hook", incident="i1")
+    plan(warehouse, "hook", incident="i2", at=NINE + MINUTE)
+    with hook_server() as server:
+        server.answers = [(400, {})]
+        assert send(warehouse, at=NINE + MINUTE, hook=hook(server.port)) == Drained(sent=1, failed=1)
+        assert send(warehouse, at=NINE + timedelta(days=1), hook=hook(server.port)) == Drained()
+    assert statuses(warehouse) == ["planned", "claimed", "failed", "planned", "claimed", "sent"]
+
+
+def test_receiver_that_asks_to_wait_is_left_alone_so_long(warehouse: Warehouse) -> None:
+    plan(warehouse, "hook")
+    with hook_server() as server:
+        server.answers = [(429, {"Retry-After": "7200"})]
+        send(warehouse, hook=hook(server.port))
+        assert send(warehouse, at=NINE + 119 * MINUTE, hook=hook(server.port)) == Drained(planned_left=1)
+        assert send(warehouse, at=NINE + 120 * MINUTE, hook=hook(server.port)) == Drained(sent=1)
+
+
+def test_attempts_back_off_and_end(warehouse: Warehouse, recorded: list[Message], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MOST_ATTEMPTS", 7)
+    plan(warehouse, "pager")
+
+    def fail(message: Message) -> None:
+        raise RuntimeError("no signal")
+
+    HOOK[0] = fail
+    for day in range(8):
+        send(warehouse, at=NINE + timedelta(days=day), pager=Recorder())
+    failures = [(wait, error) for status, wait, error in ledger(warehouse, "status", "wait", "error") if status == "failed"]
+    assert [wait for wait, _ in failures] == [1, 5, 15, 60, 180, 180, None]
+    assert failures[-1][1] == "RuntimeError: no signal. Given up after 7 attempts."
+    assert len(recorded) == 7
+
+
+def test_recovery_is_told_after_the_opening_and_waits_for_it(warehouse: Warehouse) -> None:
+    plan(warehouse, "hook")
+    port = free_port()
+    send(warehouse, hook=hook(port))
+    plan(warehouse, "hook", kinds=("resolved",), at=NINE + MINUTE / 2, first=2)
+    with hook_server(port=port) as server:
+        assert send(warehouse, at=NINE + MINUTE / 2, hook=hook(port)) == Drained(planned_left=2)
+        assert send(warehouse, at=NINE + MINUTE, hook=hook(port)) == Drained(sent=2)
+        assert [json.loads(body)["event"] for _, body in server.posts] == ["opened", "resolved"]
+
+
+def test_killed_between_claim_and_send_is_repeated_once_and_marked(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager")
+    die_while_sending(warehouse)
+    assert statuses(warehouse) == ["planned", "claimed"]
+    assert send(warehouse, pager=Recorder()) == Drained(sent=1)
+    assert ledger(warehouse, "status", "attempt", "is_possible_repeat") == [
+        ("planned", 1, False), ("claimed", 1, False), ("claimed", 2, True), ("sent", 2, True)]
+    assert send(warehouse, at=NINE + timedelta(days=1), pager=Recorder()) == Drained()
+    assert len(recorded) == 1
+
+
+def test_killed_twice_is_given_up(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager")
+    die_while_sending(warehouse)
+    die_while_sending(warehouse)
+    assert send(warehouse, pager=Recorder()) == Drained(failed=1)
+    assert recorded == []
+    last = ledger(warehouse, "status", "error")[-1]
+    assert last == ("failed", "claimed twice without an end: the process died in it each time.")
+
+
+def test_claim_of_a_killed_process_stays_marked_through_a_failure(warehouse: Warehouse) -> None:
+    plan(warehouse, "pager")
+    die_while_sending(warehouse)
+    send(warehouse)
+    assert send(warehouse, at=NINE + 5 * MINUTE, pager=Recorder()) == Drained(sent=1)
+    assert ledger(warehouse, "status", "is_possible_repeat")[-1] == ("sent", True)
+
+
+def die_while_sending(warehouse: Warehouse) -> None:
+    """Drain in a process that ends without a word in the middle of the delivery."""
+    program = """
+import os, sys
+from pathlib import Path
+from smartflow_assets_tests.adapters.test_outbox import HOOK, Recorder, Warehouse, send
+HOOK[0] = lambda message: os._exit(9)
+send(Warehouse(Path(sys.argv[1]), Path(sys.argv[2])), pager=Recorder())
+"""
+    command = [sys.executable, "-c", program, str(warehouse.path), str(warehouse.published)]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
+    assert ended.returncode == 9
+
+
+def test_two_drains_at_once_send_each_message_once(warehouse: Warehouse, recorded: list[Message]) -> None:
+    for number in range(6):
+        plan(warehouse, "pager", incident=f"i{number}")
+    results: list[Drained] = []
+    threads = [threading.Thread(target=lambda: results.append(send(warehouse, pager=Recorder()))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(message.incident_id for message in recorded) == [f"i{number}" for number in range(6)]
+    assert sum(result.sent for result in results) == 6
+    assert statuses(warehouse).count("claimed") == 6
+
+
+def test_channel_that_somebody_else_drains_is_left_to_them(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager", "mail")
+    with AdvisoryLock(warehouse.path.parent / "locks/outbox-pager.lock").exclusive(MINUTE, "other"):
+        drained = drain(warehouse, {"pager": Recorder(), "mail": Recorder()}, now=NINE, run_id="r2", environment={},
+                        outbox_folder=Path("unused"), patience=timedelta(0))
+    assert drained == Drained(sent=1, planned_left=1)
+    assert len(recorded) == 1
+
+
+def test_unset_secret_is_said_and_the_message_goes_out_once_it_is_set(warehouse: Warehouse) -> None:
+    plan(warehouse, "hook", "files")
+    with hook_server() as server:
+        channels = {"hook": hook(server.port, secret="${HOOK_SECRET}"), "files": FileChannel()}
+        assert send(warehouse, **channels) == Drained(sent=1, skipped=1, planned_left=1)
+        assert [error for (error,) in ledger(warehouse, "error") if error] == [
+            "not tried: HOOK_SECRET is not set in the environment. Set it where SmartFlow runs, then start that process again."]
+        assert send(warehouse, NINE + MINUTE, {"HOOK_SECRET": "s3cret"}, **channels) == Drained(sent=1)
+    assert len(list((warehouse.path.parent.parent / "outbox").iterdir())) == 2
+
+
+def test_unknown_channel_is_said_and_stops_no_other(warehouse: Warehouse) -> None:
+    plan(warehouse, "gone", "pager")
+    assert send(warehouse, pager=Recorder()) == Drained(sent=1, skipped=1, planned_left=1)
+    assert "not tried: no channel is called gone (data/channels.yaml)." in [error for (error,) in ledger(warehouse, "error")]
+
+
+def test_secrets_reach_neither_the_ledger_nor_the_log(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    plan(warehouse, "pager")
+
+    def leak(message: Message) -> None:
+        raise RuntimeError("could not reach https://hooks.example.com/s3cret")
+
+    HOOK[0] = leak
+
+    class Leaky(Recorder):
+        url: str = "https://hooks.example.com/${TOKEN}"
+
+    send(warehouse, environment={"TOKEN": "s3cret"}, pager=Leaky())
+    [error] = [error for (error,) in ledger(warehouse, "error") if error]
+    assert error == "RuntimeError: could not reach https://hooks.example.com/${TOKEN}."
+    assert "s3cret" not in caplog.text
+
+
+def test_message_of_a_lost_incident_fails_for_good(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager")
+    warehouse.commit("r1", [Rewrite("incidents", ("i1",), warehouse.read("SELECT * FROM incidents WHERE false"))])
+    assert send(warehouse, pager=Recorder()) == Drained(failed=1)
+    assert recorded == []
+
+
+def test_backoff_covers_a_weekend() -> None:
+    waits = [BACKOFF[min(attempt, len(BACKOFF)) - 1] for attempt in range(1, MOST_ATTEMPTS)]
+    assert timedelta(days=2) < sum(waits, timedelta(0)) < timedelta(days=3)
+    assert waits == sorted(waits)
+
+
+def test_drained_reads_as_a_sentence() -> None:
+    assert str(Drained(sent=3, planned_left=1)) == "3 sent, 1 left for later"
+    assert str(Drained()) == "nothing to send"
