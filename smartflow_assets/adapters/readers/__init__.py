@@ -1,0 +1,24 @@
+"""Readers: the union below is the registry.
+
+A reader listed here, or offered by an installed package under the entry point group `smartflow.readers`, can stand in a
+source's `read:`; its fields are validated, documented in the JSON schema and covered by the conformance tests.
+"""
+from typing import TYPE_CHECKING, Annotated, Union
+
+from pydantic import Field
+
+from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, TimeColumn, Wanted
+from smartflow_assets.adapters.readers.csv import CsvReader
+from smartflow_assets.adapters.readers.files import FileReader
+from smartflow_assets.adapters.readers.inbox import InboxReader
+from smartflow_assets.core.extensions import installed
+
+__all__ = ["READERS", "CsvReader", "FileReader", "InboxReader", "ReadContext", "Reader", "ReaderBase", "Staged", "TimeColumn",
+           "Wanted"]
+
+READERS: tuple[type[ReaderBase], ...] = (CsvReader, InboxReader, *installed("smartflow.readers", ReaderBase))
+
+if TYPE_CHECKING:
+    Reader = ReaderBase
+else:
+    Reader = Annotated[Union[READERS], Field(discriminator="type")]  # noqa: UP007

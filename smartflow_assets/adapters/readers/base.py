@@ -1,0 +1,141 @@
+"""What every reader is: a frozen model of where the rows are, and one verb, `batches`.
+
+A reader hands over staged Parquet files, one for each origin whose content is not known yet, and never a frame of rows: ten
+million of them pass in bounded memory. What is stored and what counts as known is adapters.ingest; how text becomes typed
+columns is adapters.staging.
+"""
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+BadRows = Literal["quarantine", "drop", "keep"]
+_DIRECTIVES = frozenset("aAbBcdDfgGhHIjmMnpSuUVwWxXyYzZ%")
+
+
+def _is_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is not a time zone; write a name such as UTC, Europe/Berlin or America/New_York") from None
+    return name
+
+
+def _is_format(text: str) -> str:
+    if text in ("iso", "unix", "unix_ms"):
+        return text
+    directives = re.findall("%-?(.?)", text)
+    if not directives or not _DIRECTIVES.issuperset(directives):
+        raise ValueError(f"{text!r} is not a time format; write one such as %d/%m/%Y %H:%M, or iso, unix or unix_ms")
+    return text
+
+
+class TimeColumn(BaseModel):
+    """The column that says when, and how to read it. `time: ts` is short for `time: {column: ts}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: str = Field(min_length=1, description="Name of the column in the data.")
+    format: Annotated[str, AfterValidator(_is_format)] = Field(
+        default="iso", examples=["iso", "%d/%m/%Y %H:%M", "unix"],
+        description="iso (2026-03-01 09:35, with or without an offset), unix (seconds), unix_ms, or a pattern of strptime.")
+    timezone: Annotated[str, AfterValidator(_is_zone)] = Field(
+        default="UTC", description="IANA zone of times that name no offset themselves.", examples=["UTC", "Europe/Berlin"])
+
+
+def _column_alone(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a source needs of its rows.
+
+    `numbers` must be readable as numbers, None means every column that is mostly numbers; `texts` stay text (dimensions);
+    `on_bad_rows` says what becomes of a row whose number cannot be read. A row without a readable time is never taken.
+    """
+
+    numbers: tuple[str, ...] | None = None
+    texts: tuple[str, ...] = ()
+    on_bad_rows: BadRows = "quarantine"
+
+
+@dataclass(frozen=True)
+class ReadContext:
+    """What a reader is given: who asks, where things lie, which contents are known (origin to hash), what to take."""
+
+    source: str
+    data: Path
+    staging: Path
+    wanted: Wanted = Wanted()
+    known: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One origin on its way into the warehouse.
+
+    `parquet` holds the readable rows: the columns as read, typed, and `_row`, the number of the row among the readable
+    lines. `rejected` is a Parquet file of the bad rows (row_number, record as JSON text, reason) when they are to be kept.
+    """
+
+    origin: str
+    content_hash: str
+    parquet: Path
+    row_count: int
+    first_at: datetime | None
+    last_at: datetime | None
+    bad_count: int = 0
+    rejected: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+class ReaderBase(BaseModel, ABC, frozen=True):
+    """Keys that every reader has."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    time: Annotated[TimeColumn, BeforeValidator(_column_alone, json_schema_input_type=str | TimeColumn)] = Field(
+        description="The column that says when: its name, or {column, format, timezone}.")
+
+    @abstractmethod
+    def batches(self, context: ReadContext) -> Iterator[Staged]:
+        """Stage each origin whose content is not known, one after the other. SourceError when one cannot be read."""
+
+    def describe(self) -> str:
+        """Where the rows come from, for messages."""
+        return self.type
+
+
+class DelimitedText(ReaderBase, frozen=True):
+    """Keys of readers of delimited text."""
+
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1, description="Default: found in the header line.")
+    decimal: Literal[".", ","] = Field(
+        default=".", description="The sign before the decimals; where it is a comma, points may group thousands.")
+    encoding: str = Field(default="utf-8", description="Encoding of the text: utf-8, latin-1, cp1252, utf-16, …")
+
+    @model_validator(mode="after")
+    def _encoding_exists(self) -> "DelimitedText":
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise ValueError(f"{self.encoding!r} is not an encoding; write one such as utf-8, latin-1 or cp1252") from None
+        return self
+
+
+def origin_of(path: Path, data: Path) -> str:
+    """How a file is called in tables: relative to the data folder where it lies below it, so that a home can be moved."""
+    try:
+        return path.relative_to(data).as_posix()
+    except ValueError:
+        return path.as_posix()

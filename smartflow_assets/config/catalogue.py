@@ -1,0 +1,157 @@
+"""All sources and all channels of a home, as their files say them now.
+
+A file that cannot be used keeps its name, with what is wrong, so that its own run fails and nothing else does. What one
+file may say is config.source; what runs do with it is none of this module's business.
+"""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from smartflow_assets.adapters.channels import Channel, ChannelBase, FileChannel
+from smartflow_assets.config.problems import InvalidFileError, nearest, problems_of
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.config.source import Source
+from smartflow_assets.config.source_file import build_source, source_schema
+from smartflow_assets.config.yaml_file import YamlFile, read_yaml
+from smartflow_assets.core.alert_policy import AlertPolicy
+from smartflow_assets.core.errors import SourceError
+
+_CHANNEL: TypeAdapter[Any] = TypeAdapter(Channel)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """`sources` and `channels` that can be used, and why each of the others cannot, by name."""
+
+    settings: Settings
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    broken: Mapping[str, InvalidFileError] = field(default_factory=dict)
+    channels: Mapping[str, ChannelBase] = field(default_factory=dict)
+    channel_errors: Mapping[str, SourceError] = field(default_factory=dict)
+    default_policy: AlertPolicy = field(default_factory=AlertPolicy)
+
+    @classmethod
+    def load(cls, settings: Settings) -> "Catalogue":
+        """Read everything; never raises for what a file says. A file is parsed again only when it has changed."""
+        channels, channel_errors = _channels(settings.channels_file)
+        defaults, defaults_error = _defaults(settings.defaults_file)
+        sources: dict[str, Source] = {}
+        broken: dict[str, InvalidFileError] = {}
+        for path in source_files(settings):
+            try:
+                if defaults_error is not None:
+                    raise InvalidFileError([defaults_error])
+                if path.stem in sources or path.stem in broken:
+                    sources.pop(path.stem, None)
+                    what = "there is a .yaml and a .yml file of this name"
+                    raise SourceError(what, source=path.stem, where=str(path), remedy="Keep one of the two.")
+                source = build_source(read_yaml(path), defaults=defaults)
+                if problems := cross_check(source, path, channels, channel_errors):
+                    raise InvalidFileError(problems)
+                sources[path.stem] = source
+            except InvalidFileError as error:
+                broken[path.stem] = error
+            except SourceError as error:
+                broken[path.stem] = InvalidFileError([error])
+        return cls(settings, sources, broken, channels, channel_errors, _default_policy(defaults))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every source that has a file, broken or not, sorted."""
+        return tuple(sorted({*self.sources, *self.broken}))
+
+    def source(self, name: str) -> Source:
+        """The source; its InvalidFileError when its file is broken, SourceError when there is no such file."""
+        if name in self.broken:
+            raise self.broken[name]
+        if name not in self.sources:
+            near = nearest(name, self.names)
+            known = f"There are {', '.join(self.names)}." if self.names else "There is none yet."
+            hint = f"Did you mean {near}?" if near else known
+            raise SourceError("there is no such source", source=name, where=str(self.settings.sources), remedy=hint)
+        return self.sources[name]
+
+    def alert_policy(self, name: str) -> AlertPolicy:
+        """Who is told about a source; for one whose file is broken or gone, what the defaults say."""
+        return self.sources[name].alerts if name in self.sources else self.default_policy
+
+
+def source_files(settings: Settings) -> list[Path]:
+    """The YAML files of data/sources, sorted by name."""
+    found = [*settings.sources.glob("*.yaml"), *settings.sources.glob("*.yml")]
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def cross_check(
+    source: Source, path: Path, channels: Mapping[str, ChannelBase], channel_errors: Mapping[str, SourceError],
+) -> list[SourceError]:
+    """What only shows beside other files: a name that is not the file's, a channel that nobody defined."""
+    problems = []
+    if source.name != path.stem:
+        problems.append(SourceError(
+            f"`name: {source.name}` is not the name of the file", source=path.stem, where=source.where("name"),
+            remedy=f"Write `name: {path.stem}`, or rename the file to {source.name}.yaml."))
+    for index, channel in enumerate(source.alerts.to):
+        if channel not in channels and channel not in channel_errors:
+            near = nearest(channel, tuple(channels))
+            hint = f"Did you mean {near}?" if near else f"data/channels.yaml has {', '.join(channels)}."
+            problems.append(SourceError(
+                f"`alerts.to`: there is no channel {channel}", source=path.stem, where=source.where("alerts", "to", index), remedy=hint))
+    return problems
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a source file, for data/sources/source.schema.json."""
+    return source_schema()
+
+
+@lru_cache(maxsize=1)
+def _channel_schema() -> dict[str, Any]:
+    return _CHANNEL.json_schema()
+
+
+def _defaults(path: Path) -> tuple[YamlFile | None, SourceError | None]:
+    if not path.exists():
+        return None, None
+    try:
+        return read_yaml(path), None
+    except SourceError as error:
+        return None, error
+
+
+def _default_policy(defaults: YamlFile | None) -> AlertPolicy:
+    """What the defaults say of alerts. Where they cannot be used every source is broken, and the file channel hears of it."""
+    try:
+        return AlertPolicy.model_validate({"to": ("file",), **(defaults.values.get("alerts") or {} if defaults else {})})
+    except (ValidationError, TypeError):
+        return AlertPolicy(to=("file",))
+
+
+def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError]]:
+    """The channels that can be used, and why others cannot. Without a file there is the channel `file`."""
+    if not path.exists():
+        return {"file": FileChannel()}, {}
+    try:
+        file = read_yaml(path)
+    except SourceError as error:
+        return {"file": FileChannel()}, {"channels.yaml": error}
+    channels: dict[str, ChannelBase] = {}
+    errors: dict[str, SourceError] = {}
+    for name, values in file.values.items():
+        try:
+            channels[name] = _CHANNEL.validate_python(values)
+        except ValidationError as error:
+            errors[name] = InvalidFileError(_channel_problems(error, name, file, values))
+    return channels, errors
+
+
+def _channel_problems(error: ValidationError, name: str, file: YamlFile, values: Any) -> Sequence[SourceError]:
+    """A value may be a secret that somebody wrote down: it is not repeated."""
+    found = problems_of(
+        error, name="channels", files=(file,), values=values, schema=_channel_schema(), at=(name,), is_secret=True)
+    return [SourceError(f"channel {name}: {problem.what}", source="channels", where=problem.where, remedy=problem.remedy)
+            for problem in found]

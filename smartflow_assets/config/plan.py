@@ -1,0 +1,126 @@
+"""What a changed YAML will do: rows rebuilt, models trained anew, or nothing but the next run.
+
+The warehouse keeps, with the clean rows of a source, the configuration that they were made under (`Source.fingerprint`, JSON
+that people can read); here it is compared with what the file says now. Acting on it is the stages' work.
+"""
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from smartflow_assets.adapters.beat import usual_bucket
+from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.config.source import Source
+from smartflow_assets.core.durations import format_duration, parse_duration
+
+Effect = Literal["first_run", "nothing", "retrain", "rebuild", "removal"]
+
+_SENTENCES: dict[Effect, str] = {
+    "first_run": "the source is new: its rows are read, its models trained",
+    "nothing": "nothing is made anew; detection, rules, alerts and schedule hold from the next run on",
+    "retrain": "models are trained anew; rows that have a score keep it",
+    "rebuild": "clean rows, features, scores and anomalies are made anew from the raw records, and models are trained anew; "
+               "nobody is alerted again for the past",
+    "removal": "its partition goes and its open incidents are closed; its rows stay until they are pruned",
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One key of the configuration that rows were made under, before and after; None is a key without a value."""
+
+    key: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {_shown(self.before)} -> {_shown(self.after)}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the next run of a source will do because of its configuration."""
+
+    source: str
+    effect: Effect
+    changes: tuple[Change, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.source}: {_SENTENCES[self.effect]}", *(f"  {change}" for change in self.changes)])
+
+
+def compare(
+    source: Source, *, rows_made_under: str | None, models: Collection[str] = (), models_wanted: Collection[str] = (),
+) -> Plan:
+    """Compare a source with what is stored of it.
+
+    `rows_made_under`: the fingerprint of its clean rows, None when it has none. `models`: fingerprints of its current models,
+    `models_wanted`: those that its settings ask for now.
+    """
+    if rows_made_under is None:
+        return Plan(source.name, "first_run")
+    changes = changes_between(rows_made_under, source.fingerprint)
+    if changes:
+        return Plan(source.name, "rebuild", changes)
+    return Plan(source.name, "nothing" if set(models_wanted) <= set(models) else "retrain")
+
+
+def removal(name: str) -> Plan:
+    """What it means that a source's file is gone."""
+    return Plan(name, "removal")
+
+
+def changes_between(stored: str, current: str) -> tuple[Change, ...]:
+    """The keys in which two fingerprints differ. A bucket that the YAML leaves open differs from none."""
+    before, after = _flat(json.loads(stored)), _flat(json.loads(current))
+    if after.get("time_bucket.every") is None:
+        before.pop("time_bucket.every", None)
+        after.pop("time_bucket.every", None)
+    differing = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    return tuple(Change(key, before.get(key), after.get(key)) for key in differing)
+
+
+def made_under(warehouse: Warehouse, source: str) -> str | None:
+    """The fingerprint that the clean rows of a source were made under; None when it has none."""
+    rows = warehouse.read(
+        "SELECT fingerprint FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'replace' "
+        "AND fingerprint IS NOT NULL ORDER BY written_at DESC LIMIT 1", [source])
+    return None if rows.empty else str(rows["fingerprint"].iloc[0])
+
+
+def with_known_bucket(source: Source, warehouse: Warehouse) -> Source:
+    """The source with its time bucket: the YAML's; else the one its clean rows have; else the beat of its raw rows.
+
+    Without enough rows for a beat it is returned as it is. Asked after ingestion, before anything is cut into buckets.
+    """
+    if source.is_bucket_given:
+        return source
+    stored = made_under(warehouse, source.name)
+    every = stored_bucket(stored) if stored is not None else None
+    every = every or usual_bucket(warehouse, source.name, source.time_column)
+    return source if every is None else source.with_bucket(every)
+
+
+def stored_bucket(fingerprint: str) -> timedelta | None:
+    """The bucket that rows with this fingerprint have."""
+    every = json.loads(fingerprint)["time_bucket"].get("every")
+    return None if every is None else parse_duration(every)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys as dotted ones."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _shown(value: Any) -> str:
+    if value in (None, [], ""):
+        return "by default"
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, list):
+        return ", ".join(" ".join(map(str, filter(None, item))) if isinstance(item, list) else str(item) for item in value)
+    return str(value)

@@ -1,0 +1,216 @@
+"""What is wrong with a YAML file, in plain words: one SourceError for each problem, with file, line and the nearest valid key.
+
+pydantic finds the problems; here its locations, which name the members of unions, become places in the file, and its
+messages become sentences. Errors of the members of a union that nobody meant are left out.
+"""
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from smartflow_assets.config.yaml_file import Location, YamlFile
+from smartflow_assets.core.errors import SourceError
+
+_EXPECTED = {
+    "tuple": "a list", "list": "a list", "dict": "keys with values", "model": "keys with values",
+    "model_attributes": "keys with values", "str": "text", "string": "text", "float": "a number", "int": "a whole number",
+    "bool": "true or false", "date": "a date", "datetime": "a time",
+}
+_LIMITS = {"greater_than": ("greater than", "gt"), "greater_than_equal": ("at least", "ge"), "less_than": ("less than", "lt"),
+           "less_than_equal": ("at most", "le")}
+_SHORT = 60
+
+
+class InvalidFileError(SourceError):
+    """A YAML file that cannot be used; `problems` are all that was found, its own text is the first of them."""
+
+    def __init__(self, problems: Sequence[SourceError]) -> None:
+        self.problems = tuple(problems)
+        first, more = self.problems[0], len(self.problems) - 1
+        remedy = first.remedy + (f" {more} more problem{'s' if more > 1 else ''} in this file." if more else "")
+        super().__init__(first.what, source=first.source, where=first.where, remedy=remedy.strip())
+
+
+def problems_of(error: ValidationError, *, name: str, files: Sequence[YamlFile], values: Any, schema: Mapping[str, Any],
+                at: Location = (), is_secret: bool = False) -> list[SourceError]:
+    """The problems that pydantic found in `values`, which came from `files` (the first that says a key is named).
+
+    `schema` is the JSON schema of the model, to tell which keys are valid; `at` is where the values stand in the files.
+    `is_secret` keeps what was found out of the sentence.
+    """
+    found = [_Problem(detail, values, schema, is_secret) for detail in error.errors(include_url=False)]
+    meant = {problem.meant for problem in found}
+    problems = []
+    for problem in found:
+        rivals = [other for other in found if problem.choice is not None and other.choice == problem.choice]
+        deepest = max(rivals, key=lambda other: len(other.location), default=problem)
+        if deepest.location == problem.choice and len(rivals) > 1:      # no member of the union fits
+            if problem is not rivals[0]:
+                continue
+            what, remedy = problem.choosing(rivals)
+        elif deepest.member != problem.member or (problem.kind == "missing" and problem.location in meant):
+            continue                                                    # another member fits better; the key is there, misspelt
+        else:
+            what, remedy = problem.sentence()
+        problems.append(SourceError(what, source=name, where=place(files, (*at, *problem.place)), remedy=remedy))
+    return problems
+
+
+def place(files: Sequence[YamlFile], location: Location) -> str:
+    """`file, line n` of a location: in the first file that says it, else of the nearest key above it."""
+    for length in range(len(location), 0, -1):
+        for file in files:
+            if file.holds(location[:length]):
+                return f"{file.path}, line {file.line(location[:length])}"
+    return str(files[0].path) if files else ""
+
+
+def dotted(location: Location) -> str:
+    """How a person writes it: `metrics[0].column`, with list items counted from 1 since lines are."""
+    text = ""
+    for part in location:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def nearest(word: object, known: Sequence[str]) -> str | None:
+    """The known word that was probably meant."""
+    close = get_close_matches(str(word), known, n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+class _Problem:
+    """One error of pydantic: where in the file, which choice of a union it belongs to, and what to say."""
+
+    def __init__(self, detail: Mapping[str, Any], values: Any, schema: Mapping[str, Any], is_secret: bool) -> None:
+        self.kind, self.context, self.message = detail["type"], detail.get("ctx", {}), detail["msg"]
+        self.found, self.is_secret = detail.get("input"), is_secret
+        location: list[str | int] = []
+        self.choice: Location | None = None
+        self.member = ""
+        for part in detail["loc"]:
+            is_item = isinstance(values, list) and isinstance(part, int) and part < len(values)
+            if is_item or (isinstance(values, Mapping) and part in values):
+                location.append(part)
+                values = values[part]
+            elif self.kind == "missing" and part == detail["loc"][-1]:
+                location.append(part)
+            elif not (isinstance(values, Mapping) and values.get("type") == part) and self.choice is None:
+                self.choice = tuple(location)
+                self.member = str(part)
+        self.location: Location = tuple(location)
+        self.place = self.location
+        is_stranger = self.kind == "extra_forbidden"
+        self.holders = _alternatives(schema, _nodes(schema, detail["loc"][:-1] if is_stranger else detail["loc"]))
+        near = nearest(location[-1], self.valid_keys) if is_stranger else None
+        self.meant: Location | None = None if near is None else (*location[:-1], near)
+        if self.kind == "value_error" and not location:  # "metrics: requests is named twice" is about that key
+            word = str(self.context.get("error", "")).replace(".", " ").replace(":", " ").split(" ")[0]
+            self.place = (word,) if isinstance(values, Mapping) and word in values else ()
+
+    def sentence(self) -> tuple[str, str]:
+        """What is wrong, and what to do."""
+        name = f"`{dotted(self.location)}`" if self.location else "the file"
+        if self.kind == "extra_forbidden":
+            if self.meant is not None:
+                return f"{name}: did you mean `{dotted(self.meant)}`?", ""
+            known = f"Known are {', '.join(self.valid_keys)}." if self.valid_keys else ""
+            return f"{name} is not a key that is known here", known
+        if self.kind == "missing":
+            return f"{name} is required", ""
+        if self.kind == "union_tag_not_found":
+            types = sorted({tag for node in self.holders for tag in node.get("discriminator", {}).get("mapping", {})})
+            return f"{name} needs a `type`", f"Known are {', '.join(types)}." if types else ""
+        if self.kind == "union_tag_invalid":
+            tag, known = self.context["tag"], [word.strip(" '") for word in self.context["expected_tags"].split(",")]
+            self.place = (*self.location, "type")
+            near = nearest(tag, known)
+            hint = f"Did you mean `{near}`? " if near else ""
+            return f"`{dotted(self.place)}: {tag}` is not available in this version", f"{hint}Known are {', '.join(known)}."
+        if self.kind in ("literal_error", "enum"):
+            known = [word.strip(" '") for word in self.context["expected"].replace(" or ", ",").split(",")]
+            near = nearest(self.found, known)
+            return f"{name} must be {_either(known)}, found {self._found()}", f"Did you mean `{near}`?" if near else ""
+        if self.kind == "value_error":
+            text = str(self.context["error"])
+            return (text if not self.location else f"{name}: {text}"), ""
+        if self.kind in _LIMITS:
+            words, key = _LIMITS[self.kind]
+            return f"{name} must be {words} {self.context[key]}, found {self._found()}", ""
+        if (expected := _EXPECTED.get(self.kind.removesuffix("_type").removesuffix("_parsing"))) is not None:
+            return f"{name} must be {expected}, found {self._found()}", self._quotes(expected)
+        return f"{name}: {self.message[0].lower()}{self.message[1:]}, found {self._found()}", ""
+
+    def choosing(self, rivals: Sequence["_Problem"]) -> tuple[str, str]:
+        """What is wrong when nothing of what may stand here was written."""
+        choices: list[str] = []
+        name = dotted(self.location)
+        for rival in rivals:
+            if rival.kind == "literal_error":
+                choices += [word.strip(" '") for word in rival.context["expected"].replace(" or ", ",").split(",")]
+            else:
+                kind = rival.kind.removesuffix("_type").removesuffix("_parsing")
+                choices.append(_EXPECTED.get(kind, str(rival.message)))
+        near = nearest(self.found, choices)
+        return f"`{name}` must be {_either(choices)}, found {self._found()}", f"Did you mean `{near}`?" if near else ""
+
+    def _found(self) -> str:
+        if self.is_secret:
+            return "something else"
+        if self.found is None:
+            return "nothing"
+        if isinstance(self.found, bool):
+            return str(self.found).lower()
+        if isinstance(self.found, Mapping):
+            return "keys with values"
+        if isinstance(self.found, list | tuple):
+            return "a list"
+        text = str(self.found)
+        return f"'{text[:_SHORT]}…'" if len(text) > _SHORT else f"'{text}'" if isinstance(self.found, str) else text
+
+    def _quotes(self, expected: str) -> str:
+        is_plain = isinstance(self.found, bool | int | float) and not self.is_secret
+        if expected == "text" and is_plain:
+            return f"Put it in quotes: \"{self._found()}\"."
+        if expected == "a list" and isinstance(self.found, str) and not self.is_secret:
+            return f"Write [{self.found}]."
+        return "Give it a value, or delete the line." if self.found is None else ""
+
+    @property
+    def valid_keys(self) -> list[str]:
+        """The keys that may stand beside a key that may not."""
+        return sorted({key for node in self.holders for key in node.get("properties", {})})
+
+
+def _either(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _nodes(schema: Mapping[str, Any], location: Sequence[str | int]) -> list[Mapping[str, Any]]:
+    """What the JSON schema says of a location; the label of a union's member is no step in it."""
+    nodes: list[Mapping[str, Any]] = [schema]
+    for part in location:
+        below: list[Mapping[str, Any]] = []
+        for node in _alternatives(schema, nodes):
+            if part in node.get("properties", {}):
+                below.append(node["properties"][part])
+            elif part in node.get("discriminator", {}).get("mapping", {}):
+                below.append({"$ref": node["discriminator"]["mapping"][part]})
+            elif isinstance(part, int) and isinstance(node.get("items"), Mapping):
+                below.append(node["items"])
+        nodes = below or nodes
+    return nodes
+
+
+def _alternatives(schema: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The nodes with references and choices opened."""
+    opened: list[Mapping[str, Any]] = []
+    for node in nodes:
+        if "$ref" in node:
+            opened += _alternatives(schema, [schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]])
+        elif "anyOf" in node or "allOf" in node:
+            opened += _alternatives(schema, node.get("anyOf", node.get("allOf", [])))
+        else:
+            opened.append(node)
+    return opened

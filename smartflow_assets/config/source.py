@@ -1,0 +1,227 @@
+"""What one YAML file in data/sources may say: a monitored source, frozen and checked.
+
+Each key has its type, its default and its description here, or in the model of the part that it configures (a reader, a
+rule, the buckets). Reading the file, the defaults below it and errors with lines is config.source_file; all sources
+together are config.catalogue.
+"""
+import json
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+
+from smartflow_assets.adapters.buckets import Aggregate, MetricColumn
+from smartflow_assets.adapters.readers import Reader, Wanted
+from smartflow_assets.adapters.readers.base import BadRows
+from smartflow_assets.config.yaml_file import YamlFile
+from smartflow_assets.core.alert_policy import AlertPolicy
+from smartflow_assets.core.calendar import Calendar
+from smartflow_assets.core.cleaning import TimeBucket
+from smartflow_assets.core.detection import DetectionSettings
+from smartflow_assets.core.durations import Duration
+from smartflow_assets.core.rules import BaseRule, Rules
+from smartflow_assets.core.schedule import Schedule
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
+COUNTING = ("count", "distinct_count")  # these need no numbers
+DETECTION_KEYS = tuple(DetectionSettings.model_fields)
+
+
+def _is_name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("a source is named by a lower-case letter and up to 47 lower-case letters, digits and underscores")
+    return name
+
+
+def _is_owner(owner: str) -> str:
+    if not re.fullmatch(r"team:[\w .-]+|[^@\s]+@[^@\s]+", owner):
+        raise ValueError("write team:name or an e-mail address")
+    return owner
+
+
+class Training(BaseModel):
+    """What models learn from, and how often."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: Duration = Field(default=timedelta(days=60), gt=timedelta(0), description="How far back a training looks.")
+    every: Duration = Field(default=timedelta(days=1), gt=timedelta(0), description="How old a model may become.")
+
+
+class Metric(DetectionSettings):
+    """One measured quantity: how rows become its series, and what holds for it alone.
+
+    Every key of detection that stands here (direction, threshold, detectors, …) replaces the source's own.
+    """
+
+    name: str = Field(min_length=1, max_length=100, description="What series, incidents and messages call it.")
+    column: str | None = Field(
+        default=None, description="Column of the data; default: the metric's name. `count` counts rows when none is named.")
+    aggregate: Aggregate = Field(default="mean", description="How the rows of a bucket become one value.")
+    unit: str = Field(default="", description="Unit of the values, for plots and messages.")
+    rules: Rules = Field(default=(), description="Rules for this metric alone, beside those of the source.")
+
+    @model_validator(mode="after")
+    def _rules_are_its_own(self) -> Self:
+        strange = next((rule for rule in self.rules if rule.metric not in (None, self.name)), None)
+        if strange is not None:
+            raise ValueError(f"the rule {strange.name} is for {strange.metric}; below {self.name} it cannot name another metric")
+        return self
+
+    @property
+    def source_column(self) -> MetricColumn:
+        """How SQL makes it."""
+        column = self.column or (None if self.aggregate == "count" else self.name)
+        return MetricColumn(self.name, column, self.aggregate)
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The keys of detection that the metric says itself."""
+        return {key: getattr(self, key) for key in DETECTION_KEYS if key in self.model_fields_set}
+
+
+def _name_alone(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+MetricOrName = Annotated[Metric, BeforeValidator(_name_alone, json_schema_input_type=str | Metric)]
+
+
+class Source(DetectionSettings):
+    """A monitored source. Only `name` and `read` are required."""
+
+    name: Annotated[str, AfterValidator(_is_name)] = Field(description="Equals the file name; it is the partition in Dagster.")
+    description: str = Field(default="", description="One sentence for people.")
+    owner: Annotated[str, AfterValidator(_is_owner)] | None = Field(default=None, description="team:name or an e-mail address.")
+    tags: Annotated[dict[str, str], Field(description="Your own labels.")] = Field(default_factory=dict)
+    read: Reader = Field(description="Where the rows come from.")
+    metrics: tuple[MetricOrName, ...] = Field(
+        default=(), description="How rows become series. Default: every numeric column, mean per bucket.")
+    dimensions: tuple[str, ...] = Field(default=(), description="Columns whose every value makes a series of its own.")
+    time_bucket: TimeBucket = Field(
+        default=TimeBucket(), description="How time is cut. Without `every`: the beat of the rows, found at the first ingestion.")
+    calendar: Calendar = Field(default=Calendar(), description="Time zone and holidays.")
+    schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
+    on_bad_rows: BadRows = Field(
+        default="quarantine",
+        description="Rows with an unreadable number: keep them aside, drop them, or keep them with the number null. "
+        "A row without a readable time belongs to no bucket and is never kept.")
+    rules: Rules = Field(default=(), description="Business rules; a rule overrides the models, the budget and the warm-up.")
+    training: Training = Field(default=Training(), description="What models learn from, and how often.")
+    alerts: AlertPolicy = Field(default=AlertPolicy(), description="Who is told of which incidents.")
+    labels: str | None = Field(
+        default=None, description="CSV of known anomalies, relative to the data folder, to measure detection with.")
+
+    _files: tuple[YamlFile, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        names = [metric.name for metric in self.metrics]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"metrics: {twice} is named twice")
+        if self.time_column in (*self.dimensions, *(metric.source_column.column for metric in self.metrics)):
+            raise ValueError(f"{self.time_column} is the time column; it cannot be a metric or a dimension as well")
+        known = {*names, None}
+        for rule in self.rules:
+            if names and (strange := next((metric for metric in rule.metrics if metric not in known), None)):
+                known_names = ", ".join(names)
+                raise ValueError(f"rules: {rule.name} is for the metric {strange}, which is not among metrics: {known_names}")
+        return self
+
+    @property
+    def time_column(self) -> str:
+        """The column that says when."""
+        return self.read.time.column
+
+    @property
+    def wanted(self) -> Wanted:
+        """What ingestion needs of the rows."""
+        columns = [metric.source_column for metric in self.metrics if metric.aggregate not in COUNTING]
+        numbers = tuple(dict.fromkeys(column.column for column in columns if column.column)) if self.metrics else None
+        return Wanted(numbers, self.dimensions, self.on_bad_rows)
+
+    @property
+    def metric_columns(self) -> tuple[MetricColumn, ...]:
+        """The metrics as SQL makes them; none means every numeric column."""
+        return tuple(metric.source_column for metric in self.metrics)
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name; one that came from a numeric column has nothing of its own."""
+        return next((metric for metric in self.metrics if metric.name == name), Metric(name=name))
+
+    def detection(self, metric: str) -> DetectionSettings:
+        """How a metric is judged: the source's keys, and the metric's own in their place. A cut of its own, as `sensitivity`
+        or as `threshold`, replaces the source's cut whichever way that was said."""
+        own = self.metric(metric).overrides
+        if "sensitivity" in own and "threshold" not in own:
+            own["threshold"] = None
+        return DetectionSettings(**{key: getattr(self, key) for key in DETECTION_KEYS} | own)
+
+    @property
+    def all_rules(self) -> tuple[BaseRule, ...]:
+        """The rules of the source and of its metrics, each with the metric that it holds for."""
+        own = (rule.model_copy(update={"metric": metric.name}) for metric in self.metrics for rule in metric.rules)
+        return (*self.rules, *own)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of each metric that has one."""
+        return {metric.name: metric.unit for metric in self.metrics if metric.unit}
+
+    def unit(self, metric: str) -> str:
+        """Unit of a metric, or nothing."""
+        return self.units.get(metric, "")
+
+    @property
+    def is_bucket_given(self) -> bool:
+        """Does the YAML say how long a bucket is? If not, ingest.usual_bucket finds it from the rows."""
+        return "every" in self.time_bucket.model_fields_set
+
+    def with_bucket(self, every: timedelta) -> "Source":
+        """The same source with this bucket, as if the YAML had said so."""
+        said = self.time_bucket.model_dump(include=self.time_bucket.model_fields_set)
+        bucket = TimeBucket.model_validate(said | {"every": every})
+        return self.model_copy(update={"time_bucket": bucket})
+
+    @property
+    def fingerprint(self) -> str:
+        """What clean rows are made under, as JSON that people can read: a change of any of it rebuilds them from raw_records.
+
+        Everything else (detectors, rules, alerts, schedule, …) leaves the clean rows as they are. Without `every` in the YAML
+        and before the bucket is known, `time_bucket.every` is null.
+        """
+        made_under = {
+            "read.time": self.read.time.model_dump(mode="json"),
+            "time_bucket": self.time_bucket.model_dump(mode="json", include={"every", "fill", "max_gap"})
+            | ({} if self.is_bucket_given else {"every": None}),
+            "calendar.timezone": self.calendar.timezone,
+            "metrics": [[column.name, column.column, column.aggregate] for column in self.metric_columns],
+            "dimensions": sorted(self.dimensions),
+        }
+        return json.dumps(made_under, sort_keys=True, ensure_ascii=False)
+
+    @property
+    def file(self) -> str:
+        """The YAML file it was read from."""
+        return str(self._files[0].path) if self._files else ""
+
+    def where(self, *location: str | int) -> str:
+        """`file, line n` of a key, for errors: in the source's own file, or in the defaults when they say it."""
+        for file in self._files:
+            if file.holds(location):
+                return f"{file.path}, line {file.line(location)}"
+        line = self._files[0].line(location) if self._files else None
+        return self.file if line is None else f"{self.file}, line {line}"
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with the value that holds, as plain values in the order of the documentation."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        if not self.is_bucket_given:
+            values["time_bucket"].pop("every", None)
+        for written, metric in zip(values["metrics"], self.metrics, strict=True):
+            for key in set(DETECTION_KEYS) - set(metric.overrides):
+                written.pop(key, None)
+        own = [key for key in type(self).model_fields if key not in DETECTION_KEYS]
+        at = own.index("rules")
+        return {key: values[key] for key in (*own[:at], *DETECTION_KEYS, *own[at:]) if key in values}

@@ -1,0 +1,140 @@
+"""YAML files as people write them: YAML 1.2, every value with its line, duplicate keys refused, comments kept on edit.
+
+ruamel.yaml, since PyYAML reads 1.1: there the country NO is false, 12:30 is 750 and a key given twice passes silently.
+What the values mean is config.source; here they are only values.
+"""
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
+from ruamel.yaml.scalarfloat import ScalarFloat
+from ruamel.yaml.scalarint import ScalarInt
+from ruamel.yaml.scalarstring import ScalarString
+
+from smartflow_assets.core.errors import SourceError
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """A mapping read from a file, as plain values, and the line (from 1) of each key and list item by its location."""
+
+    path: Path
+    values: dict[str, Any]
+    lines: Mapping[Location, int]
+
+    def line(self, location: Location) -> int | None:
+        """The line of a location, or of the nearest one above it that the file holds; None for a location of no key."""
+        for length in range(len(location), 0, -1):
+            if location[:length] in self.lines:
+                return self.lines[location[:length]]
+        return None
+
+    def holds(self, location: Location) -> bool:
+        """Does this file give a value at the location itself?"""
+        return location in self.lines
+
+
+def read_yaml(path: Path) -> YamlFile:
+    """Read a file; SourceError naming file and line when it cannot be read, is not YAML or is not a mapping.
+
+    A file is parsed once for as long as its size and time of change stay the same: sensors ask every 30 seconds.
+    """
+    try:
+        mark = path.stat()
+        return _parse(path, mark.st_mtime_ns, mark.st_size)
+    except OSError as error:
+        raise SourceError(f"the file cannot be read: {error.strerror}", source=path.stem, where=str(path)) from error
+
+
+@lru_cache(maxsize=4096)
+def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
+    try:
+        tree = _yaml().load(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SourceError(f"the file is not UTF-8 (byte {error.start})", source=path.stem, where=str(path),
+                          remedy="Save it as UTF-8.") from error
+    except DuplicateKeyError as error:
+        key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "a key"
+        raise _broken(path, error, f"`{key}` is given twice", "Keep one of the two.") from error
+    except MarkedYAMLError as error:
+        what = " ".join(filter(None, (error.problem, error.context)))
+        raise _broken(path, error, f"this is not YAML: {what}", "Often a missing space, quote or indent.") from error
+    except YAMLError as error:
+        raise SourceError(f"this is not YAML: {' '.join(str(error).split())}", source=path.stem, where=str(path)) from error
+    if tree is None:
+        tree = CommentedMap()
+    if not isinstance(tree, CommentedMap):
+        raise SourceError("the file holds no keys", source=path.stem, where=f"{path}, line 1",
+                          remedy="Write `key: value` lines; see data/sources for examples.")
+    lines: dict[Location, int] = {}
+    values = _plain(tree, (), lines)
+    file = YamlFile(path, values, lines)
+    for at, value in _scalars(values, ()):
+        if isinstance(value, TaggedScalar):
+            raise SourceError(f"the tag {value.tag.value} is not understood", source=path.stem,
+                              where=f"{path}, line {file.line(at) or 1}", remedy="Write the value itself.")
+    return file
+
+
+def edit_yaml(path: Path, change: Callable[[CommentedMap], None]) -> None:
+    """Change a file in place and keep its comments, order and quotes. It is replaced as a whole or not at all."""
+    yaml = _yaml()
+    tree = yaml.load(path.read_text(encoding="utf-8-sig")) or CommentedMap()
+    change(tree)
+    text = io.StringIO()
+    yaml.dump(tree, text)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text.getvalue(), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 130
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _broken(path: Path, error: MarkedYAMLError, what: str, remedy: str) -> SourceError:
+    mark = error.problem_mark or error.context_mark
+    where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
+    return SourceError(what, source=path.stem, where=where, remedy=remedy)
+
+
+def _scalars(values: Any, at: Location) -> Iterator[tuple[Location, Any]]:
+    """Every value that holds no others, with its location."""
+    if isinstance(values, dict | list):
+        for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+            yield from _scalars(value, (*at, key))
+    else:
+        yield at, values
+
+
+def _plain(node: Any, at: Location, lines: dict[Location, int]) -> Any:
+    """The node without ruamel's types; the line of each part goes to `lines`."""
+    if isinstance(node, CommentedMap):
+        marks = node.lc.data or {}
+        for key in node:
+            if key in marks:  # a key that came in by `<<` has no line of its own
+                lines[(*at, str(key))] = marks[key][0] + 1
+        return {str(key): _plain(value, (*at, str(key)), lines) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        marks = node.lc.data or {}
+        for index in marks:
+            lines[(*at, index)] = marks[index][0] + 1
+        return [_plain(value, (*at, index), lines) for index, value in enumerate(node)]
+    for kind, plain in ((ScalarBoolean, bool), (ScalarInt, int), (ScalarFloat, float), (ScalarString, str)):
+        if isinstance(node, kind):
+            return plain(node)
+    return node
