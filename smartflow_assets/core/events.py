@@ -71,7 +71,7 @@ def judge(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
         limits.setdefault(key, row.limit_value)  # pyright: ignore[reportArgumentType]
         ranks.setdefault(key, int(row.rank))  # pyright: ignore[reportArgumentType]
     keys = list(zip(rows["series"], rows["observed_at"], strict=True))
-    is_flagged = (rows["is_anomaly"] == True).to_numpy()  # noqa: E712 (a null is not an anomaly)
+    is_flagged = rows["is_anomaly"].eq(True).fillna(False).to_numpy(dtype=bool)  # a null is not an anomaly
     own = np.where(is_flagged, rows["severity"].map(RANK).fillna(0).to_numpy(), -1).astype(int)
     rank = np.maximum(own, [ranks.get(key, -1) for key in keys]) if len(rows) else own
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -65,10 +65,11 @@ class Source:
         return fold(self.log)
 
     def run(
-        self, texts: str | dict[str, str], *, changed_from: int | None = None, now: datetime | None = None, **more,
+        self, texts: str | dict[str, str], *, changed_from: int | None = None, changed_until: int | None = None,
+        now: datetime | None = None, **more,
     ) -> Advance:
         """One run that sees the rows of `texts`, all that there are by now; rows that were there before stay as they are unless
-        `changed_from` says otherwise."""
+        `changed_from` (and `changed_until`) say otherwise."""
         texts = texts if isinstance(texts, dict) else {"requests": texts}
         known = max((len(text) for text in self.texts.values()), default=0)
         newest = max(len(text) for text in texts.values())
@@ -76,7 +77,7 @@ class Source:
         self.texts, self.runs = texts, self.runs + 1
         rows = events.judge(pd.concat([scores_of(text, series) for series, text in texts.items()], ignore_index=True),
                             pd.concat([violations_of(text, series) for series, text in texts.items()], ignore_index=True))
-        start, end = events.region(self.anomalies, at(first), at(newest), STEP)
+        start, end = events.region(self.anomalies, at(first), at(changed_until or newest), STEP)
         inside = rows[(rows["observed_at"] >= start) & (rows["observed_at"] < end)]
         found = events.group(inside, source="web", step=STEP, run_id=f"run{self.runs}")
         kept = self.anomalies[(self.anomalies["started_at"] < start) | (self.anomalies["started_at"] >= end)]
