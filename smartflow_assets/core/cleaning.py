@@ -68,15 +68,21 @@ def reach(bucket: TimeBucket) -> int:
 
 
 def affected(
-    since: datetime, until: datetime, bucket: TimeBucket, calendar: Calendar, known: pd.DataFrame | None = None,
+    touched: pd.DataFrame, since: datetime, until: datetime, *, bucket: TimeBucket, calendar: Calendar, horizon: datetime,
+    known: pd.DataFrame,
 ) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """The window whose cleaned rows may change when rows in [since, until) do: gaps beside it may become fillable, and a
-    row older than the first of a `known` series (series, metric, dimensions, first_at) makes all between them missing."""
+    """The window, at most up to `horizon`, whose cleaned rows may change when rows of [since, until) came or changed.
+
+    Gaps beside it may become fillable; and where `touched` (the buckets of [since, until)) holds a series that is new or
+    older than its first row in `known` (series, metric, dimensions, first_at; as it was before this run wrote anything), all
+    that follows exists from now on.
+    """
     grid = TimeGrid(bucket.every, calendar)
-    wide = grid.step(since, -reach(bucket)), grid.step(until, reach(bucket) + 1)
-    if known is not None and len(known) and (newest := known["first_at"].max()) > since:
-        return wide[0], max(wide[1], newest)
-    return wide
+    firsts = touched[_has_value(touched)].groupby("series")["observed_at"].min()
+    known_firsts = dict(zip(known["series"], known["first_at"], strict=True))
+    is_older = any(name not in known_firsts or first < known_firsts[name] for name, first in firsts.items())
+    end = pd.Timestamp(horizon)
+    return grid.step(since, -reach(bucket)), end if is_older else min(grid.step(until, reach(bucket) + 1), end)
 
 
 def clean(
@@ -92,14 +98,14 @@ def clean(
     """
     grid = TimeGrid(bucket.every, calendar)
     wanted = grid.numbers(since, until)
-    seen = buckets[np.isfinite(buckets["value"].to_numpy(dtype=float, na_value=np.nan))]
+    seen = buckets[_has_value(buckets)]
     series = _series(seen, known)
     if series.empty or not len(wanted):
         return _empty()
 
     margin = reach(bucket)
     numbers = np.arange(wanted[0] - margin, wanted[-1] + margin + 1)
-    row = pd.Index(series["series"]).get_indexer(seen["series"])
+    row = pd.Index(series["series"]).get_indexer(pd.Index(seen["series"]))
     column = grid.number(seen["observed_at"]) - numbers[0]
     is_inside = (column >= 0) & (column < len(numbers))
     cell = row[is_inside], column[is_inside]
@@ -136,6 +142,10 @@ def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
         for name in compared
     ], axis=0)
     return after[~is_same].reset_index(drop=True)
+
+
+def _has_value(buckets: pd.DataFrame) -> np.ndarray:
+    return np.isfinite(buckets["value"].to_numpy(dtype=float, na_value=np.nan))
 
 
 def _series(seen: pd.DataFrame, known: pd.DataFrame | None) -> pd.DataFrame:
