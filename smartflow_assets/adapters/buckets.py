@@ -1,15 +1,49 @@
 """Raw rows to time buckets, in SQL inside the warehouse: ten million rows come out as a few thousand buckets.
 
 Holds which aggregates there are and how rows become series. Gaps, fills and repairs are core.cleaning; reading files into
-`raw.<source>` is adapters.ingest.
+`raw.<source>` is adapters.ingest. Sums are taken in the order of the values, so that a bucket has the same last bit
+whichever way its rows lie in the table and however many threads add them (measured: 0.8 s instead of 0.2 s for 10M rows).
 """
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Literal
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Any, Literal, Protocol
 
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.adapters.table_spec import quoted, quoted_column
+from smartflow_assets.adapters.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.calendar import Calendar
+from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.series_id import series_id
+from smartflow_assets.core.time_grid import ORIGIN, ORIGIN_US, TimeGrid
 
 Aggregate = Literal["mean", "sum", "count", "min", "max", "median", "last", "first", "p95", "distinct_count"]
+
+_SQL: dict[str, str] = {
+    "mean": "sum({x} ORDER BY {x}) {only} / nullif(count({x}) {only}, 0)",
+    "sum": "sum({x} ORDER BY {x}) {only}",
+    "count": "count({any}) {only}",
+    "min": "min({x}) {only}",
+    "max": "max({x}) {only}",
+    "median": "median({x}) {only}",
+    "last": "last({x} ORDER BY happened_at, _origin, _row) {only_with_x}",
+    "first": "first({x} ORDER BY happened_at, _origin, _row) {only_with_x}",
+    "p95": "quantile_cont({x}, 0.95) {only}",
+    "distinct_count": "count(DISTINCT {any}) {only}",
+}
+_NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+            "FLOAT", "DOUBLE", "DECIMAL")
+_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "row_count", "duplicate_count"]
+MOST_BUCKETS = 500_000
+
+
+class Reads(Protocol):
+    """The part of the warehouse that is used here."""
+
+    def read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame: ...
 
 
 @dataclass(frozen=True)
@@ -30,3 +64,151 @@ class BucketPlan:
     metrics: tuple[MetricColumn, ...] = ()
     dimensions: tuple[str, ...] = ()
     calendar: Calendar = field(default_factory=Calendar)
+
+    @property
+    def grid(self) -> TimeGrid:
+        return TimeGrid(self.every, self.calendar)
+
+
+def aggregate(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> pd.DataFrame:
+    """The buckets of raw.<source> whose rows lie in [since, until); both should be starts of buckets.
+
+    One row per series and bucket that has rows: series, metric, dimensions (dict), observed_at (start, UTC), value (NaN when
+    no row has a number), value_raw (the same with exact duplicates counted), row_count, duplicate_count. A row is a duplicate
+    when all its values equal those of another row of the source. Text in a numeric metric, NaN and infinity count as no
+    number; a null dimension is the empty text. `SourceError` when a column is not there.
+    """
+    types = _column_types(warehouse, source)
+    metrics = _metrics(plan, types, source)
+    if not metrics:
+        return _frame(pd.DataFrame({"bucket": []}), plan, [])
+    source_rows = f"""
+        SELECT {_bucket(plan)} AS bucket, {quoted_column(plan.time_column)} AS happened_at, _origin, _row, _row_hash
+               {"".join(f", coalesce(CAST({quoted_column(name)} AS VARCHAR), '') AS d{k}" for k, name in enumerate(plan.dimensions))}
+               {"".join(_inputs(k, metric) for k, metric in enumerate(metrics))}
+        FROM {quoted(raw_table(source))}
+        WHERE {quoted_column(plan.time_column)} >= ? AND {quoted_column(plan.time_column)} < ?"""
+    params = [*([plan.calendar.timezone] if plan.grid.is_local else []), _utc(since), _utc(until)]
+    dimensions = "".join(f", d{k}" for k in range(len(plan.dimensions)))
+    has_copies = len(warehouse.read(
+        f"""SELECT 1 AS found FROM {quoted(raw_table(source))}
+            WHERE {quoted_column(plan.time_column)} >= ? AND {quoted_column(plan.time_column)} < ?
+            GROUP BY _row_hash HAVING count(*) > 1 LIMIT 1""", params[-2:])) > 0
+    if has_copies:  # the window function over all rows costs five times the rest, so only when there is something to find
+        source_rows = f"SELECT *, row_number() OVER (PARTITION BY _row_hash ORDER BY _origin, _row) > 1 AS is_copy FROM ({source_rows})"
+    values = "".join(f", {_value(k, metric, has_copies)} AS v{k}" for k, metric in enumerate(metrics))
+    raw_values = "".join(f", {_value(k, metric, False)} AS r{k}" for k, metric in enumerate(metrics)) if has_copies else ""
+    found = warehouse.read(
+        f"""SELECT bucket{dimensions}, count(*) AS row_count,
+                   {"count(*) FILTER (WHERE is_copy)" if has_copies else "0"} AS duplicate_count{values}{raw_values}
+            FROM ({source_rows}) GROUP BY bucket{dimensions} ORDER BY bucket{dimensions}""", params)
+    return _frame(found, plan, [metric.name for metric in metrics])
+
+
+def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """The starts of the oldest and the newest bucket in which the source has rows; None when it has none."""
+    time = quoted_column(plan.time_column)
+    found = warehouse.read(f"SELECT min({time}) AS oldest, max({time}) AS newest FROM {quoted(raw_table(source))}")
+    if pd.isna(found["oldest"][0]):
+        return None
+    return plan.grid.floor(found["oldest"][0]), plan.grid.floor(found["newest"][0])
+
+
+def windows(
+    warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime, most: int = MOST_BUCKETS,
+) -> Iterator[tuple[pd.Timestamp, pd.Timestamp]]:
+    """[since, until) in pieces of at most `most` values (buckets x series), so that memory stays bounded; cut between buckets."""
+    time = quoted_column(plan.time_column)
+    names = ", ".join(map(quoted_column, plan.dimensions)) or "0"
+    groups = warehouse.read(
+        f"SELECT count(*) AS found FROM (SELECT DISTINCT {names} FROM {quoted(raw_table(source))} WHERE {time} < ?)",
+        [_utc(until)])["found"][0]
+    series = max(1, int(groups)) * max(1, len(plan.metrics or _metrics(plan, _column_types(warehouse, source), source)))
+    numbers = plan.grid.numbers(since, until)
+    length = max(1, most // series)
+    for first in range(0, len(numbers), length):
+        piece = numbers[first:first + length]
+        start, end = plan.grid.start(np.array([piece[0], piece[-1] + 1]))
+        yield start, end
+
+
+def known_series(warehouse: Reads, source: str) -> pd.DataFrame:
+    """The series of a source that clean_series holds: series, metric, dimensions and first_at, as core.cleaning asks for."""
+    return warehouse.read(
+        """SELECT series, any_value(metric) AS metric, any_value(dimensions) AS dimensions, min(observed_at) AS first_at
+           FROM clean_series WHERE source = ? GROUP BY series ORDER BY series""", [source])
+
+
+def _column_types(warehouse: Reads, source: str) -> dict[str, str]:
+    found = warehouse.read(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {quoted(raw_table(source))})")
+    return dict(zip(found["column_name"], found["column_type"], strict=True))
+
+
+def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[MetricColumn, ...]:
+    ours = {column.name for column in RAW_COLUMNS}
+    by_name = {name.lower(): name for name in types if name not in ours}
+    for name in (plan.time_column, *plan.dimensions, *(metric.column for metric in plan.metrics if metric.column)):
+        if name.lower() not in by_name:
+            close = get_close_matches(name.lower(), by_name, 1)
+            hint = f"did you mean '{by_name[close[0]]}'? " if close else ""
+            raise SourceError(f"column '{name}' is not in the rows that were ingested", source=source,
+                              remedy=f"{hint}The columns are {', '.join(by_name.values())}.".capitalize())
+    if plan.metrics:
+        return plan.metrics
+    taken = {name.lower() for name in (plan.time_column, *plan.dimensions)}
+    return tuple(MetricColumn(name, name) for lower, name in by_name.items()
+                 if lower not in taken and types[name].partition("(")[0] in _NUMERIC)
+
+
+def _bucket(plan: BucketPlan) -> str:
+    """The number of the bucket, as TimeGrid counts; floor division for times before the origin too."""
+    time = quoted_column(plan.time_column)
+    if plan.grid.is_local:
+        since_origin = f"(CAST({time} AT TIME ZONE ? AS DATE) - DATE '{ORIGIN}')"
+    else:
+        since_origin = f"(epoch_us({time}) - {ORIGIN_US})"
+    width = plan.grid.width
+    return f"CAST(({since_origin} - (({since_origin} % {width}) + {width}) % {width}) // {width} AS BIGINT)"
+
+
+def _inputs(k: int, metric: MetricColumn) -> str:
+    if metric.column is None:
+        return f", 1 AS a{k}, 1.0 AS x{k}"
+    column = quoted_column(metric.column)
+    number = f"TRY_CAST({column} AS DOUBLE)"
+    return f", {column} AS a{k}, CASE WHEN isfinite({number}) THEN {number} END AS x{k}"
+
+
+def _value(k: int, metric: MetricColumn, is_without_copies: bool) -> str:
+    only = "FILTER (WHERE NOT is_copy)" if is_without_copies else ""
+    only_with_x = f"FILTER (WHERE x{k} IS NOT NULL{' AND NOT is_copy' if is_without_copies else ''})"
+    aggregated = _SQL[metric.aggregate].format(x=f"x{k}", any=f"a{k}", only=only, only_with_x=only_with_x)
+    return f"CAST({aggregated} AS DOUBLE)"
+
+
+def _frame(found: pd.DataFrame, plan: BucketPlan, metrics: list[str]) -> pd.DataFrame:
+    """One row per bucket and metric, from one row per bucket."""
+    group, keys = np.zeros(len(found), int), [()]
+    if plan.dimensions:
+        combined = pd.MultiIndex.from_frame(found[[f"d{k}" for k in range(len(plan.dimensions))]])
+        group, keys = combined.factorize()
+    frames = []
+    for k, metric in enumerate(metrics):
+        dimensions = [dict(zip(plan.dimensions, key, strict=True)) for key in keys]
+        ids = np.array([series_id(metric, named) for named in dimensions], dtype=object)
+        value = found[f"v{k}"].to_numpy(dtype=float, na_value=np.nan)
+        frames.append(pd.DataFrame({
+            "series": ids[group], "metric": metric, "dimensions": np.array([*dimensions, None], dtype=object)[group],
+            "observed_at": plan.grid.start(found["bucket"].to_numpy(np.int64)), "value": value,
+            "value_raw": found[f"r{k}"].to_numpy(dtype=float, na_value=np.nan) if f"r{k}" in found else value,
+            "row_count": found["row_count"].to_numpy(np.int64), "duplicate_count": found["duplicate_count"].to_numpy(np.int64),
+        }).astype({"series": str, "metric": str}))
+    if not frames:
+        types = {"observed_at": "datetime64[us, UTC]", "value": float, "value_raw": float, "dimensions": object}
+        counts = dict.fromkeys(["row_count", "duplicate_count"], "int64")
+        return pd.DataFrame({name: pd.Series(dtype={**types, **counts}.get(name, str)) for name in _COLUMNS})
+    return pd.concat(frames, ignore_index=True).sort_values(["series", "observed_at"], ignore_index=True)
+
+
+def _utc(at: datetime) -> datetime:
+    return pd.Timestamp(at).tz_convert("UTC").to_pydatetime()
