@@ -108,7 +108,7 @@ class Source(DetectionSettings):
         description="Rows with an unreadable number: keep them aside, drop them, or keep them with the number null. "
         "A row without a readable time belongs to no bucket and is never kept.")
     rules: Rules = Field(default=(), description="Business rules; a rule overrides the models, the budget and the warm-up.")
-    training: Training = Field(default=Training(), description="What models learn from, and how often.")
+    training: Training = Field(default=Training(), description="From which rows models learn, and when anew.")
     alerts: AlertPolicy = Field(default=AlertPolicy(), description="Who is told of which incidents.")
     labels: str | None = Field(
         default=None, description="CSV of known anomalies, relative to the data folder, to measure detection with.")

@@ -1,0 +1,96 @@
+"""What a source means: its defaults, its metrics, its fingerprint."""
+import json
+from datetime import timedelta
+
+import pytest
+
+from smartflow_assets.config.catalogue import json_schema
+from smartflow_assets.config.source import DETECTION_KEYS, Source
+
+SMALL = {"name": "web", "read": {"type": "csv", "path": "web.csv", "time": "ts"}}
+
+
+def source(**keys) -> Source:
+    return Source.model_validate(SMALL | keys)
+
+
+def test_name_and_read_are_enough():
+    small = source()
+    assert small.read.time.model_dump() == {"column": "ts", "format": "iso", "timezone": "UTC"}
+    assert (small.metric_columns, small.wanted.numbers, small.is_bucket_given) == ((), None, False)
+
+
+def test_a_metric_says_its_column_and_what_must_be_a_number():
+    shop = source(metrics=["total", {"name": "orders", "aggregate": "count"}, {"name": "people", "column": "email", "aggregate": "distinct_count"},
+                           {"name": "spent", "column": "total", "aggregate": "sum", "unit": "EUR"}], dimensions=["region"])
+    assert [(column.name, column.column, column.aggregate) for column in shop.metric_columns] == [
+        ("total", "total", "mean"), ("orders", None, "count"), ("people", "email", "distinct_count"), ("spent", "total", "sum")]
+    assert (shop.wanted.numbers, shop.wanted.texts) == (("total",), ("region",))
+    assert (shop.unit("spent"), shop.unit("total"), shop.units) == ("EUR", "", {"spent": "EUR"})
+
+
+def test_a_metric_overrides_what_the_source_says_of_detection():
+    web = source(direction="spike", ignore_small_changes="5%",
+                 metrics=["requests", {"name": "errors", "direction": "drop", "detectors": [{"type": "zscore"}]}])
+    assert (web.detection("requests").direction, web.detection("errors").direction) == ("spike", "drop")
+    assert web.detection("errors").detectors[0].type == "zscore"
+    assert web.detection("errors").ignore_small_changes == "5%"
+    assert web.detection("found_in_the_data").direction == "spike"
+
+
+def test_a_metric_may_go_back_to_a_sensitivity_where_the_source_has_a_threshold():
+    web = source(threshold={"score": 0.9}, metrics=["requests", {"name": "errors", "sensitivity": "low"}])
+    assert web.detection("requests").threshold.score == 0.9
+    assert web.detection("errors").threshold is None
+
+
+def test_rules_of_a_metric_hold_for_it_alone():
+    web = source(rules=[{"type": "threshold", "above": 9, "name": "roof"}], metrics=["a", {"name": "b", "rules": [{"type": "threshold", "below": 1}]}])
+    assert [(rule.type, rule.metric) for rule in web.all_rules] == [("threshold", None), ("threshold", "b")]
+
+
+@pytest.mark.parametrize("change", [
+    {"time_bucket": {"every": "1h"}}, {"time_bucket": {"every": "5min", "fill": "zero"}}, {"time_bucket": {"every": "5min", "max_gap": "1h"}},
+    {"metrics": ["a"]}, {"dimensions": ["region"]}, {"calendar": {"timezone": "Europe/Berlin"}},
+    {"read": {"type": "csv", "path": "web.csv", "time": {"column": "ts", "timezone": "Europe/Berlin"}}},
+])
+def test_what_changes_clean_rows_changes_the_fingerprint(change):
+    before = source(time_bucket={"every": "5min"})
+    assert source(**({"time_bucket": {"every": "5min"}} | change)).fingerprint != before.fingerprint
+
+
+@pytest.mark.parametrize("change", [
+    {"detectors": [{"type": "zscore"}]}, {"rules": [{"type": "threshold", "above": 9, "name": "roof"}]}, {"alerts": {"to": ["mail"]}}, {"schedule": "manual"},
+    {"time_bucket": {"every": "5min", "settle": "1h"}}, {"description": "x"}, {"training": {"every": "7 days"}},
+    {"read": {"type": "csv", "path": "other.csv", "time": "ts"}}, {"on_bad_rows": "drop"}, {"metrics": [], "scale": "none"},
+])
+def test_what_leaves_clean_rows_leaves_the_fingerprint(change):
+    before = source(time_bucket={"every": "5min"})
+    assert source(**({"time_bucket": {"every": "5min"}} | change)).fingerprint == before.fingerprint
+
+
+def test_a_bucket_found_in_the_data_is_as_good_as_a_written_one():
+    found = source(time_bucket={"fill": "zero"}).with_bucket(timedelta(minutes=5))
+    assert found.is_bucket_given
+    assert found.fingerprint == source(time_bucket={"every": "5min", "fill": "zero"}).fingerprint
+
+
+def test_the_resolved_source_is_a_source_again():
+    web = source(metrics=["a", {"name": "b", "direction": "drop"}], rules=[{"type": "threshold", "below": 1, "for": "15min"}],
+                 threshold={"score": 0.9}, time_bucket={"every": "90min"})
+    resolved = web.resolved()
+    assert Source.model_validate(resolved) == web
+    assert resolved["time_bucket"]["every"] == "90min"
+    assert resolved["metrics"] == [{"name": "a", "aggregate": "mean", "unit": "", "rules": []},
+                                   {"direction": "drop", "name": "b", "aggregate": "mean", "unit": "", "rules": []}]
+    assert "every" not in source().resolved()["time_bucket"]
+    assert json.loads(json.dumps(resolved)) == resolved
+
+
+def test_the_schema_describes_every_key_and_both_ways_to_name_a_time():
+    schema = json_schema()
+    assert set(schema["properties"]) == {*DETECTION_KEYS, *Source.model_fields}
+    assert schema["required"] == ["name", "read"]
+    assert [key for key, value in schema["properties"].items() if "description" not in value] == []
+    time = schema["$defs"]["CsvReader"]["properties"]["time"]
+    assert {"string"} == {choice["type"] for choice in time["anyOf"] if "type" in choice}

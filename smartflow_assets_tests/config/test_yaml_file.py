@@ -1,0 +1,68 @@
+"""YAML as people write it: values, lines, and what is refused."""
+from pathlib import Path
+
+import pytest
+
+from smartflow_assets.config.yaml_file import edit_yaml, read_yaml
+from smartflow_assets.core.errors import SourceError
+
+
+def written(folder: Path, text: str, name: str = "web.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(SourceError) as error:
+        read_yaml(written(folder, text))
+    return str(error.value)
+
+
+def test_norway_is_a_country_and_half_past_twelve_no_number(tmp_path):
+    values = read_yaml(written(tmp_path, "holidays: NO\nat: 12:30\nis_on: on\nshare: 1e-3\n")).values
+    assert values == {"holidays": "NO", "at": "12:30", "is_on": "on", "share": 0.001}
+
+
+def test_every_key_and_item_has_its_line(tmp_path):
+    file = read_yaml(written(tmp_path, "name: web\nread:\n  type: csv\nrules:\n  - {a: 1}\n  - b: 2\n"))
+    assert [file.line(at) for at in (("name",), ("read", "type"), ("rules", 1), ("rules", 1, "b"))] == [1, 3, 6, 6]
+
+
+def test_a_location_without_a_line_has_that_of_what_holds_it(tmp_path):
+    file = read_yaml(written(tmp_path, "name: web\nread:\n  type: csv\n"))
+    assert file.line(("read", "path")) == 2
+    assert not file.holds(("read", "path"))
+
+
+def test_a_key_given_twice_is_refused_with_its_line(tmp_path):
+    assert "`name` is given twice" in refused(tmp_path, "name: a\nowner: b\nname: c\n")
+    assert "line 3" in refused(tmp_path, "name: a\nowner: b\nname: c\n")
+
+
+@pytest.mark.parametrize("text", ["rules: [1,\nname: 2", "name:\tweb\n  x: 1", "name: @web", "name: *other"])
+def test_what_is_no_yaml_is_refused_with_a_line(tmp_path, text):
+    assert "this is not YAML" in refused(tmp_path, text)
+    assert ", line " in refused(tmp_path, text)
+
+
+def test_a_list_a_tag_and_another_encoding_are_refused(tmp_path):
+    assert "holds no keys" in refused(tmp_path, "- name\n")
+    assert "tag !secret" in refused(tmp_path, "name: web\npassword: !secret x\n")
+    (tmp_path / "latin.yaml").write_bytes("name: Stra\xdfe\n".encode("latin-1"))
+    with pytest.raises(SourceError, match="not UTF-8"):
+        read_yaml(tmp_path / "latin.yaml")
+
+
+def test_a_changed_file_is_read_again(tmp_path):
+    path = written(tmp_path, "name: web\n")
+    assert read_yaml(path).values == {"name": "web"}
+    written(tmp_path, "name: shop_orders\n")
+    assert read_yaml(path).values == {"name": "shop_orders"}
+
+
+def test_edit_keeps_comments_order_and_quotes(tmp_path):
+    path = written(tmp_path, "# who\nname: 'web'   # the partition\n\nschedule: 5min\nmetrics:\n  - {name: requests}  # sum\n")
+    edit_yaml(path, lambda tree: tree.__setitem__("schedule", "1h"))
+    assert path.read_text() == "# who\nname: 'web'   # the partition\n\nschedule: 1h\nmetrics:\n  - {name: requests}  # sum\n"
+    assert list(tmp_path.iterdir()) == [path]
