@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import escape
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from smartflow_assets.core.explain import headline
 from smartflow_assets.core.wording import number, percent
 
 VERSION = 1
@@ -55,6 +56,7 @@ FACTS: dict[str, str] = {
     "next_step": "What to do next.",
 }
 
+_NUMBERS = ("value", "expected", "lower", "upper")
 _COLOUR = {"critical": "#b3261e", "warning": "#b26a00", "info": "#2f5d8a", "resolved": "#2e7d32"}
 _FILE_SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -137,19 +139,13 @@ def _subject(known: Mapping[str, Any]) -> str:
     severity, event, what = known["severity"], known["event"], f"{known['source']} {known['series']}".strip()
     tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
     if event == "resolved":
-        after = f" after {lasting(timedelta(seconds=known['duration_seconds']))}" if known["duration_seconds"] else ""
-        said = what if known["series"] else _headline(known, what)
-        return _one_line(f"[{tag}] {said}{after}")
-    if known["value"] is None:
-        return _one_line(f"[{tag}] {_headline(known, what)}")
-    expected = f", expected {_expected(known)}" if _expected(known) else ""
-    deviation = f" ({percent(known['deviation_percent'] / 100)})" if known["deviation_percent"] is not None else ""
-    return _one_line(f"[{tag}] {what}: {_measured(known['value'], known)}{expected}{deviation}")
-
-
-def _headline(known: Mapping[str, Any], what: str) -> str:
-    title = known["title"] or known["explanation"] or known["cause"] or "incident"
-    return title if title.startswith(known["source"]) else f"{what}: {title}"
+        lasted = f" after {lasting(timedelta(seconds=known['duration_seconds']))}" if known["duration_seconds"] else ""
+        return _one_line(f"[{tag}] {what if known['series'] else what + ' ' + (known['cause'] or '')}{lasted}")
+    said = known["title"] or known["cause"] or "incident"
+    if known["value"] is not None:
+        value, expected, lower, upper = (nan if known[name] is None else known[name] for name in _NUMBERS)
+        said = headline(value, expected, lower, upper, _unit(known))
+    return _one_line(f"[{tag}] {said if said.startswith(known['source']) else f'{what}: {said}'}")
 
 
 def _rows(known: Mapping[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
@@ -205,7 +201,7 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
         return None
     if known["cause"] not in (None, "anomaly"):
         return f"Run: smartflow doctor, then: smartflow run {known['source']}"
-    return f"Run: smartflow sql \"select * from marts.anomalies_latest where source = '{known['source']}'\""
+    return f"Run: smartflow sql \"select * from marts.anomalies_latest where incident_id = '{known['incident_id']}'\""
 
 
 def _expected(known: Mapping[str, Any]) -> str:
@@ -222,7 +218,12 @@ def _expected(known: Mapping[str, Any]) -> str:
 def _measured(value: float | None, known: Mapping[str, Any]) -> str:
     if value is None:
         return ""
-    return f"{number(value)} {known['unit']}" if known["unit"] else number(value)
+    return f"{number(value)} {_unit(known)}".rstrip()
+
+
+def _unit(known: Mapping[str, Any]) -> str:
+    """The unit, unless the metric says it already: `requests: 1600`, not `requests: 1600 requests`."""
+    return "" if known["unit"] in (None, known["metric"]) else known["unit"]
 
 
 def _duration(known: Mapping[str, Any]) -> float | None:

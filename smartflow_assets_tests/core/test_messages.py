@@ -28,7 +28,8 @@ def test_subject_names_value_range_and_deviation():
 
 
 def test_subject_says_the_unit():
-    assert "requests: 1600 req/s, expected 430 to 560 req/s" in message(facts={"unit": "req/s"}).subject
+    assert "requests: 1600 req/s, expected 430 to 560 (" in message(facts={"unit": "req/s"}).subject
+    assert "requests: 1600, expected 430 to 560 (" in message(facts={"unit": "requests"}).subject
 
 
 def test_resolved_subject_says_how_long_it_lasted():
@@ -47,7 +48,7 @@ def test_escalation_and_reminder_are_told_apart():
 def test_one_sided_range_of_a_rule():
     subject = message(facts={"lower": None, "value": 0.0, "upper": np.nan, "expected": 5.0, "deviation_percent": -100}).subject
     assert subject == "[critical] web_traffic requests: 0, expected 5 (-100 %)"
-    assert "expected at least 1" in message(facts={"lower": 1.0, "upper": None}).subject
+    assert "Expected:  at least 1" in message(facts={"lower": 1.0, "upper": None}).text
 
 
 def test_failed_step_renders_without_any_anomaly():
@@ -56,6 +57,13 @@ def test_failed_step_renders_without_any_anomaly():
     assert sent.subject == "[critical] web_traffic: column 'total' is missing"
     assert "Expected 5 columns." in sent.text
     assert "smartflow run web_traffic" in sent.text
+    over = render(failed, "resolved", {"resolved_at": NINE + timedelta(hours=2)}, idempotency_key="k", happened_at=NINE)
+    assert over.subject == "[resolved] web_traffic ingestion after 2 h"
+
+
+def test_missing_value_is_told_by_the_title() -> None:
+    sent = message(incident={"title": "no value, expected 430 to 560"}, facts={"value": None})
+    assert sent.subject == "[critical] web_traffic requests: no value, expected 430 to 560"
 
 
 def test_series_wide_incident_of_nulls_from_the_warehouse():
