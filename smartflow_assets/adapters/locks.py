@@ -87,6 +87,11 @@ class AdvisoryLock:
         with self._opened(self.path) as lock:
             return None if _try(lock, fcntl.LOCK_SH) else self._written_holder()
 
+    def remove(self) -> None:
+        """Delete the files of a lock that nobody will ask for again, such as a run's."""
+        self.path.unlink(missing_ok=True)
+        self._turnstile.unlink(missing_ok=True)
+
     @contextmanager
     def _opened(self, path: Path) -> Iterator[int]:
         path.parent.mkdir(parents=True, exist_ok=True)

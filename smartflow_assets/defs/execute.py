@@ -14,7 +14,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, REASON_TAG, SOURCE_TAG, SOURCES
 from smartflow_assets.defs.resources import LISTENER, Listener
-from smartflow_assets.defs.settle import failures_of, facts_of, settle_run
+from smartflow_assets.defs.settle import facts_of, failures_of, settle_run
 from smartflow_assets.stages.alerting import Failure
 
 

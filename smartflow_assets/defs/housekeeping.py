@@ -28,6 +28,6 @@ def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: dateti
         instance.report_run_failed(run, "The process of this run is gone: it was killed, or the machine went down. What it had committed "
                                         "stands; the next run goes on from there.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        lock.path.unlink(missing_ok=True)
+        lock.remove()
         dead.append(run.run_id)
     return dead

@@ -87,7 +87,7 @@ class RunOptions(dg.ConfigurableResource):
         alive, source = run_lock(settings, run_id), source_lock(settings, name)
         with contextlib.ExitStack() as stack:
             stack.enter_context(alive.exclusive(timedelta(0), holder=run_id))
-            stack.callback(alive.path.unlink, missing_ok=True)
+            stack.callback(alive.remove)
             if not self.dry_run:
                 try:
                     stack.enter_context(source.exclusive(timedelta(0), holder=run_id))
@@ -99,7 +99,7 @@ class RunOptions(dg.ConfigurableResource):
             if self.dry_run:
                 settings = stack.enter_context(_copied_home(settings, name))
             self._run = SourceRun(
-                source=catalogue.source(name), settings=settings, catalogue=catalogue, warehouse=open_warehouse(settings),
+                declared=catalogue.source(name), settings=settings, catalogue=catalogue, warehouse=open_warehouse(settings),
                 models=ModelStore(settings.models), now=parse_time(self.as_of, "as_of") or datetime.now(UTC), run_id=run_id,
                 since=parse_time(self.since, "since"), until=parse_time(self.until, "until"), is_retraining=self.retrain,
                 report=LISTENER.get() or (lambda stage: None),

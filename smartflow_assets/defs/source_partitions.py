@@ -41,6 +41,7 @@ def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehou
     added = add_partitions(instance, catalogue)
     removed = tuple(sorted(set(instance.get_dynamic_partitions(NAME)) - set(catalogue.names)))
     for source in removed:
-        close_incidents_of(warehouse, source, now=now, reason="the source was removed from data/sources")
+        close_incidents_of(warehouse, source, now=now, reason="the source was removed from data/sources",
+                           policy=catalogue.alert_policy(source))
         instance.delete_dynamic_partition(NAME, source)
     return PartitionChange(added, removed)

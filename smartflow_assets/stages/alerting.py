@@ -109,7 +109,7 @@ def record_failures(warehouse: Warehouse, source: str, failures: Sequence[Failur
     return run_incidents.record_run(history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id)
 
 
-def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reason: str, policy: AlertPolicy | None = None) -> None:
+def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reason: str, policy: AlertPolicy) -> None:
     """Resolve every incident of a source that is not over."""
     history = warehouse.read(
         "SELECT event.* FROM incident_events AS event JOIN incidents AS incident ON incident.incident_id = event.incident_id "
@@ -117,7 +117,7 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     if history.empty:
         return
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
-    step = run_incidents.close(history, reason=reason, sends=sends, policy=policy or AlertPolicy(), now=now, run_id="catalogue")
+    step = run_incidents.close(history, reason=reason, sends=sends, policy=policy, now=now, run_id="catalogue")
     warehouse.commit("catalogue", writes_of(step))
 
 

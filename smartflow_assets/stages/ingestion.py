@@ -8,12 +8,17 @@ from smartflow_assets.stages.run import SourceRun
 def raw_records(run: SourceRun) -> Ingested:
     """Take what is new of the source into raw.<source>; what cannot be read goes to quarantined_records."""
     run.report("raw_records")
-    return ingest(run.warehouse, run.source, now=run.now, run_id=run.run_id, settings=run.settings, since=run.since, until=run.until)
+    source, settings = run.declared, run.settings
+    read = ingest(run.warehouse, run.name, source.read, wanted=source.wanted, now=run.now, run_id=run.run_id, staging=settings.staging,
+                  data=settings.data, since=run.since, until=run.until)
+    for note in read.notes:
+        run.warn(note)
+    return read
 
 
 def stored_rows(run: SourceRun) -> int:
     """Rows in raw.<source>."""
     table = raw_table(run.name)
-    if table not in run.warehouse.tables():
+    if not run.warehouse.has_table(table):
         return 0
     return int(run.warehouse.read(f"SELECT count(*) AS n FROM {quoted(table)}")["n"].iloc[0])

@@ -76,17 +76,23 @@ def metric_groups(run: SourceRun) -> list[MetricGroup]:
 def current_model(run: SourceRun, group: MetricGroup) -> StoredModel | None:
     """The newest model that fits the configuration and whose files are sound; None when there is none. A file that cannot be
     trusted, or was written by another version, counts as none: it is trained anew, and the log says so."""
-    rows = run.warehouse.read(
-        "SELECT * FROM trained_models WHERE source = ? AND series = ? AND status = 'current' AND fingerprint = ? "
-        "ORDER BY trained_at DESC, model_id LIMIT 1", [run.name, group.label, fingerprint(run, group)])
+    rows = _standing_models(run)
+    rows = rows[(rows["series"] == group.label) & (rows["fingerprint"] == fingerprint(run, group))]
     if rows.empty:
         return None
-    row = rows.iloc[0]
+    row = rows.sort_values("trained_at").iloc[-1]
     try:
-        return StoredModel(row["model_id"], FittedModels.from_parts(run.models.load(row.to_dict())))
+        return StoredModel(row["model_id"], FittedModels.from_parts(run.models.load({str(name): value for name, value in row.items()})))
     except ModelError as error:
         run.warn(f"{error} It is trained anew.")
         return None
+
+
+def _standing_models(run: SourceRun) -> pd.DataFrame:
+    """Rows of the source's models that are current and were not retired since."""
+    return run.warehouse.read(
+        "SELECT * FROM trained_models WHERE source = ? AND status = 'current' AND model_id NOT IN "
+        "(SELECT model_id FROM trained_models WHERE source = ? AND status = 'retired')", [run.name, run.name])
 
 
 def fingerprint(run: SourceRun, group: MetricGroup) -> str:
@@ -115,6 +121,8 @@ def trained_models(run: SourceRun) -> Trained:
         trained, rows_learnt = trained + 1, rows_learnt + len(rows)
         said.append(f"{name}: {group.detector} learnt from {len(rows)} rows")
         plot = plot or _plot(run, rows)
+    if trained:
+        run.models.prune(run.name, keep=KEPT_MODELS, current=set(_standing_models(run)["model_id"]))
     return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), plot)
 
 
@@ -164,11 +172,12 @@ def _train(run: SourceRun, group: MetricGroup, rows: pd.DataFrame, *, is_first: 
         "trained_at": run.now, "trained_from": rows["observed_at"].min(), "trained_to": fitted.trained_to, "row_count": len(rows),
         "parameters": group.settings.model_dump(mode="json"),
         "metrics": {"series": len(fitted.series), "left_out_as_missing_or_anomalous": int(rows["value"].isna().sum())},
-        "versions": dict(artefact.versions), "artefact": artefact.path, "sha256": artefact.sha256, "format": artefact.format,
-        "fingerprint": fingerprint(run, group),
+        "fingerprint": fingerprint(run, group), **artefact.columns,
     }
-    run.warehouse.commit(run.run_id, [Append("trained_models", pd.DataFrame([row]))])
-    run.models.prune(run.name, keep=KEPT_MODELS)
+    standing = _standing_models(run)
+    superseded = standing[standing["series"] == group.label]
+    run.warehouse.commit(run.run_id, [
+        Append("trained_models", pd.DataFrame([row])), Append("trained_models", superseded.assign(status="retired"))])
 
 
 def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.DataFrame | None:

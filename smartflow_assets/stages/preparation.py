@@ -12,8 +12,8 @@ import pandas as pd
 from smartflow_assets.adapters import buckets
 from smartflow_assets.adapters.tables import raw_table
 from smartflow_assets.adapters.writes import Delete, Replace, Write
+from smartflow_assets.config.plan import changes_between, made_under
 from smartflow_assets.core import cleaning, features, rules
-from smartflow_assets.core.time_grid import TimeGrid
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, merged, pending_windows, table_rows, within
 
@@ -61,9 +61,7 @@ def clean_series(run: SourceRun) -> Cleaned:
     run.report("clean_series")
     is_rebuilt = _drop_outdated(run)
     written: list[pd.DataFrame] = []
-    known = run.warehouse.read(
-        "SELECT series, any_value(metric) AS metric, any_value(dimensions) AS dimensions, min(observed_at) AS first_at "
-        "FROM clean_series WHERE source = ? GROUP BY series", [run.name])
+    known = buckets.known_series(run.warehouse, run.name)
     for windows in _windows_to_clean(run, known):
         writes: list[Write] = []
         for window in windows:
@@ -85,10 +83,8 @@ def clean_series(run: SourceRun) -> Cleaned:
 
 def _drop_outdated(run: SourceRun) -> bool:
     """Delete what was made under another bucket, aggregation, metric or dimension; raw records stay and are worked on anew."""
-    made_under = run.warehouse.read(
-        "SELECT fingerprint FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'replace' "
-        "ORDER BY written_at DESC LIMIT 1", [run.name])["fingerprint"]
-    if made_under.empty or made_under.iloc[0] == run.source.fingerprint or table_rows(run, "clean_series") == 0:
+    stored = made_under(run.warehouse, run.name)
+    if stored is None or not changes_between(stored, run.source.fingerprint) or table_rows(run, "clean_series") == 0:
         return False
     run.warehouse.commit(run.run_id, [Delete(table, run.name) for table in MADE_FROM_RAW])
     return True
@@ -100,25 +96,33 @@ def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]
     source, table = run.source, raw_table(run.name)
     if not run.warehouse.has_table(table):
         return []
-    span = buckets.span(run.warehouse, run.name, source.read.time.column)
-    if span is None:
+    plan = _plan(run)
+    extent = buckets.extent(run.warehouse, run.name, plan)
+    if extent is None:
         return []
-    grid = TimeGrid(source.time_bucket.every, source.calendar)
+    grid, first_bucket, newest_bucket = plan.grid, *extent
     closed_end = grid.step(cleaning.last_closed(run.now, source.time_bucket, source.calendar), 1)
-    until = closed_end if _watches_silence(run) else min(closed_end, grid.step(span[1], 1))
+    until = closed_end if _watches_silence(run) else min(closed_end, grid.step(newest_bucket, 1))
     if run.since is not None:
-        asked = [(grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until)]
-        return [asked] if asked[0][0] < asked[0][1] else []
+        asked = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
+        return [[piece] for piece in buckets.windows(run.warehouse, run.name, plan, *asked)]
     watermark = run.warehouse.read("SELECT max(observed_at) AS newest FROM clean_series WHERE source = ?", [run.name])["newest"].iloc[0]
     if pd.isna(watermark):
-        return [[piece] for piece in buckets.pieces((grid.floor(span[0]), until), source.time_bucket.every)]
-    late = [
-        cleaning.affected(start, end, source.time_bucket, source.calendar, known)
-        for start, end in run.warehouse.pending(run.name, "clean_series", [table])
-    ]
+        return [[piece] for piece in buckets.windows(run.warehouse, run.name, plan, first_bucket, until)]
+    late = [_affected(run, start, end, until, known) for start, end in run.warehouse.pending(run.name, "clean_series", [table])]
     gap_before = grid.step(watermark, 1 - cleaning.reach(source.time_bucket))  # a value may have arrived that closes a gap
-    fresh, *more = buckets.pieces((gap_before, until), source.time_bucket.every) or [(gap_before, gap_before)]
+    fresh, *more = [*buckets.windows(run.warehouse, run.name, plan, gap_before, until)] or [(gap_before, gap_before)]
     return [merged([fresh, *((start, min(end, fresh[1])) for start, end in late)]), *([piece] for piece in more)]
+
+
+def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, known: pd.DataFrame) -> Window:
+    """The buckets whose cleaned rows may differ because raw rows of [start, end) came, changed or went."""
+    plan, bucket, calendar = _plan(run), run.source.time_bucket, run.source.calendar
+    start, end = plan.grid.floor(start), min(plan.grid.step(end, 1), pd.Timestamp(until))
+    if start >= end:
+        return start, start
+    touched = buckets.aggregate(run.warehouse, run.name, plan, start, end)
+    return cleaning.affected(touched, start, end, bucket=bucket, calendar=calendar, horizon=until, known=known)
 
 
 def _watches_silence(run: SourceRun) -> bool:
@@ -128,10 +132,11 @@ def _watches_silence(run: SourceRun) -> bool:
 
 def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> pd.DataFrame:
     """Rows of clean_series in the window that are new or differ from what stands."""
-    source = run.source
-    grid, reach = TimeGrid(source.time_bucket.every, source.calendar), cleaning.reach(source.time_bucket)
+    source, plan = run.source, _plan(run)
+    grid, reach = plan.grid, cleaning.reach(source.time_bucket)
     closed_end = grid.step(cleaning.last_closed(run.now, source.time_bucket, source.calendar), 1)
-    seen = buckets.aggregate(run.warehouse, run.name, _plan(run), grid.step(window[0], -reach), min(grid.step(window[1], reach), closed_end))
+    seen = buckets.aggregate(
+        run.warehouse, run.name, plan, grid.step(window[0], -reach), min(grid.step(window[1], reach), closed_end))
     after = cleaning.clean(seen, bucket=source.time_bucket, calendar=source.calendar, since=window[0], until=window[1], known=known)
     before = run.warehouse.read(
         "SELECT series, observed_at, value, value_raw, repair FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?",
@@ -142,7 +147,7 @@ def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> pd.Dat
 def _plan(run: SourceRun) -> buckets.BucketPlan:
     source = run.source
     return buckets.BucketPlan(
-        time_column=source.read.time.column, every=source.time_bucket.every, metrics=source.metric_columns, dimensions=source.dimensions,
+        time_column=source.time_column, every=source.time_bucket.every, metrics=source.metric_columns, dimensions=source.dimensions,
         calendar=source.calendar)
 
 

@@ -1,12 +1,13 @@
 """What every stage of one run is given: the source, its clock, its limits, and where things lie."""
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.plan import with_known_bucket
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 
@@ -15,7 +16,7 @@ from smartflow_assets.config.source import Source
 class SourceRun:
     """One run of one source. `now` is the clock of the whole run: the wall clock in production, `--as-of` in replays."""
 
-    source: Source
+    declared: Source
     settings: Settings
     catalogue: Catalogue
     warehouse: Warehouse
@@ -27,12 +28,25 @@ class SourceRun:
     is_retraining: bool = False
     is_sending: bool = True
     report: Callable[[str], None] = lambda stage: None  # told each stage as it begins
-
-    def warn(self, text: str) -> None:
-        """Say something that a person should read in the log of the run."""
-        logging.getLogger("smartflow").warning("%s: %s", self.source.name, text)
+    _bucketed: list[Source] = field(default_factory=list, repr=False)
 
     @property
     def name(self) -> str:
         """The source's name."""
-        return self.source.name
+        return self.declared.name
+
+    @property
+    def source(self) -> Source:
+        """The source with its bucket: as declared, as its rows were made, or as its first rows suggest. Until there are rows it
+        is the declared one."""
+        if self._bucketed:
+            return self._bucketed[0]
+        source = with_known_bucket(self.declared, self.warehouse)
+        if not source.is_bucket_given:
+            return source
+        self._bucketed.append(source)
+        return source
+
+    def warn(self, text: str) -> None:
+        """Say something that a person should read in the log of the run."""
+        logging.getLogger("smartflow").warning("%s: %s", self.name, text)
