@@ -18,9 +18,11 @@ from smartflow_assets.adapters.locks import AdvisoryLock
 from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS, Drained, drain
 from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.adapters.writes import Append, Rewrite
+from smartflow_assets.core.alert_policy import AlertPolicy
 from smartflow_assets.core.alerts import SEND_COLUMNS, message_key
 from smartflow_assets.core.incident_log import EVENT_COLUMNS, fold, records
 from smartflow_assets.core.messages import Message
+from smartflow_assets_tests.core.simulated_source import Source, at
 from smartflow_assets_tests.receivers import free_port, hook_server, mail_server
 
 NINE = datetime(2024, 3, 4, 9, 35, tzinfo=UTC)
@@ -158,6 +160,21 @@ def test_dead_webhook_does_not_stop_the_mail_and_gets_its_message_when_it_is_bac
             assert send(warehouse, at=NINE + 9 * MINUTE, hook=hook(port), mail=mail(smtp.port)) == Drained()
             assert len(server.posts) == 1
         assert len(smtp.mails) == 1
+
+
+def test_one_spike_that_grows_over_many_runs_is_one_mail_and_one_recovery(warehouse: Warehouse) -> None:
+    source = Source(AlertPolicy(to=("mail",), resolve_after=timedelta(minutes=15)))
+    with mail_server() as smtp:
+        for rows in range(20, 32):
+            text = (20 * "." + "cccc" + 8 * ".")[:rows]
+            news = source.run(text)
+            touched = tuple(news.incidents["incident_id"])
+            warehouse.commit(f"run{rows}", [Append("incident_events", news.events), Append("alert_sends", news.sends),
+                                            *([Rewrite("incidents", touched, news.incidents)] if touched else [])])
+            send(warehouse, at=at(rows), mail=mail(smtp.port))
+    assert [mail["Subject"] for mail in smtp.mails] == [
+        "[critical] web requests: 1600, expected 430 to 560 (+220 %)", "[resolved] web requests after 35 min"]
+    assert len({mail["References"] for mail in smtp.mails}) == 1
 
 
 def test_after_one_timeout_the_other_messages_of_the_channel_are_put_off_untried(warehouse: Warehouse) -> None:
