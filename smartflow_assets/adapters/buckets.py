@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.adapters.table_spec import quoted, quoted_column
+from smartflow_assets.adapters.table_spec import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.calendar import Calendar
 from smartflow_assets.core.errors import SourceError
@@ -78,30 +78,31 @@ def aggregate(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, 
     when all its values equal those of another row of the source. Text in a numeric metric, NaN and infinity count as no
     number; a null dimension is the empty text. `SourceError` when a column is not there.
     """
-    types = _column_types(warehouse, source)
-    metrics = _metrics(plan, types, source)
+    metrics = _metrics(plan, _column_types(warehouse, source), source)
     if not metrics:
         return _frame(pd.DataFrame({"bucket": []}), plan, [])
-    source_rows = f"""
-        SELECT {_bucket(plan)} AS bucket, {quoted_column(plan.time_column)} AS happened_at, _origin, _row, _row_hash
+    time, window = quoted_column(plan.time_column), [_utc(since), _utc(until)]
+    rows = f"""
+        SELECT {_bucket(plan)} AS bucket, {time} AS happened_at, _origin, _row, _row_hash
                {"".join(f", coalesce(CAST({quoted_column(name)} AS VARCHAR), '') AS d{k}" for k, name in enumerate(plan.dimensions))}
                {"".join(_inputs(k, metric) for k, metric in enumerate(metrics))}
-        FROM {quoted(raw_table(source))}
-        WHERE {quoted_column(plan.time_column)} >= ? AND {quoted_column(plan.time_column)} < ?"""
-    params = [*([plan.calendar.timezone] if plan.grid.is_local else []), _utc(since), _utc(until)]
+        FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} < ?"""
+    copied = f"""
+        SELECT _row_hash FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} < ? GROUP BY _row_hash HAVING count(*) > 1"""
+    has_copies = len(warehouse.read(f"SELECT 1 AS found FROM ({copied}) LIMIT 1", window)) > 0
+    if has_copies:  # the first of equal rows is kept; looked for only when there are some, since it costs as much as the rest
+        kept = f"""
+            SELECT _row_hash, min(ROW(_origin, _row)) AS kept FROM ({rows}) SEMI JOIN ({copied}) USING (_row_hash) GROUP BY _row_hash"""
+        rows = f"""
+            SELECT *, coalesce(kept <> ROW(_origin, _row), false) AS is_copy FROM ({rows}) LEFT JOIN ({kept}) USING (_row_hash)"""
+        window = 3 * window
     dimensions = "".join(f", d{k}" for k in range(len(plan.dimensions)))
-    has_copies = len(warehouse.read(
-        f"""SELECT 1 AS found FROM {quoted(raw_table(source))}
-            WHERE {quoted_column(plan.time_column)} >= ? AND {quoted_column(plan.time_column)} < ?
-            GROUP BY _row_hash HAVING count(*) > 1 LIMIT 1""", params[-2:])) > 0
-    if has_copies:  # the window function over all rows costs five times the rest, so only when there is something to find
-        source_rows = f"SELECT *, row_number() OVER (PARTITION BY _row_hash ORDER BY _origin, _row) > 1 AS is_copy FROM ({source_rows})"
     values = "".join(f", {_value(k, metric, has_copies)} AS v{k}" for k, metric in enumerate(metrics))
     raw_values = "".join(f", {_value(k, metric, False)} AS r{k}" for k, metric in enumerate(metrics)) if has_copies else ""
     found = warehouse.read(
         f"""SELECT bucket{dimensions}, count(*) AS row_count,
                    {"count(*) FILTER (WHERE is_copy)" if has_copies else "0"} AS duplicate_count{values}{raw_values}
-            FROM ({source_rows}) GROUP BY bucket{dimensions} ORDER BY bucket{dimensions}""", params)
+            FROM ({rows}) GROUP BY bucket{dimensions} ORDER BY bucket{dimensions}""", window)
     return _frame(found, plan, [metric.name for metric in metrics])
 
 
@@ -163,10 +164,8 @@ def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[Metr
 def _bucket(plan: BucketPlan) -> str:
     """The number of the bucket, as TimeGrid counts; floor division for times before the origin too."""
     time = quoted_column(plan.time_column)
-    if plan.grid.is_local:
-        since_origin = f"(CAST({time} AT TIME ZONE ? AS DATE) - DATE '{ORIGIN}')"
-    else:
-        since_origin = f"(epoch_us({time}) - {ORIGIN_US})"
+    local_day = f"CAST({time} AT TIME ZONE {quoted_text(plan.calendar.timezone)} AS DATE)"
+    since_origin = f"({local_day} - DATE '{ORIGIN}')" if plan.grid.is_local else f"(epoch_us({time}) - {ORIGIN_US})"
     width = plan.grid.width
     return f"CAST(({since_origin} - (({since_origin} % {width}) + {width}) % {width}) // {width} AS BIGINT)"
 
