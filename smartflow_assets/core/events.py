@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.explain import explain
-from smartflow_assets.core.severity import RANK, SEVERITIES
+from smartflow_assets.core.severity import RANK, SEVERITIES, worst
 
 GAP_BUCKETS = 2
 """So many quiet buckets between two anomalous rows do not part them: an anomaly that pauses for breath is one anomaly."""
@@ -62,26 +62,26 @@ def judge(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
     """
     rows = _with_unscored(scores, violations).sort_values(["series", "observed_at"], ignore_index=True)
     ranked = violations.assign(rank=violations["severity"].map(RANK)).sort_values(["rank", "rule"], ascending=[False, True])
-    broken: dict[tuple[Any, Any], dict[str, str]] = {}
-    limits: dict[tuple[Any, Any], float] = {}
-    ranks: dict[tuple[Any, Any], int] = {}
-    for row in ranked.itertuples(index=False):
-        key = (row.series, row.observed_at)
-        broken.setdefault(key, {})[str(row.rule)] = str(row.message)
-        limits.setdefault(key, row.limit_value)  # pyright: ignore[reportArgumentType]
-        ranks.setdefault(key, int(row.rank))  # pyright: ignore[reportArgumentType]
-    keys = list(zip(rows["series"], rows["observed_at"], strict=True))
+    worst_first = ranked.drop_duplicates(["series", "observed_at"])[["series", "observed_at", "rank", "limit_value"]]
+    rows = rows.merge(worst_first, on=["series", "observed_at"], how="left")
+    is_broken = rows["rank"].notna().to_numpy()
+    broken: dict[Any, dict[str, str]] = {key: {} for key in zip(worst_first["series"], worst_first["observed_at"], strict=True)}
+    for series, observed_at, rule, message in ranked[["series", "observed_at", "rule", "message"]].itertuples(index=False, name=None):
+        broken[series, observed_at][rule] = message
+    rules = np.full(len(rows), None, dtype=object)
+    rules[:] = [{}] * len(rows)
+    hit = rows.loc[is_broken, ["series", "observed_at"]]
+    for at, key in zip(np.flatnonzero(is_broken), hit.itertuples(index=False, name=None), strict=True):
+        rules[at] = broken[key]
     is_flagged = rows["is_anomaly"].eq(True).fillna(False).to_numpy(dtype=bool)  # a null is not an anomaly
     own = np.where(is_flagged, rows["severity"].map(RANK).fillna(0).to_numpy(), -1).astype(int)
-    rank = np.maximum(own, [ranks.get(key, -1) for key in keys]) if len(rows) else own
+    rank = np.maximum(own, rows.pop("rank").fillna(-1).to_numpy(int))
     with np.errstate(divide="ignore", invalid="ignore"):
         surprise, cut = (-np.log10(1 - rows[name].to_numpy(float)) for name in ("anomaly_score", "threshold"))
         is_hovering = surprise > CALM_SHARE * cut
     is_observed = rows["value"].notna().to_numpy() & (rows["state"] != "missing").to_numpy()
     return rows.assign(
-        rules=pd.Series([broken.get(key, {}) for key in keys], dtype=object),
-        limit_value=np.array([limits.get(key, np.nan) for key in keys], dtype=float),
-        severity=pd.Series([SEVERITIES[max(r, 0)] for r in rank], dtype=object),
+        rules=rules, severity=np.array(SEVERITIES, dtype=object)[np.maximum(rank, 0)],
         is_flagged=is_flagged, is_anomalous=rank >= 0, is_observed=is_observed,
         is_calm=is_observed & (rank < 0) & ~is_hovering,
     )
@@ -118,10 +118,13 @@ def group(
         series: (rows["observed_at"].dt.as_unit("us").astype("int64").to_numpy(), rows["value"].to_numpy(float))
         for series, rows in history.dropna(subset="value").sort_values("observed_at").groupby("series")
     }
+    members: dict[int, list[dict[str, Any]]] = {}
+    for number, row in zip(spell, found.to_dict("records"), strict=True):
+        members.setdefault(number, []).append(row)  # pyright: ignore[reportArgumentType]
     anomalies = [
         _anomaly(rows, source=source, step=step, run_id=run_id, shares=shares.get(number, {}), timezone=timezone,
-                 unit=(units or {}).get(str(rows["metric"].iloc[0]), ""), past=past.get(rows["series"].iloc[0]))
-        for number, rows in found.groupby(spell)
+                 unit=(units or {}).get(rows[0]["metric"], ""), past=past.get(rows[0]["series"]))
+        for number, rows in members.items()
     ]
     return _typed(pd.DataFrame(anomalies, columns=ANOMALY_COLUMNS))
 
@@ -133,18 +136,18 @@ def anomaly_id(source: str, series: str, cause: str, start: datetime) -> str:
 
 
 def _anomaly(
-    rows: pd.DataFrame, *, source: str, step: timedelta, run_id: str, shares: Mapping[str, float], timezone: str, unit: str,
+    rows: list[dict[str, Any]], *, source: str, step: timedelta, run_id: str, shares: Mapping[str, float], timezone: str, unit: str,
     past: tuple[np.ndarray, np.ndarray] | None,
 ) -> dict[str, Any]:
-    peak = rows.iloc[_peak(rows)]
+    peak = max(rows, key=_strangeness)  # the first of equals
     value, expected, lower, upper = (float(peak[name]) for name in ("value", "expected", "lower", "upper"))
-    started_at, last_at = rows["observed_at"].iloc[0], rows["observed_at"].iloc[-1]
+    started_at, last_at = rows[0]["observed_at"], rows[-1]["observed_at"]
     series, contributions = str(peak["series"]), dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
     named = [name for place, (name, share) in enumerate(contributions.items()) if place == 0 or share >= _NAMED_SHARE]
     record, is_usual = _record(value, started_at, past)
     rules: dict[str, str] = dict(peak["rules"])  # as broken at the peak, then those broken elsewhere in the spell
-    for other in rows["rules"]:
-        rules = {**other, **rules}
+    for row in rows:
+        rules = {**row["rules"], **rules}
     rules = {name: rules[name] for name in [*peak["rules"], *sorted(set(rules) - set(peak["rules"]))]}
     facts = {
         "started_at": started_at, "ended_at": last_at + step, "peak_at": peak["observed_at"], "point_count": len(rows),
@@ -155,17 +158,18 @@ def _anomaly(
         "metric": peak["metric"], "dimensions": peak["dimensions"],
         "anomaly_type": _anomaly_type(value, len(rows), named, is_usual),
         "deviation_percent": 100 * (value - expected) / abs(expected) if isfinite(value - expected) and expected else None,
-        "anomaly_score": float(rows["anomaly_score"].max()), "severity": SEVERITIES[int(rows["severity"].map(RANK).max())],
-        "detectors": named or (["ensemble"] if rows["is_flagged"].any() else []), "rules": list(rules),
+        "anomaly_score": np.fmax.reduce([float(row["anomaly_score"]) for row in rows]),
+        "severity": worst(row["severity"] for row in rows), "rules": list(rules),
+        "detectors": named or (["ensemble"] if any(row["is_flagged"] for row in rows) else []),
         "explanation": explain(**facts, record=record, rules=rules, unit=unit, step=step, timezone=timezone), "run_id": run_id,
     }
 
 
-def _peak(rows: pd.DataFrame) -> int:
-    """The strangest row: the highest surprise, then the farthest from what was expected or allowed, then the first."""
-    surprise = rows["raw_score"].fillna(-1).to_numpy(float)
-    distance = (rows["value"] - rows["expected"].fillna(rows["limit_value"])).abs().fillna(0).to_numpy(float)
-    return int(np.lexsort((np.arange(len(rows)), -distance, -surprise))[0])
+def _strangeness(row: Mapping[str, Any]) -> tuple[float, float]:
+    """How strange a row is beside others: its surprise, then how far it is from what was expected or allowed."""
+    surprise, expected, limit = (float(row[name]) for name in ("raw_score", "expected", "limit_value"))
+    distance = abs(float(row["value"]) - (limit if np.isnan(expected) else expected))
+    return -1.0 if np.isnan(surprise) else surprise, 0.0 if np.isnan(distance) else distance
 
 
 def _shares(found: pd.DataFrame, components: pd.DataFrame | None) -> dict[Any, dict[str, float]]:

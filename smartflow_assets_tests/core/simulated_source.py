@@ -30,7 +30,7 @@ def scores_of(text: str, series: str = "requests") -> pd.DataFrame:
     surprise = [{"~": 1.15, "w": 3.0, "c": 6.0}.get(letter, 0.2) for letter in text]
     return pd.DataFrame({
         "series": series, "metric": series, "dimensions": [{} for _ in text],
-        "observed_at": pd.DatetimeIndex([at(row) for row in range(len(text))]).as_unit("us"),
+        "observed_at": pd.date_range(START, periods=len(text), freq=STEP).as_unit("us"),
         "value": [{"-": float("nan"), "w": 1500.0, "c": 1600.0, "r": 1550.0}.get(letter, 500.0) for letter in text],
         "expected": 500.0, "lower": 430.0, "upper": 560.0, "raw_score": surprise,
         "anomaly_score": [1 - 10**-value for value in surprise], "threshold": 0.94, "is_anomaly": flag,
