@@ -25,8 +25,8 @@ def usual_bucket(warehouse: Warehouse, source: str, time_column: str) -> timedel
         return None
     column, table = quoted_column(time_column), quoted(raw_table(source))
     rows = warehouse.read(f"""
-        WITH times AS (SELECT DISTINCT {column} AS at FROM {table} ORDER BY at LIMIT {STEPS_LOOKED_AT + 1}),
-        steps AS (SELECT epoch(at) - epoch(lag(at) OVER (ORDER BY at)) AS step FROM times),
+        WITH times AS (SELECT DISTINCT {column} AS moment FROM {table} ORDER BY moment LIMIT {STEPS_LOOKED_AT + 1}),
+        steps AS (SELECT epoch(moment) - epoch(lag(moment) OVER (ORDER BY moment)) AS step FROM times),
         usual AS (SELECT median(step) AS step FROM steps)
         SELECT count(steps.step) AS count, any_value(usual.step) AS step,
                count_if(abs(steps.step - usual.step) <= 0.1 * usual.step) AS regular

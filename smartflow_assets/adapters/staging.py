@@ -6,15 +6,16 @@ other column takes the narrowest type that all of its values have. Nothing here 
 """
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from smartflow_assets.adapters import text_values
-from smartflow_assets.adapters.readers.base import DelimitedText, ReadContext, Staged, origin_of
+from smartflow_assets.adapters.readers.base import DelimitedText, ReadContext, Staged, Wanted, origin_of
 from smartflow_assets.adapters.readers.plain_text import Header, TextFile, as_plain_text, read_header, require_columns
 from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
@@ -58,7 +59,7 @@ def stage_file(reader: DelimitedText, path: Path, context: ReadContext) -> Stage
     origin = origin_of(path, context.data)
     file = TextFile(context.source, path, context.staging / hashlib.sha256(origin.encode()).hexdigest()[:16])
     with file.reading(), path.open("rb") as content:
-        content_hash = hashlib.file_digest(content, "sha256").hexdigest()
+        content_hash = f"{hashlib.file_digest(content, 'sha256').hexdigest()}.{reading_hash(reader, context.wanted)}"
     if (context.since or context.until) and context.known.get(origin) != content_hash:
         if origin in context.known:     # what is stored is replaced as a whole: a part would take the rest away
             context = replace(context, since=None, until=None)
@@ -78,6 +79,12 @@ def stage_file(reader: DelimitedText, path: Path, context: ReadContext) -> Stage
         raise _named(error, file) from error
     finally:
         (file.folder / "plain.csv").unlink(missing_ok=True)
+
+
+def reading_hash(reader: DelimitedText, wanted: Wanted) -> str:
+    """Eight signs that say how a content is read: when a person corrects a format or a zone, known files are read again."""
+    keys = json.dumps([reader.model_dump(mode="json", include=set(DelimitedText.model_fields) - {"type"}), asdict(wanted)])
+    return hashlib.sha256(keys.encode()).hexdigest()[:8]
 
 
 def _stage(

@@ -21,7 +21,8 @@ def test_name_and_read_are_enough():
 
 
 def test_a_metric_says_its_column_and_what_must_be_a_number():
-    shop = source(metrics=["total", {"name": "orders", "aggregate": "count"}, {"name": "people", "column": "email", "aggregate": "distinct_count"},
+    shop = source(metrics=["total", {"name": "orders", "aggregate": "count"},
+                           {"name": "people", "column": "email", "aggregate": "distinct_count"},
                            {"name": "spent", "column": "total", "aggregate": "sum", "unit": "EUR"}], dimensions=["region"])
     assert [(column.name, column.column, column.aggregate) for column in shop.metric_columns] == [
         ("total", "total", "mean"), ("orders", None, "count"), ("people", "email", "distinct_count"), ("spent", "total", "sum")]
@@ -45,12 +46,14 @@ def test_a_metric_may_go_back_to_a_sensitivity_where_the_source_has_a_threshold(
 
 
 def test_rules_of_a_metric_hold_for_it_alone():
-    web = source(rules=[{"type": "threshold", "above": 9, "name": "roof"}], metrics=["a", {"name": "b", "rules": [{"type": "threshold", "below": 1}]}])
+    web = source(rules=[{"type": "threshold", "above": 9, "name": "roof"}],
+                 metrics=["a", {"name": "b", "rules": [{"type": "threshold", "below": 1}]}])
     assert [(rule.type, rule.metric) for rule in web.all_rules] == [("threshold", None), ("threshold", "b")]
 
 
 @pytest.mark.parametrize("change", [
-    {"time_bucket": {"every": "1h"}}, {"time_bucket": {"every": "5min", "fill": "zero"}}, {"time_bucket": {"every": "5min", "max_gap": "1h"}},
+    {"time_bucket": {"every": "1h"}}, {"time_bucket": {"every": "5min", "fill": "zero"}},
+    {"time_bucket": {"every": "5min", "max_gap": "1h"}},
     {"metrics": ["a"]}, {"dimensions": ["region"]}, {"calendar": {"timezone": "Europe/Berlin"}},
     {"read": {"type": "csv", "path": "web.csv", "time": {"column": "ts", "timezone": "Europe/Berlin"}}},
 ])
@@ -60,7 +63,8 @@ def test_what_changes_clean_rows_changes_the_fingerprint(change):
 
 
 @pytest.mark.parametrize("change", [
-    {"detectors": [{"type": "zscore"}]}, {"rules": [{"type": "threshold", "above": 9, "name": "roof"}]}, {"alerts": {"to": ["mail"]}}, {"schedule": "manual"},
+    {"detectors": [{"type": "zscore"}]},
+    {"rules": [{"type": "threshold", "above": 9, "name": "roof"}]}, {"alerts": {"to": ["mail"]}}, {"schedule": "manual"},
     {"time_bucket": {"every": "5min", "settle": "1h"}}, {"description": "x"}, {"training": {"every": "7 days"}},
     {"read": {"type": "csv", "path": "other.csv", "time": "ts"}}, {"on_bad_rows": "drop"}, {"metrics": [], "scale": "none"},
 ])

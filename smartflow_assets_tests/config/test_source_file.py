@@ -86,14 +86,16 @@ def test_problems_of_read(tmp_path, line, said):
     ("tags: {tier: 1}", '`tags.tier` must be text, found 1 (web.yaml, line 3). Put it in quotes: "1".'),
     ("dimensions: region", "`dimensions` must be a list, found 'region' (web.yaml, line 3). Write [region]."),
     ("training:", "`training` must be keys with values, found nothing (web.yaml, line 3). Give it a value, or delete the line."),
-    ("threshold: {false_alerts: 1 per week}", "`threshold.false_alerts:` is not available in this version (web.yaml, line 3). Take it out."),
+    ("threshold: {false_alerts: 1 per week}",
+     "`threshold.false_alerts:` is not available in this version (web.yaml, line 3). Take it out."),
     ("metrics: [a, b, a]", "metrics: a is named twice (web.yaml, line 3)."),
     ("dimensions: [timestamp]", "timestamp is the time column; it cannot be a metric or a dimension as well (web.yaml)."),
     ("owner: me", "`owner`: write team:name or an e-mail address (web.yaml, line 3)."),
     ("time_bucket: {every: 5}",
      "`time_bucket.every`: 5 is not a duration; write a number and a unit, such as 5min, 1h or 7 days (web.yaml, line 3)."),
     ("schedule: sometimes",
-     "`schedule`: 'sometimes' is no schedule; write a duration such as 5min, a cron line such as '0 6 * * *', or manual (web.yaml, line 3)."),
+     "`schedule`: 'sometimes' is no schedule; write a duration such as 5min, a cron line such as '0 6 * * *', or manual "
+     "(web.yaml, line 3)."),
 ])
 def test_problems_of_other_keys(tmp_path, line, said):
     assert problems(tmp_path, f"{SMALL}{line}\n") == [f"web: {said}"]

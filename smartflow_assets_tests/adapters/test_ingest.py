@@ -1,0 +1,279 @@
+"""What is new goes into the warehouse once: the same, grown, late, overlapping, rotated and damaged files, and killed runs."""
+import gzip
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from smartflow_assets.adapters.beat import usual_bucket
+from smartflow_assets.adapters.ingest import Ingested, ingest
+from smartflow_assets.adapters.readers import CsvReader, InboxReader, ReaderBase, Wanted
+from smartflow_assets.adapters.writes import Delete
+from smartflow_assets.core.errors import SourceError
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+HEAD = "ts,value\n"
+CSV = CsvReader(path="web*.csv", time={"column": "ts"})
+INBOX = InboxReader(time={"column": "ts"})
+
+
+def lines(*minutes: int, value: int | None = None) -> str:
+    return "".join(f"2026-03-01 {minute // 60:02d}:{minute % 60:02d},{minute if value is None else value}\n" for minute in minutes)
+
+
+@pytest.fixture
+def feed(tmp_path, warehouse):
+    """A data folder with a warehouse beside it."""
+    return Feed(tmp_path / "data", tmp_path / "staging", warehouse)
+
+
+class Feed:
+    def __init__(self, data: Path, staging: Path, warehouse) -> None:
+        self.data, self.staging, self.warehouse = data, staging, warehouse
+        self.runs = 0
+        (data / "inbox" / "web").mkdir(parents=True)
+
+    def write(self, text: str | bytes, name: str = "web.csv") -> None:
+        (self.data / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def take(self, reader: ReaderBase = CSV, *, now: datetime = NOW, wanted: Wanted = Wanted(), **limits) -> Ingested:
+        self.runs += 1
+        return ingest(self.warehouse, "web", reader, wanted=wanted, now=now, run_id=f"run{self.runs}", staging=self.staging, data=self.data,
+                      **limits)
+
+    def values(self) -> list[float]:
+        return sorted(self.warehouse.read('SELECT value FROM raw."web"')["value"].tolist())
+
+    def rows(self, table: str) -> int:
+        return self.warehouse.tables()[table]
+
+    def all_rows(self) -> dict[str, int]:
+        return self.warehouse.tables()
+
+
+def test_all_rows_of_a_new_file_are_taken_and_nothing_stays_in_the_staging_folder(feed):
+    feed.write(HEAD + lines(0, 5, 10))
+    taken = feed.take()
+    assert feed.values() == [0, 5, 10]
+    assert (taken.row_count, taken.new_rows, taken.duplicate_count, taken.quarantined_count, taken.origins) == (3, 3, 0, 0, ("web.csv",))
+    assert (taken.first_at, taken.last_at) == (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 1, 0, 10, tzinfo=UTC))
+    assert list(feed.staging.iterdir()) == []
+
+
+def test_the_same_file_twice_changes_no_table(feed):
+    feed.write(HEAD + lines(0, 5, 10))
+    feed.take()
+    before = feed.all_rows()
+    assert feed.take(now=NOW + timedelta(hours=1)) == Ingested()
+    assert feed.all_rows() == before
+
+
+def test_a_touched_or_copied_back_file_is_the_same_file(feed):
+    feed.write(HEAD + lines(0, 5))
+    feed.take()
+    feed.write(HEAD + lines(0, 5))
+    assert feed.take() == Ingested()
+
+
+def test_a_corrected_zone_reads_known_files_again(feed):
+    feed.write(HEAD + lines(120, 125))
+    feed.take()
+    corrected = CsvReader(path="web*.csv", time={"column": "ts", "timezone": "Europe/Berlin"})
+    assert (feed.take(corrected).new_rows, feed.take(corrected)) == (2, Ingested())
+    assert feed.warehouse.read('SELECT hour(min(ts)) AS hour FROM raw."web"')["hour"].iloc[0] == 1
+
+
+def test_a_grown_file_adds_its_new_rows(feed):
+    feed.write(HEAD + lines(0, 5))
+    feed.take()
+    feed.write(HEAD + lines(0, 5, 10))
+    assert (feed.take().new_rows, feed.values()) == (1, [0, 5, 10])
+
+
+def test_late_and_corrected_rows_are_taken_and_their_times_told_to_those_below(feed):
+    feed.write(HEAD + lines(0, 10, 20))
+    feed.take()
+    feed.write(HEAD + lines(0, 5, 10) + lines(20, value=99))
+    feed.take()
+    assert feed.values() == [0, 5, 10, 99]
+    touched = feed.warehouse.read("SELECT from_at, to_at FROM writes WHERE table_name = 'raw.web' ORDER BY written_at DESC LIMIT 1").iloc[0]
+    assert (touched["from_at"].minute, touched["to_at"].minute) == (5, 20)
+
+
+def test_equal_rows_of_one_file_are_all_kept(feed):
+    feed.write(HEAD + lines(0, 0, 0))
+    feed.take()
+    assert feed.values() == [0, 0, 0]
+
+
+def test_rows_that_another_file_holds_are_not_taken_twice(feed):
+    feed.write(HEAD + lines(0, 5, 10), "web1.csv")
+    feed.write(HEAD + lines(5, 10, 15), "web2.csv")
+    taken = feed.take()
+    assert (taken.new_rows, taken.duplicate_count, feed.values()) == (4, 2, [0, 5, 10, 15])
+
+
+def test_columns_in_another_order_hold_the_same_rows(feed):
+    feed.write(HEAD + lines(0, 5), "web1.csv")
+    feed.write("value;ts\n0.0;2026-03-01 00:00\n7;2026-03-01 00:07\n", "web2.csv")
+    assert (feed.take().duplicate_count, feed.values()) == (1, [0, 5, 7])
+
+
+def test_a_rotated_log_loses_no_row_whatever_order_its_files_are_read_in(feed):
+    for old in ("web-old.csv", "web.csv.1.csv"):  # read before and after web.csv
+        feed.warehouse.commit("clear", [Delete("raw.web", "web")])
+        feed.write(HEAD + lines(0, 5))
+        feed.take()
+        feed.write(HEAD + lines(0, 5), old)          # web.csv is copied away ...
+        feed.take()
+        feed.write(HEAD + lines(10, 15))             # ... and begun anew
+        feed.take()
+        feed.take()
+        assert feed.values() == [0, 5, 10, 15], old
+        assert feed.take() == Ingested(), old
+        (feed.data / old).unlink()
+
+
+def test_a_file_that_goes_back_and_forth_ends_as_it_is_even_when_the_clock_is_replayed(feed):
+    for minutes, now in (((0, 5), NOW), ((0, 6), NOW + timedelta(days=1)), ((0, 5), NOW)):
+        feed.write(HEAD + lines(*minutes))
+        feed.take(now=now)
+    assert feed.values() == [0, 5]
+    assert feed.take(now=NOW) == Ingested()
+
+
+def test_unreadable_rows_are_held_with_their_record_and_freed_when_the_file_is_mended(feed):
+    feed.write(HEAD + lines(0, 5) + "soon,1\n2026-03-01 00:10,many\n")
+    wanted = Wanted(numbers=("value",))
+    assert (feed.take(wanted=wanted).quarantined_count, feed.values()) == (2, [0, 5])
+    held = feed.warehouse.read("SELECT origin, row_number, record, reason, state FROM quarantined_records ORDER BY row_number")
+    assert held.iloc[1].tolist() == ["web.csv", 4, '{"ts":"2026-03-01 00:10","value":"many"}',
+                                     "value: 'many' is not a number; expected one up to 1e+150", "held"]
+    feed.write(HEAD + lines(0, 5, 8, 10))
+    feed.take(wanted=wanted)
+    assert (feed.rows("quarantined_records"), feed.values()) == (0, [0, 5, 8, 10])
+
+
+def test_dropped_rows_are_counted_and_not_held(feed):
+    feed.write(HEAD + lines(0) + "soon,1\n")
+    taken = feed.take(wanted=Wanted(("value",), on_bad_rows="drop"))
+    assert (taken.dropped_count, taken.quarantined_count, feed.rows("quarantined_records")) == (1, 0, 0)
+
+
+def test_a_file_that_cannot_be_read_takes_nothing_of_the_others_and_the_next_run_takes_all(feed):
+    feed.write(HEAD + lines(0), "web1.csv")
+    feed.write(HEAD + "2026-03-01 00:05,ä\n", "web2.csv")
+    (feed.data / "web2.csv").write_bytes((HEAD + "2026-03-01 00:05,ä\n").encode("latin-1"))
+    with pytest.raises(SourceError, match=r"web2\.csv, line 2"):
+        feed.take()
+    assert "raw.web" not in feed.all_rows()
+    feed.write(HEAD + lines(5), "web2.csv")
+    feed.take()
+    assert feed.values() == [0, 5]
+
+
+def test_a_file_with_only_a_header_is_no_error_and_takes_nothing(feed):
+    feed.write(HEAD)
+    assert feed.take() == Ingested()
+
+
+def test_dropped_files_are_origins_of_their_own_and_stay_where_they_are(feed):
+    feed.write(HEAD + lines(0, 5), "inbox/web/a.csv")
+    feed.write(gzip.compress((HEAD + lines(5, 10)).encode()), "inbox/web/b.csv.gz")
+    assert feed.take(INBOX).origins == ("inbox/web/a.csv", "inbox/web/b.csv.gz")
+    assert (feed.values(), feed.take(INBOX)) == ([0, 5, 10], Ingested())
+    assert len(list((feed.data / "inbox" / "web").iterdir())) == 2
+
+
+def test_an_empty_inbox_is_no_error_and_a_file_taken_away_leaves_its_rows(feed):
+    assert feed.take(INBOX) == Ingested()
+    feed.write(HEAD + lines(0), "inbox/web/a.csv")
+    feed.take(INBOX)
+    (feed.data / "inbox" / "web" / "a.csv").unlink()
+    assert (feed.take(INBOX), feed.values()) == (Ingested(), [0])
+
+
+def test_limits_take_a_part_of_a_new_file_and_the_next_run_takes_the_rest(feed):
+    feed.write(HEAD + lines(0, 5, 10, 15))
+    part = {"since": datetime(2026, 3, 1, 0, 5, tzinfo=UTC), "until": datetime(2026, 3, 1, 0, 15, tzinfo=UTC)}
+    feed.take(**part)
+    assert feed.values() == [5, 10]
+    feed.take()
+    assert feed.values() == [0, 5, 10, 15]
+
+
+def test_limits_take_nothing_away_from_a_file_that_is_stored(feed):
+    feed.write(HEAD + lines(0, 5))
+    feed.take()
+    feed.write(HEAD + lines(0, 5, 10))
+    feed.take(since=datetime(2026, 3, 1, 0, 10, tzinfo=UTC))
+    assert feed.values() == [0, 5, 10]
+
+
+# --- killed runs ---
+
+KILL = """
+import os, signal, sys
+from datetime import datetime, UTC
+from pathlib import Path
+from smartflow_assets.adapters import ingest as module, staging
+from smartflow_assets.adapters.readers import CsvReader, Wanted
+from smartflow_assets.adapters.warehouse import Warehouse
+
+folder, point = Path(sys.argv[1]), sys.argv[2]
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+commit, write_good, done = Warehouse.commit, staging._Staging._write_good, []
+
+def dying_commit(self, run_id, writes):
+    if point == "before the commit":
+        die()
+    committed = commit(self, run_id, writes)
+    if point == "after the commit":
+        die()
+    return committed
+
+def dying_write(self):
+    path = write_good(self)
+    done.append(path)
+    if point == "between two files":
+        die()
+    return path
+
+Warehouse.commit, staging._Staging._write_good = dying_commit, dying_write
+module.ingest(Warehouse(folder / "smartflow.duckdb", folder / "analyst.duckdb"), "web", CsvReader(path="web*.csv", time={"column": "ts"}),
+              wanted=Wanted(), now=datetime(2026, 3, 2, tzinfo=UTC), run_id="killed", staging=folder / "staging", data=folder / "data")
+"""
+
+
+@pytest.mark.parametrize("point", ["between two files", "before the commit", "after the commit"])
+def test_a_killed_run_leaves_no_hole_and_doubles_nothing(feed, tmp_path, point):
+    feed.write(HEAD + lines(0, 5), "web1.csv")
+    feed.write(HEAD + lines(10), "web2.csv")
+    killed = subprocess.run([sys.executable, "-c", KILL, str(tmp_path), point], check=False)
+    assert killed.returncode == -9
+    feed.take()
+    assert feed.values() == [0, 5, 10]
+    assert (feed.rows("ingestions"), list(feed.staging.iterdir())) == (2, [])
+
+
+# --- the beat of the rows ---
+
+@pytest.mark.parametrize(("seconds", "expected"), [
+    ([300] * 50, timedelta(minutes=5)), ([300] * 45 + [1800] * 5, timedelta(minutes=5)), ([301, 299] * 20, timedelta(minutes=5)),
+    ([420] * 50, timedelta(minutes=10)), ([3600] * 50, timedelta(hours=1)), ([86400] * 30, timedelta(days=1)),
+    ([1, 40, 7, 3, 90, 15] * 10, timedelta(minutes=2)), ([1], None),
+])
+def test_the_bucket_follows_the_beat_of_the_rows(feed, seconds, expected):
+    moment, text = datetime(2026, 1, 1, tzinfo=UTC), HEAD + "2026-01-01,0\n"
+    for step in seconds:
+        moment += timedelta(seconds=step)
+        text += f"{moment:%Y-%m-%d %H:%M:%S},1\n" * 2      # two rows for each time: a dimension is no beat
+    feed.write(text)
+    feed.take()
+    assert usual_bucket(feed.warehouse, "web", "ts") == expected
+
+
+def test_without_rows_there_is_no_beat(warehouse):
+    assert usual_bucket(warehouse, "web", "ts") is None
