@@ -1,0 +1,120 @@
+"""The command `smartflow`: which commands there are, and what becomes of errors.
+
+Errors of ours are one line with source, field and remedy; anything unexpected is one line with its type. `-v` shows the
+traceback. Exit codes: 0 done, 1 something failed or problems were found, 2 the command line is wrong, 130 interrupted. What a
+command does is in `commands`.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from smartflow_assets.commands import detect, doctor, plan, run, sources, sql, terminal, ui, validate
+from smartflow_assets.core.errors import SmartflowError
+
+app = typer.Typer(
+    name="smartflow",
+    help="Watch data: detect anomalies, alert once, read everything in DuckDB.\n\n"
+    "SMARTFLOW_HOME names the folder that holds data/; without it, the current folder.",
+    epilog="First steps:  smartflow demo  ·  smartflow ui  ·  smartflow detect FILE  ·  smartflow COMMAND --help",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more; show the traceback of an error.")]
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        terminal.result(f"smartflow {version('smartflow')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def smartflow(
+    context: typer.Context,
+    verbose: Verbose = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    terminal.VERBOSE.set(verbose)
+    if context.invoked_subcommand is None:
+        terminal.result(context.get_help())
+
+
+def _command(name: str, function: Callable[..., None], examples: str) -> None:
+    """Register `function`, with -v and with errors in one line."""
+    signature = inspect.signature(function)
+    verbose = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Verbose)
+
+    @functools.wraps(function)
+    def command(*arguments: Any, verbose: bool, **options: Any) -> None:
+        terminal.VERBOSE.set(verbose or terminal.is_verbose())
+        try:
+            function(*arguments, **options)
+        except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            terminal.error("interrupted")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if terminal.is_verbose():
+                import traceback
+
+                traceback.print_exc()
+            terminal.error(_sentence(error))
+            raise typer.Exit(2 if isinstance(error, terminal.UsageError) else 1) from error
+
+    command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), verbose])  # pyright: ignore
+    command.__annotations__ = {**function.__annotations__, "verbose": Verbose}
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    help_text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    shown = "\n".join(f"  {line}" for line in examples.strip().replace("[", r"\[").splitlines())
+    app.command(name, help=help_text, epilog=f"[bold]Examples[/bold]\n{shown}")(command)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, SmartflowError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return f"{type(error).__name__}: {error}" + ("" if terminal.is_verbose() else " (run again with -v to see where)")
+
+
+def demo() -> None:
+    """Replay the two example sources before your eyes: incidents open, send and recover.
+
+    Loads their history, then the last hours with the clock of then, and prints what was found beside two textbook detectors on
+    the same rows. Exit code 1 when precision or recall fall short.
+    """
+    from smartflow_assets.commands import demo  # it needs pandas at once
+
+    demo.demo()
+
+
+for name, function, examples in (
+    ("demo", demo, "smartflow demo"),
+    *run.COMMANDS,
+    *ui.COMMANDS,
+    *plan.COMMANDS,
+    *validate.COMMANDS,
+    *sources.COMMANDS,
+    *sql.COMMANDS,
+    *detect.COMMANDS,
+    *doctor.COMMANDS,
+):
+    _command(name, function, examples)
+
+
+def main() -> None:
+    """Entry point of the script `smartflow`."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

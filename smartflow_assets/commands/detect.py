@@ -1,0 +1,320 @@
+"""`smartflow detect`: find what is strange in any CSV or Parquet file; no home, no YAML, no Dagster.
+
+A thin caller of `core.detection.detect`. The file is read series by series and the answer written in batches, so that ten
+million rows fit into 2 GiB.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smartflow_assets.commands import terminal
+from smartflow_assets.core.errors import SmartflowError, SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from smartflow_assets.adapters.table_files import FileColumn, Prepared, TableFile
+    from smartflow_assets.core.detection import DetectionSettings
+
+EXAMPLES = """
+smartflow detect requests.csv
+smartflow detect metrics.parquet --time ts --value cpu --value memory -o scores.parquet
+smartflow detect today.csv --train last_month.csv --sensitivity high
+smartflow detect requests.csv.gz --train-rows 2000 --detectors seasonal,isolation_forest -o scores.csv
+"""
+BATCH = 500_000  # rows written at once: 60 MB
+SHOWN = 25
+
+
+class Sensitivity(StrEnum):
+    """Where the cut on the anomaly score lies."""
+
+    low = "low"
+    medium = "medium"
+    high = "high"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the file is read by."""
+
+    time: "FileColumn"
+    time_format: str
+    values: tuple[str, ...]
+
+
+def detect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV (also .gz) or Parquet.", show_default=False)],
+    time: Annotated[
+        str | None, typer.Option("--time", metavar="COL", help="Column of the time; guessed when not named.", show_default=False)
+    ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value",
+            metavar="COL",
+            help="Column of a series, once for each; all numeric ones when not named.",
+            show_default=False,
+        ),
+    ] = None,
+    train_rows: Annotated[
+        int | None,
+        typer.Option(
+            "--train-rows",
+            metavar="N",
+            min=1,
+            help="So many first rows of each series are learnt from and not judged; a third when not given.",
+            show_default=False,
+        ),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            "--train",
+            metavar="FILE",
+            help="Earlier rows with the same columns to learn from; then all of FILE is judged.",
+            show_default=False,
+        ),
+    ] = None,
+    detectors: Annotated[
+        str | None,
+        typer.Option(
+            "--detectors",
+            metavar="A,B",
+            help="Detectors by name; nine that complement each other when not given.",
+            show_default=False,
+        ),
+    ] = None,
+    sensitivity: Annotated[Sensitivity, typer.Option("--sensitivity", help="high finds more and errs more.")] = Sensitivity.medium,
+    time_format: Annotated[
+        str,
+        typer.Option(
+            "--time-format",
+            metavar="FORMAT",
+            help="How the time is written, such as '%d/%m/%Y %H:%M'; guessed when not given.",
+            show_default=False,
+        ),
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write every row with its score: .csv, .json, .jsonl or .parquet.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Find what is strange in a file: no setup, no Dagster.
+
+    Prints the anomalies, the strangest spells first when there are many; -o writes every row with value, expected band, scores
+    and explanation. No row is judged by a later one. Rows that are learnt from are not judged.
+    """
+    if train is not None and train_rows is not None:
+        raise terminal.UsageError("--train and --train-rows exclude each other", remedy="Give one of them.")
+    settings = _settings(detectors, sensitivity.value)
+    from smartflow_assets.adapters.table_files import open_table, result_file
+
+    with ExitStack() as stack:
+        with _named_by_user():
+            target = stack.enter_context(result_file(output)) if output else None
+        table = stack.enter_context(open_table(file))
+        columns = _columns(table, time, value or [], time_format)
+        prepared = table.prepare(columns.time, columns.values, columns.time_format)
+        _tell(file, prepared)
+        past = None
+        if train is not None:
+            past = stack.enter_context(open_table(train))
+            _tell(
+                train,
+                past.prepare(past.column(columns.time.name), [past.column(name).name for name in columns.values], columns.time_format),
+            )
+        flagged: list[pd.DataFrame] = []
+        counts: dict[str, int] = dict.fromkeys(("scored", "warming_up", "missing"), 0)
+        for scores in _scored(table, past, columns, prepared, settings, train_rows):
+            for state, count in scores["state"].value_counts().items():
+                counts[str(state)] += int(count)
+            flagged.append(_spells(scores))
+            scores["explanation"] = scores["explanation"].cat.remove_categories("")  # nothing to say is null in a file
+            for start in range(0, len(scores) if target else 0, BATCH):
+                target.add(scores.iloc[start : start + BATCH])  # pyright: ignore[reportOptionalMemberAccess]
+        if target is not None:
+            with terminal.progress(None, f"writing {target.path.name}"):
+                target.finish()
+    _summary(file, flagged, counts, output)
+
+
+def _settings(names: str | None, sensitivity: str) -> "DetectionSettings":
+    from pydantic import ValidationError
+
+    from smartflow_assets.core.detection import DetectionSettings
+    from smartflow_assets.core.detectors import DETECTORS
+
+    chosen = [name.strip() for name in (names or "").split(",") if name.strip()]
+    for name in chosen:
+        if name != "auto" and name not in DETECTORS:
+            near = get_close_matches(name, DETECTORS, 1)
+            raise terminal.UsageError(
+                f"there is no detector {name!r}",
+                remedy=f"Did you mean {near[0]}?" if near else f"There are {', '.join(DETECTORS)}.",
+            )
+    try:
+        listed: Any = "auto" if not chosen or chosen == ["auto"] else [{"type": name} for name in chosen]
+        return DetectionSettings.model_validate({"detectors": listed, "sensitivity": sensitivity})
+    except ValidationError as error:
+        raise terminal.UsageError(f"--detectors {names}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+
+
+@contextmanager
+def _named_by_user() -> Iterator[None]:
+    """What is wrong inside is wrong on the command line."""
+    try:
+        yield
+    except SourceError as error:
+        raise terminal.UsageError(error.what, where=error.where, remedy=error.remedy) from error
+
+
+def _columns(table: "TableFile", time: str | None, values: list[str], time_format: str) -> Columns:
+    """The columns named, or guessed; a guess is said."""
+    with _named_by_user():
+        moment = table.column(time) if time else None
+        chosen = [table.column(name) for name in dict.fromkeys(values)]
+    moment = moment or table.guess_time()
+    if not chosen:
+        chosen = table.guess_values(moment)
+        if not chosen:
+            raise SourceError("no column holds numbers", where=str(table.path), remedy="Name one with --value.")
+    for column in chosen:
+        if column.kind != "number":
+            raise SourceError(
+                f"column {column.name!r} holds text, such as {column.example!r}; a series needs numbers",
+                where=str(table.path),
+                remedy="Name another column with --value.",
+            )
+    if not time or not values:
+        left_out = [column.name for column in table.columns if column.name != moment.name and column not in chosen]
+        form = f" (read as {time_format or moment.time_format})" if (time_format or moment.time_format) not in ("iso", "") else ""
+        terminal.say(
+            f"time: {moment.name}{form}; values: {', '.join(column.name for column in chosen)}"
+            + (f"; left out: {', '.join(left_out)}" if left_out and not values else "")
+        )
+    if moment.is_time_ambiguous and not time_format:
+        terminal.note(
+            f"{moment.name} can be read as day first or month first; it is read as {moment.time_format}. --time-format says otherwise."
+        )
+    return Columns(moment, time_format, tuple(column.name for column in chosen))
+
+
+def _tell(file: Path, prepared: "Prepared") -> None:
+    """What was not as it should be, a line each."""
+    count = terminal.count
+    if prepared.broken_count:
+        terminal.note(
+            f"{file}: left out {count(prepared.broken_count, 'line')} without the columns of the header, such as {prepared.first_broken}"
+        )
+    if prepared.dropped_count:
+        terminal.note(
+            f"{file}: left out {count(prepared.dropped_count, 'row')} whose time cannot be read, such as {prepared.first_dropped!r}"
+        )
+    for name, (number, example) in prepared.unreadable.items():
+        terminal.note(f"{file}: {count(number, 'value')} of {name} cannot be read as a number, such as {example!r}; they count as missing")
+    if prepared.is_reordered:
+        terminal.note(f"{file}: the times are out of order; the rows are sorted by time")
+    if prepared.repeated_count:
+        terminal.note(f"{file}: left out {count(prepared.repeated_count, 'row')} followed by another one of the same time")
+    if prepared.repeated_count > prepared.row_count / 4:
+        terminal.note(f"{file} seems to hold several series below each other; judge them one by one")
+
+
+def _scored(
+    table: "TableFile",
+    past: "TableFile | None",
+    columns: Columns,
+    prepared: "Prepared",
+    settings: "DetectionSettings",
+    train_rows: int | None,
+) -> Iterator["pd.DataFrame"]:
+    """The answer for one series after the other."""
+    from smartflow_assets.core.detection import detect as detect_rows
+
+    with terminal.progress(prepared.row_count * len(columns.values), "learning") as advance:
+        for name in columns.values:
+            rows = table.series(name)
+            history = None if past is None else past.series(name)
+            if history is not None:
+                history = history[history["observed_at"] < rows["observed_at"].iloc[0]]
+                if history.empty:
+                    raise SourceError(
+                        "no row of the training file is earlier than the first row to judge",
+                        source=name,
+                        where=str(table.path),
+                        remedy="Train on an earlier period.",
+                    )
+            yield detect_rows(
+                rows,
+                train_rows=train_rows,
+                history=history,
+                settings=settings,
+                progress=lambda done, name=name: advance(done, name),
+            )
+
+
+def _spells(scores: "pd.DataFrame") -> "pd.DataFrame":
+    """Flagged rows that lie close together as one row: that of the highest score, with the start and the size of the spell."""
+    import pandas as pd
+
+    from smartflow_assets.core.events import GAP_BUCKETS
+    from smartflow_assets.core.facts import typical_step
+
+    found = scores[scores["is_anomaly"]]
+    step = typical_step(scores["observed_at"].dt.tz_localize(None).to_numpy())
+    spell = (found["observed_at"].diff() > (GAP_BUCKETS + 1.5) * pd.Timedelta(step)).cumsum()
+    spans = found.groupby(spell)["observed_at"].agg(["min", "max", "size"])
+    peaks = found.loc[found.groupby(spell)["raw_score"].idxmax()]
+    return peaks.assign(
+        started_at=spans["min"].to_numpy(),
+        last_at=spans["max"].to_numpy(),
+        points=spans["size"].to_numpy(),
+        severity=found["severity"].groupby(spell).max().to_numpy(),
+    )
+
+
+def _summary(file: Path, flagged: list["pd.DataFrame"], counts: Mapping[str, int], output: Path | None) -> None:
+    import pandas as pd
+
+    spells = pd.concat([part.astype({"explanation": object, "series": object, "severity": object}) for part in flagged], ignore_index=True)
+    strangest = spells.nlargest(SHOWN, "raw_score").sort_values(["started_at", "series"])
+    if len(spells):
+        terminal.table(
+            ["when (UTC)", "series", "severity", "points", "score", "explanation"],
+            (
+                [_when(row.started_at), row.series, row.severity, row.points, f"{row.anomaly_score:.4f}", row.explanation]
+                for row in strangest.itertuples()
+            ),
+            right=["points", "score"],
+            styles=terminal.SEVERITY_STYLES,
+        )
+    if len(spells) > SHOWN:
+        terminal.say(f"… the {SHOWN} strangest of {len(spells):,}" + ("" if output else "; -o FILE writes all rows"))
+    total = sum(counts.values())
+    terminal.say(
+        f"{terminal.count(len(spells), 'anomaly', 'anomalies')} in {counts['scored']:,} judged rows of {total:,} "
+        f"({counts['warming_up']:,} learnt from, {counts['missing']:,} missing)" + (f"; every row is in {output}" if output else "")
+    )
+    if not counts["scored"]:
+        raise SmartflowError(f"{file} is too short to judge any row", remedy="Give earlier rows with --train, or a smaller --train-rows.")
+
+
+def _when(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment.second == 0 else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+COMMANDS = (("detect", detect, EXAMPLES),)

@@ -1,0 +1,333 @@
+"""`smartflow doctor`: everything that can stand in the way, a line each, with what to do about it.
+
+It only looks, with one exception: runs whose process is gone are marked as failed and settled, as the housekeeping sensor
+does, so that their source goes on. A check that itself breaks is a failed line, not the end of the list.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from smartflow_assets.commands import home, terminal
+from smartflow_assets.core.errors import SmartflowError
+
+if TYPE_CHECKING:
+    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.config.settings import Settings
+
+EXAMPLES = """
+smartflow doctor
+smartflow doctor > doctor.txt
+"""
+NETWORK_DISKS = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "afpfs",
+    "9p",
+    "fuse.sshfs",
+    "fuse.s3fs",
+    "fuse.gcsfuse",
+    "fuse.rclone",
+    "lustre",
+    "ceph",
+    "fuse.ceph",
+    "glusterfs",
+    "fuse.glusterfs",
+    "ncpfs",
+    "webdav",
+    "davfs",
+    "fuse.davfs2",
+    "drvfs",
+    "vboxsf",
+}
+LITTLE_SPACE, NO_SPACE = 2 * 1024**3, 256 * 1024**2
+OLD_COPY = timedelta(days=1)
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: how bad, about what, what was found and what to do."""
+
+    level: Literal["ok", "warn", "fail"]
+    about: str
+    what: str
+    remedy: str = ""
+
+
+Findings = Iterable[Finding]
+
+
+def doctor() -> None:
+    """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, the age of the published copy.
+
+    Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
+    """
+    settings = home.open_home()
+    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.config.catalogue import Catalogue
+
+    catalogue = Catalogue.load(settings)
+    warehouse = Warehouse(settings.warehouse_file, settings.published_file, lock_timeout=timedelta(seconds=2))
+    checks: list[tuple[str, Callable[[], Findings]]] = [
+        ("versions", _versions),
+        ("folders", lambda: _folders(settings)),
+        ("disk", lambda: _disk(settings)),
+        ("sources", lambda: _sources(catalogue)),
+        ("channels", lambda: _channels(catalogue)),
+        ("locks", lambda: _locks(settings)),
+        ("runs", lambda: _runs(settings)),
+        ("warehouse", lambda: _warehouse(settings, warehouse)),
+        ("published copy", lambda: _published(settings, warehouse, datetime.now(UTC))),
+        ("messages", lambda: _messages(settings, warehouse)),
+    ]
+    worst = 0
+    for about, check in checks:
+        for finding in _looked(about, check):
+            worst = max(worst, list(STYLES).index(finding.level))
+            text = f"{finding.level:<4}  {finding.about}: {finding.what}" + (f"  {finding.remedy}" if finding.remedy else "")
+            terminal.result(text, style=STYLES[finding.level] if finding.level != "ok" else "")
+    if worst == 2:
+        raise typer.Exit(1)
+
+
+def _looked(about: str, check: Callable[[], Findings]) -> Iterator[Finding]:
+    try:
+        with terminal.quiet():
+            found = list(check())
+    except SmartflowError as error:
+        found = [Finding("fail", about, error.what + (f" ({error.where})" if error.where else ""), error.remedy)]
+    except Exception as error:
+        if terminal.is_verbose():
+            raise
+        found = [
+            Finding(
+                "fail", about, f"this could not be looked at: {type(error).__name__}: {' '.join(str(error).split())[:200]}", "-v says more."
+            )
+        ]
+    yield from found
+
+
+def _versions() -> Findings:
+    dagster, duckdb, python = version("dagster"), version("duckdb"), ".".join(map(str, sys.version_info[:3]))
+    if dagster.split(".")[:2] != ["1", "13"]:
+        yield Finding(
+            "fail", "dagster", f"{dagster} is installed; partitioned checks are held to 1.13", "pip install 'dagster>=1.13,<1.14'"
+        )
+    else:
+        yield Finding("ok", "versions", f"smartflow {version('smartflow')}, dagster {dagster}, duckdb {duckdb}, Python {python}")
+    if os.name != "posix":
+        yield Finding("fail", "system", "locks need Linux or macOS", "On Windows use WSL.")
+
+
+def _folders(settings: "Settings") -> Findings:
+    found = []
+    folders = (
+        settings.data,
+        settings.warehouse_file.parent,
+        settings.models,
+        settings.locks,
+        settings.inbox,
+        settings.outbox,
+        settings.dagster_home,
+    )
+    for folder in folders:
+        if not folder.exists():
+            continue  # made when it is needed, below one that is checked
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            found.append(
+                Finding(
+                    "fail",
+                    "folder",
+                    f"{folder} cannot be written: {error.strerror}",
+                    f"Give this user the right to write it: sudo chown -R $USER {folder}",
+                )
+            )
+    unreadable = [path for path in settings.sources.iterdir() if path.suffix in (".yaml", ".yml") and not os.access(path, os.R_OK)]
+    found += [Finding("fail", "folder", f"{path} cannot be read", "Give this user the right to read it.") for path in unreadable]
+    return found or [Finding("ok", "folders", f"{settings.data} can be written")]
+
+
+def _disk(settings: "Settings") -> Findings:
+    for folder in dict.fromkeys((_existing(settings.warehouse_file.parent), _existing(settings.dagster_home))):
+        kind = disk_type(folder, _mounts())
+        if kind in NETWORK_DISKS:
+            yield Finding(
+                "fail", "disk", f"{folder} is on a network disk ({kind}); locks do not hold there", "Move the home to a local disk."
+            )
+    usage = shutil.disk_usage(_existing(settings.warehouse_file.parent))
+    needed = 2 * settings.warehouse_file.stat().st_size if settings.warehouse_file.exists() else 0
+    free = f"{usage.free / 1024**3:,.1f} GiB of {usage.total / 1024**3:,.0f} GiB free"
+    if usage.free < max(NO_SPACE, needed):
+        yield Finding(
+            "fail",
+            "disk",
+            f"nearly full: {free}, a run needs {max(NO_SPACE, needed) / 1024**3:,.1f}",
+            "Free some space; data/warehouse/models and data/dagster grow.",
+        )
+    elif usage.free < LITTLE_SPACE + needed:
+        yield Finding("warn", "disk", f"{free}", "Free some space soon.")
+    else:
+        yield Finding("ok", "disk", free)
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _mounts() -> str:
+    mounts = Path("/proc/mounts")
+    return mounts.read_text() if mounts.exists() else ""
+
+
+def disk_type(path: Path, mounts: str) -> str:
+    """The type of the file system that holds `path`, by a table as in /proc/mounts; empty when it cannot be told.
+
+    >>> disk_type(Path("/srv/data/x"), "/dev/sda1 / ext4 rw 0 0\\nserver:/data /srv/data nfs4 rw 0 0")
+    'nfs4'
+    """
+    best = ("", "")
+    for line in mounts.splitlines():
+        _, point, kind, *_ = [*line.split(), "", "", ""]
+        point = point.replace("\\040", " ")
+        if (path == Path(point) or Path(point) in path.parents) and len(point) >= len(best[0]):
+            best = (point, kind)
+    return best[1]
+
+
+def _sources(catalogue: "Catalogue") -> Findings:
+    if not catalogue.names:
+        yield Finding("warn", "sources", "data/sources holds no source", "Add a YAML file; docs/ and data/sources show how.")
+    for name, error in catalogue.broken.items():
+        yield Finding("fail", "source", f"{name}: {error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
+    if catalogue.sources:
+        yield Finding("ok", "sources", f"{len(catalogue.sources)} can be used")
+
+
+def _channels(catalogue: "Catalogue") -> Findings:
+    used = {channel for source in catalogue.sources.values() for channel in source.alerts.to}
+    for error in catalogue.channel_errors.values():
+        yield Finding("fail", "channel", f"{error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
+    for name, channel in catalogue.channels.items():
+        missing = channel.missing(os.environ)
+        if missing:
+            yield Finding(
+                "fail" if name in used else "warn",
+                "channel",
+                f"{name} lacks {', '.join(missing)}" + ("" if name in used else "; no source uses it"),
+                "Set it in the environment where SmartFlow runs; messages wait and are then sent.",
+            )
+        else:
+            yield Finding("ok", "channel", f"{name} ({getattr(channel, 'type', '')}) has what it needs")
+
+
+def _locks(settings: "Settings") -> Findings:
+    from smartflow_assets.adapters.locks import AdvisoryLock
+
+    paths = [settings.warehouse_file.with_name(f"{settings.warehouse_file.name}.lock")]
+    paths += sorted(settings.locks.glob("*.lock")) if settings.locks.exists() else []
+    held = [(path, holder) for path in paths if not path.name.startswith("run-") and (holder := AdvisoryLock(path).holder()) is not None]
+    for path, holder in held:
+        yield Finding("ok", "lock", f"{path.stem} is held by {holder}", f"Wait for it to end; kill {holder.pid} ends it.")
+    if not held:
+        yield Finding("ok", "locks", "nobody holds one")
+
+
+def _runs(settings: "Settings") -> Findings:
+    if not settings.dagster_home.exists() and not os.environ.get("DAGSTER_HOME"):
+        yield Finding("ok", "runs", "none yet", "`smartflow run` makes the first.")
+        return
+    import dagster as dg
+
+    from smartflow_assets.defs.housekeeping import fail_dead_runs
+    from smartflow_assets.defs.instance import open_instance
+    from smartflow_assets.defs.settle import settle_run
+
+    with open_instance(settings.dagster_home) as instance:
+        dead = fail_dead_runs(instance, settings, datetime.now(UTC))
+        for run_id in dead:
+            settle_run(instance, run_id, settings=settings)
+            yield Finding(
+                "warn",
+                "run",
+                f"{run_id} was dead; it is marked as failed and its pool slots are free",
+                "Its source goes on with its next run.",
+            )
+        finished = 0
+        for pool in sorted(instance.event_log_storage.get_concurrency_keys()):
+            for slot in instance.event_log_storage.get_concurrency_info(pool).claimed_slots:
+                run = instance.get_run_by_id(slot.run_id)
+                if run is None or run.is_finished:
+                    instance.event_log_storage.free_concurrency_slots_for_run(slot.run_id)
+                    finished += 1
+        if finished:
+            yield Finding("warn", "pools", f"freed {terminal.count(finished, 'slot')} of runs that are over")
+        under_way = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED]))
+        yield Finding("ok", "runs", f"{under_way} under way or queued" + ("" if dead else ", none dead"))
+
+
+def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Findings:
+    if not settings.warehouse_file.exists():
+        yield Finding("ok", "warehouse", "none yet", "`smartflow run` makes it.")
+        return
+    rows = sum(warehouse.tables().values())
+    size = settings.warehouse_file.stat().st_size / 1024**2
+    yield Finding("ok", "warehouse", f"{size:,.0f} MiB, {rows:,} rows, schema version {warehouse.schema_version}")
+
+
+def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> Findings:
+    from smartflow_assets.commands.sql import ago
+
+    info = warehouse.snapshot_info()
+    if info is None:
+        level = "warn" if settings.warehouse_file.exists() else "ok"
+        yield Finding(level, "published copy", "none yet", "`smartflow run` makes it.")
+    elif now - info.published_at > OLD_COPY:
+        yield Finding(
+            "warn",
+            "published copy",
+            f"{ago(now - info.published_at)} old",
+            "Nothing has run since: open `smartflow ui` or call `smartflow run`.",
+        )
+    else:
+        yield Finding("ok", "published copy", f"{ago(now - info.published_at)} old")
+
+
+def _messages(settings: "Settings", warehouse: "Warehouse") -> Findings:
+    if not settings.published_file.exists():
+        return
+    rows = warehouse.published_read(
+        "SELECT channel, status, count(*) AS n, arg_max(error, happened_at) AS error FROM marts.alert_log "
+        "WHERE is_newest AND status IN ('failed', 'claimed', 'planned') GROUP BY channel, status ORDER BY channel, status"
+    )
+    words = {"failed": "failed", "claimed": "were begun and not ended", "planned": "wait to be sent"}
+    for row in rows.itertuples():
+        level = "fail" if row.status == "failed" else "warn"
+        why = f": {row.error}" if isinstance(row.error, str) and row.error else ""
+        yield Finding(
+            level,
+            "messages",
+            f"{row.n} to {row.channel} {words[str(row.status)]}{why}",
+            "They are sent again by the next run or by `smartflow ui`, once the channel works.",
+        )
+    if rows.empty:
+        yield Finding("ok", "messages", "none failed, none waits")
+
+
+COMMANDS = (("doctor", doctor, EXAMPLES),)

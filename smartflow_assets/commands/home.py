@@ -1,0 +1,74 @@
+"""The home that a command works on, and the sources that it was asked for.
+
+The home is the folder of SMARTFLOW_HOME, else the current one. A home without data/sources is refused before anything is
+created in it: a command run in the wrong folder must leave nothing behind.
+"""
+
+import os
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smartflow_assets.commands.terminal import UsageError
+from smartflow_assets.core.errors import SmartflowError, SourceError
+
+if TYPE_CHECKING:
+    from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.config.settings import Settings
+
+
+def open_home() -> "Settings":
+    """Where everything lies. SmartflowError when the folder is no home."""
+    from smartflow_assets.config.settings import HOME_VARIABLE, Settings
+
+    settings = Settings.from_environment(os.environ)
+    if not settings.sources.is_dir():
+        named = f"{HOME_VARIABLE}={os.environ[HOME_VARIABLE]}" if os.environ.get(HOME_VARIABLE) else "the current folder"
+        raise SmartflowError(
+            f"{settings.home} ({named}) is no SmartFlow home: it has no data/sources",
+            remedy=f"Change to the folder that holds data/, or name it: {HOME_VARIABLE}=/path/to/it smartflow …",
+        )
+    os.environ[HOME_VARIABLE] = str(settings.home)  # what a run imports later looks there too
+    return settings
+
+
+def named(asked: Sequence[str], catalogue: "Catalogue") -> list[str]:
+    """The sources asked for, each once, in their order; all, broken ones too, when none is named. UsageError for a stranger."""
+    known = list(catalogue.names)
+    if not known:
+        raise SourceError("data/sources holds no source", remedy="Add a file such as data/sources/web_traffic.yaml.")
+    for name in asked:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0.5)
+            hint = f"Did you mean {near[0]}?" if near else f"The sources are {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
+            raise UsageError(f"there is no source {name!r}", remedy=hint)
+    return list(dict.fromkeys(asked)) or known
+
+
+def _complete_source(incomplete: str) -> list[str]:
+    from smartflow_assets.config.settings import Settings
+
+    return sorted(path.stem for path in Settings.from_environment(os.environ).sources.glob(f"{incomplete}*.yaml"))
+
+
+SourceNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Names of sources; all of them when none is named.",
+        autocompletion=_complete_source,
+        show_default=False,
+    ),
+]
+SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source.", autocompletion=_complete_source, show_default=False)]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        help="The clock of the whole run, for replays: 2026-03-01T09:35, UTC without a zone.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,167 @@
+"""`smartflow run` and `smartflow train`: Dagster's jobs for one source after the other, in this process.
+
+The runs have their partition, tags and logs in the history that `smartflow ui` shows. What Dagster says meanwhile stays out of
+the terminal, unless -v asks for it. One source's failure fails its own run; the others still run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smartflow_assets.commands import home, terminal
+
+if TYPE_CHECKING:
+    from smartflow_assets.config.settings import Settings
+    from smartflow_assets.defs.execute import Outcome
+
+RUN_EXAMPLES = """
+smartflow run
+smartflow run web_traffic system_metrics
+smartflow run web_traffic --as-of 2026-02-17T10:00
+smartflow run web_traffic --since 2026-02-01 --until 2026-02-08
+smartflow run --dry-run
+"""
+TRAIN_EXAMPLES = """
+smartflow train
+smartflow train web_traffic --as-of 2026-02-17T10:00
+"""
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Work on a copy: nothing is written, nothing is sent.")]
+Facts = Sequence[tuple[str, str]]
+RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a source
+    ("rows_in", "rows in"),
+    ("rows_scored", "scored"),
+    ("anomaly_count", "anomalies"),
+    ("incidents_opened", "opened"),
+    ("incidents_resolved", "resolved"),
+    ("messages_sent", "messages"),
+)
+TRAIN_FACTS: Facts = (("models_trained", "models"), ("training_rows", "rows learnt from"))
+
+
+def run(
+    sources: home.SourceNames = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            show_default=False,
+            help="Work again on rows from this time on; from where the last run stopped when not given.",
+        ),
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Stop before this time.", show_default=False)] = None,
+    as_of: home.AsOf = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Watch sources: read what is new, score it, open and close incidents, tell people once.
+
+    All sources when none is named, broken ones too, which then fail in a run of their own. Running it again with nothing new
+    changes nothing. Prints one line for each source; exit code 1 when one failed.
+    """
+    options = {"since": since, "until": until, "as_of": as_of, "dry_run": dry_run}
+    _run_all("monitor_source", sources or [], options, RUN_FACTS)
+
+
+def train(sources: home.SourceNames = None, as_of: home.AsOf = None, dry_run: DryRun = False) -> None:
+    """Learn sources anew from their training window, without the windows of incidents.
+
+    Scores that stand keep standing; what comes later is scored by the new models.
+    """
+    _run_all("train_source", sources or [], {"as_of": as_of, "dry_run": dry_run, "retrain": True}, TRAIN_FACTS)
+
+
+def _run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Facts) -> None:
+    settings = home.open_home()
+    for name in ("since", "until", "as_of"):
+        _check_time(name, options.get(name))
+    from smartflow_assets.config.catalogue import Catalogue
+
+    names = home.named(asked, Catalogue.load(settings))
+    options = {name: value for name, value in options.items() if value}
+    width, failed = max(map(len, names)), []
+    with ExitStack() as stack:
+        stack.enter_context(terminal.quiet())
+        execute, stage_count = stack.enter_context(_opened(settings))
+        advance = stack.enter_context(terminal.progress(len(names) * stage_count, "starting"))
+        for place, name in enumerate(names):
+            begun = datetime.now(UTC)
+            done = 0
+
+            def on_stage(stage: str, name: str = name) -> None:
+                nonlocal done
+                done += 1
+                advance(1, f"{name}: {stage}")
+
+            outcome = execute(job, name, options, on_stage)
+            advance((place + 1) * stage_count - place * stage_count - done, name)
+            seconds = (datetime.now(UTC) - begun).total_seconds()
+            terminal.result(_line(outcome, facts, width, seconds), style="" if outcome.is_success else "red")
+            failed += [] if outcome.is_success else [outcome]
+    for outcome in failed:
+        for failure in outcome.failures:
+            terminal.error(_failure(outcome.source, failure.cause, failure.message))
+        if not outcome.failures:
+            terminal.error(f"{outcome.source}: the run failed without a reason (run again with -v, or see it in `smartflow ui`)")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _check_time(name: str, text: str | None) -> None:
+    try:
+        if text:
+            datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise terminal.UsageError(
+            f"--{name.replace('_', '-')}: {text!r} is not a time",
+            remedy="Write it as 2026-03-01, 2026-03-01T09:35 or 2026-03-01T09:35+01:00.",
+        ) from None
+
+
+@contextmanager
+def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], int]]:
+    """The shared Dagster instance with dead runs failed and settled, and the partitions as the catalogue has them."""
+    import dagster as dg
+
+    from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.defs.build import ASSETS
+    from smartflow_assets.defs.execute import execute
+    from smartflow_assets.defs.housekeeping import fail_dead_runs
+    from smartflow_assets.defs.instance import open_instance
+    from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.defs.settle import settle_run
+    from smartflow_assets.defs.source_partitions import match_partitions
+
+    with open_instance(settings.dagster_home) as instance:
+        now = datetime.now(UTC)
+        for run_id in fail_dead_runs(instance, settings, now):
+            settle_run(instance, run_id, settings=settings)
+        match_partitions(instance, Catalogue.load(settings), open_warehouse(settings), now=now)
+
+        def run_one(job: str, source: str, options: dict[str, Any], on_stage: Callable[[str], None]) -> "Outcome":
+            outcome = execute(instance, settings, job, source, options, on_stage=on_stage)
+            record = instance.get_run_by_id(outcome.run_id)
+            if record is not None and record.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING):
+                raise KeyboardInterrupt  # Dagster caught it and ended the run
+            return outcome
+
+        yield run_one, len(ASSETS)
+
+
+def _line(outcome: "Outcome", facts: Facts, width: int, seconds: float) -> str:
+    numbers = "  ".join(f"{label} {outcome.facts.get(name, 0):,.0f}" for name, label in facts)
+    return f"{outcome.source:<{width}}  {'ok    ' if outcome.is_success else 'failed'}  {numbers}  {seconds:.1f} s"
+
+
+def _failure(source: str, cause: str, message: str) -> str:
+    """Our own errors name the source themselves.
+
+    >>> _failure("shop", "raw_records", "shop: there is no file.")
+    'shop: raw_records: there is no file.'
+    """
+    return f"{source}: {cause}: {message.removeprefix(f'{source}: ')}"
+
+
+COMMANDS = (("run", run, RUN_EXAMPLES), ("train", train, TRAIN_EXAMPLES))

@@ -1,0 +1,156 @@
+"""`smartflow sources` and `smartflow show`: what is watched, how it is doing, and what holds for one source."""
+
+import io
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smartflow_assets.commands import home, terminal
+
+if TYPE_CHECKING:
+    from smartflow_assets.config.settings import Settings
+    from smartflow_assets.config.source import Source
+
+SOURCES_EXAMPLES = """
+smartflow sources
+"""
+SHOW_EXAMPLES = """
+smartflow show web_traffic
+smartflow show web_traffic --resolved
+"""
+_STYLES = {"broken": "bold red", "failed": "red", "killed": "red", "never run": "yellow", **terminal.SEVERITY_STYLES}
+
+
+def sources() -> None:
+    """List the sources: where their rows come from, when they last ran, what is open.
+
+    A source whose file is broken is listed as such; `smartflow validate` says why.
+    """
+    settings = home.open_home()
+    from smartflow_assets.config.catalogue import Catalogue
+
+    catalogue = Catalogue.load(settings)
+    health = {str(row["source"]): row for row in _published(settings, "SELECT * FROM marts.source_health", [])}
+    rows = []
+    for name in home.named([], catalogue):
+        source, known = catalogue.sources.get(name), health.get(name, {})
+        state = "broken" if source is None else known.get("last_run_status") or "never run"
+        rows.append(
+            [
+                name,
+                state,
+                _time(known.get("last_run_at")),
+                _time(known.get("last_observed_at")),
+                known.get("record_count"),
+                known.get("anomaly_count"),
+                known.get("open_incidents"),
+                source.schedule if source else "",
+                source.description if source else "",
+            ]
+        )
+    terminal.table(
+        ["source", "last run", "at (UTC)", "data up to", "buckets", "anomalies", "open", "schedule", "description"],
+        rows,
+        right=["buckets", "anomalies", "open"],
+        styles=_STYLES,
+    )
+
+
+def show(
+    name: home.SourceName,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Print the YAML with every key and the value that holds, defaults included.")
+    ] = False,
+) -> None:
+    """Show one source: its settings in short, its models, open incidents, newest anomalies and runs."""
+    settings = home.open_home()
+    from smartflow_assets.config.catalogue import Catalogue
+
+    catalogue = Catalogue.load(settings)
+    home.named([name], catalogue)
+    source = catalogue.source(name)
+    if resolved:
+        terminal.result(_yaml(source.resolved()).rstrip())
+        return
+    _settings(source)
+    _state(settings, source)
+
+
+def _settings(source: "Source") -> None:
+    from smartflow_assets.core.durations import format_duration
+
+    facts = {
+        "source": f"{source.name}: {source.description}" if source.description else source.name,
+        "owner": source.owner or "",
+        "file": source.file,
+        "reads": f"{source.read.type} {source.read.describe()}, time in {source.time_column}",
+        "metrics": ", ".join(metric.name for metric in source.metrics) or "every numeric column",
+        "dimensions": ", ".join(source.dimensions),
+        "buckets": f"{format_duration(source.time_bucket.every)}" if source.is_bucket_given else "as the rows come",
+        "detectors": source.detectors if isinstance(source.detectors, str) else ", ".join(detector.type for detector in source.detectors),
+        "rules": ", ".join(str(rule.name) for rule in source.all_rules),
+        "schedule": source.schedule,
+        "alerts": f"{', '.join(source.alerts.to)}, from {source.alerts.min_severity} on",
+    }
+    width = max(map(len, facts))
+    for label, text in facts.items():
+        if text:
+            terminal.result(f"{label:<{width}}  {text}")
+
+
+def _state(settings: "Settings", source: "Source") -> None:
+    """What the published copy knows, a table for each matter that has rows."""
+    asked = (
+        (
+            "models",
+            "SELECT series, count(*) AS detectors, max(trained_at) AS trained_at, max(trained_to) AS learnt_up_to, max(row_count) AS rows "
+            "FROM trained_models WHERE source = ? AND status = 'current' GROUP BY series ORDER BY series LIMIT 20",
+        ),
+        ("open incidents", "SELECT opened_at, severity, state, title FROM marts.open_incidents WHERE source = ?"),
+        (
+            "newest anomalies",
+            "SELECT started_at, series, severity, explanation FROM anomalies WHERE source = ? ORDER BY started_at DESC LIMIT 10",
+        ),
+        (
+            "newest runs",
+            "SELECT started_at, job, status, reason, rows_in, rows_scored, anomaly_count AS anomalies, error FROM run_log "
+            "WHERE source = ? ORDER BY started_at DESC LIMIT 5",
+        ),
+    )
+    for title, statement in asked:
+        rows = _published(settings, statement, [source.name])
+        if rows:
+            terminal.result(f"\n{title}", style="bold")
+            numbers = [column for column in rows[0] if column in ("detectors", "rows", "rows_in", "rows_scored", "anomalies")]
+            terminal.table(list(rows[0]), ([_time(value) for value in row.values()] for row in rows), right=numbers, styles=_STYLES)
+
+
+def _published(settings: "Settings", statement: str, parameters: list[Any]) -> list[dict[str, Any]]:
+    """Rows of the published copy, null as None; none when nothing is published yet."""
+    if not settings.published_file.exists():
+        return []
+    import pandas as pd
+
+    from smartflow_assets.adapters.warehouse import Warehouse
+
+    rows = Warehouse(settings.warehouse_file, settings.published_file).published_read(statement, parameters)
+    return [{str(name): None if pd.isna(value) else value for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _time(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _yaml(values: dict[str, Any]) -> str:
+    from ruamel.yaml import YAML
+
+    yaml, text = YAML(), io.StringIO()
+    yaml.width = 130
+    yaml.dump(values, text)
+    return text.getvalue()
+
+
+COMMANDS = (("sources", sources, SOURCES_EXAMPLES), ("show", show, SHOW_EXAMPLES))
