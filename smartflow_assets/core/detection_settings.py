@@ -5,6 +5,7 @@ Every key can stand in a source's YAML, for the source or for one metric. What t
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ from smartflow_assets.core.ensemble import Ensemble
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
 class Score(BaseModel):
@@ -27,13 +30,10 @@ class Score(BaseModel):
 
 def _change(value: object) -> object:
     if isinstance(value, str):
-        text = value.strip()
-        if not text.endswith("%"):
+        number = _PERCENT.fullmatch(value)
+        if number is None:
             raise ValueError(f"{value!r} is neither a number nor a percentage such as 5%")
-        share = float(text[:-1])
-        if share < 0:
-            raise ValueError("a percentage of change cannot be negative")
-        return f"{share:g}%"
+        return f"{float(number[1]):g}%"
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
         raise ValueError("a size of change cannot be negative")
     return value

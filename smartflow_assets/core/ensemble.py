@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CAP = 12.0
 """Largest surprise of one member in a combination, so that no member alone decides."""
-POWER, NOISE_POWER, PERSISTENCE = 0.35, 0.1, 0.5
+POWER, NOISE_POWER, PERSISTENCE = 0.35, 0.2, 0.5
 """Of the size of a change, of the noise of the series, and the share of the score that is its three-row mean."""
 MEAN_CUT, SINGLE_CUT, MAX_CUT = 1.38, 1.98, 3.5
 """Cut of a mean of many members, what a single member needs on top (shared by their number), cut of a maximum."""

@@ -52,9 +52,11 @@ def learn(
     center, unit = 0.0, 1.0
     if len(known):
         low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
-        spread = {"robust": (high - low) / 1.349, "standard": known.std(), "min_max": np.ptp(known), "none": 1.0}[scale]
+        with np.errstate(over="ignore"):  # an infinite deviation is passed over below
+            deviation = known.std()
+        spread = {"robust": (high - low) / 1.349, "standard": deviation, "min_max": np.ptp(known), "none": 1.0}[scale]
         center = {"robust": middle, "standard": known.mean(), "min_max": known.min(), "none": 0.0}[scale]
-        candidates = (spread, known.std(), 0.05 * abs(middle), 1.0)
+        candidates = (spread, deviation, 0.05 * abs(middle), 1.0)
         unit = next(float(size) for size in candidates if np.isfinite(size) and size > 1e-12 * abs(middle))
     return SeriesFacts(name=name, period=season(step), center=float(center), unit=unit)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def times_of(column: pd.Series) -> NDArray[np.datetime64]:
     """Times as datetime64[us] in UTC; a time without a zone is taken as UTC. SourceError for what is no time."""
     try:
-        times = pd.to_datetime(column, utc=True)
+        times = pd.to_datetime(column, utc=True, format=None if pd.api.types.is_datetime64_any_dtype(column) else "ISO8601")
     except (ValueError, TypeError) as error:
         raise SourceError(f"column {column.name!r} holds no times: {error}", remedy="Parse it before detection.") from error
     if times.isna().any():

@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class Autoregressive(BaseDetector, frozen=True):
-    """Residual of a recursive least squares AR model that forgets slowly."""
+    """Error of an AR(12) model that recursive least squares keeps up to date, over its usual size.
+
+    Forgets with .9995 a row; errors are clipped before they are learnt from, so that a spike does not bend it.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Autoregressive()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [0.4, 248.4]
+    """
 
     type: Literal["autoregressive"] = "autoregressive"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)

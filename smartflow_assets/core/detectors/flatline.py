@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class Flatline(BaseDetector, frozen=True):
-    """A run of equal values that this series' own runs make strange. Always on."""
+    """A run of equal values whose length this series' own runs make strange. Always on; OR-ed outside the ensemble.
+
+    Its score is the -log10 of the run's chance. Silent in a series that rarely moves, and once a run is `alarm_rows` old.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Flatline()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.random.default_rng(0).normal(size=700), np.full(20, 0.5)))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[650, 719]].round(1).tolist()
+    [0.0, 5.6]
+    """
 
     type: Literal["flatline"] = "flatline"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)

@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class Forecast(BaseDetector, frozen=True):
-    """Residual of a mixture of seasonal and recent forecasts, weighted by their record."""
+    """Residual of six forecasts mixed by their record (Hedge, Freund and Schapire, 1997), over its usual size.
+
+    The mixture is the baseline's: last row, medians, seasonal medians with and without the current level.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Forecast()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [0.2, 5.4]
+    """
 
     type: Literal["forecast"] = "forecast"
     anomalies: ClassVar[tuple[str, ...]] = ("point", "contextual")

@@ -12,7 +12,17 @@ QUARTILES = np.array([0.25, 0.5, 0.75])
 
 
 class Iqr(BaseDetector, frozen=True):
-    """Distance outside the trailing quartiles in interquartile ranges (Tukey's fences)."""
+    """Tukey's fences on the trailing window (1977): distance outside [Q1, Q3] in units of Q3 - Q1.
+
+    The quartiles do not move with a spike, so several in a window are all found.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Iqr()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [0.2, 5.9]
+    """
 
     type: Literal["iqr"] = "iqr"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)

@@ -12,7 +12,17 @@ WIDTHS = (6, 24, 96)
 
 
 class LevelShift(BaseDetector, frozen=True):
-    """Mean of the last rows against the median of the rows before them, on three lengths."""
+    """|mean of the last w rows - median of the 6 w rows before them| for w = 6, 24, 96, over its usual size; the largest.
+
+    Finds what stays, at the price of a few rows' delay.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), LevelShift()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), np.full(20, 3.0)))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 305]].round(1).tolist()
+    [10.0, 50.3]
+    """
 
     type: Literal["level_shift"] = "level_shift"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)

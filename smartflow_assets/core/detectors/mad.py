@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class Mad(BaseDetector, frozen=True):
-    """Modified z-score: distance from the trailing median in median absolute deviations."""
+    """Modified z-score (Iglewicz and Hoaglin, 1993): .6745 |x - median| / MAD of the trailing window.
+
+    Half of the window may be wrong before the median and the MAD are.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Mad()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [0.9, 8.6]
+    """
 
     type: Literal["mad"] = "mad"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)

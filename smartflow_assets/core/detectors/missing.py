@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class Missing(BaseDetector, frozen=True):
-    """A run of missing values longer than its limit. Always on."""
+    """A run of missing values longer than its limit. Always on; OR-ed outside the ensemble.
+
+    Its score is 2 x length / limit: critical at about twice the limit.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Missing()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), np.full(20, np.nan)))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 319]].round(1).tolist()
+    [0.0, 3.3]
+    """
 
     type: Literal["missing"] = "missing"
     anomalies: ClassVar[tuple[str, ...]] = ()

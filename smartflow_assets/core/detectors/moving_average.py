@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class MovingAverage(BaseDetector, frozen=True):
-    """Residual from a short trailing mean, in standard deviations of such residuals."""
+    """Residual from the mean of the last rows, over the standard deviation of earlier such residuals.
+
+    Follows a drifting level; a slow change is learnt within a window.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), MovingAverage()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [1.4, 12.1]
+    """
 
     type: Literal["moving_average"] = "moving_average"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)

@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class Percentile(BaseDetector, frozen=True):
-    """Distance outside the trailing percentiles, in their distance from each other."""
+    """Distance outside two trailing percentiles, in units of their distance from each other.
+
+    Makes no assumption on the shape of the distribution; needs a long window.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Percentile()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [0.0, 4.0]
+    """
 
     type: Literal["percentile"] = "percentile"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)

@@ -12,7 +12,17 @@ LEAST_ROWS = 50
 
 
 class RangeExcess(BaseDetector, frozen=True):
-    """Distance outside the range of the last 8,000 rows."""
+    """Distance outside the .2 to 99.8 % range of the last 8,000 rows, in units of the 5 to 95 % range.
+
+    0 for every row inside: what has been seen before is not strange to it.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), RangeExcess()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [0.0, 4.1]
+    """
 
     type: Literal["range_excess"] = "range_excess"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)

@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class Seasonal(BaseDetector, frozen=True):
-    """Residual from the same time of earlier days, three-row mean, over its usual size."""
+    """Residual from the median of the same time of up to seven earlier seasons, three-row mean, over its long-run mean.
+
+    Without a season (or before the first has passed) the median of the last 288 rows takes its place.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Seasonal()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [1.2, 6.6]
+    """
 
     type: Literal["seasonal"] = "seasonal"
     anomalies: ClassVar[tuple[str, ...]] = ("contextual", "point")

@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class SpectralResidual(BaseDetector, frozen=True):
-    """Saliency of the newest row in the spectrum of the last 64."""
+    """Saliency of the newest row in the spectral residual of the last 64 (Ren et al., KDD 2019).
+
+    What is left of the log spectrum when its smooth part is taken out: isolated breaks of a regular shape.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), SpectralResidual()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [3.4, 2.6]
+    """
 
     type: Literal["spectral_residual"] = "spectral_residual"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
@@ -23,5 +33,5 @@ class SpectralResidual(BaseDetector, frozen=True):
         from smartflow_assets.core.kernels import spectral_residual as kernel
 
         raw = np.empty(rows.count)
-        kernel.walk(rows.padded, rows.offset, rows.count, kernel.FORWARD, kernel.INVERSE, raw)
+        kernel.walk(rows.padded, rows.offset, rows.count, rows.first, kernel.FORWARD, kernel.INVERSE, raw)
         return Result(raw), state

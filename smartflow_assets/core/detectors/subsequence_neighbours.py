@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class SubsequenceNeighbours(BaseDetector, frozen=True):
-    """Distance of the last window to its third nearest earlier window."""
+    """Distance of the last window, its level removed, to its third nearest among 800 earlier windows.
+
+    A discord, as the matrix profile calls it, against a bounded sample of the past.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), SubsequenceNeighbours()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), np.cos(np.arange(16.0) * 2)))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 315]].round(1).tolist()
+    [0.1, 1.0]
+    """
 
     type: Literal["subsequence_neighbours"] = "subsequence_neighbours"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)

@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class Variability(BaseDetector, frozen=True):
-    """Spread of the last rows against its trailing median: bursts and calm that is too calm."""
+    """|log| of the standard deviation of the last 12 rows over its trailing median.
+
+    Strange are a burst and a calm alike.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), Variability()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9 * np.sin(np.arange(12.0))))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 311]].round(1).tolist()
+    [0.0, 2.2]
+    """
 
     type: Literal["variability"] = "variability"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)

@@ -10,7 +10,17 @@ from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, R
 
 
 class ZScore(BaseDetector, frozen=True):
-    """Distance from the trailing mean in trailing standard deviations."""
+    """Z-score of the trailing window (Shewhart, 1931): |x - mean| / s, the row itself excluded.
+
+    A spike inside the window widens s for a window's length: `mad` does not have that weakness.
+
+    >>> from smartflow_assets.core import baseline
+    >>> facts, detector = SeriesFacts(), ZScore()
+    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> result.raw_score[[250, 300]].round(1).tolist()
+    [1.4, 12.7]
+    """
 
     type: Literal["zscore"] = "zscore"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)

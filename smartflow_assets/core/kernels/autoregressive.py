@@ -20,10 +20,11 @@ def walk(values, offset, count, first, counts, level, spread, error_scale, weigh
     seen, moved = np.ones(LAGS + 1), np.empty(LAGS + 1)
     for i in range(count):
         t, value = first + i, values[offset + i]
-        size, scaled = 0.0, 0.0
+        size, scaled, is_predicted = 0.0, 0.0, False
         if counts[0] >= LEAST_ROWS:
             median = quantile(level, counts[0], 0.5)
             if counts[2] >= LEAST_ROWS:
+                is_predicted = True
                 scaled = min(max((value - median) / (spread[0] + 1e-9), -30.0), 30.0)
                 seen[:LAGS] = lags
                 error = scaled
@@ -64,7 +65,8 @@ def walk(values, offset, count, first, counts, level, spread, error_scale, weigh
         out[i] = 0.0
         if counts[1] >= LEAST_ROWS:
             out[i] = size / (1.48 * quantile(errors, counts[1], 0.5) + 0.5 * quantile(errors, counts[1], 0.9) + 1e-3)
-        slot = t % ERROR_WINDOW
-        counts[1] = replace(errors, counts[1], ERROR_WINDOW, size, error_ring[slot])
-        error_ring[slot] = size
+        if is_predicted:
+            slot = counts[2] % ERROR_WINDOW
+            counts[1] = replace(errors, counts[1], ERROR_WINDOW, size, error_ring[slot])
+            error_ring[slot] = size
         counts[0] = replace(level, counts[0], LEVEL_WINDOW, value, values[offset + i - LEVEL_WINDOW])

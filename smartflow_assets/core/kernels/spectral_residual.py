@@ -48,12 +48,15 @@ def multiply(vector, matrix, out):
 
 
 @compiled
-def walk(values, offset, count, forward, inverse, out):
-    """Saliency of each row over the mean saliency of the 63 rows before it, minus one, not below 0."""
+def walk(values, offset, count, first, forward, inverse, out):
+    """Saliency of each row over the mean saliency of the 63 rows before it, minus one, not below 0; 0 before there are 64."""
     half = inverse.shape[0] // 2
     window, spectrum, log_amplitude, saliency = np.empty(ROWS + 1), np.empty(2 * half), np.empty(half), np.empty(ROWS)
     for i in range(count):
         p = offset + i
+        out[i] = 0.0
+        if first + i < ROWS - 1:
+            continue
         floor = 1e-300  # relative to the window, so that no unit of measurement drowns in it
         for q in range(ROWS):
             window[q] = values[p - ROWS + 1 + q]

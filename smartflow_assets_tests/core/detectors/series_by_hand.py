@@ -1,0 +1,53 @@
+"""Series whose answer is known, and a scorer around one detector, for the tests of detection."""
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.core import facts
+from smartflow_assets.core.detectors import DETECTORS, BaseDetector
+from smartflow_assets.core.detectors.base import History
+from smartflow_assets.core.ensemble import Ensemble
+from smartflow_assets.core.series_scorer import Scored, SeriesScorer
+
+HOUR = timedelta(hours=1)
+ROWS = 1100  # past the first regular fit of the window models at row 1,000
+SPIKE = 900
+
+
+def daily(rows: int = ROWS, seed: int = 0) -> np.ndarray:
+    """An hourly series with a daily season and noise; nothing in it is strange."""
+    return 100 + 20 * np.sin(np.arange(rows) * 2 * np.pi / 24) + np.random.default_rng(seed).normal(size=rows)
+
+
+def with_spike() -> np.ndarray:
+    values = daily()
+    values[SPIKE] += 200
+    return values
+
+
+def frame_of(values: np.ndarray, series: str = "load", freq: str = "1h") -> pd.DataFrame:
+    times = pd.date_range("2026-01-01", periods=len(values), freq=freq, tz="UTC", unit="us")
+    return pd.DataFrame({"series": series, "observed_at": times, "value": values})
+
+
+def features_of(values: np.ndarray) -> np.ndarray:
+    """Two features that a forest can work with: the value and its change, none of them looking ahead."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.column_stack([values, np.diff(values, prepend=values[0])])
+
+
+def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
+    known = facts.learn("load", values[:300], HOUR, "robust")
+    history = History({"load": (values[:300] - known.center) / known.unit}, {"load": features_of(values[:300])}, ("value", "change"))
+    return SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
+
+
+def scored_in_chunks(scorer: SeriesScorer, values: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """Every number of every row, the series handed over in chunks of `size` rows."""
+    state, features = scorer.start(), features_of(values)
+    parts = [scorer.score(state, values[a : a + size], features[a : a + size]) for a in range(0, len(values), size)]
+    return {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in Scored.__dataclass_fields__}
+
+
+ALL = [model() for model in DETECTORS.values()]
