@@ -1,0 +1,106 @@
+"""One spike, one message: point by point, in one run, in runs of seven, with a dead channel, a retraining, and a month later."""
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from smartflow_assets_tests.end_to_end.conftest import START, STEP, Home, Mailbox, Receiver, daily_series, write_rows
+
+DAYS, POINTS = 12, 40
+FIRST = START + timedelta(days=DAYS)  # the first of the forty points
+SPIKE = slice(10, 16)
+SOURCE = """
+name: shop
+read: {type: csv, path: examples/shop.csv, time: timestamp}
+metrics: [{name: orders, column: value, aggregate: sum, unit: orders}]
+time_bucket: {every: 5min, settle: 0s}
+rules: [{type: ratio_to_median, name: promo_surge, metric: orders, at_least: 2.5, window: 1 day, severity: critical}]
+alerts: {to: [mail, hook], resolve_after: 15min, max_age: 1 day}
+"""
+CHANNELS = """
+mail: {{type: email, host: 127.0.0.1, port: {port}, security: none, sender: smartflow@example.org, to: [ops@example.org]}}
+hook: {{type: webhook, url: "{url}"}}
+"""
+
+
+def rows_with_spike() -> pd.DataFrame:
+    rows = daily_series(DAYS + POINTS * STEP / timedelta(days=1))
+    at = np.arange(len(rows)) - DAYS * 288
+    return rows.assign(value=rows["value"].where((at < SPIKE.start) | (at >= SPIKE.stop), 1900.0))
+
+
+def shop(home: Home, mailbox: Mailbox, receiver: Receiver) -> None:
+    home.write_source("shop", SOURCE)
+    home.write_channels(CHANNELS.format(port=mailbox.port, url=receiver.url))
+
+
+def deliver(home: Home, until: datetime) -> None:
+    """The collector has appended what happened before `until`, and the source is run then."""
+    rows = rows_with_spike()
+    is_past = pd.to_datetime(rows["timestamp"], utc=True) < until
+    write_rows(home.settings.data / "examples" / "shop.csv", rows[is_past])
+    outcome = home.run("shop", until)
+    assert outcome.is_success, outcome.failures
+
+
+def results(home: Home) -> list[pd.DataFrame]:
+    scores = home.table("anomaly_scores").drop(columns="model_id").sort_values("observed_at", ignore_index=True)
+    anomalies = home.table("anomalies").drop(columns="run_id").sort_values("started_at", ignore_index=True)
+    incidents = home.table("incidents").sort_values("opened_at", ignore_index=True)
+    return [frame[frame.iloc[:, frame.columns.get_indexer([column])[0]] >= FIRST].reset_index(drop=True)
+            for frame, column in ((scores, "observed_at"), (anomalies, "started_at"), (incidents, "opened_at"))]
+
+
+def test_a_spike_over_forty_runs_is_one_mail_and_one_recovery(home, mailbox, receiver):
+    shop(home, mailbox, receiver)
+    deliver(home, FIRST)
+    receiver.is_down = True
+    for k in range(1, POINTS + 1):
+        if k == 20:
+            assert home.run("shop", FIRST + k * STEP, "train_source", retrain=True).is_success
+        if k == 30:
+            receiver.is_down = False
+        deliver(home, FIRST + k * STEP)
+    subjects = [line for mail in mailbox.messages for line in mail.splitlines() if line.startswith("Subject:")]
+    assert len(mailbox.messages) == 2, subjects
+    assert "critical" in subjects[0] and "resolved" in subjects[1]
+    assert len(receiver.bodies) == 2
+    failed = home.table("alert_sends", "channel = 'hook' AND status = 'failed'")
+    assert len(failed) >= 1 and failed["error"].str.contains("503").any()
+    _, anomalies, incidents = results(home)
+    assert len(anomalies) == 1 and len(incidents) == 1
+    assert len(anomalies["detectors"][0]) and list(anomalies["rules"][0]) == ["promo_surge"]
+    assert incidents["state"][0] == "resolved"
+    deliver(home, FIRST + POINTS * STEP)
+    assert len(mailbox.messages) == 2
+
+
+def test_one_run_and_runs_of_seven_leave_what_forty_leave(tmp_path, monkeypatch, mailbox, receiver):
+    import dagster as dg
+
+    found = []
+    for step in (POINTS, 7, 1):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        monkeypatch.setenv("SMARTFLOW_HOME", str(folder))
+        with dg.instance_for_test() as instance:
+            home = Home(folder, instance)
+            shop(home, mailbox, receiver)
+            deliver(home, FIRST)
+            for k in [*range(step, POINTS, step), POINTS]:
+                deliver(home, FIRST + k * STEP)
+            found.append(results(home))
+    for other in found[1:]:
+        for expected, actual in zip(found[0], other, strict=True):
+            pd.testing.assert_frame_equal(actual, expected, check_exact=True)
+
+
+@pytest.mark.parametrize("channel", ["mail", "hook"])
+def test_what_is_found_a_month_later_is_recorded_and_not_sent(home, mailbox, receiver, channel):
+    shop(home, mailbox, receiver)
+    write_rows(home.settings.data / "examples" / "shop.csv", rows_with_spike())
+    assert home.run("shop", FIRST + timedelta(days=30)).is_success
+    sends = home.table("alert_sends", f"channel = '{channel}'")
+    assert len(sends) >= 1 and set(sends["status"]) == {"skipped"}
+    assert mailbox.messages == [] and receiver.bodies == []
