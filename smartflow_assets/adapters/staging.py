@@ -16,7 +16,14 @@ import duckdb
 
 from smartflow_assets.adapters import text_values
 from smartflow_assets.adapters.readers.base import DelimitedText, ReadContext, Staged, Wanted, origin_of
-from smartflow_assets.adapters.readers.plain_text import Header, TextFile, as_plain_text, read_header, require_columns
+from smartflow_assets.adapters.readers.plain_text import (
+    Header,
+    TextFile,
+    as_plain_text,
+    read_header,
+    require_columns,
+    undecodable_line,
+)
 from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
 
@@ -93,7 +100,12 @@ def _stage(
     text = as_plain_text(file, encoding=reader.encoding, is_rewritten=is_rewritten)
     header = read_header(text, file, reader.delimiter)
     with _session(file.folder, reader.time.timezone) as connection:
-        return _Staging(connection, reader, context, file, text, header).run(origin, content_hash)
+        try:
+            return _Staging(connection, reader, context, file, text, header).run(origin, content_hash)
+        except duckdb.InternalException as error:   # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
+            if (line := undecodable_line(text)) is None:
+                raise
+            raise file.wrong_encoding("utf-8", line) from error
 
 
 class _Staging:

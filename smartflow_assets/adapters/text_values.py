@@ -10,6 +10,7 @@ LARGEST = 1e150                       # the square of a larger number is no numb
 FIRST_YEAR, END_YEAR = 1900, 2200     # a time outside is a placeholder such as 0001-01-01, and would make millions of buckets
 _NO_CLOCK = ("UTC", "Etc/UTC", "GMT")
 _NAMES_OFFSET = "':.*([Zz]|[+-][0-9:]+|[A-Za-z]{3,})$'"
+_NO_SECONDS = "'^([^:]*:[0-9]{2})(\\s*[Zz+-])'"
 _GROUPED = "'[-+]?[0-9]{1,3}([.][0-9]{3})+(,[0-9]+)?'"
 
 
@@ -21,7 +22,8 @@ def moment(c: str, time: TimeColumn) -> str:
         at = (f"CASE WHEN abs({microseconds}) < 1e16 THEN"
               f" timezone('UTC', make_timestamp(CAST(round({microseconds}) AS BIGINT))) END")
     elif time.format == "iso":
-        at = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+        with_seconds = f"regexp_replace({text}, {_NO_SECONDS}, '\\1:00\\2')"   # DuckDB 1.5 wants them before an offset; 2.0 does not
+        at = f"coalesce(TRY_CAST({text} AS TIMESTAMPTZ), TRY_CAST({with_seconds} AS TIMESTAMPTZ))"
     else:
         at = f"CAST(TRY_STRPTIME({text}, {quoted_text(time.format)}) AS TIMESTAMPTZ)"
     first, end = (f"TIMESTAMPTZ '{year}-01-01 00:00:00+00'" for year in (FIRST_YEAR, END_YEAR))

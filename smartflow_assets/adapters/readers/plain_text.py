@@ -117,6 +117,19 @@ def _recode(content: IO[bytes], target: IO[bytes], encoding: str, file: TextFile
         raise file.wrong_encoding(encoding, line, f"{error}, at that line or somewhat later") from error
 
 
+def undecodable_line(text: Path) -> int | None:
+    """The first line that is not UTF-8, or nearly; None when all of the file is."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    with text.open("rb") as content:
+        while block := content.read(BLOCK):
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                return line + block[:max(error.start, 0)].count(b"\n")
+            line += block.count(b"\n")
+    return None
+
+
 def read_header(text: Path, file: TextFile, delimiter: str | None) -> Header:
     """The header of a plain text file. SourceError for a name that is given twice or that SmartFlow keeps for itself."""
     with file.reading(), text.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
