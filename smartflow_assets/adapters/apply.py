@@ -31,6 +31,15 @@ class Change(NamedTuple):
     fingerprint: str | None = None
 
 
+def evolve(connection: duckdb.DuckDBPyConnection, write: Replace) -> None:
+    """Adds the columns of an open table that the frame has and the table has not."""
+    spec = table_spec(write.table)
+    if spec.is_open and (new := set(write.frame.columns) - set(spec.column_names)):
+        stored = {name for name, *_ in connection.execute(f"DESCRIBE {quoted(spec.name)}").fetchall()}
+        for name in sorted(new - stored):
+            connection.execute(f"ALTER TABLE {quoted(spec.name)} ADD COLUMN {quoted_column(name)} DOUBLE")
+
+
 def replace(connection: duckdb.DuckDBPyConnection, write: Replace) -> list[Change]:
     spec = _spec_for(write.table, "window")
     since, until = _aware(write.since), _aware(write.until)
@@ -112,8 +121,6 @@ def _insert(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pd.Dat
     if rows.empty:
         return
     known = {column.name: column for column in spec.columns}
-    for name in rows.columns.difference(spec.column_names, sort=False):
-        connection.execute(f"ALTER TABLE {quoted(spec.name)} ADD COLUMN IF NOT EXISTS {quoted_column(name)} DOUBLE")
     names = ", ".join(quoted_column(name) for name in rows.columns)
     values = ", ".join(known[name].from_frame if name in known else quoted_column(name) for name in rows.columns)
     connection.register("incoming", rows)

@@ -3,6 +3,7 @@
 Starting DuckDB costs 15 ms, attaching a file 2 ms (measured): so engines are kept, files are not. What is attached is
 released again at once, and with it DuckDB's own lock on the file. Only `warehouse.py` uses this.
 """
+import logging
 import os
 import shutil
 import threading
@@ -21,6 +22,7 @@ from smartflow_assets.adapters.table_spec import quoted_text
 STORAGE_VERSION = "v1.4.0"  # what DuckDB 1.4 and later, and today's tools, can open
 READ_ONLY, READ_WRITE = "READ_ONLY", f"STORAGE_VERSION '{STORAGE_VERSION}'"
 _KEPT_IDLE = 2
+_log = logging.getLogger(__name__)
 _numbers = count()
 
 
@@ -59,15 +61,20 @@ class Engines:
             connection = engine.duckdb.cursor()
             _attach(connection, file, mode, timeout)
             yield connection
-            connection.execute("USE memory")
-            connection.execute("DETACH warehouse")
-            connection.close()
         except BaseException as error:
             engine.close()
             if isinstance(error, duckdb.Error):
                 raise explained(error, file) from error
             raise
-        self._give_back(engine)
+        try:
+            connection.execute("USE memory")
+            connection.execute("DETACH warehouse")
+            connection.close()
+        except duckdb.Error as error:  # the work is committed, in the log beside the file; only folding it in has failed
+            _log.warning("%s: not checkpointed, the next writer will do it: %s", file, error)
+            engine.close()
+        else:
+            self._give_back(engine)
 
     def sweep(self) -> None:
         """Removes what killed processes spilled."""

@@ -40,27 +40,27 @@ class _Difference:
     last_at: datetime | None
 
 
+def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _Fitted:
+    """Stages the file and makes the raw table fit for it. `commit` does so for all its Loads before the first row changes:
+    DuckDB 1.5 does not alter a table from which the transaction has deleted rows."""
+    table = raw_table(write.source)
+    types = _stage(connection, write)
+    _create_or_widen(connection, table, types, write)
+    return _fit(connection, table, types)
+
+
 def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[Loaded, list[Change]]:
     """Applies the Load inside the open transaction. Raises `WarehouseError` for a file that is not as `Load` says, and for an
     empty file where the origin has rows, unless that is allowed."""
+    fitted = evolve(connection, write)
     table = raw_table(write.source)
-    types = _stage(connection, write)
-    row_count, first_at, last_at, timeless = connection.execute(
-        "SELECT count(*), min(_time), max(_time), count(*) FILTER (WHERE _time IS NULL) FROM staged"
-    ).fetchall()[0]
-    if timeless:
-        raise WarehouseError(
-            f"{timeless} staged rows have no time in '{write.time_column}'", source=write.source, where=write.origin,
-            remedy="A reader quarantines such rows.",
-        )
-    _create_or_widen(connection, table, types, write)
+    row_count, first_at, last_at = _staged_extent(connection, write)
     held = single(connection, f"SELECT count(*) FROM {quoted(table)} WHERE _origin = ?", [write.origin])
     if not row_count and held and write.mode == "replace" and not write.is_empty_allowed:
         raise WarehouseError(
             f"the file is empty now, but {held} of its rows are stored", source=write.source, where=write.origin,
             remedy="They are kept. If it is meant to be empty, rebuild the source with `smartflow plan`.",
         )
-    fitted = _fit(connection, table, types)
     difference = _compare(connection, table, write, held, first_at, last_at, row_count)
     _write(connection, table, write, fitted, difference, run_id)
     rejected_count, changes = _quarantine(connection, write, run_id)
@@ -73,7 +73,7 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
         rejected_count, first_at, last_at,
     )
     changes.append(_ledger(connection, write, loaded, run_id))
-    for name in ("fresh", "gone"):
+    for name in ("keys", "fresh", "gone"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
     connection.execute("DROP VIEW temp.staged")
     return loaded, changes
@@ -101,6 +101,18 @@ def _stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]
     return types
 
 
+def _staged_extent(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[int, datetime | None, datetime | None]:
+    row_count, first_at, last_at, timeless = connection.execute(
+        "SELECT count(*), min(_time), max(_time), count(*) FILTER (WHERE _time IS NULL) FROM staged"
+    ).fetchall()[0]
+    if timeless:
+        raise WarehouseError(
+            f"{timeless} staged rows have no time in '{write.time_column}'", source=write.source, where=write.origin,
+            remedy="A reader quarantines such rows.",
+        )
+    return row_count, first_at, last_at
+
+
 def _hash(types: dict[str, str]) -> str:
     """The same for a row whatever the order of its columns, with and without columns that are null, and for 5 and 5.0."""
     texts = []
@@ -110,6 +122,8 @@ def _hash(types: dict[str, str]) -> str:
         if _family(types[name]) == "DOUBLE":
             whole = f"CAST(CAST({column} AS BIGINT) AS VARCHAR)"
             text = f"CASE WHEN abs({column}) < 9e15 AND {column} = trunc({column}) THEN {whole} ELSE {text} END"
+        elif types[name].startswith("TIMESTAMP"):
+            text = f"CAST(epoch_us({column}) AS VARCHAR)"  # 20 times faster than writing the date
         texts.append(f"{quoted_text(name.lower() + '=')} || {text}")
     return f"md5_number_lower(concat_ws(chr(31), {', '.join(texts)}))"
 
@@ -164,7 +178,8 @@ def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str
         for (name, condition), count in zip(misfits.items(), found, strict=True):
             if count:
                 text = quoted_column(f"{name}__text")
-                connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN IF NOT EXISTS {text} VARCHAR")
+                if f"{name}__text".lower() not in stored:
+                    connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {text} VARCHAR")
                 fitted.names.append(text)
                 fitted.values.append(f"CASE WHEN {condition} THEN CAST({quoted_column(name)} AS VARCHAR) END")
     return fitted
@@ -179,16 +194,15 @@ def _compare(
     bound = [write.origin, first_at, last_at]
     if not held and not single(connection, f"SELECT count(*) FROM ({beside})", bound):
         return _Difference(True, row_count, 0, 0, first_at, last_at)
+    connection.execute("CREATE TEMP TABLE keys AS SELECT _row, _row_hash, _time FROM staged").fetchall()
     mine = f"SELECT _row, _row_hash, {time} AS _time FROM {raw} WHERE _origin = ?"
     connection.execute(
-        f"CREATE TEMP TABLE fresh AS SELECT _row, _row_hash, _time FROM staged ANTI JOIN ({mine}) AS mine"
-        " USING (_row, _row_hash)",
+        f"CREATE TEMP TABLE fresh AS SELECT * FROM temp.keys ANTI JOIN ({mine}) AS mine USING (_row, _row_hash)",
         [write.origin],
     ).fetchall()
-    is_held = "" if write.mode == "replace" else "LIMIT 0"
+    limit = "" if write.mode == "replace" else "LIMIT 0"
     connection.execute(
-        f"CREATE TEMP TABLE gone AS SELECT _row, _row_hash, _time FROM ({mine}) AS mine ANTI JOIN staged"
-        f" USING (_row, _row_hash) {is_held}",
+        f"CREATE TEMP TABLE gone AS SELECT * FROM ({mine}) AS mine ANTI JOIN temp.keys USING (_row, _row_hash) {limit}",
         [write.origin],
     ).fetchall()
     (duplicate_count,) = connection.execute(

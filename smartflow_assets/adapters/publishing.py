@@ -26,8 +26,10 @@ def is_due(live: Path, published: Path) -> bool:
 def copy_over(live: Path, published: Path) -> None:
     """Puts a copy of `live` in the place of `published` in one step. The live file must be checkpointed and closed.
 
-    Raises `WarehouseError` when the disk is full; the old copy then stays.
+    Raises `WarehouseError` when it is not, or when the disk is full; the old copy then stays.
     """
+    if live.with_name(live.name + ".wal").exists():
+        raise WarehouseError("the warehouse has a log that is not folded in, so a copy would lack rows", where=str(live))
     published.parent.mkdir(parents=True, exist_ok=True)
     part = published.with_name(published.name + ".part")
     try:

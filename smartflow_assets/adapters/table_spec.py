@@ -157,24 +157,21 @@ def _shown(row: pd.Series) -> str:
 
 def _texts(values: pd.Series) -> pd.Series:
     present = values.dropna()
-    strangers = [value for value in present.unique() if not isinstance(value, str)]
-    if strangers:
-        raise TypeError(f"{strangers[0]!r} is not text")
+    if strangers := [value for value in present.unique() if not isinstance(value, str)]:
+        raise TypeError(f"{strangers[0]} is not text")
     return values.astype(object).where(values.notna(), None)
 
 
 def _numbers(values: pd.Series) -> pd.Series:
-    if values.dtype == bool or isinstance(values.dtype, pd.BooleanDtype):
-        raise TypeError("a truth value is not a number")
-    if values.dtype == object and any(isinstance(value, str | bool) for value in values):
-        raise TypeError("text is not a number")
-    return pd.to_numeric(values).astype("Float64").astype("float64")
+    if values.dtype == object and not any(isinstance(value, str | bool) for value in values):
+        values = pd.to_numeric(values)
+    if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
+        raise TypeError("text and truth values are not numbers")
+    return values.astype("Float64").astype("float64")
 
 
 def _integers(values: pd.Series) -> pd.Series:
-    if values.dtype == bool or isinstance(values.dtype, pd.BooleanDtype):
-        raise TypeError("a truth value is not a number")
-    return pd.to_numeric(values).astype("Int64")
+    return _numbers(values).astype("Int64") if values.dtype.kind not in "iu" else values.astype("Int64")
 
 
 def _truths(values: pd.Series) -> pd.Series:

@@ -74,6 +74,11 @@ class Warehouse:
         """
 
         def work(connection: duckdb.DuckDBPyConnection) -> Committed:
+            for write in writes:
+                if isinstance(write, Replace):
+                    apply.evolve(connection, write)
+                elif isinstance(write, Load):
+                    loading.evolve(connection, write)
             changes, loads = [], []
             for write in writes:
                 done = _apply(connection, write, run_id)

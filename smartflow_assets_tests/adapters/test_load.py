@@ -213,3 +213,20 @@ def test_several_loads_in_one_commit_are_one_transaction(load, raw, staged, ware
     assert "raw.web" not in warehouse.tables()
     later = Load("web", "b.csv", "2", staged(rows((0, 1), (5, 2.5))), "seen_at", NOW)
     assert [loaded.new_count for loaded in warehouse.commit("run", [good, later]).loads] == [1, 1]
+
+
+def test_columns_that_come_up_later_in_a_commit_are_no_conflict(load, raw, staged, warehouse):
+    load(rows((0, 1), type_="INTEGER"), origin="a.csv")
+    load(rows((5, 2), type_="INTEGER"), origin="b.csv")
+    first = Load("web", "a.csv", "2", staged(rows((0, 10), type_="INTEGER")), "seen_at", NOW)
+    later = Load("web", "b.csv", "2", staged(f"SELECT *, 'eu' AS region FROM ({rows((5, 2.5))})"), "seen_at", NOW)
+    warehouse.commit("run", [first, later])
+    assert raw("value, region") == [(10, None), (2.5, "eu")]
+
+
+def test_source_is_rebuilt_in_one_commit(load, raw, staged, warehouse):
+    load(rows((0, 1), (5, 2), type_="INTEGER"))
+    again = Load("web", "a.csv", "2", staged(rows((0, "'text'"), type_="VARCHAR")), "seen_at", NOW)
+    loaded = warehouse.commit("run", [Delete("raw.web", "web"), again]).loads[0]
+    assert raw() == ["text"]
+    assert (loaded.new_count, loaded.gone_count) == (1, 0)
