@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Scale = Literal["none", "standard", "min_max", "robust"]
 QUARTILES_OF_A_NORMAL = 1.349  # a robust unit is then comparable with a standard deviation
+LARGEST = 1e150  # larger values have no variance in doubles
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,18 @@ class Scaler:
         The unit is never zero: values that hardly move are measured in their standard deviation, a constant in 5 % of its
         level, zeros in ones.
         """
-        known = values[np.isfinite(values)]
+        known = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
         if scale == "none" or not len(known):
             return cls()
         low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
-        with np.errstate(over="ignore"):  # an infinite deviation is passed over below
-            deviation = known.std()
+        deviation = known.std()
         center, spread = {
             "standard": (known.mean(), deviation),
             "min_max": (known.min(), np.ptp(known)),
             "robust": (middle, (high - low) / QUARTILES_OF_A_NORMAL),
         }[scale]
-        candidates = (spread, deviation, 0.05 * abs(middle), 1.0)
-        unit = next(float(size) for size in candidates if np.isfinite(size) and size > 1e-12 * abs(middle))
+        candidates = (spread, deviation, 0.05 * abs(middle))
+        unit = next((float(size) for size in candidates if size > 1e-12 * abs(middle)), 1.0)
         return cls(float(center), unit)
 
     def transform(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
