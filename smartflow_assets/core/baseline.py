@@ -37,6 +37,7 @@ def start(facts: SeriesFacts) -> State:
     return {
         "position": np.array([0, HISTORY]),
         "values": np.zeros(2 * HISTORY + BLOCK),
+        "tamed": np.zeros(2 * HISTORY + BLOCK),
         "counts": np.zeros(kernel.COUNTS, np.int64),
         "short": np.zeros(5),
         "long": np.zeros(288),
@@ -68,9 +69,10 @@ def score(
 
     count = len(values)
     first, offset = (int(v) for v in state["position"])
-    padded = state["values"]
+    padded, tamed = state["values"], state["tamed"]
     if offset + count > len(padded):
-        padded[:HISTORY] = padded[offset - HISTORY : offset].copy()
+        for past in (padded, tamed):
+            past[:HISTORY] = past[offset - HISTORY : offset].copy()
         offset = HISTORY
     padded[offset : offset + count] = values
     forecasts, ranges = np.empty((6, count)), np.empty((6, count))
@@ -78,11 +80,11 @@ def score(
     is_missing = np.empty(count, np.bool_)
     s = state
     kernel.walk(
-        padded, offset, count, first, facts.period, s["counts"], s["short"], s["long"], s["smooth"], s["seasons"],
+        padded, tamed, offset, count, first, facts.period, s["counts"], s["short"], s["long"], s["smooth"], s["seasons"],
         s["level"], s["level_ring"], s["week_level"], s["week_ring"], s["losses"], s["scale"], s["last_deviations"],
         s["range_window"], s["residuals"], s["residual_ring"], s["noise"], s["noise_ring"],
         forecasts, expected, band, residual, seasonal_deviation, ranges, noise, is_missing,
     )  # fmt: skip
     state["position"][:] = first + count, offset + count
-    rows = Rows(padded, offset, count, first, forecasts, expected, residual, seasonal_deviation, ranges, is_missing, features)
+    rows = Rows(padded, tamed, offset, count, first, forecasts, expected, residual, seasonal_deviation, ranges, is_missing, features)
     return rows, Normal(band, noise), state

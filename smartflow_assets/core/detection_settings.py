@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from smartflow_assets.core.detectors import AUTO, GUARDS, BaseDetector, Detector
 from smartflow_assets.core.ensemble import Ensemble
+from smartflow_assets.core.scaling import Scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class DetectionSettings(BaseModel):
     ignore_small_changes: str | float | None = Field(
         default=None, description="changes smaller than this are not flagged: 5% of the expected value, or a number in its unit"
     )
-    scale: Literal["none", "standard", "min_max", "robust"] = Field(default="robust", description="scaling of what models see")
+    scale: Scale = Field(default="robust", description="scaling of what models see")
 
     _valid_change = field_validator("ignore_small_changes", mode="before")(_change)
 

@@ -6,11 +6,12 @@ regular grid, so that a gap does not shift the season.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smartflow_assets.core.detectors.base import SeriesFacts
+from smartflow_assets.core.scaling import Scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,9 +42,7 @@ def typical_step(times: NDArray[np.datetime64]) -> timedelta:
     return timedelta(microseconds=max(1, int(np.median(np.diff(times).astype(np.int64)))))
 
 
-def learn(
-    name: str, values: NDArray[np.float64], step: timedelta, scale: Literal["none", "standard", "min_max", "robust"]
-) -> SeriesFacts:
+def learn(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale) -> SeriesFacts:
     """Facts of a series from the values that may be learnt from (NaN = missing).
 
     A constant series has 5 % of its level as its unit, so that any later movement is measured against something.

@@ -44,6 +44,15 @@ def test_one_spike_is_one_anomalous_row_that_explains_itself() -> None:
     assert result["explanation"][SPIKE + 1] == ""
 
 
+def test_the_rows_after_a_spike_are_calm_again() -> None:
+    counts = []
+    for seed in range(5):
+        values = 100 + np.random.default_rng(seed).normal(size=900)
+        values[450] = 130
+        counts.append(len(flagged(detect(frame_of(values, freq="5min")))))
+    assert max(counts) <= 3
+
+
 def test_a_calm_series_has_no_anomaly() -> None:
     assert flagged(detect(frame_of(daily()))) == []
 

@@ -38,15 +38,16 @@ class Rows:
     """A block of rows of one series on its grid of time, in scaled units; nothing in it is NaN.
 
     `padded[offset : offset + count]` are the block's values, before them `baseline.HISTORY` older rows (the first value
-    repeated where there are none); `first` is the row number of the block's first row. `forecasts` is 6 x count: last row,
-    median of 5, median of 288, median of the same time of up to 7 seasons, that + current level, 7 seasons ago + current
-    level. `expected` is a mixture of the slow ones, `residual` what is left of the value by the mixture of all,
-    `seasonal_deviation` the size of the three-row mean of what is left of the season. `ranges` is 6 x count: the quantiles
-    .002, .005, .05, .95, .995, .998 of the 8,000 rows before. `is_missing` marks rows whose value was imputed by
-    `expected`. `features` is count x k, or None.
+    repeated where there are none); `tamed` is the same with outliers put on the edge of twice the band. `first` is the row
+    number of the block's first row. `forecasts` is 6 x count: last row, median of 5, median of 288, median of the same time
+    of up to 7 seasons, that + current level, 7 seasons ago + current level. `expected` is a mixture of the slow ones,
+    `residual` what is left of the value by the mixture of all, `seasonal_deviation` the size of the three-row mean of what
+    is left of the season. `ranges` is 6 x count: the quantiles .002, .005, .05, .95, .995, .998 of the 8,000 rows before.
+    `is_missing` marks rows whose value was imputed by `expected`. `features` is count x k, or None.
     """
 
     padded: NDArray[np.float64]
+    tamed: NDArray[np.float64]
     offset: int
     count: int
     first: int

@@ -42,7 +42,7 @@ class SubsequenceNeighbours(BaseDetector, frozen=True):
 
         raw = np.empty(rows.count)
         kernel.walk(
-            rows.padded, rows.offset, rows.count, rows.first, len(state["references"]), state["counts"],
+            rows.padded, rows.tamed, rows.offset, rows.count, rows.first, len(state["references"]), state["counts"],
             state["references"], state["squares"], state["unit"], raw,
         )  # fmt: skip
         return Result(raw), state

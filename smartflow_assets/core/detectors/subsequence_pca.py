@@ -40,7 +40,7 @@ class SubsequencePca(BaseDetector, frozen=True):
 
         raw = np.empty(rows.count)
         kernel.walk(
-            rows.padded, rows.offset, rows.count, rows.first, len(state["median"]), state["median"], state["vectors"],
+            rows.padded, rows.tamed, rows.offset, rows.count, rows.first, len(state["median"]), state["median"], state["vectors"],
             state["eigenvalues"], state["summary"], raw,
         )  # fmt: skip
         return Result(raw), state

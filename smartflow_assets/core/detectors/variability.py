@@ -19,7 +19,7 @@ class Variability(BaseDetector, frozen=True):
     >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9 * np.sin(np.arange(12.0))))
     >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
     >>> result.raw_score[[250, 311]].round(1).tolist()
-    [0.0, 2.2]
+    [0.0, 2.1]
     """
 
     type: Literal["variability"] = "variability"
@@ -36,6 +36,6 @@ class Variability(BaseDetector, frozen=True):
 
         raw = np.empty(rows.count)
         kernel.walk(
-            rows.padded, rows.offset, rows.count, rows.first, state["counts"], state["ordered"], state["ring"], raw
+            rows.padded, rows.tamed, rows.offset, rows.count, rows.first, state["counts"], state["ordered"], state["ring"], raw
         )
         return Result(raw), state

@@ -14,6 +14,9 @@ SEASONS = 7
 RANGE_WINDOW = 8000
 RESIDUAL_WINDOW = 2000
 SLEW_ROWS = 100
+"""Rows before the band is trusted to hold the level and the outliers."""
+TAME = 2.0
+"""Bands: an outlier further out is drawn in before windows of rows are judged, or it would taint every window it is in."""
 # counts: short, long, smooth, level, week level, range, residual, noise
 COUNTS = 8
 
@@ -34,7 +37,7 @@ def _weigh(losses, scale, first, forecasts, column):
 
 @compiled
 def walk(
-    values, offset, count, first, period, counts, short, long, smooth, seasons, level, level_ring, week_level, week_ring,
+    values, tamed, offset, count, first, period, counts, short, long, smooth, seasons, level, level_ring, week_level, week_ring,
     losses, scale, last_deviations, range_window, residuals, residual_ring, noise, noise_ring,
     forecasts, expected, band, surprise_residual, seasonal_deviation, ranges, noise_out, is_missing,
 ):  # fmt: skip
@@ -42,7 +45,8 @@ def walk(
 
     forecasts (6 x count): last, median of 5, median of 288, median of up to 7 seasons, that + current level, seven seasons
     ago + current level. expected: mixture of the slow ones, which an anomaly cannot drag along within a few rows. band: the
-    99.5 % quantile of |value - expected|. surprise_residual: value - mixture of all. ranges: quantiles of the last 8,000.
+    99.5 % quantile of |value - expected|. tamed: the values, outliers put on the edge of twice the band. surprise_residual:
+    value - mixture of all. ranges: quantiles of the last 8,000.
     """
     half = period // 288
     span = max(6, period // 24)
@@ -81,7 +85,7 @@ def walk(
             value = expected[i]
             values[p] = value
         if t == 0:
-            values[:p] = value
+            values[:p] = tamed[:p] = value
 
         nearest = np.inf
         for j in range(experts):
@@ -104,6 +108,8 @@ def walk(
         else:
             ranges[:, i] = value
         band[i] = quantile(residuals, counts[6], 0.995) if counts[6] else 0.0
+        reach = TAME * band[i] if counts[6] >= SLEW_ROWS else np.inf
+        tamed[p] = min(max(value, expected[i] - reach), expected[i] + reach)
         noise_out[i] = quantile(noise, counts[7], 0.99) if counts[7] >= 30 else 0.0
 
         if period:

@@ -37,21 +37,21 @@ def _pick(values, p, t, width, references, squares, counts, unit):
 
 
 @compiled
-def walk(values, offset, count, first, width, counts, references, squares, unit, out):
+def walk(values, tamed, offset, count, first, width, counts, references, squares, unit, out):
     """One distance a row, in units of the usual movement of a window."""
     window, products = np.empty(width, np.float32), np.empty(REFERENCES, np.float32)
     for i in range(count):
         t, p = first + i, offset + i
         if is_due(t, width):
-            _pick(values, p, t, width, references, squares, counts, unit)
+            _pick(tamed, p, t, width, references, squares, counts, unit)
         out[i] = 0.0
         if counts[0] >= 20:
-            mean, square = 0.0, 0.0
-            for j in range(width):
-                mean += values[p - j]
+            mean, square = values[p], 0.0
+            for j in range(1, width):
+                mean += tamed[p - j]
             mean /= width
             for j in range(width):
-                window[j] = values[p - width + 1 + j] - mean
+                window[j] = (tamed[p - width + 1 + j] if j < width - 1 else values[p]) - mean
                 square += window[j] * window[j]
             multiply(window, references, products)
             nearest = second = third = np.inf

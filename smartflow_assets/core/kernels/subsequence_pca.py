@@ -63,18 +63,19 @@ def _fit(values, p, t, width, median, vectors, eigenvalues, summary):
 
 
 @compiled
-def walk(values, offset, count, first, width, median, vectors, eigenvalues, summary, out):
+def walk(values, tamed, offset, count, first, width, median, vectors, eigenvalues, summary, out):
     """summary: leading components (0: no model yet), floor of an eigenvalue, variance outside the subspace."""
     centred, projected = np.empty(width), np.empty(width)
     for i in range(count):
         t, p = first + i, offset + i
         if is_due(t, width):
-            _fit(values, p, t, width, median, vectors, eigenvalues, summary)
+            _fit(tamed, p, t, width, median, vectors, eigenvalues, summary)
         out[i] = 0.0
         leading = int(summary[0])
         if leading:
             for j in range(width):
-                centred[j] = values[p - width + 1 + j] - median[j]
+                centred[j] = tamed[p - width + 1 + j] - median[j]
+            centred[width - 1] = values[p] - median[width - 1]
             multiply(centred, vectors, projected)
             inside, outside = 0.0, 0.0
             for j in range(leading):

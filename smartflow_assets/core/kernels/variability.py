@@ -10,19 +10,20 @@ LEAST_ROWS = 50
 
 
 @compiled
-def walk(values, offset, count, first, counts, ordered, ring, out):
+def walk(values, tamed, offset, count, first, counts, ordered, ring, out):
     """One score a row; nothing before six rows, nothing strange before fifty spreads are known."""
     for i in range(count):
         t, p = first + i, offset + i
         n = min(t + 1, ROWS)
         spread = 0.0
         if n >= 6:
-            mean = 0.0
-            for q in range(n):
-                mean += values[p - q]
+            mean = values[p]
+            for q in range(1, n):
+                mean += tamed[p - q]
             mean /= n
-            for q in range(n):
-                spread += (values[p - q] - mean) ** 2
+            spread = (values[p] - mean) ** 2
+            for q in range(1, n):
+                spread += (tamed[p - q] - mean) ** 2
             spread = math.sqrt(spread / (n - 1))
         usual = quantile(ordered, counts[0], 0.5) if counts[0] >= LEAST_ROWS else 0.0
         floor = 1e-3 * usual + 1e-12
