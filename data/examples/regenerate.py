@@ -1,7 +1,44 @@
 """Write the example files anew: `python data/examples/regenerate.py`. A test holds them equal to the generators."""
 from pathlib import Path
 
-from smartflow_assets.core.generators.examples import example_files
+import pandas as pd
 
-for name, text in example_files().items():
-    (Path(__file__).parent / name).write_text(text, encoding="utf-8", newline="\n")
+from smartflow_assets.core.generators.examples import EXAMPLES, example
+
+
+def example_files() -> dict[str, str]:
+    """File name to text: the rows of each example as a collector would have written them, and their labels."""
+    files = {}
+    for name in EXAMPLES:
+        made = example(name)
+        files[f"{name}.csv"] = _as_collected(name, _csv(made.frame))
+        files[f"{name}_labels.csv"] = _csv(made.labels)
+    return files
+
+
+def _as_collected(name: str, text: str) -> str:
+    """Real files are not clean: one damaged line and one line written twice in web_traffic, four lines that a restarting
+    collector lost in system_metrics. All lie in calm hours, so that cleaning shows its work and no event is touched."""
+    lines = text.splitlines(keepends=True)
+    if name == "web_traffic":
+        damaged = _line_at(lines, "2026-01-22T03:10:00Z")
+        lines[damaged] = lines[damaged].replace("T03:10", "T03:1?")
+        twice = _line_at(lines, "2026-02-05T04:25:00Z")
+        lines.insert(twice, lines[twice])
+    else:
+        lost = _line_at(lines, "2026-02-05T04:00:00Z")
+        del lines[lost:lost + 4]
+    return "".join(lines)
+
+
+def _line_at(lines: list[str], timestamp: str) -> int:
+    return next(number for number, line in enumerate(lines) if line.startswith(timestamp))
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, float_format="%.6g", date_format="%Y-%m-%dT%H:%M:%SZ", lineterminator="\n")
+
+
+if __name__ == "__main__":
+    for file, content in example_files().items():
+        (Path(__file__).parent / file).write_text(content, encoding="utf-8", newline="\n")

@@ -3,7 +3,7 @@
 Fitted in training and stored with the model as plain JSON; detection and plots invert it, so that a user only ever sees the
 unit that the series was written in.
 """
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ LARGEST = 1e150  # larger values have no variance in doubles
 
 @dataclass(frozen=True)
 class Scaler:
-    """(value - center) / unit.
+    """(value - center) / unit; `asdict` stores it, `Scaler(**stored)` is the same again.
 
     >>> scaler = Scaler.fit(np.array([10.0, 20.0, np.nan, 30.0]), "min_max")
     >>> scaler.transform(np.array([10.0, 40.0])), float(scaler.inverse(np.array([0.5]))[0])
@@ -55,7 +55,3 @@ class Scaler:
     def inverse(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scaled values back to the series' own unit."""
         return values * self.unit + self.center
-
-    def to_json(self) -> dict[str, float]:
-        """What `Scaler(**stored)` makes the same scaler of."""
-        return asdict(self)

@@ -1,5 +1,6 @@
 """Scaling and the way back."""
 import json
+from dataclasses import asdict
 from typing import get_args
 
 import numpy as np
@@ -37,4 +38,4 @@ def test_inverse_undoes_transform(values, scale):
 
 def test_stored_as_plain_json():
     scaler = Scaler.fit(VALUES, "robust")
-    assert Scaler(**json.loads(json.dumps(scaler.to_json()))) == scaler
+    assert Scaler(**json.loads(json.dumps(asdict(scaler)))) == scaler
