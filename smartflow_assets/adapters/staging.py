@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,44 +17,19 @@ import duckdb
 from smartflow_assets.adapters import text_values
 from smartflow_assets.adapters.readers.base import DelimitedText, ReadContext, Staged, Wanted, origin_of
 from smartflow_assets.adapters.readers.plain_text import (
-    Header,
     TextFile,
     as_plain_text,
     read_header,
-    require_columns,
     undecodable_line,
 )
 from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
+from smartflow_assets.adapters.text_table import BROKEN, MOST_BROKEN_LINES, Column, TextTable
 from smartflow_assets.core.errors import SourceError
 
 MEMORY = "384MB"    # ten million rows stage in less; what does not fit goes to the staging folder
 MOSTLY = 0.9        # an undeclared column holds numbers when nine in ten of its values are
 ENOUGH = 10         # rows from which on "none can be read" means a wrong setting and not some bad rows
 SAMPLE = 2_000
-MOST_BROKEN_LINES = 100_000
-# lines that are no rows; one of blanks holds nothing to lose
-_BROKEN = "FROM reject_errors WHERE trim(csv_line, chr(9) || chr(10) || chr(13) || ' ') <> ''"
-
-
-@dataclass
-class _Column:
-    """A column of the file: `c` is its name in SQL, the rest is what is known of it."""
-
-    index: int
-    name: str
-    is_number: bool = False     # its values must be numbers: declared, or mostly numbers where every numeric column is wanted
-    is_text: bool = False       # declared as a dimension
-    type: str = "VARCHAR"
-    candidates: set[str] = field(default_factory=set)
-
-    @property
-    def c(self) -> str:
-        return f"c{self.index}"
-
-    def said(self, after: str) -> str:
-        """SQL for `name: 'value' …`, with the value cut short."""
-        before = f"{self.name}: '"
-        return f"concat({quoted_text(before)}, left({self.c}, 80), {quoted_text(after)})"
 
 
 def stage_file(reader: DelimitedText, path: Path, context: ReadContext) -> Staged | None:
@@ -101,7 +76,8 @@ def _stage(
     header = read_header(text, file, reader.delimiter)
     with _session(file.folder, reader.time.timezone) as connection:
         try:
-            return _Staging(connection, reader, context, file, text, header).run(origin, content_hash)
+            table = TextTable(reader, context.wanted, file, text, header)
+            return _Staging(connection, table, file, _window(context)).run(origin, content_hash)
         except duckdb.InternalException as error:   # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
             if (line := undecodable_line(text)) is None:
                 raise
@@ -109,29 +85,11 @@ def _stage(
 
 
 class _Staging:
-    """One file on its way: four scans (sample, profile, good rows, bad rows) and the pieces of SQL that they are made of."""
+    """One file on its way: four scans (sample, profile, good rows, bad rows) and the decisions between them."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, reader: DelimitedText, context: ReadContext, file: TextFile, text: Path,
-        header: Header,
-    ) -> None:
-        self.connection, self.reader, self.wanted, self.file = connection, reader, context.wanted, file
-        fields = [(reader.time.column, "read.time")]
-        fields += [(name, "metrics") for name in self.wanted.numbers or ()] + [(name, "dimensions") for name in self.wanted.texts]
-        declared = require_columns(fields, header, file)
-        names = {index: name for name, index in declared.items()}
-        self.columns = [_Column(index, names.get(index, name)) for index, name in enumerate(header.names)]
-        for name in self.wanted.numbers or ():
-            self.columns[declared[name]].is_number, self.columns[declared[name]].type = True, "DOUBLE"
-        for name in self.wanted.texts:
-            self.columns[declared[name]].is_text = True
-        self.time = self.columns[declared[reader.time.column]]
-        self.time.type = "TIMESTAMPTZ"
-        self.taken = self.columns
-        self.scan = _scan(text, header, self.columns)
-        self.window = _window(context)
-        self.clock = text_values.wall_clock(self.time.c, reader.time)
-        self.has_second_hours = False
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: TextTable, file: TextFile, window: str) -> None:
+        self.connection, self.table, self.file, self.window = connection, table, file, window
+        self.taken = table.columns
         self.notes: list[str] = []
 
     def run(self, origin: str, content_hash: str) -> Staged:
@@ -142,7 +100,7 @@ class _Staging:
         self._refuse(facts)
         self._find_second_hours(facts["ambiguous"])
         parquet = self._write_good()
-        time = quoted_column(self.time.name)
+        time = quoted_column(self.table.time.name)
         row_count, first_at, last_at = self._one(f"SELECT count(*), min({time}), max({time}) FROM {quoted_text(parquet)}")
         bad_count, rejected = self._write_bad(facts)
         span = (_utc(first_at), _utc(last_at))
@@ -152,64 +110,63 @@ class _Staging:
 
     def _sniff(self) -> None:
         """Which types an undeclared column may have: a value of the sample that does not fit excludes a type for good."""
-        others = [column for column in self.columns if column is not self.time and not column.is_number and not column.is_text]
-        asked = [(column, type_, test) for column in others for type_, test in self._tests(column).items()]
+        asked = [(column, type_, test) for column in self.table.undeclared for type_, test in self.table.type_tests(column).items()]
         if not asked:
             return
         fits = self._one(f"SELECT {', '.join(f'bool_and({column.c} IS NULL OR {test})' for column, _, test in asked)} "
-                         f"FROM (SELECT * FROM {self.scan} LIMIT {SAMPLE})")
+                         f"FROM (SELECT * FROM {self.table.scan} LIMIT {SAMPLE})")
         for (column, type_, _), is_fitting in zip(asked, fits, strict=True):
-            if is_fitting or (type_ == "DOUBLE" and self.wanted.numbers is None):
+            if is_fitting or (type_ == "DOUBLE" and self.table.wanted.numbers is None):
                 column.candidates.add(type_)
 
     def _profile(self) -> dict[str, int]:
         """Counts over all rows: what each column could be, and which times are readable."""
         asked = {"rows": "count(*)", "timed": "count(moment)", "ambiguous": "count_if(is_ambiguous)"}
-        for column in self.columns:
+        for column in self.table.columns:
             asked[f"{column.c} filled"] = f"count({column.c})"
             if column.is_number or "DOUBLE" in column.candidates:
-                asked[f"{column.c} numbers"] = f"count({self._number(column)})"
+                asked[f"{column.c} numbers"] = f"count({self.table.number(column)})"
                 asked[f"{column.c} codes"] = f"count_if({text_values.is_code(column.c)})"
             for type_ in column.candidates - {"DOUBLE"}:
-                asked[f"{column.c} {type_}"] = f"count_if({self._tests(column)[type_]})"
-        counts = self._one(f"SELECT {', '.join(asked.values())} FROM ({self._rows(is_numbered=False)})")
+                asked[f"{column.c} {type_}"] = f"count_if({self.table.type_tests(column)[type_]})"
+        counts = self._one(f"SELECT {', '.join(asked.values())} FROM ({self.table.rows(is_numbered=False)})")
         return dict(zip(asked, counts, strict=True))
 
     def _decide(self, facts: dict[str, int]) -> None:
         """The type of each undeclared column, and which columns are taken."""
-        for column in self.columns:
+        for column in self.table.columns:
             filled, numbers = facts[f"{column.c} filled"], facts.get(f"{column.c} numbers", 0)
-            fitting = [type_ for type_ in self._tests(column) if type_ in column.candidates
+            fitting = [type_ for type_ in self.table.type_tests(column) if type_ in column.candidates
                        and (numbers if type_ == "DOUBLE" else facts[f"{column.c} {type_}"]) == filled > 0]
             if "DOUBLE" in column.candidates and facts[f"{column.c} codes"]:
                 fitting = []
-            elif "DOUBLE" in column.candidates and self.wanted.numbers is None and numbers >= MOSTLY * filled > 0:
+            elif "DOUBLE" in column.candidates and self.table.wanted.numbers is None and numbers >= MOSTLY * filled > 0:
                 column.is_number = True
                 fitting = fitting or ["DOUBLE"]
             column.type = fitting[0] if fitting else column.type
         # an undeclared column without a value has no type yet: it joins the table with its first one
-        self.taken = [column for column in self.columns
-                      if facts[f"{column.c} filled"] or column is self.time or column.is_number or column.is_text]
+        self.taken = [column for column in self.table.columns
+                      if facts[f"{column.c} filled"] or column is self.table.time or column.is_number or column.is_text]
 
     def _refuse(self, facts: dict[str, int]) -> None:
         """A file of which nothing can be read is a wrong setting, or a feed that changed: not a pile of bad rows."""
-        time, name = self.reader.time, self.time.name
+        time, name = self.table.reader.time, self.table.time.name
         if facts["rows"] >= ENOUGH and not facts["timed"]:
-            example = self._example(self.time)
+            example = self._example(self.table.time)
             form = "unix" if example.strip().lstrip("-").isdigit() else "%d/%m/%Y %H:%M"
             raise self.file.error(
                 f"no value of column '{name}' is a time; expected {text_values.expected_time(time)}, the first is {example!r}",
                 f"Say how it is written, such as read.time: {{column: {name}, format: \"{form}\"}}, or correct read.time.")
-        for column in self.columns:
+        for column in self.table.columns:
             is_text = column.is_number and facts[f"{column.c} filled"] >= ENOUGH and not facts[f"{column.c} numbers"]
-            if is_text and self.wanted.on_bad_rows != "keep":
+            if is_text and self.table.wanted.on_bad_rows != "keep":
                 raise self.file.error(
                     f"column '{column.name}' is text; expected a number, the first value is {self._example(column)!r}",
                     "Fix the feed, set read.decimal if it writes 1,5, or correct metrics.")
-        broken = self._one(f"SELECT count(DISTINCT line) {_BROKEN}")[0]
+        broken = self._one(f"SELECT count(DISTINCT line) {BROKEN}")[0]
         if broken >= MOST_BROKEN_LINES or (broken >= ENOUGH and not facts["rows"]):
             raise self.file.error(
-                f"{broken:,} lines do not have the {len(self.columns)} columns of the header line",
+                f"{broken:,} lines do not have the {len(self.table.columns)} columns of the header line",
                 "Set read.delimiter, or fix the feed.")
         for line, kind, text in self.connection.execute(
             "SELECT line, error_type, csv_line FROM reject_errors WHERE error_type IN ('INVALID ENCODING', 'UNQUOTED VALUE') "
@@ -225,10 +182,10 @@ class _Staging:
         after a step back in time belong to the second one; so does a time that is there twice when all of that hour are."""
         if not ambiguous_count:
             return
-        own = ", ".join(["night", *(column.c for column in self.columns if column.is_text)])
+        own = ", ".join(["night", *(column.c for column in self.table.columns if column.is_text)])
         self.connection.execute(f"""
             CREATE TEMP TABLE second_hour AS
-            WITH nights AS (SELECT *, date_trunc('day', moment) AS night FROM ({self._rows()}) WHERE is_ambiguous),
+            WITH nights AS (SELECT *, date_trunc('day', moment) AS night FROM ({self.table.rows()}) WHERE is_ambiguous),
             steps AS (
                 SELECT *, count(*) OVER (PARTITION BY {own}) = 2 * count(DISTINCT moment) OVER (PARTITION BY {own}) AS is_paired,
                        max(moment) OVER (PARTITION BY {own} ORDER BY row_number
@@ -242,96 +199,47 @@ class _Staging:
             )
             SELECT row_number FROM backs WHERE is_second
         """)
-        self.has_second_hours = True
+        self.table.has_second_hours = True
         second = self._one("SELECT count(*) FROM second_hour")[0]
         self.notes.append(
-            f"{ambiguous_count} rows lie in an hour that the clock of {self.reader.time.timezone} shows twice; "
+            f"{ambiguous_count} rows lie in an hour that the clock of {self.table.reader.time.timezone} shows twice; "
             f"{ambiguous_count - second} are taken as the first, {second} as the second")
 
     def _write_good(self) -> Path:
         parquet = self.file.folder / "rows.parquet"
-        values = ", ".join(f"{self._typed(column)} AS {quoted_column(column.name)}" for column in self.taken)
+        values = ", ".join(f"{self.table.typed(column)} AS {quoted_column(column.name)}" for column in self.taken)
         self.connection.execute(
-            f"COPY (SELECT {values}, row_number AS _row FROM ({self._rows()}) WHERE reason IS NULL AND {self.window}) "
+            f"COPY (SELECT {values}, row_number AS _row FROM ({self.table.rows()}) WHERE reason IS NULL AND {self.window}) "
             f"TO {quoted_text(parquet)} (FORMAT parquet, COMPRESSION lz4_raw)")
         return parquet
 
     def _write_bad(self, facts: dict[str, int]) -> tuple[int, Path | None]:
         """Rows that break a declared column, by their number among all rows; after them the lines that are no rows at all."""
-        is_number_bad = self.wanted.on_bad_rows != "keep" and any(
-            facts[f"{column.c} numbers"] < facts[f"{column.c} filled"] for column in self.columns if column.is_number)
-        if facts["timed"] == facts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) {_BROKEN}")[0]:
+        is_number_bad = self.table.wanted.on_bad_rows != "keep" and any(
+            facts[f"{column.c} numbers"] < facts[f"{column.c} filled"] for column in self.table.columns if column.is_number)
+        if facts["timed"] == facts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) {BROKEN}")[0]:
             return 0, None
-        record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.columns)
+        record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.columns)
         rejected = self.file.folder / "rejected.parquet"
         self.connection.execute(f"""
             COPY (
                 SELECT row_number, CAST(json_object({record}) AS VARCHAR) AS record, reason
-                FROM ({self._rows()}) WHERE reason IS NOT NULL AND (moment IS NULL OR {self.window})
+                FROM ({self.table.rows()}) WHERE reason IS NOT NULL AND (moment IS NULL OR {self.window})
                 UNION ALL
                 SELECT {facts["rows"]} + row_number() OVER (ORDER BY line),
                        CAST(json_object('line', left(trim(any_value(csv_line), chr(10) || chr(13)), 1000)) AS VARCHAR),
                        concat('line ', line, ': ', any_value(error_message))
-                {_BROKEN} GROUP BY line
+                {BROKEN} GROUP BY line
             ) TO {quoted_text(rejected)} (FORMAT parquet)
         """)
         count = self._one(f"SELECT count(*) FROM {quoted_text(rejected)}")[0]
-        return count, rejected if count and self.wanted.on_bad_rows != "drop" else None
-
-    # --- the pieces of SQL ---
-
-    def _rows(self, *, is_numbered: bool = True) -> str:
-        """All lines that are rows, with row_number, moment (the time), is_ambiguous and reason (null when the row is good).
-        Numbering sends the file through one thread, so counting goes without."""
-        number, zone, clock = "row_number() OVER ()" if is_numbered else "0", quoted_text(self.reader.time.timezone), self.clock
-        is_doubled = f"coalesce(timezone({zone}, base - INTERVAL 1 HOUR) = {clock}, FALSE)" if clock else "FALSE"
-        is_skipped = f"coalesce(timezone({zone}, base) <> {clock}, FALSE)" if clock else "FALSE"
-        moment = "base"     # DuckDB takes the second of two hours
-        if self.has_second_hours:
-            is_first = "is_ambiguous AND row_number NOT IN (SELECT row_number FROM second_hour)"
-            moment = f"CASE WHEN {is_first} THEN base - INTERVAL 1 HOUR ELSE base END"
-        return f"""
-            SELECT *, {self._reason} AS reason FROM (
-                SELECT * EXCLUDE (base), CASE WHEN NOT is_skipped THEN {moment} END AS moment FROM (
-                    SELECT *, {is_doubled} AS is_ambiguous, {is_skipped} AS is_skipped FROM (
-                        SELECT *, {text_values.moment(self.time.c, self.reader.time)} AS base
-                        FROM (SELECT {number} AS row_number, * FROM {self.scan})
-                    )
-                )
-            )"""
-
-    @property
-    def _reason(self) -> str:
-        """Why a row is bad, in words; null for a good row."""
-        is_none = f"' is not a time; expected {text_values.expected_time(self.reader.time)}"
-        is_skipped = f"' does not exist, the clock of {self.reader.time.timezone} skips it"
-        cases = [f"""CASE WHEN moment IS NULL THEN CASE
-            WHEN {self.time.c} IS NULL THEN {quoted_text(self.time.name + " is empty; expected a time")}
-            WHEN is_skipped THEN {self.time.said(is_skipped)} ELSE {self.time.said(is_none)} END END"""]
-        if self.wanted.on_bad_rows != "keep":
-            is_none = f"' is not a number; expected one up to {text_values.LARGEST:g}"
-            cases += [f"CASE WHEN {column.c} IS NOT NULL AND {self._number(column)} IS NULL THEN {column.said(is_none)} END"
-                      for column in self.columns if column.is_number]
-        return f"nullif(concat_ws('; ', {', '.join(cases)}), '')"
-
-    def _typed(self, column: _Column) -> str:
-        if column is self.time:
-            return "moment"
-        if column.type == "DOUBLE":
-            return self._number(column)
-        return column.c if column.type == "VARCHAR" else f"TRY_CAST(trim({column.c}) AS {column.type})"
-
-    def _number(self, column: _Column) -> str:
-        return text_values.number(column.c, self.reader.decimal)
-
-    def _tests(self, column: _Column) -> dict[str, str]:
-        return text_values.tests(column.c, self.reader.decimal)
+        return count, rejected if count and self.table.wanted.on_bad_rows != "drop" else None
 
     def _one(self, sql: str) -> tuple:
         return self.connection.execute(sql).fetchall()[0]
 
-    def _example(self, column: _Column) -> str:
-        first = f"SELECT {column.c} FROM {self.scan} WHERE {column.c} IS NOT NULL LIMIT 1"
+    def _example(self, column: Column) -> str:
+        first = f"SELECT {column.c} FROM {self.table.scan} WHERE {column.c} IS NOT NULL LIMIT 1"
         return str(self.connection.execute(first).fetchall()[0][0])
 
 
@@ -345,14 +253,6 @@ def _session(folder: Path, timezone: str) -> Iterator[duckdb.DuckDBPyConnection]
         yield connection
     finally:
         connection.close()
-
-
-def _scan(text: Path, header: Header, columns: list[_Column]) -> str:
-    """All values as text; lines that do not have these columns go to `reject_errors`."""
-    names = ", ".join(f"'{column.c}': 'VARCHAR'" for column in columns)
-    return (f"read_csv({quoted_text(text)}, auto_detect = false, header = true, skip = {header.skipped}, "
-            f"delim = {quoted_text(header.delimiter)}, quote = '\"', escape = '\"', columns = {{{names}}}, nullstr = '', "
-            f"store_rejects = true, rejects_limit = {2 * MOST_BROKEN_LINES})")
 
 
 def _window(context: ReadContext) -> str:

@@ -51,7 +51,7 @@ def number(c: str, decimal: str) -> str:
     return f"CASE WHEN abs({value}) <= {LARGEST} THEN {value} END"
 
 
-def tests(c: str, decimal: str) -> dict[str, str]:
+def type_tests(c: str, decimal: str) -> dict[str, str]:
     """For each type that an undeclared column may have, narrowest first, the SQL that is true where a value fits."""
     return {
         "BOOLEAN": f"lower({c}) IN ('true', 'false')",

@@ -20,6 +20,7 @@ from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.alert_policy import AlertPolicy
 from smartflow_assets.core.errors import SourceError
 
+CHANNELS_FILE = "channels.yaml"     # the key of `channel_errors` when the file as a whole cannot be read
 _CHANNEL: TypeAdapter[Any] = TypeAdapter(Channel)
 
 
@@ -96,7 +97,7 @@ def cross_check(
             f"`name: {source.name}` is not the name of the file", source=path.stem, where=source.where("name"),
             remedy=f"Write `name: {path.stem}`, or rename the file to {source.name}.yaml."))
     for index, channel in enumerate(source.alerts.to):
-        if channel not in channels and channel not in channel_errors:
+        if channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
             near = nearest(channel, tuple(channels))
             hint = f"Did you mean {near}?" if near else f"data/channels.yaml has {', '.join(channels)}."
             problems.append(SourceError(
@@ -138,7 +139,7 @@ def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError
     try:
         file = read_yaml(path)
     except SourceError as error:
-        return {"file": FileChannel()}, {"channels.yaml": error}
+        return {"file": FileChannel()}, {CHANNELS_FILE: error}
     channels: dict[str, ChannelBase] = {}
     errors: dict[str, SourceError] = {}
     for name, values in file.values.items():

@@ -285,6 +285,13 @@ def test_a_missing_file_names_the_field_and_where_it_was_looked_for(tmp_path):
 
 # --- which files ---
 
+def test_a_file_whose_name_looks_like_a_pattern_is_read_alone(tmp_path):
+    for name, value in (("a*[1]?.csv", 1), ("ab1x.csv", 2), ("ab[1]x.csv", 3)):
+        (tmp_path / name).write_text(f"at,value\n2026-03-01,{value}\n")
+    (staged,) = CsvReader(path="a*[1]?.csv", time={"column": "at"}).batches(ReadContext("web", tmp_path, tmp_path / "staging"))
+    assert (staged.origin, rows(staged, "value")) == ("a*[1]?.csv", [(1,)])
+
+
 def test_globs_find_files_in_order_of_their_names(tmp_path):
     for name in ("b.csv", "a.csv", "deep/c.csv", "other.txt"):
         path = tmp_path / "feeds" / name

@@ -81,6 +81,14 @@ def test_a_secret_in_the_channels_file_is_refused_and_not_repeated(home):
     assert tuple(catalogue.sources) == ("web",), "a channel that cannot be used stops no source"
 
 
+def test_a_channels_file_that_cannot_be_read_stops_no_source(home):
+    home.channels_file.write_text("file: [\n")
+    add(home, "web", "alerts: {to: [ops_email]}\n")
+    catalogue = Catalogue.load(home)
+    assert (tuple(catalogue.sources), tuple(catalogue.channels)) == (("web",), ("file",))
+    assert "this is not YAML" in str(catalogue.channel_errors["channels.yaml"])
+
+
 def test_broken_defaults_break_every_source_and_alerts_still_go_to_the_file_channel(home):
     home.defaults_file.write_text("sensitivity: [\n")
     add(home, "web")

@@ -5,6 +5,7 @@ empty file, a wrong encoding and a strange header get their names; what the valu
 """
 import codecs
 import csv
+import errno
 import gzip
 import shutil
 import zlib
@@ -21,7 +22,6 @@ BLOCK = 1 << 20
 RESERVED = ("source", "_origin", "_row", "_row_hash", "_ingested_at", "_run_id")
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8"}
 _NO_HEADER = "Write a header line with the column names into it."
-_NO_SPACE = 28
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ class TextFile:
             what = f"the gzip file is damaged or was cut off ({error})"
             raise self.error(what, "Copy it again; nothing of it was taken.") from error
         except OSError as error:
-            remedy = "Free some space; nothing was taken." if error.errno == _NO_SPACE else ""
-            raise self.error(f"the file cannot be read: {error.strerror or error}", remedy) from error
+            if error.errno == errno.ENOSPC:
+                raise self.error("the disk is full", "Free some space; nothing was taken.") from error
+            raise self.error(f"the file cannot be read: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
