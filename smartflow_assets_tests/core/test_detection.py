@@ -140,6 +140,12 @@ def test_contamination_sets_the_vote_of_the_forest() -> None:
     assert 0 < counts[0] < counts[1] / 5
 
 
+def test_detect_computes_the_features_that_a_forest_needs() -> None:
+    result = detect(frame_of(with_spike()), settings=DetectionSettings(detectors=[{"type": "isolation_forest"}]), train_rows=400)
+    assert int(result["raw_score"].idxmax()) in range(SPIKE, SPIKE + 3)
+    assert result["is_anomaly"][SPIKE]
+
+
 def test_a_gap_in_time_does_not_shift_the_season() -> None:
     frame = frame_of(daily())
     gappy = pd.concat([frame[:500], frame[511:]])

@@ -37,14 +37,20 @@ class IsolationForest(BaseDetector, frozen=True):
     needs_features: ClassVar[bool] = True
     contamination: float = Field(default=0.01, gt=0, le=0.5, description="share of training rows that its own flag and vote mark")
     n_estimators: int = Field(default=100, ge=10, le=1000, description="trees")
+    features: tuple[str, ...] = Field(
+        default=("seasonal_residual", "difference", "difference_short", "rolling_std_short", "ratio_to_median"),
+        description="columns of series_features that it sees; where none of them is there it sees all",
+    )
     max_samples: int = Field(default=256, ge=16, le=65536, description="training rows a tree is grown on")
     seed: int = Field(default=0, ge=0, description="seed of the trees")
 
     def fit(self, history: History) -> Fitted:
         from sklearn.ensemble import IsolationForest as Forest
 
-        parameters: dict[str, Any] = {"series": list(history.features), "limit": None}
-        known = {name: matrix[np.isfinite(history.values[name])] for name, matrix in history.features.items()}
+        chosen = [i for i, name in enumerate(history.feature_names) if name in self.features]
+        columns = chosen or list(range(len(history.feature_names)))
+        parameters: dict[str, Any] = {"series": list(history.features), "columns": columns, "limit": None}
+        known = {name: matrix[np.isfinite(history.values[name])][:, columns] for name, matrix in history.features.items()}
         if not known or sum(map(len, known.values())) < LEAST_ROWS:
             return Fitted(parameters)
         scales = [_robust(matrix) for matrix in known.values()]
@@ -67,7 +73,8 @@ class IsolationForest(BaseDetector, frozen=True):
     def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
         if not state or rows.features is None:
             return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_)), state
-        raw = _walk(state["trees"], _scaled(rows.features, state["center"], state["unit"]))
+        seen = rows.features[:, fitted.parameters["columns"]]
+        raw = _walk(state["trees"], _scaled(seen, state["center"], state["unit"]))
         return Result(raw, raw > fitted.parameters["limit"]), state
 
     def raw_scores(self, fitted: Fitted, rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,9 @@
 """What single detectors find that others do not, and what their parameters change."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -53,6 +58,46 @@ def test_flattened_trees_score_as_scikit_learn_does() -> None:
     assert int(expected.argmax()) in (SPIKE, SPIKE + 1)
 
 
+def test_a_forest_sees_only_the_features_that_it_names() -> None:
+    values = with_spike()
+    history = History({"load": values}, {"load": features_of(values)}, ("value", "change"))
+    fitted = IsolationForest(features=("change",)).fit(history)
+    assert fitted.parameters["columns"] == [1]
+    assert fitted.estimators["forest"].n_features_in_ == 1
+
+
 def test_a_forest_without_features_says_nothing() -> None:
     fitted = IsolationForest().fit(History({"load": daily()}))
-    assert fitted == Fitted({"series": [], "limit": None})
+    assert fitted == Fitted({"series": [], "columns": [], "limit": None})
+
+
+OWN = '''
+from typing import Literal
+import numpy as np
+from smartflow_assets.core.detectors.base import BaseDetector, Result
+
+class Surplus(BaseDetector, frozen=True):
+    type: Literal["surplus"] = "surplus"
+
+    def start(self, fitted, facts):
+        return {}
+
+    def score(self, fitted, state, rows):
+        return Result(np.maximum(rows.values, 0)), state
+'''
+
+
+def test_a_detector_of_another_package_joins_the_registry(tmp_path: Path) -> None:
+    (tmp_path / "surplus.py").write_text(OWN)
+    (tmp_path / "surplus-1.dist-info").mkdir()
+    (tmp_path / "surplus-1.dist-info" / "METADATA").write_text("Name: surplus\nVersion: 1\n")
+    (tmp_path / "surplus-1.dist-info" / "entry_points.txt").write_text("[smartflow.detectors]\nsurplus = surplus:Surplus\n")
+    code = (
+        "from smartflow_assets.core.detection import DetectionSettings, detect\n"
+        "from smartflow_assets_tests.core.detectors.series_by_hand import frame_of, with_spike\n"
+        "settings = DetectionSettings(detectors=[{'type': 'surplus'}])\n"
+        "print(detect(frame_of(with_spike()), settings=settings)['raw_score'].idxmax())"
+    )
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])])
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert (run.stdout.strip(), run.stderr) == (str(SPIKE), "")
