@@ -10,6 +10,7 @@ because repeated and skipped clock times in some files are part of the recording
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ from smartflow_assets.core.detection import detect
 
 def read_corpus(path: Path) -> pd.DataFrame:
     """The corpus in order of series and row; duckdb reads Parquet, so that pyarrow is not needed."""
-    return duckdb.sql(f"SELECT series, row, epoch(observed_at) AS seconds, value, scored FROM '{path}' ORDER BY series, row").df()
+    return duckdb.sql(f"SELECT series, row, epoch(observed_at) AS seconds, value, label, scored FROM '{path}' ORDER BY series, row").df()
 
 
 def score_series(rows: pd.DataFrame) -> pd.DataFrame:
@@ -44,21 +45,28 @@ def score_series(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def measure(corpus_dir: Path, corpus: str, scores: pd.DataFrame) -> dict[str, object]:
-    """The figures of the corpus' own evaluate.py; needs pyarrow there, without it only the scores are written."""
+def measure(corpus_dir: Path, corpus: str, rows: pd.DataFrame, scores: pd.DataFrame) -> dict[str, object]:
+    """The figures of the corpus' own evaluate.py, on series read without pyarrow."""
     sys.path.insert(0, str(corpus_dir))
-    import corpus as corpora
     import evaluate
+    from corpus import Series
 
-    corpora.HERE = corpus_dir
-    series = corpora.load(corpus)
+    windows = json.loads((corpus_dir / "windows.json").read_text())
+    series = [
+        Series(
+            name=str(name),
+            ts=one["seconds"].to_numpy().astype("datetime64[s]"),
+            v=one["value"].to_numpy(float),
+            y=one["label"].to_numpy(),
+            n0=int((~one["scored"]).sum()),
+            windows=[tuple(window) for window in windows[name]],
+            interval_s=float(np.median(np.diff(one["seconds"]))),
+        )
+        for name, one in rows.groupby("series", sort=True)
+    ]
     by = dict(tuple(scores.groupby("series")))
-    return evaluate.summarise(
-        corpus,
-        series,
-        [by[s.name]["score"].to_numpy(float) for s in series],
-        [by[s.name]["flag"].to_numpy(bool) for s in series],
-    )
+    raw, flags = ([by[s.name][column].to_numpy(kind) for s in series] for column, kind in (("score", float), ("flag", bool)))
+    return evaluate.summarise(corpus, series, raw, flags)
 
 
 def main() -> None:
@@ -85,11 +93,7 @@ def main() -> None:
         scores = pd.concat(frames, ignore_index=True)
         path = arguments.out / f"{corpus}.parquet"
         duckdb.sql(f"COPY (SELECT series, row, score, flag FROM scores) TO '{path}' (FORMAT parquet)")
-        try:
-            figures = measure(arguments.corpus_dir, corpus, scores)
-        except ImportError as error:
-            console.print(f"not measured here: {error}; run evaluate.py {corpus} {path}")
-            figures = {"corpus": corpus}
+        figures = measure(arguments.corpus_dir, corpus, rows, scores)
         for name, value in figures.items():
             print(f"{name:32s} {value:.4g}" if isinstance(value, float) else f"{name:32s} {value}")
         print(f"{'rows_per_second':32s} {len(rows) / wall:.0f}\n{'cpu_s':32s} {cpu:.1f}")

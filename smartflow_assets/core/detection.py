@@ -80,7 +80,7 @@ def fit_models(
     table = _features(settings, history, features, step)
     facts = {name: facts_of.learn(name, frame.value[rows], step, settings.scale) for name, rows in frame.rows.items()}
     learnt = History(
-        {name: (frame.value[rows] - facts[name].center) / facts[name].unit for name, rows in frame.rows.items()},
+        {name: facts[name].scaler.transform(frame.value[rows]) for name, rows in frame.rows.items()},
         {} if table is None else {name: table.at(name, frame.time[rows]) for name, rows in frame.rows.items()},
         () if table is None else table.names,
     )

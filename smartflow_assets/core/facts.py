@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smartflow_assets.core.detectors.base import SeriesFacts
-from smartflow_assets.core.scaling import Scale
+from smartflow_assets.core.scaling import Scale, Scaler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,21 +43,8 @@ def typical_step(times: NDArray[np.datetime64]) -> timedelta:
 
 
 def learn(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale) -> SeriesFacts:
-    """Facts of a series from the values that may be learnt from (NaN = missing).
-
-    A constant series has 5 % of its level as its unit, so that any later movement is measured against something.
-    """
-    known = values[np.isfinite(values)]
-    center, unit = 0.0, 1.0
-    if len(known):
-        low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
-        with np.errstate(over="ignore"):  # an infinite deviation is passed over below
-            deviation = known.std()
-        spread = {"robust": (high - low) / 1.349, "standard": deviation, "min_max": np.ptp(known), "none": 1.0}[scale]
-        center = {"robust": middle, "standard": known.mean(), "min_max": known.min(), "none": 0.0}[scale]
-        candidates = (spread, deviation, 0.05 * abs(middle), 1.0)
-        unit = next(float(size) for size in candidates if np.isfinite(size) and size > 1e-12 * abs(middle))
-    return SeriesFacts(name=name, period=season(step), center=float(center), unit=unit)
+    """Facts of a series from the values that may be learnt from (NaN = missing)."""
+    return SeriesFacts(name, season(step), Scaler.fit(values, scale))
 
 
 def rows_of(times: NDArray[np.datetime64], step: timedelta) -> NDArray[np.int64]:

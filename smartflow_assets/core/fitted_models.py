@@ -17,6 +17,7 @@ from smartflow_assets.core.detection_settings import DetectionSettings
 from smartflow_assets.core.detectors.base import Fitted, SeriesFacts
 from smartflow_assets.core.errors import ModelError
 from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.scaling import Scaler
 
 FORM = 1
 """Raised whenever a stored model would score differently: an older one is then refused and trained anew."""
@@ -74,7 +75,7 @@ class FittedModels:
             context_from=pd.Timestamp(p["context_from"]),
             trained_to=pd.Timestamp(p["trained_to"]),
             scored_from=pd.Timestamp(p["scored_from"]),
-            series={name: SeriesFacts(**facts) for name, facts in p["series"].items()},
+            series={name: SeriesFacts(name, facts["period"], Scaler(**facts["scaler"])) for name, facts in p["series"].items()},
             fitted={
                 name: Fitted(parameters, own(parts.arrays, name), own(parts.estimators, name))
                 for name, parameters in p["detectors"].items()

@@ -18,6 +18,8 @@ from smartflow_assets.core.ensemble import Ensemble
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LARGEST = 1e9
+"""Scaled values beyond this are cut: no square of a sum of them leaves the range of doubles."""
 CALM = 0.5
 """A row that lies within this share of its band is never flagged by a mean or maximum of surprises."""
 
@@ -66,8 +68,8 @@ class SeriesScorer:
 
     def score(self, state: State, values: NDArray[np.float64], features: NDArray[np.float64] | None = None) -> Scored:
         """Verdicts on up to `baseline.BLOCK` further values (NaN or infinite = missing); the state is changed in place."""
-        facts = self.facts
-        scaled = np.clip((values - facts.center) / facts.unit, -1e9, 1e9)
+        facts, scaler = self.facts, self.facts.scaler
+        scaled = np.clip(scaler.transform(values), -LARGEST, LARGEST)
         scaled[~np.isfinite(values)] = np.nan
         rows, normal, _ = baseline.score(state["baseline"], facts, scaled, features)
         raw, surprise = np.empty((2, len(self.detectors), rows.count))
@@ -100,7 +102,7 @@ class SeriesScorer:
             known = np.isfinite(own_band.lower)
             expected = np.where(known, own_band.expected, expected)
             lower, upper = np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper)
-        expected, lower, upper = (facts.center + facts.unit * part for part in (expected, lower, upper))
+        expected, lower, upper = (scaler.inverse(part) for part in (expected, lower, upper))
         return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise)
 
     def walk(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from smartflow_assets.core.scaling import Scaler
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,14 +25,13 @@ State = dict[str, Any]
 class SeriesFacts:
     """What is known of a series before any row is scored.
 
-    name: the series. period: rows in a season (a day, or a week for slow series; 0 = no season). center, unit: values reach
-    detectors as (value - center) / unit, so that nothing depends on the unit of measurement.
+    name: the series. period: rows in a season (a day, or a week for slow series; 0 = no season). scaler: detectors see
+    scaled values, so that nothing depends on the unit of measurement.
     """
 
     name: str = ""
     period: int = 0
-    center: float = 0.0
-    unit: float = 1.0
+    scaler: Scaler = field(default_factory=Scaler)
 
 
 @dataclass(frozen=True)

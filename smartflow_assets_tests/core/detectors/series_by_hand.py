@@ -39,7 +39,7 @@ def features_of(values: np.ndarray) -> np.ndarray:
 
 def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
     known = facts.learn("load", values[:300], HOUR, "robust")
-    history = History({"load": (values[:300] - known.center) / known.unit}, {"load": features_of(values[:300])}, ("value", "change"))
+    history = History({"load": known.scaler.transform(values[:300])}, {"load": features_of(values[:300])}, ("value", "change"))
     return SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
 
 
