@@ -14,7 +14,7 @@ import pandas as pd
 from smartflow_assets.core.detection_settings import DetectionSettings
 from smartflow_assets.core.ensemble import CAP, anomaly_score
 from smartflow_assets.core.series_scorer import Scored
-from smartflow_assets.core.severity import SEVERITIES, Severity
+from smartflow_assets.core.severity import RANK, SEVERITIES, Severity
 from smartflow_assets.core.wording import number, percent
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ class Verdicts:
         """The answer; severity and explanation are categorical, empty where nothing is to be said."""
         flagged = np.flatnonzero(self.is_anomaly)
         severity = np.full(len(self.state), -1, np.int8)
-        ratio = self.raw_score[flagged] / self.cut
-        severity[flagged] = (ratio >= WARNING_RATIO).astype(np.int8) + (ratio >= CRITICAL_RATIO)
+        threshold = float(anomaly_score(np.array([self.cut]))[0])
+        severity[flagged] = [RANK[severity_of(raw, threshold)] for raw in self.raw_score[flagged]]
         return pd.DataFrame(
             {
                 "series": series,
@@ -142,7 +142,7 @@ class Verdicts:
                 "upper": self.upper,
                 "raw_score": self.raw_score,
                 "anomaly_score": anomaly_score(self.raw_score),
-                "threshold": float(anomaly_score(np.array([self.cut]))[0]),
+                "threshold": threshold,
                 "is_anomaly": self.is_anomaly,
                 "state": pd.Categorical.from_codes(self.state, categories=pd.Index(STATES)),
                 "severity": pd.Categorical.from_codes(severity, categories=pd.Index(SEVERITIES), ordered=True),
