@@ -26,10 +26,6 @@ class SourceError(SmartflowError):
     """A source cannot be read, or its YAML file is wrong."""
 
 
-class ContractError(SmartflowError):
-    """The rows of a source break what was promised about them."""
-
-
 class WarehouseBusyError(SmartflowError):
     """Somebody else holds the warehouse or a source, longer than we may wait."""
 

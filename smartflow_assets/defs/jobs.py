@@ -5,7 +5,6 @@ would import the world again.
 """
 import dagster as dg
 
-from smartflow_assets.defs.partitions import SOURCES
 
 MONITOR_JOB = "monitor_source"
 TRAIN_JOB = "train_source"
@@ -15,7 +14,6 @@ TRAINING_LAUNCHPAD = {"resources": {"options": {"config": {"as_of": "", "dry_run
 monitor_source = dg.define_asset_job(
     MONITOR_JOB,
     selection=dg.AssetSelection.all(),
-    partitions_def=SOURCES,
     config=LAUNCHPAD,
     executor_def=dg.in_process_executor,
     description="Read what is new of one source, clean it, score it, group what is wrong into incidents, tell people once, publish the copy "
@@ -25,7 +23,6 @@ monitor_source = dg.define_asset_job(
 train_source = dg.define_asset_job(
     TRAIN_JOB,
     selection=dg.AssetSelection.assets("trained_models"),
-    partitions_def=SOURCES,
     config=TRAINING_LAUNCHPAD,
     executor_def=dg.in_process_executor,
     description="Learn one source anew from its training window, without the windows of incidents. Scores that stand keep standing.",

@@ -105,7 +105,7 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
         if event.event_type == dg.DagsterEventType.STEP_FAILURE:
             steps.append(Failure(cause=str(event.step_key), message=_reason(event.step_failure_data.error)))
         elif event.event_type == dg.DagsterEventType.RUN_FAILURE:
-            error = event.job_failure_data.error
+            error = event.job_failure_data.error if event.event_specific_data else None  # failed from outside: no data
             whole.append(Failure(cause="run", message=_reason(error) if error else event.message or "the run failed"))
         else:
             check = event.asset_check_evaluation_data

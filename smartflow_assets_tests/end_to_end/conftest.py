@@ -1,21 +1,19 @@
 """A home with sources in a temporary folder, a real Dagster instance beside it, and real servers on loopback."""
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
-from aiosmtpd.controller import Controller
 
 from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.execute import Outcome, execute
 from smartflow_assets.defs.resources import open_warehouse
+from smartflow_assets_tests.receivers import HookServer, MailServer, hook_server, mail_server
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -87,62 +85,13 @@ def write_rows(path: Path, rows: pd.DataFrame) -> Path:
     return path
 
 
-@dataclass
-class Mailbox:
-    """A real SMTP server on loopback that keeps what it is given."""
-
-    port: int
-    messages: list[str]
-
-
-class _Keep:
-    def __init__(self, messages: list[str]) -> None:
-        self.messages = messages
-
-    async def handle_DATA(self, server: object, session: object, envelope: object) -> str:
-        self.messages.append(envelope.content.decode("utf-8", "replace"))  # type: ignore[attr-defined]
-        return "250 kept"
+@pytest.fixture
+def mailbox() -> Iterator[MailServer]:
+    with mail_server() as server:
+        yield server
 
 
 @pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    messages: list[str] = []
-    controller = Controller(_Keep(messages), hostname="127.0.0.1", port=0)
-    controller.start()
-    try:
-        yield Mailbox(controller.server.sockets[0].getsockname()[1], messages)
-    finally:
-        controller.stop()
-
-
-@dataclass
-class Receiver:
-    """A webhook receiver on loopback that can be told to be down."""
-
-    url: str
-    bodies: list[bytes]
-    is_down: bool = False
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    state = Receiver("", [])
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if not state.is_down:
-                state.bodies.append(body)
-            self.send_response(503 if state.is_down else 200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}/hook"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield state
-    finally:
-        server.shutdown()
+def receiver() -> Iterator[HookServer]:
+    with hook_server() as server:
+        yield server

@@ -1,0 +1,99 @@
+"""A run that is killed in any stage: the next one goes on from there, nothing is lost, doubled or sent twice."""
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from smartflow_assets.defs.execute import execute
+from smartflow_assets.defs.housekeeping import fail_dead_runs
+from smartflow_assets.defs.settle import settle_run
+from smartflow_assets_tests.end_to_end.conftest import START, Home, daily_series, write_rows
+
+SOURCE = """
+name: web
+read: {type: csv, path: examples/web.csv, time: timestamp}
+metrics: [{name: requests, column: value, aggregate: sum}]
+time_bucket: {every: 5min, settle: 0s}
+rules: [{type: threshold, metric: requests, above: 1500}]
+alerts: {to: [file], max_age: 3650 days}
+"""
+STAGES = ["raw_records", "clean_series", "rule_violations", "series_features", "trained_models", "anomaly_scores", "anomalies", "incidents",
+          "alert_sends"]
+END = START + timedelta(days=4)
+RUN_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.execute import execute
+from smartflow_assets.defs.instance import open_instance
+
+def die_at(stage):
+    if stage == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = Settings(Path(sys.argv[1]))
+with open_instance(settings.dagster_home) as instance:
+    execute(instance, settings, "monitor_source", "web", {"as_of": sys.argv[3]}, on_stage=die_at)
+"""
+
+
+def prepared(folder: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance) -> Home:
+    monkeypatch.setenv("SMARTFLOW_HOME", str(folder))
+    home = Home(folder, instance)
+    home.write_source("web", SOURCE)
+    rows = daily_series(4)
+    rows.loc[1000, "value"] = 2500
+    write_rows(home.settings.data / "examples" / "web.csv", rows)
+    return home
+
+
+def what_is_stored(home: Home) -> dict[str, pd.DataFrame]:
+    kept = {"clean_series": "observed_at", "anomaly_scores": "observed_at", "anomalies": "started_at", "incidents": "opened_at"}
+    frames = {name: home.table(name).drop(columns=["run_id", "model_id"], errors="ignore").sort_values(key, ignore_index=True)
+              for name, key in kept.items()}
+    return frames | {"raw": home.table("raw.web")[["timestamp", "value"]].sort_values("timestamp", ignore_index=True)}
+
+
+def test_a_run_killed_in_each_stage_is_finished_by_the_next(tmp_path, monkeypatch):
+    dagster_home = tmp_path / "instance"
+    dagster_home.mkdir()
+    with dg.instance_for_test(temp_dir=str(dagster_home)) as instance:
+        whole = prepared(tmp_path / "whole", monkeypatch, instance)
+        assert whole.run("web", END).is_success
+        expected, sent = what_is_stored(whole), whole.count("alert_sends", "status = 'sent'")
+        assert sent == 2  # the spike, and its recovery
+
+        home = prepared(tmp_path / "killed", monkeypatch, instance)
+        for stage in STAGES:
+            environment = {**os.environ, "DAGSTER_HOME": str(dagster_home)}
+            died = subprocess.run([sys.executable, "-W", "ignore", "-c", RUN_AND_DIE, str(home.folder), stage, END.isoformat()],
+                                  env=environment, capture_output=True, text=True)
+            assert died.returncode == -signal.SIGKILL, (stage, died.stderr[-2000:])
+            assert fail_dead_runs(instance, home.settings, datetime.now(UTC)) == []  # a minute of grace
+            (dead,) = fail_dead_runs(instance, home.settings, datetime.now(UTC) + timedelta(minutes=2))
+            assert settle_run(instance, dead, settings=home.settings).is_new
+        assert home.run("web", END).is_success
+        for name, frame in what_is_stored(home).items():
+            pd.testing.assert_frame_equal(frame, expected[name], check_exact=True, obj=name)
+        assert home.count("alert_sends", "status = 'sent'") == sent
+        assert len(list(home.settings.outbox.glob("*.eml"))) == sent
+        assert home.count("run_log", "status = 'killed'") == len(STAGES)
+        assert home.count("incidents", "cause <> 'anomaly'") == 0  # a killed run wakes nobody
+
+
+def test_a_living_run_is_not_taken_for_dead(home):
+    web = prepared(home.folder, pytest.MonkeyPatch(), home.instance)
+    found: list[list[str]] = []
+
+    def look(stage: str) -> None:
+        if stage == "anomaly_scores":
+            found.append(fail_dead_runs(home.instance, web.settings, datetime.now(UTC) + timedelta(hours=1)))
+
+    assert execute(home.instance, web.settings, "monitor_source", "web", {"as_of": END.isoformat()}, on_stage=look).is_success
+    assert found == [[]]
