@@ -6,6 +6,7 @@ parts and turned into the wanted format at the end. Sources that are watched hav
 """
 
 import csv
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -284,7 +285,7 @@ class TableFile:
         return self._run(sql, parameters).fetchall()
 
     def _run(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
-        with _said_by(self.path):
+        with _said_by(self.path, self._scratch):
             return self._db.execute(sql, parameters) if parameters else self._db.execute(sql)
 
 
@@ -322,7 +323,7 @@ class ResultFile:
             temporary.unlink(missing_ok=True)
 
     def _copy(self, select: str, to: Path, form: str) -> None:
-        with _said_by(to):
+        with _said_by(to, self._scratch):
             self._db.execute(f"COPY ({select}) TO {quoted_text(to)} ({form})")
 
 
@@ -374,18 +375,23 @@ def _connection(beside: Path | None) -> Iterator[tuple[Path, duckdb.DuckDBPyConn
 
 
 @contextmanager
-def _said_by(path: Path) -> Iterator[None]:
-    """DuckDB's errors as one line that names the file."""
+def _said_by(path: Path, scratch: Path) -> Iterator[None]:
+    """DuckDB's errors as one line that names the file, or the disk that is full."""
     try:
         yield
     except duckdb.Error as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        where = next((line for line in lines[1:] if line.lower().startswith("line")), "")
-        if "No space left" in str(error) or "Could not write" in str(error):
+        what = lines[0].partition(": ")[2] or lines[0]
+        if any(sign in str(error) for sign in ("No space left", "Could not write", "max_temp_directory_size")):
+            free = shutil.disk_usage(scratch).free // 1024**2
             raise SmartflowError(
-                f"{path} cannot be written: {lines[0].partition(': ')[2] or lines[0]}", remedy="Free some space and run it again."
+                "the disk is full",
+                where=f"{scratch.parent}, {free:,} MiB free",
+                remedy="Free some space, or set TMPDIR to a folder on another disk, and run it again.",
             ) from error
-        raise SourceError(f"{path} cannot be read: {lines[0].partition(': ')[2] or lines[0]}", where=where) from error
+        raise SourceError(
+            f"{path} cannot be read: {what}", where=next((line for line in lines[1:] if line.startswith("Line")), "")
+        ) from error
 
 
 def _parse(text: str, form: str) -> str:

@@ -115,7 +115,10 @@ def _looked(about: str, check: Callable[[], Findings]) -> Iterator[Finding]:
             raise
         found = [
             Finding(
-                "fail", about, f"this could not be looked at: {type(error).__name__}: {' '.join(str(error).split())[:200]}", "-v says more."
+                "fail",
+                about,
+                f"this could not be looked at: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}",
+                "-v says more.",
             )
         ]
     yield from found
@@ -222,6 +225,11 @@ def _sources(catalogue: "Catalogue") -> Findings:
 
 def _channels(catalogue: "Catalogue") -> Findings:
     used = {channel for source in catalogue.sources.values() for channel in source.alerts.to}
+    silent = sorted(name for name, source in catalogue.sources.items() if not source.alerts.to)
+    if silent:
+        yield Finding(
+            "warn", "alerts", f"{', '.join(silent)}: nobody is told of incidents", "Set alerts.to, there or in data/defaults.yaml."
+        )
     for error in catalogue.channel_errors.values():
         yield Finding("fail", "channel", f"{error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
     for name, channel in catalogue.channels.items():

@@ -28,6 +28,7 @@ TRAIN_EXAMPLES = """
 smartflow train
 smartflow train web_traffic --as-of 2026-02-17T10:00
 """
+INTERRUPTED = "DagsterExecutionInterruptedError"  # the failure of a step that Ctrl-C stopped
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Work on a copy: nothing is written, nothing is sent.")]
 Facts = Sequence[tuple[str, str]]
 RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a source
@@ -38,6 +39,7 @@ RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a so
     ("incidents_resolved", "resolved"),
     ("messages_sent", "messages"),
 )
+ONLY_WHEN_THERE_ARE: Facts = (("quarantined_rows", "quarantined"), ("messages_failed", "messages failed"))
 TRAIN_FACTS: Facts = (("models_trained", "models"), ("training_rows", "rows learnt from"))
 
 
@@ -100,6 +102,8 @@ def _run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fac
             seconds = (datetime.now(UTC) - begun).total_seconds()
             terminal.result(_line(outcome, facts, width, seconds), style="" if outcome.is_success else "red")
             failed += [] if outcome.is_success else [outcome]
+    if options.get("dry_run"):
+        terminal.say("a dry run: nothing was written, nothing was sent")
     for outcome in failed:
         for failure in outcome.failures:
             terminal.error(_failure(outcome.source, failure.cause, failure.message))
@@ -142,8 +146,9 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
 
         def run_one(job: str, source: str, options: dict[str, Any], on_stage: Callable[[str], None]) -> "Outcome":
             outcome = execute(instance, settings, job, source, options, on_stage=on_stage)
-            record = instance.get_run_by_id(outcome.run_id)
-            if record is not None and record.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING):
+            run = instance.get_run_by_id(outcome.run_id)
+            is_canceled = run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
+            if is_canceled or any(INTERRUPTED in failure.message for failure in outcome.failures):
                 raise KeyboardInterrupt  # Dagster caught it and ended the run
             return outcome
 
@@ -151,8 +156,9 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
 
 
 def _line(outcome: "Outcome", facts: Facts, width: int, seconds: float) -> str:
-    numbers = "  ".join(f"{label} {outcome.facts.get(name, 0):,.0f}" for name, label in facts)
-    return f"{outcome.source:<{width}}  {'ok    ' if outcome.is_success else 'failed'}  {numbers}  {seconds:.1f} s"
+    numbers = [f"{label} {outcome.facts.get(name, 0):,.0f}" for name, label in facts]
+    numbers += [f"{label} {outcome.facts[name]:,.0f}" for name, label in ONLY_WHEN_THERE_ARE if outcome.facts.get(name)]
+    return "  ".join([f"{outcome.source:<{width}}", "ok    " if outcome.is_success else "failed", *numbers, f"{seconds:.1f} s"])
 
 
 def _failure(source: str, cause: str, message: str) -> str:

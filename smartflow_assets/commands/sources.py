@@ -91,7 +91,7 @@ def _settings(source: "Source") -> None:
         "detectors": source.detectors if isinstance(source.detectors, str) else ", ".join(detector.type for detector in source.detectors),
         "rules": ", ".join(str(rule.name) for rule in source.all_rules),
         "schedule": source.schedule,
-        "alerts": f"{', '.join(source.alerts.to)}, from {source.alerts.min_severity} on",
+        "alerts": f"{', '.join(source.alerts.to) or 'nobody'}, from {source.alerts.min_severity} on",
     }
     width = max(map(len, facts))
     for label, text in facts.items():

@@ -92,7 +92,11 @@ def _failing(error: BaseException) -> typer.Typer:
         ),
         (terminal.UsageError("there is no such thing"), 2, "error: there is no such thing.\n"),
         (KeyError("x"), 1, "error: KeyError: 'x' (run again with -v to see where)\n"),
-        (OSError(28, "No space left on device", "/data/x"), 1, "error: /data/x: No space left on device.\n"),
+        (
+            OSError(28, "No space left on device", "/data/x"),
+            1,
+            "error: /data/x is on a disk that is full. Free some space and run it again; what was there before is still there.\n",
+        ),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -192,3 +194,11 @@ def test_a_failed_run_leaves_no_output(smartflow: Smartflow, file: Path) -> None
     file.write_text("ts,load\n2026-03-01,many\n")
     smartflow("detect", str(file), "-o", str(file.with_name("out.csv")))
     assert sorted(path.name for path in file.parent.iterdir()) == ["load.csv"]
+
+
+def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left(file: Path) -> None:
+    call = f"ulimit -f 8; exec {sys.executable} -m smartflow_assets.cli detect {file} -o {file.with_name('out.csv')}"
+    done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: the disk is full ({file.parent}, ")
+    assert [path.name for path in file.parent.iterdir()] == ["load.csv"]

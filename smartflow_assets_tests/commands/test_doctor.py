@@ -1,0 +1,108 @@
+"""`smartflow doctor`: each trouble is a line with a remedy."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.commands import doctor
+from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
+
+CHANNELS = """\
+file: {type: file}
+hook: {type: webhook, url: "${SMARTFLOW_TEST_URL}"}
+"""
+
+
+def _lines(text: str) -> dict[str, str]:
+    """Lines by what they are about: `level  what`."""
+    return {line[6:].partition(": ")[0]: line[:6].strip() + " " + line.partition(": ")[2] for line in text.splitlines()}
+
+
+def test_a_sound_home_is_all_ok(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/sources/shop.yaml").write_text(SHOP + "alerts: {to: [file]}\n")
+    answer = smartflow("doctor")
+    assert answer.code == 0
+    assert {line.split()[0] for line in answer.out.splitlines()} == {"ok"}
+    assert not (home / "data/warehouse").exists()
+    assert not (home / "data/dagster").exists()
+
+
+def test_a_broken_file_and_a_missing_secret_fail(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMARTFLOW_TEST_URL", raising=False)
+    (home / "data/channels.yaml").write_text(CHANNELS)
+    (home / "data/sources/shop.yaml").write_text(SHOP + "alerts: {to: [hook]}\n")
+    (home / "data/sources/other.yaml").write_text("name: other\n")
+    answer = smartflow("doctor")
+    found = _lines(answer.out)
+    assert answer.code == 1
+    assert found["source"].startswith("fail other: `read` is required")
+    assert found["channel"].startswith("fail hook lacks SMARTFLOW_TEST_URL  Set it in the environment")
+    monkeypatch.setenv("SMARTFLOW_TEST_URL", "http://127.0.0.1:9/x")
+    assert "hook lacks" not in smartflow("doctor").out
+
+
+def test_a_channel_that_no_source_uses_only_warns(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMARTFLOW_TEST_URL", raising=False)
+    (home / "data/channels.yaml").write_text(CHANNELS)
+    (home / "data/sources/shop.yaml").write_text(SHOP + "alerts: {to: [file]}\n")
+    answer = smartflow("doctor")
+    assert answer.code == 0
+    assert "warn  channel: hook lacks SMARTFLOW_TEST_URL; no source uses it" in answer.out
+
+
+def test_who_holds_a_lock_is_named(smartflow: Smartflow, home: Path) -> None:
+    with AdvisoryLock(home / "data/warehouse/locks/shop.lock").exclusive(timedelta(seconds=1), "run-1"):
+        answer = smartflow("doctor")
+    assert f"lock: shop is held by run run-1, PID {os.getpid()}" in answer.out
+    assert "locks: nobody holds one" in smartflow("doctor").out
+
+
+def test_a_dead_run_is_failed_and_settled(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dagster as dg
+
+    from smartflow_assets.defs import housekeeping
+    from smartflow_assets.defs.instance import open_instance
+
+    monkeypatch.setenv("SMARTFLOW_HOME", str(home))
+    monkeypatch.setattr(housekeeping, "GRACE", timedelta(0))
+    with open_instance(home / "data/dagster") as instance:
+        run = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "shop"})
+    answer = smartflow("doctor")
+    assert f"warn  run: {run.run_id} was dead; it is marked as failed" in answer.out
+    with open_instance(home / "data/dagster") as instance:
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    assert "none dead" in smartflow("doctor").out
+
+
+def _job():  # type: ignore[no-untyped-def]
+    from smartflow_assets.defs.build import build_definitions
+
+    return build_definitions().resolve_job_def("monitor_source")
+
+
+def test_a_nearly_full_disk_fails(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        doctor.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10 * 1024**2, "total": 10 * 1024**3, "used": 0})()
+    )
+    answer = smartflow("doctor")
+    assert answer.code == 1
+    assert _lines(answer.out)["disk"].startswith("fail nearly full: 0.0 GiB of 10 GiB free")
+
+
+def test_a_network_disk_is_refused(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_mounts", lambda: f"/dev/sda1 / ext4 rw 0 0\nserver:/x {home} nfs4 rw 0 0\n")
+    answer = smartflow("doctor")
+    assert answer.code == 1
+    assert "is on a network disk (nfs4); locks do not hold there  Move the home to a local disk." in answer.out
+
+
+def test_a_check_that_breaks_is_a_line_and_not_the_end(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/warehouse").mkdir()
+    (home / "data/warehouse/smartflow.duckdb").write_text("this is no database, and long enough to be looked at" * 100)
+    answer = smartflow("doctor")
+    assert answer.code == 1
+    assert _lines(answer.out)["warehouse"].startswith("fail ")
+    assert "published copy" in answer.out

@@ -1,0 +1,100 @@
+"""`smartflow run` and `train` through Dagster, in a real home."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+
+from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
+
+
+def _published(home: Path, statement: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(home / "data/warehouse/analyst.duckdb"), read_only=True) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def _words(line: str) -> list[str]:
+    return line.split()[:4]
+
+
+def test_one_source_fails_and_the_others_run(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/sources/broken.yaml").write_text("name: broken\nreed: {}\n")
+    (home / "data/sources/lost.yaml").write_text(SHOP.replace("name: shop", "name: lost").replace("shop.csv", "lost.csv"))
+    answer = smartflow("run")
+    assert answer.code == 1
+    assert [line.split()[:2] for line in answer.out.splitlines()] == [["broken", "failed"], ["lost", "failed"], ["shop", "ok"]]
+    assert "rows in 120" in answer.out
+    errors = answer.err.splitlines()
+    assert [line.split(": ")[:3] for line in errors] == [["error", "broken", "run"], ["error", "lost", "raw_records"]]
+    assert "did you mean `read`?" in errors[0]
+    assert "lost.csv" in errors[1]
+    assert _published(home, "SELECT source, status FROM run_log ORDER BY source") == [
+        ("broken", "failed"),
+        ("lost", "failed"),
+        ("shop", "success"),
+    ]
+
+
+def test_a_second_run_with_nothing_new_does_nothing(smartflow: Smartflow, home: Path) -> None:
+    assert smartflow("run", "shop").code == 0
+    again = smartflow("run", "shop")
+    assert (again.code, again.err) == (0, "")
+    assert "rows in 0  scored 0  anomalies 0  opened 0  resolved 0  messages 0" in again.out
+
+
+def test_as_of_is_the_clock_of_the_run(smartflow: Smartflow, home: Path) -> None:
+    assert smartflow("run", "shop", "--as-of", "2026-03-02T12:30").code == 0
+    assert _published(home, "SELECT CAST(max(observed_at) AT TIME ZONE 'UTC' AS VARCHAR) FROM clean_series") == [("2026-03-02 11:00:00",)]
+
+
+def test_a_dry_run_leaves_nothing_behind(smartflow: Smartflow, home: Path) -> None:
+    answer = smartflow("run", "shop", "--dry-run")
+    assert (answer.code, answer.err) == (0, "a dry run: nothing was written, nothing was sent\n")
+    assert "rows in 120" in answer.out
+    assert not (home / "data/warehouse/analyst.duckdb").exists()
+
+
+def test_training_is_a_run_of_its_own(smartflow: Smartflow, home: Path) -> None:
+    smartflow("run", "shop")
+    answer = smartflow("train", "shop")
+    assert answer.code == 0
+    assert answer.out.startswith("shop  ok      models 1  rows learnt from 120")
+
+
+def test_wrong_times_and_names_are_refused_before_anything_runs(smartflow: Smartflow, home: Path) -> None:
+    for arguments, problem in ((["--as-of", "noon"], "--as-of: 'noon' is not a time"), (["shopp"], "Did you mean shop?")):
+        answer = smartflow("run", *arguments)
+        assert (answer.code, answer.out) == (2, "")
+        assert problem in answer.err
+    assert not (home / "data/warehouse").exists()
+
+
+def test_an_interrupt_ends_the_whole_command_with_130(home: Path) -> None:
+    environment = os.environ | {"SMARTFLOW_HOME": str(home), "DAGSTER_HOME": ""}
+    del environment["DAGSTER_HOME"]
+    lock = AdvisoryLock(home / "data/warehouse/locks/shop.lock")
+    with lock.exclusive(timedelta(seconds=1), "somebody else"):  # so the run waits
+        command = [sys.executable, "-m", "smartflow_assets.cli", "run", "shop"]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            deadline = time.monotonic() + 60
+            while not list(lock.path.parent.glob("run-*.lock")):
+                assert time.monotonic() < deadline, "the run did not begin"
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
+
+
+def test_what_dagster_says_is_heard_with_v_only(home: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"SMARTFLOW_HOME": str(home)}
+    command = [sys.executable, "-m", "smartflow_assets.cli", "run", "shop"]
+    quiet = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    loud = subprocess.run([*command, "-v"], env=environment, capture_output=True, text=True, check=True)
+    assert (quiet.stderr, quiet.stdout.count("\n")) == ("", 1)
+    assert "RUN_SUCCESS" in loud.stderr
