@@ -139,8 +139,8 @@ def detect(
     learnt from and not returned; then every row of `frame` is scored. calendar: for the features of detectors that need
     them. progress: called with the number of rows done since its last call.
 
-    Returns, in the order of `frame`: series, observed_at, value, expected, lower, upper (a robust band: 99.5 % of the last
-    2,000 residuals lie within; in the unit of the series), raw_score (combined surprise: rank by it), anomaly_score (0 to
+    Returns, in the order of `frame`: series, observed_at, value, expected, lower, upper (half of what holds 99.5 % of the last
+    2,000 residuals; in the unit of the series), raw_score (combined surprise: rank by it), anomaly_score (0 to
     1), threshold (on anomaly_score), is_anomaly, state (scored, warming_up, missing), severity and explanation (only of
     anomalous rows, and why others are not scored). SourceError for missing columns, no numbers, times that occur twice.
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 LARGEST = 1e9
 """Scaled values beyond this are cut: no square of a sum of them leaves the range of doubles."""
 CALM = 0.5
-"""A row that lies within this share of its band is never flagged by a mean or maximum of surprises."""
+"""Of the width of the residual band: what people are shown as expected. A row within it is never flagged by a mean or maximum of
+surprises, so a flagged value lies outside of what the message calls expected."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,10 @@ class SeriesScorer:
         lifted = np.where(flags, np.maximum(surprise, self.cut), 0.0)[~members].max(axis=0, initial=0.0)
         combined = np.maximum(combined, lifted)
         flagged = combined >= self.cut
+        calm = CALM * normal.band
         if not self.ensemble.by_flags:  # the windows that still hold an anomaly are strange, the calm rows in them are not
-            flagged &= np.abs(rows.values - rows.expected) >= CALM * normal.band
-        expected, lower, upper = rows.expected, rows.expected - normal.band, rows.expected + normal.band
+            flagged &= np.abs(rows.values - rows.expected) >= calm
+        expected, lower, upper = rows.expected, rows.expected - calm, rows.expected + calm
         if own_band is not None and own_band.expected is not None and own_band.lower is not None and own_band.upper is not None:
             known = np.isfinite(own_band.lower)
             expected = np.where(known, own_band.expected, expected)
