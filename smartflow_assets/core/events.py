@@ -107,8 +107,8 @@ def group(
 
     `components`: rows of detector_scores for the anomalous rows, which say who contributed; `history`: series, observed_at,
     value with `RECORD_WINDOW` before the region, for "highest in 28 days" and the usual range; `units` by metric.
-    `ended_at` is the end of the last anomalous bucket. Value, band and deviation are those of the peak, the row with the
-    highest surprise.
+    `ended_at` is the end of the last anomalous bucket. Value, band and deviation are those of the peak, the row
+    that is farthest from what was expected.
     """
     found = rows[rows["is_anomalous"]].sort_values(["series", "observed_at"], ignore_index=True)
     apart = found["observed_at"].diff() > (GAP_BUCKETS + 1.5) * step  # half a bucket of slack: a day may have 25 hours
@@ -166,10 +166,11 @@ def _anomaly(
 
 
 def _strangeness(row: Mapping[str, Any]) -> tuple[float, float]:
-    """How strange a row is beside others: its surprise, then how far it is from what was expected or allowed."""
+    """How strange a row is beside others of its spell: how far it is from what was expected or allowed, then its surprise, which
+    lags by a row since it looks at three."""
     surprise, expected, limit = (float(row[name]) for name in ("raw_score", "expected", "limit_value"))
     distance = abs(float(row["value"]) - (limit if np.isnan(expected) else expected))
-    return -1.0 if np.isnan(surprise) else surprise, 0.0 if np.isnan(distance) else distance
+    return 0.0 if np.isnan(distance) else distance, -1.0 if np.isnan(surprise) else surprise
 
 
 def _shares(found: pd.DataFrame, components: pd.DataFrame | None) -> dict[Any, dict[str, float]]:

@@ -155,12 +155,17 @@ class Verdicts:
         """All that `put_components` collected."""
         if self.components:
             return pd.concat(self.components, ignore_index=True)
-        empty = pd.DataFrame({name: pd.Series(dtype=float) for name in COMPONENT_COLUMNS})
-        return empty.astype({"series": object, "detector": object, "observed_at": "datetime64[us, UTC]"})
+        return no_components()
 
     def _explanations(self) -> pd.Categorical:
         codes, texts = pd.factorize(np.array(self.notes, dtype=object))
         return pd.Categorical.from_codes(codes[self.note], categories=pd.Index(texts, dtype=object))
+
+
+def no_components() -> pd.DataFrame:
+    """The empty frame of components, typed."""
+    empty = pd.DataFrame({name: pd.Series(dtype=float) for name in COMPONENT_COLUMNS})
+    return empty.astype({"series": object, "detector": object, "observed_at": "datetime64[us, UTC]"})
 
 
 def _explain(value: float, scored: Scored, k: int, detectors: list[str], shares: NDArray[np.float64]) -> str:

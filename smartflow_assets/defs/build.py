@@ -1,6 +1,4 @@
 """All definitions, and the policy that holds for each of them, in one place."""
-import warnings
-
 import dagster as dg
 
 from smartflow_assets.defs.assets import alerting, detection, ingestion, modelling, preparation, serving
@@ -25,7 +23,6 @@ ASSETS: list[dg.AssetsDefinition] = [
 
 def build_definitions() -> dg.Definitions:
     """Everything that Dagster loads. Sources are partitions, so nothing here depends on the YAML files."""
-    warnings.filterwarnings("ignore", category=dg.PreviewWarning, message=".*partitions_def.*")  # partitioned checks: held by end-to-end tests
     return dg.Definitions(
         assets=ASSETS,
         jobs=[monitor_source, train_source],

@@ -13,7 +13,7 @@ from smartflow_assets.defs.partitions import KILLED_TAG
 from smartflow_assets.defs.resources import run_lock
 
 GRACE = timedelta(minutes=1)  # a run is STARTED some seconds before it takes its lock
-UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+UNDER_WAY = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> list[str]:

@@ -55,13 +55,21 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
     ended = datetime.fromtimestamp(stats.end_time, UTC) if stats and stats.end_time else started
     as_of = parse_time(options.get("as_of"), "as_of")
     facts, seconds = facts_of(instance, run.run_id)
-    is_killed = bool(run.tags.get(KILLED_TAG))
-    status = "killed" if is_killed else {dg.DagsterRunStatus.SUCCESS: "success", dg.DagsterRunStatus.CANCELED: "canceled"}.get(run.status, "failed")
+    failures = tuple(failures_of(instance, run.run_id))
     return RunRecord(
-        run_id=run.run_id, job=_job(run), source=run.tags.get(PARTITION_TAG, "*"), status=status, started_at=started, ended_at=ended,
-        as_of=as_of, reason=run.tags.get(REASON_TAG, "manual"), failures=tuple(failures_of(instance, run.run_id)), facts=facts, seconds=seconds,
+        run_id=run.run_id, job=_job(run), source=run.tags.get(PARTITION_TAG, "*"), status=_status(run, failures), started_at=started, ended_at=ended,
+        as_of=as_of, reason=run.tags.get(REASON_TAG, "manual"), failures=failures, facts=facts, seconds=seconds,
         succeeded_steps=frozenset(seconds), is_sending=bool(options.get("send", True)),
     )
+
+
+def _status(run: dg.DagsterRun, failures: tuple[Failure, ...]) -> str:
+    """success, failed, killed, or canceled: ended by somebody who wanted it."""
+    if run.status == dg.DagsterRunStatus.SUCCESS:
+        return "success"
+    if run.tags.get(KILLED_TAG):
+        return "killed"
+    return "failed" if failures else "canceled"
 
 
 def _job(run: dg.DagsterRun) -> str:
@@ -91,18 +99,21 @@ def facts_of(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, float
 
 
 def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
-    """Failed steps, failed blocking checks, and a run that failed outside any step, each with the innermost reason. A killed run
-    has none of its own: the next one goes on by itself, and nobody needs to be woken."""
+    """Failed steps, failed blocking checks, and a run that failed outside any step, each with the innermost reason. A killed or
+    interrupted run has none of its own: the next one goes on by itself, and nobody needs to be woken."""
     run = instance.get_run_by_id(run_id)
     if run is None:
         return []
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
-    steps, checks, whole = [], [], []
+    steps, checks, whole, is_interrupted = [], [], [], False
     for entry in instance.all_logs(run_id, of_type=kinds):
         event = entry.dagster_event
         if event is None:
             continue
         if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            if _is_interrupt(event.step_failure_data.error):
+                is_interrupted = True
+                continue
             steps.append(Failure(cause=str(event.step_key), message=_reason(event.step_failure_data.error)))
         elif event.event_type == dg.DagsterEventType.RUN_FAILURE:
             error = event.job_failure_data.error if event.event_specific_data else None  # failed from outside: no data
@@ -111,7 +122,16 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
             check = event.asset_check_evaluation_data
             if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
                 checks.append(Failure(cause=f"check:{check.check_name}", message=check.description or f"the check {check.check_name} failed"))
-    return steps + checks or ([] if run.tags.get(KILLED_TAG) else whole)
+    return steps + checks or ([] if is_interrupted or run.tags.get(KILLED_TAG) else whole)
+
+
+def _is_interrupt(error: Any) -> bool:
+    """Ctrl-C or a termination from the UI: somebody wanted it, so it is no failure that others must hear of."""
+    while error is not None:
+        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+            return True
+        error = error.cause
+    return False
 
 
 def _reason(error: Any) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from smartflow_assets.adapters.writes import Replace, Write
 from smartflow_assets.core import events, plots
 from smartflow_assets.core.detection import score_models
+from smartflow_assets.core.verdicts import no_components
 from smartflow_assets.stages.modelling import MetricGroup, current_model, feature_rows, metric_groups
 from smartflow_assets.stages.preparation import clean_rows
 from smartflow_assets.stages.run import SourceRun
@@ -87,7 +88,7 @@ def _score_group(run: SourceRun, group: MetricGroup, windows: list[Window]) -> t
     if model is None:
         rows = group.rows(clean_rows(run, since, until))
         state = rows["value"].isna().map({True: "missing", False: "warming_up"})
-        return rows.assign(is_anomaly=False, state=state).drop(columns="repair"), pd.DataFrame()
+        return rows.assign(is_anomaly=False, state=state).drop(columns="repair"), no_components()
     rows = group.rows(clean_rows(run, min(model.fitted.context_from, since), until))
     scored = score_models(model.fitted, rows, since=since, features=feature_rows(run, group, rows))
     named = rows[["series", "metric", "dimensions"]].drop_duplicates("series")

@@ -20,6 +20,7 @@ from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import table_rows
 
 LEARN_SHARE = 1 / 3  # of the history that is there when a source is first seen; the rest is scored without having been learnt
+SLACK = 1.25  # a few missing rows must not keep a source from its first model
 NEW_NORMAL = 0.2  # anomalies on more than this share of the training rows are learnt from: the level has shifted
 KEPT_MODELS = 5
 
@@ -142,7 +143,7 @@ def _learnable_rows(run: SourceRun, group: MetricGroup) -> tuple[pd.DataFrame, b
     is_first = bool(pd.isna(extent["scored_at"]))
     if is_first:
         share = (extent["last_at"] + step - extent["first_at"]) * LEARN_SHARE
-        until = min(extent["first_at"] + max(share, least * step), extent["last_at"] + step)
+        until = min(extent["first_at"] + max(share, SLACK * least * step), extent["last_at"] + step)
         since = max(extent["first_at"], until - training.window)
     else:
         until = extent["scored_at"] + step

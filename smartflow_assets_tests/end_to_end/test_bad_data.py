@@ -1,0 +1,110 @@
+"""Bad data still alerts: one incident, one message, the old rows stay, other sources go on, and it recovers by itself."""
+
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+
+from smartflow_assets.defs.execute import execute
+from smartflow_assets_tests.end_to_end.conftest import START, STEP, Home, daily_series, write_rows
+
+SOURCE = """
+name: {name}
+read: {{type: csv, path: examples/{name}.csv, time: timestamp}}
+metrics: [{{name: requests, column: value, aggregate: sum}}]
+time_bucket: {{every: 5min, settle: 0s}}
+alerts: {{to: [file]}}
+"""
+END = START + timedelta(days=3)
+
+
+def add(home: Home, name: str) -> pd.DataFrame:
+    home.write_source(name, SOURCE.format(name=name))
+    rows = daily_series(3)
+    write_rows(home.settings.data / "examples" / f"{name}.csv", rows)
+    return rows
+
+
+def published(home: Home, sql: str) -> pd.DataFrame:
+    return home.warehouse.published_read(sql)
+
+
+def test_a_renamed_column_is_one_incident_one_message_and_loses_nothing(home):
+    rows = add(home, "web")
+    add(home, "other")
+    assert home.run("web", END).is_success and home.run("other", END).is_success
+    stored = home.count("raw.web")
+    write_rows(home.settings.data / "examples" / "web.csv", rows.rename(columns={"value": "requests_total"}))
+    for k in range(3):  # no daemon: the command line settles its own runs
+        outcome = home.run("web", END + k * STEP)
+        assert not outcome.is_success
+        assert "value" in outcome.failures[0].message and "web.csv" in outcome.failures[0].message
+    incidents = published(home, "SELECT * FROM incidents")
+    assert incidents["source"].tolist() == ["web"] and incidents["cause"].tolist() == ["raw_records"] and incidents["state"].tolist() == ["open"]
+    assert len(list(home.settings.outbox.glob("*.eml"))) == 1
+    assert published(home, "SELECT status FROM run_log WHERE source = 'web' ORDER BY started_at")["status"].tolist() == ["success"] + ["failed"] * 3
+    assert home.count("raw.web") == stored
+    assert home.run("other", END + STEP).is_success
+    write_rows(home.settings.data / "examples" / "web.csv", rows)
+    assert home.run("web", END + 4 * STEP).is_success
+    assert published(home, "SELECT state, resolved_reason FROM incidents").values.tolist() == [["resolved", "raw_records succeeded again"]]
+    assert len(list(home.settings.outbox.glob("*.eml"))) == 2
+
+
+def test_a_broken_yaml_fails_in_its_own_run_and_leaves_others_alone(home):
+    add(home, "web")
+    add(home, "other")
+    home.write_source("web", SOURCE.format(name="web").replace("metrics:", "metrcs:"))
+    outcome = home.run("web", END)
+    assert not outcome.is_success
+    assert "metrcs" in outcome.failures[0].message and "did you mean" in outcome.failures[0].message
+    assert home.run("other", END).is_success
+    assert home.table("incidents")[["source", "state"]].values.tolist() == [["web", "open"]]
+    add(home, "web")
+    assert home.run("web", END + STEP).is_success
+    assert home.table("incidents")[["source", "state"]].values.tolist() == [["web", "resolved"]]
+
+
+@pytest.mark.parametrize(("text", "word"), [("", "empty"), ("timestamp,value\n", None), (None, "no")])
+def test_an_empty_or_missing_file_says_so(home, text, word):
+    home.write_source("web", SOURCE.format(name="web"))
+    if text is not None:
+        (home.settings.data / "examples" / "web.csv").write_text(text)
+    outcome = home.run("web", END)
+    if word is None:  # a header without rows is a source that has said nothing yet
+        assert outcome.is_success and home.count("clean_series") == 0
+    else:
+        assert not outcome.is_success and word in outcome.failures[0].message and "web.csv" in outcome.failures[0].message
+
+
+def test_text_in_a_number_column_is_kept_aside_with_the_reason(home):
+    rows = add(home, "web")
+    write_rows(home.settings.data / "examples" / "web.csv", rows.astype({"value": str}).replace({"value": {rows["value"].astype(str)[7]: "n/a?"}}))
+    assert home.run("web", END).is_success
+    held = home.table("quarantined_records")
+    assert len(held) >= 1 and set(held["state"]) == {"held"} and held["reason"].str.contains("value").all()
+
+
+def test_rows_out_of_order_make_the_same_series(home):
+    rows = add(home, "web")
+    add(home, "other")
+    write_rows(home.settings.data / "examples" / "other.csv", rows.sample(frac=1, random_state=1))
+    assert home.run("web", END).is_success and home.run("other", END).is_success
+    columns = ["series", "observed_at", "value", "repair"]
+    first, second = (home.table("clean_series", f"source = '{name}'")[columns].sort_values("observed_at", ignore_index=True)
+                     for name in ("web", "other"))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_an_interrupted_run_is_canceled_and_wakes_nobody(home):
+    add(home, "web")
+
+    def interrupt(stage: str) -> None:
+        if stage == "clean_series":
+            raise KeyboardInterrupt
+
+    outcome = execute(home.instance, home.settings, "monitor_source", "web", {"as_of": END.isoformat()}, on_stage=interrupt)
+    assert not outcome.is_success and outcome.failures == ()
+    assert home.table("run_log")["status"].tolist() == ["canceled"]
+    assert home.count("incidents") == 0
+    assert home.run("web", END).is_success

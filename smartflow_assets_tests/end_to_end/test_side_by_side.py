@@ -1,0 +1,62 @@
+"""Two commands at once and an analyst who never closes: nobody fails, nobody waits for the analyst, one message."""
+import os
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+
+from smartflow_assets_tests.end_to_end.conftest import START, Home, daily_series, write_rows
+
+SOURCE = """
+name: {name}
+read: {{type: csv, path: examples/{name}.csv, time: timestamp}}
+metrics: [{{name: requests, column: value, aggregate: sum}}]
+time_bucket: {{every: 5min, settle: 0s}}
+rules: [{{type: threshold, metric: requests, above: 1500}}]
+alerts: {{to: [file], max_age: 3650 days}}
+"""
+END = START + timedelta(days=3)
+
+
+def smartflow(home: Home, *arguments: str) -> subprocess.Popen:
+    environment = {**os.environ, "SMARTFLOW_HOME": str(home.folder), "DAGSTER_HOME": str(home.instance.root_directory)}
+    command = [str(Path(sys.executable).with_name("smartflow")), *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_two_runs_at_once_and_a_reader_in_a_loop(home):
+    for name in ("web", "shop"):
+        home.write_source(name, SOURCE.format(name=name))
+        rows = daily_series(3)
+        rows.loc[500, "value"] = 2500
+        write_rows(home.settings.data / "examples" / f"{name}.csv", rows)
+    first = smartflow(home, "run", "shop", "--as-of", (END - timedelta(hours=1)).isoformat())
+    output, _ = first.communicate(timeout=300)
+    assert first.returncode == 0, output
+
+    is_over, errors, reads = threading.Event(), [], []
+
+    def read() -> None:
+        while not is_over.is_set():
+            try:
+                with duckdb.connect(str(home.settings.published_file), read_only=True) as connection:
+                    reads.append(connection.execute("SELECT count(*) FROM marts.source_health").fetchall())
+            except duckdb.Error as error:
+                errors.append(str(error))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    both = [smartflow(home, "run", "--as-of", END.isoformat()) for _ in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in both]
+    is_over.set()
+    reader.join()
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert errors == [] and len(reads) > 10
+    for name in ("web", "shop"):
+        assert home.count(f"raw.{name}") == 3 * 288
+        assert home.count("clean_series", f"source = '{name}'") == 3 * 288
+        assert home.count("incidents", f"source = '{name}'") == 1
+        assert home.count("alert_sends", f"source = '{name}' AND event = 'opened' AND status = 'sent'") == 1
