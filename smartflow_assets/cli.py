@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import detect, doctor, plan, run, sources, sql, terminal, ui, validate
+from smartflow_assets.commands import demo, detect, doctor, plan, run, sources, sql, terminal, ui, validate
 from smartflow_assets.core.errors import SmartflowError
 
 app = typer.Typer(
@@ -105,19 +105,8 @@ def _full_disk(error: Exception) -> str:
     return ""
 
 
-def demo() -> None:
-    """Replay the two example sources before your eyes: incidents open, send and recover.
-
-    Loads their history, then the last hours with the clock of then, and prints what was found beside two textbook detectors on
-    the same rows. Exit code 1 when precision or recall fall short.
-    """
-    from smartflow_assets.commands import demo  # it needs pandas at once
-
-    demo.demo()
-
-
 for name, function, examples in (
-    ("demo", demo, "smartflow demo"),
+    *demo.COMMANDS,
     *run.COMMANDS,
     *ui.COMMANDS,
     *plan.COMMANDS,

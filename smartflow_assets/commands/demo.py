@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from smartflow_assets.commands import terminal
 from smartflow_assets.commands.home import open_home
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from smartflow_assets.adapters.warehouse import Warehouse
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.config.source import Source
@@ -86,7 +86,8 @@ def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> N
     terminal.say(
         f"Replaying {', '.join(names)}: history up to {clocks[0]:%Y-%m-%d %H:%M}, then hour by hour to {clocks[-1]:%Y-%m-%d %H:%M} UTC."
     )
-    with open_instance(settings.dagster_home) as instance, terminal.progress(len(clocks) * len(names), "loading") as advance:
+    total = len(clocks) * len(names)
+    with terminal.quiet(), open_instance(settings.dagster_home) as instance, terminal.progress(total, "loading") as advance:
         add_partitions(instance, Catalogue.load(settings))
         tell = _teller(settings)
         for clock in clocks:
@@ -153,8 +154,10 @@ def _figures(settings: "Settings", source: "Source") -> Figures:
     )
 
 
-def _twin_alerts(source: "Source", twin: pd.DataFrame, learnt: int) -> tuple[int, float]:
+def _twin_alerts(source: "Source", twin: "pd.DataFrame", learnt: int) -> tuple[int, float]:
     """False alerts of detectors and rules on the twin, in which nothing happened, and the days that were judged."""
+    import pandas as pd
+
     from smartflow_assets.core import evaluation
     from smartflow_assets.core.detection import detect
 
