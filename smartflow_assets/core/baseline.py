@@ -23,10 +23,12 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class Normal:
-    """What the baseline says of a block's rows beside `Rows`, scaled units: half the width of the band, and the noise."""
+    """What the baseline says of a block's rows beside `Rows`, scaled units: half the width of the band, the noise, and
+    the change that 95 % of the rows stay below."""
 
     band: NDArray[np.float64]
     noise: NDArray[np.float64]
+    usual: NDArray[np.float64]
 
 
 def start(facts: SeriesFacts) -> State:
@@ -76,15 +78,15 @@ def score(
         offset = HISTORY
     padded[offset : offset + count] = values
     forecasts, ranges = np.empty((6, count)), np.empty((6, count))
-    expected, band, residual, seasonal_deviation, noise = np.empty((5, count))
+    expected, band, usual, residual, seasonal_deviation, noise = np.empty((6, count))
     is_missing = np.empty(count, np.bool_)
     s = state
     kernel.walk(
         padded, tamed, offset, count, first, facts.period, s["counts"], s["short"], s["long"], s["smooth"], s["seasons"],
         s["level"], s["level_ring"], s["week_level"], s["week_ring"], s["losses"], s["scale"], s["last_deviations"],
         s["range_window"], s["residuals"], s["residual_ring"], s["noise"], s["noise_ring"],
-        forecasts, expected, band, residual, seasonal_deviation, ranges, noise, is_missing,
+        forecasts, expected, band, usual, residual, seasonal_deviation, ranges, noise, is_missing,
     )  # fmt: skip
     state["position"][:] = first + count, offset + count
     rows = Rows(padded, tamed, offset, count, first, forecasts, expected, residual, seasonal_deviation, ranges, is_missing, features)
-    return rows, Normal(band, noise), state
+    return rows, Normal(band, noise, usual), state

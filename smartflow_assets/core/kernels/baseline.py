@@ -39,13 +39,14 @@ def _weigh(losses, scale, first, forecasts, column):
 def walk(
     values, tamed, offset, count, first, period, counts, short, long, smooth, seasons, level, level_ring, week_level, week_ring,
     losses, scale, last_deviations, range_window, residuals, residual_ring, noise, noise_ring,
-    forecasts, expected, band, surprise_residual, seasonal_deviation, ranges, noise_out, is_missing,
+    forecasts, expected, band, usual, surprise_residual, seasonal_deviation, ranges, noise_out, is_missing,
 ):  # fmt: skip
     """Walk rows values[offset : offset + count]; NaN is replaced in place by the expectation and marked.
 
     forecasts (6 x count): last, median of 5, median of 288, median of up to 7 seasons, that + current level, seven seasons
     ago + current level. expected: mixture of the slow ones, which an anomaly cannot drag along within a few rows. band: the
-    99.5 % quantile of |value - expected|. tamed: the values, outliers put on the edge of twice the band. surprise_residual:
+    99.5 % quantile of |value - expected|; usual: the 95 % quantile, which a few hours of anomalies in a week do not widen.
+    tamed: the values, outliers put on the edge of twice the band. surprise_residual:
     value - mixture of all. ranges: quantiles of the last 8,000.
     """
     half = period // 288
@@ -108,6 +109,7 @@ def walk(
         else:
             ranges[:, i] = value
         band[i] = quantile(residuals, counts[6], 0.995) if counts[6] else 0.0
+        usual[i] = quantile(residuals, counts[6], 0.95) if counts[6] else 0.0
         reach = TAME * band[i] if counts[6] >= SLEW_ROWS else np.inf
         tamed[p] = min(max(value, expected[i] - reach), expected[i] + reach)
         noise_out[i] = quantile(noise, counts[7], 0.99) if counts[7] >= 30 else 0.0
