@@ -19,6 +19,7 @@ smartflow ui
 smartflow ui --port 3001
 SMARTFLOW_HOME=/srv/quality smartflow ui --host 0.0.0.0
 """
+SUPERSEDED = "Function `dev_command` is superseded"  # dagster 1.13 on `dagster dev`; its heir `dg dev` is another package
 GRACE_SECONDS = 15  # dagster ends its daemon and code servers in 1 to 6 s
 
 
@@ -39,7 +40,8 @@ def ui(
     folder = prepare_dagster_home(settings.dagster_home)
     os.environ.update(SMARTFLOW_HOME=str(settings.home.resolve()), DAGSTER_HOME=str(folder.resolve()))
     terminal.say(f"http://{host}:{port}  (sources of {settings.home}, history in {folder}; Ctrl-C ends it)")
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "smartflow_assets.definitions", "--host", host, "--port", str(port)]
+    command = [sys.executable, "-W", f"ignore:{SUPERSEDED}", "-m", "dagster", "dev", "-m", "smartflow_assets.definitions"]
+    command += ["--host", host, "--port", str(port)]
     if not terminal.is_verbose():
         command += ["--log-level", "warning"]
     process = subprocess.Popen(command, cwd=settings.home, start_new_session=True)

@@ -1,24 +1,11 @@
 """All definitions, and the policy that holds for each of them, in one place."""
 import dagster as dg
 
-from smartflow_assets.defs.assets import alerting, detection, ingestion, modelling, preparation, serving
+from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.jobs import monitor_source, train_source
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
 from smartflow_assets.defs.sensors import all_sensors
-
-ASSETS: list[dg.AssetsDefinition] = [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.series_features,
-    preparation.rule_violations,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.anomalies,
-    alerting.incidents,
-    alerting.alert_sends,
-    serving.analyst_snapshot,
-]
 
 
 def build_definitions() -> dg.Definitions:

@@ -10,13 +10,16 @@ from typing import Any
 
 import dagster as dg
 
-_TICKS = {"purge_after_days": {"skipped": 2, "failure": 30, "success": 30, "started": 30}}
 INSTANCE_SETTINGS: dict[str, Any] = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
+    "python_logs": {"python_log_level": "INFO", "managed_python_loggers": ["smartflow", "smartflow_assets"]},
     "concurrency": {"runs": {"max_concurrent_runs": 2}},
     "run_monitoring": {"enabled": True, "start_timeout_seconds": 120, "free_slots_after_run_end_seconds": 60},
-    "retention": {"schedule": _TICKS, "sensor": _TICKS},
+    "retention": {
+        "schedule": {"purge_after_days": {"skipped": 2, "failure": 30, "success": 30, "started": 30}},
+        "sensor": {"purge_after_days": {"skipped": 2, "failure": 30, "success": 30, "started": 30}},
+    },
 }
 
 

@@ -5,7 +5,6 @@ would import the world again.
 """
 import dagster as dg
 
-
 MONITOR_JOB = "monitor_source"
 TRAIN_JOB = "train_source"
 LAUNCHPAD = {"resources": {"options": {"config": {"since": "", "until": "", "as_of": "", "dry_run": False, "send": True}}}}
@@ -16,8 +15,8 @@ monitor_source = dg.define_asset_job(
     selection=dg.AssetSelection.all(),
     config=LAUNCHPAD,
     executor_def=dg.in_process_executor,
-    description="Read what is new of one source, clean it, score it, group what is wrong into incidents, tell people once, publish the copy "
-    "for analysts. Trains only what has no usable model. Running it again with nothing new changes nothing.",
+    description="Read what is new of one source, clean it, score it, group what is wrong into incidents, tell people once, publish the "
+    "copy for analysts. Trains only what has no usable model. Running it again with nothing new changes nothing.",
 )
 
 train_source = dg.define_asset_job(

@@ -65,6 +65,27 @@ def _cell(value: object) -> str:
     return text if len(text) <= CELL else text[: CELL - 1] + "…"
 
 
+def kept(context: dg.AssetExecutionContext, *names: str) -> dict[str, Any]:
+    """Tables and pictures of this source's last materialisation, for a run that found nothing new to show.
+
+    Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. Nothing is
+    computed anew: the values (a picture has about 16 KB) are written once more.
+    """
+    last = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key]), limit=1).records
+    shown = last[0].asset_materialization.metadata if last and last[0].asset_materialization else {}
+    return {name: shown[name] for name in names if name in shown}
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "row"), counted(2000, "row"), counted(0, "anomaly", "anomalies")
+    ('1 row', '2,000 rows', '0 anomalies')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def picture(png: bytes, title: str) -> dict[str, dg.MarkdownMetadataValue]:
     """A PNG that the UI shows behind "Show Markdown"; nothing when it is too large for an event."""
     if len(png) > LARGEST_PLOT:

@@ -6,10 +6,11 @@ settle         every finished run is settled, whoever started it
 outbox         messages that became due: retries and what a run left behind
 housekeeping   runs whose process is gone are failed, so that their source goes on
 """
+import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -58,7 +59,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
         if is_new and is_quiet and source in known and sum(map(len, fresh.values())) < FILES_PER_TICK:
             fresh.setdefault(source, {})[str(path)] = [size, mtime_ns]
     requests = [
-        dg.RunRequest(run_key=f"inbox:{source}:{max(mark[1] for mark in files.values())}:{len(files)}", partition_key=source,
+        dg.RunRequest(run_key=f"inbox:{source}:{_fingerprint(files)}", partition_key=source,
                       tags={SOURCE_TAG: source, REASON_TAG: "inbox"})
         for source, files in fresh.items()
     ]
@@ -69,8 +70,13 @@ def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
     return dg.SensorResult(run_requests=requests, cursor=json.dumps(cursor))
 
 
-@dg.run_status_sensor(run_status=dg.DagsterRunStatus.SUCCESS, monitor_all_code_locations=True, default_status=RUNNING, minimum_interval_seconds=10,
-                      description="Settle runs that succeeded: due messages, published copy, run log.")
+def _fingerprint(files: Mapping[str, Sequence[int]]) -> str:
+    """By name, size and time: files that were unpacked or copied together may all have one time."""
+    return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]
+
+
+@dg.run_status_sensor(run_status=dg.DagsterRunStatus.SUCCESS, monitor_all_code_locations=True, default_status=RUNNING,
+                      minimum_interval_seconds=10, description="Settle runs that succeeded: due messages, published copy, run log.")
 def settle_success_sensor(context: dg.RunStatusSensorContext) -> None:
     """Idempotent: a run that the CLI has settled is left alone."""
     settle_run(context.instance, context.dagster_run.run_id)
@@ -93,12 +99,14 @@ def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(str(drained))
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=RUNNING,
+@dg.sensor(minimum_interval_seconds=15, default_status=RUNNING,
            description="Fail runs whose process is gone, so that their source goes on by itself.")
 def housekeeping_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Starts no run; the failed runs are settled by the failure sensor."""
+    """Starts no run. Settles at once, so that the next tick of the schedule, a minute away at most, finds the source due."""
     settings = _settings()
     dead = fail_dead_runs(context.instance, settings, datetime.now(UTC))
+    for run_id in dead:
+        settle_run(context.instance, run_id, settings=settings)
     return dg.SkipReason(f"failed {len(dead)} dead runs: {', '.join(dead)}" if dead else "no dead run")
 
 

@@ -14,14 +14,14 @@ import dagster as dg
 from smartflow_assets.adapters.locks import AdvisoryLock
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.defs.jobs import MONITOR_JOB, TRAIN_JOB
+from smartflow_assets.core.errors import SourceError
+from smartflow_assets.defs.our_runs import our_job
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
 from smartflow_assets.defs.resources import open_warehouse, parse_time
 from smartflow_assets.stages.alerting import Failure
 from smartflow_assets.stages.settling import RunRecord, is_settled, settle
 
 SETTLE_PATIENCE = timedelta(minutes=2)
-OUR_JOBS = (MONITOR_JOB, TRAIN_JOB)
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class Settled:
 def settle_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings | None = None) -> Settled:
     """Settle one finished run of ours; idempotent. Dry runs and runs of other jobs are left alone."""
     run = instance.get_run_by_id(run_id)
-    if run is None or not run.is_finished or run.tags.get(DRY_RUN_TAG) or _options(run).get("dry_run") or _job(run) not in OUR_JOBS:
+    if run is None or not run.is_finished or run.tags.get(DRY_RUN_TAG) or _options(run).get("dry_run") or our_job(run) is None:
         return Settled(is_new=False)
+    run = _with_death_noted(instance, run)
     settings = settings or Settings.from_environment(os.environ)
     with AdvisoryLock(settings.locks / "settle.lock").exclusive(SETTLE_PATIENCE, holder=run_id):
         warehouse = open_warehouse(settings)
@@ -53,14 +54,37 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
     options = _options(run)
     started = datetime.fromtimestamp(stats.start_time, UTC) if stats and stats.start_time else datetime.now(UTC)
     ended = datetime.fromtimestamp(stats.end_time, UTC) if stats and stats.end_time else started
-    as_of = parse_time(options.get("as_of"), "as_of")
     facts, seconds = facts_of(instance, run.run_id)
     failures = tuple(failures_of(instance, run.run_id))
     return RunRecord(
-        run_id=run.run_id, job=_job(run), source=run.tags.get(PARTITION_TAG, "*"), status=_status(run, failures), started_at=started, ended_at=ended,
-        as_of=as_of, reason=run.tags.get(REASON_TAG, "manual"), failures=failures, facts=facts, seconds=seconds,
+        run_id=run.run_id, job=our_job(run) or run.job_name, source=run.tags.get(PARTITION_TAG, "*"), status=_status(run, failures),
+        started_at=started, ended_at=ended, as_of=_clock(options), reason=run.tags.get(REASON_TAG, "manual"),
+        failures=failures, facts=facts, seconds=seconds,
         succeeded_steps=frozenset(seconds), is_sending=bool(options.get("send", True)),
     )
+
+
+def _clock(options: dict[str, Any]) -> datetime | None:
+    """The clock that the run was given. One that cannot be read has failed the run, and that must be settled too."""
+    try:
+        return parse_time(options.get("as_of"), "as_of")
+    except SourceError:
+        return None
+
+
+def _with_death_noted(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
+    """The run, with the tag of a killed one if its process ended without a word.
+
+    Dagster's code server fails the runs that it started within a second of their death, long before housekeeping sees them,
+    and says nothing but that: a run that failed by itself has left an error or a reason.
+    """
+    if run.status != dg.DagsterRunStatus.FAILURE or run.tags.get(KILLED_TAG):
+        return run
+    ends = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    if not ends or any(entry.dagster_event and entry.dagster_event.event_specific_data for entry in ends):
+        return run
+    instance.add_run_tags(run.run_id, {KILLED_TAG: "true"})
+    return instance.get_run_by_id(run.run_id) or run
 
 
 def _status(run: dg.DagsterRun, failures: tuple[Failure, ...]) -> str:
@@ -72,13 +96,9 @@ def _status(run: dg.DagsterRun, failures: tuple[Failure, ...]) -> str:
     return "failed" if failures else "canceled"
 
 
-def _job(run: dg.DagsterRun) -> str:
-    """Backfills and "Materialize" in the UI run as an implicit job; they watch a source as monitor_source does."""
-    return MONITOR_JOB if run.job_name.startswith("__ASSET_JOB") else run.job_name
-
-
 def _options(run: dg.DagsterRun) -> dict[str, Any]:
-    return dict(run.run_config.get("resources", {}).get("options", {}).get("config", {}) or {})
+    resources: Any = run.run_config.get("resources") or {}
+    return dict(resources.get("options", {}).get("config") or {})
 
 
 def facts_of(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, float], dict[str, float]]:
@@ -121,7 +141,8 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
         else:
             check = event.asset_check_evaluation_data
             if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-                checks.append(Failure(cause=f"check:{check.check_name}", message=check.description or f"the check {check.check_name} failed"))
+                message = check.description or f"the check {check.check_name} failed"
+                checks.append(Failure(cause=f"check:{check.check_name}", message=message))
     return steps + checks or ([] if is_interrupted or run.tags.get(KILLED_TAG) else whole)
 
 

@@ -37,8 +37,13 @@ def add_partitions(instance: dg.DagsterInstance, catalogue: Catalogue) -> tuple[
 
 
 def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehouse: Warehouse, *, now: datetime) -> PartitionChange:
-    """Add what the catalogue has, remove what it has not, and close the incidents of what was removed."""
+    """Add what the catalogue has, remove what it has not, and close the incidents of what was removed.
+
+    Nothing is removed while data/sources itself is gone: that is a folder being moved or a disk that is not mounted.
+    """
     added = add_partitions(instance, catalogue)
+    if not catalogue.settings.sources.is_dir():
+        return PartitionChange(added, ())
     removed = tuple(sorted(set(instance.get_dynamic_partitions(NAME)) - set(catalogue.names)))
     for source in removed:
         close_incidents_of(warehouse, source, now=now, reason="the source was removed from data/sources",

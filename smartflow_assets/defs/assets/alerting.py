@@ -3,19 +3,21 @@ import os
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import asset_arguments, numbers, small_table
+from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, small_table
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import alerting
 
 
 @dg.asset(**asset_arguments("incidents", "alerting", ["pandas"], deps=["anomalies"]))
-def incidents(options: RunOptions) -> dg.MaterializeResult:
+def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Open, extend, escalate, resolve; plan the messages in the same commit."""
     moved = alerting.incidents(options.run)
     metadata = numbers({"dagster/row_count": moved.table_rows, "incidents_opened": moved.opened, "incidents_resolved": moved.resolved,
                         "open_incidents": moved.still_open, "messages_planned": moved.planned, "messages_skipped": moved.skipped})
     if len(moved.rows):
         metadata["incidents"] = small_table(moved.rows, ["opened_at", "state", "severity", "title"])
+    else:
+        metadata |= kept(context, "incidents")
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -25,4 +27,5 @@ def alert_sends(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
     drained = alerting.alert_sends(options.run, environment=os.environ)
     context.log.info(str(drained))
     return dg.MaterializeResult(metadata=numbers({
-        "dagster/row_count": alerting.table_rows(options.run, "alert_sends"), "messages_sent": drained.sent, "messages_failed": drained.failed}))
+        "dagster/row_count": alerting.table_rows(options.run, "alert_sends"), "messages_sent": drained.sent,
+        "messages_failed": drained.failed}))

@@ -1,7 +1,7 @@
 """Detection: a score for every new bucket, and spells of strange ones as anomalies."""
 import dagster as dg
 
-from smartflow_assets.defs.metadata import asset_arguments, numbers, picture, small_table
+from smartflow_assets.defs.metadata import asset_arguments, counted, kept, numbers, picture, small_table
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import detection
@@ -23,17 +23,23 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
         metadata["strangest"] = small_table(scored.strangest, ["observed_at", "series", "value", "anomaly_score"])
     if scored.plot:
         metadata |= picture(scored.plot, "newest scores")
+    if not len(scored.strangest):
+        metadata |= kept(context, "strangest", "plot")
     return dg.MaterializeResult(metadata=metadata)
 
 
 @dg.asset(**asset_arguments("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations"]), check_specs=[QUIET])
-def anomalies(options: RunOptions) -> dg.MaterializeResult:
+def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Rows that the ensemble or a rule calls anomalous, grouped into spells with type, severity and explanation."""
     grouped = detection.anomalies(options.run)
     check = dg.AssetCheckResult(
         check_name=QUIET.name, passed=grouped.new_count == 0, severity=dg.AssetCheckSeverity.WARN,
-        description=f"{grouped.new_count} anomalies began in this run.", metadata=numbers({"new_anomalies": grouped.new_count}))
+        description=f"{counted(grouped.new_count, 'anomaly', 'anomalies')} began in this run.",
+        metadata=numbers({"new_anomalies": grouped.new_count}))
     metadata = numbers({"dagster/row_count": grouped.table_rows, "anomaly_count": grouped.new_count})
     if len(grouped.rows):
-        metadata["newest"] = small_table(grouped.rows.sort_values("started_at", ascending=False), ["started_at", "series", "severity", "explanation"])
+        newest = grouped.rows.sort_values("started_at", ascending=False)
+        metadata["newest"] = small_table(newest, ["started_at", "series", "severity", "explanation"])
+    else:
+        metadata |= kept(context, "newest")
     return dg.MaterializeResult(metadata=metadata, check_results=[check])

@@ -1,7 +1,7 @@
 """Modelling: what is normal for a source, learnt and stored with its hash."""
 import dagster as dg
 
-from smartflow_assets.defs.metadata import asset_arguments, numbers, picture
+from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, picture
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import modelling
 
@@ -11,8 +11,8 @@ def trained_models(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     """Train what has no usable model (monitor_source) or all (train_source)."""
     trained = modelling.trained_models(options.run)
     context.log.info(trained.summary)
-    metadata = numbers({"dagster/row_count": trained.table_rows, "models_trained": trained.trained_count, "training_rows": trained.training_rows})
+    metadata = numbers({
+        "dagster/row_count": trained.table_rows, "models_trained": trained.trained_count, "training_rows": trained.training_rows})
     metadata["outcome"] = trained.summary
-    if trained.plot:
-        metadata |= picture(trained.plot, "training window")
+    metadata |= picture(trained.plot, "training window") if trained.plot else kept(context, "plot")
     return dg.MaterializeResult(metadata=metadata)

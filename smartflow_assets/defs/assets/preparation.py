@@ -1,7 +1,7 @@
 """Preparation: regular series from raw rows, what models see of them, and what the business rules say."""
 import dagster as dg
 
-from smartflow_assets.defs.metadata import asset_arguments, numbers, small_table
+from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, small_table
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import preparation
 
@@ -20,14 +20,17 @@ def clean_series(context: dg.AssetExecutionContext, options: RunOptions) -> dg.M
 def series_features(options: RunOptions) -> dg.MaterializeResult:
     """Rolling, lag, cyclic and calendar features; none looks ahead."""
     made = preparation.series_features(options.run)
-    return dg.MaterializeResult(metadata=numbers({"dagster/row_count": made.table_rows, "feature_rows": made.row_count, "features": made.feature_count}))
+    return dg.MaterializeResult(metadata=numbers({
+        "dagster/row_count": made.table_rows, "feature_rows": made.row_count, "features": made.feature_count}))
 
 
 @dg.asset(**asset_arguments("rule_violations", "preparation", ["pandas"], deps=["clean_series"]))
-def rule_violations(options: RunOptions) -> dg.MaterializeResult:
+def rule_violations(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """What the rules of the YAML file say; they override models, budget and warm-up."""
     judged = preparation.rule_violations(options.run)
-    metadata = numbers({"dagster/row_count": judged.table_rows, "new_violations": len(judged.rows)})
+    metadata = numbers({"dagster/row_count": judged.table_rows, "new_violations": judged.count})
     if len(judged.rows):
         metadata["newest"] = small_table(judged.rows.iloc[::-1], ["observed_at", "rule", "severity", "message"])
+    else:
+        metadata |= kept(context, "newest")
     return dg.MaterializeResult(metadata=metadata)
