@@ -25,6 +25,7 @@ def read_labels(path: Path, source: str) -> pd.DataFrame:
         times = pd.to_datetime(labels[name], utc=True, errors="coerce", format="ISO8601")
         if times.isna().any():
             line = int(times.isna().to_numpy().argmax()) + 2
-            raise SourceError(f"{name} in line {line} is not a time: {labels[name].iloc[line - 2]!r}", source=source, where=str(path), remedy=remedy)
+            found = f"{name} in line {line} is not a time: {labels[name].iloc[line - 2]!r}"
+            raise SourceError(found, source=source, where=str(path), remedy=remedy)
         labels[name] = times.dt.as_unit("us")
     return labels

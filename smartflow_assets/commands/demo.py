@@ -108,7 +108,8 @@ def _teller(settings: "Settings") -> Callable[[], None]:
 
     def tell() -> None:
         sent = warehouse.read(
-            "SELECT send.idempotency_key AS key, send.happened_at AS at, send.event AS event, send.source AS source, incident.series AS series, "
+            "SELECT send.idempotency_key AS key, send.happened_at AS at, send.event AS event, send.source AS source, "
+            "incident.series AS series, "
             "incident.severity AS severity, incident.title AS title FROM alert_sends AS send "
             "JOIN incidents AS incident ON incident.incident_id = send.incident_id WHERE send.status = 'sent' ORDER BY send.happened_at"
         )

@@ -2,6 +2,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import pandas as pd
 
 from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
@@ -23,7 +26,8 @@ def last_runs(warehouse: Warehouse) -> dict[str, LastRun]:
     rows = warehouse.published_read(
         """
         WITH last AS (
-            SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM run_log WHERE job = 'monitor_source' GROUP BY source
+            SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at
+            FROM run_log WHERE job = 'monitor_source' GROUP BY source
         )
         SELECT log.source AS source, any_value(last.finished_at) AS finished_at,
                count(*) FILTER (WHERE log.status = 'killed' AND (last.finished_at IS NULL OR log.started_at > last.finished_at)) AS killed,
@@ -33,8 +37,8 @@ def last_runs(warehouse: Warehouse) -> dict[str, LastRun]:
         """
     )
     return {
-        row.source: LastRun(row.newest_at if row.killed >= RETRIES_AT_ONCE else _or_none(row.finished_at), int(row.killed))
-        for row in rows.itertuples()
+        str(row["source"]): LastRun(_moment(row["newest_at" if row["killed"] >= RETRIES_AT_ONCE else "finished_at"]), int(row["killed"]))
+        for row in rows.to_dict("records")
     }
 
 
@@ -59,7 +63,7 @@ def last_trainings(warehouse: Warehouse) -> dict[str, datetime]:
         GROUP BY model.source
         """
     )
-    return {row.source: row.trained_at.to_pydatetime() for row in rows.itertuples()}
+    return {str(row["source"]): row["trained_at"] for row in rows.to_dict("records")}
 
 
 def training_due(catalogue: Catalogue, trainings: Mapping[str, datetime], now: datetime) -> list[str]:
@@ -70,5 +74,5 @@ def training_due(catalogue: Catalogue, trainings: Mapping[str, datetime], now: d
     ]
 
 
-def _or_none(time: object) -> datetime | None:
-    return None if time is None or time != time else time.to_pydatetime()  # type: ignore[attr-defined]
+def _moment(time: Any) -> datetime | None:
+    return None if pd.isna(time) else time

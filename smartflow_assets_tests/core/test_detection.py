@@ -1,4 +1,4 @@
-"""detect, fit_models and score_models on frames: what comes back, row by row, and that runs may cut time as they like."""
+"""detect, fit_models and Scoring on frames: what comes back, row by row, and that runs may cut time as they like."""
 import subprocess
 import sys
 from datetime import timedelta
@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from smartflow_assets.core.detection import (
     DetectionSettings,
     FittedModels,
+    Scoring,
     detect,
     fit_models,
     minimum_rows,
-    score_models,
     severity_of,
 )
 from smartflow_assets.core.errors import ModelError, SourceError
@@ -136,7 +136,7 @@ def test_contamination_sets_the_vote_of_the_forest() -> None:
             detectors=[{"type": "isolation_forest", "contamination": contamination}], ensemble={"combine": "vote"}
         )
         fitted = fit_models(frame[:400], settings, features=features, is_first=True)
-        counts.append(len(flagged(score_models(fitted, frame, features=features).scores)))
+        counts.append(len(flagged(Scoring(fitted).score(frame, features=features).scores)))
     assert 0 < counts[0] < counts[1] / 5
 
 
@@ -158,31 +158,40 @@ def test_a_gap_in_time_does_not_shift_the_season() -> None:
 def test_any_number_of_runs_gives_the_same_scores_and_components(cuts: tuple[int, ...]) -> None:
     frame = frame_of(with_spike())
     fitted = fit_models(frame[:300], step=HOUR, is_first=True)
-    whole = score_models(fitted, frame, components="all")
+    whole = Scoring(fitted).score(frame, components="all")
     edges = [0, *cuts, ROWS]
-    runs = [
-        score_models(fitted, frame[:b], since=frame["observed_at"][a], components="all")
-        for a, b in pairwise(edges)
-    ]
     text = {"explanation": str, "severity": str, "state": str}
-    scores = pd.concat([run.scores.astype(text) for run in runs], ignore_index=True)
+    rebuilt = [Scoring(fitted).score(frame[:b], components="all").scores[a:b] for a, b in pairwise(edges)]
+    pd.testing.assert_frame_equal(pd.concat([run.astype(text) for run in rebuilt]), whole.scores.astype(text), check_exact=True)
+    kept = Scoring(fitted)
+    pieces = [kept.score(frame[a:b], components="all") for a, b in pairwise(edges)]
+    scores = pd.concat([piece.scores.astype(text) for piece in pieces])
     pd.testing.assert_frame_equal(scores, whole.scores.astype(text), check_exact=True)
-    components = pd.concat([run.components for run in runs], ignore_index=True)
+    components = pd.concat([piece.components for piece in pieces], ignore_index=True)
     pd.testing.assert_frame_equal(components, whole.components, check_exact=True)
+
+
+def test_gaps_between_pieces_count_as_gaps_within() -> None:
+    frame = frame_of(with_spike())
+    frame = pd.concat([frame[:500], frame[511:600].assign(observed_at=frame["observed_at"][511:600] + pd.Timedelta(days=700))])
+    fitted = fit_models(frame[:300], step=HOUR, is_first=True)
+    kept = Scoring(fitted)
+    pieces = pd.concat([kept.score(piece).scores["raw_score"] for piece in (frame[:450], frame[450:500], frame[500:])])
+    np.testing.assert_array_equal(pieces, Scoring(fitted).score(frame).scores["raw_score"])
 
 
 def test_models_score_as_detect_does() -> None:
     frame = frame_of(with_spike())
     fitted = fit_models(frame[:300], step=HOUR, is_first=True)
     pd.testing.assert_frame_equal(
-        score_models(fitted, frame).scores, detect(frame, train_rows=300), check_exact=True, check_categorical=False
+        Scoring(fitted).score(frame).scores, detect(frame, train_rows=300), check_exact=True, check_categorical=False
     )
 
 
 def test_a_later_training_scores_late_rows_of_its_own_training_window() -> None:
     frame = frame_of(daily())
     fitted = fit_models(frame[:800], step=HOUR)
-    states = score_models(fitted, frame).scores["state"]
+    states = Scoring(fitted).score(frame).scores["state"]
     assert (states[: minimum_rows(fitted.settings, HOUR)] == "warming_up").all()
     assert (states[minimum_rows(fitted.settings, HOUR) :] == "scored").all()
 
@@ -196,10 +205,9 @@ def test_the_context_of_a_model_is_bounded() -> None:
 def test_blocks_and_chunks_beyond_the_history_give_equal_scores() -> None:
     frame = frame_of(daily(14_000))
     fitted = fit_models(frame[:500], step=HOUR, is_first=True)
-    later = frame["observed_at"][13_500]
-    np.testing.assert_array_equal(
-        score_models(fitted, frame).scores["raw_score"][13_500:], score_models(fitted, frame, since=later).scores["raw_score"]
-    )
+    kept = Scoring(fitted)
+    chunks = pd.concat([kept.score(frame[a:b]).scores["raw_score"] for a, b in pairwise((0, 3_001, 9_000, 13_500, 14_000))])
+    np.testing.assert_array_equal(Scoring(fitted).score(frame).scores["raw_score"], chunks)
 
 
 def test_stored_parts_rebuild_models_that_score_alike() -> None:
@@ -214,7 +222,7 @@ def test_stored_parts_rebuild_models_that_score_alike() -> None:
     rebuilt = FittedModels.from_parts(stored)
     assert rebuilt.settings == settings
     pd.testing.assert_frame_equal(
-        score_models(fitted, frame, features=features).scores, score_models(rebuilt, frame, features=features).scores, check_exact=True
+        Scoring(fitted).score(frame, features=features).scores, Scoring(rebuilt).score(frame, features=features).scores, check_exact=True
     )
     with pytest.raises(ModelError, match="Train the source again"):
         FittedModels.from_parts(ModelParts({**parts.parameters, "form": 0}))
@@ -222,7 +230,7 @@ def test_stored_parts_rebuild_models_that_score_alike() -> None:
 
 def test_shares_of_the_components_add_up() -> None:
     frame = frame_of(with_spike())
-    components = score_models(fit_models(frame[:300], step=HOUR, is_first=True), frame).components
+    components = Scoring(fit_models(frame[:300], step=HOUR, is_first=True)).score(frame).components
     assert components["observed_at"].unique().tolist() == [frame["observed_at"][SPIKE]]
     assert components["share"].sum() == pytest.approx(1)
     assert components["detector"].nunique() == len(DetectionSettings().active())
@@ -230,7 +238,7 @@ def test_shares_of_the_components_add_up() -> None:
 
 def test_a_series_that_training_has_not_seen_is_warming_up() -> None:
     fitted = fit_models(frame_of(daily(), "old"), step=HOUR)
-    scores = score_models(fitted, frame_of(daily(), "new")).scores
+    scores = Scoring(fitted).score(frame_of(daily(), "new")).scores
     assert (scores["state"] == "warming_up").all()
     assert scores["explanation"][0] == "warming up: the series is newer than the last training"
 

@@ -76,7 +76,8 @@ def daily_series(days: float, *, start: datetime = START, step: timedelta = STEP
     times = pd.date_range(start, periods=int(timedelta(days=days) / step), freq=step)
     noise = np.random.default_rng(seed).normal(0, 12, len(times))
     hours = (times.hour + times.minute / 60).to_numpy()
-    return pd.DataFrame({"timestamp": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "value": np.round(500 + 200 * np.sin(hours / 24 * 2 * np.pi) + noise)})
+    values = np.round(500 + 200 * np.sin(hours / 24 * 2 * np.pi) + noise)
+    return pd.DataFrame({"timestamp": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "value": values})
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> Path:

@@ -73,7 +73,8 @@ def test_a_spike_over_forty_runs_is_one_mail_and_one_recovery(home, mailbox, rec
     subjects = [mail["Subject"] for mail in mailbox.mails]
     assert len(subjects) == 2, subjects
     assert "critical" in subjects[0] and "resolved" in subjects[1]
-    drain_outbox(home.warehouse, Catalogue.load(home.settings), home.settings, now=FIRST + timedelta(hours=8), run_id="later", environment={})
+    later = FIRST + timedelta(hours=8)
+    drain_outbox(home.warehouse, Catalogue.load(home.settings), home.settings, now=later, run_id="later", environment={})
     assert len(receiver.posts) - refused == 2  # the wait grows with each failure; the first attempt after it delivers
     failed = home.table("alert_sends", "channel = 'hook' AND status = 'failed'")
     assert len(failed) >= 1 and failed["error"].str.contains("503").any()
@@ -94,7 +95,8 @@ def run_stages(home: Home, until: datetime) -> None:
     rows = rows_with_spike()
     write_rows(home.settings.data / "examples" / "shop.csv", rows[pd.to_datetime(rows["timestamp"], utc=True) < until])
     catalogue = Catalogue.load(home.settings)
-    run = SourceRun(catalogue.source("shop"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models), until, f"run at {until}")
+    models = ModelStore(home.settings.models)
+    run = SourceRun(catalogue.source("shop"), home.settings, catalogue, home.warehouse, models, until, f"run at {until}")
     for stage in STAGES:
         stage(run)
 
