@@ -57,12 +57,15 @@ def source_lock(settings: Settings, source: str) -> AdvisoryLock:
 
 
 class RunOptions(dg.ConfigurableResource):
-    """The clock and the limits of a run. All empty: now, everything that is new, messages are sent."""
+    """The clock and the limits of a run. All empty: now, everything that is new, messages are sent.
 
-    since: str | None = Field(
-        default=None, description="Work again on rows from this time on (ISO, UTC without a zone). Empty: from where the last run stopped.")
-    until: str | None = Field(default=None, description="Stop before this time. Empty: up to the last closed bucket.")
-    as_of: str | None = Field(default=None, description="The clock of the whole run, for replays. Empty: the real time.")
+    Times are text, empty and not None when not given: only fields with a value stand in the Launchpad from the start.
+    """
+
+    since: str = Field(
+        default="", description="Work again on rows from this time on (ISO, UTC without a zone). Empty: from where the last run stopped.")
+    until: str = Field(default="", description="Stop before this time. Empty: up to the last closed bucket.")
+    as_of: str = Field(default="", description="The clock of the whole run, for replays. Empty: the real time.")
     dry_run: bool = Field(default=False, description="Work on a copy of the warehouse: nothing is written, nothing is sent.")
     retrain: bool = Field(default=False, description="Train even where a usable model is stored.")
     send: bool = Field(default=True, description="Deliver messages in this run. Off: they stay planned for the outbox sensor.")

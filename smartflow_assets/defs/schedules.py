@@ -5,19 +5,22 @@ asks only for keys that exist as partitions (one unknown key fails the tick for 
 run queued or under way, and says so. A source whose run was killed is due again at once, three times; then at its next slot.
 """
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import dagster as dg
 
+from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.jobs import MONITOR_JOB, TRAIN_JOB, monitor_source, train_source
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, SOURCE_TAG
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.source_partitions import add_partitions
-from smartflow_assets.stages.timetable import LastRun, last_runs, last_trainings, monitoring_due, training_due
+from smartflow_assets.stages.timetable import last_runs, last_trainings, monitoring_due, training_due
 
+Answer = TypeVar("Answer")
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
@@ -38,7 +41,10 @@ def _requests(context: dg.ScheduleEvaluationContext, job: str, due: Iterable[str
     return dg.SkipReason(f"still queued or under way: {', '.join(waiting)}" if waiting else "no source is due")
 
 
-
+def _asked(read: Callable[[Warehouse], Mapping[str, Answer]], settings: Settings) -> Mapping[str, Answer]:
+    """What the published copy says; nothing while there is none: then every source is new."""
+    warehouse = open_warehouse(settings)
+    return read(warehouse) if warehouse.published.exists() else {}
 
 
 @dg.schedule(cron_schedule="* * * * *", job=monitor_source, default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -48,8 +54,7 @@ def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunReques
     settings = Settings.from_environment(os.environ)
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
-    runs: Mapping[str, LastRun] = last_runs(open_warehouse(settings))
-    return _requests(context, MONITOR_JOB, monitoring_due(catalogue, runs, datetime.now(UTC)), "schedule")
+    return _requests(context, MONITOR_JOB, monitoring_due(catalogue, _asked(last_runs, settings), datetime.now(UTC)), "schedule")
 
 
 @dg.schedule(cron_schedule="*/10 * * * *", job=train_source, default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -59,5 +64,4 @@ def train_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]
     settings = Settings.from_environment(os.environ)
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
-    trainings = last_trainings(open_warehouse(settings))
-    return _requests(context, TRAIN_JOB, training_due(catalogue, trainings, datetime.now(UTC)), "training schedule")
+    return _requests(context, TRAIN_JOB, training_due(catalogue, _asked(last_trainings, settings), datetime.now(UTC)), "training schedule")

@@ -1,0 +1,82 @@
+"""All that Dagster loads, by name: whoever adds, renames or drops one changes this file and sees what else must follow."""
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from smartflow_assets.adapters.tables import RAW_COLUMNS, TABLES
+from smartflow_assets.defs.build import ASSETS, build_definitions
+from smartflow_assets.defs.resources import RunOptions
+
+GROUPS = {
+    "ingestion": ["raw_records"],
+    "preparation": ["clean_series", "rule_violations", "series_features"],
+    "modelling": ["trained_models"],
+    "detection": ["anomalies", "anomaly_scores"],
+    "alerting": ["alert_sends", "incidents"],
+    "serving": ["analyst_snapshot"],
+}
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    return build_definitions()
+
+
+def test_everything_loads(defs):
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_loading_warns_of_nothing():
+    run = subprocess.run([sys.executable, "-c", "import smartflow_assets.definitions"], capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_the_names_of_everything(defs):
+    groups: dict[str, list[str]] = {}
+    for asset in ASSETS:
+        groups.setdefault(asset.group_names_by_key[asset.key], []).append(asset.key.to_user_string())
+    assert {group: sorted(names) for group, names in groups.items()} == GROUPS
+    assert sorted(check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys) == [
+        "anomalies:no_new_anomalies", "raw_records:every_row_was_readable"]
+    assert sorted(job.name for job in defs.jobs or ()) == ["monitor_source", "train_source"]
+    assert sorted(schedule.name for schedule in defs.schedules or ()) == ["monitor_schedule", "train_schedule"]
+    assert sorted(sensor.name for sensor in defs.sensors or ()) == [
+        "catalogue_sensor", "housekeeping_sensor", "inbox_sensor", "outbox_sensor", "settle_failure_sensor", "settle_success_sensor"]
+
+
+@pytest.mark.parametrize("asset", ASSETS, ids=lambda asset: asset.key.to_user_string())
+def test_every_asset_is_partitioned_by_source_and_described(asset):
+    key = asset.key
+    assert asset.partitions_def is not None and asset.partitions_def.name == "sources"
+    assert asset.descriptions_by_key[key] and asset.owners_by_key[key] and "dagster/kind/duckdb" in asset.tags_by_key[key]
+    schema = asset.metadata_by_key[key]["dagster/column_schema"]
+    table = str(asset.metadata_by_key[key]["dagster/table_name"])
+    columns = TABLES[table].columns if table in TABLES else RAW_COLUMNS
+    assert [column.name for column in schema.columns] == [column.name for column in columns]
+    assert all(column.description for column in schema.columns)
+
+
+def test_every_check_has_the_partitions_of_its_asset():
+    """Without them the next source's success would hide a failure."""
+    specs = [spec for asset in ASSETS for spec in asset.check_specs]
+    assert specs and all(spec.partitions_def is not None and spec.description for spec in specs)
+
+
+def test_everything_runs_without_being_switched_on(defs):
+    assert {schedule.default_status for schedule in defs.schedules or ()} == {dg.DefaultScheduleStatus.RUNNING}
+    assert {sensor.default_status for sensor in defs.sensors or ()} == {dg.DefaultSensorStatus.RUNNING}
+    assert all(each.description for each in (*(defs.schedules or ()), *(defs.sensors or ())))
+
+
+@pytest.mark.parametrize(("job", "fields"), [
+    ("monitor_source", ["since", "until", "as_of", "dry_run", "send"]),
+    ("train_source", ["as_of", "dry_run", "retrain"]),
+])
+def test_the_launchpad_is_prefilled_with_what_a_run_without_it_does(defs, job, fields):
+    config = defs.resolve_job_def(job).partitioned_config.get_run_config_for_partition_key("web")
+    prefilled = config["resources"]["options"]["config"]
+    assert list(prefilled) == fields
+    assert prefilled == {name: getattr(RunOptions(), name) for name in fields} | ({"retrain": True} if job == "train_source" else {})
+    assert all(RunOptions.model_fields[name].description for name in fields)

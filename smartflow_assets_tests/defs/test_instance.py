@@ -1,0 +1,53 @@
+"""One history, whether Dagster was started by `smartflow` or by a bare `dagster dev` in the project folder."""
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+import smartflow_assets
+from smartflow_assets.defs.instance import INSTANCE_SETTINGS, open_instance, prepare_dagster_home
+
+ROOT_FILE = Path(smartflow_assets.__file__).parents[1] / "dagster.yaml"
+PATH_ENTRIES = {"storage", "compute_logs", "local_artifact_storage"}
+
+
+def test_the_root_file_has_our_settings_and_the_paths():
+    root = yaml.safe_load(ROOT_FILE.read_text())
+    assert {key: value for key, value in root.items() if key not in PATH_ENTRIES} == INSTANCE_SETTINGS
+    assert root.keys() - INSTANCE_SETTINGS.keys() == PATH_ENTRIES
+
+
+def test_a_bare_dagster_and_smartflow_share_history_and_logs(tmp_path, monkeypatch):
+    shutil.copy(ROOT_FILE, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as bare:
+        bare.add_dynamic_partitions("sources", ["web"])
+        log_of_bare = Path(bare.compute_log_manager.get_captured_local_path(["a", "b"], "out")).resolve()
+    monkeypatch.setenv("DAGSTER_HOME", "")  # so that monkeypatch takes away what open_instance sets
+    monkeypatch.delenv("DAGSTER_HOME")
+    with open_instance(tmp_path / "data" / "dagster") as ours:
+        assert ours.get_dynamic_partitions("sources") == ["web"]
+        assert Path(ours.compute_log_manager.get_captured_local_path(["a", "b"], "out")).resolve() == log_of_bare
+        assert ours.telemetry_enabled is False and ours.nux_enabled is False
+
+
+def test_a_users_own_dagster_home_wins_and_keeps_its_settings(tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "dagster.yaml").write_text("telemetry: {enabled: true}\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(own))
+    assert prepare_dagster_home(tmp_path / "data" / "dagster") == own
+    assert (own / "dagster.yaml").read_text() == "telemetry: {enabled: true}\n"
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_home_without_settings_gets_ours(tmp_path, monkeypatch, times):
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.delenv("DAGSTER_HOME")
+    for _ in range(times):
+        home = prepare_dagster_home(tmp_path / "dagster")
+    assert yaml.safe_load((home / "dagster.yaml").read_text()) == INSTANCE_SETTINGS

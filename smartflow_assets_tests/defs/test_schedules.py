@@ -1,0 +1,76 @@
+"""What a tick of the schedules asks for: sources that are due, that exist, and that have no run waiting."""
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from smartflow_assets.defs.build import build_definitions
+from smartflow_assets.defs.partitions import PARTITION_TAG
+from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
+from smartflow_assets_tests.defs.conftest import SHOP
+from smartflow_assets_tests.end_to_end.conftest import START
+
+
+def tick(home, schedule=monitor_schedule):
+    """What the schedule answers now: requests by source, or the reason for none."""
+    answer = schedule(dg.build_schedule_context(instance=home.instance, scheduled_execution_time=datetime.now(UTC)))
+    return answer.skip_message if isinstance(answer, dg.SkipReason) else {request.partition_key: dict(request.tags) for request in answer}
+
+
+def run_under_way(home, source, status=dg.DagsterRunStatus.STARTED):
+    job = build_definitions().resolve_job_def("monitor_source")
+    return home.instance.create_run_for_job(job, status=status, tags={PARTITION_TAG: source})
+
+
+def test_a_home_without_a_source_asks_for_nothing(home):
+    assert tick(home) == "no source is due"
+    assert tick(home, train_schedule) == "no source is due"
+
+
+def test_a_new_source_gets_its_partition_and_its_run_in_one_tick(shop):
+    assert shop.instance.get_dynamic_partitions("sources") == []
+    assert tick(shop) == {"shop": {"smartflow/source": "shop", "smartflow/reason": "schedule"}}
+    assert shop.instance.get_dynamic_partitions("sources") == ["shop"]
+
+
+def test_a_partition_without_a_file_is_never_asked_for(shop):
+    shop.instance.add_dynamic_partitions("sources", ["gone"])
+    assert list(tick(shop)) == ["shop"]
+
+
+def test_a_broken_file_is_asked_for_so_that_it_fails_where_people_look(shop):
+    (shop.settings.sources / "broken.yaml").write_text("name: broken\nread: {type: csv, path: x.csv, tiem: t}\n")
+    assert list(tick(shop)) == ["broken", "shop"]
+
+
+def test_a_file_whose_name_is_no_partition_leaves_the_others_alone(shop):
+    (shop.settings.sources / "odd...name.yaml").write_text("name: odd\n")
+    assert "shop" in tick(shop)
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+def test_a_source_with_a_run_under_way_is_left_out_by_name(shop, status):
+    run_under_way(shop, "shop", status)
+    assert tick(shop) == "still queued or under way: shop"
+
+
+def test_a_source_with_a_run_under_way_keeps_no_other_waiting(shop):
+    shop.write_source("other", SHOP.replace("name: shop", "name: other"))
+    run_under_way(shop, "shop")
+    assert list(tick(shop)) == ["other"]
+
+
+def test_a_source_that_has_run_in_its_slot_is_not_due(shop):
+    (shop.settings.sources / "shop.yaml").write_text(SHOP.replace("schedule: 1min", "schedule: 7 days"))
+    assert shop.instance.add_dynamic_partitions("sources", ["shop"]) is None
+    assert shop.run("shop", START + timedelta(days=1)).is_success
+    assert tick(shop) == "no source is due"
+
+
+def test_a_manual_source_is_never_due(shop):
+    (shop.settings.sources / "shop.yaml").write_text(SHOP.replace("schedule: 1min", "schedule: manual"))
+    assert tick(shop) == "no source is due"
+
+
+def test_sources_without_a_model_are_not_trained_by_the_schedule(shop):
+    assert tick(shop, train_schedule) == "no source is due"

@@ -1,0 +1,168 @@
+"""What the sensors do at one look: files become runs once, partitions follow the folder, dead runs make way."""
+import json
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from smartflow_assets.defs.build import build_definitions
+from smartflow_assets.defs.housekeeping import fail_dead_runs
+from smartflow_assets.defs.partitions import PARTITION_TAG
+from smartflow_assets.defs.sensors import catalogue_sensor, housekeeping_sensor, inbox_sensor, outbox_sensor
+from smartflow_assets.defs.settle import settle_run
+from smartflow_assets_tests.defs.conftest import SHOP
+from smartflow_assets_tests.end_to_end.conftest import START, Home, daily_series, write_rows
+
+FEED = """
+name: feed
+read: {type: inbox, time: timestamp, pattern: "*.csv"}
+metrics: [{name: orders, column: value, aggregate: sum}]
+time_bucket: {every: 5min}
+schedule: manual
+"""
+QUIET = 60  # seconds ago: longer than the sensor waits for a file that is still being copied
+
+
+def look(home: Home, sensor: dg.SensorDefinition, cursor: str | None = None):
+    return sensor(dg.build_sensor_context(instance=home.instance, cursor=cursor))
+
+
+def drop(home: Home, name: str, *, age: float = QUIET, text: str = "timestamp,value\n2026-03-02T00:00:00Z,1\n") -> Path:
+    path = home.settings.inbox / "feed" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+@pytest.fixture
+def feed(home: Home) -> Home:
+    home.write_source("feed", FEED)
+    return home
+
+
+def test_a_dropped_file_asks_for_one_run_once(feed):
+    drop(feed, "a.csv")
+    first = look(feed, inbox_sensor)
+    assert [(request.partition_key, request.tags) for request in first.run_requests] == [
+        ("feed", {"smartflow/source": "feed", "smartflow/reason": "inbox"})]
+    assert isinstance(look(feed, inbox_sensor, first.cursor), dg.SkipReason)
+
+
+def test_many_files_of_a_source_are_one_run(feed):
+    for name in ("a.csv", "b.csv", "c.csv"):
+        drop(feed, name)
+    assert len(look(feed, inbox_sensor).run_requests) == 1
+
+
+def test_a_changed_file_and_a_second_one_of_the_same_time_are_runs_of_their_own(feed):
+    first = look_at(feed, drop(feed, "a.csv"), 1_000)
+    second = look_at(feed, drop(feed, "a.csv", text="timestamp,value\n"), 1_000, first.cursor)
+    third = look_at(feed, drop(feed, "b.csv"), 1_000, second.cursor)
+    keys = [request.run_key for answer in (first, second, third) for request in answer.run_requests]
+    assert len(set(keys)) == 3  # a run key that was there before starts nothing
+    assert len(json.loads(third.cursor)) == 2
+
+
+def look_at(home: Home, path: Path, at: float, cursor: str | None = None):
+    os.utime(path, (at, at))
+    return look(home, inbox_sensor, cursor)
+
+
+def test_a_file_that_is_still_being_copied_waits(feed):
+    drop(feed, "a.csv", age=0)
+    drop(feed, "b.csv.part")
+    assert look(feed, inbox_sensor).skip_message == "no new file in data/inbox"
+
+
+def test_a_source_without_a_partition_waits_for_the_catalogue(feed):
+    drop(feed, "a.csv")
+    feed.instance.delete_dynamic_partition("sources", "feed")
+    assert isinstance(look(feed, inbox_sensor), dg.SkipReason)
+    assert look(feed, catalogue_sensor).skip_message == "added feed"
+    assert len(look(feed, inbox_sensor).run_requests) == 1
+
+
+def test_a_removed_yaml_removes_its_partition_and_closes_its_incidents(home):
+    read = "{type: csv, path: no.csv, time: timestamp}"
+    home.write_source("lost", f"name: lost\nread: {read}\nmetrics: [{{name: orders, column: value}}]\nalerts: {{to: [file]}}\n")
+    assert not home.run("lost", datetime.now(UTC)).is_success
+    assert home.table("incidents")["state"].tolist() == ["open"]
+    (home.settings.sources / "lost.yaml").unlink()
+    assert look(home, catalogue_sensor).skip_message == "removed lost"
+    assert home.instance.get_dynamic_partitions("sources") == []
+    assert home.table("incidents")["state"].tolist() == ["resolved"]
+    assert home.table("incidents")["resolved_reason"].tolist() == ["the source was removed from data/sources"]
+    look(home, outbox_sensor)
+    assert home.sent()["event"].tolist() == ["opened", "resolved"]
+    assert look(home, catalogue_sensor).skip_message == "the partitions are the sources"
+
+
+def test_a_folder_that_is_gone_for_a_moment_removes_nothing(feed):
+    feed.settings.sources.rename(feed.settings.data / "moved")
+    look(feed, catalogue_sensor)
+    assert feed.instance.get_dynamic_partitions("sources") == ["feed"]
+
+
+def started_run(home: Home, job: str = "monitor_source", status=dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
+    return home.instance.create_run_for_job(build_definitions().resolve_job_def(job), status=status, tags={PARTITION_TAG: "feed"})
+
+
+def test_a_run_without_a_process_is_failed_and_settled_in_one_look(feed, monkeypatch):
+    monkeypatch.setattr("smartflow_assets.defs.housekeeping.GRACE", timedelta(0))
+    run = started_run(feed)
+    assert look(feed, housekeeping_sensor).skip_message == f"failed 1 dead runs: {run.run_id}"
+    assert feed.table("run_log")["status"].tolist() == ["killed"]
+    assert look(feed, housekeeping_sensor).skip_message == "no dead run"
+
+
+def test_a_run_that_has_just_left_the_queue_is_not_dead(feed):
+    """It may have waited there for long; what counts is when its process was started."""
+    starting = started_run(feed, status=dg.DagsterRunStatus.STARTING)
+    assert fail_dead_runs(feed.instance, feed.settings, datetime.now(UTC) + timedelta(seconds=90)) == []
+    assert fail_dead_runs(feed.instance, feed.settings, datetime.now(UTC) + timedelta(seconds=150)) == [starting.run_id]
+
+
+@dg.job(name="their_nightly_export")
+def stranger() -> None:
+    """A job of somebody else on the same instance."""
+
+
+def test_runs_of_strangers_are_neither_failed_nor_settled(feed):
+    theirs = feed.instance.create_run_for_job(stranger, status=dg.DagsterRunStatus.STARTED)
+    assert fail_dead_runs(feed.instance, feed.settings, datetime.now(UTC) + timedelta(hours=1)) == []
+    feed.instance.report_run_failed(theirs)
+    assert not settle_run(feed.instance, theirs.run_id, settings=feed.settings).is_new
+
+
+def test_a_run_that_its_server_reports_as_dead_counts_as_killed(feed):
+    """As Dagster's code server does within a second: it fails the run and gives no error."""
+    run = started_run(feed)
+    feed.instance.report_run_failed(run)
+    assert settle_run(feed.instance, run.run_id, settings=feed.settings).failures == ()
+    assert feed.table("run_log")["status"].tolist() == ["killed"]
+    assert feed.table("incidents").empty
+
+
+def test_a_clock_that_cannot_be_read_fails_the_run_and_is_settled(feed):
+    result = build_definitions().resolve_job_def("monitor_source").execute_in_process(
+        instance=feed.instance, partition_key="feed", raise_on_error=False,
+        run_config={"resources": {"options": {"config": {"as_of": "tomorrow"}}}})
+    assert not result.success
+    (failure,) = settle_run(feed.instance, result.run_id, settings=feed.settings).failures
+    assert "as_of: 'tomorrow' is not a time" in failure.message
+
+
+def test_an_idle_run_keeps_the_last_picture_on_the_page(home):
+    home.write_source("shop", SHOP)
+    write_rows(home.settings.data / "examples" / "shop.csv", daily_series(3))
+    for _ in range(2):
+        assert home.run("shop", START + timedelta(days=3)).is_success
+    records = home.instance.fetch_materializations(dg.AssetKey("anomaly_scores"), limit=2).records
+    newest, before = (record.asset_materialization.metadata for record in records)
+    assert newest["rows_scored"].value == 0 < before["rows_scored"].value
+    for name in ("plot", "strangest"):
+        assert newest[name].value == before[name].value
