@@ -13,7 +13,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.table_spec import TableSpec, quoted, quoted_column
 from smartflow_assets.adapters.tables import raw_table, table_spec
-from smartflow_assets.adapters.writes import Append, Delete, Replace, Rewrite, Seen
+from smartflow_assets.adapters.writes import Append, Delete, Left, Replace, Rewrite, Seen
 from smartflow_assets.core.errors import WarehouseError
 
 AN_INSTANT = timedelta(microseconds=1)
@@ -99,6 +99,10 @@ def delete(connection: duckdb.DuckDBPyConnection, write: Delete) -> list[Change]
 
 def seen(write: Seen) -> list[Change]:
     return [Change(write.source, table_spec(write.table).name, "seen", _aware(write.since), _aware(write.until), 0)]
+
+
+def left(write: Left) -> list[Change]:
+    return [Change(write.source, table_spec(write.table).name, "left", _aware(write.since), _aware(write.until), 0)]
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, name: str) -> bool:

@@ -21,7 +21,7 @@ from smartflow_assets.adapters.engine import READ_ONLY, READ_WRITE, Engines
 from smartflow_assets.adapters.locks import AdvisoryLock
 from smartflow_assets.adapters.table_spec import quoted, quoted_text
 from smartflow_assets.adapters.tables import SCHEMA_VERSION
-from smartflow_assets.adapters.writes import Append, Committed, Delete, Load, Loaded, Replace, Rewrite, Seen, Write
+from smartflow_assets.adapters.writes import Append, Committed, Delete, Left, Load, Loaded, Replace, Rewrite, Seen, Write
 from smartflow_assets.core.errors import WarehouseError
 
 _ATTEMPTS = 5
@@ -113,8 +113,8 @@ class Warehouse:
     def pending(self, source: str, table: str, upstream: Sequence[str]) -> list[Window]:
         """The times that `upstream` tables changed since this table was last written for the source, in order and merged.
 
-        Late rows, corrections and rebuilds are found by it. One commit of a step settles all windows that were pending, so a
-        step writes all of them in one commit. A table that was deleted, or never written, has everything pending.
+        Late rows, corrections and rebuilds are found by it. One commit of a step settles all windows that were pending, except
+        those that it names as `Left`. A table that was deleted, or never written, has everything pending.
         """
         windows = self.read(
             """
@@ -122,13 +122,14 @@ class Warehouse:
                  deleted AS (SELECT table_name, max(written_at) AS deleted_at FROM own
                              WHERE operation = 'delete' GROUP BY table_name),
                  valid AS (SELECT own.* FROM own LEFT JOIN deleted USING (table_name)
-                           WHERE own.operation <> 'delete' AND (deleted_at IS NULL OR written_at > deleted_at))
-            SELECT from_at, to_at FROM valid
-            WHERE list_contains(?, table_name)
-              AND written_at > coalesce((SELECT max(written_at) FROM valid WHERE table_name = ?), CAST('epoch' AS TIMESTAMPTZ))
+                           WHERE own.operation <> 'delete' AND (deleted_at IS NULL OR written_at > deleted_at)),
+                 newest AS (SELECT coalesce(max(written_at), CAST('epoch' AS TIMESTAMPTZ)) AS settled_at FROM valid WHERE table_name = ?)
+            SELECT from_at, to_at FROM valid, newest
+            WHERE (list_contains(?, table_name) AND operation <> 'left' AND written_at > settled_at)
+               OR (table_name = ? AND operation = 'left' AND written_at = settled_at)
             ORDER BY from_at
             """,
-            [source, list(upstream), table],
+            [source, table, list(upstream), table],
         )
         merged: list[Window] = []
         for from_at, to_at in windows.itertuples(index=False):
@@ -238,6 +239,8 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
             return _Done(apply.delete(connection, write), [])
         case Seen():
             return _Done(apply.seen(write), [])
+        case Left():
+            return _Done(apply.left(write), [])
         case Load():
             loaded, changes = loading.load(connection, write, run_id)
             return _Done(changes, [loaded])

@@ -95,7 +95,18 @@ class Seen:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Load | Seen
+@dataclass(frozen=True)
+class Left:
+    """What was pending for a table in [since, until) and this commit did not get to: it stays pending. So a load that is too
+    long for memory goes on piece by piece, and after a kill from the piece where it was."""
+
+    table: str
+    source: str
+    since: datetime
+    until: datetime
+
+
+Write = Replace | Append | Rewrite | Delete | Load | Seen | Left
 
 
 @dataclass(frozen=True)

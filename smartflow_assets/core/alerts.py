@@ -22,13 +22,16 @@ _SEND_OF = {"opened": "opened", "reopened": "opened", "escalated": "escalated", 
 
 @dataclass(frozen=True)
 class Advance:
-    """What to write in one commit: events to append, the touched incidents to rewrite, messages to append, and one line on
-    what was recorded without telling anybody, empty when there is nothing to say."""
+    """What to write in one commit: events to append, the touched incidents to rewrite, messages to append."""
 
     events: pd.DataFrame
     incidents: pd.DataFrame
     sends: pd.DataFrame
-    summary: str = ""
+
+    @property
+    def summary(self) -> str:
+        """One line on what was recorded without telling anybody, empty when there is nothing to say."""
+        return untold(self.sends)
 
 
 def message_key(incident_id: str, send: str, channel: str, sequence: int) -> str:
@@ -39,6 +42,16 @@ def message_key(incident_id: str, send: str, channel: str, sequence: int) -> str
     return hashlib.sha256(f"{incident_id}|{send}|{channel}|{sequence}".encode()).hexdigest()[:32]
 
 
+def untold(sends: pd.DataFrame) -> str:
+    """One line on the messages of a run that nobody was told, empty when there are none."""
+    skipped = sends[sends["status"] == "skipped"]
+    if skipped.empty:
+        return ""
+    count = skipped["incident_id"].nunique()
+    return (f"{count} past incident{'s are' if count > 1 else ' is'} recorded without telling anybody: "
+            f"{len(skipped)} message{'s' if len(skipped) > 1 else ''} skipped.")
+
+
 class Announcer:
     """Plans the messages of one run. It knows from `sends` (the rows of alert_sends so far) which channel has been told what."""
 
@@ -47,7 +60,6 @@ class Announcer:
     ) -> None:
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
         self._planned: list[Row] = []
-        self._untold: set[str] = set()
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
         self._balance: Counter[tuple[str, str]] = Counter()  # messages that an incident is on, less those that it is over
         for row in records(told):
@@ -73,12 +85,7 @@ class Announcer:
         times = dict.fromkeys(("due_at", "happened_at"), "datetime64[us, UTC]")
         sends = pd.DataFrame(self._planned, columns=SEND_COLUMNS)
         sends = sends.astype({**times, "attempt": "int64", "is_possible_repeat": bool})
-        summary = ""
-        if self._untold:
-            count, skipped = len(self._untold), int((sends["status"] == "skipped").sum())
-            summary = (f"{count} past incident{'s are' if count > 1 else ' is'} recorded without telling anybody: "
-                       f"{skipped} message{'s' if skipped > 1 else ''} skipped.")
-        return Advance(events, fold(every), sends, summary)
+        return Advance(events, fold(every), sends)
 
     def _too_old(self, ended_at: datetime) -> str | None:
         if self._quiet_before is not None and ended_at <= self._quiet_before:
@@ -88,9 +95,7 @@ class Announcer:
         return None
 
     def _plan(self, event: Row, send: str, channel: str, reason: str | None) -> None:
-        if reason:
-            self._untold.add(event["incident_id"])
-        else:
+        if not reason:
             self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
         sequence = read_payload(event["payload"])["sequence"]
         self._planned.append({

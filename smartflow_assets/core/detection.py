@@ -1,4 +1,4 @@
-"""Detection on frames: `detect` in one call, or `fit_models` and `score_models` for those who store the models between.
+"""Detection on frames: `detect` in one call, or `fit_models` and `Scoring` for those who store the models between.
 
 This is what the assets, the command line and a stream call; everything is a pure function of its arguments. One row comes
 out for each row that goes in, in the same order. What may be set is in `detection_settings`, how one series is walked in
@@ -7,7 +7,7 @@ out for each row that goes in, in the same order. What may be set is in `detecti
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -20,8 +20,8 @@ from smartflow_assets.core.detectors.base import Fitted, History, SeriesFacts
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.fitted_models import FittedModels
 from smartflow_assets.core.model_parts import ModelParts
-from smartflow_assets.core.series_frame import FeatureTable, SeriesFrame, times_of
-from smartflow_assets.core.series_scorer import SeriesScorer
+from smartflow_assets.core.series_frame import FeatureTable, SeriesFrame
+from smartflow_assets.core.series_scorer import SeriesScorer, Walk
 from smartflow_assets.core.verdicts import WARMING_UP, Verdicts, severity_of
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from smartflow_assets.core.calendar import Calendar
 
 __all__ = [
-    "DetectionSettings", "FittedModels", "ModelParts", "Score", "Scored", "detect", "fit_models", "minimum_rows",
-    "score_models", "severity_of",
+    "DetectionSettings", "FittedModels", "ModelParts", "Score", "Scored", "Scoring", "detect", "fit_models", "minimum_rows",
+    "severity_of",
 ]  # fmt: skip
 
 CONTEXT_ROWS = 20_000
@@ -98,29 +98,36 @@ def fit_models(
     )
 
 
-def score_models(
-    fitted: FittedModels,
-    rows: pd.DataFrame,
-    *,
-    since: pd.Timestamp | None = None,
-    features: pd.DataFrame | None = None,
-    components: Literal["anomalies", "all"] = "anomalies",
-) -> Scored:
-    """Score clean rows (series, observed_at, value) with trained models; rows before `since` are context, not returned.
+@dataclass(frozen=True)
+class Scoring:
+    """Trained models at work on clean rows, which may come in pieces; the states of the series are kept from piece to piece.
 
-    Pass every row from `fitted.context_from` on: the state is rebuilt from there, so the scores do not depend on how runs
-    cut the time. Rows before it are passed over and come back `warming_up`, like all rows of a series that the training has
-    not seen. components: what each detector said, of anomalous rows or of all.
+    Give `score` every row from `fitted.context_from` on, in order of time: the states are built from there, so the scores do not
+    depend on how runs and pieces cut the time.
     """
-    frame = SeriesFrame.of(rows)
-    table = _features(fitted.settings, rows, features, fitted.step, names=fitted.feature_names)
-    verdicts = Verdicts.empty(fitted.settings, len(frame.time))
-    is_wanted = np.ones(len(frame.time), np.bool_) if since is None else frame.time >= times_of(pd.Series([since]))[0]
-    for name, order in frame.rows.items():
-        matrix = None if table is None else table.at(name, frame.time[order])
-        _score_series(fitted, name, frame.time[order], frame.value[order], matrix, order, verdicts, is_wanted, components)
-    scores = verdicts.frame(rows["series"], rows["observed_at"], rows["value"])
-    return Scored(scores if since is None else scores[is_wanted].reset_index(drop=True), verdicts.component_frame())
+
+    fitted: FittedModels
+    walks: dict[str, Walk] = field(default_factory=dict)
+
+    def score(
+        self,
+        rows: pd.DataFrame,
+        *,
+        features: pd.DataFrame | None = None,
+        components: Literal["anomalies", "all"] = "anomalies",
+    ) -> Scored:
+        """Score the next rows (series, observed_at, value; NaN = missing).
+
+        Rows before the context are passed over and come back `warming_up`, like all rows of a series that the training has not
+        seen. components: what each detector said, of anomalous rows or of all.
+        """
+        fitted, frame = self.fitted, SeriesFrame.of(rows)
+        table = _features(fitted.settings, rows, features, fitted.step, names=fitted.feature_names)
+        verdicts = Verdicts.empty(fitted.settings, len(frame.time))
+        for name, order in frame.rows.items():
+            matrix = None if table is None else table.at(name, frame.time[order])
+            _score_series(fitted, self.walks, name, frame.time[order], frame.value[order], matrix, order, verdicts, components)
+        return Scored(verdicts.frame(rows["series"], rows["observed_at"], rows["value"]), verdicts.component_frame())
 
 
 def detect(
@@ -139,8 +146,8 @@ def detect(
     learnt from and not returned; then every row of `frame` is scored. calendar: for the features of detectors that need
     them. progress: called with the number of rows done since its last call.
 
-    Returns, in the order of `frame`: series, observed_at, value, expected, lower, upper (half of what holds 99.5 % of the last
-    2,000 residuals; in the unit of the series), raw_score (combined surprise: rank by it), anomaly_score (0 to
+    Returns, in the order of `frame`: series, observed_at, value, expected, lower, upper (twice what 95 % of the last 2,000
+    residuals stay below; in the unit of the series), raw_score (combined surprise: rank by it), anomaly_score (0 to
     1), threshold (on anomaly_score), is_anomaly, state (scored, warming_up, missing), severity and explanation (only of
     anomalous rows, and why others are not scored). SourceError for missing columns, no numbers, times that occur twice.
 
@@ -171,23 +178,24 @@ def detect(
             table = _computed(_as_frame(name, times, values), step, calendar)
         fitted = fit_models(_as_frame(name, times[known], values[known]), settings, features=table, step=step, is_first=True)
         matrix = None if table is None else FeatureTable.of(table, fitted.feature_names).at(name, times)
-        _score_series(fitted, name, times, values, matrix, order, verdicts, progress=progress)
+        _score_series(fitted, {}, name, times, values, matrix, order, verdicts, progress=progress)
     return verdicts.frame(frame["series"], frame["observed_at"], frame["value"])
 
 
 def _score_series(
     fitted: FittedModels,
+    walks: dict[str, Walk],
     name: str,
     times: NDArray[np.datetime64],
     values: NDArray[np.float64],
     features: NDArray[np.float64] | None,
     order: NDArray[np.int64],
     verdicts: Verdicts,
-    is_wanted: NDArray[np.bool_] | None = None,
     components: Literal["anomalies", "all", "none"] = "none",
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Fill in the verdicts on one series; order[i] is the place of row i in the answer, -1 for a row that has none."""
+    """Fill in the verdicts on one series, on from where its walk is; order[i] is the place of row i in the answer, -1 for a row
+    that has none."""
     if name not in fitted.series:
         verdicts.note_all(order, "warming up: the series is newer than the last training")
         return
@@ -201,7 +209,12 @@ def _score_series(
     least = minimum_rows(settings, fitted.step)
     if progress and start:
         progress(start)
-    grid = facts_of.rows_of(times[start:], fitted.step)
+    if start == len(times):  # all of it lies before the context
+        verdicts.note_all(order[order >= 0], "warming up: the rows are learnt from")
+        return
+    walk = walks.setdefault(name, Walk(scorer.start()))
+    grid = facts_of.rows_of(times[start:], fitted.step, walk.row_count, walk.last_at)
+    walk.last_at = times[-1]
     first_scored = max(scored_from, start + int(np.searchsorted(grid, least)))
     warming = order[:first_scored]
     if len(warming):
@@ -209,7 +222,7 @@ def _score_series(
         if first_scored >= len(times):
             text = f"warming up: {len(times)} rows, {least} are needed"
         verdicts.note_all(warming[warming >= 0], text)
-    for block, scored in scorer.walk(grid, values[start:], None if features is None else features[start:]):
+    for block, scored in scorer.walk(walk, grid, values[start:], None if features is None else features[start:]):
         rows = np.arange(start + block.start, start + block.stop)
         returned = order[rows] >= 0
         at = rows[returned]
@@ -217,8 +230,6 @@ def _score_series(
         verdicts.put(order[at], values[at], part, at < first_scored)
         if components != "none":
             is_shown = verdicts.is_anomaly[order[at]] if components == "anomalies" else verdicts.state[order[at]] != WARMING_UP
-            if is_wanted is not None:
-                is_shown = is_shown & is_wanted[order[at]]
             verdicts.put_components(name, times[at], part, is_shown)
         if progress:
             progress(len(rows))

@@ -217,6 +217,11 @@ def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual
     return "contextual" if is_usual else "point" if point_count <= POINT_ROWS else "collective"
 
 
+def no_anomalies() -> pd.DataFrame:
+    """The empty frame of anomalies, typed."""
+    return _typed(pd.DataFrame(columns=ANOMALY_COLUMNS))
+
+
 def _typed(anomalies: pd.DataFrame) -> pd.DataFrame:
     numbers = ["value", "expected", "lower", "upper", "deviation_percent", "anomaly_score"]
     times = ["started_at", "ended_at", "peak_at"]

@@ -47,14 +47,19 @@ def learn(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale)
     return SeriesFacts(name, season(step), Scaler.fit(values, scale))
 
 
-def rows_of(times: NDArray[np.datetime64], step: timedelta) -> NDArray[np.int64]:
-    """Row numbers of sorted times on a grid of `step`, from 0: a gap leaves its rows free.
+def rows_of(
+    times: NDArray[np.datetime64], step: timedelta, row_count: int = 0, last_at: np.datetime64 | None = None
+) -> NDArray[np.int64]:
+    """Row numbers of sorted times on a grid of `step`, from 0, or on from `row_count` rows that end at `last_at`: a gap leaves
+    its rows free.
 
     Times closer than a step (or off the grid) simply take the next row. A gap of more than 2,000 rows is shortened by
     whole weeks, which keeps the season in phase and the memory bounded.
     """
     if len(times) == 0:
         return np.zeros(0, np.int64)
+    if last_at is not None:
+        return rows_of(np.concatenate([[last_at], times]), step)[1:] + row_count - 1
     gaps = np.rint(np.diff(times).astype(np.int64) / (step / timedelta(microseconds=1))).astype(np.int64)
     gaps = np.maximum(gaps, 1)
     week = season(step) * (7 if step <= timedelta(hours=6) else 1)

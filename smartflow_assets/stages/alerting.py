@@ -17,12 +17,12 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core import run_incidents
 from smartflow_assets.core.alert_policy import AlertPolicy
-from smartflow_assets.core.alerts import Advance
+from smartflow_assets.core.alerts import Advance, untold
 from smartflow_assets.core.incidents import advance, scope
 from smartflow_assets.core.run_incidents import Failure
 from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import pending_windows, table_rows
+from smartflow_assets.stages.windows import left, pending_windows, pieces, table_rows
 
 __all__ = ["Drained", "Failure", "Moved", "alert_sends", "close_incidents_of", "drain_outbox", "incidents", "record_failures", "writes_of"]
 
@@ -44,34 +44,47 @@ class Moved:
 def incidents(run: SourceRun) -> Moved:
     """Bring the incidents of the source up to its anomalies and plan what people must be told."""
     run.report("incidents")
-    windows = pending_windows(run, "incidents", ["anomalies"])
-    if not windows:
-        return _moved(run, None)
-    since, policy = windows[0][0], run.source.alerts
-    standing = run.warehouse.read("SELECT * FROM incidents WHERE source = ?", [run.name])
+    pending, steps = pending_windows(run, "incidents", ["anomalies"]), []
+    if pending:
+        newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
+        end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
+        quiet_before = _rebuilt_until(run)
+        for (window,), rest in pieces(run, [(pending[0][0], end)]):  # without holes: an incident may span them
+            steps.append(_advance(run, *window, quiet_before))
+            seen = Seen("incidents", run.name, *window)
+            run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *left(run, "incidents", rest)])
+    return _moved(run, steps)
+
+
+def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: datetime | None) -> Advance:
+    """What becomes of the incidents by the anomalies of [since, until); later ones are looked at as far as they may belong to
+    the same incidents."""
+    policy, horizon = run.source.alerts, until + run.source.alerts.reopen_within
+    standing = run.warehouse.read("SELECT * FROM incidents WHERE source = ? AND opened_at < ?", [run.name, horizon])
     needed = scope(standing, since, policy)
-    anomalies = run.warehouse.read("SELECT * FROM anomalies WHERE source = ? AND ended_at > ?", [run.name, needed.anomalies_since])
-    newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
-    until = newest + run.source.time_bucket.every if not pd.isna(newest) else windows[-1][1]
-    step = advance(
-        _of_incidents(run.warehouse, "incident_events", needed.incident_ids), anomalies, judged_rows(run, needed.rows_since, until),
-        sends=_of_incidents(run.warehouse, "alert_sends", needed.incident_ids), source=run.name, since=since, step=run.source.time_bucket.every,
-        policy=policy, now=run.now, run_id=run.run_id, units=run.source.units, timezone=run.source.calendar.timezone,
-        quiet_before=_rebuilt_until(run))
-    run.warehouse.commit(run.run_id, [*writes_of(step), Seen("incidents", run.name, windows[0][0], windows[-1][1])])
-    if step.summary:
-        run.warn(step.summary)
-    return _moved(run, step)
+    anomalies = run.warehouse.read(
+        "SELECT * FROM anomalies WHERE source = ? AND ended_at > ? AND started_at < ?", [run.name, needed.anomalies_since, horizon])
+    return advance(
+        _of_incidents(run.warehouse, "incident_events", needed.incident_ids), anomalies, judged_rows(run, needed.rows_since, horizon),
+        sends=_of_incidents(run.warehouse, "alert_sends", needed.incident_ids), source=run.name, since=since,
+        step=run.source.time_bucket.every, policy=policy, now=run.now, run_id=run.run_id, units=run.source.units,
+        timezone=run.source.calendar.timezone, quiet_before=quiet_before)
 
 
-def _moved(run: SourceRun, step: Advance | None) -> Moved:
+def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
     still_open = run.warehouse.read(
         "SELECT count(*) AS n FROM incidents WHERE source = ? AND state IN ('open', 'acknowledged')", [run.name])["n"].iloc[0]
-    kinds = step.events["event"] if step else pd.Series(dtype=str)
-    statuses = step.sends["status"] if step else pd.Series(dtype=str)
-    rows = step.incidents.sort_values("opened_at", ascending=False) if step else pd.DataFrame()
-    return Moved(rows, int(kinds.isin(["opened", "reopened"]).sum()), int((kinds == "resolved").sum()), int(still_open),
-                 int((statuses == "planned").sum()), int((statuses == "skipped").sum()), step.summary if step else "", table_rows(run, "incidents"))
+    if not steps:
+        return Moved(pd.DataFrame(), 0, 0, int(still_open), 0, 0, "", table_rows(run, "incidents"))
+    kinds = pd.concat([step.events["event"] for step in steps])
+    sends = pd.concat([step.sends for step in steps])
+    rows = pd.concat([step.incidents for step in steps]).drop_duplicates("incident_id", keep="last")
+    if summary := untold(sends):
+        run.warn(summary)
+    return Moved(
+        rows=rows.sort_values("opened_at", ascending=False), opened=int(kinds.isin(["opened", "reopened"]).sum()),
+        resolved=int((kinds == "resolved").sum()), still_open=int(still_open), planned=int((sends["status"] == "planned").sum()),
+        skipped=int((sends["status"] == "skipped").sum()), summary=summary, table_rows=table_rows(run, "incidents"))
 
 
 def _rebuilt_until(run: SourceRun) -> datetime | None:

@@ -3,7 +3,7 @@
 The state of the detectors is rebuilt from the model's `context_from` on, so that scores do not depend on how runs cut the
 time. Only the rows of the windows that cleaning wrote are scored; a score once given stands.
 """
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,16 +11,17 @@ import pandas as pd
 
 from smartflow_assets.adapters.writes import Replace, Write
 from smartflow_assets.core import events, plots
-from smartflow_assets.core.detection import score_models
+from smartflow_assets.core.detection import Scoring
+from smartflow_assets.core.events import no_anomalies
 from smartflow_assets.core.verdicts import no_components
-from smartflow_assets.stages.modelling import MetricGroup, current_model, feature_rows, metric_groups
+from smartflow_assets.stages.modelling import MetricGroup, StoredModel, current_model, feature_rows, metric_groups
 from smartflow_assets.stages.preparation import clean_rows
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import Window, merged, pending_windows, table_rows, within
+from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
-PLOTTED = timedelta(days=3)
-SCORE_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "expected", "lower", "upper", "raw_score", "anomaly_score", "threshold",
-                 "is_anomaly", "state", "severity"]
+PLOTTED, SHOWN = timedelta(days=3), 10
+SCORE_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "expected", "lower", "upper", "raw_score", "anomaly_score",
+                 "threshold", "is_anomaly", "state", "severity"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class ScoredRows:
 
 @dataclass(frozen=True)
 class Grouped:
-    """What `anomalies` did: the anomalies of the touched windows, and how many of them are new."""
+    """What `anomalies` did: the newest anomalies of the touched windows, and how many of all of them are new."""
 
     rows: pd.DataFrame
     new_count: int
@@ -57,90 +58,105 @@ class Grouped:
 
 
 def anomaly_scores(run: SourceRun) -> ScoredRows:
-    """Score the rows of all pending windows."""
+    """Score the rows of all pending windows, after the rows before them from which the state is rebuilt."""
     run.report("anomaly_scores")
-    windows = pending_windows(run, "anomaly_scores", ["clean_series"])
-    parts: list[pd.DataFrame] = []
-    if windows:
-        scored = [_score_group(run, group, windows) for group in metric_groups(run)]
-        scores = pd.concat([part for part, _ in scored], ignore_index=True)
-        components = pd.concat([part for _, part in scored], ignore_index=True)
-        writes: list[Write] = []
-        for window in windows:
-            own = within(scores, window)
-            parts.append(own)
-            writes.append(Replace("anomaly_scores", run.name, own, *window, is_empty_allowed=True))
-            writes.append(Replace("detector_scores", run.name, within(components, window), *window, is_empty_allowed=True))
+    pending = pending_windows(run, "anomaly_scores", ["clean_series"])
+    judges = [_Judge(run, group, current_model(run, group)) for group in metric_groups(run)] if pending else []
+    walked = merged([*pending, *((judge.context_from, pending[-1][1]) for judge in judges if judge.context_from)])
+    states, anomalous_count, strangest = Counter[str](), 0, pd.DataFrame()
+    for piece, _ in pieces(run, walked):
+        wanted, pending = split(pending, piece[-1][1])
+        scored = [judge.score(window) for window in piece for judge in judges]
+        if not (wanted and scored):
+            continue
+        writes: list[Write] = [*left(run, "anomaly_scores", pending)]
+        for window in wanted:
+            rows, components = (
+                pd.concat([within(part, window) for part in parts], ignore_index=True) for parts in zip(*scored, strict=True))
+            writes.append(Replace("anomaly_scores", run.name, rows, *window, is_empty_allowed=True))
+            writes.append(Replace("detector_scores", run.name, components, *window, is_empty_allowed=True))
+            states.update(rows["state"].astype(str))
+            anomalous_count += int(rows["is_anomaly"].sum())
+            strangest = pd.concat([strangest, rows[rows["state"] == "scored"]]).nlargest(SHOWN, "raw_score")
         run.warehouse.commit(run.run_id, writes)
-    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({name: [] for name in SCORE_COLUMNS})
-    judged = rows[rows["state"] == "scored"]
     return ScoredRows(
-        scored_count=len(judged), warming_count=int((rows["state"] == "warming_up").sum()), anomalous_count=int(rows["is_anomaly"].sum()),
-        highest_score=float(judged["anomaly_score"].max()) if len(judged) else None,
-        strangest=judged.nlargest(10, "raw_score") if len(judged) else judged, table_rows=table_rows(run, "anomaly_scores"),
-        plot=_plot(run, rows))
+        scored_count=states["scored"], warming_count=states["warming_up"], anomalous_count=anomalous_count,
+        highest_score=float(strangest["anomaly_score"].max()) if len(strangest) else None, strangest=strangest,
+        table_rows=table_rows(run, "anomaly_scores"), plot=_plot(run, strangest) if len(strangest) else None)
 
 
-def _score_group(run: SourceRun, group: MetricGroup, windows: list[Window]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Scores and components of one group's rows in the windows; without a model every row is warming up."""
-    since, until = windows[0][0], windows[-1][1]
-    model = current_model(run, group)
-    if model is None:
-        rows = group.rows(clean_rows(run, since, until))
-        state = rows["value"].isna().map({True: "missing", False: "warming_up"})
-        return rows.assign(is_anomaly=False, state=state).drop(columns="repair"), no_components()
-    rows = group.rows(clean_rows(run, min(model.fitted.context_from, since), until))
-    scored = score_models(model.fitted, rows, since=since, features=feature_rows(run, group, rows))
-    named = rows[["series", "metric", "dimensions"]].drop_duplicates("series")
-    scores = scored.scores.merge(named, on="series", how="left").assign(model_id=model.model_id)
-    return scores[[*SCORE_COLUMNS, "model_id"]], scored.components
+class _Judge:
+    """The model of a group of metrics at work; its state goes on from window to window."""
+
+    def __init__(self, run: SourceRun, group: MetricGroup, model: StoredModel | None) -> None:
+        self._run, self._group = run, group
+        self._model_id, self._scoring = (model.model_id, Scoring(model.fitted)) if model else (None, None)
+
+    @property
+    def context_from(self) -> datetime | None:
+        """From when on it must see every row."""
+        return self._scoring and self._scoring.fitted.context_from
+
+    def score(self, window: Window) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Scores and components of the group's rows in the window; without a model every row is warming up."""
+        rows = self._group.rows(clean_rows(self._run, *window))
+        if self._scoring is None:
+            state = rows["value"].isna().map({True: "missing", False: "warming_up"})
+            return rows.reindex(columns=[*SCORE_COLUMNS, "model_id"]).assign(is_anomaly=False, state=state), no_components()
+        scored = self._scoring.score(rows, features=feature_rows(self._run, self._group, rows))
+        scores = scored.scores.assign(metric=rows["metric"], dimensions=rows["dimensions"], model_id=self._model_id)
+        return scores[[*SCORE_COLUMNS, "model_id"]], scored.components
 
 
 def anomalies(run: SourceRun) -> Grouped:
     """Group the rows of the touched regions; an anomaly that grew is replaced by itself, longer."""
     run.report("anomalies")
-    step, found = run.source.time_bucket.every, []
-    standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
-    pending = pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations"])
-    regions = merged(events.region(standing, *window, step) for window in pending)
-    for start, end in regions:
-        rows = judged_rows(run, start, end)
-        history = run.warehouse.read(
-            "SELECT series, observed_at, value FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?",
-            [run.name, start - events.RECORD_WINDOW, end])
-        components = run.warehouse.read(
-            "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, start, end])
-        grouped = events.group(rows, source=run.name, step=step, run_id=run.run_id, components=components, history=history,
-                               timezone=run.source.calendar.timezone, units=run.source.units)
-        found.append(grouped)
-    if not found:
-        return Grouped(pd.DataFrame(), 0, table_rows(run, "anomalies"))
-    run.warehouse.commit(run.run_id, [
-        Replace("anomalies", run.name, rows, *region, is_empty_allowed=True) for region, rows in zip(regions, found, strict=True)])
-    rows = pd.concat(found, ignore_index=True)
-    return Grouped(rows, int((~rows["anomaly_id"].isin(standing["anomaly_id"])).sum()), table_rows(run, "anomalies"))
+    known, rows, new_ids = None, pd.DataFrame(), set[str]()
+    for piece, rest in pieces(run, pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations"])):
+        standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
+        known = set(standing["anomaly_id"]) if known is None else known
+        regions = merged(events.region(standing, *window, run.source.time_bucket.every) for window in piece)
+        found = [_group(run, *region) for region in regions]
+        writes = [Replace("anomalies", run.name, part, *region, is_empty_allowed=True) for region, part in zip(regions, found, strict=True)]
+        run.warehouse.commit(run.run_id, [*writes, *left(run, "anomalies", rest)])
+        rows = pd.concat([rows, *found], ignore_index=True).drop_duplicates("anomaly_id", keep="last").nlargest(SHOWN, "started_at")
+        new_ids |= {name for grouped in found for name in grouped["anomaly_id"]} - known
+    return Grouped(rows, len(new_ids), table_rows(run, "anomalies"))
 
 
-def judged_rows(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
-    """Scores and violations of [since, until) as one verdict for each row."""
-    scores = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM anomaly_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until])
+def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
+    """The anomalies of one region."""
+    rows = judged_rows(run, since, until, is_anomalous=True)
+    if rows.empty:
+        return no_anomalies()
+    names = list(rows["series"].unique())
+    history = run.warehouse.read(
+        "SELECT series, observed_at, value FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? "
+        "AND list_contains(?, series)", [run.name, since - events.RECORD_WINDOW, until, names])
+    components = run.warehouse.read(
+        "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?",
+        [run.name, since, until])
+    return events.group(rows, source=run.name, step=run.source.time_bucket.every, run_id=run.run_id, components=components, history=history,
+                        timezone=run.source.calendar.timezone, units=run.source.units)
+
+
+def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalous: bool = False) -> pd.DataFrame:
+    """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones."""
+    bound = [run.name, since, until]
     violations = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until])
+        "SELECT * EXCLUDE (source) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?", bound)
+    where = """AND (is_anomaly OR (series, observed_at) IN (
+        SELECT (series, observed_at) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?))"""
+    scores = series_rows(run, "anomaly_scores", "* EXCLUDE (source, series, metric, dimensions)", since, until,
+                         *((where, bound) if is_anomalous else ()))
     return events.judge(scores, violations)
 
 
-def _plot(run: SourceRun, rows: pd.DataFrame) -> bytes | None:
+def _plot(run: SourceRun, strangest: pd.DataFrame) -> bytes:
     """The last three days of the series with the strangest row of this run, with its anomalies."""
-    if rows.empty or rows["raw_score"].notna().sum() == 0:
-        return None
-    series = rows.loc[rows["raw_score"].idxmax(), "series"]
-    until = rows["observed_at"].max() + run.source.time_bucket.every
-    shown = judged_rows(run, until - PLOTTED, until)
+    series, metric = strangest[["series", "metric"]].iloc[0]
+    newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
+    shown = judged_rows(run, newest - PLOTTED, newest + run.source.time_bucket.every)
     shown = shown[shown["series"] == series]
-    return plots.series_plot(shown, shown[shown["is_anomalous"]], title=f"{run.name} {series}", unit=run.source.unit(_metric(shown["metric"])),
+    return plots.series_plot(shown, shown[shown["is_anomalous"]], title=f"{run.name} {series}", unit=run.source.unit(metric),
                              timezone=run.source.calendar.timezone)
-
-
-def _metric(names: Iterable[str]) -> str:
-    return str(next(iter(names)))

@@ -13,9 +13,9 @@ import pandas as pd
 
 from smartflow_assets.adapters.writes import Append
 from smartflow_assets.core import plots
-from smartflow_assets.core.detection import DetectionSettings, FittedModels, fit_models, minimum_rows
+from smartflow_assets.core.detection import CONTEXT_ROWS, DetectionSettings, FittedModels, fit_models, minimum_rows
 from smartflow_assets.core.errors import ModelError
-from smartflow_assets.stages.preparation import clean_rows
+from smartflow_assets.stages.preparation import clean_rows, features_of
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import table_rows
 
@@ -23,6 +23,7 @@ LEARN_SHARE = 1 / 3  # of the history that is there when a source is first seen;
 SLACK = 1.25  # a few missing rows must not keep a source from its first model
 NEW_NORMAL = 0.2  # anomalies on more than this share of the training rows are learnt from: the level has shifted
 KEPT_MODELS = 5
+LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run walks again for the state; a model of before is trained anew
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,13 @@ def current_model(run: SourceRun, group: MetricGroup) -> StoredModel | None:
         return None
 
 
+def _is_worn(run: SourceRun, model: StoredModel) -> bool:
+    """Whether so much has been scored since the training (a long first load, a source that is never trained) that walking it
+    again in each run costs more than to learn anew."""
+    newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
+    return bool(newest - model.fitted.context_from > LONGEST_CONTEXT * run.source.time_bucket.every)  # NaT is not
+
+
 def _standing_models(run: SourceRun) -> pd.DataFrame:
     """Rows of the source's models that are current and were not retired since."""
     return run.warehouse.read(
@@ -110,7 +118,7 @@ def trained_models(run: SourceRun) -> Trained:
     plot = None
     for group in metric_groups(run):
         name = "all metrics" if group.label == "*" else group.label
-        if not run.is_retraining and current_model(run, group) is not None:
+        if not run.is_retraining and (model := current_model(run, group)) is not None and not _is_worn(run, model):
             said.append(f"{name}: the stored model is used")
             continue
         learnable = _learnable_rows(run, group)
@@ -182,12 +190,16 @@ def _train(run: SourceRun, group: MetricGroup, rows: pd.DataFrame, *, is_first: 
 
 
 def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.DataFrame | None:
-    """Features of these rows from series_features, for the detectors that use them; None when none does."""
+    """Features of these rows, for the detectors that use them; None when none does. Those that series_features no longer
+    holds are computed again, to the same last bit."""
     if not any(detector.needs_features for detector in group.settings.active()) or rows.empty:
         return None
+    since, until = rows["observed_at"].min(), rows["observed_at"].max() + run.source.time_bucket.every
     stored = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM series_features WHERE source = ? AND observed_at >= ? AND observed_at <= ?",
-        [run.name, rows["observed_at"].min(), rows["observed_at"].max()])
+        "SELECT * EXCLUDE (source) FROM series_features WHERE source = ? AND observed_at >= ? AND observed_at < ?",
+        [run.name, since, until])
+    if stored.empty or since < stored["observed_at"].min():
+        stored = features_of(run, since, until)
     return stored[stored["series"].isin(rows["series"].unique())].reset_index(drop=True)
 
 

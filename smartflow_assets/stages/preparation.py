@@ -4,6 +4,7 @@ Cleaning is a function of the raw rows alone: only buckets that differ from what
 nothing and a late row touches its own bucket (and a gap that it makes fillable). What is written here tells the stages below
 which windows to look at again.
 """
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,10 +16,10 @@ from smartflow_assets.adapters.writes import Delete, Replace, Write
 from smartflow_assets.config.plan import changes_between, made_under
 from smartflow_assets.core import cleaning, features, rules
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import Window, merged, pending_windows, table_rows, within
+from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
+SHOWN = 10
 MADE_FROM_RAW = ("clean_series", "series_features", "rule_violations", "anomaly_scores", "detector_scores", "anomalies")
-CLEAN = "SELECT series, metric, dimensions, observed_at, value, repair FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class Made:
 
 @dataclass(frozen=True)
 class Judged:
-    """Violations found in the windows that were new or changed."""
+    """Violations found in the windows that were new or changed: how many, and the last of them."""
 
+    count: int
     rows: pd.DataFrame
     table_rows: int
 
@@ -60,25 +62,25 @@ def clean_series(run: SourceRun) -> Cleaned:
     """Bring clean_series up to the last bucket that is closed and settled at the run's clock."""
     run.report("clean_series")
     is_rebuilt = _drop_outdated(run)
-    written: list[pd.DataFrame] = []
+    written = Counter[str]()
     known = buckets.known_series(run.warehouse, run.name)
     for windows in _windows_to_clean(run, known):
         writes: list[Write] = []
         for window in windows:
             rows = _clean_window(run, window, known)
             known = _with_new_series(known, rows)
-            written.append(rows[["series", "repair"]])
+            written.update(rows["repair"])
             writes += [
                 Replace("clean_series", run.name, within(rows, spell), *spell, fingerprint=run.source.fingerprint)
                 for spell in _spells(rows, run.source.time_bucket.every)
             ]
         if writes:
             run.warehouse.commit(run.run_id, writes)
-    rows = pd.concat(written) if written else pd.DataFrame({"series": [], "repair": []})
-    newest = run.warehouse.read("SELECT max(observed_at) AS newest FROM clean_series WHERE source = ?", [run.name])["newest"].iloc[0]
+    newest = _newest(run)
     lag = None if pd.isna(newest) else (run.now - newest - run.source.time_bucket.every).total_seconds()
-    return Cleaned(len(rows), int((rows["repair"] == "missing").sum()), int((rows["repair"] == "filled").sum()), len(known), lag, is_rebuilt,
-                   table_rows(run, "clean_series"))
+    return Cleaned(
+        row_count=written.total(), missing_count=written["missing"], filled_count=written["filled"], series_count=len(known),
+        lag_seconds=lag, is_rebuilt=is_rebuilt, table_rows=table_rows(run, "clean_series"))
 
 
 def _drop_outdated(run: SourceRun) -> bool:
@@ -106,7 +108,7 @@ def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]
     if run.since is not None:
         asked = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
         return [[piece] for piece in buckets.windows(run.warehouse, run.name, plan, *asked)]
-    watermark = run.warehouse.read("SELECT max(observed_at) AS newest FROM clean_series WHERE source = ?", [run.name])["newest"].iloc[0]
+    watermark = _newest(run)
     if pd.isna(watermark):
         return [[piece] for piece in buckets.windows(run.warehouse, run.name, plan, first_bucket, until)]
     late = [_affected(run, start, end, until, known) for start, end in run.warehouse.pending(run.name, "clean_series", [table])]
@@ -144,6 +146,11 @@ def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> pd.Dat
     return cleaning.changes(before, after)
 
 
+def _newest(run: SourceRun) -> pd.Timestamp:
+    """The start of the newest clean bucket; NaT when there is none."""
+    return run.warehouse.read("SELECT max(observed_at) AS at FROM clean_series WHERE source = ?", [run.name])["at"].iloc[0]
+
+
 def _plan(run: SourceRun) -> buckets.BucketPlan:
     source = run.source
     return buckets.BucketPlan(
@@ -164,41 +171,62 @@ def _spells(rows: pd.DataFrame, every: timedelta) -> list[Window]:
     """Windows that cover the changed buckets and nothing between them that stayed: a score once given stands."""
     slack = timedelta(hours=1) if every >= timedelta(days=1) else timedelta(0)  # a local day may have 25 hours
     times = rows["observed_at"].drop_duplicates().sort_values()
-    return merged((start, start + every + slack) for start in times)
+    is_first = times.diff().isna() | (times.diff() > every + slack)
+    return list(zip(times[is_first], times[is_first.shift(-1, fill_value=True)] + every + slack, strict=True))
 
 
 def series_features(run: SourceRun) -> Made:
-    """Features of the rows that are new or changed; none looks ahead, so older rows stand as they are."""
+    """Features of the rows that are new or changed, as far back as training looks; none looks ahead, so older rows stand as
+    they are. What has fallen out of the training window goes: `features_of` computes it again where a long load asks for it."""
     run.report("series_features")
+    row_count, pending = 0, pending_windows(run, "series_features", ["clean_series"])
+    if pending:
+        kept_from = _newest(run) + run.source.time_bucket.every - run.source.training.window
+        for piece, rest in pieces(run, split(pending, kept_from)[1]):
+            made = [(window, features_of(run, *window)) for window in piece]
+            run.warehouse.commit(run.run_id, [
+                *(Replace("series_features", run.name, rows, *window, is_empty_allowed=True) for window, rows in made),
+                *left(run, "series_features", rest)])
+            row_count += sum(len(rows) for _, rows in made)
+        oldest = run.warehouse.read(
+            "SELECT least(min(observed_at), ?) AS at FROM series_features WHERE source = ?", [pending[0][0], run.name])["at"].iloc[0]
+        if oldest < kept_from:
+            run.warehouse.commit(run.run_id, [
+                Replace("series_features", run.name, pd.DataFrame(), oldest, kept_from, is_empty_allowed=True)])
+    return Made(row_count, len(features.FEATURES), table_rows(run, "series_features"))
+
+
+def features_of(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
+    """Features of the clean rows in [since, until)."""
     step = run.source.time_bucket.every
-    writes: list[Write] = []
-    for start, end in pending_windows(run, "series_features", ["clean_series"]):
-        rows = run.warehouse.read(CLEAN, [run.name, start - features.lookback(step), end])
-        seen = rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))
-        made = features.compute(seen[["series", "observed_at", "value"]], step=step, calendar=run.source.calendar)
-        writes.append(Replace("series_features", run.name, within(made, (start, end)), start, end, is_empty_allowed=True))
-    if writes:
-        run.warehouse.commit(run.run_id, writes)
-    return Made(sum(len(write.frame) for write in writes if isinstance(write, Replace)), len(features.FEATURES), table_rows(run, "series_features"))
+    rows = clean_rows(run, since - features.lookback(step), until)
+    made = features.compute(rows[["series", "observed_at", "value"]], step=step, calendar=run.source.calendar)
+    return within(made, (since, until))
 
 
 def rule_violations(run: SourceRun) -> Judged:
     """What the rules say of the rows that are new or changed."""
     run.report("rule_violations")
-    step = run.source.time_bucket.every
-    writes: list[Write] = []
-    found = [rules.no_violations()]
-    for start, end in pending_windows(run, "rule_violations", ["clean_series"]):
-        rows = run.warehouse.read(CLEAN, [run.name, start - rules.lookback(run.source.all_rules, step), end])
-        violations = within(rules.evaluate(run.source.all_rules, rows, step=step, since=start), (start, end))
-        writes.append(Replace("rule_violations", run.name, violations, start, end, is_empty_allowed=True))
-        found.append(violations)
-    if writes:
+    count, newest = 0, rules.no_violations()
+    for piece, rest in pieces(run, pending_windows(run, "rule_violations", ["clean_series"])):
+        writes: list[Write] = [*left(run, "rule_violations", rest)]
+        for window in piece:
+            violations = _violations(run, *window)
+            writes.append(Replace("rule_violations", run.name, violations, *window, is_empty_allowed=True))
+            count, newest = count + len(violations), pd.concat([newest, violations], ignore_index=True).tail(SHOWN)
         run.warehouse.commit(run.run_id, writes)
-    return Judged(pd.concat(found, ignore_index=True), table_rows(run, "rule_violations"))
+    return Judged(count, newest, table_rows(run, "rule_violations"))
+
+
+def _violations(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
+    stated, step = run.source.all_rules, run.source.time_bucket.every
+    if not stated:
+        return rules.no_violations()
+    rows = series_rows(run, "clean_series", "observed_at, value, repair", since - rules.lookback(stated, step), until)
+    return within(rules.evaluate(stated, rows, step=step, since=since), (since, until))
 
 
 def clean_rows(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     """Clean rows of the source with NaN where nothing was observed: what detectors see."""
-    rows = run.warehouse.read(CLEAN, [run.name, since, until])
+    rows = series_rows(run, "clean_series", "observed_at, value, repair", since, until)
     return rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))
