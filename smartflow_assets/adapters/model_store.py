@@ -131,8 +131,6 @@ class ModelStore:
 
 
 def _write(folder: Path, detector: str, parts: ModelParts, source: str) -> dict[str, str]:
-    import skops.io
-
     estimators = {}
     for number, (name, estimator) in enumerate(sorted(parts.estimators.items())):
         kind = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
@@ -140,7 +138,7 @@ def _write(folder: Path, detector: str, parts: ModelParts, source: str) -> dict[
             raise ModelError(f"estimator {name} is a {kind}, which is not stored", source=source,
                              remedy="Add it to TRUSTED in adapters/model_store.py, with the types that it may hold.")
         estimators[name] = {"file": f"{number}.skops", "type": kind}
-        skops.io.dump(estimator, folder / f"{number}.skops", compression=ZIP_DEFLATED)
+        _write_estimator(folder / f"{number}.skops", estimator)
     arrays = sorted(parts.arrays)
     for name in arrays:
         if np.asarray(parts.arrays[name]).dtype.hasobject:
@@ -162,6 +160,12 @@ def _read_arrays(folder: Path, names: list[str]) -> dict[str, np.ndarray]:
         return {}
     with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
         return {name: arrays[f"a{number}"] for number, name in enumerate(names)}
+
+
+def _write_estimator(path: Path, estimator: Any) -> None:
+    import skops.io  # with scikit-learn 2 s and 100 MiB, which most models, having no estimator, never pay
+
+    skops.io.dump(estimator, path, compression=ZIP_DEFLATED)
 
 
 def _read_estimator(path: Path, kind: str) -> Any:
