@@ -9,7 +9,7 @@ import pytest
 
 from smartflow_assets.adapters import publishing
 from smartflow_assets.adapters import warehouse as warehouse_module
-from smartflow_assets.adapters.writes import Append, Delete, Replace, Rewrite
+from smartflow_assets.adapters.writes import Append, Delete, Left, Replace, Rewrite
 from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets_tests.adapters.frames import START, at, clean
 
@@ -317,6 +317,18 @@ def test_writes_of_one_commit_are_not_pending_for_each_other(warehouse):
             Replace("clean_series", "web", clean([1]), at(0), at(1)),
         ],
     )
+    assert pending(warehouse) == []
+
+
+def test_what_a_commit_leaves_stays_pending_until_the_next(replace, warehouse):
+    replace(clean([1, 2, 3]), 0, 3)
+    features = clean([1])[["series", "observed_at"]].assign(lag=1.0)
+    warehouse.commit("run", [Replace("series_features", "web", features, at(0), at(1)), Left("series_features", "web", at(1), at(3))])
+    assert pending(warehouse) == [(at(1), at(3))]
+    replace(clean([9], first=9), 9, 10)
+    assert pending(warehouse) == [(at(1), at(3)), (at(9), at(10))]
+    assert warehouse.pending("web", "anomaly_scores", ["series_features"]) == [(at(0), at(1))]  # what was left was not written
+    warehouse.commit("run", [Replace("series_features", "web", features[:0], at(1), at(10), is_empty_allowed=True)])
     assert pending(warehouse) == []
 
 

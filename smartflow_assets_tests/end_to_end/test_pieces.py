@@ -35,6 +35,9 @@ DAYS = 5
 END = START + timedelta(days=DAYS)
 
 
+ORIGINAL = Warehouse.commit
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -74,9 +77,6 @@ def kill_after_a_piece_of(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     monkeypatch.setattr(Warehouse, "commit", commit)
 
 
-ORIGINAL = Warehouse.commit
-
-
 def test_pieces_leave_what_the_whole_leaves_also_when_killed_between_two(tmp_path, monkeypatch):
     whole = web(tmp_path / "whole")
     run_stages(whole)
@@ -101,3 +101,16 @@ def test_pieces_leave_what_the_whole_leaves_also_when_killed_between_two(tmp_pat
         before = home.count("writes")
         run_stages(home)  # nothing is left
         assert home.count("writes") == before
+
+
+def test_a_model_is_trained_anew_once_its_context_has_grown_long(tmp_path, monkeypatch):
+    home = web(tmp_path)
+    run_stages(home)
+    before = home.table("anomaly_scores").drop(columns="model_id")
+    run_stages(home)
+    assert home.count("trained_models", "status = 'current'") == 2  # one for each group of metrics
+    monkeypatch.setattr(modelling, "LONGEST_CONTEXT", 500)
+    run_stages(home)
+    run_stages(home)  # the new ones have a short context
+    assert home.count("trained_models", "status = 'current'") == 4 and home.count("trained_models", "status = 'retired'") == 2
+    pd.testing.assert_frame_equal(home.table("anomaly_scores").drop(columns="model_id"), before)  # a score once given stands
