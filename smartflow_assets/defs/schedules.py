@@ -33,8 +33,10 @@ def _requests(context: dg.ScheduleEvaluationContext, job: str, due: Iterable[str
     waiting = sorted(set(due) & busy)
     if waiting:
         context.log.info(f"left out, because a run is queued or under way: {', '.join(waiting)}")
-    requests = [
-        dg.RunRequest(partition_key=name, tags={SOURCE_TAG: name, REASON_TAG: reason}) for name in due if name not in busy
+    requests = [  # Dagster refuses several requests without a key; with one, a tick that is tried again starts nothing twice
+        dg.RunRequest(run_key=f"{name}:{context.scheduled_execution_time.isoformat()}", partition_key=name,
+                      tags={SOURCE_TAG: name, REASON_TAG: reason})
+        for name in due if name not in busy
     ]
     if requests:
         return requests
