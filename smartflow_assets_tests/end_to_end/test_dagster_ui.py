@@ -257,7 +257,8 @@ def test_after_a_kill_the_next_run_starts_by_itself_within_two_minutes(dagster, 
         dagster.held.close()
     run_id, died_at = dagster.deaths[source]
     left = SUCCESSOR_SECONDS - (time.time() - died_at)
-    successor = wait_for(lambda: [run for run in dagster.runs(source) if run["runId"] != run_id and run["startTime"]], left, "successor")[-1]
+    others = wait_for(lambda: [run for run in dagster.runs(source) if run["runId"] != run_id and run["startTime"]], left, "successor")
+    successor = others[-1]
     seconds = successor["startTime"] - died_at
     print(f"{source}: the next run started {seconds:.0f} s after the kill")
     assert 0 < seconds < SUCCESSOR_SECONDS
