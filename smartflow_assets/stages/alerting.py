@@ -104,7 +104,8 @@ def alert_sends(run: SourceRun, *, environment: Mapping[str, str]) -> Drained:
     run.report("alert_sends")
     if not run.is_sending:
         return Drained()
-    return drain_outbox(run.warehouse, run.catalogue, run.settings, now=run.now, run_id=run.run_id, environment=environment, source=run.name)
+    return drain_outbox(
+        run.warehouse, run.catalogue, run.settings, now=run.now, run_id=run.run_id, environment=environment, source=run.name)
 
 
 def drain_outbox(warehouse: Warehouse, catalogue: Catalogue, settings: Settings, *, now: datetime, run_id: str,

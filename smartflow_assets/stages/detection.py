@@ -148,7 +148,7 @@ def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalou
     where = """AND (is_anomaly OR (series, observed_at) IN (
         SELECT (series, observed_at) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?))"""
     scores = series_rows(run, "anomaly_scores", "* EXCLUDE (source, series, metric, dimensions)", since, until,
-                         *((where, bound) if is_anomalous else ()))
+                         where if is_anomalous else "", bound if is_anomalous else [])
     return events.judge(scores, violations)
 
 

@@ -129,7 +129,7 @@ def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, k
 
 def _watches_silence(run: SourceRun) -> bool:
     """A source with a `missing` rule has a bucket for every closed moment; else the silence of a whole source is freshness."""
-    return any(rule.type == "missing" for rule in run.source.all_rules)
+    return any(isinstance(rule, rules.MissingRule) for rule in run.source.all_rules)
 
 
 def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> pd.DataFrame:

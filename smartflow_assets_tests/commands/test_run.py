@@ -97,4 +97,4 @@ def test_what_dagster_says_is_heard_with_v_only(home: Path) -> None:
     quiet = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     loud = subprocess.run([*command, "-v"], env=environment, capture_output=True, text=True, check=True)
     assert (quiet.stderr, quiet.stdout.count("\n")) == ("", 1)
-    assert "RUN_SUCCESS" in loud.stderr
+    assert "dagster - INFO - monitor_source" in loud.stderr
