@@ -19,7 +19,7 @@ ui: $(STAMP)    ## the Dagster UI on the same history, at http://127.0.0.1:3000
 	$(BIN)/smartflow ui
 
 test: lint types layers  ## everything that must hold before a commit
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --verbosity=0
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
