@@ -111,7 +111,8 @@ def _teller(settings: "Settings") -> Callable[[], None]:
             "SELECT send.idempotency_key AS key, send.happened_at AS at, send.event AS event, send.source AS source, "
             "incident.series AS series, "
             "incident.severity AS severity, incident.title AS title FROM alert_sends AS send "
-            "JOIN incidents AS incident ON incident.incident_id = send.incident_id WHERE send.status = 'sent' ORDER BY send.happened_at"
+            "JOIN incidents AS incident ON incident.incident_id = send.incident_id WHERE send.status = 'sent' "
+            "ORDER BY send.happened_at, send.incident_id, send.event"
         )
         for row in sent.itertuples(index=False):
             if row.key not in told:
