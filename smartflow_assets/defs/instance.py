@@ -5,10 +5,13 @@ settings there. A bare `dagster dev` in the project folder reads the dagster.yam
 the same folder; `test_instance.py` holds the two equal.
 """
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from smartflow_assets.adapters.locks import AdvisoryLock
 
 INSTANCE_SETTINGS: dict[str, Any] = {
     "telemetry": {"enabled": False},
@@ -23,20 +26,31 @@ INSTANCE_SETTINGS: dict[str, Any] = {
 }
 
 
-def prepare_dagster_home(folder: Path) -> Path:
-    """Make `folder` the DAGSTER_HOME of this process, with our settings; a user's own DAGSTER_HOME wins. -> the home in force."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(folder.resolve())))
-    home.mkdir(parents=True, exist_ok=True)
-    settings = home / "dagster.yaml"
-    if not settings.exists():
-        import yaml
+_CREATION_TIMEOUT = timedelta(seconds=60)  # about a second when nobody else is at it
 
-        text = "# Written by smartflow; yours to change.\n" + yaml.safe_dump(INSTANCE_SETTINGS, sort_keys=False)
-        settings.write_text(text, encoding="utf-8")
-    return home
+
+def prepare_dagster_home(folder: Path) -> Path:
+    """Make `folder` the DAGSTER_HOME of this process, with our settings and a history; a user's own DAGSTER_HOME wins.
+
+    -> the home in force.
+    """
+    open_instance(folder).dispose()
+    return Path(os.environ["DAGSTER_HOME"])
 
 
 def open_instance(folder: Path) -> dg.DagsterInstance:
-    """The instance of `prepare_dagster_home(folder)`; use it as a context manager or dispose of it."""
-    prepare_dagster_home(folder)
-    return dg.DagsterInstance.get()
+    """The instance of `prepare_dagster_home(folder)`; use it as a context manager or dispose of it.
+
+    Opened by one process at a time: of two that create Dagster's SQLite files at once, each stamps a schema version of its
+    own, and from then on Dagster refuses the files ("more than one head present").
+    """
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(folder.resolve())))
+    home.mkdir(parents=True, exist_ok=True)
+    with AdvisoryLock(home / "smartflow.lock").exclusive(_CREATION_TIMEOUT):
+        settings = home / "dagster.yaml"
+        if not settings.exists():
+            import yaml
+
+            text = "# Written by smartflow; yours to change.\n" + yaml.safe_dump(INSTANCE_SETTINGS, sort_keys=False)
+            settings.write_text(text, encoding="utf-8")
+        return dg.DagsterInstance.get()

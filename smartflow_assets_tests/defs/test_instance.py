@@ -1,5 +1,8 @@
 """One history, whether Dagster was started by `smartflow` or by a bare `dagster dev` in the project folder."""
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -51,3 +54,32 @@ def test_a_home_without_settings_gets_ours(tmp_path, monkeypatch, times):
     for _ in range(times):
         home = prepare_dagster_home(tmp_path / "dagster")
     assert yaml.safe_load((home / "dagster.yaml").read_text()) == INSTANCE_SETTINGS
+
+
+def test_processes_that_create_the_history_at_once_leave_one_that_opens(tmp_path):
+    """Without the lock, some such starts leave a version table with two heads, which nothing opens again."""
+    program = """if True:
+        import os, sys
+        from pathlib import Path
+        from smartflow_assets.defs.instance import open_instance
+        print("ready", flush=True)
+        for home in sys.stdin:
+            os.environ.pop("DAGSTER_HOME", None)
+            with open_instance(Path(home.strip())) as instance:
+                print(instance.get_runs_count(), flush=True)
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    creators = [subprocess.Popen([sys.executable, "-c", program], env=environment, text=True, cwd=tmp_path,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    try:
+        assert [creator.stdout.readline() for creator in creators if creator.stdout] == ["ready\n"] * 2
+        for attempt in range(5):
+            for creator in creators:
+                assert creator.stdin
+                print(tmp_path / str(attempt), file=creator.stdin, flush=True)
+            answers = [creator.stdout.readline() for creator in creators if creator.stdout]
+            assert answers == ["0\n"] * 2, [creator.communicate()[1] for creator in creators]
+    finally:
+        for creator in creators:
+            creator.kill()
+            creator.wait(10)

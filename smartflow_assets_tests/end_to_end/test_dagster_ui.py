@@ -131,6 +131,7 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
         finally:
             victim.kill()
             _end(process)
+            sys.stderr.write(log.read_text()[-5000:])  # shown when something failed
 
 
 def _is_ready(running: Dagster, process: "subprocess.Popen[bytes]", log: Path) -> bool:
