@@ -4,7 +4,7 @@ Failures become incident events, one row goes to `run_log`, due messages are sen
 are one commit, so a run is settled once; sending and publishing may be repeated.
 """
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pandas as pd
@@ -14,6 +14,7 @@ from smartflow_assets.adapters.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.stages.alerting import Failure, drain_outbox, record_failures, writes_of
+from smartflow_assets.stages.timetable import RETRIES_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,32 @@ def is_settled(warehouse: Warehouse, run_id: str) -> bool:
 def settle(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, environment: Mapping[str, str]) -> None:
     """Record, deliver, publish. The caller holds the settle lock and has asked `is_settled`."""
     policy = catalogue.alert_policy(run.source)
+    run = _with_doom_noted(run, warehouse)
     recovered = run.succeeded_steps | ({"run"} if run.status == "success" else frozenset())
     step = record_failures(warehouse, run.source, run.failures, recovered, policy=policy, now=run.now, run_id=run.run_id)
     warehouse.commit(run.run_id, [*writes_of(step), Append("run_log", _log_row(run))])
     if run.is_sending:
         drain_outbox(warehouse, catalogue, settings, now=run.now, run_id=run.run_id, environment=environment, source=run.source)
     warehouse.publish(run.run_id, is_forced=run.status != "success")
+
+
+def _with_doom_noted(run: RunRecord, warehouse: Warehouse) -> RunRecord:
+    """The run, with a failure when it is one of several in a row that were killed: no next run puts that right."""
+    if run.status != "killed":
+        return run
+    earlier = warehouse.read(
+        """
+        WITH runs AS (SELECT status, started_at FROM run_log WHERE source = ? AND job = ?)
+        SELECT count(*) AS n FROM runs WHERE status = 'killed' AND started_at > coalesce(
+            (SELECT max(started_at) FROM runs WHERE status <> 'killed'), TIMESTAMPTZ '1970-01-01')
+        """,
+        [run.source, run.job],
+    )["n"].iloc[0]
+    if earlier + 1 < RETRIES_AT_ONCE:
+        return run
+    message = (f"{earlier + 1} runs in a row were killed before they ended. Is the memory of the machine too small for this source? "
+               "The log of the kernel (dmesg) names what was killed; `smartflow doctor` shows dead runs.")
+    return replace(run, failures=(*run.failures, Failure(cause="run", message=message)))
 
 
 def _log_row(run: RunRecord) -> pd.DataFrame:

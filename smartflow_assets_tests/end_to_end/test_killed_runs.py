@@ -55,7 +55,8 @@ def prepared(folder: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.Dagster
 
 def what_is_stored(home: Home) -> dict[str, pd.DataFrame]:
     kept = {"clean_series": "observed_at", "anomaly_scores": "observed_at", "anomalies": "started_at", "incidents": "opened_at"}
-    frames = {name: home.table(name).drop(columns=["run_id", "model_id"], errors="ignore").sort_values(key, ignore_index=True)
+    own = {"incidents": "cause = 'anomaly'"}
+    frames = {name: home.table(name, own.get(name, "TRUE")).drop(columns=["run_id", "model_id"], errors="ignore").sort_values(key, ignore_index=True)
               for name, key in kept.items()}
     return frames | {"raw": home.table("raw.web")[["timestamp", "value"]].sort_values("timestamp", ignore_index=True)}
 
@@ -78,13 +79,35 @@ def test_a_run_killed_in_each_stage_is_finished_by_the_next(tmp_path, monkeypatc
             assert fail_dead_runs(instance, home.settings, datetime.now(UTC)) == []  # a minute of grace
             (dead,) = fail_dead_runs(instance, home.settings, datetime.now(UTC) + timedelta(minutes=2))
             assert settle_run(instance, dead, settings=home.settings).is_new
+            killed = home.count("run_log", "status = 'killed'")
+            assert home.count("incidents", "cause = 'run'") == (killed >= 3)  # two wake nobody: the next run goes on
         assert home.run("web", END).is_success
         for name, frame in what_is_stored(home).items():
             pd.testing.assert_frame_equal(frame, expected[name], check_exact=True, obj=name)
-        assert home.count("alert_sends", "status = 'sent'") == sent
-        assert len(list(home.settings.outbox.glob("*.eml"))) == sent
+        doomed = home.table("incidents", "cause <> 'anomaly'")
+        assert doomed[["cause", "state"]].to_numpy().tolist() == [["run", "resolved"]]
+        assert "runs in a row were killed" in doomed["title"][0]
+        assert home.count("alert_sends", "status = 'sent'") == sent + 2  # that one opened and resolved
+        assert len(list(home.settings.outbox.glob("*.eml"))) == sent + 2
         assert home.count("run_log", "status = 'killed'") == len(STAGES)
-        assert home.count("incidents", "cause <> 'anomaly'") == 0  # a killed run wakes nobody
+
+
+@pytest.mark.parametrize("stage", ["anomalies", "incidents", "alert_sends"])
+def test_a_failure_after_detection_loses_no_anomaly(tmp_path, monkeypatch, home, stage):
+    """The failure opens an incident of its own, after the anomalies were written and before theirs was opened."""
+    web = prepared(home.folder, monkeypatch, home.instance)
+
+    def fail(entered: str) -> None:
+        if entered == stage:
+            raise RuntimeError("out of luck")
+
+    failed = execute(home.instance, web.settings, "monitor_source", "web", {"as_of": END.isoformat()}, on_stage=fail)
+    assert not failed.is_success
+    assert web.count("incidents", f"cause = '{stage}' AND state = 'open'") == 1
+    assert web.run("web", END).is_success
+    told = web.table("incidents").sort_values("cause")[["cause", "state"]].to_numpy().tolist()
+    assert told == sorted([["anomaly", "resolved"], [stage, "resolved"]])
+    assert web.count("alert_sends", "status = 'sent'") == 4
 
 
 def test_a_living_run_is_not_taken_for_dead(home):
