@@ -123,7 +123,8 @@ class Warehouse:
         """The times that `upstream` tables changed since this table was last written for the source, in order and merged.
 
         Late rows, corrections and rebuilds are found by it. One commit of a step settles all windows that were pending, except
-        those that it names as `Left`. A table that was deleted, or never written, has everything pending.
+        those that it names as `Left`. A `Rewrite` settles nothing, since others than the step write single rows too: the step
+        says `Seen`. A table that was deleted, or never written, has everything pending.
         """
         windows = self.read(
             """
@@ -132,7 +133,8 @@ class Warehouse:
                              WHERE operation = 'delete' GROUP BY table_name),
                  valid AS (SELECT own.* FROM own LEFT JOIN deleted USING (table_name)
                            WHERE own.operation <> 'delete' AND (deleted_at IS NULL OR written_at > deleted_at)),
-                 newest AS (SELECT coalesce(max(written_at), CAST('epoch' AS TIMESTAMPTZ)) AS settled_at FROM valid WHERE table_name = ?)
+                 newest AS (SELECT coalesce(max(written_at), CAST('epoch' AS TIMESTAMPTZ)) AS settled_at FROM valid
+                            WHERE table_name = ? AND operation <> 'rewrite')
             SELECT from_at, to_at FROM valid, newest
             WHERE (list_contains(?, table_name) AND operation <> 'left' AND written_at > settled_at)
                OR (table_name = ? AND operation = 'left' AND written_at = settled_at)

@@ -9,7 +9,7 @@ import pytest
 
 from smartflow_assets.adapters import publishing
 from smartflow_assets.adapters import warehouse as warehouse_module
-from smartflow_assets.adapters.writes import Append, Delete, Left, Replace, Rewrite
+from smartflow_assets.adapters.writes import Append, Delete, Left, Replace, Rewrite, Seen
 from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets_tests.adapters.frames import START, at, clean
 
@@ -330,6 +330,15 @@ def test_what_a_commit_leaves_stays_pending_until_the_next(replace, warehouse):
     assert warehouse.pending("web", "anomaly_scores", ["series_features"]) == [(at(0), at(1))]  # what was left was not written
     warehouse.commit("run", [Replace("series_features", "web", features[:0], at(1), at(10), is_empty_allowed=True)])
     assert pending(warehouse) == []
+
+
+def test_rewritten_rows_settle_nothing(replace, warehouse):
+    """Settling a failed run writes an incident of its own: the anomalies that its step did not get to stay pending."""
+    replace(clean([1, 2, 3]), 0, 3)
+    warehouse.commit("run", [Rewrite("incidents", ("i1",), incident("i1"))])
+    assert warehouse.pending("web", "incidents", ["clean_series"]) == [(at(0), at(3))]
+    warehouse.commit("run", [Rewrite("incidents", ("i1",), incident("i1")), Seen("incidents", "web", at(0), at(3))])
+    assert warehouse.pending("web", "incidents", ["clean_series"]) == []
 
 
 def test_deleted_table_has_everything_pending(replace, warehouse):

@@ -56,8 +56,8 @@ def prepared(folder: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.Dagster
 def what_is_stored(home: Home) -> dict[str, pd.DataFrame]:
     kept = {"clean_series": "observed_at", "anomaly_scores": "observed_at", "anomalies": "started_at", "incidents": "opened_at"}
     own = {"incidents": "cause = 'anomaly'"}
-    frames = {name: home.table(name, own.get(name, "TRUE")).drop(columns=["run_id", "model_id"], errors="ignore").sort_values(key, ignore_index=True)
-              for name, key in kept.items()}
+    frames = {name: home.table(name, own.get(name, "TRUE")).drop(columns=["run_id", "model_id"], errors="ignore")
+              .sort_values(key, ignore_index=True) for name, key in kept.items()}
     return frames | {"raw": home.table("raw.web")[["timestamp", "value"]].sort_values("timestamp", ignore_index=True)}
 
 
