@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from smartflow_assets.adapters.channels import ChannelBase
-from smartflow_assets.adapters.channels.environment import unset
+from smartflow_assets.adapters.environment import unset
 from smartflow_assets.adapters.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.adapters.writes import Append

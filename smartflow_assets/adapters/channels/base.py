@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from smartflow_assets.adapters.channels.environment import redact, references
+from smartflow_assets.adapters.environment import redact, references
 from smartflow_assets.core.durations import Duration
 from smartflow_assets.core.messages import Message
 

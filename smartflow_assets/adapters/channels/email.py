@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from smartflow_assets.adapters.channels.base import ChannelBase
-from smartflow_assets.adapters.channels.environment import Secret, resolve
+from smartflow_assets.adapters.environment import Secret, resolve
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.messages import Message
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from smartflow_assets.adapters.channels.environment import resolve
+from smartflow_assets.adapters.environment import resolve
 from smartflow_assets.core.messages import FACTS
 
 _TOKEN = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{\{|\}\}|\{([^{}]*)\}|[{}]")

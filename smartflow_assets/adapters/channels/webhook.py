@@ -6,57 +6,35 @@ The body is the message's stable facts, or a template that the receiver dictates
 import hashlib
 import hmac
 import json
-import logging
 import ssl
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, JsonValue
 
 from smartflow_assets.adapters.channels.base import ChannelBase
-from smartflow_assets.adapters.channels.environment import REFERENCE, Secret, resolve
 from smartflow_assets.adapters.channels.template import check_template, fill
+from smartflow_assets.adapters.environment import Secret, resolve
+from smartflow_assets.adapters.web import has_no_secret_headers, host_of, is_web_address, retry_after, without_request_log
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.messages import Message
 
 _RETRYABLE = (408, 425, 429)
 _DOWN = (429, 502, 503, 504)  # the receiver as a whole is not serving us now
-_SECRET_HEADER = ("auth", "token", "key", "secret", "cookie", "password", "credential")
-
-
-def _is_web_address(text: str) -> str:
-    if REFERENCE.match(text):  # the whole address is the secret, as with Slack and Zapier
-        return text
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError("this is not a web address; write https://… or ${NAME}")
-    if parts.password and not REFERENCE.fullmatch(parts.password):
-        raise ValueError("a secret is never written in a file; write the password in the address as ${NAME}")
-    return text
-
-
-def _has_no_secret_headers(headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        if any(word in name.lower() for word in _SECRET_HEADER) and not REFERENCE.search(value):
-            raise ValueError(f"header {name}: a secret is never written in a file; write ${{NAME}}")
-    return headers
 
 
 class WebhookChannel(ChannelBase):
     """Post each message to an address."""
 
     type: Literal["webhook"] = "webhook"
-    url: Annotated[str, AfterValidator(_is_web_address)] = Field(
+    url: Annotated[str, AfterValidator(is_web_address)] = Field(
         description="Where to post; ${NAME} when the address itself is a secret.", repr=False
     )
     secret: Secret | None = Field(default=None, description="Key of the HMAC-SHA256 signature, as ${NAME}.", repr=False)
-    headers: Annotated[dict[str, str], AfterValidator(_has_no_secret_headers)] = Field(
+    headers: Annotated[dict[str, str], AfterValidator(has_no_secret_headers)] = Field(
         default_factory=dict, description="Further headers; secrets as ${NAME}.", repr=False
     )
     payload: Annotated[dict[str, JsonValue], AfterValidator(check_template)] | None = Field(
@@ -72,7 +50,7 @@ class WebhookChannel(ChannelBase):
         import httpx  # 0.2 s to import, and only a process that posts pays for it
 
         url = resolve(self.url, environment)
-        where = _host(url)
+        where = host_of(url)
         if not where:
             raise _not_one(where)
         facts = message.facts if self.payload is None else fill(self.payload, message.facts, environment)
@@ -84,7 +62,7 @@ class WebhookChannel(ChannelBase):
         trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
         try:
             with (
-                _without_request_log(),
+                without_request_log(),
                 httpx.Client(timeout=self.timeout.total_seconds(), verify=trust) as client,
                 client.stream("POST", url, content=body, headers=headers) as answer,  # the status is enough: the body is not read
             ):
@@ -96,7 +74,7 @@ class WebhookChannel(ChannelBase):
             raise _not_one(where) from None
         except httpx.TransportError as error:
             raise DeliveryError(f"the receiver cannot be reached: {error}", is_channel_down=True, where=where) from None
-        if status in (302, 303) and _host(answer_headers.get("Location", "")) in self.accept_redirect_to:
+        if status in (302, 303) and host_of(answer_headers.get("Location", "")) in self.accept_redirect_to:
             return
         if not 200 <= status < 300:
             raise _refusal(status, answer_headers, where)
@@ -112,14 +90,6 @@ def sign(body: bytes, secret: str, timestamp: int) -> str:
     return f"t={timestamp},v1={digest}"
 
 
-def _host(url: str) -> str:
-    """The host of an address, all of it that may be shown; empty when there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
 def _not_one(where: str) -> DeliveryError:
     remedy = "Check url and headers, and the variables that they name."
     return DeliveryError("the address or a header is not one", is_channel_down=True, where=where, remedy=remedy)
@@ -127,36 +97,10 @@ def _not_one(where: str) -> DeliveryError:
 
 def _refusal(status: int, headers: Mapping[str, str], where: str) -> DeliveryError:
     if 300 <= status < 400:
-        host = _host(headers.get("Location", "")) or where
+        host = host_of(headers.get("Location", "")) or where
         return DeliveryError(f"the receiver answered {status}, a redirect to {host}", is_final=True, where=where,
                              remedy="Post to the address it leads to, or name that host in accept_redirect_to.")
     return DeliveryError(
         f"the receiver answered {status}", where=where, is_final=400 <= status < 500 and status not in _RETRYABLE,
         is_channel_down=status in _DOWN, retry_after=retry_after(headers.get("Retry-After"), datetime.now(UTC)),
     )
-
-
-def retry_after(value: str | None, now: datetime) -> timedelta | None:
-    """The header as a length of time, from seconds or from a date; None when there is none or it cannot be read.
-
-    >>> retry_after("120", datetime.now(UTC)), retry_after("soon", datetime.now(UTC))
-    (datetime.timedelta(seconds=120), None)
-    """
-    if value is None:
-        return None
-    try:
-        wait = timedelta(seconds=int(value)) if value.strip().isdigit() else parsedate_to_datetime(value) - now
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(wait, timedelta(0))
-
-
-@contextmanager
-def _without_request_log() -> Iterator[None]:
-    """httpx logs every address at INFO, and the address of a hook is a secret."""
-    log, silence = logging.getLogger("httpx"), lambda record: False
-    log.addFilter(silence)
-    try:
-        yield
-    finally:
-        log.removeFilter(silence)
