@@ -62,7 +62,8 @@ def ingest(
     shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; one run per source holds the source's lock
     known = known_contents(warehouse, source)
     try:
-        context = ReadContext(source=source, data=data, staging=folder, wanted=wanted, known=known, since=since, until=until)
+        context = ReadContext(
+            source=source, data=data, staging=folder, wanted=wanted, known=known, since=since, until=until, now=now)
         staged = [batch for batch in reader.batches(context) if batch.row_count or batch.bad_count or batch.origin in known]
         if not staged:
             return Ingested()

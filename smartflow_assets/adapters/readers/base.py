@@ -77,6 +77,7 @@ class ReadContext:
     known: Mapping[str, str] = field(default_factory=dict)
     since: datetime | None = None
     until: datetime | None = None
+    now: datetime | None = None  # the clock of the run
 
 
 @dataclass(frozen=True)
