@@ -1,6 +1,6 @@
 """Incidents of the machinery itself: a step that failed, a check that blocked, a YAML that cannot be read.
 
-Their cause is the step, the check or `configuration`; they have no series. One opens at the first failure, goes on with each
+Their cause is the step, the check, or `run` for what failed outside any step; they have no series. One opens at the first failure, goes on with each
 failed run, and is resolved by the next success of the same step. A run is counted once, however often it is settled.
 """
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ from smartflow_assets.core.severity import Severity
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed (`cause`: a step, `check:<name>`, `configuration`) and the error in a sentence."""
+    """What failed (`cause`: a step, `check:<name>`, `run`) and the error in a sentence."""
 
     cause: str
     message: str
