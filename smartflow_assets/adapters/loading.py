@@ -13,7 +13,7 @@ import duckdb
 from smartflow_assets.adapters.apply import AN_INSTANT, Change, has_table, single
 from smartflow_assets.adapters.table_spec import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.tables import RAW_COLUMNS, raw_table
-from smartflow_assets.adapters.writes import Load, Loaded
+from smartflow_assets.adapters.writes import Finish, Load, Loaded
 from smartflow_assets.core.errors import WarehouseError
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
@@ -44,7 +44,7 @@ def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _Fitted:
     """Stages the file and makes the raw table fit for it. `commit` does so for all its Loads before the first row changes:
     DuckDB 1.5 does not alter a table from which the transaction has deleted rows."""
     table = raw_table(write.source)
-    types = _stage(connection, write)
+    types = stage(connection, write)
     _create_or_widen(connection, table, types, write)
     return _fit(connection, table, types)
 
@@ -54,6 +54,7 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
     empty file where the origin has rows, unless that is allowed."""
     fitted = evolve(connection, write)
     table = raw_table(write.source)
+    last_row = _last_row(connection, table, write) if write.mode == "insert" else 0
     row_count, first_at, last_at = _staged_extent(connection, write)
     held = single(connection, f"SELECT count(*) FROM {quoted(table)} WHERE _origin = ?", [write.origin])
     if not row_count and held and write.mode == "replace" and not write.is_empty_allowed:
@@ -62,8 +63,8 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
             remedy="They are kept. If it is meant to be empty, rebuild the source with `smartflow plan`.",
         )
     difference = _compare(connection, table, write, held, first_at, last_at, row_count)
-    _write(connection, table, write, fitted, difference, run_id)
-    rejected_count, changes = _quarantine(connection, write, run_id)
+    _write(connection, table, write, fitted, difference, run_id, last_row)
+    rejected_count, changes = _quarantine(connection, write, run_id, last_row)
     if difference.first_at is not None and difference.last_at is not None:
         changed = difference.new_count + difference.gone_count
         window = (difference.first_at, difference.last_at + AN_INSTANT)
@@ -72,14 +73,27 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
         write.source, write.origin, row_count, difference.new_count, difference.gone_count, difference.duplicate_count,
         rejected_count, first_at, last_at,
     )
-    changes.append(_ledger(connection, write, loaded, run_id))
+    if changes or write.mode == "replace" or not _is_known(connection, write):
+        changes.append(ledger(connection, write, loaded, run_id))
     for name in ("keys", "fresh", "gone"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
     connection.execute("DROP VIEW temp.staged")
     return loaded, changes
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
+def _last_row(connection: duckdb.DuckDBPyConnection, table: str, write: Load) -> int:
+    """The highest row number that the origin has given so far, to good rows and to bad ones."""
+    bound = [write.origin, write.source, write.origin]
+    return single(connection, f"""SELECT greatest((SELECT coalesce(max(_row), 0) FROM {quoted(table)} WHERE _origin = ?),
+        (SELECT coalesce(max(row_number), 0) FROM quarantined_records WHERE source = ? AND origin = ?))""", bound)
+
+
+def _is_known(connection: duckdb.DuckDBPyConnection, write: Load) -> bool:
+    bound = [write.source, write.origin, write.content_hash]
+    return bool(single(connection, "SELECT count(*) FROM ingestions WHERE source = ? AND origin = ? AND content_hash = ?", bound))
+
+
+def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
     """A view `staged` of the file with `_row`, `_row_hash` and `_time`; returns its data columns with their types."""
     scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
     described = connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
@@ -190,19 +204,19 @@ def _compare(
     last_at: datetime | None, row_count: int,
 ) -> _Difference:
     raw, time = quoted(table), quoted_column(write.time_column)
-    beside = f"SELECT _row_hash, {time} AS _time FROM {raw} WHERE _origin <> ? AND {time} BETWEEN ? AND ?"
+    is_other, is_mine = ("_origin <> ?", "_origin = ?") if write.mode == "replace" else ("? IS NOT NULL", "_origin = ? AND FALSE")
+    beside = f"SELECT _row_hash, {time} AS _time FROM {raw} WHERE {is_other} AND {time} BETWEEN ? AND ?"
     bound = [write.origin, first_at, last_at]
-    if not held and not single(connection, f"SELECT count(*) FROM ({beside})", bound):
+    if (not held or write.mode == "insert") and not single(connection, f"SELECT count(*) FROM ({beside})", bound):
         return _Difference(True, row_count, 0, 0, first_at, last_at)
     connection.execute("CREATE TEMP TABLE keys AS SELECT _row, _row_hash, _time FROM staged").fetchall()
-    mine = f"SELECT _row, _row_hash, {time} AS _time FROM {raw} WHERE _origin = ?"
+    mine = f"SELECT _row, _row_hash, {time} AS _time FROM {raw} WHERE {is_mine}"
     connection.execute(
         f"CREATE TEMP TABLE fresh AS SELECT * FROM temp.keys ANTI JOIN ({mine}) AS mine USING (_row, _row_hash)",
         [write.origin],
     ).fetchall()
-    limit = "" if write.mode == "replace" else "LIMIT 0"
     connection.execute(
-        f"CREATE TEMP TABLE gone AS SELECT * FROM ({mine}) AS mine ANTI JOIN temp.keys USING (_row, _row_hash) {limit}",
+        f"CREATE TEMP TABLE gone AS SELECT * FROM ({mine}) AS mine ANTI JOIN temp.keys USING (_row, _row_hash)",
         [write.origin],
     ).fetchall()
     (duplicate_count,) = connection.execute(
@@ -221,6 +235,7 @@ def _compare(
 
 def _write(
     connection: duckdb.DuckDBPyConnection, table: str, write: Load, fitted: _Fitted, difference: _Difference, run_id: str,
+    last_row: int,
 ) -> None:
     if not difference.is_all_new:
         connection.execute(
@@ -229,14 +244,18 @@ def _write(
     names = ", ".join([*fitted.names, *(column.name for column in RAW_COLUMNS)])
     chosen = "" if difference.is_all_new else "WHERE _row IN (SELECT _row FROM temp.fresh)"
     connection.execute(
-        f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(fitted.values)}, ?, _row, _row_hash, ?, ? FROM staged {chosen}",
-        [write.origin, write.ingested_at, run_id],
+        f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(fitted.values)}, ?, _row + ?, _row_hash, ?, ? FROM staged {chosen}",
+        [write.origin, last_row, write.ingested_at, run_id],
     ).fetchall()
 
 
-def _quarantine(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[int, list[Change]]:
-    """Holds the origin's unreadable rows; one that is held already keeps its state."""
+def _quarantine(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str, last_row: int) -> tuple[int, list[Change]]:
+    """Holds the origin's unreadable rows; one that is held already keeps its state. A server's rows have no lasting number: there
+    one that any window of the feed brought is held already."""
     same = "held.source = ? AND held.origin = ? AND held.row_number = rejected.row_number AND held.record = rejected.record"
+    place = write.origin
+    if write.mode == "insert":
+        same, place = "held.source = ? AND starts_with(held.origin, ?) AND held.record = rejected.record", write.feed
     scan = "(SELECT 0 AS row_number, '' AS record, '' AS reason LIMIT 0)"
     if write.rejected is not None:
         scan = f"read_parquet({quoted_text(write.rejected)})"
@@ -249,23 +268,26 @@ def _quarantine(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str)
         ).fetchall()[0]
     (added,) = connection.execute(
         f"INSERT INTO quarantined_records (source, origin, row_number, record, reason, state, run_id, quarantined_at)"
-        f" SELECT ?, ?, row_number, record, reason, 'held', ?, ? FROM {scan} AS rejected"
+        f" SELECT ?, ?, row_number + ?, record, reason, 'held', ?, ? FROM {scan} AS rejected"
         f" WHERE NOT EXISTS (SELECT 1 FROM quarantined_records AS held WHERE {same})",
-        [write.source, write.origin, run_id, write.ingested_at, write.source, write.origin],
+        [write.source, write.origin, last_row, run_id, write.ingested_at, write.source, place],
     ).fetchall()[0]
-    count = single(connection, f"SELECT count(*) FROM {scan}")
+    count = single(connection, f"SELECT count(*) FROM {scan}") if write.mode == "replace" else added
     if not (removed or added):
         return count, []
     window = (write.ingested_at, write.ingested_at + AN_INSTANT)
     return count, [Change(write.source, "quarantined_records", "load", *window, removed + added)]
 
 
-def _ledger(connection: duckdb.DuckDBPyConnection, write: Load, loaded: Loaded, run_id: str) -> Change:
+def ledger(
+    connection: duckdb.DuckDBPyConnection, write: Load | Finish, loaded: Loaded, run_id: str, reached_at: datetime | None = None,
+) -> Change:
+    """Adds the row of `ingestions`."""
     row = {
         "source": write.source, "origin": write.origin, "content_hash": write.content_hash, "row_count": loaded.row_count,
         "new_count": loaded.new_count, "duplicate_count": loaded.duplicate_count,
         "quarantined_count": loaded.quarantined_count, "first_at": loaded.first_at, "last_at": loaded.last_at,
-        "ingested_at": write.ingested_at, "run_id": run_id,
+        "reached_at": reached_at, "ingested_at": write.ingested_at, "run_id": run_id,
     }
     connection.execute(
         f"INSERT INTO ingestions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values())

@@ -7,7 +7,7 @@ it is written `warehouse.py`'s.
 from smartflow_assets.adapters.table_spec import SOURCE_NAME, Column, TableSpec
 from smartflow_assets.core.errors import WarehouseError
 
-SCHEMA_VERSION = 1  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
+SCHEMA_VERSION = 2  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -35,7 +35,7 @@ RAW_COLUMNS = (
 
 _ALL = (
     TableSpec(
-        "ingestions", "One row for each content of each origin that was ingested.",
+        "ingestions", "One row for each content of each origin that was ingested, and one for each window of a server read to its end.",
         (
             _SOURCE,
             _always("origin", TEXT, "File path, or the window asked from a server."),
@@ -46,6 +46,7 @@ _ALL = (
             Column("quarantined_count", COUNT, "Rows that could not be read and went to quarantined_records."),
             Column("first_at", TIME, "Earliest time in the content."),
             Column("last_at", TIME, "Latest time in the content."),
+            Column("reached_at", TIME, "Up to here everything that a server had was read; null for files and for single pages."),
             _always("ingested_at", TIME, "When it was ingested."),
             _RUN,
         ),

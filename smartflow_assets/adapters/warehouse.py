@@ -16,12 +16,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.adapters import apply, loading, publishing, schema_upgrade
+from smartflow_assets.adapters import apply, finishing, loading, publishing, schema_upgrade
 from smartflow_assets.adapters.engine import READ_ONLY, READ_WRITE, Engines
 from smartflow_assets.adapters.locks import AdvisoryLock
 from smartflow_assets.adapters.table_spec import quoted, quoted_text
 from smartflow_assets.adapters.tables import SCHEMA_VERSION
-from smartflow_assets.adapters.writes import Append, Committed, Delete, Left, Load, Loaded, Replace, Rewrite, Seen, Write
+from smartflow_assets.adapters.writes import Append, Committed, Delete, Finish, Left, Load, Loaded, Replace, Rewrite, Seen, Write
 from smartflow_assets.core.errors import WarehouseError
 
 _ATTEMPTS = 5
@@ -252,6 +252,8 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
             return _Done(apply.seen(write), [])
         case Left():
             return _Done(apply.left(write), [])
+        case Finish():
+            return _Done(finishing.finish(connection, write, run_id), [])
         case Load():
             loaded, changes = loading.load(connection, write, run_id)
             return _Done(changes, [loaded])

@@ -64,8 +64,10 @@ class Load:
 
     The file has the columns as read; the time column is TIMESTAMPTZ and never null. It may bring `_row` (number in the
     origin, from 1); else the order in the file counts. `replace` makes the origin exactly this file, so that a file that
-    grew or was corrected changes only the rows that differ; `insert` adds to the origin (then `_row` must go on counting).
-    Rows that another origin already holds are left out and counted. `types` says what a column is to be when it is first
+    grew or was corrected changes only the rows that differ. Rows that another origin already holds are left out and counted.
+    `insert` is for pages of the server's window that is the origin: rows that are stored nowhere yet are added to it and numbered
+    on, nothing is taken away (that is `Finish`), and a page that brings nothing and is known leaves no trace. `feed` is then what
+    the origins of all windows of that server begin with. `types` says what a column is to be when it is first
     seen (else what the file says); a value that does not fit its column goes to `<column>__text`.
     `rejected` is a Parquet file with row_number, record (JSON text) and reason of the rows that could not be read.
     Each Load also writes its row of `ingestions`.
@@ -82,6 +84,30 @@ class Load:
     rejected: Path | None = None
     is_empty_allowed: bool = False
     fingerprint: str | None = None
+    feed: str = ""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """A server's window was read to its end; `loads` are its pages, in mode `insert`; `first_at` to `last_at` are the times of their rows.
+
+    Rows of the feed within the times of the answer that it does not hold were corrected or deleted at the source, and go: so a
+    corrected row takes the place of the old one. Times are those between the first and the last row of the answer; the first is
+    included only where the server was asked for what is there from `since` on, else a server that shows its latest hundred rows
+    would lose us those of the same time that it shows no more. An answer without rows takes nothing away. `reached_at` is kept in
+    `ingestions`, where it says from when the next window begins.
+    """
+
+    source: str
+    origin: str
+    content_hash: str
+    feed: str
+    loads: tuple[Load, ...]
+    ingested_at: datetime
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    since: datetime | None = None
+    reached_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +132,7 @@ class Left:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Load | Seen | Left
+Write = Replace | Append | Rewrite | Delete | Load | Finish | Seen | Left
 
 
 @dataclass(frozen=True)

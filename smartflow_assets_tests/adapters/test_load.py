@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.writes import Delete, Load
+from smartflow_assets.adapters.writes import Delete, Finish, Load
 from smartflow_assets.core.errors import WarehouseError
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -110,13 +110,6 @@ def test_overlap_is_found_whatever_the_number_type_and_column_order(load, raw):
     turned = f"SELECT value, seen_at, NULL AS note FROM ({rows((5, 2), (10, 3), type_='INTEGER')})"
     assert load(turned, origin="b.csv").duplicate_count == 1
     assert raw() == [1, 2, 3]
-
-
-def test_insert_goes_on_with_an_origin(load, raw):
-    load(f"SELECT *, 1 AS _row FROM ({rows((0, 1))})")
-    more = load(f"SELECT *, 2 AS _row FROM ({rows((5, 2))})", mode="insert")
-    assert raw("_row, value") == [(1, 1), (2, 2)]
-    assert (more.new_count, more.gone_count) == (1, 0)
 
 
 def test_empty_file_does_not_wipe_its_origin_by_accident(load, raw):
@@ -230,3 +223,107 @@ def test_source_is_rebuilt_in_one_commit(load, raw, staged, warehouse):
     loaded = warehouse.commit("run", [Delete("raw.web", "web"), again]).loads[0]
     assert raw() == ["text"]
     assert (loaded.new_count, loaded.gone_count) == (1, 0)
+
+
+# --- windows of a server ---
+
+FEED = "https://shop/orders since "
+
+
+@pytest.fixture
+def page(warehouse, staged):
+    """Loads one page of a window; what came of it is returned with the write, for the end of the window."""
+
+    def run(sql: str, since: str = "start", run_id: str = "run", **options) -> tuple:
+        write = Load("web", FEED + since, f"hash of {sql}", staged(sql), "seen_at", NOW, mode="insert", feed=FEED, **options)
+        (loaded,) = warehouse.commit(run_id, [write]).loads
+        return write, loaded
+
+    return run
+
+
+@pytest.fixture
+def finish(warehouse):
+    def run(*pages: tuple, since=None, reached=None, origin: str = FEED + "start", run_id: str = "later", feed: str = FEED) -> None:
+        loads = [loaded for _, loaded in pages]
+        first_at = min((load.first_at for load in loads if load.first_at), default=None)
+        last_at = max((load.last_at for load in loads if load.last_at), default=None)
+        warehouse.commit(run_id, [Finish("web", origin, "as read", feed, tuple(write for write, _ in pages), NOW, first_at, last_at,
+                                         since=since, reached_at=reached)])
+
+    return run
+
+
+def test_pages_add_to_their_window_and_number_on(page, raw):
+    page(rows((0, 1), (5, 2)))
+    page(rows((5, 2), (10, 3)))
+    assert raw("_origin, _row, value") == [(FEED + "start", 1, 1), (FEED + "start", 2, 2), (FEED + "start", 4, 3)]
+
+
+def test_a_row_of_a_page_is_taken_once_whatever_window_or_file_brought_it(load, page, raw):
+    load(rows((0, 1)))
+    page(rows((0, 1), (5, 2)), since="start")
+    _, again = page(rows((0, 1), (5, 2), (10, 3)), since="00:05")
+    assert (again.row_count, again.new_count, again.duplicate_count) == (3, 1, 2)
+    assert sorted(raw()) == [1, 2, 3]
+
+
+def test_equal_rows_of_one_page_are_all_kept(page, raw):
+    page(rows((0, 1), (0, 1)))
+    assert raw() == [1, 1]
+
+
+def test_a_known_page_that_brings_nothing_leaves_no_trace(page, warehouse):
+    page(rows((0, 1)))
+    before = warehouse.tables()
+    page(rows((0, 1)), run_id="again")
+    assert warehouse.tables() == before
+
+
+def test_a_bad_row_that_two_windows_bring_is_held_once(page, warehouse, staged):
+    def bad(*records: str):
+        values = ", ".join(f"({number}, '{record}', 'why')" for number, record in enumerate(records, 1))
+        return staged(f"SELECT * FROM (VALUES {values}) AS given(row_number, record, reason)")
+
+    _, first = page(rows((0, 1)), rejected=bad('{"a": 1}'))
+    _, second = page(rows((5, 2)), since="00:05", rejected=bad('{"a": 2}', '{"a": 1}'))
+    assert (first.quarantined_count, second.quarantined_count) == (1, 1)
+    held = warehouse.read("SELECT origin, record FROM quarantined_records ORDER BY origin DESC")
+    assert held.to_numpy().tolist() == [[FEED + "start", '{"a": 1}'], [FEED + "00:05", '{"a": 2}']]
+
+
+def test_a_corrected_row_takes_the_place_of_the_old_one_when_its_window_ends(page, finish, raw, warehouse):
+    page(rows((0, 1), (5, 2), (10, 3)))
+    corrected = page(rows((5, 22), (10, 3), (15, 4)), since="00:05", run_id="later")
+    assert sorted(raw()) == [1, 2, 3, 4, 22]
+    finish(corrected, since=at(5), origin=FEED + "00:05")
+    assert sorted(raw()) == [1, 3, 4, 22]
+    assert windows(warehouse)[-1] == (at(5), at(5) + INSTANT, 1)
+
+
+def test_a_deleted_row_goes_and_rows_outside_the_answer_stay(page, finish, load, raw):
+    load(rows((6, 6)))                                      # not from this feed
+    page(rows((0, 1), (5, 2), (10, 3), (15, 4)))
+    shown = page(rows((0, 1), (10, 3)), since="00:00", run_id="later")
+    finish(shown, since=at(0))
+    assert sorted(raw()) == [1, 3, 4, 6]
+
+
+def test_a_server_that_shows_its_latest_rows_takes_none_of_the_first_time_away(page, finish, raw):
+    page(rows((5, 2), (5, 3), (10, 4), (10, 5), (15, 6)))
+    shown = page(rows((5, 3), (10, 5), (15, 6)), run_id="later")
+    finish(shown, since=None)
+    assert sorted(raw()) == [2, 3, 5, 6]
+
+
+def test_the_end_of_a_window_without_rows_takes_nothing_away(page, finish, raw):
+    page(rows((0, 1)))
+    finish(since=at(0))
+    assert raw() == [1]
+
+
+def test_how_far_a_server_was_read_only_goes_on(page, finish, warehouse):
+    shown = page(rows((0, 1)))
+    for reached in (at(10), at(10), at(5), at(15)):
+        finish(shown, reached=reached)
+    assert warehouse.read("SELECT reached_at FROM ingestions WHERE reached_at IS NOT NULL")["reached_at"].tolist() == [at(10), at(15)]
