@@ -1,47 +1,45 @@
-"""From one delimited text file to one typed Parquet file, in SQL, in bounded memory.
+"""From one content, in whatever layout, to one typed Parquet file, in SQL, in bounded memory.
 
-All values are read as text and every type is decided from the whole column, never from a sample. A column that the source
-declares (time, numbers, dimensions) has the type it needs, and a row that breaks it becomes a bad row with its reason; any
-other column takes the narrowest type that all of its values have. Nothing here touches the warehouse.
+All values are read as text (a scan, adapters.scans) and every type is decided from the whole column, never from a sample. A
+column that the source declares (time, numbers, dimensions) has the type it needs, and a row that breaks it becomes a bad row
+with its reason; any other column keeps the type that its file gives it, or takes the narrowest type that all of its values
+have. Nothing here touches the warehouse.
 """
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from smartflow_assets.adapters import text_values
-from smartflow_assets.adapters.readers.base import DelimitedText, ReadContext, Staged, Wanted, origin_of
-from smartflow_assets.adapters.readers.plain_text import (
-    TextFile,
-    as_plain_text,
-    read_header,
-    undecodable_line,
-)
+from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, Wanted, origin_of
+from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout, Parquet, ending
+from smartflow_assets.adapters.scans.base import ENOUGH
+from smartflow_assets.adapters.scans.plain_text import TextFile, undecodable_line
 from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
-from smartflow_assets.adapters.text_table import BROKEN, MOST_BROKEN_LINES, Column, TextTable
+from smartflow_assets.adapters.text_table import Column, TextTable, declared_columns
 from smartflow_assets.core.errors import SourceError
 
 MEMORY = "384MB"    # ten million rows stage in less; what does not fit goes to the staging folder
 MOSTLY = 0.9        # an undeclared column holds numbers when nine in ten of its values are
-ENOUGH = 10         # rows from which on "none can be read" means a wrong setting and not some bad rows
 SAMPLE = 2_000
+GOOD, BAD = "rows.parquet", "rejected.parquet"
 
 
-def stage_file(reader: DelimitedText, path: Path, context: ReadContext) -> Staged | None:
+def stage_file(reader: ReaderBase, path: Path, context: ReadContext, layout: Layout) -> Staged | None:
     """Stage one file; None when its content is known. SourceError naming file, field and remedy when it cannot be used.
 
     The hash is taken before anything else is read: should the file grow meanwhile, the next run finds another hash and reads
     it again, so nothing that was half written stays.
     """
     origin = origin_of(path, context.data)
-    file = TextFile(context.source, path, context.staging / hashlib.sha256(origin.encode()).hexdigest()[:16])
+    file = TextFile(context.source, path, _folder(context, origin))
     with file.reading(), path.open("rb") as content:
-        content_hash = f"{hashlib.file_digest(content, 'sha256').hexdigest()}.{reading_hash(reader, context.wanted)}"
+        content_hash = f"{hashlib.file_digest(content, 'sha256').hexdigest()}.{reading_hash(reader, layout, context.wanted)}"
     if (context.since or context.until) and context.known.get(origin) != content_hash:
         if origin in context.known:     # what is stored is replaced as a whole: a part would take the rest away
             context = replace(context, since=None, until=None)
@@ -49,37 +47,78 @@ def stage_file(reader: DelimitedText, path: Path, context: ReadContext) -> Stage
             content_hash += f" {_moment(context.since)}..{_moment(context.until)}"
     if context.known.get(origin) == content_hash:
         return None
-    file.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        try:
-            return _stage(reader, context, file, origin, content_hash)
-        except duckdb.InvalidInputException as error:
-            if "state machine" not in str(error):
-                raise
-            return _stage(reader, context, file, origin, content_hash, is_rewritten=True)   # line ends of two kinds
-    except duckdb.Error as error:
-        raise _named(error, file) from error
-    finally:
-        (file.folder / "plain.csv").unlink(missing_ok=True)
+    return _staged([file], reader, context, layout, origin, content_hash)
 
 
-def reading_hash(reader: DelimitedText, wanted: Wanted) -> str:
+def stage_rows(
+    reader: ReaderBase, paths: Sequence[Path], context: ReadContext, *, origin: str, content_hash: str, where: str = "",
+    layout: Layout | None = None,
+) -> Staged | None:
+    """Stage rows that a reader has fetched and written to files; None when `content_hash` is what the origin is known by.
+
+    `paths` are one content: one JSON-lines or delimited file, or any number of Parquet files with the same or other columns.
+    The reader writes them into `context.staging` (it may not exist yet) under names of its own; ingestion clears the folder.
+    `layout` says how they are laid out; default: by the ending of the first (.jsonl, .parquet, else CSV with a header line).
+    Types, bad rows, quarantine and messages are those of files; in JSON lines nested objects become columns `a.b`.
+
+    `origin` names in the tables what was asked: the window or the address, without secrets. Staging the same origin with another
+    hash replaces the rows that came from it within the time that it spans; rows that other origins hold already are left
+    out and counted, so windows may overlap. `since` and `until` of the context limit what is taken. `where` is what errors
+    name in the place of the staged file, such as an address without its secrets; default: the origin.
+    """
+    if context.known.get(origin) == content_hash:
+        return None
+    files = [TextFile(context.source, path, _folder(context, f"{origin} {number}"), where or origin) for number, path in enumerate(paths)]
+    kinds = {"json": JsonRecords, "parquet": Parquet, "csv": Delimited}
+    return _staged(files, reader, context, layout or kinds[ending(paths[0])](), origin, content_hash)
+
+
+def _folder(context: ReadContext, name: str) -> Path:
+    return context.staging / hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+def reading_hash(reader: ReaderBase, layout: Layout, wanted: Wanted) -> str:
     """Eight signs that say how a content is read: when a person corrects a format or a zone, known files are read again."""
-    keys = json.dumps([reader.model_dump(mode="json", include=set(DelimitedText.model_fields) - {"type"}), asdict(wanted)])
+    keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), asdict(wanted)])
     return hashlib.sha256(keys.encode()).hexdigest()[:8]
 
 
-def _stage(
-    reader: DelimitedText, context: ReadContext, file: TextFile, origin: str, content_hash: str, *, is_rewritten: bool = False,
+def _staged(
+    files: Sequence[TextFile], reader: ReaderBase, context: ReadContext, layout: Layout, origin: str, content_hash: str,
 ) -> Staged:
-    text = as_plain_text(file, encoding=reader.encoding, is_rewritten=is_rewritten)
-    header = read_header(text, file, reader.delimiter)
-    with _session(file.folder, reader.time.timezone) as connection:
+    file = files[0]
+    for each in files:
+        each.folder.mkdir(parents=True, exist_ok=True)
+    try:
         try:
-            table = TextTable(reader, context.wanted, file, text, header)
+            return _stage(files, reader, context, layout, origin, content_hash)
+        except duckdb.InvalidInputException as error:
+            if "state machine" not in str(error):
+                raise
+            return _stage(files, reader, context, layout, origin, content_hash, is_rewritten=True)  # line ends of two kinds
+    except duckdb.Error as error:
+        raise _named(error, file, layout) from error
+    finally:
+        for each in files:
+            for copy in each.folder.iterdir():
+                if copy.name not in (GOOD, BAD) and copy.is_file():
+                    copy.unlink()
+
+
+def _stage(
+    files: Sequence[TextFile], reader: ReaderBase, context: ReadContext, layout: Layout, origin: str, content_hash: str, *,
+    is_rewritten: bool = False,
+) -> Staged:
+    file, declared = files[0], declared_columns(reader.time, context.wanted)
+    with _session(file.folder, reader.time.timezone) as connection:
+        text = None
+        try:
+            scan = layout.open(connection, files, declared, is_rewritten=is_rewritten)
+            text = scan.text
+            table = TextTable(reader.time, context.wanted, file, scan)
             return _Staging(connection, table, file, _window(context)).run(origin, content_hash)
         except duckdb.InternalException as error:   # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
-            if (line := undecodable_line(text)) is None:
+            if text is None or (line := undecodable_line(text)) is None:
                 raise
             raise file.wrong_encoding("utf-8", line) from error
 
@@ -114,7 +153,7 @@ class _Staging:
         if not asked:
             return
         fits = self._one(f"SELECT {', '.join(f'bool_and({column.c} IS NULL OR {test})' for column, _, test in asked)} "
-                         f"FROM (SELECT * FROM {self.table.scan} LIMIT {SAMPLE})")
+                         f"FROM (SELECT * FROM {self.table.scan.relation} LIMIT {SAMPLE})")
         for (column, type_, _), is_fitting in zip(asked, fits, strict=True):
             if is_fitting or (type_ == "DOUBLE" and self.table.wanted.numbers is None):
                 column.candidates.add(type_)
@@ -150,7 +189,7 @@ class _Staging:
 
     def _refuse(self, facts: dict[str, int]) -> None:
         """A file of which nothing can be read is a wrong setting, or a feed that changed: not a pile of bad rows."""
-        time, name = self.table.reader.time, self.table.time.name
+        time, name = self.table.reading, self.table.time.name
         if facts["rows"] >= ENOUGH and not facts["timed"]:
             example = self._example(self.table.time)
             form = "unix" if example.strip().lstrip("-").isdigit() else "%d/%m/%Y %H:%M"
@@ -162,20 +201,11 @@ class _Staging:
             if is_text and self.table.wanted.on_bad_rows != "keep":
                 raise self.file.error(
                     f"column '{column.name}' is text; expected a number, the first value is {self._example(column)!r}",
-                    "Fix the feed, set read.decimal if it writes 1,5, or correct metrics.")
-        broken = self._one(f"SELECT count(DISTINCT line) {BROKEN}")[0]
-        if broken >= MOST_BROKEN_LINES or (broken >= ENOUGH and not facts["rows"]):
-            raise self.file.error(
-                f"{broken:,} lines do not have the {len(self.table.columns)} columns of the header line",
-                "Set read.delimiter, or fix the feed.")
-        for line, kind, text in self.connection.execute(
-            "SELECT line, error_type, csv_line FROM reject_errors WHERE error_type IN ('INVALID ENCODING', 'UNQUOTED VALUE') "
-            "ORDER BY line LIMIT 1"
-        ).fetchall():
-            if kind == "INVALID ENCODING":
-                raise self.file.wrong_encoding("utf-8", line)
-            if "\n" in (text or "").strip():
-                raise self.file.error("a quote is opened and never closed, which swallows the lines after it", "Close it.", line)
+                    "Fix the feed, set read.decimal if it writes 1,5, or correct metrics." if self.table.scan.has_decimal else
+                    "Fix the feed, or correct metrics.")
+        self.table.scan.refuse(self.connection, facts["rows"])
+        if not facts["rows"] and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
+            self.notes.append("holds no rows")
 
     def _find_second_hours(self, ambiguous_count: int) -> None:
         """In the night in which the clock is set back an hour occurs twice. In file order and within the dimensions, rows
@@ -202,11 +232,11 @@ class _Staging:
         self.table.has_second_hours = True
         second = self._one("SELECT count(*) FROM second_hour")[0]
         self.notes.append(
-            f"{ambiguous_count} rows lie in an hour that the clock of {self.table.reader.time.timezone} shows twice; "
+            f"{ambiguous_count} rows lie in an hour that the clock of {self.table.reading.timezone} shows twice; "
             f"{ambiguous_count - second} are taken as the first, {second} as the second")
 
     def _write_good(self) -> Path:
-        parquet = self.file.folder / "rows.parquet"
+        parquet = self.file.folder / GOOD
         values = ", ".join(f"{self.table.typed(column)} AS {quoted_column(column.name)}" for column in self.taken)
         self.connection.execute(
             f"COPY (SELECT {values}, row_number AS _row FROM ({self.table.rows()}) WHERE reason IS NULL AND {self.window}) "
@@ -214,22 +244,21 @@ class _Staging:
         return parquet
 
     def _write_bad(self, facts: dict[str, int]) -> tuple[int, Path | None]:
-        """Rows that break a declared column, by their number among all rows; after them the lines that are no rows at all."""
+        """Rows that break a declared column, by their number among all rows; after them what is no row at all."""
         is_number_bad = self.table.wanted.on_bad_rows != "keep" and any(
             facts[f"{column.c} numbers"] < facts[f"{column.c} filled"] for column in self.table.columns if column.is_number)
-        if facts["timed"] == facts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) {BROKEN}")[0]:
+        if facts["timed"] == facts["rows"] and not is_number_bad and not self._one(
+                f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             return 0, None
         record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.columns)
-        rejected = self.file.folder / "rejected.parquet"
+        rejected = self.file.folder / BAD
         self.connection.execute(f"""
             COPY (
                 SELECT row_number, CAST(json_object({record}) AS VARCHAR) AS record, reason
                 FROM ({self.table.rows()}) WHERE reason IS NOT NULL AND (moment IS NULL OR {self.window})
                 UNION ALL
-                SELECT {facts["rows"]} + row_number() OVER (ORDER BY line),
-                       CAST(json_object('line', left(trim(any_value(csv_line), chr(10) || chr(13)), 1000)) AS VARCHAR),
-                       concat('line ', line, ': ', any_value(error_message))
-                {BROKEN} GROUP BY line
+                SELECT {facts["rows"]} + row_number() OVER (ORDER BY place), CAST(record AS VARCHAR), reason
+                FROM ({self.table.scan.broken})
             ) TO {quoted_text(rejected)} (FORMAT parquet)
         """)
         count = self._one(f"SELECT count(*) FROM {quoted_text(rejected)}")[0]
@@ -239,7 +268,7 @@ class _Staging:
         return self.connection.execute(sql).fetchall()[0]
 
     def _example(self, column: Column) -> str:
-        first = f"SELECT {column.c} FROM {self.table.scan} WHERE {column.c} IS NOT NULL LIMIT 1"
+        first = f"SELECT {column.c} FROM {self.table.scan.relation} WHERE {column.c} IS NOT NULL LIMIT 1"
         return str(self.connection.execute(first).fetchall()[0][0])
 
 
@@ -270,12 +299,13 @@ def _utc(at: datetime | None) -> datetime | None:
     return at.astimezone(UTC) if at else None
 
 
-def _named(error: duckdb.Error, file: TextFile) -> SourceError:
+def _named(error: duckdb.Error, file: TextFile, layout: Layout) -> SourceError:
     """What DuckDB says, in one line, with a remedy where there is one."""
     text = " ".join(str(error).split())[:300]
     if "No space left" in text:
         return file.error("the disk is full", "Free some space; nothing was taken.")
     if "format specifier" in text or "strptime" in text:
         return file.error(f"read.time.format: {text}", "See the patterns of strptime.")
-    what = f"the file cannot be read as delimited text: {text}"
-    return file.error(what, "Set read.delimiter or read.encoding, or fix the feed.")
+    settings = " or ".join(f"read.{field.name}" for field in fields(layout) if field.name != "decimal")
+    remedy = f"Set {settings}, or fix the feed." if settings else "Fix the feed."
+    return file.error(f"the content cannot be read as {layout.name}: {text}", remedy)

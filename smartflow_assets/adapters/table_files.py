@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import duckdb
 import numpy as np
 
-from smartflow_assets.adapters.readers.plain_text import TextFile, as_plain_text, likely_delimiter
+from smartflow_assets.adapters.scans.plain_text import TextFile, as_plain_text, likely_delimiter
 from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
 from smartflow_assets.core.errors import SmartflowError, SourceError
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from smartflow_assets.adapters.readers.base import DelimitedText, ReadContext, Staged
+from smartflow_assets.adapters.scans import Delimited
 from smartflow_assets.adapters.staging import stage_file
 
 
@@ -15,6 +16,7 @@ class FileReader(DelimitedText, frozen=True):
         """The files that hold the rows, sorted by name."""
 
     def batches(self, context: ReadContext) -> Iterator[Staged]:
+        layout = Delimited(self.delimiter, self.decimal, self.encoding)
         for path in self.files(context.source, context.data):
-            if (staged := stage_file(self, path, context)) is not None:
+            if (staged := stage_file(self, path, context, layout)) is not None:
                 yield staged

@@ -9,6 +9,7 @@ import errno
 import gzip
 import shutil
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,11 +32,12 @@ class TextFile:
     source: str
     path: Path
     folder: Path
+    where: str = ""     # what errors call it, when it is not a file of the person who reads them: an address, a query
 
     def error(self, what: str, remedy: str = "", line: int | None = None) -> SourceError:
-        """What is wrong with this file."""
-        where = str(self.path) if line is None else f"{self.path}, line {line}"
-        return SourceError(what, source=self.source, where=where, remedy=remedy)
+        """What is wrong with this file, in one line whatever its name holds."""
+        where = printable(self.where or str(self.path))
+        return SourceError(printable(what), source=self.source, where=where if line is None else f"{where}, line {line}", remedy=remedy)
 
     def wrong_encoding(self, encoding: str, line: int, detail: str = "") -> SourceError:
         """The text is not encoded as read.encoding says."""
@@ -69,6 +71,15 @@ class Header:
     skipped: int
 
 
+def printable(text: str) -> str:
+    """The text in one line: signs that are none, such as line ends in the name of a file, are written as Python does.
+
+    >>> print(printable("a\\nb.csv"))
+    a\\nb.csv
+    """
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape", "backslashreplace").decode() for sign in text)
+
+
 def as_plain_text(file: TextFile, *, encoding: str, is_rewritten: bool = False) -> Path:
     """The file as UTF-8 text: itself, or a copy in its folder when it is gzipped or encoded otherwise. With `is_rewritten`
     always a copy, in which all line ends are alike."""
@@ -80,19 +91,48 @@ def as_plain_text(file: TextFile, *, encoding: str, is_rewritten: bool = False) 
         if not start:
             raise file.error("the file is empty", _NO_HEADER)
         if start.startswith(b"PK"):
-            raise file.error("this is a zip archive or an Excel workbook, not CSV", "Export it as CSV.")
+            raise file.error("this is a zip archive or an Excel workbook, not text", "Export it as CSV.")
+        if start == b"PAR1":
+            raise file.error("this is a Parquet file, not text", "Set read.type: parquet.")
         marked = next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), None)
         name = codecs.lookup(marked or encoding).name
-        if name == "utf-8" and not is_gzip and not is_rewritten:
+        if name == "utf-8" and not is_gzip and not is_rewritten and _is_nameable(file.path):
             return file.path
         file.folder.mkdir(parents=True, exist_ok=True)
-        copy = file.folder / "plain.csv"
+        copy = file.folder / "plain.txt"
         with _opened(file.path, is_gzip) as content, copy.open("wb") as target:
             if name == "utf-8" and not is_rewritten:
                 shutil.copyfileobj(content, target, BLOCK)
             else:
                 _recode(content, target, "utf-8-sig" if name == "utf-8" else name, file)
         return copy
+
+
+def as_binary(file: TextFile, magic: bytes, name: str) -> Path:
+    """The file itself, or a copy in its folder when it is gzipped; SourceError when it does not begin with the magic bytes."""
+    with file.reading():
+        is_gzip = _start(file.path, is_gzip=False).startswith(b"\x1f\x8b")
+        start = _start(file.path, is_gzip)
+        if not start:
+            raise file.error("the file is empty", "Copy it again, or take it away.")
+        if start != magic:
+            raise file.error(f"this is not a {name} file", "Set read.type to csv or json, or fix the feed.")
+        if not is_gzip and _is_nameable(file.path):
+            return file.path
+        file.folder.mkdir(parents=True, exist_ok=True)
+        copy = file.folder / "plain.bin"
+        with _opened(file.path, is_gzip) as content, copy.open("wb") as target:
+            shutil.copyfileobj(content, target, BLOCK)
+        return copy
+
+
+def _is_nameable(path: Path) -> bool:
+    """Can the name be told to DuckDB? One that is not UTF-8 cannot."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _opened(path: Path, is_gzip: bool) -> IO[bytes]:
@@ -147,14 +187,19 @@ def read_header(text: Path, file: TextFile, delimiter: str | None) -> Header:
             cells = next(csv.reader(_from(line, lines), delimiter=sign))
         except (csv.Error, StopIteration) as error:
             raise file.error(f"the header line cannot be read: {error}", line=number) from error
+    return Header(checked_names(cells, file, number), sign, skipped)
+
+
+def checked_names(cells: Sequence[str], file: TextFile, line: int | None = None) -> tuple[str, ...]:
+    """The names of columns, those without one numbered. SourceError when one is given twice or is SmartFlow's own."""
     names = tuple(cell.strip() or f"column{place}" for place, cell in enumerate(cells, start=1))
-    lowered = [name.lower() for name in names]
+    counts = Counter(name.lower() for name in names)
     for name in names:
-        if lowered.count(name.lower()) > 1:
-            raise file.error(f"the column '{name}' occurs twice", "Give each a name of its own; case does not count.", number)
+        if counts[name.lower()] > 1:
+            raise file.error(f"the column '{name}' occurs twice", "Give each a name of its own; case does not count.", line)
         if name.lower() in RESERVED:
-            raise file.error(f"a column is called '{name}', which SmartFlow keeps for itself", "Rename it in the feed.", number)
-    return Header(names, sign, skipped)
+            raise file.error(f"a column is called '{name}', which SmartFlow keeps for itself", "Rename it in the feed.", line)
+    return names
 
 
 def _from(first: str, rest: IO[str]) -> Iterator[str]:
@@ -172,18 +217,18 @@ def likely_delimiter(line: str) -> str:
     return max((",", ";", "\t", "|"), key=outside.count)
 
 
-def require_columns(wanted: Sequence[tuple[str, str]], header: Header, file: TextFile) -> dict[str, int]:
+def require_columns(wanted: Sequence[tuple[str, str]], names: Sequence[str], file: TextFile) -> dict[str, int]:
     """The position of each wanted column, given as (name, YAML field); case is overlooked when no name is equal.
     SourceError naming the nearest column when one is not there."""
-    positions = {name: index for index, name in enumerate(header.names)}
+    positions = {name: index for index, name in enumerate(names)}
     lowered = {name.lower(): index for name, index in positions.items()}
     found = {}
     for name, field in wanted:
         index = positions.get(name, lowered.get(name.lower()))
         if index is None:
-            near = get_close_matches(name, header.names, n=1)
+            near = get_close_matches(name, names, n=1)
             hint = f"Did you mean '{near[0]}'? " if near else ""
-            columns = ", ".join(header.names[:20]) + (", …" if len(header.names) > 20 else "")
+            columns = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             what = f"there is no column '{name}', which {field} names; the file has {columns}"
             raise file.error(what, f"{hint}Correct {field}, or fix the feed.")
         found[name] = index
