@@ -1,17 +1,21 @@
-"""What is new at a source goes into `raw.<source>`, all of it in one commit.
+"""What is new at a source goes into `raw.<source>`: files in one commit, the pages of a server one by one.
 
-Contents are known by their hash: the same file twice is no work, a changed one replaces the rows that came from it. Readers
-stage, the warehouse's `Load` compares and writes; what is held here is which contents are known and what came of it.
+Contents are known by their hash: the same file twice is no work, a changed one replaces the rows that came from it. A server is
+known by how far it was read to the end. Readers stage, the warehouse's `Load` compares and writes; what is held here is what is
+known and what came of it.
 """
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Wanted
+import pandas as pd
+
+from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, Wanted
+from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Load
+from smartflow_assets.adapters.writes import Finish, Load, Loaded
 
 # A row that another origin held was left out. When that origin has since lost rows (a log was rotated), the row may be nowhere:
 # such an origin does not count as known, and is read once more. `gone` follows from the counts of two readings in a row.
@@ -53,10 +57,10 @@ def ingest(
     warehouse: Warehouse, source: str, reader: ReaderBase, *, wanted: Wanted, now: datetime, run_id: str, staging: Path,
     data: Path, since: datetime | None = None, until: datetime | None = None,
 ) -> Ingested:
-    """Take what is new. Either all of it is stored or nothing; run again, it finds nothing to do.
+    """Take what is new; run again, it finds nothing to do.
 
-    `since` and `until` limit what is taken of an origin that was never read before; the next run without them takes the rest.
-    SourceError when an origin cannot be read: then nothing of the others is taken either.
+    `since` and `until` limit what is taken of an origin that was never read before, or asked of a server; the next run without
+    them takes the rest. SourceError when an origin cannot be read: of files then nothing is taken, of a server the pages before.
     """
     folder = staging / source
     shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; one run per source holds the source's lock
@@ -64,6 +68,8 @@ def ingest(
     try:
         context = ReadContext(
             source=source, data=data, staging=folder, wanted=wanted, known=known, since=since, until=until, now=now)
+        if isinstance(reader, FeedReader):
+            return _summed(_page_by_page(warehouse, reader, context, now, run_id))
         staged = [batch for batch in reader.batches(context) if batch.row_count or batch.bad_count or batch.origin in known]
         if not staged:
             return Ingested()
@@ -71,19 +77,60 @@ def ingest(
             Load(source, batch.origin, batch.content_hash, batch.parquet, reader.time.column, now, rejected=batch.rejected)
             for batch in staged
         ])
-        return Ingested(
-            row_count=sum(load.row_count for load in committed.loads),
-            new_rows=sum(load.new_count for load in committed.loads),
-            duplicate_count=sum(load.duplicate_count for load in committed.loads),
-            quarantined_count=sum(load.quarantined_count for load in committed.loads),
-            dropped_count=sum(batch.bad_count for batch in staged if batch.rejected is None),
-            origins=tuple(batch.origin for batch in staged),
-            first_at=min((batch.first_at for batch in staged if batch.first_at), default=None),
-            last_at=max((batch.last_at for batch in staged if batch.last_at), default=None),
-            notes=tuple(f"{batch.origin}: {note}" for batch in staged for note in batch.notes),
-        )
+        return _summed(list(zip(staged, committed.loads, strict=True)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _page_by_page(
+    warehouse: Warehouse, reader: FeedReader, context: ReadContext, now: datetime, run_id: str,
+) -> list[tuple[Staged, Loaded]]:
+    """Each page is committed before the next one is asked for; how far the server was read, once all are there. A time in the
+    future is not how far: else one wrong clock would end all reading."""
+    source, reading = context.source, reader.reading(context.wanted)
+    context = replace(context, reached=reached_at(warehouse, source, reader.prefix, reading))
+    read, loads = [], []
+    for batch in reader.batches(context):
+        if batch.row_count or batch.bad_count:
+            loads.append(Load(source, batch.origin, batch.content_hash, batch.parquet, reader.time.column, now,
+                              rejected=batch.rejected, mode="insert", feed=reader.prefix))
+            read.append((batch, *warehouse.commit(run_id, loads[-1:]).loads))
+    first_at, last_at = _times([batch for batch, _ in read])
+    is_part = context.since is not None or context.until is not None
+    if last_at is not None:
+        warehouse.commit(run_id, [Finish(
+            source, reader.window(context), reading, reader.prefix, tuple(loads), now, first_at, last_at,
+            since=reader.since(context), reached_at=None if is_part else min(last_at, now))])
+    return read
+
+
+def _summed(read: Sequence[tuple[Staged, Loaded]]) -> Ingested:
+    batches, loads = [batch for batch, _ in read], [load for _, load in read]
+    first_at, last_at = _times(batches)
+    return Ingested(
+        row_count=sum(load.row_count for load in loads),
+        new_rows=sum(load.new_count for load in loads),
+        duplicate_count=sum(load.duplicate_count for load in loads),
+        quarantined_count=sum(load.quarantined_count for load in loads),
+        dropped_count=sum(batch.bad_count for batch in batches if batch.rejected is None),
+        origins=tuple(dict.fromkeys(batch.origin for batch in batches)),
+        first_at=first_at,
+        last_at=last_at,
+        notes=tuple(f"{batch.origin}: {note}" for batch in batches for note in batch.notes),
+    )
+
+
+def _times(batches: Sequence[Staged]) -> tuple[datetime | None, datetime | None]:
+    """Of the first and of the last row."""
+    return (min((batch.first_at for batch in batches if batch.first_at), default=None),
+            max((batch.last_at for batch in batches if batch.last_at), default=None))
+
+
+def reached_at(warehouse: Warehouse, source: str, prefix: str, reading: str) -> datetime | None:
+    """Up to when a server was read to its end; None when it never was, or was asked for something else."""
+    found = warehouse.read("SELECT max(reached_at) AS reached_at FROM ingestions WHERE source = ? AND starts_with(origin, ?)"
+                           " AND content_hash = ?", [source, prefix, reading])["reached_at"].iloc[0]
+    return None if pd.isna(found) else found.to_pydatetime()
 
 
 def known_contents(warehouse: Warehouse, source: str) -> Mapping[str, str]:

@@ -27,7 +27,8 @@ def _is_zone(name: str) -> str:
     return name
 
 
-def _is_format(text: str) -> str:
+def is_format(text: str) -> str:
+    """The text, when it is a format of times; ValueError otherwise."""
     if text in ("iso", "unix", "unix_ms"):
         return text
     directives = re.findall("%-?(.?)", text)
@@ -42,7 +43,7 @@ class TimeColumn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     column: str = Field(min_length=1, description="Name of the column in the data.")
-    format: Annotated[str, AfterValidator(_is_format)] = Field(
+    format: Annotated[str, AfterValidator(is_format)] = Field(
         default="iso", examples=["iso", "%d/%m/%Y %H:%M", "unix"],
         description="iso (2026-03-01 09:35, with or without an offset), unix (seconds), unix_ms, or a pattern of strptime.")
     timezone: Annotated[str, AfterValidator(_is_zone)] = Field(
@@ -78,6 +79,7 @@ class ReadContext:
     since: datetime | None = None
     until: datetime | None = None
     now: datetime | None = None  # the clock of the run
+    reached: datetime | None = None  # up to here a server was read to the end
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,86 @@
+"""What the readers of servers share: a window is asked for, its pages are staged one by one, and the newest stored time says where
+the next window begins.
+
+A server is asked from the newest time that was read to its end, less `late_by`. What it answers for that stretch holds: rows that
+are stored already are left out and counted, a row that was corrected at the source takes the place of the old one, one that is gone
+there goes. An answer without rows takes nothing away. Pages are stored as they come; how far a window was read is written down only
+at its end, so a run that stops between two pages is followed by one that asks for the same window again.
+"""
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, Wanted
+from smartflow_assets.adapters.scans import Layout
+from smartflow_assets.adapters.staging import stage_rows
+from smartflow_assets.core.durations import Duration
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page as it lies in the staging folder. `where` is what errors call it."""
+
+    path: Path
+    layout: Layout
+    where: str
+
+
+class FeedReader(ReaderBase, frozen=True):
+    """Parent of the readers of servers; a subclass fetches."""
+
+    asking: ClassVar[frozenset[str]]    # the keys that decide which rows there are: after a change of one everything is read anew
+
+    late_by: Duration = Field(
+        default=timedelta(hours=1), ge=timedelta(0),
+        description="How long after its time a row may still come or be corrected: each run asks again for so much.")
+
+    @property
+    @abstractmethod
+    def feed(self) -> str:
+        """What tables and messages call the server and what is asked of it, without any secret."""
+
+    @abstractmethod
+    def pages(self, context: ReadContext) -> Iterator[Page]:
+        """Fetch page after page into the staging folder; the next one is asked for once the last one is stored."""
+
+    @property
+    def prefix(self) -> str:
+        """What the origins of all windows of this feed begin with."""
+        return f"{self.feed} since "
+
+    def window(self, context: ReadContext) -> str:
+        """The origin of what is asked for now."""
+        since = self.since(context)
+        return self.prefix + (f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if since else "start")
+
+    def since(self, context: ReadContext) -> datetime | None:
+        """From when on rows are asked for; None: all there are."""
+        if context.since is not None:
+            return context.since
+        return None if context.reached is None else context.reached - self.late_by
+
+    def reading(self, wanted: Wanted) -> str:
+        """Eight signs that say what is asked and how it is read."""
+        keys = [self.model_dump(mode="json", include=set(self.asking) | {"time"}), asdict(wanted)]
+        return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:8]
+
+    def batches(self, context: ReadContext) -> Iterator[Staged]:
+        origin, reading = self.window(context), self.reading(context.wanted)
+        for number, page in enumerate(self.pages(context), start=1):
+            with page.path.open("rb") as content:
+                content_hash = f"{hashlib.file_digest(content, 'sha256').hexdigest()}.{reading}"
+            staged = stage_rows(self, [page.path], context, origin=f"{origin} page {number}", content_hash=content_hash,
+                                where=page.where, layout=page.layout)
+            page.path.unlink()
+            if staged is not None:
+                yield replace(staged, origin=origin)
+
+    def describe(self) -> str:
+        return self.feed
