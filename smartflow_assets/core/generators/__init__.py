@@ -3,10 +3,24 @@ from typing import Annotated
 
 from pydantic import Field
 
-from smartflow_assets.core.generators.base import Generated
+from smartflow_assets.core.generators.base import BaseGenerator, Generated
+from smartflow_assets.core.generators.cpu_usage import CpuUsage
+from smartflow_assets.core.generators.electricity import Electricity
+from smartflow_assets.core.generators.finance import Finance
+from smartflow_assets.core.generators.fraud import Fraud
+from smartflow_assets.core.generators.iot_sensors import IotSensors
+from smartflow_assets.core.generators.kpi_sales import KpiSales
+from smartflow_assets.core.generators.machine_health import MachineHealth
+from smartflow_assets.core.generators.network_traffic import NetworkTraffic
+from smartflow_assets.core.generators.server_traffic import ServerTraffic
+from smartflow_assets.core.generators.stock_risk import StockRisk
 from smartflow_assets.core.generators.system_metrics import SystemMetrics
 from smartflow_assets.core.generators.web_traffic import WebTraffic
 
-Generator = Annotated[WebTraffic | SystemMetrics, Field(discriminator="type")]
+Generator = Annotated[
+    WebTraffic | SystemMetrics | CpuUsage | ServerTraffic | NetworkTraffic | Electricity | MachineHealth | IotSensors | Finance | StockRisk
+    | Fraud | KpiSales,
+    Field(discriminator="type"),
+]
 
-__all__ = ["Generated", "Generator", "SystemMetrics", "WebTraffic"]
+__all__ = ["BaseGenerator", "Generated", "Generator", "SystemMetrics", "WebTraffic"]

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.generators.base import BaseGenerator, Bounds, noise
-from smartflow_assets.core.generators.season import busyness
+from smartflow_assets.core.generators.chance import Chance
+from smartflow_assets.core.generators.events import Bounds
+from smartflow_assets.core.generators.season import busyness, hour_of
+from smartflow_assets.core.generators.series_domain import SeriesGenerator
 
 RESTART, BACKUP_FROM, BACKUP_TO = 3.5, 1.5, 2.5  # hours of the day
 
 
-class SystemMetrics(BaseGenerator):
+class SystemMetrics(SeriesGenerator, frozen=True):
     """`cpu` (bounded, bursty), `memory` (leaks by day, restarted at night), `io` (heavy-tailed, nightly backup), `network`."""
 
     type: Literal["system_metrics"] = "system_metrics"
@@ -33,23 +35,25 @@ class SystemMetrics(BaseGenerator):
             "network": Bounds(idle=0.5, decimals=1),
         }
 
-    def calm(self, times: pd.DatetimeIndex, seed: int) -> dict[str, np.ndarray]:
-        rows = len(times)
-        rngs = iter([np.random.default_rng([seed, k]) for k in range(10)])
-        hour = ((times - times.normalize()) / pd.Timedelta(hours=1)).to_numpy(dtype=float)
-        load = busyness(times, self.weekend) * np.exp(0.03 * noise(rows, next(rngs), 0.98))
+    def calm(self, times: pd.DatetimeIndex, chance: Chance) -> dict[str, np.ndarray]:
+        rows, hour, is_settled = len(times), hour_of(times), chance.block is not None  # the versioned examples start as they once did
+
+        def noise(stream: int, memory: float) -> np.ndarray:
+            return chance.noise(rows, stream, memory, is_settled=is_settled)
+
+        load = busyness(times, self.weekend) * np.exp(0.03 * noise(0, 0.98))
         is_backup = (hour >= BACKUP_FROM) & (hour < BACKUP_TO)
 
-        job = np.where(next(rngs).random(rows) < 0.06, next(rngs).exponential(4, rows), 0)  # short jobs come and go
+        job = np.where(chance.rng(1).random(rows) < 0.06, chance.rng(2).exponential(4, rows), 0)  # short jobs come and go
         cpu = 10 + 45 * load + np.minimum(job, 16) + 6 * is_backup
-        cpu = cpu * np.exp(0.05 * noise(rows, next(rngs), 0.4))
+        cpu = cpu * np.exp(0.05 * noise(3, 0.4))
 
         since_restart = (hour - RESTART) % 24 / 24
         memory = 44 + self.leak * since_restart + 5 * load
-        memory += 0.4 * noise(rows, next(rngs), 0.5) + 0.5 * noise(rows, next(rngs), 0.998)
+        memory += 0.4 * noise(4, 0.5) + 0.5 * noise(5, 0.998)
 
-        tail = np.exp(0.32 * noise(rows, next(rngs), 0.2))
-        io = (8 + 22 * load) * tail + self.backup * is_backup * np.exp(0.06 * noise(rows, next(rngs), 0.3))
+        tail = np.exp(0.32 * noise(6, 0.2))
+        io = (8 + 22 * load) * tail + self.backup * is_backup * np.exp(0.06 * noise(7, 0.3))
 
-        network = (4 + 110 * load + 18 * is_backup) * np.exp(0.05 * noise(rows, next(rngs), 0.3))
+        network = (4 + 110 * load + 18 * is_backup) * np.exp(0.05 * noise(8, 0.3))
         return {"cpu": cpu, "memory": memory, "io": io, "network": network}

@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, Field
 
-from smartflow_assets.core.generators.base import BaseGenerator, Bounds, Event, noise
+from smartflow_assets.core.generators.chance import Chance
+from smartflow_assets.core.generators.events import Bounds, Event
 from smartflow_assets.core.generators.season import busyness
+from smartflow_assets.core.generators.series_domain import SeriesGenerator
 
 PROMOTION = np.array([0.35, 1.0, 0.86, 0.7, 0.54, 0.4, 0.28, 0.18])  # share of the surge by row; the second row is the peak
 
 
-class WebTraffic(BaseGenerator):
+class WebTraffic(SeriesGenerator, frozen=True):
     """One series, `value`: requests per step."""
 
     type: Literal["web_traffic"] = "web_traffic"
@@ -30,12 +32,12 @@ class WebTraffic(BaseGenerator):
     def bounds(self) -> Mapping[str, Bounds]:
         return {"value": Bounds()}
 
-    def calm(self, times: pd.DatetimeIndex, seed: int) -> dict[str, np.ndarray]:
-        rngs = [np.random.default_rng([seed, k]) for k in range(3)]
-        days = np.arange(len(times)) * (self.step / pd.Timedelta(days=1))
-        mood = 0.6 * noise(len(times), rngs[0], 0.6) + 0.8 * noise(len(times), rngs[1], 0.995)
-        level = self.peak * busyness(times, self.weekend) * (1 + self.growth * days) * np.exp(self.noise * mood)
-        return {"value": rngs[2].poisson(level).astype(float)}
+    def calm(self, times: pd.DatetimeIndex, chance: Chance) -> dict[str, np.ndarray]:
+        rows, is_settled = len(times), chance.block is not None  # the versioned examples start as they once did
+        mood = 0.6 * chance.noise(rows, 0, 0.6, is_settled=is_settled) + 0.8 * chance.noise(rows, 1, 0.995, is_settled=is_settled)
+        growth = np.maximum(1 + self.growth * chance.days(times, self.step), 0.1)
+        level = self.peak * busyness(times, self.weekend) * growth * np.exp(self.noise * mood)
+        return {"value": chance.rng(2).poisson(level).astype(float)}
 
     def planned(self, times: pd.DatetimeIndex, values: dict[str, np.ndarray]) -> list[Event]:
         if self.promotion_at is None:
