@@ -306,6 +306,8 @@ def _named(error: duckdb.Error, file: TextFile, layout: Layout) -> SourceError:
         return file.error("the disk is full", "Free some space; nothing was taken.")
     if "format specifier" in text or "strptime" in text:
         return file.error(f"read.time.format: {text}", "See the patterns of strptime.")
+    if layout.name == "Parquet":
+        return file.error(f"the Parquet file is damaged or was cut off ({text})", "Copy it again; nothing of it was taken.")
     settings = " or ".join(f"read.{field.name}" for field in fields(layout) if field.name != "decimal")
     remedy = f"Set {settings}, or fix the feed." if settings else "Fix the feed."
     return file.error(f"the content cannot be read as {layout.name}: {text}", remedy)

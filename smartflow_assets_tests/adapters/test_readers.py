@@ -1,14 +1,15 @@
 """Files as people and programs leave them: what is read of them, what is set aside and why, and what is refused."""
 import gzip
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.readers import READERS, CsvReader, InboxReader, ReadContext, Reader, ReaderBase, Staged, Wanted
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets_tests.adapters.parquet_files import reasons, rows, types
 
 TWENTY = "".join(f"2026-03-01 00:{minute:02d},{minute}\n" for minute in range(20))
 
@@ -38,22 +39,6 @@ def refused(stage):
         return str(error.value)
 
     return run
-
-
-def rows(staged: Staged, columns: str = "*") -> list[tuple]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection.execute(f"SELECT {columns} FROM '{staged.parquet}' ORDER BY _row").fetchall()
-
-
-def types(staged: Staged) -> dict[str, str]:
-    with duckdb.connect() as connection:
-        return {name: type_ for name, type_, *_ in connection.execute(f"DESCRIBE FROM '{staged.parquet}'").fetchall() if name != "_row"}
-
-
-def reasons(staged: Staged) -> list[tuple[int, str]]:
-    with duckdb.connect() as connection:
-        return connection.execute(f"SELECT row_number, reason FROM '{staged.rejected}' ORDER BY row_number").fetchall()
 
 
 def utc_times(staged: Staged) -> list[str]:
@@ -242,8 +227,8 @@ def test_columns_may_be_called_like_sql_and_the_index_of_pandas_has_no_name(stag
 
 def test_a_file_that_cannot_be_used_says_why_and_what_to_do(refused, tmp_path):
     where = f"({tmp_path}/feed.csv"
-    assert refused("") == f"web: the file is empty {where}). Write a header line with the column names into it."
-    assert refused(gzip.compress(b"", mtime=0)) == f"web: the file is empty {where}). Write a header line with the column names into it."
+    empty = f"web: the file is empty {where}). Copy it again, or take it away."
+    assert refused("") == refused(gzip.compress(b"", mtime=0)) == empty
     assert refused("at,value\n2026-03-01,ä\n".encode("latin-1")) == (
         f"web: the text is not utf-8 {where}, line 2). Set read.encoding, for example to latin-1 or cp1252.")
     assert refused(gzip.compress(TWENTY.encode())[:-12]).endswith("Copy it again; nothing of it was taken.")
@@ -315,3 +300,34 @@ def test_the_inbox_takes_finished_files_of_its_source_and_may_be_empty(tmp_path)
     for name in ("b.csv", "a.csv.gz", ".hidden.csv", "c.csv.part", "notes.txt"):
         (inbox / name).write_text("x")
     assert [file.name for file in reader.files("web", tmp_path)] == ["a.csv.gz", "b.csv"]
+
+
+def test_a_path_may_lead_out_of_the_data_folder_and_has_one_name_however_it_is_written(tmp_path):
+    data = tmp_path / "data"
+    (data / "feeds").mkdir(parents=True)
+    for file in (tmp_path / "beside.csv", data / "feeds" / "in.csv"):
+        file.write_text("at,value\n2026-03-01,1\n")
+
+    def origins(path: str) -> list[str]:
+        reader = CsvReader(path=path, time={"column": "at"})
+        return [staged.origin for staged in reader.batches(ReadContext("web", data, tmp_path / "staging"))]
+
+    assert origins("../beside.csv") == [str(tmp_path / "beside.csv")]
+    assert origins("feeds/../feeds/in.csv") == origins("feeds/*.csv") == ["feeds/in.csv"]
+    with pytest.raises(SourceError, match=r"read\.path: no file matches \.\./\.\./gone\.csv"):
+        origins("../../gone.csv")
+
+
+@pytest.mark.parametrize("name", [
+    b"it's \"q\".csv", b"two\nlines.csv", b"tab\t;--.csv", b"latin-\xe4.csv", b"*[x]?.csv", "日本.csv".encode()])
+def test_files_of_any_name_are_read_and_named_in_one_line(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    path.write_text("at,value\n2026-03-01,1\n")
+    reader = CsvReader(path="*.csv", time={"column": "at"})
+    (staged,) = reader.batches(ReadContext("web", tmp_path, tmp_path / "staging"))
+    assert rows(staged, "value") == [(1,)]
+    assert staged.origin == name.decode("utf-8", "backslashreplace")
+    path.write_text("at,value,value\n")
+    with pytest.raises(SourceError) as error:
+        list(reader.batches(ReadContext("web", tmp_path, tmp_path / "staging")))
+    assert str(error.value).isprintable() and str(error.value).encode()

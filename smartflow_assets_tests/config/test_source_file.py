@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from smartflow_assets.adapters.readers import READERS
 from smartflow_assets.config.problems import InvalidFileError
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import read_source
 from smartflow_assets.config.yaml_file import read_yaml
+
+READ_TYPES = [reader.model_fields["type"].default for reader in READERS]
 
 HERE = Path(__file__).parent
 SMALL = "name: web\nread: {type: csv, path: web.csv, time: timestamp}\n"
@@ -61,9 +64,9 @@ def test_a_typo_is_answered_with_the_nearest_key_file_and_line(tmp_path):
 @pytest.mark.parametrize(("line", "said"), [
     ("read: {type: csv, pth: a, time: t}", "`read.pth`: did you mean `read.path`? (web.yaml, line 2)."),
     ("read: {type: csv, path: a, time: {colum: t}}", "`read.time.colum`: did you mean `read.time.column`? (web.yaml, line 2)."),
-    ("read: {path: a, time: t}", "`read` needs a `type` (web.yaml, line 2). Known are csv, inbox."),
+    ("read: {path: a, time: t}", f"`read` needs a `type` (web.yaml, line 2). Known are {', '.join(sorted(READ_TYPES))}."),
     ("read: {type: cvs, path: a, time: t}",
-     "`read.type: cvs` is not available in this version (web.yaml, line 2). Did you mean `csv`? Known are csv, inbox."),
+     f"`read.type: cvs` is not available in this version (web.yaml, line 2). Did you mean `csv`? Known are {', '.join(READ_TYPES)}."),
     ("read: web.csv", "`read` must be keys with values, found 'web.csv' (web.yaml, line 2)."),
     ("read: {type: csv, path: a, time: {column: t, format: x}}",
      "`read.time.format`: 'x' is not a time format; write one such as %d/%m/%Y %H:%M, or iso, unix or unix_ms (web.yaml, line 2)."),

@@ -4,16 +4,20 @@ A reader hands over staged Parquet files, one for each origin whose content is n
 million of them pass in bounded memory. What is stored and what counts as known is adapters.ingest; how text becomes typed
 columns is adapters.staging.
 """
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from os.path import normpath
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from smartflow_assets.adapters.scans import Delimited, JsonRecords
 
 BadRows = Literal["quarantine", "drop", "keep"]
 _DIRECTIVES = frozenset("aAbBcdDfgGhHIjmMnpSuUVwWxXyYzZ%")
@@ -119,16 +123,13 @@ class ReaderBase(BaseModel, ABC, frozen=True):
         return self.type
 
 
-class DelimitedText(ReaderBase, frozen=True):
-    """Keys of readers of delimited text."""
+class EncodedText(ReaderBase, frozen=True):
+    """Keys of readers of text."""
 
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1, description="Default: found in the header line.")
-    decimal: Literal[".", ","] = Field(
-        default=".", description="The sign before the decimals; where it is a comma, points may group thousands.")
     encoding: str = Field(default="utf-8", description="Encoding of the text: utf-8, latin-1, cp1252, utf-16, …")
 
     @model_validator(mode="after")
-    def _encoding_exists(self) -> "DelimitedText":
+    def _encoding_exists(self) -> Self:
         try:
             "".encode(self.encoding)
         except LookupError:
@@ -136,9 +137,37 @@ class DelimitedText(ReaderBase, frozen=True):
         return self
 
 
+class DelimitedText(EncodedText, frozen=True):
+    """Keys of readers of delimited text."""
+
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1, description="Default: found in the header line.")
+    decimal: Literal[".", ","] = Field(
+        default=".", description="The sign before the decimals; where it is a comma, points may group thousands.")
+
+    @property
+    def delimited(self) -> Delimited:
+        """How the text is laid out."""
+        return Delimited(self.delimiter, self.decimal, self.encoding)
+
+
+class JsonText(EncodedText, frozen=True):
+    """Keys of readers of JSON: a list of objects, or one object in each line. Nested objects become columns called `a.b`, lists are
+    kept as JSON text."""
+
+    records: Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")] | None = Field(
+        default=None, examples=["data.items"],
+        description="Where in the JSON the list of records lies: the keys on the way to it. Default: the JSON is the list itself.")
+
+    @property
+    def json_records(self) -> JsonRecords:
+        """How the JSON is laid out."""
+        return JsonRecords(self.records, self.encoding)
+
+
 def origin_of(path: Path, data: Path) -> str:
-    """How a file is called in tables: relative to the data folder where it lies below it, so that a home can be moved."""
-    try:
-        return path.relative_to(data).as_posix()
-    except ValueError:
-        return path.as_posix()
+    """How a file is called in tables: relative to the data folder where it lies below it, so that a home can be moved; without
+    `..`, so that a file has one name. Bytes that are no UTF-8 are written as Python does."""
+    path = Path(normpath(path))
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(normpath(data))
+    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

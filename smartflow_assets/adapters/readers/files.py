@@ -1,22 +1,52 @@
-"""What the readers of delimited text files share: each file is an origin of its own, staged when its content is new."""
+"""What the readers of files share: each file is an origin of its own, staged when its content is new."""
 from abc import abstractmethod
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
-from smartflow_assets.adapters.readers.base import DelimitedText, ReadContext, Staged
-from smartflow_assets.adapters.scans import Delimited
+from pydantic import Field
+
+from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged
+from smartflow_assets.adapters.scans import Layout
+from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging import stage_file
+from smartflow_assets.core.errors import SourceError
 
 
-class FileReader(DelimitedText, frozen=True):
-    """Parent of the readers of files; a subclass says which files there are."""
+class FileReader(ReaderBase, frozen=True):
+    """Parent of the readers of files; a subclass says which files there are and how each is laid out."""
 
     @abstractmethod
     def files(self, source: str, data: Path) -> list[Path]:
         """The files that hold the rows, sorted by name."""
 
+    @abstractmethod
+    def layout(self, path: Path) -> Layout:
+        """How the rows lie in the file."""
+
     def batches(self, context: ReadContext) -> Iterator[Staged]:
-        layout = Delimited(self.delimiter, self.decimal, self.encoding)
         for path in self.files(context.source, context.data):
-            if (staged := stage_file(self, path, context, layout)) is not None:
+            if (staged := stage_file(self, path, context, self.layout(path))) is not None:
                 yield staged
+
+
+class PathReader(FileReader, frozen=True):
+    """Parent of the readers of files at a path: one file, or all that a glob matches; plain or gzipped."""
+
+    path: str = Field(min_length=1, description="File, relative to the data folder; *, ? and ** match many.")
+
+    def files(self, source: str, data: Path) -> list[Path]:
+        """The matching files; SourceError when there is none."""
+        exact = data / self.path
+        if exact.is_file():
+            return [exact]
+        # Path.glob takes no absolute pattern
+        files = [data / name for name in sorted(glob(self.path, root_dir=data, recursive=True)) if (data / name).is_file()]  # noqa: PTH207
+        if not files:
+            raise SourceError(
+                f"read.path: no file matches {printable(self.path)}", source=source, where=printable(str(data / self.path)),
+                remedy="Put the file there, or correct read.path; it is relative to the data folder.")
+        return files
+
+    def describe(self) -> str:
+        return self.path

@@ -89,7 +89,7 @@ def as_plain_text(file: TextFile, *, encoding: str, is_rewritten: bool = False) 
         if is_gzip:
             start = _start(file.path, is_gzip=True)
         if not start:
-            raise file.error("the file is empty", _NO_HEADER)
+            raise file.error("the file is empty", "Copy it again, or take it away.")
         if start.startswith(b"PK"):
             raise file.error("this is a zip archive or an Excel workbook, not text", "Export it as CSV.")
         if start == b"PAR1":
