@@ -57,10 +57,10 @@ class FeedReader(ReaderBase, frozen=True):
 
     def window(self, context: ReadContext) -> str:
         """The origin of what is asked for now."""
-        since = self.since(context)
+        since = self.asked_from(context)
         return self.prefix + (f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if since else "start")
 
-    def since(self, context: ReadContext) -> datetime | None:
+    def asked_from(self, context: ReadContext) -> datetime | None:
         """From when on rows are asked for; None: all there are."""
         if context.since is not None:
             return context.since
