@@ -10,16 +10,18 @@ from pydantic import Field
 from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, TimeColumn, Wanted
 from smartflow_assets.adapters.readers.csv import CsvReader
 from smartflow_assets.adapters.readers.files import FileReader
+from smartflow_assets.adapters.readers.http import HttpReader
 from smartflow_assets.adapters.readers.inbox import InboxReader
 from smartflow_assets.adapters.readers.json import JsonReader
 from smartflow_assets.adapters.readers.parquet import ParquetReader
+from smartflow_assets.adapters.readers.synthetic import SyntheticReader
 from smartflow_assets.core.extensions import installed
 
-__all__ = ["READERS", "CsvReader", "FileReader", "InboxReader", "JsonReader", "ParquetReader", "ReadContext", "Reader", "ReaderBase",
-           "Staged", "TimeColumn", "Wanted"]
+__all__ = ["READERS", "CsvReader", "FileReader", "HttpReader", "InboxReader", "JsonReader", "ParquetReader", "ReadContext", "Reader", "ReaderBase",
+           "Staged", "SyntheticReader", "TimeColumn", "Wanted"]
 
 READERS: tuple[type[ReaderBase], ...] = (
-    CsvReader, JsonReader, ParquetReader, InboxReader, *installed("smartflow.readers", ReaderBase))
+    CsvReader, JsonReader, ParquetReader, InboxReader, SyntheticReader, *installed("smartflow.readers", ReaderBase))
 
 if TYPE_CHECKING:
     Reader = ReaderBase

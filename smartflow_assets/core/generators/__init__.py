@@ -1,5 +1,5 @@
 """Synthetic domains: one file each. The union is the registry; a new domain is one file and one line here."""
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
@@ -22,5 +22,6 @@ Generator = Annotated[
     | Fraud | KpiSales,
     Field(discriminator="type"),
 ]
+DOMAINS: dict[str, type[BaseGenerator]] = {domain.model_fields["type"].default: domain for domain in get_args(get_args(Generator)[0])}
 
-__all__ = ["BaseGenerator", "Generated", "Generator", "SystemMetrics", "WebTraffic"]
+__all__ = ["DOMAINS", "BaseGenerator", "Generated", "Generator", "SystemMetrics", "WebTraffic"]

@@ -5,7 +5,7 @@ handful of payments among those of all others; each of them is labelled on its o
 """
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,7 @@ class Fraud(BaseGenerator, frozen=True):
         return done
 
 
-Columns = dict[str, str | np.ndarray]
+Columns = dict[str, Any]
 
 
 def _card_testing(count: int, accounts: int, rng: np.random.Generator) -> Columns:
