@@ -16,9 +16,10 @@ FEWEST_VALUES = 3  # fewer known values are no usual level
 class RatioToMedian(BaseRule):
     """The value over the median of the trailing `window`, the row itself left out; a ratio equal to the limit counts.
 
-    A rule needs no warm-up, but the median of three night hours says nothing about the morning. So while less than half of
-    the window is known, a row must pass the limit against every known value (the highest, or for `at_most` the lowest),
-    not only against their median; below 3 known values, or at a median that is not positive, the rule is silent.
+    A rule needs no warm-up, but the median of a night says nothing about the noon after it. So while less than half of the
+    window is known, or its first tenth is not, a row must pass the limit against every known value (the highest, or for
+    `at_most` the lowest), not only against their median; below 3 known values, or at a median that is not positive, the
+    rule is silent.
 
     >>> rule = RatioToMedian(at_least=2.5, window=timedelta(minutes=4))
     >>> rule.find(np.arange(5) * 60_000_000, np.array([400.0, 500, 600, 500, 1250]), timedelta(minutes=1))
@@ -44,7 +45,7 @@ class RatioToMedian(BaseRule):
     def find(self, times: np.ndarray, values: np.ndarray, step: timedelta) -> list[Finding]:
         trailing = pd.Series(values, index=pd.to_datetime(times, unit="us")).rolling(self.window, closed="left", min_periods=1)
         known, median = trailing.count().to_numpy(), trailing.median().to_numpy()
-        is_thin = known < self.window / step / 2
+        is_thin = (known < self.window / step / 2) | ~self._reaches_back(times, values)
         findings = []
         for multiple, sign, farthest, word in ((self.at_least, 1, "max", "highest"), (self.at_most, -1, "min", "lowest")):
             if multiple is None:
@@ -58,3 +59,9 @@ class RatioToMedian(BaseRule):
                 text = f"{ratio} of {last(self.window)}; limit {number(multiple)}"
                 findings.append(Finding(int(row), float(multiple * base[row]), text))
         return sorted(findings)
+
+    def _reaches_back(self, times: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """For each row, whether a value is known in the first tenth of its window."""
+        window = int(self.window / timedelta(microseconds=1))
+        known = np.append(times[~np.isnan(values)], np.iinfo(np.int64).max)
+        return known[np.searchsorted(known, times - window)] <= times - window + window // 10

@@ -195,3 +195,13 @@ def test_no_rules_and_no_rows_are_no_violations():
     empty = rules.evaluate([], rows_of(cpu=[1.0]), step=STEP)
     assert list(empty.columns) == rules.VIOLATION_COLUMNS and empty["observed_at"].dtype == "datetime64[us, UTC]"
     assert rules.evaluate([parsed(type="threshold", below=1)], rows_of(cpu=np.array([])), step=STEP).empty
+
+
+def test_ratio_to_median_is_quiet_on_the_first_noon_after_a_night():
+    """Half a day of history is only its night: the daily wave of a young source is no surge, a real one is."""
+    step = timedelta(minutes=5)
+    times = np.arange(2 * 288) * 300_000_000
+    values = 500 - 400 * np.cos(np.arange(2 * 288) / 288 * 2 * np.pi)  # 100 at midnight, 900 at noon
+    values[288 + 100] = 2500
+    rule = RatioToMedian(at_least=2.5, window=timedelta(days=1))
+    assert [finding.row for finding in rule.find(times, values, step)] == [288 + 100]
