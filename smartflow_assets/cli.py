@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import demo, detect, doctor, plan, run, sources, sql, terminal, ui, validate
+from smartflow_assets.commands import demo, detect, doctor, generate, plan, run, sources, sql, terminal, ui, validate
 from smartflow_assets.core.errors import SmartflowError
 
 app = typer.Typer(
@@ -114,6 +114,7 @@ for name, function, examples in (
     *sources.COMMANDS,
     *sql.COMMANDS,
     *detect.COMMANDS,
+    *generate.COMMANDS,
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)

@@ -52,7 +52,7 @@ class SyntheticReader(ReaderBase, frozen=True):
         description="Name of the domain, or {type: name, …} with its own keys.", examples=["iot_sensors", "{type: web_traffic, peak: 90}"])
     seed: int = Field(default=0, description="Another seed gives other rows of the same kind.")
     history: Duration = Field(
-        default=timedelta(days=30), description="How much lies before the first run; later runs add to it.")
+        default=timedelta(days=30), le=timedelta(days=36_525), description="How much lies before the first run; later runs add to it.")
     anomaly_rate: float = Field(default=0.01, ge=0, le=0.3, description="Share of the rows that lie inside an anomaly, about.")
     time: Annotated[TimeColumn, BeforeValidator(
         lambda value: {"column": value} if isinstance(value, str) else value, json_schema_input_type=str | TimeColumn,
@@ -103,8 +103,6 @@ class SyntheticReader(ReaderBase, frozen=True):
     def _stage(self, month: _Month, context: ReadContext, content_hash: str) -> Staged:
         frame = self.domain.stretch(month.first, month.last, self.seed, self.anomaly_rate).frame
         frame = frame.rename(columns={"timestamp": self.time.column})
-        for name in frame.columns[frame.dtypes == object]:
-            frame[name] = frame[name].astype("str")  # DuckDB guesses the type of other columns of objects from a sample
         context.staging.mkdir(parents=True, exist_ok=True)
         parquet = context.staging / f"{month.first:%Y-%m}.parquet"
         with duckdb.connect() as connection:

@@ -43,7 +43,7 @@ class Generated:
 class BaseGenerator(BaseModel, frozen=True):
     """A domain. `type` names it; a subclass says how a piece of it is made."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
     step: Duration = Field(default=timedelta(minutes=5), ge=timedelta(seconds=1), description="Time between two rows.")

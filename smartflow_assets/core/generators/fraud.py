@@ -64,7 +64,7 @@ class Fraud(BaseGenerator, frozen=True):
         return pd.DataFrame({
             "timestamp": moments, "account": _names(account), "channel": np.where(is_upi, "upi", "bank").astype(object),
             "category": np.array(list(CATEGORIES), dtype=object)[category], "amount": self.bounds["amount"].applied(amount),
-        })
+        }).astype(dict.fromkeys(("account", "channel", "category"), "str"))
 
     def _commit(self, frame: pd.DataFrame, anomaly_rate: float, chance: Chance) -> dict[int, str]:
         """Put frauds into the rows; the scheme of each row that is one."""

@@ -5,11 +5,11 @@ in December people buy presents. The campaign of a week is a column of its own: 
 """
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from smartflow_assets.core.calendar import Calendar
 from smartflow_assets.core.durations import Duration
@@ -23,13 +23,22 @@ WEEK = np.array([0.86, 0.88, 0.92, 1.0, 1.22, 1.34, 0.78])  # from Monday on
 CAMPAIGNS = {"none": (0.7, 1.0), "newsletter": (0.2, 1.04), "discount": (0.1, 1.1)}  # how often, and what it does to the sales
 BASKET = 46.0  # currency per order
 
+Region = Annotated[str, Field(min_length=1)]
+
+
+def _each_once(regions: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := next((region for region in regions if regions.count(region) > 1), None):
+        raise ValueError(f"the region {twice} is named twice")
+    return regions
+
 
 class KpiSales(SeriesGenerator, frozen=True):
     """`sales` in currency and `orders`, by `region`, with the `campaign` of the week."""
 
     type: Literal["kpi_sales"] = "kpi_sales"
     step: Duration = Field(default=timedelta(days=1), ge=timedelta(seconds=1), description="Time between two days of rows.")
-    regions: tuple[str, ...] = Field(default=("north", "south", "west"), min_length=1, description="The regions, the largest first.")
+    regions: Annotated[tuple[Region, ...], AfterValidator(_each_once)] = Field(
+        default=("north", "south", "west"), min_length=1, description="The regions, the largest first.")
     sales: float = Field(default=52_000.0, gt=0, description="Sales of a usual day in the largest region.")
     growth: float = Field(default=0.06, gt=-1, description="Growth per year, as a share.")
     holidays: str | None = Field(
@@ -60,7 +69,8 @@ class KpiSales(SeriesGenerator, frozen=True):
             "timestamp": times, "region": region, "campaign": self._campaigns(times, k, chance),
             "sales": values[_id("sales", region)], "orders": values[_id("orders", region)],
         }) for k, region in enumerate(self.regions)]
-        return pd.concat(parts).sort_values("timestamp", kind="stable", ignore_index=True)
+        rows = pd.concat(parts).sort_values("timestamp", kind="stable", ignore_index=True)
+        return rows.astype({"region": "str", "campaign": "str"})
 
     def _campaigns(self, times: pd.DatetimeIndex, region: int, chance: Chance) -> np.ndarray:
         weeks = ((times - pd.Timestamp(EPOCH)) // pd.Timedelta(days=7)).to_numpy()

@@ -20,7 +20,7 @@ class NetworkTraffic(SeriesGenerator, frozen=True):
     """`inbound` and `outbound` in MB/s, `connections` open, `dropped` packets per step."""
 
     type: Literal["network_traffic"] = "network_traffic"
-    peak: float = Field(default=420.0, gt=0, description="Inbound MB/s at the evening peak of a working day.")
+    peak: float = Field(default=420.0, gt=0, le=1e12, description="Inbound MB/s at the evening peak of a working day.")
     weekend: float = Field(default=0.9, gt=0, description="Weekend as a share of a working day.")
     replica: float = Field(default=90.0, ge=0, description="Outbound MB/s of the nightly copy to another site.")
 

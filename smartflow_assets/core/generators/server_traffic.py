@@ -19,7 +19,7 @@ class ServerTraffic(SeriesGenerator, frozen=True):
     """`requests` per step, `latency` (95 % quantile) in milliseconds, `error_rate` in percent of the requests."""
 
     type: Literal["server_traffic"] = "server_traffic"
-    peak: float = Field(default=24_000, gt=0, description="Requests per step at the evening peak of a working day.")
+    peak: float = Field(default=24_000, gt=0, le=1e12, description="Requests per step at the evening peak of a working day.")
     weekend: float = Field(default=0.7, gt=0, description="Weekend as a share of a working day.")
     latency: float = Field(default=85.0, gt=0, description="Milliseconds of an idle server.")
     failing: float = Field(default=0.4, ge=0, lt=100, description="Percent of the requests that fail on any day.")

@@ -21,12 +21,12 @@ class WebTraffic(SeriesGenerator, frozen=True):
     """One series, `value`: requests per step."""
 
     type: Literal["web_traffic"] = "web_traffic"
-    peak: float = Field(default=800, gt=0, description="Requests per step at the evening peak of a working day.")
+    peak: float = Field(default=800, gt=0, le=1e12, description="Requests per step at the evening peak of a working day.")
     weekend: float = Field(default=0.82, gt=0, description="Weekend as a share of a working day.")
     growth: float = Field(default=0.0015, description="Growth per day, as a share of the first day.")
     noise: float = Field(default=0.04, ge=0, description="Standard deviation of the noise, as a share of the level.")
     promotion_at: AwareDatetime | None = Field(default=None, description="When a promotion reaches its peak; none by default.")
-    promotion_peak: float = Field(default=1600, gt=0, description="Requests per step at the peak of the promotion.")
+    promotion_peak: float = Field(default=1600, gt=0, le=1e12, description="Requests per step at the peak of the promotion.")
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
