@@ -14,6 +14,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, Wanted
 from smartflow_assets.adapters.readers.feed import FeedReader
+from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.adapters.writes import Finish, Load, Loaded
 
@@ -70,14 +71,16 @@ def ingest(
             source=source, data=data, staging=folder, wanted=wanted, known=known, since=since, until=until, now=now)
         if isinstance(reader, FeedReader):
             return _summed(_page_by_page(warehouse, reader, context, now, run_id))
-        staged = [batch for batch in reader.batches(context) if batch.row_count or batch.bad_count or batch.origin in known]
+        read = list(reader.batches(context))
+        staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in known]
         if not staged:
-            return Ingested()
+            return Ingested(notes=_notes(read))
         committed = warehouse.commit(run_id, [
-            Load(source, batch.origin, batch.content_hash, batch.parquet, reader.time.column, now, rejected=batch.rejected)
+            Load(source, batch.origin, batch.content_hash, batch.parquet, reader.time.column, now, rejected=batch.rejected,
+                 on_missing_rows=batch.on_missing_rows)
             for batch in staged
         ])
-        return _summed(list(zip(staged, committed.loads, strict=True)))
+        return replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=_notes(read))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -116,8 +119,12 @@ def _summed(read: Sequence[tuple[Staged, Loaded]]) -> Ingested:
         origins=tuple(dict.fromkeys(batch.origin for batch in batches)),
         first_at=first_at,
         last_at=last_at,
-        notes=tuple(f"{batch.origin}: {note}" for batch in batches for note in batch.notes),
+        notes=_notes(batches),
     )
+
+
+def _notes(batches: Sequence[Staged]) -> tuple[str, ...]:
+    return tuple(printable(f"{batch.origin}: {note}") for batch in batches for note in batch.notes)
 
 
 def _times(batches: Sequence[Staged]) -> tuple[datetime | None, datetime | None]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import duckdb
 
 from smartflow_assets.adapters.apply import AN_INSTANT, Change, has_table, single
+from smartflow_assets.adapters.older_rows import set_aside, set_aside_unreadable
 from smartflow_assets.adapters.table_spec import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.adapters.writes import Finish, Load, Loaded
@@ -57,14 +58,16 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
     last_row = _last_row(connection, table, write) if write.mode == "insert" else 0
     row_count, first_at, last_at = _staged_extent(connection, write)
     held = single(connection, f"SELECT count(*) FROM {quoted(table)} WHERE _origin = ?", [write.origin])
-    if not row_count and held and write.mode == "replace" and not write.is_empty_allowed:
+    keeps_older = write.mode == "replace" and write.on_missing_rows == "keep_older" and bool(held)
+    if not row_count and held and write.mode == "replace" and not write.is_empty_allowed and not keeps_older:
         raise WarehouseError(
             f"the file is empty now, but {held} of its rows are stored", source=write.source, where=write.origin,
             remedy="They are kept. If it is meant to be empty, rebuild the source with `smartflow plan`.",
         )
+    has_older = keeps_older and set_aside(connection, table, write, first_at)
     difference = _compare(connection, table, write, held, first_at, last_at, row_count)
     _write(connection, table, write, fitted, difference, run_id, last_row)
-    rejected_count, changes = _quarantine(connection, write, run_id, last_row)
+    rejected_count, changes = _quarantine(connection, write, run_id, last_row, has_older)
     if difference.first_at is not None and difference.last_at is not None:
         changed = difference.new_count + difference.gone_count
         window = (difference.first_at, difference.last_at + AN_INSTANT)
@@ -215,9 +218,12 @@ def _compare(
         f"CREATE TEMP TABLE fresh AS SELECT * FROM temp.keys ANTI JOIN ({mine}) AS mine USING (_row, _row_hash)",
         [write.origin],
     ).fetchall()
+    is_covered, covered = "TRUE", []
+    if write.on_missing_rows == "keep_older":
+        is_covered, covered = "_time >= ?", [first_at]      # for no time, with an empty file, none is
     connection.execute(
-        f"CREATE TEMP TABLE gone AS SELECT * FROM ({mine}) AS mine ANTI JOIN temp.keys USING (_row, _row_hash)",
-        [write.origin],
+        f"CREATE TEMP TABLE gone AS SELECT * FROM (SELECT * FROM ({mine}) WHERE {is_covered}) AS mine"
+        " ANTI JOIN temp.keys USING (_row, _row_hash)", [write.origin, *covered],
     ).fetchall()
     (duplicate_count,) = connection.execute(
         f"DELETE FROM temp.fresh WHERE (_row_hash, _time) IN ({beside})", bound
@@ -249,7 +255,9 @@ def _write(
     ).fetchall()
 
 
-def _quarantine(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str, last_row: int) -> tuple[int, list[Change]]:
+def _quarantine(
+    connection: duckdb.DuckDBPyConnection, write: Load, run_id: str, last_row: int, has_older: bool,
+) -> tuple[int, list[Change]]:
     """Holds the origin's unreadable rows; one that is held already keeps its state. A server's rows have no lasting number: there
     one that any window of the feed brought is held already."""
     same = "held.source = ? AND held.origin = ? AND held.row_number = rejected.row_number AND held.record = rejected.record"
@@ -260,7 +268,9 @@ def _quarantine(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str,
     if write.rejected is not None:
         scan = f"read_parquet({quoted_text(write.rejected)})"
     removed = 0
-    if write.mode == "replace":
+    if has_older:
+        removed = set_aside_unreadable(connection, write, scan)
+    elif write.mode == "replace":
         (removed,) = connection.execute(
             f"DELETE FROM quarantined_records AS held WHERE source = ? AND origin = ?"
             f" AND NOT EXISTS (SELECT 1 FROM {scan} AS rejected WHERE {same})",

@@ -22,6 +22,7 @@ from smartflow_assets.adapters.scans.base import ENOUGH
 from smartflow_assets.adapters.scans.plain_text import TextFile, undecodable_line
 from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
 from smartflow_assets.adapters.text_table import Column, TextTable, declared_columns
+from smartflow_assets.adapters.writes import MissingRows
 from smartflow_assets.core.errors import SourceError
 
 MEMORY = "384MB"    # ten million rows stage in less; what does not fit goes to the staging folder
@@ -30,7 +31,9 @@ SAMPLE = 2_000
 GOOD, BAD = "rows.parquet", "rejected.parquet"
 
 
-def stage_file(reader: ReaderBase, path: Path, context: ReadContext, layout: Layout) -> Staged | None:
+def stage_file(
+    reader: ReaderBase, path: Path, context: ReadContext, layout: Layout, on_missing_rows: MissingRows = "keep_older",
+) -> Staged | None:
     """Stage one file; None when its content is known. SourceError naming file, field and remedy when it cannot be used.
 
     The hash is taken before anything else is read: should the file grow meanwhile, the next run finds another hash and reads
@@ -39,7 +42,8 @@ def stage_file(reader: ReaderBase, path: Path, context: ReadContext, layout: Lay
     origin = origin_of(path, context.data)
     file = TextFile(context.source, path, _folder(context, origin))
     with file.reading(), path.open("rb") as content:
-        content_hash = f"{hashlib.file_digest(content, 'sha256').hexdigest()}.{reading_hash(reader, layout, context.wanted)}"
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    content_hash = f"{digest}.{reading_hash(reader, layout, context.wanted, on_missing_rows)}"
     if (context.since or context.until) and context.known.get(origin) != content_hash:
         if origin in context.known:     # what is stored is replaced as a whole: a part would take the rest away
             context = replace(context, since=None, until=None)
@@ -47,7 +51,7 @@ def stage_file(reader: ReaderBase, path: Path, context: ReadContext, layout: Lay
             content_hash += f" {_moment(context.since)}..{_moment(context.until)}"
     if context.known.get(origin) == content_hash:
         return None
-    return _staged([file], reader, context, layout, origin, content_hash)
+    return replace(_staged([file], reader, context, layout, origin, content_hash), on_missing_rows=on_missing_rows)
 
 
 def stage_rows(
@@ -77,9 +81,9 @@ def _folder(context: ReadContext, name: str) -> Path:
     return context.staging / hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
-def reading_hash(reader: ReaderBase, layout: Layout, wanted: Wanted) -> str:
+def reading_hash(reader: ReaderBase, layout: Layout, wanted: Wanted, on_missing_rows: MissingRows) -> str:
     """Eight signs that say how a content is read: when a person corrects a format or a zone, known files are read again."""
-    keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), asdict(wanted)])
+    keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), asdict(wanted), on_missing_rows])
     return hashlib.sha256(keys.encode()).hexdigest()[:8]
 
 

@@ -11,6 +11,8 @@ from typing import Literal
 
 import pandas as pd
 
+MissingRows = Literal["keep_older", "delete"]
+
 
 @dataclass(frozen=True)
 class Replace:
@@ -70,6 +72,7 @@ class Load:
     the origins of all windows of that server begin with. `types` says what a column is to be when it is first
     seen (else what the file says); a value that does not fit its column goes to `<column>__text`.
     `rejected` is a Parquet file with row_number, record (JSON text) and reason of the rows that could not be read.
+    `on_missing_rows: keep_older` leaves the origin's rows from before the first time in the file where they are (older_rows).
     Each Load also writes its row of `ingestions`.
     """
 
@@ -83,6 +86,7 @@ class Load:
     mode: Literal["replace", "insert"] = "replace"
     rejected: Path | None = None
     is_empty_allowed: bool = False
+    on_missing_rows: MissingRows = "delete"
     fingerprint: str | None = None
     feed: str = ""
 

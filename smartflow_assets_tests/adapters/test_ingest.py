@@ -174,9 +174,76 @@ def test_a_file_that_cannot_be_read_takes_nothing_of_the_others_and_the_next_run
     assert feed.values() == [0, 5]
 
 
-def test_a_file_with_only_a_header_is_no_error_and_takes_nothing(feed):
-    feed.write(HEAD)
+def test_a_file_with_only_a_header_is_no_error_takes_nothing_and_is_told(feed):
+    feed.write(HEAD, "web1.csv")
+    assert feed.take() == Ingested(notes=("web1.csv: holds no rows",))
+    feed.write(HEAD + lines(0), "web2.csv")
+    taken = feed.take()
+    assert (taken.new_rows, taken.notes, feed.take().notes) == (1, ("web1.csv: holds no rows",), ("web1.csv: holds no rows",))
+
+
+# --- a file that begins later than it did ---
+
+def test_an_export_of_the_last_hours_keeps_the_hours_before_it(feed):
+    for first in (0, 10, 20):
+        feed.write(HEAD + lines(first, first + 5, first + 10, first + 15))
+        feed.take()
+    assert feed.values() == [0, 5, 10, 15, 20, 25, 30, 35]
     assert feed.take() == Ingested()
+
+
+def test_an_export_of_the_last_hours_corrects_what_it_covers_and_only_that(feed):
+    feed.write(HEAD + lines(0, 5, 10, 15))
+    feed.take()
+    feed.write(HEAD + lines(10, value=99) + lines(20))
+    taken = feed.take()
+    assert (feed.values(), taken.new_rows) == ([0, 5, 20, 99], 2)
+    touched = feed.warehouse.read("SELECT from_at, to_at FROM writes WHERE table_name = 'raw.web' ORDER BY written_at DESC LIMIT 1").iloc[0]
+    assert (touched["from_at"].minute, touched["to_at"].minute) == (10, 20)
+
+
+def test_a_file_that_grows_back_holds_each_row_once(feed):
+    for minutes in ((0, 5, 10), (10, 15), (5, 10, 15), (0, 5, 10, 15)):
+        feed.write(HEAD + lines(*minutes))
+        feed.take()
+        assert feed.values() == sorted({0, 5, 10, *minutes} if minutes == (0, 5, 10) else {0, 5, 10, 15}), minutes
+    assert feed.warehouse.read('SELECT _row, value FROM raw."web" ORDER BY _row').to_numpy().tolist() == [[1, 0], [2, 5], [3, 10], [4, 15]]
+
+
+def test_a_file_that_is_emptied_keeps_its_rows_and_says_so(feed):
+    feed.write(HEAD + lines(0, 5))
+    feed.take()
+    feed.write(HEAD)
+    assert (feed.take().notes, feed.values()) == (("web.csv: holds no rows",), [0, 5])
+    assert feed.take() == Ingested()
+    feed.write(HEAD + lines(5, 10))
+    feed.take()
+    assert feed.values() == [0, 5, 10]
+
+
+def test_on_missing_rows_delete_makes_the_table_what_the_file_is(feed):
+    feed.write(HEAD + lines(0, 5, 10))
+    feed.take()
+    feed.write(HEAD + lines(10, 15))
+    feed.take()
+    assert feed.values() == [0, 5, 10, 15]
+    feed.take(CsvReader(path="web*.csv", time={"column": "ts"}, on_missing_rows="delete"))     # reads the known file again
+    assert feed.values() == [10, 15]
+
+
+def test_unreadable_rows_that_moved_within_the_export_are_held_once_and_older_ones_stay(feed):
+    bad = "soon,1\nlater,2\n"
+    wanted = Wanted(numbers=("value",))
+    feed.write(HEAD + "old,0\n" + lines(0, 5) + bad + lines(10))
+    assert feed.take(wanted=wanted).quarantined_count == 3
+    feed.write(HEAD + bad + lines(10, 15) + "new,3\n")
+    feed.take(wanted=wanted)
+    held = feed.warehouse.read("SELECT row_number, record ->> 'ts' AS ts, run_id FROM quarantined_records ORDER BY row_number")
+    assert held.to_numpy().tolist() == [[0, "old", "run1"], [1, "soon", "run1"], [2, "later", "run1"], [5, "new", "run2"]]
+    feed.write(HEAD + lines(20))
+    feed.take(wanted=wanted)
+    held = feed.warehouse.read("SELECT row_number, record ->> 'ts' AS ts FROM quarantined_records ORDER BY row_number")
+    assert held.to_numpy().tolist() == [[-5, "soon"], [-4, "later"], [-1, "new"], [0, "old"]]
 
 
 def test_dropped_files_are_origins_of_their_own_and_stay_where_they_are(feed):

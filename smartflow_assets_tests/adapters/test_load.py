@@ -122,6 +122,24 @@ def test_empty_file_does_not_wipe_its_origin_by_accident(load, raw):
     assert raw() == []
 
 
+def test_rows_from_before_the_file_stay_in_their_order_when_asked(load, raw, warehouse):
+    load(rows((0, 1), (5, 2), (10, 3)))
+    later = load(rows((10, 3), (15, 4)), on_missing_rows="keep_older")
+    assert raw("_row, value") == [(-1, 1), (0, 2), (1, 3), (2, 4)]
+    assert (later.new_count, later.gone_count) == (1, 0)
+    assert windows(warehouse)[1:] == [(at(15), at(15) + INSTANT, 1)]
+    load(rows((15, 5)), on_missing_rows="keep_older")
+    assert raw("_row, value") == [(-2, 3), (-1, 1), (0, 2), (1, 5)]
+    assert load(rows((15, 5)), on_missing_rows="delete").gone_count == 3
+    assert raw() == [5]
+
+
+def test_empty_file_takes_nothing_away_where_older_rows_are_kept(load, raw):
+    load(rows((0, 1)))
+    assert load(f"SELECT * FROM ({rows((0, 1))}) WHERE false", on_missing_rows="keep_older").gone_count == 0
+    assert raw("_row, value") == [(1, 1)]
+
+
 def test_new_column_is_added_and_old_rows_are_null_there(load, raw):
     load(rows((0, 1)))
     load(f"SELECT *, 'eu' AS region FROM ({rows((5, 2))})", origin="b.csv")

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from smartflow_assets.adapters.scans import Delimited, JsonRecords
+from smartflow_assets.adapters.writes import MissingRows
 
 BadRows = Literal["quarantine", "drop", "keep"]
 _DIRECTIVES = frozenset("aAbBcdDfgGhHIjmMnpSuUVwWxXyYzZ%")
@@ -92,6 +93,7 @@ class Staged:
 
     `parquet` holds the readable rows: the columns as read, typed, and `_row`, the number of the row among the readable
     lines. `rejected` is a Parquet file of the bad rows (row_number, record as JSON text, reason) when they are to be kept.
+    `on_missing_rows` says what becomes of stored rows of the origin that are older than all of these.
     """
 
     origin: str
@@ -103,6 +105,7 @@ class Staged:
     bad_count: int = 0
     rejected: Path | None = None
     notes: tuple[str, ...] = ()
+    on_missing_rows: MissingRows = "keep_older"
 
 
 class ReaderBase(BaseModel, ABC, frozen=True):

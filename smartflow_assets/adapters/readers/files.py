@@ -10,11 +10,17 @@ from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Stag
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging import stage_file
+from smartflow_assets.adapters.writes import MissingRows
 from smartflow_assets.core.errors import SourceError
 
 
 class FileReader(ReaderBase, frozen=True):
     """Parent of the readers of files; a subclass says which files there are and how each is laid out."""
+
+    on_missing_rows: MissingRows = Field(
+        default="keep_older",
+        description="Stored rows that a changed file does not hold any more: those from before its first time stay, since an export of "
+        "the last 24 hours or a log begun anew says nothing of them, and the others go (keep_older); or all of them go (delete).")
 
     @abstractmethod
     def files(self, source: str, data: Path) -> list[Path]:
@@ -26,7 +32,7 @@ class FileReader(ReaderBase, frozen=True):
 
     def batches(self, context: ReadContext) -> Iterator[Staged]:
         for path in self.files(context.source, context.data):
-            if (staged := stage_file(self, path, context, self.layout(path))) is not None:
+            if (staged := stage_file(self, path, context, self.layout(path), self.on_missing_rows)) is not None:
                 yield staged
 
 
