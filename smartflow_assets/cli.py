@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import demo, detect, doctor, generate, plan, run, sources, sql, terminal, ui, validate
+from smartflow_assets.commands import demo, detect, doctor, export, generate, plan, push, run, sources, sql, terminal, ui, validate
 from smartflow_assets.core.errors import SmartflowError
 
 app = typer.Typer(
@@ -115,6 +115,8 @@ for name, function, examples in (
     *sql.COMMANDS,
     *detect.COMMANDS,
     *generate.COMMANDS,
+    *export.COMMANDS,
+    *push.COMMANDS,
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)

@@ -1,15 +1,13 @@
 """CSV and Parquet files of any size as time series: which columns there are, and their rows in order of time.
 
 For `smartflow detect`, which has no source and no warehouse. DuckDB reads the file once, within bounded memory, into a typed
-and sorted Parquet file in a scratch folder; a column then comes out of that alone. What is written is collected as Parquet
-parts and turned into the wanted format at the end. Sources that are watched have readers.
+and sorted Parquet file in a scratch folder; a column then comes out of that alone. Sources that are watched have readers, and
+what is written is result_file's.
 """
 
 import csv
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -18,18 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import duckdb
 import numpy as np
 
+from smartflow_assets.adapters.result_file import said_by, scratch_connection
 from smartflow_assets.adapters.scans.plain_text import TextFile, as_plain_text, likely_delimiter
 from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
-from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MEMORY_LIMIT = "600MB"  # DuckDB spills beyond it; detection has its own arrays beside it
 SAMPLE_ROWS = 20_000
 MOST_BROKEN_LINES = 100_000
 READABLE_SHARE = 0.9  # a column of which fewer values can be read as a number is text
-FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 TIME_NAMES = (
     "time",
     "timestamp",
@@ -285,46 +282,8 @@ class TableFile:
         return self._run(sql, parameters).fetchall()
 
     def _run(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
-        with _said_by(self.path, self._scratch):
+        with said_by(self.path, self._scratch):
             return self._db.execute(sql, parameters) if parameters else self._db.execute(sql)
-
-
-class ResultFile:
-    """Rows that come in batches, as one CSV, JSON, JSON lines or Parquet file by the ending of its name; see `result_file`."""
-
-    def __init__(self, path: Path, scratch: Path, connection: duckdb.DuckDBPyConnection) -> None:
-        self.path, self._scratch, self._db, self._parts = path, scratch, connection, 0
-
-    def add(self, rows: "pd.DataFrame") -> None:
-        """Keep a batch; all batches have the same columns."""
-        self._db.register("batch", rows)
-        self._copy("SELECT * FROM batch", self._scratch / f"part-{self._parts:06}.parquet", "FORMAT parquet")
-        self._db.unregister("batch")
-        self._parts += 1
-
-    def finish(self) -> None:
-        """Write the file, as a whole or not at all."""
-        parts = f"read_parquet({quoted_text(self._scratch / 'part-*.parquet')})"
-        times = [row[0] for row in self._db.execute(f"DESCRIBE SELECT * FROM {parts}").fetchall() if str(row[1]).startswith("TIMESTAMP")]
-        has_fractions = " OR ".join(f"bool_or(epoch_us({quoted_column(name)}) % 1000000 <> 0)" for name in times) or "FALSE"
-        is_fine = self._db.execute(f"SELECT {has_fractions} FROM {parts}").fetchone() == (True,)
-        iso = f"TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S{'.%f' if is_fine else ''}Z'"
-        form = {
-            "csv": f"FORMAT csv, HEADER, {iso}",
-            "json": f"FORMAT json, ARRAY true, {iso}",
-            "jsonl": f"FORMAT json, {iso}",
-            "parquet": "FORMAT parquet",
-        }[_format_of(self.path)]
-        temporary = self.path.with_name(f".{self.path.name}.new")
-        try:
-            self._copy(f"SELECT * FROM {parts}", temporary, form)
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def _copy(self, select: str, to: Path, form: str) -> None:
-        with _said_by(to, self._scratch):
-            self._db.execute(f"COPY ({select}) TO {quoted_text(to)} ({form})")
 
 
 @contextmanager
@@ -334,64 +293,8 @@ def open_table(path: Path) -> Iterator[TableFile]:
         raise SourceError(f"{path}: no such file")
     if path.is_dir():
         raise SourceError(f"{path} is a folder", remedy="Name one CSV or Parquet file.")
-    with _connection(None) as (scratch, connection):
+    with scratch_connection(None) as (scratch, connection):
         yield TableFile(path, scratch, connection)
-
-
-@contextmanager
-def result_file(path: Path) -> Iterator[ResultFile]:
-    """The file to write; `finish` writes it. SourceError for an ending that names no format, or a folder that is not there."""
-    _format_of(path)
-    if not path.parent.is_dir():
-        raise SourceError(f"{path.parent}: no such folder", remedy="Make it first, or write elsewhere.")
-    with _connection(path.parent) as (scratch, connection):
-        yield ResultFile(path, scratch, connection)
-
-
-def _format_of(path: Path) -> str:
-    try:
-        return FORMATS[path.suffix.lower()]
-    except KeyError:
-        raise SourceError(f"{path.name}: the ending names no format", remedy=f"Use one of {', '.join(FORMATS)}.") from None
-
-
-@contextmanager
-def _connection(beside: Path | None) -> Iterator[tuple[Path, duckdb.DuckDBPyConnection]]:
-    """A connection that spills into a scratch folder; both are gone afterwards. On the disk of `beside`, if given."""
-    with tempfile.TemporaryDirectory(prefix=".smartflow-", dir=beside) as folder:
-        connection = duckdb.connect()
-        try:
-            for setting in (
-                "TimeZone = 'UTC'",
-                f"memory_limit = '{MEMORY_LIMIT}'",
-                f"temp_directory = {quoted_text(Path(folder) / 'spill')}",
-                "enable_progress_bar = false",
-            ):
-                connection.execute(f"SET {setting}")
-            yield Path(folder), connection
-        finally:
-            with suppress(duckdb.Error):
-                connection.close()
-
-
-@contextmanager
-def _said_by(path: Path, scratch: Path) -> Iterator[None]:
-    """DuckDB's errors as one line that names the file, or the disk that is full."""
-    try:
-        yield
-    except duckdb.Error as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        what = lines[0].partition(": ")[2] or lines[0]
-        if any(sign in str(error) for sign in ("No space left", "Could not write", "max_temp_directory_size")):
-            free = shutil.disk_usage(scratch).free // 1024**2
-            raise SmartflowError(
-                "the disk is full",
-                where=f"{scratch.parent}, {free:,} MiB free",
-                remedy="Free some space, or set TMPDIR to a folder on another disk, and run it again.",
-            ) from error
-        raise SourceError(
-            f"{path} cannot be read: {what}", where=next((line for line in lines[1:] if line.startswith("Line")), "")
-        ) from error
 
 
 def _parse(text: str, form: str) -> str:

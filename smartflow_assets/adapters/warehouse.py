@@ -19,6 +19,7 @@ import pandas as pd
 from smartflow_assets.adapters import apply, finishing, loading, publishing, schema_upgrade
 from smartflow_assets.adapters.engine import READ_ONLY, READ_WRITE, Engines
 from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.adapters.result_file import write_relation
 from smartflow_assets.adapters.table_spec import quoted, quoted_text
 from smartflow_assets.adapters.tables import SCHEMA_VERSION
 from smartflow_assets.adapters.writes import Append, Committed, Delete, Finish, Left, Load, Loaded, Replace, Rewrite, Seen, Write
@@ -101,8 +102,20 @@ class Warehouse:
             schema_upgrade.found_version(connection)
             return _frame(connection.execute(sql, list(params)))
 
+    def export(self, sql: str, path: Path, form: str) -> int:
+        """Writes the result of one query on the live file to `path` as csv, json, jsonl or parquet, whatever its size; -> rows."""
+        with self._lock.shared(self._lock_timeout), self._opened(self.path, READ_ONLY) as connection:
+            return write_relation(connection, f"({sql})", path, form)
+
+    def published_export(self, sql: str, path: Path, form: str) -> int:
+        """As `export`, of the published copy."""
+        return self._of_published(lambda connection: write_relation(connection, f"({sql})", path, form))
+
     def published_read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame:
         """The result of one query on the published copy; takes no lock and blocks nobody."""
+        return self._of_published(lambda connection: _frame(connection.execute(sql, list(params))))
+
+    def _of_published(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         if not self.published.exists():
             raise WarehouseError(
                 "nothing is published yet", where=str(self.published), remedy="Run `smartflow run` first, or `smartflow demo`.",
@@ -111,7 +124,7 @@ class Warehouse:
             opened_file = self.published.stat().st_ino
             try:
                 with self._opened(self.published, READ_ONLY) as connection:
-                    return _frame(connection.execute(sql, list(params)))
+                    return work(connection)
             except WarehouseError:
                 # DuckDB opens a file by its name more than once while it attaches it: replaced in between, it meets half of two
                 # copies (once in some 4,000 reads while eight processes published without a pause)

@@ -121,7 +121,8 @@ def detect(
     if train is not None and train_rows is not None:
         raise terminal.UsageError("--train and --train-rows exclude each other", remedy="Give one of them.")
     settings = _settings(detectors, sensitivity.value)
-    from smartflow_assets.adapters.table_files import open_table, result_file
+    from smartflow_assets.adapters.result_file import result_file
+    from smartflow_assets.adapters.table_files import open_table
 
     with ExitStack() as stack:
         with _named_by_user():

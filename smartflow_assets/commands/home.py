@@ -6,6 +6,7 @@ created in it: a command run in the wrong folder must leave nothing behind.
 
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +46,18 @@ def named(asked: Sequence[str], catalogue: "Catalogue") -> list[str]:
             hint = f"Did you mean {near[0]}?" if near else f"The sources are {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
             raise UsageError(f"there is no source {name!r}", remedy=hint)
     return list(dict.fromkeys(asked)) or known
+
+
+def moment(text: str | None, option: str) -> datetime | None:
+    """The time that an option was given; one without a zone is UTC. UsageError when it is none."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        remedy = "Write it as 2026-03-01, 2026-03-01T09:35 or 2026-03-01T09:35+01:00."
+        raise UsageError(f"{option}: {text!r} is not a time", remedy=remedy) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _complete_source(incomplete: str) -> list[str]:

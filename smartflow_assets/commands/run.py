@@ -78,7 +78,7 @@ def train(sources: home.SourceNames = None, as_of: home.AsOf = None, dry_run: Dr
 def _run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Facts) -> None:
     settings = home.open_home()
     for name in ("since", "until", "as_of"):
-        _check_time(name, options.get(name))
+        home.moment(options.get(name), f"--{name.replace('_', '-')}")
     from smartflow_assets.config.catalogue import Catalogue
 
     names = home.named(asked, Catalogue.load(settings))
@@ -111,17 +111,6 @@ def _run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fac
             terminal.error(f"{outcome.source}: the run failed without a reason (run again with -v, or see it in `smartflow ui`)")
     if failed:
         raise typer.Exit(1)
-
-
-def _check_time(name: str, text: str | None) -> None:
-    try:
-        if text:
-            datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise terminal.UsageError(
-            f"--{name.replace('_', '-')}: {text!r} is not a time",
-            remedy="Write it as 2026-03-01, 2026-03-01T09:35 or 2026-03-01T09:35+01:00.",
-        ) from None
 
 
 @contextmanager

@@ -203,5 +203,5 @@ def test_ratio_to_median_is_quiet_on_the_first_noon_after_a_night():
     times = np.arange(2 * 288) * 300_000_000
     values = 500 - 400 * np.cos(np.arange(2 * 288) / 288 * 2 * np.pi)  # 100 at midnight, 900 at noon
     values[288 + 100] = 2500
-    rule = RatioToMedian(at_least=2.5, window=timedelta(days=1))
+    rule = parsed(type="ratio_to_median", at_least=2.5, window="1 day")
     assert [finding.row for finding in rule.find(times, values, step)] == [288 + 100]

@@ -1,0 +1,80 @@
+"""`smartflow export`: what is written reads back equal, in each format."""
+import csv
+import io
+import json
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from smartflow_assets_tests.commands.conftest import Smartflow
+
+AS_OF = "2026-03-06T00:00:00Z"
+
+
+@pytest.fixture
+def watched(home: Path, smartflow: Smartflow) -> Path:
+    """A home whose source has a flood that a rule flags."""
+    feed = home / "data" / "feeds" / "shop.csv"
+    feed.write_text(feed.read_text().replace("2026-03-05T10:00:00Z,", "2026-03-05T10:00:00Z,9"))
+    assert smartflow("run", "shop", "--as-of", AS_OF).code == 0
+    return home
+
+
+def stored(home: Path, sql: str) -> pd.DataFrame:
+    with duckdb.connect(str(home / "data/warehouse/analyst.duckdb"), read_only=True) as copy:
+        copy.execute("SET TimeZone = 'UTC'")
+        return copy.execute(sql).df()
+
+
+def test_scores_read_back_equal_in_every_format(smartflow: Smartflow, watched: Path) -> None:
+    expected = stored(watched, "SELECT observed_at, value, anomaly_score FROM anomaly_scores ORDER BY observed_at")
+    for form in ("csv", "json", "jsonl", "parquet"):
+        answer = smartflow("export", "scores", "-o", f"scores.{form}")
+        assert (answer.code, answer.out) == (0, ""), answer.err
+        assert answer.err == f"{len(expected)} rows in scores.{form}\n"
+        read = duckdb.sql(f"SELECT * FROM '{watched / f'scores.{form}'}'").df()
+        assert set(read["is_anomaly"].astype(str).str.lower()) == {"true", "false"}
+        assert pd.to_datetime(read["timestamp"], utc=True).tolist() == expected["observed_at"].tolist()
+        for name in ("value", "anomaly_score"):
+            pd.testing.assert_series_equal(read[name].astype(float), expected[name], check_exact=True, check_names=False)
+
+
+def test_only_anomalies_are_the_rows_that_detectors_or_rules_flag(smartflow: Smartflow, watched: Path) -> None:
+    answer = smartflow("export", "scores", "--only-anomalies", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(answer.out)))
+    assert [row["timestamp"] for row in rows] == ["2026-03-05T10:00:00Z"]
+    assert rows[0]["is_anomaly"] == "true" and json.loads(rows[0]["rules"]) == ["flood"]
+    everything = smartflow("export", "scores", "--format", "json")
+    assert len(json.loads(everything.out)) == 120
+
+
+def test_anomalies_and_incidents_keep_lists_maps_and_times(smartflow: Smartflow, watched: Path) -> None:
+    (anomaly,) = json.loads(smartflow("export", "anomalies", "--format", "json").out)
+    assert anomaly["rules"] == ["flood"] and anomaly["dimensions"] == {}
+    assert anomaly["started_at"] == "2026-03-05T10:00:00Z"
+    (incident,) = json.loads(smartflow("export", "incidents", "--format", "json").out)
+    assert incident["state"] == "resolved" and incident["severity"] == "critical"
+
+
+def test_a_span_takes_its_start_and_leaves_its_end(smartflow: Smartflow, watched: Path) -> None:
+    answer = smartflow("export", "scores", "--from", "2026-03-05T09:00", "--to", "2026-03-05T11:00", "--format", "jsonl")
+    assert [json.loads(line)["timestamp"] for line in answer.out.splitlines()] == ["2026-03-05T09:00:00Z", "2026-03-05T10:00:00Z"]
+
+
+def test_an_export_that_cannot_be_written_leaves_the_old_file(smartflow: Smartflow, watched: Path) -> None:
+    target = watched / "out.csv"
+    target.write_text("kept")
+    assert "nothing of a source 'shoq' is stored" in smartflow("export", "scores", "--source", "shoq", "-o", "out.csv").err
+    assert "the ending names no format" in smartflow("export", "scores", "-o", "out.xlsx").err
+    assert "no such folder" in smartflow("export", "scores", "-o", "nowhere/out.csv").err
+    wrong_time = smartflow("export", "scores", "--from", "yesterday", "-o", "out.csv")
+    assert wrong_time.code == 2 and "--from: 'yesterday' is not a time" in wrong_time.err
+    assert target.read_text() == "kept"
+    assert not list(watched.glob(".*"))
+
+
+def test_before_the_first_run_there_is_nothing_to_export(smartflow: Smartflow, home: Path) -> None:
+    answer = smartflow("export", "scores")
+    assert answer.code == 1 and "nothing to export yet" in answer.err
