@@ -78,3 +78,15 @@ def test_an_export_that_cannot_be_written_leaves_the_old_file(smartflow: Smartfl
 def test_before_the_first_run_there_is_nothing_to_export(smartflow: Smartflow, home: Path) -> None:
     answer = smartflow("export", "scores")
     assert answer.code == 1 and "nothing to export yet" in answer.err
+
+
+def test_every_run_keeps_the_latest_anomalies_as_files(smartflow: Smartflow, watched: Path) -> None:
+    folder = watched / "data" / "exports" / "shop"
+    (anomaly,) = json.loads((folder / "anomalies.json").read_text())
+    assert anomaly["rules"] == ["flood"] and anomaly["incident_state"] == "resolved"
+    rows = list(csv.DictReader(io.StringIO((folder / "anomalies.csv").read_text())))
+    assert [row["started_at"] for row in rows] == ["2026-03-05T10:00:00Z"]
+    assert smartflow("run", "shop", "--dry-run", "--as-of", AS_OF).code == 0
+    (folder / "anomalies.json").unlink()
+    assert smartflow("run", "shop", "--as-of", AS_OF).code == 0
+    assert json.loads((folder / "anomalies.json").read_text()) == [anomaly]

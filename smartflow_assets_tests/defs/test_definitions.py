@@ -15,7 +15,7 @@ GROUPS = {
     "modelling": ["trained_models"],
     "detection": ["anomalies", "anomaly_scores"],
     "alerting": ["alert_sends", "incidents"],
-    "serving": ["analyst_snapshot"],
+    "serving": ["analyst_snapshot", "anomaly_exports"],
 }
 
 

@@ -16,4 +16,5 @@ ASSETS = cast(list[dg.AssetsDefinition], [
     alerting.incidents,
     alerting.alert_sends,
     serving.analyst_snapshot,
+    serving.anomaly_exports,
 ])

@@ -1,8 +1,10 @@
-"""Serving: the copy of the warehouse that analysts read at any time."""
+"""Serving: the copy of the warehouse that analysts read at any time, and the latest anomalies as files."""
 import dagster as dg
 
-from smartflow_assets.defs.metadata import asset_arguments, numbers
+from smartflow_assets.defs.metadata import OWNERS, asset_arguments, column_schema, numbers
+from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
+from smartflow_assets.stages import exporting
 
 
 @dg.asset(**asset_arguments("snapshot_info", "serving", ["python"], deps=["alert_sends"], description=(
@@ -14,3 +16,16 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     is_published = run.warehouse.publish(run.run_id)
     size = run.warehouse.published.stat().st_size if run.warehouse.published.exists() else 0
     return dg.MaterializeResult(metadata=numbers({"dagster/row_count": 1, "is_published": int(is_published), "megabytes": size / 1e6}))
+
+
+@dg.asset(
+    partitions_def=SOURCES, group_name="serving", owners=OWNERS, kinds={"duckdb", "csv", "json"}, deps=["anomalies", "incidents"],
+    description="data/exports/<source>/anomalies.csv and .json: the anomalies of the last 7 days of the source's data, newest first, each with "
+    "its incident. For programs that want files; each is replaced in one step. `smartflow export` writes any other span.",
+    metadata={"dagster/table_name": "anomalies", "dagster/column_schema": column_schema("anomalies")})
+def anomaly_exports(options: RunOptions) -> dg.MaterializeResult:
+    """Write both files anew."""
+    exported = exporting.anomaly_exports(options.run)
+    return dg.MaterializeResult(metadata={
+        **numbers({"dagster/row_count": exported.row_count, "bytes": sum(path.stat().st_size for path in exported.files)}),
+        "csv": dg.MetadataValue.path(exported.files[0]), "json": dg.MetadataValue.path(exported.files[1])})

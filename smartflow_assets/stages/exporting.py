@@ -1,0 +1,28 @@
+"""Exporting: the latest anomalies of a source as files, for those who want files."""
+from dataclasses import dataclass
+from pathlib import Path
+
+from smartflow_assets.adapters.table_spec import quoted_text
+from smartflow_assets.stages.run import SourceRun
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files, and the rows in each."""
+
+    files: tuple[Path, ...]
+    row_count: int
+
+
+def anomaly_exports(run: SourceRun) -> Exported:
+    """Write the anomalies of the last 7 days of the source's data to `exports/<source>/anomalies.csv` and `.json`, newest first.
+
+    Each file is replaced in one step, so that a program which reads it never meets half of one.
+    """
+    run.report("anomaly_exports")
+    folder = run.settings.exports / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    query = f"SELECT * FROM marts.anomalies_latest WHERE source = {quoted_text(run.name)} ORDER BY started_at DESC, series"
+    files = {form: folder / f"anomalies.{form}" for form in ("csv", "json")}
+    counts = [run.warehouse.export(query, path, form) for form, path in files.items()]
+    return Exported(tuple(files.values()), counts[0])
