@@ -1,0 +1,141 @@
+"""Rows that a function of the user's own gives: whatever has a Python client can be a source, without a reader of its own.
+
+The function is asked like a server (readers.feed): it is given `since`, and what it answers is stored part by part.
+"""
+import importlib
+import inspect
+import re
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pandas as pd
+from pydantic import Field
+
+from smartflow_assets.adapters.readers.base import ReadContext
+from smartflow_assets.adapters.readers.feed import FeedReader, Page
+from smartflow_assets.adapters.readers.python_rows import Part, parts, write_part
+from smartflow_assets.adapters.scans import Layout
+from smartflow_assets.adapters.scans.plain_text import printable
+from smartflow_assets.core.errors import SourceError
+
+_EXPECTED = "expected DataFrames, or dicts as rows, in one piece, in a list or by yield"
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+class PythonReader(FeedReader, frozen=True):
+    """Call a function that returns or yields rows: DataFrames, dicts, or lists of dicts.
+
+    It is called with those of `since`, `until` and `now` that it has parameters for, all in UTC: rows from `since` on and before
+    `until` are asked for, None means no limit; `now` is the clock of the run. It may give more rows than were asked for.
+    """
+
+    asking: ClassVar = frozenset({"function"})
+
+    type: Literal["python"] = "python"
+    function: str = Field(
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", examples=["my_pkg.feeds:orders"],
+        description="Module and function, module:function; the module must be installed beside SmartFlow or lie on PYTHONPATH.")
+
+    @property
+    def feed(self) -> str:
+        return f"python {self.function}"
+
+    def describe(self) -> str:
+        return self.function
+
+    def pages(self, context: ReadContext) -> Iterator[Page]:
+        folder = context.staging / "python"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, part in enumerate(parts(self._items(context)), start=1):
+            path, layout = self._written(part, folder / f"{number}", context)
+            yield Page(path, layout, self.function)
+
+    def _items(self, context: ReadContext) -> Iterator[pd.DataFrame | Mapping[str, Any]]:
+        """Every DataFrame and every row that the function gives."""
+        answer = self._called(context)
+        if isinstance(answer, pd.DataFrame):
+            yield answer
+            return
+        if not isinstance(answer, Iterable) or isinstance(answer, str | bytes | Mapping):
+            hint = ". Return [] when there is nothing" if answer is None else ""
+            raise self._error(context, f"it returned {_kind(answer)}; {_EXPECTED}{hint}")
+        remaining = iter(answer)
+        while True:
+            try:
+                item = next(remaining)
+            except StopIteration:
+                return
+            except (Exception, SystemExit) as error:    # whatever a user's function raises
+                raise self._raised(context, error) from error
+            if isinstance(item, pd.DataFrame | Mapping):
+                yield item
+                continue
+            for row in item if isinstance(item, list | tuple) else [item]:
+                if not isinstance(row, Mapping):
+                    raise self._error(context, f"it gave {_kind(row)}; {_EXPECTED}")
+                yield row
+
+    def _called(self, context: ReadContext) -> Any:
+        function = self._function(context)
+        given = {"since": self.asked_from(context), "until": context.until, "now": context.now}
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):     # some functions of C do not tell
+            parameters = ()
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        needed = [each.name for each in parameters if each.default is each.empty and each.kind not in variable
+                  and (each.name not in given or each.kind is each.POSITIONAL_ONLY)]
+        if needed:
+            raise self._error(context, f"it needs '{needed[0]}'; it is given since, until and now, by name", "Give it a default.")
+        names = {each.name for each in parameters}
+        try:
+            return function(**{name: value for name, value in given.items() if takes_all or name in names})
+        except (Exception, SystemExit) as error:
+            raise self._raised(context, error) from error
+
+    def _function(self, context: ReadContext) -> Callable[..., Any]:
+        module_name, _, name = self.function.partition(":")
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (module_name + ".").startswith(error.name + "."):
+                raise self._raised(context, error, "importing it") from error
+            raise self._error(context, f"there is no module {error.name}",
+                              "Install it beside SmartFlow, or set PYTHONPATH to its folder.") from error
+        except (Exception, SystemExit) as error:
+            raise self._raised(context, error, "importing it") from error
+        function = getattr(module, name, None)
+        if function is None:
+            near = get_close_matches(name, dir(module), n=1)
+            raise self._error(context, f"{module_name} has no function '{name}'",
+                              f"Did you mean '{near[0]}'?" if near else "Correct read.function.")
+        if not callable(function):
+            raise self._error(context, f"'{name}' is {_kind(function)}, not a function")
+        return function
+
+    def _written(self, part: Part, stem: Path, context: ReadContext) -> tuple[Path, Layout]:
+        try:
+            return write_part(part, stem, self.time.column)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self._error(context, f"its rows cannot be stored: {error}", "Correct the function.") from error
+
+    def _error(self, context: ReadContext, what: str, remedy: str = "Correct the function, or read.function.") -> SourceError:
+        return SourceError(f"read.function: {printable(what)}", source=context.source, where=self.function, remedy=remedy)
+
+    def _raised(self, context: ReadContext, error: BaseException, doing: str = "it") -> SourceError:
+        """What the user's code raised, and where: the innermost line outside of installed libraries."""
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+                  if frame.filename not in (__file__, importlib.__file__) and Path(frame.filename).is_file()]
+        own = next((frame for frame in reversed(frames) if "site-packages" not in frame.filename), frames[-1] if frames else None)
+        text = _CREDENTIALS.sub("***@", " ".join(str(error).split())[:300])
+        what = f"read.function: {doing} raised {type(error).__name__}" + (f": {printable(text)}" if text else "")
+        where = f"{self.function}, {own.filename}, line {own.lineno}" if own else self.function
+        return SourceError(what, source=context.source, where=where, remedy="Mend the function; the next run asks for the same again.")
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
