@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import demo, detect, doctor, export, generate, plan, push, run, sources, sql, terminal, ui, validate
+from smartflow_assets.commands import backup, demo, detect, doctor, export, generate, plan, push, run, sources, sql, terminal, ui, validate
 from smartflow_assets.core.errors import SmartflowError
 
 app = typer.Typer(
@@ -117,6 +117,7 @@ for name, function, examples in (
     *generate.COMMANDS,
     *export.COMMANDS,
     *push.COMMANDS,
+    *backup.COMMANDS,
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)

@@ -191,6 +191,17 @@ class Warehouse:
             target.parent.mkdir(parents=True, exist_ok=True)
             publishing.clone(self.path, target)
 
+    def put_back(self, copy: Path, aside: Path) -> None:
+        """Makes a copy of `copy`, a warehouse of this version or an older one, the live file; the one that was there goes to `aside`."""
+        with self._lock.exclusive(self._lock_timeout):
+            if self.path.exists():
+                with self._writable() as connection:
+                    connection.execute("CHECKPOINT warehouse").fetchall()
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                self.path.replace(aside)
+            publishing.copy_over(copy, self.path)
+            self._is_ready = False
+
     def publish(self, run_id: str, *, is_forced: bool = False) -> bool:
         """Replaces the published copy by the warehouse as it is now; False when the last one is too young.
 

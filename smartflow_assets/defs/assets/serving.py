@@ -20,8 +20,8 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
 
 @dg.asset(
     partitions_def=SOURCES, group_name="serving", owners=OWNERS, kinds={"duckdb", "csv", "json"}, deps=["anomalies", "incidents"],
-    description="data/exports/<source>/anomalies.csv and .json: the anomalies of the last 7 days of the source's data, newest first, each with "
-    "its incident. For programs that want files; each is replaced in one step. `smartflow export` writes any other span.",
+    description="data/exports/<source>/anomalies.csv and .json: the anomalies of the last 7 days of the source's data, newest first, each "
+    "with its incident. For programs that want files; each is replaced in one step. `smartflow export` writes any other span.",
     metadata={"dagster/table_name": "anomalies", "dagster/column_schema": column_schema("anomalies")})
 def anomaly_exports(options: RunOptions) -> dg.MaterializeResult:
     """Write both files anew."""
