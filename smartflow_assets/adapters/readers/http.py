@@ -121,7 +121,7 @@ class _Walk:
                 yield Page(answer.path, layout, self.server.where)
             return
         following: str | int | None = paging.begin if paging.by in ("page", "offset") else None
-        url, last, seen = "", b"", set[str | int]()
+        url, last, seen = "", None, set[str | int]()
         for number in range(1, MOST_PAGES + 1):
             try:
                 answer = self._ask(following, url)
@@ -130,10 +130,9 @@ class _Walk:
                     raise
                 return                      # beyond its last page a server may say that there is nothing
             layout = self._layout(answer)
-            body = self._body(answer)
-            parsed, count = self._look(body, layout)
+            parsed, rows, count = self._look(answer, layout)
             if count:
-                if body == last:
+                if rows == last:            # the rows alone: a server may repeat in its answer what it was asked
                     raise self.server.error(f"page {number} is the same as the one before it", "Correct read.paging.")
                 yield Page(answer.path, layout or JsonRecords(), f"{self.server.where}, page {number}")
             following = self._following(answer, parsed, following, count)
@@ -142,7 +141,7 @@ class _Walk:
             if following in seen:
                 raise self.server.error(f"page {number} leads back to an earlier one", "Correct read.paging, or mend the server.")
             seen.add(following)
-            url, last = answer.url, body
+            url, last = answer.url, rows
         raise self.server.error(f"there are more than {MOST_PAGES:,} pages", "Ask for more rows in each, or correct read.paging.")
 
     def _ask(self, following: str | int | None, url: str) -> Answer:
@@ -173,24 +172,23 @@ class _Walk:
         body = answer.path.read_bytes()
         return gzip.decompress(body) if body.startswith(_GZIP) else body
 
-    def _look(self, body: bytes, layout: Layout | None) -> tuple[Any, int]:
-        """The parsed JSON, where it is one value, and how many rows there are."""
+    def _look(self, answer: Answer, layout: Layout | None) -> tuple[Any, Any, int]:
+        """The parsed JSON, where it is one value, the rows, and how many there are."""
         if layout is None:
-            return None, 0
+            return None, None, 0
+        body = self._body(answer)
         if isinstance(layout, Delimited):
             text = body.decode(layout.encoding, "replace")
-            return None, sum(1 for _ in csv.reader(text.splitlines())) - 1
+            return None, text, sum(1 for _ in csv.reader(text.splitlines())) - 1
         try:
             parsed = json.loads(body)
         except ValueError as error:
             lines = [line for line in body.splitlines() if line.strip()]
             if self.reader.records is None and len(lines) > 1 and lines[0].strip().startswith(b"{") and lines[0].strip().endswith(b"}"):
-                return None, len(lines)
+                return None, lines, len(lines)
             raise self.server.error(f"the answer is not JSON, or was cut off: {error}", "Mend the server, or set read.format.") from None
         rows = parsed if self.reader.records is None else value_at(parsed, self.reader.records)
-        if self.reader.records is None and isinstance(rows, dict):
-            return parsed, 1                # staging says what is wrong with it
-        return parsed, len(rows) if isinstance(rows, list) else 1
+        return parsed, rows, len(rows) if isinstance(rows, list) else 1     # of what is no list staging says what is wrong with it
 
     def _layout(self, answer: Answer) -> Layout | None:
         """How the answer is laid out; None when it is empty. SourceError for what is neither JSON nor CSV."""

@@ -5,15 +5,17 @@ neither a redirect nor a link to the next page takes them elsewhere.
 """
 import os
 import random
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urljoin, urlsplit
 
 from smartflow_assets.adapters.environment import redact, references, resolve
 from smartflow_assets.adapters.web import host_of, retry_after, without_request_log
@@ -50,7 +52,7 @@ class Server:
 
     def error(self, what: str, remedy: str = "") -> SourceError:
         """What went wrong, without the value of any secret, however it is written."""
-        for written in (str, quote, quote_plus):
+        for written in (str, quote, partial(quote, safe=""), quote_plus):
             values = {name: written(value) for name, value in os.environ.items()}
             what = redact(what, iter(self.secrets), values)
         return SourceError(" ".join(what.split()), source=self.source, where=self.where, remedy=remedy)
@@ -76,7 +78,7 @@ class HttpClient:
 
     def __init__(self, server: Server, client: "httpx.Client") -> None:
         self.server, self._client = server, client
-        self._url = resolve(server.url, os.environ)
+        self._url = _resolved_url(server.url)
         self._headers = {name: resolve(value, os.environ) for name, value in server.headers.items()}
         self._plain = {name: value for name, value in server.headers.items() if not any(references(value))}
         self._parameters = {name: resolve(value, os.environ) for name, value in server.parameters.items()}
@@ -84,18 +86,25 @@ class HttpClient:
 
     def get(self, parameters: Mapping[str, str], target: Path) -> Answer:
         """The answer to the source's own parameters and these."""
-        import httpx
-
-        return self._get(str(httpx.URL(self._url).copy_merge_params({**self._parameters, **parameters})), target)
+        return self._get(self._merged(self._url, {**self._parameters, **parameters}), target)
 
     def follow(self, link: str, page_url: str, target: Path) -> Answer:
         """The answer at a link of an earlier page. A secret parameter that the link leaves out is added, at the same host."""
+        url = urljoin(page_url, link)
+        given = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+        missing = {name: self._parameters[name] for name in self._hidden - given} if self._is_home(url) else {}
+        return self._get(self._merged(url, missing), target)
+
+    def _merged(self, url: str, parameters: Mapping[str, str]) -> str:
         import httpx
 
-        url = httpx.URL(urljoin(page_url, link))
-        if self._is_home(str(url)):
-            url = url.copy_merge_params({name: self._parameters[name] for name in self._hidden if name not in url.params})
-        return self._get(str(url), target)
+        try:
+            return str(httpx.URL(url).copy_merge_params(parameters))
+        except (httpx.InvalidURL, ValueError):
+            raise self._no_address() from None
+
+    def _no_address(self) -> SourceError:
+        return self.server.error("the address or a header is not one", "Check read.url and read.headers, and the variables that they name.")
 
     def _get(self, url: str, target: Path) -> Answer:
         waited, attempt = 0.0, 0
@@ -134,8 +143,7 @@ class HttpClient:
         except httpx.TimeoutException:
             raise _AgainError(f"the server did not answer within {self.server.timeout:g} s", "Raise read.timeout if it is slow.") from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):  # their texts hold values
-            raise self.server.error("the address or a header is not one",
-                                    "Check read.url and read.headers, and the variables that they name.") from None
+            raise self._no_address() from None
         except httpx.DecodingError as error:
             raise self.server.error(f"the answer is damaged: {error}", "Tell whoever runs the server.") from None
         except httpx.TransportError as error:
@@ -187,6 +195,14 @@ class HttpClient:
             return own.hostname == other.hostname and (is_same or is_safer)
         except ValueError:
             return False
+
+
+def _resolved_url(template: str) -> str:
+    """With the secrets; a name and a password before the host may hold any sign."""
+    if (found := re.fullmatch(r"(https?://)([^/?#@]*)@(.*)", template)) is None:
+        return resolve(template, os.environ)
+    login = ":".join(quote(resolve(part, os.environ), safe="") for part in found[2].split(":", 1))
+    return f"{found[1]}{login}@{resolve(found[3], os.environ)}"
 
 
 class _AgainError(Exception):
