@@ -155,7 +155,7 @@ def _time(option: str, text: str, now: datetime) -> datetime:
 
 def _write(tables: dict[Path, "pd.DataFrame"]) -> None:
     """Each table to its file, all opened before the first is written; `-` is stdout."""
-    from smartflow_assets.adapters.table_files import result_file
+    from smartflow_assets.adapters.result_file import result_file
     from smartflow_assets.core.errors import SourceError
 
     with ExitStack() as stack:

@@ -30,7 +30,7 @@ class Finance(SeriesGenerator, frozen=True):
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {
-            "price": Bounds(idle=0.01, decimals=3, reach=0.25 * self.volatility), "volume": Bounds(idle=5.0),
+            "price": Bounds(idle=0.01, decimals=3, reach=0.15 * self.volatility), "volume": Bounds(idle=5.0),
             "spread": Bounds(idle=0.2, decimals=2),
         }
 

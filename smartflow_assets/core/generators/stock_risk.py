@@ -33,7 +33,7 @@ class StockRisk(SeriesGenerator, frozen=True):
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {
-            "price": Bounds(idle=0.01, decimals=2, reach=0.004 * self.volatility), "volume": Bounds(),
+            "price": Bounds(idle=0.01, decimals=2, reach=0.0025 * self.volatility), "volume": Bounds(),
             "volatility": Bounds(idle=1.0, decimals=2), "value_at_risk": Bounds(idle=0.05, decimals=3),
         }
 
