@@ -6,6 +6,7 @@ ever holds the value. What may be a reference, and what must be one, is said by 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import AfterValidator, WithJsonSchema
 
@@ -49,6 +50,14 @@ def resolve(text: str, environment: Mapping[str, str]) -> str:
         return environment[match[1]]
 
     return REFERENCE.sub(value_of, text)
+
+
+def resolve_address(text: str, environment: Mapping[str, str]) -> str:
+    """An address with each reference replaced; a name and a password before the host may hold any sign."""
+    if (found := re.fullmatch(r"([^:]+://)([^/?#]*)@(.*)", text)) is None:
+        return resolve(text, environment)
+    login = ":".join(quote(resolve(part, environment), safe="") for part in found[2].split(":", 1))
+    return f"{found[1]}{login}@{resolve(found[3], environment)}"
 
 
 def unset(names: list[str]) -> DeliveryError:

@@ -29,7 +29,7 @@ def _remove_what_is_gone(connection: duckdb.DuckDBPyConnection, write: Finish, r
     if write.first_at is None or not has_table(connection, raw):
         return []
     time = quoted_column(write.loads[0].time_column)
-    after, first_at = (">", write.first_at) if write.since is None else (">=", max(write.first_at, write.since))
+    after, first_at = ">=" if write.is_from_start else ">", max(write.first_at, write.since or write.first_at)
     earlier = (f"FROM {quoted(raw)} WHERE starts_with(_origin, ?) AND {time} {after} ? AND {time} <= ?"
                " AND _run_id <> ?")                                      # what this run added is in the answer
     bound = [write.feed, first_at, write.last_at, run_id]

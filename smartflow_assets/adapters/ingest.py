@@ -103,7 +103,7 @@ def _page_by_page(
     if last_at is not None:
         warehouse.commit(run_id, [Finish(
             source, reader.window(context), reading, reader.prefix, tuple(loads), now, first_at, last_at,
-            since=reader.asked_from(context), reached_at=None if is_part else min(last_at, now))])
+            is_from_start=reader.is_incremental, since=reader.asked_from(context), reached_at=None if is_part else min(last_at, now))])
     return read
 
 

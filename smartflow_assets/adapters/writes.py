@@ -96,10 +96,10 @@ class Finish:
     """A server's window was read to its end; `loads` are its pages, in mode `insert`; `first_at` to `last_at` are the times of their rows.
 
     Rows of the feed within the times of the answer that it does not hold were corrected or deleted at the source, and go: so a
-    corrected row takes the place of the old one. Times are those between the first and the last row of the answer; the first is
-    included only where the server was asked for what is there from `since` on, else a server that shows its latest hundred rows
-    would lose us those of the same time that it shows no more. An answer without rows takes nothing away. `reached_at` is kept in
-    `ingestions`, where it says from when the next window begins.
+    corrected row takes the place of the old one. Times are those between the first and the last row of the answer, not before
+    `since`; the first is included only where the answer is whole (`is_from_start`: all there is, or all from `since` on), else a
+    server that shows its latest hundred rows would lose us those of the same time that it shows no more. An answer without rows
+    takes nothing away. `reached_at` is kept in `ingestions`, where it says from when the next window begins.
     """
 
     source: str
@@ -111,6 +111,7 @@ class Finish:
     first_at: datetime | None = None
     last_at: datetime | None = None
     since: datetime | None = None
+    is_from_start: bool = False
     reached_at: datetime | None = None
 
 

@@ -267,7 +267,7 @@ def finish(warehouse):
         first_at = min((load.first_at for load in loads if load.first_at), default=None)
         last_at = max((load.last_at for load in loads if load.last_at), default=None)
         warehouse.commit(run_id, [Finish("web", origin, "as read", feed, tuple(write for write, _ in pages), NOW, first_at, last_at,
-                                         since=since, reached_at=reached)])
+                                         since=since, is_from_start=since is not None, reached_at=reached)])
 
     return run
 

@@ -55,6 +55,11 @@ class FeedReader(ReaderBase, frozen=True):
         """What the origins of all windows of this feed begin with."""
         return f"{self.feed} since "
 
+    @property
+    @abstractmethod
+    def is_incremental(self) -> bool:
+        """Can the server be asked for the rows from a moment on?"""
+
     def window(self, context: ReadContext) -> str:
         """The origin of what is asked for now."""
         since = self.asked_from(context)

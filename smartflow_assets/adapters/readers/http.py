@@ -82,6 +82,10 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
         scheme, separator, rest = address.partition("://")
         return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
+    @property
+    def is_incremental(self) -> bool:
+        return self.since is not None
+
     def asked_from(self, context: ReadContext) -> datetime | None:
         if self.since is None:
             return None

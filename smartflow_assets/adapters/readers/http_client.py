@@ -5,7 +5,6 @@ neither a redirect nor a link to the next page takes them elsewhere.
 """
 import os
 import random
-import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, urljoin, urlsplit
 
-from smartflow_assets.adapters.environment import redact, references, resolve
+from smartflow_assets.adapters.environment import redact, references, resolve, resolve_address
 from smartflow_assets.adapters.web import host_of, retry_after, without_request_log
 from smartflow_assets.core.errors import SourceError
 
@@ -78,7 +77,7 @@ class HttpClient:
 
     def __init__(self, server: Server, client: "httpx.Client") -> None:
         self.server, self._client = server, client
-        self._url = _resolved_url(server.url)
+        self._url = resolve_address(server.url, os.environ)
         self._headers = {name: resolve(value, os.environ) for name, value in server.headers.items()}
         self._plain = {name: value for name, value in server.headers.items() if not any(references(value))}
         self._parameters = {name: resolve(value, os.environ) for name, value in server.parameters.items()}
@@ -195,14 +194,6 @@ class HttpClient:
             return own.hostname == other.hostname and (is_same or is_safer)
         except ValueError:
             return False
-
-
-def _resolved_url(template: str) -> str:
-    """With the secrets; a name and a password before the host may hold any sign."""
-    if (found := re.fullmatch(r"(https?://)([^/?#@]*)@(.*)", template)) is None:
-        return resolve(template, os.environ)
-    login = ":".join(quote(resolve(part, os.environ), safe="") for part in found[2].split(":", 1))
-    return f"{found[1]}{login}@{resolve(found[3], os.environ)}"
 
 
 class _AgainError(Exception):

@@ -1,0 +1,62 @@
+"""Values of a database as JSON, and times as a database compares them."""
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from smartflow_assets.adapters.readers.base import TimeColumn
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)     # no time before it is believed (text_values)
+
+
+def as_line(row: Mapping[str, Any]) -> str:
+    """A row as one line of JSON.
+
+    >>> as_line({"n": Decimal("1.50"), "raw": b"\\x01", "at": datetime(2026, 3, 1, 9)})
+    '{"n": "1.50", "raw": "01", "at": "2026-03-01 09:00:00"}'
+    """
+    return json.dumps({name: _plain(value) for name, value in row.items()}, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if abs(value) < float("inf") else str(value)   # JSON knows no NaN: it is told apart as a text
+        case datetime():
+            return value.isoformat(sep=" ")
+        case date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Decimal():
+            return format(value, "f") if value.is_finite() else str(value)
+        case bytes() | bytearray() | memoryview():
+            return bytes(value).hex()
+        case Mapping():
+            return {str(name): _plain(inner) for name, inner in value.items()}
+        case list() | tuple() | set():
+            return [_plain(inner) for inner in value]
+        case _:
+            return str(value)
+
+
+def bound_moment(at: datetime | None, column: TimeColumn, dialect: str) -> Any:
+    """The moment as `:since`, never later than it is; long ago for None.
+
+    A number where read.time.format says so. For PostgreSQL a time with its zone, since the session's zone is the column's; for
+    others the wall clock of read.time.timezone. SQLite has texts: there it is the wall clock or UTC, whichever is earlier, since a
+    text may name its own offset.
+    """
+    at = at or EARLIEST
+    if column.format in ("unix", "unix_ms"):
+        return int((at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1 if column.format == "unix_ms" else 1000))
+    if dialect == "postgresql":
+        return at
+    wall = at.astimezone(ZoneInfo(column.timezone)).replace(tzinfo=None)
+    if dialect == "sqlite":
+        return min(wall, at.astimezone(UTC).replace(tzinfo=None)).isoformat(sep=" ", timespec="seconds")
+    return wall
