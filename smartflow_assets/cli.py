@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import backup, demo, detect, doctor, export, generate, plan, push, run, sources, sql, terminal, ui, validate
+from smartflow_assets.commands import backup, demo, detect, doctor, export, generate, plan, prune, push, run, sources, sql, terminal, ui, validate
 from smartflow_assets.core.errors import SmartflowError
 
 app = typer.Typer(
@@ -118,6 +118,7 @@ for name, function, examples in (
     *export.COMMANDS,
     *push.COMMANDS,
     *backup.COMMANDS,
+    *prune.COMMANDS,
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)

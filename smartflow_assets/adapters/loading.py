@@ -113,9 +113,19 @@ def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
     columns = ", ".join(quoted_column(name) for name in types)
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW staged AS SELECT {columns}, CAST({row} AS BIGINT) AS _row,"
-        f" {_hash(types)} AS _row_hash, {quoted_column(write.time_column)} AS _time FROM {scan}"
+        f" {_hash(types)} AS _row_hash, {quoted_column(write.time_column)} AS _time FROM {scan}{_unless_pruned(connection, write)}"
     )
     return types
+
+
+def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
+    """Leaves out rows of a time that was pruned: a file may hold them for years."""
+    pruned = single(connection, "SELECT max(to_at) FROM writes WHERE source = ? AND table_name = ? AND operation = 'prune'",
+                    [write.source, raw_table(write.source)])
+    if pruned is None:
+        return ""
+    time = quoted_column(write.time_column)
+    return f" WHERE {time} IS NULL OR {time} >= TIMESTAMPTZ {quoted_text(pruned.isoformat())}"
 
 
 def _staged_extent(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[int, datetime | None, datetime | None]:

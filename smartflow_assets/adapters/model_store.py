@@ -122,6 +122,10 @@ class ModelStore:
             shutil.rmtree(path)
         return [path.name for path in gone]
 
+    def remove(self, source: str) -> None:
+        """Delete all models of a source."""
+        shutil.rmtree(self._inside(source, source), ignore_errors=True)
+
     def _inside(self, path: str, source: str) -> Path:
         """The path below the model folder; ModelError for one that leads out of it."""
         full = (self.folder / path).resolve()

@@ -253,8 +253,8 @@ _ALL = (
         (
             Column("source", TEXT, "Source whose rows were written; null when a write spans several."),
             _always("table_name", TEXT, "Table that was written; raw tables as raw.<source>."),
-            _always("operation", TEXT, "replace, append, rewrite, load, delete, seen (upstream was looked at, nothing to write) or left "
-                                       "(upstream is still to be looked at)."),
+            _always("operation", TEXT, "replace, append, rewrite, load, delete, prune (old rows went), seen (upstream was looked at, "
+                                       "nothing to write) or left (upstream is still to be looked at)."),
             Column("from_at", TIME, "Earliest time touched; null for a delete of everything."),
             Column("to_at", TIME, "End of the times touched, not included."),
             _always("row_count", COUNT, "Rows written; for a delete, rows removed."),

@@ -16,13 +16,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.adapters import apply, finishing, loading, publishing, schema_upgrade
+from smartflow_assets.adapters import apply, finishing, loading, pruning, publishing, schema_upgrade
 from smartflow_assets.adapters.engine import READ_ONLY, READ_WRITE, Engines
 from smartflow_assets.adapters.locks import AdvisoryLock
 from smartflow_assets.adapters.result_file import write_relation
 from smartflow_assets.adapters.table_spec import quoted, quoted_text
 from smartflow_assets.adapters.tables import SCHEMA_VERSION
-from smartflow_assets.adapters.writes import Append, Committed, Delete, Finish, Left, Load, Loaded, Replace, Rewrite, Seen, Write
+from smartflow_assets.adapters.writes import Append, Committed, Delete, Finish, Left, Load, Loaded, Prune, Replace, Rewrite, Seen, Write
 from smartflow_assets.core.errors import WarehouseError
 
 _ATTEMPTS = 5
@@ -145,7 +145,7 @@ class Warehouse:
                  deleted AS (SELECT table_name, max(written_at) AS deleted_at FROM own
                              WHERE operation = 'delete' GROUP BY table_name),
                  valid AS (SELECT own.* FROM own LEFT JOIN deleted USING (table_name)
-                           WHERE own.operation <> 'delete' AND (deleted_at IS NULL OR written_at > deleted_at)),
+                           WHERE own.operation NOT IN ('delete', 'prune') AND (deleted_at IS NULL OR written_at > deleted_at)),
                  newest AS (SELECT coalesce(max(written_at), CAST('epoch' AS TIMESTAMPTZ)) AS settled_at FROM valid
                             WHERE table_name = ? AND operation <> 'rewrite')
             SELECT from_at, to_at FROM valid, newest
@@ -272,6 +272,8 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
             return _Done(apply.rewrite(connection, write), [])
         case Delete():
             return _Done(apply.delete(connection, write), [])
+        case Prune():
+            return _Done(pruning.prune(connection, write), [])
         case Seen():
             return _Done(apply.seen(write), [])
         case Left():

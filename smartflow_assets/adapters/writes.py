@@ -61,6 +61,21 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Prune:
+    """Old rows of a source go for good; nothing downstream looks at their times again.
+
+    Rows of series older than `before`, incidents resolved before it with all that was said of them, ledgers but for their newest
+    row. `table` may be the source's raw table, whose rows are dated by `time_column`: a file that still holds such rows does not
+    bring them back. What is known only by old rows of `writes` is kept there in a shorter form.
+    """
+
+    table: str
+    source: str
+    before: datetime
+    time_column: str = ""
+
+
+@dataclass(frozen=True)
 class Load:
     """The rows of one origin of raw.<source>, from a staged Parquet file, by SQL: no frame holds them.
 
@@ -137,7 +152,7 @@ class Left:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Load | Finish | Seen | Left
+Write = Replace | Append | Rewrite | Delete | Prune | Load | Finish | Seen | Left
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ created in it: a command run in the wrong folder must leave nothing behind.
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +58,16 @@ def moment(text: str | None, option: str) -> datetime | None:
         remedy = "Write it as 2026-03-01, 2026-03-01T09:35 or 2026-03-01T09:35+01:00."
         raise UsageError(f"{option}: {text!r} is not a time", remedy=remedy) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def duration(text: str, option: str) -> timedelta:
+    """The length of time that an option was given. UsageError when it is none."""
+    from smartflow_assets.core.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def _complete_source(incomplete: str) -> list[str]:

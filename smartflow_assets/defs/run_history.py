@@ -1,0 +1,52 @@
+"""Dagster's history, which grows with every run and which nobody else shortens."""
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+
+from smartflow_assets.defs.partitions import PARTITION_TAG
+
+FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+BATCH = 200
+
+
+def prune_runs(instance: dg.DagsterInstance, *, before: datetime, told: Callable[[str], None]) -> int:
+    """Delete finished runs created before that time, with their events and logs; -> how many.
+
+    The newest run of each job and source stays: the asset pages show what it made.
+    """
+    kept, gone, cursor = _newest(instance), 0, None
+    while True:
+        records = instance.get_run_records(dg.RunsFilter(statuses=FINISHED, created_before=before), limit=BATCH, cursor=cursor)
+        if not records:
+            return gone
+        survivors = [record.dagster_run.run_id for record in records if record.dagster_run.run_id in kept]
+        for record in records:
+            run_id = record.dagster_run.run_id
+            if run_id not in kept:
+                instance.delete_run(run_id)
+                _remove_files(instance, run_id)
+                told(run_id)
+                gone += 1
+        cursor = survivors[-1] if survivors else None  # a deleted run is no place to go on from
+
+
+def _newest(instance: dg.DagsterInstance) -> set[str]:
+    found: dict[tuple[str, str], str] = {}
+    cursor = None
+    while records := instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=BATCH, cursor=cursor):  # newest first
+        for record in records:
+            run = record.dagster_run
+            found.setdefault((run.job_name, run.tags.get(PARTITION_TAG, "")), run.run_id)
+        cursor = records[-1].dagster_run.run_id
+    return set(found.values())
+
+
+def _remove_files(instance: dg.DagsterInstance, run_id: str) -> None:
+    """What Dagster leaves on the disk: the database of the run's events, which is empty now, and what its steps printed."""
+    root = Path(instance.root_directory)
+    for path in (root / "history" / "runs").glob(f"{run_id}.db*"):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(root / "storage" / run_id, ignore_errors=True)
