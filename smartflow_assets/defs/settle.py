@@ -156,8 +156,8 @@ def _is_interrupt(error: Any) -> bool:
 
 
 def _reason(error: Any) -> str:
-    """The innermost cause as one line: our own errors without their class name."""
-    while error is not None and error.cause is not None:
+    """One line: the outermost error of ours without its class name, since it knows source and remedy; else the innermost cause."""
+    while error is not None and error.cause is not None and not error.message.startswith("smartflow_assets."):
         error = error.cause
     if error is None:
         return "unknown"

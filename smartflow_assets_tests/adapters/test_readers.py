@@ -53,7 +53,7 @@ def test_every_reader_is_frozen_strict_described_and_known_by_its_type(reader):
     assert issubclass(reader, ReaderBase)
     assert (reader.model_config["frozen"], reader.model_config["extra"]) == (True, "forbid")
     assert [name for name, field in fields.items() if name != "type" and not field.description] == []
-    needed = {"path": "x.csv", "domain": "iot_sensors", "function": "feeds:orders", "url": "https://example.com"}
+    needed = {"path": "x.csv", "domain": "iot_sensors", "function": "feeds:orders", "url": "https://example.com", "table": "orders"}
     asked = {"type": fields["type"].default, "time": "at"} | {key: value for key, value in needed.items() if key in fields}
     built = TypeAdapter(Reader).validate_python(asked)
     assert (type(built), built.time.column) == (reader, "at")

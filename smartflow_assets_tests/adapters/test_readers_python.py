@@ -180,6 +180,14 @@ def test_a_function_that_takes_no_window_may_give_everything_each_time(feed):
     assert feed.rows() == [0, 1, 2]
 
 
+def test_a_function_without_since_that_shows_its_latest_rows_loses_none_of_those_before(feed):
+    for first in (0, 1, 2):
+        feed.write(f"def rows():\n    return [{{'at': f'2026-03-01 00:0{{n // 2}}', 'value': n}} for n in range({first}, {first} + 3)]\n")
+        feed.take(now=NOW + timedelta(hours=first))
+    assert feed.rows() == [0, 1, 2, 3, 4]
+    assert set(feed.rows("_origin")) == {"python their_feeds:rows since start"}
+
+
 KILL = """
 import os, signal, sys
 from datetime import datetime, UTC
@@ -231,6 +239,7 @@ def test_a_function_that_is_not_there_says_what_is_missing(feed):
         "lib/their_feeds.py, line 4)")
     assert "importing it raised SyntaxError" in feed.refused("def")
     assert "it needs 'shop'; it is given since, until and now, by name" in feed.refused("def rows(since, shop): pass")
+    assert "it needs 'since, /'" in feed.refused("def rows(since, /): pass")
 
 
 def test_a_function_that_raises_names_the_line_and_no_password(feed):

@@ -7,6 +7,7 @@ import inspect
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,6 +23,7 @@ from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.core.errors import SourceError
 
 _EXPECTED = "expected DataFrames, or dicts as rows, in one piece, in a list or by yield"
+_GIVEN = ("since", "until", "now")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -43,8 +45,27 @@ class PythonReader(FeedReader, frozen=True):
     def feed(self) -> str:
         return f"python {self.function}"
 
+    @property
+    def is_incremental(self) -> bool:
+        """Does the function take `since`? False for one that cannot be imported, which `pages` says why."""
+        try:
+            return "since" in _taken(getattr(importlib.import_module(self._module), self._name))
+        except (Exception, SystemExit):
+            return False
+
+    def asked_from(self, context: ReadContext) -> datetime | None:
+        return super().asked_from(context) if self.is_incremental else None
+
     def describe(self) -> str:
         return self.function
+
+    @property
+    def _module(self) -> str:
+        return self.function.partition(":")[0]
+
+    @property
+    def _name(self) -> str:
+        return self.function.partition(":")[2]
 
     def pages(self, context: ReadContext) -> Iterator[Page]:
         folder = context.staging / "python"
@@ -81,24 +102,16 @@ class PythonReader(FeedReader, frozen=True):
     def _called(self, context: ReadContext) -> Any:
         function = self._function(context)
         given = {"since": self.asked_from(context), "until": context.until, "now": context.now}
+        taken = _taken(function)
+        if strange := next((name for name, is_needed in taken.items() if is_needed and name not in given), None):
+            raise self._error(context, f"it needs '{strange}'; it is given since, until and now, by name", "Give it a default.")
         try:
-            parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError):     # some functions of C do not tell
-            parameters = ()
-        takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters)
-        variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-        needed = [each.name for each in parameters if each.default is each.empty and each.kind not in variable
-                  and (each.name not in given or each.kind is each.POSITIONAL_ONLY)]
-        if needed:
-            raise self._error(context, f"it needs '{needed[0]}'; it is given since, until and now, by name", "Give it a default.")
-        names = {each.name for each in parameters}
-        try:
-            return function(**{name: value for name, value in given.items() if takes_all or name in names})
+            return function(**{name: value for name, value in given.items() if name in taken})
         except (Exception, SystemExit) as error:
             raise self._raised(context, error) from error
 
     def _function(self, context: ReadContext) -> Callable[..., Any]:
-        module_name, _, name = self.function.partition(":")
+        module_name, name = self._module, self._name
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -139,3 +152,19 @@ class PythonReader(FeedReader, frozen=True):
 
 def _kind(value: Any) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _taken(function: Callable[..., Any]) -> dict[str, bool]:
+    """The names of what the function takes, and whether it must be given; since, until and now where it takes any name."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):     # some functions of C do not tell
+        return {}
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    taken: dict[str, bool] = dict.fromkeys(_GIVEN if takes_any else (), False)
+    for each in parameters:
+        if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL):
+            # what can be given by its place alone is not called by its name
+            name = f"{each.name}, /" if each.kind is each.POSITIONAL_ONLY else each.name
+            taken[name] = each.default is each.empty
+    return taken
