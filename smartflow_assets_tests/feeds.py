@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import mkdtemp
 from urllib.parse import parse_qsl, urlsplit
 
 from smartflow_assets_tests.receivers import free_port
@@ -133,11 +134,13 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    """A private cluster; PostgreSQL refuses to run as root, so then it runs as the user `postgres` of Debian's package."""
+def postgres() -> Iterator[Postgres]:
+    """A private cluster. PostgreSQL refuses to run as root: then it runs as the user `postgres` of Debian's package, who may not
+    look into the folders of pytest."""
     programs = postgres_programs()
     assert programs is not None
     server = Postgres(free_port())
+    folder = Path(mkdtemp(prefix="smartflow-postgres-"))
     cluster, words = folder / "cluster", folder / "password"
     words.write_text(server.password)
     as_user: list[str] = []
@@ -145,9 +148,6 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         as_user = ["runuser", "-u", "postgres", "--"]
         for path in (folder, words):
             shutil.chown(path, "postgres")
-        for parent in folder.parents:       # pytest's folders are closed to others
-            if parent.stat().st_uid == 0 and parent not in (Path("/"), Path("/tmp")):
-                parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(*command: str) -> None:
         done = subprocess.run([*as_user, *command], cwd=folder, capture_output=True, text=True, check=False)
@@ -166,3 +166,4 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         yield server
     finally:
         run(str(programs / "pg_ctl"), "-D", str(cluster), "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)

@@ -15,14 +15,15 @@ from smartflow_assets.adapters.readers.inbox import InboxReader
 from smartflow_assets.adapters.readers.json import JsonReader
 from smartflow_assets.adapters.readers.parquet import ParquetReader
 from smartflow_assets.adapters.readers.python import PythonReader
+from smartflow_assets.adapters.readers.sql import SqlReader
 from smartflow_assets.adapters.readers.synthetic import SyntheticReader
 from smartflow_assets.core.extensions import installed
 
 __all__ = ["READERS", "CsvReader", "FileReader", "HttpReader", "InboxReader", "JsonReader", "ParquetReader", "PythonReader",
-           "ReadContext", "Reader", "ReaderBase", "Staged", "SyntheticReader", "TimeColumn", "Wanted"]
+           "ReadContext", "Reader", "ReaderBase", "SqlReader", "Staged", "SyntheticReader", "TimeColumn", "Wanted"]
 
 READERS: tuple[type[ReaderBase], ...] = (
-    CsvReader, JsonReader, ParquetReader, InboxReader, HttpReader, PythonReader, SyntheticReader,
+    CsvReader, JsonReader, ParquetReader, InboxReader, HttpReader, SqlReader, PythonReader, SyntheticReader,
     *installed("smartflow.readers", ReaderBase))
 
 if TYPE_CHECKING:

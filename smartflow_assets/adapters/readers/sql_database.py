@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from smartflow_assets.adapters.environment import redact, references, resolve_address
 from smartflow_assets.adapters.readers.base import TimeColumn
 from smartflow_assets.adapters.readers.sql_values import bound_moment
+from smartflow_assets.adapters.table_spec import quoted_text
 from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
@@ -49,14 +50,13 @@ class Database:
             except ModuleNotFoundError as error:
                 package = _DRIVERS.get(str(error.name), error.name)
                 raise self._error(f"the driver {error.name} is not installed", f"pip install {package}") from None
-            with engine.connect() as plain:
-                reading = {"postgresql_readonly": True} if backend == "postgresql" else {}
-                connection = plain.execution_options(stream_results=True, yield_per=FETCHED, **reading)
+            with engine.connect() as connection:
                 if backend == "postgresql":
-                    zone = time.timezone.replace("'", "''")
-                    connection.exec_driver_sql(f"SET TIME ZONE '{zone}'", execution_options={"stream_results": False})
+                    connection.execution_options(postgresql_readonly=True)
+                    connection.exec_driver_sql(f"SET TIME ZONE {quoted_text(time.timezone)}")
                 bound = {"since": bound_moment(since[0], time, backend)} if since else {}
-                result = connection.execute(_statement(connection, table, query, time), bound)
+                streaming = {"stream_results": True, "yield_per": FETCHED}
+                result = connection.execute(_statement(connection, table, query, time), bound, execution_options=streaming)
                 if not result.returns_rows:
                     raise self._error("read.query gives no rows", "Write a SELECT.")
                 yield list(result.keys()), self._guarded(iter(result))
