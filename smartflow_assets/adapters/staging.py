@@ -189,7 +189,8 @@ class _Staging:
             column.type = fitting[0] if fitting else column.type
         # an undeclared column without a value has no type yet: it joins the table with its first one
         self.taken = [column for column in self.table.columns
-                      if facts[f"{column.c} filled"] or column is self.table.time or column.is_number or column.is_text]
+                      if facts[f"{column.c} filled"] or column is self.table.time or column.is_text
+                      or (column.is_number and self.table.wanted.numbers is not None)]
 
     def _refuse(self, facts: dict[str, int]) -> None:
         """A file of which nothing can be read is a wrong setting, or a feed that changed: not a pile of bad rows."""

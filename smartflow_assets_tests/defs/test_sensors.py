@@ -166,3 +166,12 @@ def test_an_idle_run_keeps_the_last_picture_on_the_page(home):
     assert newest["rows_scored"].value == 0 < before["rows_scored"].value
     for name in ("plot", "strangest"):
         assert newest[name].value == before[name].value
+
+
+def test_a_materialisation_says_what_was_read(home):
+    home.write_source("shop", SHOP)
+    write_rows(home.settings.data / "examples" / "shop.csv", daily_series(1))
+    assert home.run("shop", START + timedelta(days=1)).is_success
+    (record,) = home.instance.fetch_materializations(dg.AssetKey("raw_records"), limit=1).records
+    metadata = record.asset_materialization.metadata
+    assert (metadata["reads"].value, metadata["rows_in"].value) == ("csv: examples/shop.csv", 288)

@@ -13,7 +13,7 @@ READABLE = dg.AssetCheckSpec(
 
 
 @dg.asset(
-    partitions_def=SOURCES, group_name="ingestion", owners=OWNERS, kinds={"duckdb", "csv"}, check_specs=[READABLE],
+    partitions_def=SOURCES, group_name="ingestion", owners=OWNERS, kinds={"duckdb", "python"}, check_specs=[READABLE],
     description="The rows of a source as they came, in the table raw.<source>: each row once, with where it came from. Columns of the "
     "source itself stand before these.",
     metadata={"dagster/table_name": "raw.<source>", "dagster/column_schema": dg.TableSchema(columns=[
@@ -24,11 +24,12 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
     context.log.info(
         f"{counted(read.new_rows, 'new row')} from {', '.join(read.origins)}; {read.duplicate_count:,} were there already, "
         f"{read.quarantined_count:,} are in quarantine" if read.origins else "nothing new to read")
+    reader = options.run.declared.read
     check = dg.AssetCheckResult(
         check_name=READABLE.name, passed=read.quarantined_count == 0, severity=dg.AssetCheckSeverity.WARN,
         description=_readability(read.row_count, read.quarantined_count),
         metadata=numbers({"quarantined_rows": read.quarantined_count}))
-    return dg.MaterializeResult(check_results=[check], metadata=numbers({
+    return dg.MaterializeResult(check_results=[check], metadata={"reads": f"{reader.type}: {reader.describe()}"} | numbers({
         "dagster/row_count": ingestion.stored_rows(options.run), "rows_in": read.new_rows, "rows_read": read.row_count,
         "duplicate_rows": read.duplicate_count, "quarantined_rows": read.quarantined_count}))
 
