@@ -215,10 +215,16 @@ def disk_type(path: Path, mounts: str) -> str:
 
 
 def _sources(catalogue: "Catalogue") -> Findings:
+    from smartflow_assets.adapters.environment import references
+
     if not catalogue.names:
         yield Finding("warn", "sources", "data/sources holds no source", "Add a YAML file; docs/ and data/sources show how.")
     for name, error in catalogue.broken.items():
         yield Finding("fail", "source", f"{name}: {error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
+    for name, source in catalogue.sources.items():
+        named = dict.fromkeys(references(source.read.model_dump(mode="json")))
+        if missing := [variable for variable in named if not os.environ.get(variable)]:
+            yield Finding("fail", "source", f"{name} lacks {', '.join(missing)}", "Set it in the environment where SmartFlow runs.")
     if catalogue.sources:
         yield Finding("ok", "sources", f"{len(catalogue.sources)} can be used")
 

@@ -53,6 +53,17 @@ def test_a_channel_that_no_source_uses_only_warns(smartflow: Smartflow, home: Pa
     assert "warn  channel: hook lacks SMARTFLOW_TEST_URL; no source uses it" in answer.out
 
 
+def test_a_secret_that_a_source_lacks_is_named(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOP_PASSWORD", raising=False)
+    read = "read: {type: sql, url: 'postgresql://shop:${SHOP_PASSWORD}@127.0.0.1/shop', table: orders, time: at}\n"
+    (home / "data/sources/shop.yaml").write_text("name: shop\n" + read)
+    answer = smartflow("doctor")
+    assert answer.code == 1
+    assert _lines(answer.out)["source"] == "fail shop lacks SHOP_PASSWORD  Set it in the environment where SmartFlow runs."
+    monkeypatch.setenv("SHOP_PASSWORD", "sesame")
+    assert "SHOP_PASSWORD" not in smartflow("doctor").out
+
+
 def test_who_holds_a_lock_is_named(smartflow: Smartflow, home: Path) -> None:
     with AdvisoryLock(home / "data/warehouse/locks/shop.lock").exclusive(timedelta(seconds=1), "run-1"):
         answer = smartflow("doctor")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, quote_plus, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urljoin, urlsplit
 
 from smartflow_assets.adapters.environment import redact, references, resolve, resolve_address
 from smartflow_assets.adapters.web import host_of, retry_after, without_request_log
@@ -78,6 +78,11 @@ class HttpClient:
     def __init__(self, server: Server, client: "httpx.Client") -> None:
         self.server, self._client = server, client
         self._url = resolve_address(server.url, os.environ)
+        try:
+            own = urlsplit(self._url)
+        except ValueError:
+            raise self._no_address() from None
+        self._login = (unquote(own.username), unquote(own.password or "")) if own.username else None
         self._headers = {name: resolve(value, os.environ) for name, value in server.headers.items()}
         self._plain = {name: value for name, value in server.headers.items() if not any(references(value))}
         self._parameters = {name: resolve(value, os.environ) for name, value in server.parameters.items()}
@@ -129,8 +134,8 @@ class HttpClient:
         deadline = time.monotonic() + SLOWEST * self.server.timeout
         try:
             for _ in range(MOST_REDIRECTS + 1):
-                headers = self._headers if self._is_home(url) else self._plain
-                with self._client.stream("GET", url, headers=headers) as answer:
+                headers, login = (self._headers, self._login) if self._is_home(url) else (self._plain, None)
+                with self._client.stream("GET", url, headers=headers, auth=login) as answer:
                     if answer.status_code not in _REDIRECTS or "Location" not in answer.headers:
                         self._refuse(answer)
                         self._save(answer, target, deadline)
