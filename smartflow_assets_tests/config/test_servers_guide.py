@@ -10,7 +10,8 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "servers.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 HTTP = {
     "type": "http", "url": "https://api.example.com/v1/orders", "parameters": {"limit": 500},
-    "headers": {"Authorization": "Bearer ${TOKEN}"}, "format": "json", "records": "data", "since": {"parameter": "from", "format": "unix", "start": "90 days"},
+    "headers": {"Authorization": "Bearer ${TOKEN}"}, "format": "json", "records": "data",
+    "since": {"parameter": "from", "format": "unix", "start": "90 days"},
     "until": {"parameter": "to", "format": "%Y-%m-%d"}, "paging": {"by": "page", "parameter": "page", "first": 0}, "timeout": "10s",
     "retries": 2, "max_wait": "1min", "ca_file": "ca.pem", "late_by": "2h", "delimiter": ";", "decimal": ",", "encoding": "cp1252",
     "time": "at"}
