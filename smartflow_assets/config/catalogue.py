@@ -18,6 +18,7 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import build_source, source_schema
 from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.alert_policy import AlertPolicy
+from smartflow_assets.core.durations import ReadableSchema
 from smartflow_assets.core.errors import SourceError
 
 CHANNELS_FILE = "channels.yaml"     # the key of `channel_errors` when the file as a whole cannot be read
@@ -111,8 +112,9 @@ def json_schema() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _channel_schema() -> dict[str, Any]:
-    return _CHANNEL.json_schema()
+def channel_schema() -> dict[str, Any]:
+    """The schema of one channel of data/channels.yaml."""
+    return _CHANNEL.json_schema(schema_generator=ReadableSchema)
 
 
 def _defaults(path: Path) -> tuple[YamlFile | None, SourceError | None]:
@@ -153,6 +155,6 @@ def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError
 def _channel_problems(error: ValidationError, name: str, file: YamlFile, values: Any) -> Sequence[SourceError]:
     """A value may be a secret that somebody wrote down: it is not repeated."""
     found = problems_of(
-        error, name="channels", files=(file,), values=values, schema=_channel_schema(), at=(name,), is_secret=True)
+        error, name="channels", files=(file,), values=values, schema=channel_schema(), at=(name,), is_secret=True)
     return [SourceError(f"channel {name}: {problem.what}", source="channels", where=problem.where, remedy=problem.remedy)
             for problem in found]

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from smartflow_assets.config.problems import InvalidFileError, dotted, place, problems_of
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
+from smartflow_assets.core.durations import ReadableSchema
 from smartflow_assets.core.errors import SourceError
 
 UNAVAILABLE: tuple[tuple[str, ...], ...] = (
@@ -55,7 +56,7 @@ def build_source(file: YamlFile, *, defaults: YamlFile | None = None) -> Source:
 @lru_cache(maxsize=1)
 def source_schema() -> dict[str, Any]:
     """The JSON schema of a source file, with which editors complete keys and show what they mean."""
-    schema = Source.model_json_schema()
+    schema = Source.model_json_schema(schema_generator=ReadableSchema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "SmartFlow source"}
 
 

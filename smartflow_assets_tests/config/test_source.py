@@ -6,6 +6,7 @@ import pytest
 
 from smartflow_assets.config.catalogue import json_schema
 from smartflow_assets.config.source import DETECTION_KEYS, Source
+from smartflow_assets.core.durations import format_duration, parse_duration
 
 SMALL = {"name": "web", "read": {"type": "csv", "path": "web.csv", "time": "ts"}}
 
@@ -98,3 +99,12 @@ def test_the_schema_describes_every_key_and_both_ways_to_name_a_time():
     assert [key for key, value in schema["properties"].items() if "description" not in value] == []
     time = schema["$defs"]["CsvReader"]["properties"]["time"]
     assert {"string"} == {choice["type"] for choice in time["anyOf"] if "type" in choice}
+    assert schema["$defs"]["HttpReader"]["properties"]["late_by"]["default"] == "1h"
+
+
+def test_every_duration_of_the_schema_has_a_default_that_a_yaml_may_say():
+    durations = [field for model in json_schema()["$defs"].values() for field in model.get("properties", {}).values()
+                 if "5min" in field.get("examples", ()) and "default" in field]
+    assert len(durations) > 5
+    for field in durations:
+        assert format_duration(parse_duration(field["default"])) == field["default"]
