@@ -87,13 +87,14 @@ class _Problem:
         self.kind, self.context, self.message = detail["type"], detail.get("ctx", {}), detail["msg"]
         self.found, self.is_secret = detail.get("input"), is_secret
         location: list[str | int] = []
+        beside: Any = {}
         self.choice: Location | None = None
         self.member = ""
         for part in detail["loc"]:
             is_item = isinstance(values, list) and isinstance(part, int) and part < len(values)
             if is_item or (isinstance(values, Mapping) and part in values):
                 location.append(part)
-                values = values[part]
+                beside, values = values, values[part]
             elif self.kind == "missing" and part == detail["loc"][-1]:
                 location.append(part)
             elif not (isinstance(values, Mapping) and values.get("type") == part) and self.choice is None:
@@ -103,7 +104,7 @@ class _Problem:
         self.place = self.location
         is_stranger = self.kind == "extra_forbidden"
         self.holders = _alternatives(schema, _nodes(schema, detail["loc"][:-1] if is_stranger else detail["loc"]))
-        near = nearest(location[-1], self.valid_keys) if is_stranger else None
+        near = nearest(location[-1], [key for key in self.valid_keys if key not in beside]) if is_stranger else None
         self.meant: Location | None = None if near is None else (*location[:-1], near)
         if self.kind == "value_error" and not location:  # "metrics: requests is named twice" is about that key
             word = str(self.context.get("error", "")).replace(".", " ").replace(":", " ").split(" ")[0]

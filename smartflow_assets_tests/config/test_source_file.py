@@ -62,6 +62,7 @@ def test_a_typo_is_answered_with_the_nearest_key_file_and_line(tmp_path):
 
 
 @pytest.mark.parametrize(("line", "said"), [
+    ("read: {type: csv, path: a, tyme: t}", "`read.tyme`: did you mean `read.time`? (web.yaml, line 2)."),
     ("read: {type: csv, pth: a, time: t}", "`read.pth`: did you mean `read.path`? (web.yaml, line 2)."),
     ("read: {type: csv, path: a, time: {colum: t}}", "`read.time.colum`: did you mean `read.time.column`? (web.yaml, line 2)."),
     ("read: {path: a, time: t}", f"`read` needs a `type` (web.yaml, line 2). Known are {', '.join(sorted(READ_TYPES))}."),
