@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from smartflow_assets.adapters.readers import SyntheticReader
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.generators import SystemMetrics, WebTraffic
 from smartflow_assets.core.generators.events import KINDS, LENGTHS
-from smartflow_assets.core.generators.examples import EXAMPLES, PROMOTION_AT, ROWS, example
+from smartflow_assets.core.generators.examples import END, EXAMPLES, PROMOTION_AT, SEED
 from smartflow_assets.core.generators.iot_sensors import IotSensors
 
 START = datetime(2026, 1, 7, tzinfo=UTC)
@@ -97,7 +100,7 @@ def test_disk_has_a_backup_every_night():
 
 
 def test_promotion_peaks_on_its_minute():
-    made = example("web_traffic")
+    made = EXAMPLES["web_traffic"].make()
     value = made.frame.set_index("timestamp")["value"]
     at = pd.Timestamp(PROMOTION_AT)
     assert value[at] == 1600
@@ -112,10 +115,21 @@ def test_committed_examples_are_what_the_generators_make():
         assert (DATA / name).read_text(encoding="utf-8") == text, f"{name}: run data/examples/regenerate.py"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_are_small_and_as_dirty_as_they_say(name):
+@pytest.mark.parametrize(("name", "lines", "damaged", "twice"), [
+    ("web_traffic", 42 * 288 + 1, 1, 1), ("system_metrics", 42 * 288 - 4, 0, 0), ("kpi_sales", 5 * 1094, 0, 4 * 1094)])
+def test_examples_are_small_and_as_dirty_as_they_say(name, lines, damaged, twice):
     rows = pd.read_csv(DATA / f"{name}.csv")
     assert (DATA / f"{name}.csv").stat().st_size < 1_000_000
     times = pd.to_datetime(rows["timestamp"], errors="coerce", utc=True)
-    expected = {"web_traffic": (ROWS + 1, 1, 1), "system_metrics": (ROWS - 4, 0, 0)}
-    assert (len(rows), int(times.isna().sum()), int(times.dropna().duplicated().sum())) == expected[name]
+    assert (len(rows), int(times.isna().sum()), int(times.dropna().duplicated().sum())) == (lines, damaged, twice)
+
+
+def test_the_living_example_is_what_its_source_makes():
+    """The figures of the demo are measured on labels that the reader knows nothing of."""
+    source = Catalogue.load(Settings(DATA.parents[1])).source("iot_sensors")
+    example = EXAMPLES["iot_sensors"]
+    assert isinstance(source.read, SyntheticReader)
+    assert (source.read.domain, source.read.seed, source.read.anomaly_rate, source.read.history) == (
+        example.domain, SEED, example.anomaly_rate, example.length)
+    made = example.make().frame["timestamp"]
+    assert made.iloc[0] <= END - source.read.history - timedelta(hours=18) and made.iloc[-1] >= END + timedelta(hours=2)
