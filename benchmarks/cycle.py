@@ -6,20 +6,14 @@ Runs `smartflow run` in a process of its own on a fresh home, as a user would, s
 run after an installation also compiles the scoring kernels; a warm-up run keeps that out and is printed apart.
 """
 import argparse
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
+from whole_process import measure
 
 START, STEP = datetime(2026, 3, 1, tzinfo=UTC), timedelta(minutes=5)
 SOURCE = """
@@ -50,35 +44,6 @@ def make_home(folder: Path, series: int, rows: int) -> datetime:
     return START + rows * STEP
 
 
-def measure(folder: Path, as_of: datetime) -> tuple[float, float, float]:
-    """CPU seconds, wall seconds and peak MiB of the process tree of one `smartflow run`."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.perf_counter()
-    environment = {**os.environ, "SMARTFLOW_HOME": str(folder)}
-    environment.pop("DAGSTER_HOME", None)
-    command = [str(Path(sys.executable).with_name("smartflow")), "run", "bench", "--as-of", as_of.isoformat()]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peak = [0]
-    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
-    watcher.start()
-    output, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"the run failed with {process.returncode}:\n{output}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return cpu, time.perf_counter() - started, peak[0] / 2**20
-
-
-def _watch(pid: int, peak: list[int]) -> None:
-    try:
-        root = psutil.Process(pid)
-        while root.is_running():
-            peak[0] = max(peak[0], sum(p.memory_info().rss for p in [root, *root.children(recursive=True)]))
-            time.sleep(0.05)
-    except psutil.Error:
-        return
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--series", type=int, default=10)
@@ -89,7 +54,10 @@ def main() -> None:
     for k in range(arguments.repeat + 1):
         with tempfile.TemporaryDirectory(prefix="smartflow-bench-") as folder:
             as_of = make_home(Path(folder), arguments.series, arguments.rows)
-            figure = measure(Path(folder), as_of)
+            taken = measure(Path(folder), "run", "bench", "--as-of", as_of.isoformat())
+        if taken.exit_code:
+            raise SystemExit(f"the run failed with {taken.exit_code}:\n{taken.output}")
+        figure = (taken.cpu_seconds, taken.wall_seconds, taken.peak_mib)
         name = "warm-up" if k == 0 else f"run {k}"
         print(f"{name:8s} {figure[0]:6.2f} CPU s  {figure[1]:6.2f} s wall  {figure[2]:6.0f} MiB peak", flush=True)
         figures.append(figure)

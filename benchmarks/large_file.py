@@ -7,18 +7,12 @@
 detect`. Each runs as a user would, in a process of its own on a fresh home; aim: under 2 GiB for the process tree.
 """
 import argparse
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-import psutil
+from whole_process import measure
 
 START = datetime(2007, 1, 1, tzinfo=UTC)
 AIM_MIB = 2048
@@ -55,32 +49,13 @@ def make_home(folder: Path, shape: str, rows: int) -> datetime:
     return START + rows * beat + timedelta(hours=1)
 
 
-def measure(folder: Path, *arguments: str) -> bool:
-    """Run a command of smartflow, print what it says and what it took. -> whether it kept to the aim."""
-    environment = {**os.environ, "SMARTFLOW_HOME": str(folder)}
-    environment.pop("DAGSTER_HOME", None)
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen([str(Path(sys.executable).with_name("smartflow")), *arguments], env=environment,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peak = [0]
-    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
-    watcher.start()
-    output, _ = process.communicate()
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print("\n".join(f"    {line}" for line in output.strip().splitlines()[-4:]))
-    print(f"    exit {process.returncode}  {wall:.0f} s wall  {cpu:.0f} CPU s  {peak[0] / 2**20:.0f} MiB peak", flush=True)
-    return process.returncode == 0 and peak[0] <= AIM_MIB * 2**20
-
-
-def _watch(pid: int, peak: list[int]) -> None:
-    try:
-        root = psutil.Process(pid)
-        while root.is_running():
-            peak[0] = max(peak[0], sum(p.memory_info().rss for p in [root, *root.children(recursive=True)]))
-            time.sleep(0.05)
-    except psutil.Error:
-        return
+def is_within_aim(folder: Path, *arguments: str) -> bool:
+    """Run a command of smartflow, print what it says and what it took."""
+    taken = measure(folder, *arguments)
+    print("\n".join(f"    {line}" for line in taken.output.strip().splitlines()[-4:]))
+    print(f"    exit {taken.exit_code}  {taken.wall_seconds:.0f} s wall  {taken.cpu_seconds:.0f} CPU s  {taken.peak_mib:.0f} MiB peak",
+          flush=True)
+    return taken.exit_code == 0 and taken.peak_mib <= AIM_MIB
 
 
 def main() -> None:
@@ -96,9 +71,9 @@ def main() -> None:
             as_of = make_home(folder, "minutes" if name == "detect" else name, arguments.rows)
             print(f"{name}: {arguments.rows:,} rows", flush=True)
             if name == "detect":
-                is_kept &= measure(folder, "detect", str(folder / "data/examples/big.csv"), "-o", str(folder / "scores.parquet"))
+                is_kept &= is_within_aim(folder, "detect", str(folder / "data/examples/big.csv"), "-o", str(folder / "scores.parquet"))
             else:
-                is_kept &= measure(folder, "run", "big", "--as-of", as_of.isoformat())
+                is_kept &= is_within_aim(folder, "run", "big", "--as-of", as_of.isoformat())
     raise SystemExit(0 if is_kept else f"above {AIM_MIB} MiB, or failed")
 
 

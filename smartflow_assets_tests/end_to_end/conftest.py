@@ -17,6 +17,14 @@ from smartflow_assets_tests.receivers import HookServer, MailServer, hook_server
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 STEP = timedelta(minutes=5)
+WEB = """
+name: web
+read: {type: csv, path: examples/web.csv, time: timestamp}
+metrics: [{name: requests, column: value, aggregate: sum}]
+time_bucket: {every: 5min, settle: 0s}
+rules: [{type: threshold, metric: requests, above: 1500}]
+alerts: {to: [file], max_age: 3650 days}
+"""
 
 
 @dataclass

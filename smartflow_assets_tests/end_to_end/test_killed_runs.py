@@ -13,16 +13,8 @@ import pytest
 from smartflow_assets.defs.execute import execute
 from smartflow_assets.defs.housekeeping import fail_dead_runs
 from smartflow_assets.defs.settle import settle_run
-from smartflow_assets_tests.end_to_end.conftest import START, Home, daily_series, write_rows
+from smartflow_assets_tests.end_to_end.conftest import START, WEB, Home, daily_series, write_rows
 
-SOURCE = """
-name: web
-read: {type: csv, path: examples/web.csv, time: timestamp}
-metrics: [{name: requests, column: value, aggregate: sum}]
-time_bucket: {every: 5min, settle: 0s}
-rules: [{type: threshold, metric: requests, above: 1500}]
-alerts: {to: [file], max_age: 3650 days}
-"""
 STAGES = ["raw_records", "clean_series", "rule_violations", "series_features", "trained_models", "anomaly_scores", "anomalies", "incidents",
           "alert_sends"]
 END = START + timedelta(days=4)
@@ -46,7 +38,7 @@ with open_instance(settings.dagster_home) as instance:
 def prepared(folder: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance) -> Home:
     monkeypatch.setenv("SMARTFLOW_HOME", str(folder))
     home = Home(folder, instance)
-    home.write_source("web", SOURCE)
+    home.write_source("web", WEB)
     rows = daily_series(4)
     rows.loc[1000, "value"] = 2500
     write_rows(home.settings.data / "examples" / "web.csv", rows)

@@ -4,22 +4,14 @@ from datetime import timedelta
 import pandas as pd
 
 from smartflow_assets.adapters.tables import TABLES
-from smartflow_assets_tests.end_to_end.conftest import START, STEP, Home, daily_series, write_rows
+from smartflow_assets_tests.end_to_end.conftest import START, STEP, WEB, Home, daily_series, write_rows
 
-SOURCE = """
-name: web
-read: {type: csv, path: examples/web.csv, time: timestamp}
-metrics: [{name: requests, column: value, aggregate: sum}]
-time_bucket: {every: 5min, settle: 0s}
-rules: [{type: threshold, metric: requests, above: 1500}]
-alerts: {to: [file], max_age: 3650 days}
-"""
 LEDGERS = {"run_log", "writes", "snapshot_info"}  # a run leaves a trace there, whatever it found
 END = START + timedelta(days=6)
 
 
 def web(home: Home) -> pd.DataFrame:
-    home.write_source("web", SOURCE)
+    home.write_source("web", WEB)
     rows = daily_series(6)
     rows.loc[1600, "value"] = 2500
     write_rows(home.settings.data / "examples" / "web.csv", rows)

@@ -1,0 +1,48 @@
+"""What a command of smartflow takes, run as a user would: in a process of its own, with start-up and all its children."""
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Taken:
+    """How a command ended and what it took; `peak_mib` is the resident memory of the process tree."""
+
+    exit_code: int
+    output: str
+    cpu_seconds: float
+    wall_seconds: float
+    peak_mib: float
+
+
+def measure(home: Path, *arguments: str) -> Taken:
+    """Run `smartflow` with these arguments on a home."""
+    environment = {**os.environ, "SMARTFLOW_HOME": str(home)}
+    environment.pop("DAGSTER_HOME", None)
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    process = subprocess.Popen([str(Path(sys.executable).with_name("smartflow")), *arguments], env=environment,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    peak = [0]
+    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+    watcher.start()
+    output, _ = process.communicate()
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Taken(process.returncode, output, cpu, wall, peak[0] / 2**20)
+
+
+def _watch(pid: int, peak: list[int]) -> None:
+    try:
+        root = psutil.Process(pid)
+        while root.is_running():
+            peak[0] = max(peak[0], sum(p.memory_info().rss for p in [root, *root.children(recursive=True)]))
+            time.sleep(0.05)
+    except psutil.Error:
+        return
