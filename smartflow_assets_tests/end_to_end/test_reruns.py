@@ -76,7 +76,7 @@ def test_a_changed_aggregation_rebuilds_without_alerting_again(home):
     assert home.run("web", END).is_success
     sent = home.count("alert_sends", "status = 'sent'")
     assert sent >= 1
-    home.write_source("web", SOURCE.replace("every: 5min", "every: 10min"))
+    home.write_source("web", WEB.replace("every: 5min", "every: 10min"))
     assert home.run("web", END).is_success
     assert home.count("clean_series") == 6 * 144
     assert home.count("alert_sends", "status = 'sent'") == sent
