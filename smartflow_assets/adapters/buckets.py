@@ -20,7 +20,8 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.series_id import series_id
 from smartflow_assets.core.time_grid import ORIGIN, ORIGIN_US, TimeGrid
 
-Aggregate = Literal["mean", "sum", "count", "min", "max", "median", "last", "first", "p95", "distinct_count"]
+Aggregate = Literal[
+    "mean", "sum", "count", "min", "max", "median", "last", "first", "p05", "p25", "p75", "p90", "p95", "p99", "distinct_count"]
 
 _SQL: dict[str, str] = {
     "mean": "sum({x} ORDER BY {x}) {only} / nullif(count({x}) {only}, 0)",
@@ -31,7 +32,7 @@ _SQL: dict[str, str] = {
     "median": "median({x}) {only}",
     "last": "last({x} ORDER BY happened_at, _origin, _row) {only_with_x}",
     "first": "first({x} ORDER BY happened_at, _origin, _row) {only_with_x}",
-    "p95": "quantile_cont({x}, 0.95) {only}",
+    **{f"p{percent:02}": f"quantile_cont({{x}}, {percent / 100}) {{only}}" for percent in (5, 25, 75, 90, 95, 99)},
     "distinct_count": "count(DISTINCT {any}) {only}",
 }
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
@@ -48,11 +49,13 @@ class Reads(Protocol):
 
 @dataclass(frozen=True)
 class MetricColumn:
-    """One metric: the column it is made from and how the rows of a bucket become one value. `column` None counts rows."""
+    """One metric: the column it is made from and how the rows of a bucket become one value. `column` None counts rows;
+    `dimensions` None means those of the plan."""
 
     name: str
     column: str | None
     aggregate: Aggregate = "mean"
+    dimensions: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,13 @@ class BucketPlan:
     def grid(self) -> TimeGrid:
         return TimeGrid(self.every, self.calendar)
 
+    def by_dimensions(self, metrics: Sequence[MetricColumn]) -> dict[tuple[str, ...], list[MetricColumn]]:
+        """The metrics that are cut by the same dimensions, which are aggregated in one go."""
+        groups: dict[tuple[str, ...], list[MetricColumn]] = {}
+        for metric in metrics:
+            groups.setdefault(self.dimensions if metric.dimensions is None else metric.dimensions, []).append(metric)
+        return groups
+
 
 def aggregate(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> pd.DataFrame:
     """The buckets of raw.<source> whose rows lie in [since, until); both should be starts of buckets.
@@ -79,31 +89,21 @@ def aggregate(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, 
     number; a null dimension is the empty text. `SourceError` when a column is not there.
     """
     metrics = _metrics(plan, _column_types(warehouse, source), source)
-    if not metrics:
-        return _frame(pd.DataFrame({"bucket": []}), plan, [])
     time, window = quoted_column(plan.time_column), [_utc(since), _utc(until)]
-    rows = f"""
-        SELECT {_bucket(plan)} AS bucket, {time} AS happened_at, _origin, _row, _row_hash
-               {"".join(f", coalesce(CAST({quoted_column(name)} AS VARCHAR), '') AS d{k}" for k, name in enumerate(plan.dimensions))}
-               {"".join(_inputs(k, metric) for k, metric in enumerate(metrics))}
-        FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} < ?"""
     copied = f"""
         SELECT _row_hash FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} < ? GROUP BY _row_hash HAVING count(*) > 1"""
-    has_copies = len(warehouse.read(f"SELECT 1 AS found FROM ({copied}) LIMIT 1", window)) > 0
-    if has_copies:  # the first of equal rows is kept; looked for only when there are some, since it costs as much as the rest
-        kept = f"""
-            SELECT _row_hash, min(ROW(_origin, _row)) AS kept FROM ({rows}) SEMI JOIN ({copied}) USING (_row_hash) GROUP BY _row_hash"""
-        rows = f"""
-            SELECT *, coalesce(kept <> ROW(_origin, _row), false) AS is_copy FROM ({rows}) LEFT JOIN ({kept}) USING (_row_hash)"""
-        window = 3 * window
-    dimensions = "".join(f", d{k}" for k in range(len(plan.dimensions)))
-    values = "".join(f", {_value(k, metric, has_copies)} AS v{k}" for k, metric in enumerate(metrics))
-    raw_values = "".join(f", {_value(k, metric, False)} AS r{k}" for k, metric in enumerate(metrics)) if has_copies else ""
-    found = warehouse.read(
-        f"""SELECT bucket{dimensions}, count(*) AS row_count,
-                   {"count(*) FILTER (WHERE is_copy)" if has_copies else "0"} AS duplicate_count{values}{raw_values}
-            FROM ({rows}) GROUP BY bucket{dimensions} ORDER BY bucket{dimensions}""", window)
-    return _frame(found, plan, [metric.name for metric in metrics])
+    # the first of equal rows is kept; looked for only when there are some, since it costs as much as the rest
+    has_copies = bool(metrics) and len(warehouse.read(f"SELECT 1 AS found FROM ({copied}) LIMIT 1", window)) > 0
+    frames = []
+    for dimensions, group in plan.by_dimensions(metrics).items():
+        sql = _sql(source, plan, dimensions, group, copied if has_copies else "")
+        found = warehouse.read(sql, 3 * window if has_copies else window)
+        frames += _frames(found, plan.grid, dimensions, [metric.name for metric in group])
+    if not frames:
+        types = {"observed_at": "datetime64[us, UTC]", "value": float, "value_raw": float, "dimensions": object}
+        counts = dict.fromkeys(["row_count", "duplicate_count"], "int64")
+        return pd.DataFrame({name: pd.Series(dtype={**types, **counts}.get(name, str)) for name in _COLUMNS})
+    return pd.concat(frames, ignore_index=True).sort_values(["series", "observed_at"], ignore_index=True)
 
 
 def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestamp, pd.Timestamp] | None:
@@ -120,11 +120,14 @@ def windows(
 ) -> Iterator[tuple[pd.Timestamp, pd.Timestamp]]:
     """[since, until) in pieces of at most `most` values (buckets x series), so that memory stays bounded; cut between buckets."""
     time = quoted_column(plan.time_column)
-    names = ", ".join(map(quoted_column, plan.dimensions)) or "0"
-    groups = warehouse.read(
-        f"SELECT count(*) AS found FROM (SELECT DISTINCT {names} FROM {quoted(raw_table(source))} WHERE {time} < ?)",
-        [_utc(until)])["found"][0]
-    series = max(1, int(groups)) * max(1, len(plan.metrics or _metrics(plan, _column_types(warehouse, source), source)))
+    metrics, series = plan.metrics or _metrics(plan, _column_types(warehouse, source), source), 0
+    for dimensions, group in plan.by_dimensions(metrics).items():
+        names = ", ".join(map(quoted_column, dimensions)) or "0"
+        combinations = warehouse.read(
+            f"SELECT count(*) AS found FROM (SELECT DISTINCT {names} FROM {quoted(raw_table(source))} WHERE {time} < ?)",
+            [_utc(until)])["found"][0]
+        series += max(1, int(combinations)) * len(group)
+    series = max(1, series)
     numbers = plan.grid.numbers(since, until)
     length = max(1, most // series)
     for first in range(0, len(numbers), length):
@@ -148,7 +151,8 @@ def _column_types(warehouse: Reads, source: str) -> dict[str, str]:
 def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[MetricColumn, ...]:
     ours = {column.name for column in RAW_COLUMNS}
     by_name = {name.lower(): name for name in types if name not in ours}
-    for name in (plan.time_column, *plan.dimensions, *(metric.column for metric in plan.metrics if metric.column)):
+    columns = (name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ())) if name)
+    for name in (plan.time_column, *plan.dimensions, *columns):
         if name.lower() not in by_name:
             close = get_close_matches(name.lower(), by_name, 1)
             hint = f"did you mean '{by_name[close[0]]}'? " if close else ""
@@ -178,6 +182,28 @@ def _inputs(k: int, metric: MetricColumn) -> str:
     return f", {column} AS a{k}, CASE WHEN isfinite({number}) THEN {number} END AS x{k}"
 
 
+def _sql(source: str, plan: BucketPlan, dimensions: tuple[str, ...], metrics: list[MetricColumn], copied: str) -> str:
+    """The buckets of some metrics: d0.. the dimensions, v0.. the values, r0.. those with exact copies counted, if there are any.
+    `copied` selects the hashes of rows that occur more than once; the window is bound once, with `copied` three times."""
+    time = quoted_column(plan.time_column)
+    rows = f"""
+        SELECT {_bucket(plan)} AS bucket, {time} AS happened_at, _origin, _row, _row_hash
+               {"".join(f", coalesce(CAST({quoted_column(name)} AS VARCHAR), '') AS d{k}" for k, name in enumerate(dimensions))}
+               {"".join(_inputs(k, metric) for k, metric in enumerate(metrics))}
+        FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} < ?"""
+    if copied:
+        kept = f"""
+            SELECT _row_hash, min(ROW(_origin, _row)) AS kept FROM ({rows}) SEMI JOIN ({copied}) USING (_row_hash) GROUP BY _row_hash"""
+        rows = f"""
+            SELECT *, coalesce(kept <> ROW(_origin, _row), false) AS is_copy FROM ({rows}) LEFT JOIN ({kept}) USING (_row_hash)"""
+    keys = "".join(f", d{k}" for k in range(len(dimensions)))
+    values = "".join(f", {_value(k, metric, bool(copied))} AS v{k}" for k, metric in enumerate(metrics))
+    raw_values = "".join(f", {_value(k, metric, False)} AS r{k}" for k, metric in enumerate(metrics)) if copied else ""
+    return f"""SELECT bucket{keys}, count(*) AS row_count,
+                      {"count(*) FILTER (WHERE is_copy)" if copied else "0"} AS duplicate_count{values}{raw_values}
+               FROM ({rows}) GROUP BY bucket{keys} ORDER BY bucket{keys}"""
+
+
 def _value(k: int, metric: MetricColumn, is_without_copies: bool) -> str:
     only = "FILTER (WHERE NOT is_copy)" if is_without_copies else ""
     only_with_x = f"FILTER (WHERE x{k} IS NOT NULL{' AND NOT is_copy' if is_without_copies else ''})"
@@ -185,28 +211,24 @@ def _value(k: int, metric: MetricColumn, is_without_copies: bool) -> str:
     return f"CAST({aggregated} AS DOUBLE)"
 
 
-def _frame(found: pd.DataFrame, plan: BucketPlan, metrics: list[str]) -> pd.DataFrame:
-    """One row per bucket and metric, from one row per bucket."""
+def _frames(found: pd.DataFrame, grid: TimeGrid, dimensions: tuple[str, ...], metrics: list[str]) -> list[pd.DataFrame]:
+    """One row per bucket and metric, from one row per bucket; a frame for each metric."""
     group, keys = np.zeros(len(found), int), [()]
-    if plan.dimensions:
-        combined = pd.MultiIndex.from_frame(found[[f"d{k}" for k in range(len(plan.dimensions))]])
+    if dimensions:
+        combined = pd.MultiIndex.from_frame(found[[f"d{k}" for k in range(len(dimensions))]])
         group, keys = combined.factorize()
     frames = []
     for k, metric in enumerate(metrics):
-        dimensions = [dict(zip(plan.dimensions, key, strict=True)) for key in keys]
-        ids = np.array([series_id(metric, named) for named in dimensions], dtype=object)
+        named = [dict(zip(dimensions, key, strict=True)) for key in keys]
+        ids = np.array([series_id(metric, values) for values in named], dtype=object)
         value = found[f"v{k}"].to_numpy(dtype=float, na_value=np.nan)
         frames.append(pd.DataFrame({
-            "series": ids[group], "metric": metric, "dimensions": np.array([*dimensions, None], dtype=object)[group],
-            "observed_at": plan.grid.start(found["bucket"].to_numpy(np.int64)), "value": value,
+            "series": ids[group], "metric": metric, "dimensions": np.array([*named, None], dtype=object)[group],
+            "observed_at": grid.start(found["bucket"].to_numpy(np.int64)), "value": value,
             "value_raw": found[f"r{k}"].to_numpy(dtype=float, na_value=np.nan) if f"r{k}" in found else value,
             "row_count": found["row_count"].to_numpy(np.int64), "duplicate_count": found["duplicate_count"].to_numpy(np.int64),
         }).astype({"series": str, "metric": str}))
-    if not frames:
-        types = {"observed_at": "datetime64[us, UTC]", "value": float, "value_raw": float, "dimensions": object}
-        counts = dict.fromkeys(["row_count", "duplicate_count"], "int64")
-        return pd.DataFrame({name: pd.Series(dtype={**types, **counts}.get(name, str)) for name in _COLUMNS})
-    return pd.concat(frames, ignore_index=True).sort_values(["series", "observed_at"], ignore_index=True)
+    return frames
 
 
 def _utc(at: datetime) -> datetime:

@@ -9,11 +9,12 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from smartflow_assets.adapters.buckets import Aggregate, MetricColumn
+from smartflow_assets.adapters.buckets import MetricColumn
 from smartflow_assets.adapters.readers import Reader, Wanted
 from smartflow_assets.adapters.readers.base import BadRows
+from smartflow_assets.config.metric import COUNTING, DETECTION_KEYS, Metric, MetricOrName
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.core.alert_policy import AlertPolicy
 from smartflow_assets.core.calendar import Calendar
@@ -22,10 +23,9 @@ from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.durations import Duration
 from smartflow_assets.core.rules import BaseRule, Rules
 from smartflow_assets.core.schedule import Schedule
+from smartflow_assets.core.transforms import Treatment
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-COUNTING = ("count", "distinct_count")  # these need no numbers
-DETECTION_KEYS = tuple(DetectionSettings.model_fields)
 
 
 def _is_name(name: str) -> str:
@@ -47,45 +47,6 @@ class Training(BaseModel):
 
     window: Duration = Field(default=timedelta(days=60), gt=timedelta(0), description="How far back a training looks.")
     every: Duration = Field(default=timedelta(days=1), gt=timedelta(0), description="How old a model may become.")
-
-
-class Metric(DetectionSettings):
-    """One measured quantity: how rows become its series, and what holds for it alone.
-
-    Every key of detection that stands here (direction, threshold, detectors, …) replaces the source's own.
-    """
-
-    name: str = Field(min_length=1, max_length=100, description="What series, incidents and messages call it.")
-    column: str | None = Field(
-        default=None, description="Column of the data; default: the metric's name. `count` counts rows when none is named.")
-    aggregate: Aggregate = Field(default="mean", description="How the rows of a bucket become one value.")
-    unit: str = Field(default="", description="Unit of the values, for plots and messages.")
-    rules: Rules = Field(default=(), description="Rules for this metric alone, beside those of the source.")
-
-    @model_validator(mode="after")
-    def _rules_are_its_own(self) -> Self:
-        strange = next((rule for rule in self.rules if rule.metric not in (None, self.name)), None)
-        if strange is not None:
-            raise ValueError(f"the rule {strange.name} is for {strange.metric}; below {self.name} it cannot name another metric")
-        return self
-
-    @property
-    def source_column(self) -> MetricColumn:
-        """How SQL makes it."""
-        column = self.column or (None if self.aggregate == "count" else self.name)
-        return MetricColumn(self.name, column, self.aggregate)
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        """The keys of detection that the metric says itself."""
-        return {key: getattr(self, key) for key in DETECTION_KEYS if key in self.model_fields_set}
-
-
-def _name_alone(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-MetricOrName = Annotated[Metric, BeforeValidator(_name_alone, json_schema_input_type=str | Metric)]
 
 
 class Source(DetectionSettings):
@@ -120,7 +81,7 @@ class Source(DetectionSettings):
         names = [metric.name for metric in self.metrics]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"metrics: {twice} is named twice")
-        if self.time_column in (*self.dimensions, *(metric.source_column.column for metric in self.metrics)):
+        if self.time_column in (*self._all_dimensions, *(metric.source_column.column for metric in self.metrics)):
             raise ValueError(f"{self.time_column} is the time column; it cannot be a metric or a dimension as well")
         known = {*names, None}
         for rule in self.rules:
@@ -139,7 +100,17 @@ class Source(DetectionSettings):
         """What ingestion needs of the rows."""
         columns = [metric.source_column for metric in self.metrics if metric.aggregate not in COUNTING]
         numbers = tuple(dict.fromkeys(column.column for column in columns if column.column)) if self.metrics else None
-        return Wanted(numbers, self.dimensions, self.on_bad_rows)
+        return Wanted(numbers, self._all_dimensions, self.on_bad_rows)
+
+    @property
+    def _all_dimensions(self) -> tuple[str, ...]:
+        """Those of the source, and those that only a metric has."""
+        return tuple(dict.fromkeys((*self.dimensions, *(name for metric in self.metrics for name in metric.dimensions or ()))))
+
+    @property
+    def treatments(self) -> dict[str, Treatment]:
+        """What becomes of the aggregated values of the metrics that are not taken as they are."""
+        return {metric.name: treatment for metric in self.metrics if (treatment := metric.treatment) != Treatment()}
 
     @property
     def metric_columns(self) -> tuple[MetricColumn, ...]:
@@ -196,7 +167,7 @@ class Source(DetectionSettings):
             "time_bucket": self.time_bucket.model_dump(mode="json", include={"every", "fill", "max_gap"})
             | ({} if self.is_bucket_given else {"every": None}),
             "calendar.timezone": self.calendar.timezone,
-            "metrics": [[column.name, column.column, column.aggregate] for column in self.metric_columns],
+            "metrics": [metric.made_under for metric in self.metrics],
             "dimensions": sorted(self.dimensions),
         }
         return json.dumps(made_under, sort_keys=True, ensure_ascii=False)

@@ -5,16 +5,20 @@ a little beyond the window it answers for (`reach`), a window that late rows tou
 that differ are written (`changes`). Aggregating rows is SQL in adapters.buckets. Detectors never learn from or judge a
 value that was filled here: `repair` says which those are.
 """
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from smartflow_assets.core import transforms
 from smartflow_assets.core.calendar import Calendar
 from smartflow_assets.core.durations import Duration
 from smartflow_assets.core.time_grid import DAY, TimeGrid
+from smartflow_assets.core.transforms import Treatment
 
 Fill = Literal["interpolate", "previous", "zero", "none"]
 COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
@@ -67,9 +71,14 @@ def reach(bucket: TimeBucket) -> int:
     return bucket.gap_limit // bucket.every + 1
 
 
+def past(bucket: TimeBucket, treatments: Mapping[str, Treatment]) -> int:
+    """How many buckets before its window `clean` must see: `reach`, and what the first of those depends on."""
+    return reach(bucket) + transforms.past(treatments.values(), reach(bucket) - 1)
+
+
 def affected(
     touched: pd.DataFrame, since: datetime, until: datetime, *, bucket: TimeBucket, calendar: Calendar, horizon: datetime,
-    known: pd.DataFrame,
+    known: pd.DataFrame, treatments: Mapping[str, Treatment] = MappingProxyType({}),
 ) -> tuple[pd.Timestamp, pd.Timestamp]:
     """The window, at most up to `horizon`, whose cleaned rows may change when rows of [since, until) came or changed.
 
@@ -82,19 +91,20 @@ def affected(
     known_firsts = dict(zip(known["series"], known["first_at"], strict=True))
     is_older = any(name not in known_firsts or first < known_firsts[name] for name, first in firsts.items())
     end = pd.Timestamp(horizon)
-    return grid.step(since, -reach(bucket)), end if is_older else min(grid.step(until, reach(bucket) + 1), end)
+    return grid.step(since, -reach(bucket)), end if is_older else min(grid.step(until, past(bucket, treatments) + 1), end)
 
 
 def clean(
     buckets: pd.DataFrame, *, bucket: TimeBucket, calendar: Calendar, since: datetime, until: datetime,
-    known: pd.DataFrame | None = None,
+    known: pd.DataFrame | None = None, treatments: Mapping[str, Treatment] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """The rows of clean_series (without source) for the buckets that start in [since, until), sorted by series and time.
 
     `buckets`: series, metric, dimensions, observed_at, value, value_raw, duplicate_count, as `buckets.aggregate` gives
-    them, from `reach` buckets before `since` to `reach` after `until`, as far as buckets are closed and settled. A series runs
+    them, from `past` buckets before `since` to `reach` after `until`, as far as buckets are closed and settled. A series runs
     from its first value on, in `known` (series, metric, dimensions, first_at) or here; a bucket without a value is `missing`.
-    A gap is filled once the value behind it is there, and if it is no longer than `max_gap`.
+    A gap is filled once the value behind it is there, and if it is no longer than `max_gap`. `treatments`, by metric: what
+    `value` is instead of the aggregated value, which stays in `value_raw`, and whether a bucket without rows is zero.
     """
     grid = TimeGrid(bucket.every, calendar)
     wanted = grid.numbers(since, until)
@@ -104,7 +114,7 @@ def clean(
         return _empty()
 
     margin = reach(bucket)
-    numbers = np.arange(wanted[0] - margin, wanted[-1] + margin + 1)
+    numbers = np.arange(wanted[0] - past(bucket, treatments), wanted[-1] + margin + 1)
     row = pd.Index(series["series"]).get_indexer(pd.Index(seen["series"]))
     column = grid.number(seen["observed_at"]) - numbers[0]
     is_inside = (column >= 0) & (column < len(numbers))
@@ -113,6 +123,16 @@ def clean(
     shape = len(series), len(numbers)
     value, raw, is_doubled = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     value[cell], raw[cell], is_doubled[cell] = seen["value"], seen["value_raw"], seen["duplicate_count"] > 0
+    first = grid.number(series["first_at"])
+    for metric, treatment in treatments.items():
+        mine = np.flatnonzero(series["metric"] == metric)
+        if treatment.without_rows == "zero":
+            is_empty = np.isnan(value[mine]) & (numbers >= first[mine, None])
+            value[mine], raw[mine] = np.where(is_empty, 0.0, value[mine]), np.where(is_empty, 0.0, raw[mine])
+        if treatment.transform == "difference":
+            value[mine] = transforms.difference(value[mine])
+        elif treatment.transform == "cumulative_to_rate":
+            value[mine] = transforms.rate(value[mine], _seconds(grid, numbers), margin - 1)
 
     filled, is_filled = _fill(value, bucket)
     repair = np.full(shape, "none", dtype=object)
@@ -121,7 +141,6 @@ def clean(
     repair[np.isnan(value)] = "missing"
     repair[is_filled] = "filled"
 
-    first = grid.number(series["first_at"])
     which, when = np.nonzero((numbers >= first[:, None]) & (numbers >= wanted[0]) & (numbers <= wanted[-1]))
     named = series.iloc[which].reset_index(drop=True)
     return pd.DataFrame({
@@ -157,6 +176,12 @@ def _series(seen: pd.DataFrame, known: pd.DataFrame | None) -> pd.DataFrame:
         firsts = pd.concat([known[[*columns, "first_at"]], firsts], ignore_index=True) if len(firsts) else known
         firsts = firsts.sort_values("first_at").drop_duplicates("series")
     return firsts.sort_values("series", ignore_index=True)
+
+
+def _seconds(grid: TimeGrid, numbers: np.ndarray) -> np.ndarray:
+    """Where the buckets start, in seconds since the first of them; a local day may have 23 or 25 hours."""
+    starts = grid.start(numbers)
+    return (starts - starts[0]).total_seconds().to_numpy()
 
 
 def _fill(value: np.ndarray, bucket: TimeBucket) -> tuple[np.ndarray, np.ndarray]:

@@ -63,11 +63,13 @@ def fit_models(
     features: pd.DataFrame | None = None,
     step: timedelta | None = None,
     is_first: bool = False,
+    is_log: bool = False,
 ) -> FittedModels:
     """Train the detectors of a source on `history` (series, observed_at, value; NaN = missing; the calm part of the past).
 
     features: series, observed_at and one column per feature, for the detectors that use them. step: distance of rows,
     default the median. is_first: there was no model before, so the rows of history will be `warming_up`, not scored.
+    is_log: the detectors see logarithms; what comes out is in the unit of the values all the same.
     SourceError for an empty history, missing columns or a time that occurs twice in a series.
     """
     settings = settings or DetectionSettings()
@@ -78,7 +80,7 @@ def fit_models(
         steps = [facts_of.typical_step(frame.time[rows]).total_seconds() for rows in frame.rows.values() if len(rows) > 1]
         step = timedelta(seconds=float(np.median(steps))) if steps else timedelta(hours=1)
     table = _features(settings, history, features, step)
-    facts = {name: facts_of.learn(name, frame.value[rows], step, settings.scale) for name, rows in frame.rows.items()}
+    facts = {name: facts_of.learn(name, frame.value[rows], step, settings.scale, is_log=is_log) for name, rows in frame.rows.items()}
     learnt = History(
         {name: facts[name].scaler.transform(frame.value[rows]) for name, rows in frame.rows.items()},
         {} if table is None else {name: table.at(name, frame.time[rows]) for name, rows in frame.rows.items()},

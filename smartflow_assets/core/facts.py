@@ -42,9 +42,9 @@ def typical_step(times: NDArray[np.datetime64]) -> timedelta:
     return timedelta(microseconds=max(1, int(np.median(np.diff(times).astype(np.int64)))))
 
 
-def learn(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale) -> SeriesFacts:
-    """Facts of a series from the values that may be learnt from (NaN = missing)."""
-    return SeriesFacts(name, season(step), Scaler.fit(values, scale))
+def learn(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale, *, is_log: bool = False) -> SeriesFacts:
+    """Facts of a series from the values that may be learnt from (NaN = missing); `is_log`: detectors see logarithms."""
+    return SeriesFacts(name, season(step), Scaler.fit(values, scale, is_log=is_log))
 
 
 def rows_of(

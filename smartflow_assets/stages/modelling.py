@@ -28,11 +28,13 @@ LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run walks again for the s
 
 @dataclass(frozen=True)
 class MetricGroup:
-    """Metrics of a source that are judged by the same settings. `label` stands in `trained_models.series`: * or the metrics."""
+    """Metrics of a source that are judged by the same settings, on the same ruler: `is_log` says that it is logarithmic. `label`
+    stands in `trained_models.series`: * or the metrics."""
 
     label: str
     metrics: tuple[str, ...]
     settings: DetectionSettings
+    is_log: bool = False
 
     @property
     def detector(self) -> str:
@@ -65,13 +67,14 @@ class Trained:
 
 
 def metric_groups(run: SourceRun) -> list[MetricGroup]:
-    """The metrics that have clean rows, grouped by their settings."""
+    """The metrics that have clean rows, grouped by their settings and their ruler."""
     metrics = run.warehouse.read("SELECT DISTINCT metric FROM clean_series WHERE source = ? ORDER BY metric", [run.name])["metric"]
-    by_settings: dict[DetectionSettings, list[str]] = {}
+    groups: dict[tuple[DetectionSettings, bool], list[str]] = {}
     for metric in metrics:
-        by_settings.setdefault(run.source.detection(metric), []).append(metric)
+        groups.setdefault((run.source.detection(metric), run.source.metric(metric).transform == "log"), []).append(metric)
     return [
-        MetricGroup("*" if len(by_settings) == 1 else ", ".join(names), tuple(names), settings) for settings, names in by_settings.items()
+        MetricGroup("*" if len(groups) == 1 else ", ".join(names), tuple(names), settings, is_log)
+        for (settings, is_log), names in groups.items()
     ]
 
 
@@ -128,7 +131,7 @@ def trained_models(run: SourceRun) -> Trained:
         rows, is_first = learnable
         _train(run, group, rows, is_first=is_first)
         trained, rows_learnt = trained + 1, rows_learnt + len(rows)
-        said.append(f"{name}: {group.detector} learnt from {len(rows)} rows")
+        said.append(f"{name}: {group.detector} learnt from {len(rows)} rows{_without_logarithm(rows) if group.is_log else ''}")
         plot = plot or _plot(run, rows)
     if trained:
         run.models.prune(run.name, keep=KEPT_MODELS, current=set(_standing_models(run)["model_id"]))
@@ -173,7 +176,8 @@ def _without_anomalies(run: SourceRun, rows: pd.DataFrame, since: datetime, unti
 
 
 def _train(run: SourceRun, group: MetricGroup, rows: pd.DataFrame, *, is_first: bool) -> None:
-    fitted = fit_models(rows, group.settings, features=feature_rows(run, group, rows), step=run.source.time_bucket.every, is_first=is_first)
+    fitted = fit_models(rows, group.settings, features=feature_rows(run, group, rows), step=run.source.time_bucket.every,
+                        is_first=is_first, is_log=group.is_log)
     model_id = hashlib.sha256(f"{run.name}|{group.label}|{fitted.trained_to}|{run.now}|{run.run_id}".encode()).hexdigest()[:16]
     artefact = run.models.save(run.name, group.detector, model_id, fitted.parts())
     row = {
@@ -201,6 +205,12 @@ def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.D
     if stored.empty or since < stored["observed_at"].min():
         stored = features_of(run, since, until)
     return stored[stored["series"].isin(rows["series"].unique())].reset_index(drop=True)
+
+
+def _without_logarithm(rows: pd.DataFrame) -> str:
+    """How many values have no logarithm, in words, and what is done about them."""
+    count = int((rows["value"] <= 0).sum())
+    return f" ({count} of them are zero or negative: without a logarithm, they are measured straight)" if count else ""
 
 
 def _plot(run: SourceRun, rows: pd.DataFrame) -> bytes | None:

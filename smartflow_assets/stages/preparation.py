@@ -124,7 +124,8 @@ def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, k
     if start >= end:
         return start, start
     touched = buckets.aggregate(run.warehouse, run.name, plan, start, end)
-    return cleaning.affected(touched, start, end, bucket=bucket, calendar=calendar, horizon=until, known=known)
+    return cleaning.affected(
+        touched, start, end, bucket=bucket, calendar=calendar, horizon=until, known=known, treatments=run.source.treatments)
 
 
 def _watches_silence(run: SourceRun) -> bool:
@@ -135,11 +136,13 @@ def _watches_silence(run: SourceRun) -> bool:
 def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> pd.DataFrame:
     """Rows of clean_series in the window that are new or differ from what stands."""
     source, plan = run.source, _plan(run)
-    grid, reach = plan.grid, cleaning.reach(source.time_bucket)
+    grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
     closed_end = grid.step(cleaning.last_closed(run.now, source.time_bucket, source.calendar), 1)
     seen = buckets.aggregate(
-        run.warehouse, run.name, plan, grid.step(window[0], -reach), min(grid.step(window[1], reach), closed_end))
-    after = cleaning.clean(seen, bucket=source.time_bucket, calendar=source.calendar, since=window[0], until=window[1], known=known)
+        run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed_end))
+    after = cleaning.clean(
+        seen, bucket=source.time_bucket, calendar=source.calendar, since=window[0], until=window[1], known=known,
+        treatments=source.treatments)
     before = run.warehouse.read(
         "SELECT series, observed_at, value, value_raw, repair FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?",
         [run.name, *window])

@@ -47,7 +47,7 @@ def one_metric(rows: list[float | None], how: str, column: str | None = "v") -> 
 
 @pytest.mark.parametrize(("how", "expected"), [
     ("mean", 3.75), ("sum", 15), ("count", 4), ("min", 1), ("max", 8), ("median", 3), ("last", 4), ("first", 2), ("p95", 7.4),
-    ("distinct_count", 4),
+    ("p05", 1.15), ("p25", 1.75), ("p75", 5), ("p90", 6.8), ("p99", 7.88), ("distinct_count", 4),
 ])
 def test_aggregates(how, expected):
     assert one_metric([2, 1, None, 8, 4], how) == pytest.approx(expected)
@@ -90,6 +90,26 @@ def test_each_combination_of_dimensions_is_a_series():
     assert dict(zip(rows["series"], rows["value"], strict=True)) == {
         "sales{region=eu,tier=1}": 6, "sales{region=eu,tier=2}": 2, 'sales{region="",tier=1}': 3}
     assert rows["dimensions"].tolist()[-1] == {"region": "eu", "tier": "2"}
+
+
+def test_a_metric_may_have_dimensions_of_its_own():
+    data = [(DAY, 1.0, "eu", "web"), (DAY, 2.0, "eu", "app"), (at(1), 5.0, "us", "web"), (at(1), 5.0, "us", "web")]
+    plan = BucketPlan("ts", FIVE, (MetricColumn("sales", "v", "sum"), MetricColumn("orders", None, "count", ("channel",)),
+                                   MetricColumn("largest", "v", "max", ())), ("region",))
+    warehouse = Rows("ts TIMESTAMPTZ, v DOUBLE, region VARCHAR, channel VARCHAR", data)
+    rows = aggregate(warehouse, "shop", plan, DAY, at(5))
+    assert dict(zip(rows["series"], rows["value"], strict=True)) == {
+        "sales{region=eu}": 3, "sales{region=us}": 5, "orders{channel=app}": 1, "orders{channel=web}": 2, "largest": 5}
+    assert dict(zip(rows["series"], rows["value_raw"], strict=True))["orders{channel=web}"] == 3  # one row is a copy
+    assert rows["dimensions"].tolist()[0] == {}
+    pieces = list(windows(warehouse, "shop", plan, DAY, at(100), most=10))  # five series
+    assert pieces[0] == (DAY, at(10)) and len(pieces) == 10
+
+
+def test_a_dimension_of_a_metric_that_is_not_there_is_named():
+    plan = BucketPlan("ts", FIVE, (MetricColumn("m", "v", "mean", ("regoin",)),))
+    with pytest.raises(SourceError, match=r"shop: column 'regoin' is not in .* 'region'"):
+        aggregate(Rows("ts TIMESTAMPTZ, v DOUBLE, region VARCHAR", [(DAY, 1.0, "eu")]), "shop", plan, DAY, at(5))
 
 
 def test_exact_duplicates_count_once_and_are_reported():

@@ -52,7 +52,29 @@ def test_rules_of_a_metric_hold_for_it_alone():
     assert [(rule.type, rule.metric) for rule in web.all_rules] == [("threshold", None), ("threshold", "b")]
 
 
+@pytest.mark.parametrize(("metric", "said"), [
+    ({"aggregate": "mean", "without_rows": "zero"}, "no rows have no mean; zero is for count, sum and distinct_count"),
+    ({"aggregate": "sum", "transform": "cumulative_to_rate"}, "a counter is a reading, not a sum of rows"),
+    ({"dimensions": ["ts"]}, "ts is the time column"),
+])
+def test_what_does_not_go_together_is_refused(metric, said):
+    with pytest.raises(ValueError, match=said):
+        source(metrics=[{"name": "a"} | metric])
+
+
+def test_a_counter_is_read_last_unless_another_reading_is_named():
+    web = source(metrics=[{"name": "a", "transform": "cumulative_to_rate"},
+                          {"name": "b", "transform": "cumulative_to_rate", "aggregate": "max"}, {"name": "c", "transform": "difference"}])
+    assert [metric.aggregate for metric in web.metrics] == ["last", "max", "mean"]
+
+
+def test_dimensions_of_a_metric_stay_text_as_well():
+    assert source(dimensions=["region"], metrics=[{"name": "a", "dimensions": ["shop", "region"]}]).wanted.texts == ("region", "shop")
+
+
 @pytest.mark.parametrize("change", [
+    {"metrics": [{"name": "requests", "transform": "log"}]}, {"metrics": [{"name": "requests", "dimensions": []}]},
+    {"metrics": [{"name": "requests", "aggregate": "count", "without_rows": "zero"}]},
     {"time_bucket": {"every": "1h"}}, {"time_bucket": {"every": "5min", "fill": "zero"}},
     {"time_bucket": {"every": "5min", "max_gap": "1h"}},
     {"metrics": ["a"]}, {"dimensions": ["region"]}, {"calendar": {"timezone": "Europe/Berlin"}},
@@ -86,8 +108,8 @@ def test_the_resolved_source_is_a_source_again():
     resolved = web.resolved()
     assert Source.model_validate(resolved) == web
     assert resolved["time_bucket"]["every"] == "90min"
-    assert resolved["metrics"] == [{"name": "a", "aggregate": "mean", "unit": "", "rules": []},
-                                   {"direction": "drop", "name": "b", "aggregate": "mean", "unit": "", "rules": []}]
+    own = {"aggregate": "mean", "without_rows": "missing", "unit": "", "rules": []}
+    assert resolved["metrics"] == [{"name": "a", **own}, {"direction": "drop", "name": "b", **own}]
     assert "every" not in source().resolved()["time_bucket"]
     assert json.loads(json.dumps(resolved)) == resolved
 
