@@ -6,8 +6,9 @@ which windows to look at again.
 """
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from smartflow_assets.adapters import buckets
@@ -15,6 +16,7 @@ from smartflow_assets.adapters.tables import raw_table
 from smartflow_assets.adapters.writes import Delete, Replace, Write
 from smartflow_assets.config.plan import changes_between, made_under
 from smartflow_assets.core import cleaning, features, rules
+from smartflow_assets.core.time_grid import TimeGrid
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
@@ -67,12 +69,13 @@ def clean_series(run: SourceRun) -> Cleaned:
     for windows in _windows_to_clean(run, known):
         writes: list[Write] = []
         for window in windows:
-            rows = _clean_window(run, window, known)
-            known = _with_new_series(known, rows)
-            written.update(rows["repair"])
+            rows, changed = _clean_window(run, window, known)
+            known = _with_new_series(known, changed)
+            written.update(changed["repair"])
+            touched = rows[rows["observed_at"].isin(changed["observed_at"])]  # with its siblings that stayed: all of a bucket is written
             writes += [
-                Replace("clean_series", run.name, within(rows, spell), *spell, fingerprint=run.source.fingerprint)
-                for spell in _spells(rows, run.source.time_bucket.every)
+                Replace("clean_series", run.name, within(touched, spell), *spell, fingerprint=run.source.fingerprint)
+                for spell in _spells(touched["observed_at"], _plan(run).grid)
             ]
         if writes:
             run.warehouse.commit(run.run_id, writes)
@@ -133,8 +136,8 @@ def _watches_silence(run: SourceRun) -> bool:
     return any(isinstance(rule, rules.MissingRule) for rule in run.source.all_rules)
 
 
-def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> pd.DataFrame:
-    """Rows of clean_series in the window that are new or differ from what stands."""
+def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of clean_series in the window, and those of them that are new or differ from what stands."""
     source, plan = run.source, _plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
     closed_end = grid.step(cleaning.last_closed(run.now, source.time_bucket, source.calendar), 1)
@@ -146,7 +149,7 @@ def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> pd.Dat
     before = run.warehouse.read(
         "SELECT series, observed_at, value, value_raw, repair FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?",
         [run.name, *window])
-    return cleaning.changes(before, after)
+    return after, cleaning.changes(before, after)
 
 
 def _newest(run: SourceRun) -> pd.Timestamp:
@@ -170,12 +173,11 @@ def _with_new_series(known: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return both.sort_values("first_at").drop_duplicates("series").reset_index(drop=True)
 
 
-def _spells(rows: pd.DataFrame, every: timedelta) -> list[Window]:
+def _spells(times: pd.Series, grid: TimeGrid) -> list[Window]:
     """Windows that cover the changed buckets and nothing between them that stayed: a score once given stands."""
-    slack = timedelta(hours=1) if every >= timedelta(days=1) else timedelta(0)  # a local day may have 25 hours
-    times = rows["observed_at"].drop_duplicates().sort_values()
-    is_first = times.diff().isna() | (times.diff() > every + slack)
-    return list(zip(times[is_first], times[is_first.shift(-1, fill_value=True)] + every + slack, strict=True))
+    numbers = np.unique(grid.number(times))
+    spells = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1) if len(numbers) else []
+    return [(grid.start(spell[:1])[0], grid.start(spell[-1:] + 1)[0]) for spell in spells]
 
 
 def series_features(run: SourceRun) -> Made:
