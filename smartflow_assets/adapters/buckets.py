@@ -13,10 +13,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.adapters.row_filter import as_sql
 from smartflow_assets.adapters.table_spec import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.calendar import Calendar
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.row_condition import columns as asked_columns
+from smartflow_assets.core.row_condition import parse
 from smartflow_assets.core.series_id import series_id
 from smartflow_assets.core.time_grid import ORIGIN, ORIGIN_US, TimeGrid
 
@@ -50,12 +53,13 @@ class Reads(Protocol):
 @dataclass(frozen=True)
 class MetricColumn:
     """One metric: the column it is made from and how the rows of a bucket become one value. `column` None counts rows;
-    `dimensions` None means those of the plan."""
+    `dimensions` None means those of the plan; `where` says which rows, as row_condition reads it."""
 
     name: str
     column: str | None
     aggregate: Aggregate = "mean"
     dimensions: tuple[str, ...] | None = None
+    where: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,8 @@ def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[Metr
     ours = {column.name for column in RAW_COLUMNS}
     by_name = {name.lower(): name for name in types if name not in ours}
     columns = (name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ())) if name)
-    for name in (plan.time_column, *plan.dimensions, *columns):
+    conditions = (name for metric in plan.metrics if metric.where for name in asked_columns(parse(metric.where)))
+    for name in (plan.time_column, *plan.dimensions, *columns, *conditions):
         if name.lower() not in by_name:
             close = get_close_matches(name.lower(), by_name, 1)
             hint = f"did you mean '{by_name[close[0]]}'? " if close else ""
@@ -175,11 +180,12 @@ def _bucket(plan: BucketPlan) -> str:
 
 
 def _inputs(k: int, metric: MetricColumn) -> str:
+    chosen = as_sql(parse(metric.where)) if metric.where else "TRUE"
     if metric.column is None:
-        return f", 1 AS a{k}, 1.0 AS x{k}"
+        return f", CASE WHEN {chosen} THEN 1 END AS a{k}, CASE WHEN {chosen} THEN 1.0 END AS x{k}"
     column = quoted_column(metric.column)
     number = f"TRY_CAST({column} AS DOUBLE)"
-    return f", {column} AS a{k}, CASE WHEN isfinite({number}) THEN {number} END AS x{k}"
+    return f", CASE WHEN {chosen} THEN {column} END AS a{k}, CASE WHEN {chosen} AND isfinite({number}) THEN {number} END AS x{k}"
 
 
 def _sql(source: str, plan: BucketPlan, dimensions: tuple[str, ...], metrics: list[MetricColumn], copied: str) -> str:

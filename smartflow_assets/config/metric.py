@@ -5,6 +5,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from smartflow_assets.adapters.buckets import Aggregate, MetricColumn
 from smartflow_assets.core.detection import DetectionSettings
+from smartflow_assets.core.row_condition import Where
 from smartflow_assets.core.rules import Rules
 from smartflow_assets.core.transforms import Transform, Treatment, WithoutRows
 
@@ -28,6 +29,10 @@ class Metric(DetectionSettings):
     dimensions: tuple[str, ...] | None = Field(
         default=None, description="Columns whose every value makes a series of this metric; default: those of the source. "
         "An empty list makes one series of all rows.")
+    where: Where | None = Field(
+        default=None, examples=["category == 'transfer' and amount > 15000", "channel in ['upi', 'card'] or not status == 'ok'"],
+        description="Only rows for which this holds: comparisons of a column with a number or a quoted text (== != > >= < <= in), "
+        "joined by and, or, not. An empty cell matches nothing.")
     without_rows: WithoutRows = Field(
         default="missing",
         description="What a bucket without rows is: missing (it may be filled, and is not judged), or zero, a value like any other; "
@@ -68,7 +73,7 @@ class Metric(DetectionSettings):
     def source_column(self) -> MetricColumn:
         """How SQL makes it."""
         column = self.column or (None if self.aggregate == "count" else self.name)
-        return MetricColumn(self.name, column, self.aggregate, self.dimensions)
+        return MetricColumn(self.name, column, self.aggregate, self.dimensions, self.where)
 
     @property
     def treatment(self) -> Treatment:
@@ -82,6 +87,7 @@ class Metric(DetectionSettings):
         return [
             column.name, column.column, column.aggregate, *([self.transform] if self.transform else []),
             *(["without rows zero"] if self.without_rows == "zero" else []),
+            *([f"where {self.where}"] if self.where else []),
             *([] if self.dimensions is None else [f"by {', '.join(sorted(self.dimensions)) or 'nothing'}"]),
         ]
 

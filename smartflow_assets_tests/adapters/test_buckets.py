@@ -112,6 +112,28 @@ def test_a_dimension_of_a_metric_that_is_not_there_is_named():
         aggregate(Rows("ts TIMESTAMPTZ, v DOUBLE, region VARCHAR", [(DAY, 1.0, "eu")]), "shop", plan, DAY, at(5))
 
 
+@pytest.mark.parametrize(("where", "count", "total"), [
+    ("kind == 'a'", 2, 3), ("kind != 'a'", 2, 24), ("v > 8", 2, 36), ("v >= 2 and not kind == 'b'", 3, 38),
+    ("kind == 'a' or v == 8", 3, 11), ("kind in ['a', 'b'] and v < 8", 2, 3), ("kind not in ['a']", 2, 24), ("code == 7", 2, 17),
+    ("code == '7'", 1, 1), ("kind == 'z'", 0, None), ("`odd ''name` == 'x'", 1, 20),
+])
+def test_where_says_which_rows_a_metric_is_made_of(where, count, total):
+    """An empty cell matches nothing; a text that is no number is beyond every comparison with one."""
+    given = [("a", 1.0, "7", None), ("a", 2.0, "x", None), ("b", 8.0, None, None), ("c", 16.0, "07", "y"), (None, 20.0, None, "x")]
+    warehouse = Rows("ts TIMESTAMPTZ, kind VARCHAR, v DOUBLE, code VARCHAR, \"odd ''name\" VARCHAR",
+                     [(at(k / 10), *row) for k, row in enumerate(given)])
+    metrics = (MetricColumn("n", None, "count", where=where), MetricColumn("sum", "v", "sum", where=where), MetricColumn("all", "v", "sum"))
+    found = aggregate(warehouse, "shop", BucketPlan("ts", FIVE, metrics), DAY, at(5)).set_index("metric")["value"]
+    assert (found["n"], None if np.isnan(found["sum"]) else found["sum"]) == (count, total)
+    assert found["all"] == 47
+
+
+def test_a_column_of_where_that_is_not_there_is_named():
+    warehouse = Rows("ts TIMESTAMPTZ, v DOUBLE", [(at(0), 1.0)])
+    with pytest.raises(SourceError, match="column 'kin' is not in the rows"):
+        aggregate(warehouse, "shop", BucketPlan("ts", FIVE, (MetricColumn("n", None, "count", where="kin == 1"),)), DAY, at(5))
+
+
 def test_exact_duplicates_count_once_and_are_reported():
     data = [(DAY, 10.0), (DAY, 10.0), (at(1), 10.0), (at(6), 1.0)]
     plan = BucketPlan("ts", FIVE, (MetricColumn("m", "v", "sum"),))

@@ -102,6 +102,7 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"column": "amount"}, {"clean_series", "anomaly_scores", "anomalies"}),
     ({"aggregate": "p95"}, {"clean_series", "anomaly_scores", "anomalies"}),
     ({"dimensions": ["region"]}, {"clean_series", "anomaly_scores", "anomalies"}),
+    ({"where": "region == 'north'"}, {"clean_series", "anomaly_scores", "anomalies"}),
     ({"transform": "log"}, {"anomaly_scores", "anomalies"}),
     ({"transform": "difference"}, {"clean_series", "anomaly_scores", "anomalies"}),
     ({"transform": "cumulative_to_rate"}, {"clean_series", "anomaly_scores", "anomalies"}),

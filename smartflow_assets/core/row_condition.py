@@ -1,0 +1,102 @@
+"""Which rows a metric is made of: `where: category == 'transfer' and amount > 15000`.
+
+The text is parsed by `ast` against the short list below; nothing in it is ever run. Here it becomes a small tree that says
+what is asked of which column; how a database is asked is its own business.
+"""
+import ast
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_LONGEST = 500  # characters: a condition is read by people
+_QUOTED = re.compile(r"`([^`]+)`")
+_COMPARISONS: dict[type, str] = {ast.Eq: "=", ast.NotEq: "<>", ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<="}
+_EXAMPLE = "write one such as category == 'transfer' and amount > 15000"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A column compared with numbers or texts by `=`, `<>`, `>`, `>=`, `<`, `<=`, `in` or `not in`; one value, or several for in."""
+
+    column: str
+    sign: str
+    values: tuple[float | str, ...]
+
+
+@dataclass(frozen=True)
+class Junction:
+    """`and`, `or` or `not` over parts."""
+
+    word: str
+    parts: "tuple[RowCondition, ...]"
+
+
+RowCondition = Comparison | Junction
+
+
+@lru_cache(maxsize=256)
+def parse(text: str) -> RowCondition:
+    """The condition, checked; ValueError says what is not allowed in it. Names with spaces or dots stand in backquotes.
+
+    >>> parse("`unit price` >= 9 and not channel in ['upi', 'card']")
+    Junction(word='and', parts=(Comparison(column='unit price', sign='>=', values=(9.0,)), \
+Junction(word='not', parts=(Comparison(column='channel', sign='in', values=('upi', 'card')),))))
+    """
+    if len(text) > _LONGEST:
+        raise ValueError(f"the condition has {len(text)} characters; at most {_LONGEST} are read")
+    names: dict[str, str] = {}
+    source = _QUOTED.sub(lambda match: names.setdefault(match[1], f"_quoted_{len(names)}_"), text)
+    try:
+        tree = ast.parse(source.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{text!r} is not a condition ({getattr(error, 'msg', error)}); {_EXAMPLE}") from None
+    return _condition(tree, {placeholder: name for name, placeholder in names.items()})
+
+
+def _condition(node: ast.expr, back: dict[str, str]) -> RowCondition:
+    match node:
+        case ast.BoolOp(op=op, values=values):
+            return Junction("and" if isinstance(op, ast.And) else "or", tuple(_condition(value, back) for value in values))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return Junction("not", (_condition(operand, back),))
+        case ast.Compare(left=ast.Name(id=name), ops=[ast.In() | ast.NotIn() as op], comparators=[ast.List() | ast.Tuple() as given]):
+            sign = "in" if isinstance(op, ast.In) else "not in"
+            return Comparison(back.get(name, name), sign, tuple(_constant(element) for element in given.elts))
+        case ast.Compare(left=ast.Name(id=name), ops=[op], comparators=[given]) if type(op) in _COMPARISONS:
+            value = _constant(given)
+            if isinstance(value, str) and not isinstance(op, ast.Eq | ast.NotEq):
+                raise ValueError(f"{ast.unparse(node)!r}: a text is compared by == or != only")
+            return Comparison(back.get(name, name), _COMPARISONS[type(op)], (value,))
+        case _:
+            raise ValueError(f"{ast.unparse(node)!r} is not allowed: compare one column with a number or a text; {_EXAMPLE}")
+
+
+def _constant(node: ast.expr) -> float | str:
+    match node:
+        case ast.Constant(value=str() as text):
+            return text
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return float(number)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)) if not isinstance(number, bool):
+            return -float(number)
+        case _:
+            raise ValueError(f"{ast.unparse(node)!r} is not a number or a quoted text")
+
+
+def columns(condition: RowCondition) -> tuple[str, ...]:
+    """The columns that it names, in order of mention."""
+    if isinstance(condition, Comparison):
+        return (condition.column,)
+    return tuple(dict.fromkeys(name for part in condition.parts for name in columns(part)))
+
+
+def _checked(text: str) -> str:
+    parse(text)
+    return text
+
+
+Where = Annotated[str, AfterValidator(_checked)]
+"""The text of a condition, as a field of a model."""
