@@ -1,9 +1,13 @@
 """Write the example files anew: `python data/examples/regenerate.py`. A test holds them equal to the generators."""
+import gzip
 from pathlib import Path
 
 import pandas as pd
 
 from smartflow_assets.core.generators.examples import EXAMPLES
+
+
+ZIPPED = ("payments",)  # too long for a repository otherwise; readers look into it by themselves
 
 
 def example_files() -> dict[str, str]:
@@ -13,7 +17,7 @@ def example_files() -> dict[str, str]:
         if example.is_alive:
             continue
         made = example.make()
-        files[f"{name}.csv"] = _as_collected(name, _csv(made.frame))
+        files[f"{name}.csv.gz" if name in ZIPPED else f"{name}.csv"] = _as_collected(name, _csv(made.frame))
         files[f"{name}_labels.csv"] = _csv(made.labels)
     return files
 
@@ -43,4 +47,5 @@ def _csv(frame: pd.DataFrame) -> str:
 
 if __name__ == "__main__":
     for file, content in example_files().items():
-        (Path(__file__).parent / file).write_text(content, encoding="utf-8", newline="\n")
+        data = content.encode()
+        (Path(__file__).parent / file).write_bytes(gzip.compress(data, mtime=0) if file.endswith(".gz") else data)
