@@ -218,7 +218,8 @@ def _sources(catalogue: "Catalogue") -> Findings:
     from smartflow_assets.adapters.environment import references
 
     if not catalogue.names:
-        yield Finding("warn", "sources", "data/sources holds no source", "Add a YAML file; docs/ and data/sources show how.")
+        remedy = "Add a file such as data/sources/orders.yaml; docs/own-source.md shows how."
+        yield Finding("warn", "sources", "data/sources holds no source", remedy)
     for name, error in catalogue.broken.items():
         yield Finding("fail", "source", f"{name}: {error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
     for name, source in catalogue.sources.items():

@@ -39,7 +39,8 @@ def named(asked: Sequence[str], catalogue: "Catalogue") -> list[str]:
     """The sources asked for, each once, in their order; all, broken ones too, when none is named. UsageError for a stranger."""
     known = list(catalogue.names)
     if not known:
-        raise SourceError("data/sources holds no source", remedy="Add a file such as data/sources/web_traffic.yaml.")
+        remedy = "Add a file such as data/sources/orders.yaml; docs/own-source.md shows how."
+        raise SourceError("data/sources holds no source", remedy=remedy)
     for name in asked:
         if name not in known:
             near = get_close_matches(name, known, 1, 0.5)
