@@ -17,7 +17,23 @@ from typing import Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import backup, demo, detect, doctor, export, generate, plan, prune, push, run, sources, sql, terminal, ui, validate
+from smartflow_assets.commands import (
+    backup,
+    demo,
+    detect,
+    doctor,
+    export,
+    generate,
+    plan,
+    prune,
+    push,
+    run,
+    sources,
+    sql,
+    terminal,
+    ui,
+    validate,
+)
 from smartflow_assets.core.errors import SmartflowError
 
 app = typer.Typer(

@@ -6,7 +6,6 @@ import pandas as pd
 
 from smartflow_assets.core.generators.examples import EXAMPLES
 
-
 ZIPPED = ("payments",)  # too long for a repository otherwise; readers look into it by themselves
 
 

@@ -1,7 +1,8 @@
 """Incidents of the machinery itself: a step that failed, a check that blocked, a YAML that cannot be read.
 
-Their cause is the step, the check, or `run` for what failed outside any step; they have no series. One opens at the first failure, goes on with each
-failed run, and is resolved by the next success of the same step. A run is counted once, however often it is settled.
+Their cause is the step, the check, or `run` for what failed outside any step; they have no series. One opens at the first
+failure, goes on with each failed run, and is resolved by the next success of the same step. A run is counted once, however
+often it is settled.
 """
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

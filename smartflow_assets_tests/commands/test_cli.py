@@ -34,7 +34,8 @@ def test_without_a_command_the_help_is_shown(smartflow: Smartflow) -> None:
     assert "Usage" in answer.out
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["detect", "small.csv"], ["validate"], ["config-schema"], ["generate", "iot_sensors"]])
+@pytest.mark.parametrize("arguments", [
+    ["--help"], ["run", "--help"], ["detect", "small.csv"], ["validate"], ["config-schema"], ["generate", "iot_sensors"]])
 def test_what_needs_no_dagster_does_not_import_it(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "data" / "sources").mkdir(parents=True)
     (tmp_path / "small.csv").write_text("ts,n\n" + "".join(f"2026-03-01T{hour:02}:00:00Z,{hour % 3}\n" for hour in range(24)))
