@@ -1,7 +1,7 @@
 """From one content, in whatever layout, to one typed Parquet file, in SQL, in bounded memory.
 
 All values are read as text (a scan, adapters.scans) and every type is decided from the whole column, never from a sample. A
-column that the source declares (time, numbers, dimensions) has the type it needs, and a row that breaks it becomes a bad row
+column that the source declares (time, numbers, dimensions, categories) has the type it needs, and a row that breaks it becomes a bad row
 with its reason; any other column keeps the type that its file gives it, or takes the narrowest type that all of its values
 have. Nothing here touches the warehouse.
 """
@@ -83,7 +83,7 @@ def _folder(context: ReadContext, name: str) -> Path:
 
 def reading_hash(reader: ReaderBase, layout: Layout, wanted: Wanted, on_missing_rows: MissingRows) -> str:
     """Eight signs that say how a content is read: when a person corrects a format or a zone, known files are read again."""
-    keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), asdict(wanted), on_missing_rows])
+    keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), wanted.reading, on_missing_rows])
     return hashlib.sha256(keys.encode()).hexdigest()[:8]
 
 
@@ -217,7 +217,7 @@ class _Staging:
         after a step back in time belong to the second one; so does a time that is there twice when all of that hour are."""
         if not ambiguous_count:
             return
-        own = ", ".join(["night", *(column.c for column in self.table.columns if column.is_text)])
+        own = ", ".join(["night", *(column.c for column in self.table.columns if column.name in self.table.wanted.texts)])
         self.connection.execute(f"""
             CREATE TEMP TABLE second_hour AS
             WITH nights AS (SELECT *, date_trunc('day', moment) AS night FROM ({self.table.rows()}) WHERE is_ambiguous),

@@ -7,7 +7,7 @@ it is written `warehouse.py`'s.
 from smartflow_assets.adapters.table_spec import SOURCE_NAME, Column, TableSpec
 from smartflow_assets.core.errors import WarehouseError
 
-SCHEMA_VERSION = 2  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
+SCHEMA_VERSION = 3  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -70,11 +70,30 @@ _ALL = (
         "clean_series", "Raw rows aggregated to time buckets, repaired and labelled: what detection judges.",
         (
             _SOURCE, _SERIES, _METRIC, _DIMENSIONS, _OBSERVED_AT,
-            Column("value", NUMBER, "Value after repair, in the metric's unit; null when the bucket is missing."),
-            Column("value_raw", NUMBER, "Value as aggregated, before any repair."),
+            Column("value", NUMBER, "Value after transform and repair, in the metric's unit; null when the bucket is missing."),
+            Column("value_raw", NUMBER, "Value as aggregated, before any transform and repair."),
             Column("repair", TEXT, "none, filled, deduplicated, clipped, missing or dst (a doubled or skipped local hour)."),
         ),
         key=("source", "series", "observed_at"), mode="window", time_column="observed_at",
+    ),
+    TableSpec(
+        "encodings", "What the categories of encoded columns become, learnt once from the first rows of a source.",
+        (
+            _SOURCE,
+            _always("column_name", TEXT, "Column of the raw rows that holds the category."),
+            _always("category", TEXT, "The category; empty cells, null and NaN are the empty text."),
+            _always("place", COUNT, "Place among the categories, from 0: the most frequent first, for ordinal the smallest."),
+            _always("encoding", TEXT, "one_hot, ordinal or frequency."),
+            _always("encoded_column", TEXT, "Column that a metric names, such as merchant__frequency or channel__web."),
+            _always("code", NUMBER, "Number that stands for the category in that column."),
+            _always("share", NUMBER, "Share of the rows that it was learnt from, 0 to 1."),
+            _always("learnt_from", TIME, "Time of the first row that was learnt from."),
+            _always("learnt_to", TIME, "End of the rows that were learnt from, not included."),
+            _always("learnt_at", TIME, "When, by the run's clock."),
+            Column("fingerprint", TEXT, "Configuration of the source that it was learnt under."),
+            _RUN,
+        ),
+        key=("source", "column_name", "category"), mode="append", time_column="learnt_at",
     ),
     TableSpec(
         "series_features", "What the models see beside the value; one DOUBLE column for each feature.",

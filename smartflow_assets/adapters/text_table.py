@@ -21,7 +21,7 @@ class Column:
     index: int
     name: str
     is_number: bool = False     # its values must be numbers: declared, or mostly numbers where every numeric column is wanted
-    is_text: bool = False       # declared as a dimension
+    is_text: bool = False       # declared as a dimension or a category
     type: str = "VARCHAR"
     is_typed: bool = False      # the type is that of the file, whatever the texts could be
     candidates: set[str] = field(default_factory=set)
@@ -38,8 +38,7 @@ class Column:
 
 def declared_columns(time: TimeColumn, wanted: Wanted) -> list[tuple[str, str]]:
     """The columns that a source names, each with the YAML field that does; the time first."""
-    return [(time.column, "read.time"), *((name, "metrics") for name in wanted.numbers or ()),
-            *((name, "dimensions") for name in wanted.texts)]
+    return [(time.column, "read.time"), *wanted.declared]
 
 
 class TextTable:
@@ -60,7 +59,7 @@ class TextTable:
         self.time.type, self.time.is_number = "TIMESTAMPTZ", False
         for name in wanted.numbers or ():
             self.columns[declared[name]].is_number, self.columns[declared[name]].type = True, "DOUBLE"
-        for name in wanted.texts:
+        for name in (*wanted.texts, *wanted.categories):
             column = self.columns[declared[name]]
             column.is_text, column.is_number, column.type = True, False, "VARCHAR"
         self.clock = text_values.wall_clock(self.time.c, self.reading)

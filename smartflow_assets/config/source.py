@@ -21,6 +21,7 @@ from smartflow_assets.core.calendar import Calendar
 from smartflow_assets.core.cleaning import TimeBucket
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.durations import Duration
+from smartflow_assets.core.encoding import Encoding
 from smartflow_assets.core.rules import BaseRule, Rules
 from smartflow_assets.core.schedule import Schedule
 from smartflow_assets.core.transforms import Treatment
@@ -60,6 +61,13 @@ class Source(DetectionSettings):
     metrics: tuple[MetricOrName, ...] = Field(
         default=(), description="How rows become series. Default: every numeric column, mean per bucket.")
     dimensions: tuple[str, ...] = Field(default=(), description="Columns whose every value makes a series of its own.")
+    encode: Annotated[dict[str, Encoding], Field(
+        description="Columns of categories as numbers, learnt once from the first week of rows (at least 36 buckets and 100 rows, "
+        "at most training.window): {channel: one_hot} gives channel__web, … and channel__other (1 or 0; the 20 most frequent "
+        "categories have a column), {tier: ordinal} gives tier__ordinal (0, 1, …; -1 for a category that was not learnt), "
+        "{merchant: frequency} gives merchant__frequency (its share of the rows; 0). For metrics, which name such a column "
+        "(`column: channel__web, aggregate: mean`), and for models of single rows; none of them is a metric by itself.",
+        examples=[{"merchant": "frequency", "channel": "one_hot", "tier": "ordinal"}])] = Field(default_factory=dict)
     time_bucket: TimeBucket = Field(
         default=TimeBucket(), description="How time is cut. Without `every`: the beat of the rows, found at the first ingestion.")
     calendar: Calendar = Field(default=Calendar(), description="Time zone and holidays.")
@@ -83,6 +91,18 @@ class Source(DetectionSettings):
             raise ValueError(f"metrics: {twice} is named twice")
         if self.time_column in (*self._all_dimensions, *(metric.source_column.column for metric in self.metrics)):
             raise ValueError(f"{self.time_column} is the time column; it cannot be a metric or a dimension as well")
+        for column in self.encode:
+            if column == self.time_column:
+                raise ValueError(f"encode: {column} is the time column, not a category")
+            if measured := next((metric.name for metric in self.metrics if metric.source_column.column == column
+                                 and metric.aggregate not in COUNTING), None):
+                raise ValueError(f"encode: {column} is measured by the metric {measured}; it cannot be a category as well")
+        for metric in self.metrics:
+            base = self.encoded_base(metric.source_column.column)
+            if base and self.encode[base] != "one_hot" and metric.source_column.column != (given := f"{base}__{self.encode[base]}"):
+                raise ValueError(f"metrics: {metric.name} is of {metric.source_column.column}, but encode gives {given}")
+            if base and metric.aggregate in COUNTING:
+                raise ValueError(f"metrics: {metric.name} counts an encoded column, which every row has; sum counts the rows of a category")
         known = {*names, None}
         for rule in self.rules:
             if names and (strange := next((metric for metric in rule.metrics if metric not in known), None)):
@@ -98,9 +118,20 @@ class Source(DetectionSettings):
     @property
     def wanted(self) -> Wanted:
         """What ingestion needs of the rows."""
-        columns = [metric.source_column for metric in self.metrics if metric.aggregate not in COUNTING]
-        numbers = tuple(dict.fromkeys(column.column for column in columns if column.column)) if self.metrics else None
-        return Wanted(numbers, self._all_dimensions, self.on_bad_rows)
+        columns = (metric.source_column.column for metric in self.metrics if metric.aggregate not in COUNTING)
+        numbers = tuple(dict.fromkeys(name for name in columns if name and not self.encoded_base(name))) if self.metrics else None
+        categories = tuple(sorted(column for column in self.encode if column not in self._all_dimensions))
+        return Wanted(numbers, self._all_dimensions, self.on_bad_rows, categories)
+
+    def encoded_base(self, column: str | None) -> str | None:
+        """The column of categories that an encoded column such as `merchant__frequency` is made of; None when it is none."""
+        return max((base for base in self.encode if (column or "").startswith(f"{base}__")), key=len, default=None)
+
+    @property
+    def encoded_columns(self) -> dict[str, str]:
+        """The encoded columns that metrics name, each with the column of categories that it is made of."""
+        columns = (metric.source_column.column for metric in self.metrics)
+        return {column: base for column in columns if column and (base := self.encoded_base(column))}
 
     @property
     def _all_dimensions(self) -> tuple[str, ...]:
@@ -169,7 +200,7 @@ class Source(DetectionSettings):
             "calendar.timezone": self.calendar.timezone,
             "metrics": [metric.made_under for metric in self.metrics],
             "dimensions": sorted(self.dimensions),
-        }
+        } | ({"encode": self.encode} if self.encode else {})
         return json.dumps(made_under, sort_keys=True, ensure_ascii=False)
 
     @property

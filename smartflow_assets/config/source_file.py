@@ -17,7 +17,7 @@ from smartflow_assets.core.durations import ReadableSchema
 from smartflow_assets.core.errors import SourceError
 
 UNAVAILABLE: tuple[tuple[str, ...], ...] = (
-    ("encode",), ("contract",), ("drift",), ("remediate",), ("threshold", "false_alerts"),
+    ("contract",), ("drift",), ("remediate",), ("threshold", "false_alerts"),
     ("metrics", "*", "threshold", "false_alerts"), ("alerts", "suppress_for"), ("alerts", "group_within"), ("alerts", "remind_every"),
 )
 """Keys of the design that are not built yet; `*` is any item of a list. The issue that builds one takes it out of here."""

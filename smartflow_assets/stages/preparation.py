@@ -17,6 +17,7 @@ from smartflow_assets.adapters.writes import Delete, Replace, Write
 from smartflow_assets.config.plan import changes_between, made_under
 from smartflow_assets.core import cleaning, features, rules
 from smartflow_assets.core.time_grid import TimeGrid
+from smartflow_assets.stages import encoding
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
@@ -33,11 +34,11 @@ class Cleaned:
     filled_count: int
     series_count: int
     lag_seconds: float | None
-    is_rebuilt: bool
+    rebuilt_because: str
     table_rows: int
 
     def __str__(self) -> str:
-        rebuilt = "; rebuilt from raw records, because the configuration changed" if self.is_rebuilt else ""
+        rebuilt = f"; rebuilt from raw records, because {self.rebuilt_because}" if self.rebuilt_because else ""
         return f"{self.row_count} buckets of {self.series_count} series are new or changed, {self.missing_count} of them missing, " \
                f"{self.filled_count} filled{rebuilt}"
 
@@ -63,7 +64,7 @@ class Judged:
 def clean_series(run: SourceRun) -> Cleaned:
     """Bring clean_series up to the last bucket that is closed and settled at the run's clock."""
     run.report("clean_series")
-    is_rebuilt = _drop_outdated(run)
+    rebuilt_because = _drop_outdated(run)
     written = Counter[str]()
     known = buckets.known_series(run.warehouse, run.name)
     for windows in _windows_to_clean(run, known):
@@ -83,16 +84,28 @@ def clean_series(run: SourceRun) -> Cleaned:
     lag = None if pd.isna(newest) else (run.now - newest - run.source.time_bucket.every).total_seconds()
     return Cleaned(
         row_count=written.total(), missing_count=written["missing"], filled_count=written["filled"], series_count=len(known),
-        lag_seconds=lag, is_rebuilt=is_rebuilt, table_rows=table_rows(run, "clean_series"))
+        lag_seconds=lag, rebuilt_because=rebuilt_because, table_rows=table_rows(run, "clean_series"))
 
 
-def _drop_outdated(run: SourceRun) -> bool:
-    """Delete what was made under another bucket, aggregation, metric or dimension; raw records stay and are worked on anew."""
-    stored = made_under(run.warehouse, run.name)
-    if stored is None or not changes_between(stored, run.source.fingerprint) or table_rows(run, "clean_series") == 0:
-        return False
-    run.warehouse.commit(run.run_id, [Delete(table, run.name) for table in MADE_FROM_RAW])
-    return True
+def _drop_outdated(run: SourceRun) -> str:
+    """Delete what was made under another bucket, aggregation, metric, dimension or encoding, or before categories were known; raw
+    records stay and are worked on anew. Why, in words; nothing when all stands."""
+    stored, has_rows = made_under(run.warehouse, run.name), table_rows(run, "clean_series") > 0
+    outdated = [Delete(table, run.name) for table in MADE_FROM_RAW] if has_rows else []
+    is_changed = has_rows and stored is not None and bool(changes_between(stored, run.source.fingerprint))
+    if is_changed:
+        run.warehouse.commit(run.run_id, [*outdated, Delete("encodings", run.name)])
+    if not run.warehouse.has_table(raw_table(run.name)):
+        return ""
+    rebuilding = outdated if run.source.encoded_columns and not is_changed else []
+    is_learnt = encoding.learn_categories(run, _closed_end(run), rebuilding)
+    return "the configuration changed" if is_changed else "its categories are known now" if is_learnt and rebuilding else ""
+
+
+def _closed_end(run: SourceRun) -> pd.Timestamp:
+    """The end of the newest bucket that is closed and settled at the run's clock."""
+    bucket, calendar = run.source.time_bucket, run.source.calendar
+    return TimeGrid(bucket.every, calendar).step(cleaning.last_closed(run.now, bucket, calendar), 1)
 
 
 def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]:
@@ -106,7 +119,7 @@ def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]
     if extent is None:
         return []
     grid, first_bucket, newest_bucket = plan.grid, *extent
-    closed_end = grid.step(cleaning.last_closed(run.now, source.time_bucket, source.calendar), 1)
+    closed_end = _closed_end(run)
     until = closed_end if _watches_silence(run) else min(closed_end, grid.step(newest_bucket, 1))
     if run.since is not None:
         asked = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
@@ -140,7 +153,7 @@ def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> tuple[
     """Rows of clean_series in the window, and those of them that are new or differ from what stands."""
     source, plan = run.source, _plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
-    closed_end = grid.step(cleaning.last_closed(run.now, source.time_bucket, source.calendar), 1)
+    closed_end = _closed_end(run)
     seen = buckets.aggregate(
         run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed_end))
     after = cleaning.clean(
@@ -161,7 +174,7 @@ def _plan(run: SourceRun) -> buckets.BucketPlan:
     source = run.source
     return buckets.BucketPlan(
         time_column=source.time_column, every=source.time_bucket.every, metrics=source.metric_columns, dimensions=source.dimensions,
-        calendar=source.calendar)
+        calendar=source.calendar, categories=tuple(source.encode), encoded=encoding.encoded_sql(run))
 
 
 def _with_new_series(known: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

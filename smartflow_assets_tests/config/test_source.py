@@ -52,6 +52,30 @@ def test_rules_of_a_metric_hold_for_it_alone():
     assert [(rule.type, rule.metric) for rule in web.all_rules] == [("threshold", None), ("threshold", "b")]
 
 
+ENCODE = {"channel": "one_hot", "channel__kind": "frequency", "tier": "ordinal"}
+
+
+def test_encoded_columns_are_made_of_text_and_are_no_numbers_to_be_read():
+    web = source(encode=ENCODE, dimensions=["channel"], metrics=[
+        "total", {"name": "web", "column": "channel__web"}, {"name": "kind", "column": "channel__kind__frequency"},
+        {"name": "tier__ordinal"}])
+    assert web.encoded_columns == {"channel__web": "channel", "channel__kind__frequency": "channel__kind", "tier__ordinal": "tier"}
+    assert (web.wanted.numbers, web.wanted.texts, web.wanted.categories) == (("total",), ("channel",), ("channel__kind", "tier"))
+    assert source().wanted.reading == source(encode=ENCODE).wanted.reading  # no file is read again for it
+
+
+@pytest.mark.parametrize(("keys", "said"), [
+    ({"encode": {"ts": "one_hot"}}, "encode: ts is the time column"),
+    ({"encode": {"a": "one_hot"}, "metrics": ["a"]}, "encode: a is measured by the metric a; it cannot be a category as well"),
+    ({"encode": {"a": "ordinal"}, "metrics": ["a__frequency"]}, "metrics: a__frequency is of a__frequency, but encode gives a__ordinal"),
+    ({"encode": {"a": "one_hot"}, "metrics": [{"name": "n", "column": "a__x", "aggregate": "count"}]}, "sum counts the rows"),
+    ({"encode": {"a": "onehot"}}, "one_hot"),
+])
+def test_encodings_that_cannot_be_are_refused(keys, said):
+    with pytest.raises(ValueError, match=said):
+        source(**keys)
+
+
 @pytest.mark.parametrize(("metric", "said"), [
     ({"aggregate": "mean", "without_rows": "zero"}, "no rows have no mean; zero is for count, sum and distinct_count"),
     ({"aggregate": "sum", "transform": "cumulative_to_rate"}, "a counter is a reading, not a sum of rows"),
@@ -73,6 +97,7 @@ def test_dimensions_of_a_metric_stay_text_as_well():
 
 
 @pytest.mark.parametrize("change", [
+    {"encode": {"channel": "one_hot"}},
     {"metrics": [{"name": "requests", "transform": "log"}]}, {"metrics": [{"name": "requests", "dimensions": []}]},
     {"metrics": [{"name": "requests", "aggregate": "count", "without_rows": "zero"}]},
     {"time_bucket": {"every": "1h"}}, {"time_bucket": {"every": "5min", "fill": "zero"}},

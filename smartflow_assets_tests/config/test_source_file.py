@@ -40,7 +40,7 @@ def test_the_full_example_is_refused_for_exactly_the_keys_that_are_not_built_yet
         read_source(tmp_path / "web_traffic.yaml")
     assert [problem.what for problem in error.value.problems] == [
         f"`{key}:` is not available in this version"
-        for key in ("encode", "contract", "drift", "remediate", "alerts.suppress_for", "alerts.group_within", "alerts.remind_every")
+        for key in ("contract", "drift", "remediate", "alerts.suppress_for", "alerts.group_within", "alerts.remind_every")
     ]
 
 
@@ -48,7 +48,7 @@ def test_the_full_example_without_those_keys_is_a_source(tmp_path):
     lines = (HERE / "example_full.yaml").read_text().replace("suppress_for: 6h, ", "").replace("group_within: 10min, ", "")
     kept, is_left_out = [], False
     for line in lines.replace("remind_every: 1 day, ", "").splitlines():
-        is_left_out = line.startswith(("encode:", "contract:", "drift:", "remediate:")) or (is_left_out and line.startswith(" "))
+        is_left_out = line.startswith(("contract:", "drift:", "remediate:")) or (is_left_out and line.startswith(" "))
         if not is_left_out:
             kept.append(line)
     source = source_of(tmp_path, "\n".join(kept))

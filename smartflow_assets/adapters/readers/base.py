@@ -63,13 +63,26 @@ def _column_alone(value: Any) -> Any:
 class Wanted:
     """What a source needs of its rows.
 
-    `numbers` must be readable as numbers, None means every column that is mostly numbers; `texts` stay text (dimensions);
-    `on_bad_rows` says what becomes of a row whose number cannot be read. A row without a readable time is never taken.
+    `numbers` must be readable as numbers, None means every column that is mostly numbers; `texts` (dimensions) and `categories`
+    (encoded columns) stay text; `on_bad_rows` says what becomes of a row whose number cannot be read. A row without a readable
+    time is never taken.
     """
 
     numbers: tuple[str, ...] | None = None
     texts: tuple[str, ...] = ()
     on_bad_rows: BadRows = "quarantine"
+    categories: tuple[str, ...] = ()
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What makes it worth reading known rows again: all but the categories, which are text in any type."""
+        return {"numbers": self.numbers, "texts": self.texts, "on_bad_rows": self.on_bad_rows}
+
+    @property
+    def declared(self) -> tuple[tuple[str, str], ...]:
+        """The columns that a source names, each with the key of its YAML that does."""
+        named = (("metrics", self.numbers or ()), ("dimensions", self.texts), ("encode", self.categories))
+        return tuple((name, key) for key, names in named for name in names)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -73,7 +73,7 @@ class FeedReader(ReaderBase, frozen=True):
 
     def reading(self, wanted: Wanted) -> str:
         """Eight signs that say what is asked and how it is read."""
-        keys = [self.model_dump(mode="json", include=set(self.asking) | {"time"}), asdict(wanted)]
+        keys = [self.model_dump(mode="json", include=set(self.asking) | {"time"}), wanted.reading]
         return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:8]
 
     def batches(self, context: ReadContext) -> Iterator[Staged]:

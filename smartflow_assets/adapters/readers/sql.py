@@ -73,8 +73,7 @@ class SqlReader(FeedReader, frozen=True):
         since = (self.asked_from(context),) if self.is_incremental else ()
         with database.rows(self.table, self.query, self.time, *since) as (names, rows):
             file = TextFile(context.source, context.staging, context.staging, self.feed)
-            wanted = [(self.time.column, "read.time"), *((name, "metrics") for name in context.wanted.numbers or ()),
-                      *((name, "dimensions") for name in context.wanted.texts)]
+            wanted = [(self.time.column, "read.time"), *context.wanted.declared]
             at = require_columns(wanted, checked_names(names, file), file)[self.time.column]
             for number, chunk in enumerate(self._chunks(names, rows, at, context.staging), start=1):
                 yield Page(chunk, JsonRecords(), f"{self.feed}, chunk {number}")

@@ -121,13 +121,12 @@ class SyntheticReader(ReaderBase, frozen=True):
 
     def _require_columns(self, context: ReadContext) -> None:
         columns = {name.lower(): is_number for name, is_number in self._columns.items()}
-        for field, names in (("metrics", context.wanted.numbers or ()), ("dimensions", context.wanted.texts)):
-            for name in names:
-                if name.lower() not in columns or (field == "metrics" and not columns[name.lower()]):
-                    wrong = "has no column" if name.lower() not in columns else "has no numbers in the column"
-                    raise SourceError(
-                        f"{field}: the domain {self.domain.type} {wrong} '{name}'", source=context.source,
-                        remedy=f"It has {', '.join(name for name in self._columns if name != 'timestamp')}.")
+        for name, field in context.wanted.declared:
+            if name.lower() not in columns or (field == "metrics" and not columns[name.lower()]):
+                wrong = "has no column" if name.lower() not in columns else "has no numbers in the column"
+                raise SourceError(
+                    f"{field}: the domain {self.domain.type} {wrong} '{name}'", source=context.source,
+                    remedy=f"It has {', '.join(name for name in self._columns if name != 'timestamp')}.")
 
     def describe(self) -> str:
         return f"{self.domain.type}, seed {self.seed}"

@@ -1,0 +1,106 @@
+"""Encoded columns in SQL: how often categories occur, what was learnt of them, and raw rows with numbers in their place.
+
+The numbers are looked up in the table `encodings` while rows are read, so nothing is written twice and memory stays bounded.
+What categories become is core.encoding.
+"""
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from smartflow_assets.adapters.buckets import NUMERIC, RAW, Reads, column_types
+from smartflow_assets.adapters.table_spec import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.core.encoding import MOST_CATEGORIES, OTHER, UNSEEN, Counted, LearntEncoding
+
+
+def count_categories(warehouse: Reads, source: str, column: str, time_column: str, until: datetime) -> Counted:
+    """The categories of a column in the rows before a moment, most frequent first."""
+    chosen = f"SELECT {_category(column)} AS category FROM {quoted(raw_table(source))} AS {RAW} WHERE {quoted_column(time_column)} < ?"
+    counts = f"SELECT category, count(*) AS row_count FROM ({chosen}) GROUP BY category"
+    found = warehouse.read(f"{counts} ORDER BY row_count DESC, category LIMIT {MOST_CATEGORIES}", [until])
+    whole = warehouse.read(
+        f"""SELECT coalesce(sum(row_count), 0) AS row_count, count(*) AS distinct_count,
+                   count(*) FILTER (WHERE TRY_CAST(category AS DOUBLE) <> trunc(TRY_CAST(category AS DOUBLE))) AS fractions
+            FROM ({counts})""", [until]).iloc[0]
+    numbers = dict(zip(found["category"], found["row_count"].astype(int), strict=True))
+    return Counted(numbers, int(whole["row_count"]), int(whole["distinct_count"]), int(whole["fractions"]))
+
+
+def time_of_row(warehouse: Reads, source: str, time_column: str, number: int) -> datetime | None:
+    """When the row of this number was, in the order of time; None when there are fewer."""
+    time = quoted_column(time_column)
+    first = f"SELECT {time} AS moment FROM {quoted(raw_table(source))} ORDER BY moment LIMIT {number}"
+    found = warehouse.read(f"SELECT max(moment) AS moment, count(*) AS found FROM ({first})")
+    return found["moment"].iloc[0].to_pydatetime() if found["found"].iloc[0] == number else None
+
+
+def stored(warehouse: Reads, source: str) -> tuple[LearntEncoding, ...]:
+    """What was learnt of a source, as the table `encodings` holds it."""
+    rows = warehouse.read("SELECT * FROM encodings WHERE source = ? ORDER BY column_name, place", [source])
+    return tuple(
+        LearntEncoding(str(column), group["encoding"].iloc[0], dict(zip(group["category"], group["code"], strict=True)),
+                       dict(zip(group["category"], group["share"], strict=True)))
+        for column, group in rows.groupby("column_name", sort=True))
+
+
+def rows_of(learnt: LearntEncoding) -> pd.DataFrame:
+    """What was learnt of a column, as rows of the table `encodings` without who and when."""
+    return pd.DataFrame([
+        {"column_name": learnt.column, "category": category, "place": place, "encoding": learnt.encoding,
+         "encoded_column": learnt.column_of(category), "code": code, "share": learnt.shares[category]}
+        for place, (category, code) in enumerate(learnt.codes.items())])
+
+
+def expression(source: str, learnt: LearntEncoding, name: str) -> str:
+    """The SQL that makes the encoded column `name` of a raw row (of the table alias `RAW`)."""
+    category = _category(learnt.column)
+    suffix = name.removeprefix(f"{learnt.column}__")
+    if learnt.encoding == "one_hot":
+        if suffix == OTHER:
+            known = ", ".join(map(quoted_text, learnt.codes)) or "NULL"
+            return f"CASE WHEN {category} IN ({known}) THEN 0.0 ELSE 1.0 END"
+        return f"CASE WHEN {category} = {quoted_text(learnt.category_of(suffix))} THEN 1.0 ELSE 0.0 END"
+    return f"""coalesce((SELECT learnt.code FROM encodings AS learnt WHERE learnt.source = {quoted_text(source)}
+        AND learnt.column_name = {quoted_text(learnt.column)} AND learnt.category = {category}), {UNSEEN[learnt.encoding]})"""
+
+
+def records(
+    warehouse: Reads, source: str, time_column: str, categories: Sequence[str], encoded: Mapping[str, str], since: datetime,
+    until: datetime, most: int,
+) -> Iterator[pd.DataFrame]:
+    """Raw rows of [since, until) as numbers, in frames of at most `most` rows, in the order of time, origin and row number.
+
+    happened_at, _origin and _row name the row; then each numeric column as read but `categories`, and each encoded one (`encoded`:
+    name to SQL).
+    Text, null and infinity in a numeric column are NaN.
+    """
+    time = quoted_column(time_column)
+    own = {time_column, *categories, *(column.name for column in RAW_COLUMNS)}
+    numeric = [name for name, type_ in column_types(warehouse, source).items() if name not in own and type_.partition("(")[0] in NUMERIC]
+    values = [*(f"CAST({quoted_column(name)} AS DOUBLE)" for name in numeric), *encoded.values()]
+    chosen = "".join(f", CAST({value} AS DOUBLE) AS x{k}" for k, value in enumerate(values))
+    after: Sequence[object] | None = None
+    while True:
+        later = "" if after is None else f"AND ({time}, _origin, _row) > (CAST(? AS TIMESTAMPTZ), ?, ?)"
+        found = warehouse.read(
+            f"""SELECT happened_at, _origin, _row{chosen} FROM (
+                    SELECT *, {time} AS happened_at FROM {quoted(raw_table(source))}
+                    WHERE {time} >= ? AND {time} < ? {later} ORDER BY {time}, _origin, _row LIMIT {most}) AS {RAW}
+                ORDER BY happened_at, _origin, _row""", [since, until, *(after or ())])
+        if found.empty:
+            return
+        last = found.iloc[-1]
+        after = [last["happened_at"].to_pydatetime(), last["_origin"], int(last["_row"])]
+        names = dict(zip((f"x{k}" for k in range(len(values))), [*numeric, *encoded], strict=True))
+        numbers = found[list(names)].astype(float)
+        finite = numbers.where(numbers.abs() < float("inf")).rename(columns=names)
+        yield pd.concat([found[["happened_at", "_origin", "_row"]], finite], axis=1)
+        if len(found) < most:
+            return
+
+
+def _category(column: str) -> str:
+    """The category of a raw row as text, never null."""
+    text = f"CAST({RAW}.{quoted_column(column)} AS VARCHAR)"
+    return f"CASE WHEN lower({text}) = 'nan' THEN '' ELSE coalesce({text}, '') END"
