@@ -13,12 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.channels import Channel, ChannelBase, FileChannel
 from smartflow_assets.config.problems import InvalidFileError, nearest, problems_of
+from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import build_source, source_schema
 from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.alert_policy import AlertPolicy
-from smartflow_assets.core.durations import ReadableSchema
 from smartflow_assets.core.errors import SourceError
 
 CHANNELS_FILE = "channels.yaml"     # the key of `channel_errors` when the file as a whole cannot be read

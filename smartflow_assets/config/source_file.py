@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from smartflow_assets.config.problems import InvalidFileError, dotted, place, problems_of
+from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
-from smartflow_assets.core.durations import ReadableSchema
 from smartflow_assets.core.errors import SourceError
 
 UNAVAILABLE: tuple[tuple[str, ...], ...] = (

@@ -5,10 +5,9 @@ a resolved source prints what a person would have written.
 """
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
-from pydantic.json_schema import GenerateJsonSchema
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _NAMES = {
@@ -65,10 +64,3 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*[A-Za-z]+\s*)+$", "examples": ["5min", "1h", "7 days"]}),
 ]
-
-
-class ReadableSchema(GenerateJsonSchema):
-    """JSON schemas whose defaults are written as people write them: 1h, where pydantic's own say PT1H, which no YAML may say."""
-
-    def encode_default(self, dft: Any) -> Any:
-        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
