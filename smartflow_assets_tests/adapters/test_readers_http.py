@@ -83,7 +83,8 @@ def asked(shop: Shop, name: str) -> list[str | None]:
     ({"Content-Type": "text/plain"}, "".join(json.dumps(row) + "\n" for row in shop_rows(1, 2, 3)), {}),
     (CSV, "at,value\n2026-03-01 00:01,1\n2026-03-01 00:02,2\n2026-03-01 00:03,3\n", {}),
     ({"Content-Type": "text/plain"}, "at;value\n2026-03-01 00:01;1\n2026-03-01 00:02;2\n2026-03-01 00:03;3\n", {}),
-    ({"Content-Type": "application/gzip"}, gzip.compress(b"at,value\n2026-03-01 00:01,1\n2026-03-01 00:02,2\n2026-03-01 00:03,3\n"), {}),
+    ({"Content-Type": "application/gzip"},
+     gzip.compress(b"at,value\n2026-03-01 00:01,1\n2026-03-01 00:02,2\n2026-03-01 00:03,3\n", mtime=0), {}),
     ({}, "at;value\n2026-03-01 00:01;1,0\n2026-03-01 00:02;2,0\n2026-03-01 00:03;3,0\n", {"decimal": ","}),
     ({"Content-Type": "text/html"} | CSV, "at|value\n2026-03-01 00:01|1\n2026-03-01 00:02|2\n2026-03-01 00:03|3\n", {"delimiter": "|"}),
 ])

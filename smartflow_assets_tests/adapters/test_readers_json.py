@@ -55,7 +55,7 @@ LINES = '{"at": "2026-03-01", "value": 1}\n\n{"at": "2026-03-02", "value": 2.5}\
     (LINES.replace("\n\n", "\r\n"), {}),
     ("\ufeff" + LINES, {}),
     (LINES.encode("utf-16"), {}),
-    (gzip.compress(LINES.encode()), {}),
+    (gzip.compress(LINES.encode(), mtime=0), {}),
     ('[{"at": "2026-03-01", "value": 1}, {"at": "2026-03-02",\n"value": 2.5}]', {}),
     ('{"meta": {"items": 2}, "data": {"n": 2, "items": [{"at": "2026-03-01", "value": 1}, {"at": "2026-03-02", "value": 2.5}], "x": []}}',
      {"records": "data.items"}),
@@ -198,7 +198,7 @@ def test_damaged_json_names_the_line(refused):
 
 
 def test_a_damaged_gzip_an_empty_file_and_a_wrong_encoding_have_their_names(refused):
-    assert refused(gzip.compress(json.dumps(TWENTY).encode())[:-12]).endswith("Copy it again; nothing of it was taken.")
+    assert refused(gzip.compress(json.dumps(TWENTY).encode(), mtime=0)[:-12]).endswith("Copy it again; nothing of it was taken.")
     assert refused("") == "the file is empty (feed.json). Copy it again, or take it away."
     assert refused(" \n ") == "the file holds only blanks (feed.json). An empty list is written []."
     wrong = "the text is not utf-8 (feed.json, line 2). Set read.encoding, for example to latin-1 or cp1252."
