@@ -140,7 +140,7 @@ _ALL = (
         key=("source", "series", "observed_at"), mode="window", time_column="observed_at",
     ),
     TableSpec(
-        "detector_scores", "What each component said, kept inside anomalies unless keep_components is set.",
+        "detector_scores", "What each component said of the rows of anomalies.",
         (
             _SOURCE, _SERIES, _OBSERVED_AT,
             _always("detector", TEXT, "Component of the ensemble."),
