@@ -65,9 +65,16 @@ class MetricColumn:
 
 
 @dataclass(frozen=True)
+class EncodedSql:
+    """Columns that are not in the raw table but made of it: the SQL of each, and the joins beside the raw table that it needs."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    lookups: str = ""
+
+
+@dataclass(frozen=True)
 class BucketPlan:
-    """All that the SQL needs to know of a source. No `metrics`: every numeric column of the raw table but `categories`, mean.
-    `encoded`: the SQL of columns that are not in the raw table but made of it, by name."""
+    """All that the SQL needs to know of a source. No `metrics`: every numeric column of the raw table but `categories`, mean."""
 
     time_column: str
     every: timedelta
@@ -75,7 +82,7 @@ class BucketPlan:
     dimensions: tuple[str, ...] = ()
     calendar: Calendar = field(default_factory=Calendar)
     categories: tuple[str, ...] = ()
-    encoded: Mapping[str, str] = field(default_factory=dict)
+    encoded: EncodedSql = EncodedSql()
 
     @property
     def grid(self) -> TimeGrid:
@@ -170,7 +177,8 @@ def require_columns(types: Mapping[str, str], names: Iterable[str], source: str,
 
 
 def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[MetricColumn, ...]:
-    columns = (name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ())) if name and name not in plan.encoded)
+    columns = (name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ()))
+               if name and name not in plan.encoded.columns)
     conditions = (name for metric in plan.metrics if metric.where for name in asked_columns(parse(metric.where)))
     require_columns(types, (plan.time_column, *plan.dimensions, *columns, *conditions), source)
     if plan.metrics:
@@ -205,8 +213,8 @@ def _sql(source: str, plan: BucketPlan, dimensions: tuple[str, ...], metrics: li
     rows = f"""
         SELECT {_bucket(plan)} AS bucket, {time} AS happened_at, _origin, _row, _row_hash
                {"".join(f", coalesce(CAST({quoted_column(name)} AS VARCHAR), '') AS d{k}" for k, name in enumerate(dimensions))}
-               {"".join(_inputs(k, metric, plan.encoded) for k, metric in enumerate(metrics))}
-        FROM {quoted(raw_table(source))} AS {RAW} WHERE {time} >= ? AND {time} < ?"""
+               {"".join(_inputs(k, metric, plan.encoded.columns) for k, metric in enumerate(metrics))}
+        FROM {quoted(raw_table(source))} AS {RAW} {plan.encoded.lookups} WHERE {time} >= ? AND {time} < ?"""
     if copied:
         kept = f"""
             SELECT _row_hash, min(ROW(_origin, _row)) AS kept FROM ({rows}) SEMI JOIN ({copied}) USING (_row_hash) GROUP BY _row_hash"""

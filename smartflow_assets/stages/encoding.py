@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters import encoded_columns
-from smartflow_assets.adapters.buckets import column_types, require_columns
+from smartflow_assets.adapters.buckets import EncodedSql, column_types, require_columns
 from smartflow_assets.adapters.table_spec import quoted, quoted_column
 from smartflow_assets.adapters.tables import raw_table
 from smartflow_assets.adapters.writes import Append, Delete, Write
@@ -50,13 +50,11 @@ def learn_categories(run: SourceRun, closed_to: datetime, rebuilding: Sequence[W
     return True
 
 
-def encoded_sql(run: SourceRun) -> dict[str, str]:
-    """The encoded columns that metrics name, each with the SQL that makes it of a raw row; null while nothing is learnt."""
+def encoded_sql(run: SourceRun) -> EncodedSql:
+    """How the encoded columns that metrics name are made of a raw row; they are null while nothing is learnt."""
     wanted = run.source.encoded_columns
-    if not wanted:
-        return {}
-    learnt = {encoding.column: encoding for encoding in encoded_columns.stored(run.warehouse, run.name)}
-    return {name: encoded_columns.expression(run.name, learnt[base], name) if base in learnt else "NULL" for name, base in wanted.items()}
+    learnt = encoded_columns.stored(run.warehouse, run.name) if wanted else ()
+    return encoded_columns.encoded_sql(run.name, learnt, wanted)
 
 
 def encoded_records(
@@ -71,9 +69,7 @@ def encoded_records(
     learnt = encoded_columns.stored(run.warehouse, run.name)
     if {encoding.column: encoding.encoding for encoding in learnt} != run.source.encode:
         return
-    encoded = {name: encoded_columns.expression(run.name, encoding, name) for encoding in learnt for name in encoding.names}
-    yield from encoded_columns.records(
-        run.warehouse, run.name, run.source.time_column, tuple(run.source.encode), encoded, since, until, most_rows)
+    yield from encoded_columns.records(run.warehouse, run.name, run.source.time_column, learnt, since, until, most_rows)
 
 
 def _end_of_learning(run: SourceRun) -> datetime | None:
