@@ -232,6 +232,8 @@ def test_a_file_that_cannot_be_used_says_why_and_what_to_do(refused, tmp_path):
     assert refused("") == refused(gzip.compress(b"", mtime=0)) == empty
     assert refused("at,value\n2026-03-01,ä\n".encode("latin-1")) == (
         f"web: the text is not utf-8 {where}, line 2). Set read.encoding, for example to latin-1 or cp1252.")
+    every_line = "at,value\n" + "".join(f"2026-03-{day:02},ä\n" for day in range(1, 29))
+    assert "the text is not utf-8" in refused(every_line.encode("latin-1"))
     assert refused(gzip.compress(TWENTY.encode())[:-12]).endswith("Copy it again; nothing of it was taken.")
     assert refused(b"PK\x03\x04").endswith("Export it as CSV.")
     assert "occurs twice" in refused("at,value,Value\n")

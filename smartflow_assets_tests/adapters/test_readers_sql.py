@@ -214,8 +214,8 @@ def test_nothing_is_ever_written(lite, refused):
 
 
 @pytest.mark.parametrize(("keys", "expected"), [
-    ({"table": "order"}, "the database says: no such table: order (sqlite:///shop.sqlite: order). Check"),
-    ({"query": "SELECT FROM orders"}, 'the database says: near "FROM": syntax error (sqlite:///shop.sqlite: query). Check'),
+    ({"table": "order"}, "the database says: no such table: order (sqlite:///shop.sqlite: order). Correct read.table"),
+    ({"query": "SELECT FROM orders"}, 'the database says: near "FROM": syntax error (sqlite:///shop.sqlite: query). Correct read.table'),
     ({"query": "SELECT at FROM orders WHERE at > :begin"}, "the query cannot be sent: "),
     ({"query": "SELECT value FROM orders"}, "there is no column 'at', which read.time names; the file has value"),
     ({"query": "SELECT at, value, value FROM orders"}, "the column 'value' occurs twice"),

@@ -99,7 +99,8 @@ class Database:
         except exc.DBAPIError as error:
             lines = [line.strip() for line in str(error.orig).splitlines()]
             said = " ".join(line for line in lines if line.strip("^ ")) or type(error.orig).__name__
-            is_lost = error.connection_invalidated or isinstance(error, exc.OperationalError)
+            is_asked_wrongly = any(word in said.lower() for word in ("no such", "syntax error"))  # SQLite tells both as operational
+            is_lost = not is_asked_wrongly and (error.connection_invalidated or isinstance(error, exc.OperationalError))
             remedy = "Check read.url, the database and its password." if is_lost else "Correct read.table, read.query or read.time."
             raise self._error(f"the database says: {said[:400]}", remedy) from None
         except exc.SQLAlchemyError as error:

@@ -50,10 +50,6 @@ class _DelimitedScan(Scan):
             f"concat('line ', line, ': ', any_value(error_message)) AS reason {_BROKEN} GROUP BY line")
 
     def refuse(self, connection: duckdb.DuckDBPyConnection, row_count: int) -> None:
-        ((broken,),) = connection.execute(f"SELECT count(DISTINCT line) {_BROKEN}").fetchall()
-        if broken >= MOST_BROKEN_LINES or (broken >= ENOUGH and not row_count):
-            raise self.file.error(
-                f"{broken:,} lines do not have the {len(self.names)} columns of the header line", "Set read.delimiter, or fix the feed.")
         for line, kind, text in connection.execute(
             "SELECT line, error_type, csv_line FROM reject_errors WHERE error_type IN ('INVALID ENCODING', 'UNQUOTED VALUE') "
             "ORDER BY line LIMIT 1"
@@ -62,6 +58,10 @@ class _DelimitedScan(Scan):
                 raise self.file.wrong_encoding("utf-8", line)
             if "\n" in (text or "").strip():
                 raise self.file.error("a quote is opened and never closed, which swallows the lines after it", "Close it.", line)
+        ((broken,),) = connection.execute(f"SELECT count(DISTINCT line) {_BROKEN}").fetchall()
+        if broken >= MOST_BROKEN_LINES or (broken >= ENOUGH and not row_count):
+            raise self.file.error(
+                f"{broken:,} lines do not have the {len(self.names)} columns of the header line", "Set read.delimiter, or fix the feed.")
 
 
 def one_path(path: Path) -> str:
