@@ -101,6 +101,17 @@ _ALL = (
         """,
     ),
     Mart(
+        "marts.detection_quality_latest",
+        "The newest measure of each labelled source (series *) and of each of its labelled series.",
+        "SELECT source, precision, recall, f1, label_count FROM marts.detection_quality_latest WHERE series = '*'",
+        """
+        SELECT measures.* FROM detection_quality AS measures
+        JOIN (SELECT source, max(measured_at) AS measured_at FROM detection_quality GROUP BY source) AS newest
+          USING (source, measured_at)
+        ORDER BY measures.source, measures.series
+        """,
+    ),
+    Mart(
         "marts.detector_agreement",
         "For each pair of detectors of a source: anomalies that both flagged, that either flagged, and the share of both.",
         "SELECT detector, other_detector, agreement FROM marts.detector_agreement WHERE source = 'web_traffic'",

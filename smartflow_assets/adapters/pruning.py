@@ -1,6 +1,7 @@
 """Prune: which rows of a table are old, and what has to stay of them.
 
-A ledger that says what is known (`ingestions`, `run_log`, `trained_models`) keeps the newest row of each matter, however old.
+A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`) keeps the newest row of each
+matter, however old.
 `writes` is what finds the windows that a step has not seen: its old rows become one row for each table and operation, which
 says the same. `prunable` is the order in which tables can be pruned.
 """
@@ -27,6 +28,8 @@ _OLD = {
                   "(SELECT (origin, max(ingested_at)) FROM ingestions WHERE source = $source GROUP BY origin)",
     "trained_models": "trained_at < $before AND model_id IN "
                       "(SELECT model_id FROM trained_models WHERE source = $source AND status = 'retired')",
+    "detection_quality": "measured_at < $before AND measured_at < "
+                         "(SELECT max(measured_at) FROM detection_quality WHERE source = $source)",
     "run_log": "started_at < $before AND (job, started_at) NOT IN "
                "(SELECT (job, max(started_at)) FROM run_log WHERE source = $source GROUP BY job, status)",
 }

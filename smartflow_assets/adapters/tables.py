@@ -7,7 +7,7 @@ it is written `warehouse.py`'s.
 from smartflow_assets.adapters.table_spec import SOURCE_NAME, Column, TableSpec
 from smartflow_assets.core.errors import WarehouseError
 
-SCHEMA_VERSION = 3  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
+SCHEMA_VERSION = 4  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -246,6 +246,30 @@ _ALL = (
         ),
         key=("source", "incident_id", "event", "channel", "attempt", "status", "idempotency_key"), mode="append",
         time_column="happened_at",
+    ),
+    TableSpec(
+        "detection_quality", "How well labelled anomalies were found, measured again when labels or scores have changed.",
+        (
+            _SOURCE,
+            _always("series", TEXT, "Series that was measured; * is all of the source together."),
+            _always("measured_at", TIME, "Clock of the run that measured; later than every measure of the source before it."),
+            Column("from_at", TIME, "Start of the first bucket that was judged."),
+            Column("to_at", TIME, "End of the last bucket that was judged."),
+            Column("precision", NUMBER, "Share of alarms that lie in or beside a labelled spell; a long false alarm counts several times."),
+            Column("recall", NUMBER, "Share of labelled spells that were flagged."),
+            Column("f1", NUMBER, "Harmonic mean of precision and recall."),
+            Column("point_precision", NUMBER, "Share of flagged buckets that are labelled, each by itself."),
+            Column("point_recall", NUMBER, "Share of labelled buckets that were flagged."),
+            Column("point_f1", NUMBER, "Harmonic mean of point_precision and point_recall."),
+            Column("roc_auc", NUMBER, "How often a labelled bucket has a higher raw score than another; of * the mean over series."),
+            Column("pr_auc", NUMBER, "Average precision of the raw score; of * the mean over series that have labels."),
+            Column("delay_seconds", NUMBER, "From the start of a spell to its first flagged bucket, median over the found ones."),
+            Column("false_alerts_per_day", NUMBER, "False alerts for each day and series that was judged."),
+            Column("label_count", COUNT, "Labelled spells that were judged."),
+            Column("labels_hash", TEXT, "Hash of the labels; other labels are measured at once."),
+            _RUN,
+        ),
+        key=("source", "series", "measured_at"), mode="append", time_column="measured_at",
     ),
     TableSpec(
         "run_log", "One row for each settled run of a source.",

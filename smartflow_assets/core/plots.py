@@ -14,6 +14,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Size = Literal["small", "large"]
 _INCHES: dict[Size, tuple[float, float, int]] = {"small": (7.2, 2.08, 100), "large": (10.0, 3.6, 144)}  # width, height, dots
@@ -35,9 +36,7 @@ def series_plot(
     """
     if rows.empty:
         raise ValueError(f"{title}: there are no rows to draw")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     width, height, dots = _INCHES[size]
     figure = Figure(figsize=(width, height), dpi=dots, facecolor="white", layout="constrained")
@@ -53,6 +52,14 @@ def series_plot(
         _draw_training_cut(axes, _local(pd.Series([training_cut]), timezone)[0])
     _dress(axes, rows, title, unit)
     _date(axes, times, timezone)
+    return png(figure)
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as PNG with a palette."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

@@ -13,7 +13,7 @@ GROUPS = {
     "ingestion": ["raw_records"],
     "preparation": ["clean_series", "rule_violations", "series_features"],
     "modelling": ["trained_models"],
-    "detection": ["anomalies", "anomaly_scores"],
+    "detection": ["anomalies", "anomaly_scores", "detection_quality"],
     "alerting": ["alert_sends", "incidents"],
     "serving": ["analyst_snapshot", "anomaly_exports"],
 }

@@ -13,6 +13,7 @@ ASSETS = cast(list[dg.AssetsDefinition], [
     modelling.trained_models,
     detection.anomaly_scores,
     detection.anomalies,
+    detection.detection_quality,
     alerting.incidents,
     alerting.alert_sends,
     serving.analyst_snapshot,

@@ -1,10 +1,14 @@
 """Detection: a score for every new bucket, and spells of strange ones as anomalies."""
+from datetime import datetime
+from typing import Any
+
 import dagster as dg
+import pandas as pd
 
 from smartflow_assets.defs.metadata import asset_arguments, counted, kept, numbers, picture, small_table
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
-from smartflow_assets.stages import detection
+from smartflow_assets.stages import detection, quality
 
 QUIET = dg.AssetCheckSpec(
     "no_new_anomalies", asset="anomalies", partitions_def=SOURCES,
@@ -43,3 +47,20 @@ def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
     else:
         metadata |= kept(context, "newest")
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
+
+
+@dg.asset(**asset_arguments("detection_quality", "detection", ["scikitlearn"], deps=["anomaly_scores", "rule_violations"]))
+def detection_quality(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
+    """How well the labelled anomalies of the source were found; a source without labels says so."""
+    measured = quality.detection_quality(options.run)
+    context.log.info(measured.summary)
+    metadata: dict[str, Any] = {"outcome": measured.summary} | numbers({"dagster/row_count": measured.table_rows})
+    if (found := measured.quality) is None:
+        return dg.MaterializeResult(metadata=metadata | kept(context, "series", "plot"))
+    metadata |= numbers({name: value for name, value in quality.figures(found).items() if not isinstance(value, datetime)})
+    metadata["series"] = small_table(pd.DataFrame([
+        {"series": each.series, "found": f"{each.events.hits} of {each.events.hits + each.events.misses}",
+         "false alerts": each.events.false_alerts, "pr_auc": each.pr_auc}
+        for each in sorted(found.series, key=lambda each: each.events.f1)]), ["series", "found", "false alerts", "pr_auc"])
+    metadata |= picture(measured.plot, "ROC and precision-recall curves") if measured.plot else {}
+    return dg.MaterializeResult(metadata=metadata)

@@ -1,0 +1,140 @@
+"""Quality: how well a source's labelled anomalies were found by what it flagged, for sources that have labels.
+
+Measured once for each content of the labels, when new scores lie in a labelled spell, and else once for each day of new
+scores: a source that runs each five minutes is not measured each five minutes. Series are read in batches, so that memory is
+bounded however long the history is.
+"""
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from smartflow_assets.adapters.labels import read_labels
+from smartflow_assets.adapters.writes import Append, Seen, Write
+from smartflow_assets.core.evaluation import LATE, Quality, quality
+from smartflow_assets.core.quality_plot import quality_plot
+from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.windows import PIECE_ROWS, Window, pending_windows, table_rows
+
+ALL = "*"
+RESTED = timedelta(days=1)  # so much of new scores, none of them labelled, is measured together
+VERDICTS = """
+SELECT score.series AS series, score.observed_at AS observed_at, score.raw_score AS raw_score,
+       coalesce(score.is_anomaly, FALSE) OR broken.observed_at IS NOT NULL AS is_anomaly
+FROM anomaly_scores AS score
+LEFT JOIN (SELECT DISTINCT series, observed_at FROM rule_violations WHERE source = ?) AS broken USING (series, observed_at)
+WHERE score.source = ? AND score.state <> 'warming_up' AND list_contains(?, score.series)
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `detection_quality` did; `quality` is None when there was nothing to measure, and `summary` says why."""
+
+    quality: Quality | None
+    summary: str
+    table_rows: int
+    plot: bytes | None = None
+
+
+def detection_quality(run: SourceRun) -> Measured:
+    """Measure the source against its labels, where these or its scores have changed."""
+    run.report("detection_quality")
+    if run.declared.labels is None:
+        return Measured(None, "no labels, so nothing is measured: `labels:` in the YAML names a file of known anomalies", 0)
+    labels = known_labels(run)
+    labels_hash = hashlib.sha256(labels.to_csv(index=False).encode()).hexdigest()[:16]
+    pending = pending_windows(run, "detection_quality", ["anomaly_scores", "rule_violations"])
+    measured_hash, measured_at = _last(run)
+    if labels_hash == measured_hash and not _is_due(pending, labels, run.source.time_bucket.every):
+        return Measured(None, "neither the labels nor the scores of a day have changed", table_rows(run, "detection_quality"))
+    found, plot = _measured(run, labels)
+    if not found.series:
+        return Measured(None, "no bucket has been judged yet", table_rows(run, "detection_quality"))
+    _warn_of_strangers(run, labels)
+    now = pd.Timestamp(run.now) if measured_at is None else max(pd.Timestamp(run.now), measured_at + timedelta(microseconds=1))
+    writes: list[Write] = [Append("detection_quality", _rows(run, found).assign(measured_at=now, labels_hash=labels_hash))]
+    if pending:
+        writes.append(Seen("detection_quality", run.name, pending[0][0], pending[-1][1]))
+    run.warehouse.commit(run.run_id, writes)
+    events = found.events
+    summary = (f"{events.hits} of {found.label_count} labelled spells found, {events.false_alerts} false alerts "
+               f"in {found.days:.0f} series-days")
+    return Measured(found, summary, table_rows(run, "detection_quality"), plot)
+
+
+def known_labels(run: SourceRun) -> pd.DataFrame:
+    """series, started_at and ended_at of what is known to be anomalous. SourceError when the file cannot be used."""
+    return read_labels(run.settings.data / str(run.declared.labels), run.name).sort_values(["series", "started_at"], ignore_index=True)
+
+
+def judged_series(run: SourceRun) -> pd.DataFrame:
+    """series and row_count of what has been judged."""
+    return run.warehouse.read(
+        "SELECT series, count(*) AS row_count FROM anomaly_scores WHERE source = ? AND state <> 'warming_up' "
+        "GROUP BY series ORDER BY series", [run.name])
+
+
+def verdicts(run: SourceRun, series: Sequence[str]) -> pd.DataFrame:
+    """series, observed_at, raw_score and is_anomaly (by detectors or by a rule) of the judged rows of these series."""
+    return run.warehouse.read(VERDICTS, [run.name, run.name, list(series)])
+
+
+def _measured(run: SourceRun, labels: pd.DataFrame) -> tuple[Quality, bytes | None]:
+    """The figures of all series, and the curves of the first batch that has labelled ones."""
+    parts, plot, step = [], None, run.source.time_bucket.every
+    for names in _batches(judged_series(run)):
+        rows = verdicts(run, names)
+        parts += quality(rows, labels, step=step).series
+        plot = plot or quality_plot(rows, labels, title=f"{run.name}: how scores rank the labelled buckets")
+    return Quality(tuple(parts)), plot
+
+
+def _batches(series: pd.DataFrame) -> Iterable[list[str]]:
+    """Names of series whose rows fit into memory together."""
+    number = (series["row_count"].cumsum() - 1) // PIECE_ROWS
+    return (list(names) for _, names in series.groupby(number)["series"])
+
+
+def _is_due(pending: Sequence[Window], labels: pd.DataFrame, step: timedelta) -> bool:
+    """Whether what was scored since is worth a measure."""
+    if sum((end - start for start, end in pending), timedelta(0)) >= RESTED:
+        return True
+    return any(((labels["started_at"] < end) & (labels["ended_at"] + (1 + LATE) * step > start)).any() for start, end in pending)
+
+
+def _last(run: SourceRun) -> tuple[str | None, pd.Timestamp | None]:
+    """Which labels were measured last, and when; a replay has an earlier clock, and its measure is the newest all the same."""
+    rows = run.warehouse.read(
+        "SELECT labels_hash, measured_at FROM detection_quality WHERE source = ? ORDER BY measured_at DESC LIMIT 1", [run.name])
+    return (None, None) if rows.empty else (str(rows["labels_hash"].iloc[0]), pd.Timestamp(rows["measured_at"].iloc[0]))
+
+
+def _warn_of_strangers(run: SourceRun, labels: pd.DataFrame) -> None:
+    """A label of a series that there is not is most likely misspelt."""
+    known = run.warehouse.read("SELECT DISTINCT series FROM clean_series WHERE source = ?", [run.name])["series"]
+    if strangers := sorted(set(labels["series"]) - set(known)):
+        more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+        run.warn(f"{run.declared.labels} labels {', '.join(strangers[:3])}{more}, which this source does not have; "
+                 "`smartflow sql \"SELECT DISTINCT series FROM clean_series\"` lists what it has")
+
+
+def _rows(run: SourceRun, found: Quality) -> pd.DataFrame:
+    """Rows of the table: one for all series together, and one for each that has labels."""
+    labelled = [Quality((each,)) for each in found.series if each.events.hits + each.events.misses]
+    return pd.DataFrame([
+        {"source": run.name, "series": name, "run_id": run.run_id} | figures(part)
+        for name, part in [(ALL, found), *((part.series[0].series, part) for part in labelled)]])
+
+
+def figures(found: Quality) -> dict[str, float | int | datetime | None]:
+    """The measures by the names of their columns."""
+    return {
+        "from_at": min(each.from_at for each in found.series), "to_at": max(each.to_at for each in found.series),
+        "precision": found.events.precision, "recall": found.events.recall, "f1": found.events.f1,
+        "point_precision": found.points.precision, "point_recall": found.points.recall, "point_f1": found.points.f1,
+        "roc_auc": found.roc_auc, "pr_auc": found.pr_auc, "delay_seconds": found.delay_seconds,
+        "false_alerts_per_day": found.false_alerts_per_day, "label_count": found.label_count,
+    }
