@@ -16,9 +16,11 @@ from smartflow_assets.core.detectors.forecast import Forecast
 from smartflow_assets.core.detectors.iqr import Iqr
 from smartflow_assets.core.detectors.isolation_forest import IsolationForest
 from smartflow_assets.core.detectors.level_shift import LevelShift
+from smartflow_assets.core.detectors.local_outlier_factor import LocalOutlierFactor
 from smartflow_assets.core.detectors.mad import Mad
 from smartflow_assets.core.detectors.missing import Missing
 from smartflow_assets.core.detectors.moving_average import MovingAverage
+from smartflow_assets.core.detectors.one_class_svm import OneClassSvm
 from smartflow_assets.core.detectors.percentile import Percentile
 from smartflow_assets.core.detectors.range_excess import RangeExcess
 from smartflow_assets.core.detectors.seasonal import Seasonal
@@ -37,6 +39,8 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     Percentile,
     Seasonal,
     IsolationForest,
+    LocalOutlierFactor,
+    OneClassSvm,
     Forecast,
     Autoregressive,
     LevelShift,
