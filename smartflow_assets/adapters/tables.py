@@ -143,7 +143,7 @@ _ALL = (
         "detector_scores", "What each component said of the rows of anomalies.",
         (
             _SOURCE, _SERIES, _OBSERVED_AT,
-            _always("detector", TEXT, "Component of the ensemble."),
+            _always("detector", TEXT, "Component of the ensemble; `mahalanobis:cpu` is one metric's part in it."),
             Column("raw_score", NUMBER, "The component's own score, in its own unit."),
             Column("surprise", NUMBER, "The score calibrated: -log10 of its tail probability."),
             Column("share", NUMBER, "Part of the combined surprise that is this component's, 0 to 1."),

@@ -103,6 +103,8 @@ class Source(DetectionSettings):
                 raise ValueError(f"metrics: {metric.name} is of {metric.source_column.column}, but encode gives {given}")
             if base and metric.aggregate in COUNTING:
                 raise ValueError(f"metrics: {metric.name} counts an encoded column, which every row has; sum counts the rows of a category")
+        if len(names) == 1 and (lonely := next((d.type for d in self.detection(names[0]).active() if d.is_joint), None)):
+            raise ValueError(f"detectors: {lonely} compares the metrics of a source with each other, and there is only {names[0]}")
         known = {*names, None}
         for rule in self.rules:
             if names and (strange := next((metric for metric in rule.metrics if metric not in known), None)):

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.core import facts as facts_of
+from smartflow_assets.core import siblings
 from smartflow_assets.core.detection_settings import DetectionSettings, Score
 from smartflow_assets.core.detectors.base import Fitted, History, SeriesFacts
 from smartflow_assets.core.errors import SourceError
@@ -164,20 +165,16 @@ def detect(
     given = SeriesFrame.of(frame)
     past = SeriesFrame.of(history) if history is not None and len(history) else SeriesFrame.of(frame[:0])
     verdicts = Verdicts.empty(settings, len(given.time))
-    for name, order in given.rows.items():
-        times, values = given.time[order], given.value[order]
-        earlier = past.rows.get(name, np.zeros(0, np.int64))
-        earlier = earlier[past.time[earlier] < times[0]]
-        if len(earlier):
-            times = np.concatenate([past.time[earlier], times])
-            values = np.concatenate([past.value[earlier], values])
-            order = np.concatenate([np.full(len(earlier), -1), order])
+    together = _side_by_side(given, past, calendar) if any(detector.is_joint for detector in settings.active()) else None
+    for name in given.rows:
+        times, values, order, earlier = _with_past(given, past, name)
         step = facts_of.typical_step(times)
-        learn = len(earlier) or train_rows or max(minimum_rows(settings, step), len(times) // 3)
+        learn = earlier or train_rows or max(minimum_rows(settings, step), len(times) // 3)
         known = slice(0, min(learn, len(times)))
         table = None
         if any(detector.needs_features for detector in settings.active()):
-            table = _computed(_as_frame(name, times, values), step, calendar)
+            own = together is None
+            table = _computed(_as_frame(name, times, values), step, calendar) if own else together[together["series"] == name]
         fitted = fit_models(_as_frame(name, times[known], values[known]), settings, features=table, step=step, is_first=True)
         matrix = None if table is None else FeatureTable.of(table, fitted.feature_names).at(name, times)
         _score_series(fitted, {}, name, times, values, matrix, order, verdicts, progress=progress)
@@ -203,6 +200,7 @@ def _score_series(
         return
     settings, facts = fitted.settings, fitted.series[name]
     detectors = settings.active()
+    verdicts.columns = {d.type: tuple(fitted.fitted[d.type].parameters["columns"]) for d in detectors if d.is_joint}
     scorer = SeriesScorer(
         detectors, tuple(fitted.fitted.get(d.type, Fitted()) for d in detectors), settings.ensemble, settings.cut, facts
     )
@@ -237,6 +235,35 @@ def _score_series(
             progress(len(rows))
 
 
+def _with_past(
+    given: SeriesFrame, past: SeriesFrame, name: str
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.int64], int]:
+    """Times and values of a series with the rows of `past` that lie before, the place of each in the answer (-1 for those of
+    the past), and how many of the past there are."""
+    order = given.rows[name]
+    times, values = given.time[order], given.value[order]
+    earlier = past.rows.get(name, np.zeros(0, np.int64))
+    earlier = earlier[past.time[earlier] < times[0]]
+    if len(earlier):
+        times = np.concatenate([past.time[earlier], times])
+        values = np.concatenate([past.value[earlier], values])
+        order = np.concatenate([np.full(len(earlier), -1), order])
+    return times, values, order, len(earlier)
+
+
+def _side_by_side(given: SeriesFrame, past: SeriesFrame, calendar: Calendar | None) -> pd.DataFrame:
+    """Features of all series, each row with the residuals of its siblings."""
+    tracks = {name: _with_past(given, past, name)[:2] for name in given.rows}
+    if len(tracks) == 1:
+        raise SourceError(
+            f"there is only the series {next(iter(tracks))}, and mahalanobis compares several metrics",
+            remedy="Give it several series, or take another detector.",
+        )
+    step = timedelta(seconds=float(np.median([facts_of.typical_step(times).total_seconds() for times, _ in tracks.values()])))
+    rows = pd.concat([_as_frame(name, *track) for name, track in tracks.items()], ignore_index=True)
+    return siblings.add(_computed(rows, step, calendar), step=step)
+
+
 def _as_frame(name: str, times: NDArray[np.datetime64], values: NDArray[np.float64]) -> pd.DataFrame:
     return pd.DataFrame({"series": name, "observed_at": pd.DatetimeIndex(times).tz_localize("UTC"), "value": values})
 
@@ -251,7 +278,10 @@ def _features(
     """The features that these settings need, computed where they were not passed; None when no detector needs any."""
     if not any(detector.needs_features for detector in settings.active()):
         return None
-    return FeatureTable.of(_computed(rows, step, None) if features is None else features, names)
+    found = _computed(rows, step, None) if features is None else features
+    if any(detector.is_joint for detector in settings.active()):
+        found = siblings.add(found, step=step, names=names)
+    return FeatureTable.of(found, names)
 
 
 def _computed(rows: pd.DataFrame, step: timedelta, calendar: Calendar | None) -> pd.DataFrame:

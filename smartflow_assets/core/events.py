@@ -143,7 +143,11 @@ def _anomaly(
     value, expected, lower, upper = (float(peak[name]) for name in ("value", "expected", "lower", "upper"))
     started_at, last_at = rows[0]["observed_at"], rows[-1]["observed_at"]
     series, contributions = str(peak["series"]), dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
-    named = [name for place, (name, share) in enumerate(contributions.items()) if place == 0 or share >= _NAMED_SHARE]
+    by_detector: dict[str, float] = {}  # without the columns of one that judges several metrics
+    for name, share in contributions.items():
+        by_detector[name.partition(":")[0]] = by_detector.get(name.partition(":")[0], 0.0) + share
+    strongest = sorted(by_detector, key=lambda name: -by_detector[name])
+    named = [name for place, name in enumerate(strongest) if place == 0 or by_detector[name] >= _NAMED_SHARE]
     record, is_usual = _record(value, started_at, past)
     rules: dict[str, str] = dict(peak["rules"])  # as broken at the peak, then those broken elsewhere in the spell
     for row in rows:

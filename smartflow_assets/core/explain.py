@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.durations import format_duration
-from smartflow_assets.core.wording import number, percent
+from smartflow_assets.core.wording import contributor, number, percent
 
 _MOST_RULES = 2
 _MOST_CONTRIBUTORS = 3
@@ -73,7 +73,7 @@ def explain(
     parts += [f"Rule {name}: {message}" for name, message in list(rules.items())[:_MOST_RULES]]
     if len(rules) > _MOST_RULES:
         parts.append(f"Also {', '.join(list(rules)[_MOST_RULES:])}")
-    shares = [(name.replace("_", " "), share) for name, share in contributions.items() if share >= _SMALLEST_SHARE]
+    shares = [(contributor(name), share) for name, share in contributions.items() if share >= _SMALLEST_SHARE]
     if shares:
         parts.append("Surprise: " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares[:_MOST_CONTRIBUTORS]))
     return " ".join(part if part.endswith((".", "!", "?")) else part + "." for part in parts)

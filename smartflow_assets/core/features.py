@@ -51,6 +51,11 @@ def lookback(step: timedelta) -> timedelta:
     return max(_season(step) * SEASONS, _long(step) * step) + (SHORT + 1) * step + CLOCK
 
 
+def residual_column(step: timedelta) -> str:
+    """The feature that says how far a value is from what was usual then: the seasonal one where the step has a season."""
+    return "seasonal_residual" if _season(step) else "difference"
+
+
 def compute(frame: pd.DataFrame, *, step: timedelta, calendar: Calendar) -> pd.DataFrame:
     """One row for each of `frame` (series, observed_at, value; NaN = missing), in its order: series, observed_at and one
     float64 column per entry of FEATURES, NaN where the past does not hold enough.

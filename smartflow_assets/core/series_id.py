@@ -5,6 +5,7 @@ One way to write it, so that tables, incidents, plots and messages name a series
 import re
 from collections.abc import Mapping
 
+_METRIC = re.compile(r'"(?:[^"\\]|\\.)*"|[^{]*')
 _QUOTED = re.compile(r'[{}=,"\\\x00-\x1f]')
 
 
@@ -20,6 +21,17 @@ def series_id(metric: str, dimensions: Mapping[str, str] | None = None) -> str:
     if not dimensions:
         return _part(metric)
     return _part(metric) + "{" + ",".join(f"{_part(name)}={_part(dimensions[name])}" for name in sorted(dimensions)) + "}"
+
+
+def metric_and_dimensions(name: str) -> tuple[str, str]:
+    """The id in two: its metric, and its dimensions in braces or nothing.
+
+    >>> metric_and_dimensions("requests{region=eu}"), metric_and_dimensions("cpu"), metric_and_dimensions('"a{b"{c=d}')
+    (('requests', '{region=eu}'), ('cpu', ''), ('"a{b"', '{c=d}'))
+    """
+    metric = _METRIC.match(name)
+    end = metric.end() if metric else 0
+    return name[:end], name[end:]
 
 
 def _part(text: str) -> str:

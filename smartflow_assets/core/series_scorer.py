@@ -31,7 +31,8 @@ class Scored:
     """Verdicts on the rows of one series, in the unit of the series.
 
     raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the cut; is_guarded: a guard's flag.
-    detector_raw and surprise are detectors x rows, guards included.
+    detector_raw and surprise are detectors x rows, guards included. column_shares: columns x rows, what each column has in the
+    raw score of a joint detector.
     """
 
     expected: NDArray[np.float64]
@@ -43,6 +44,7 @@ class Scored:
     is_missing: NDArray[np.bool_]
     detector_raw: NDArray[np.float64]
     surprise: NDArray[np.float64]
+    column_shares: NDArray[np.float64]
 
     def take(self, rows: NDArray[np.int64]) -> Scored:
         """The verdicts on these rows only."""
@@ -73,7 +75,7 @@ class SeriesScorer:
         return {
             "baseline": baseline.start(self.facts),
             "detectors": [d.start(f, self.facts) for d, f in zip(self.detectors, self.fitted, strict=True)],
-            "calibrations": [{} if d.is_guard else calibration.start() for d in self.detectors],
+            "calibrations": [{} if d.is_guard and not d.is_joint else calibration.start() for d in self.detectors],
             "ensemble": self.ensemble.start(),
         }
 
@@ -87,21 +89,29 @@ class SeriesScorer:
         flags = np.zeros((len(self.detectors), rows.count), np.bool_)
         members = np.array([not d.is_guard for d in self.detectors])
         own_band: Result | None = None
+        column_shares = [np.zeros((0, rows.count))]
+        joint = np.zeros(rows.count)
         for j, (detector, fitted) in enumerate(zip(self.detectors, self.fitted, strict=True)):
             result, _ = detector.score(fitted, state["detectors"][j], rows)
             raw[j] = result.raw_score
-            if detector.is_guard:
+            if detector.is_guard and not detector.is_joint:
                 surprise[j] = result.raw_score
             else:
                 surprise[j], _ = calibration.score(state["calibrations"][j], raw[j], rows.is_missing, rows.first)
                 own_band = result if members.sum() == 1 and result.expected is not None else own_band
-            flags[j] = result.flag if result.flag is not None else surprise[j] > getattr(detector, "surprise", 3.0)
+            limit = getattr(detector, "surprise", 3.0)
+            flags[j] = result.flag if result.flag is not None else surprise[j] > limit
+            if detector.is_joint:
+                joint = np.maximum(joint, np.where(flags[j], surprise[j] * self.cut / limit, 0.0))
+                flags[j] &= surprise[j] > limit
+                if result.contributions is not None:
+                    column_shares.append(result.contributions.T)
         if members.any():
             combined, _ = self.ensemble.combine_rows(
                 state["ensemble"], surprise[members], flags[members], self.cut, rows, normal
             )
         else:
-            combined = np.zeros(rows.count)
+            combined = np.where(rows.is_missing, 0.0, joint)
         guarded = np.asarray(flags[~members].any(axis=0))
         lifted = np.where(flags, np.maximum(surprise, self.cut), 0.0)[~members].max(axis=0, initial=0.0)
         combined = np.maximum(combined, lifted)
@@ -115,7 +125,7 @@ class SeriesScorer:
             expected = np.where(known, own_band.expected, expected)
             lower, upper = np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper)
         expected, lower, upper = (scaler.inverse(part) for part in (expected, lower, upper))
-        return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise)
+        return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares))
 
     def walk(
         self, walk: Walk, grid: NDArray[np.int64], values: NDArray[np.float64], features: NDArray[np.float64] | None = None

@@ -5,6 +5,7 @@ the columns themselves. Direction and small changes act here, on the flag; score
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from smartflow_assets.core.detection_settings import DetectionSettings
 from smartflow_assets.core.ensemble import CAP, anomaly_score
 from smartflow_assets.core.series_scorer import Scored
 from smartflow_assets.core.severity import RANK, SEVERITIES, Severity
-from smartflow_assets.core.wording import number, percent
+from smartflow_assets.core.wording import contributor, number, percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,6 +66,8 @@ class Verdicts:
     note: NDArray[np.int32]
     notes: list[str] = field(default_factory=lambda: [""])
     components: list[pd.DataFrame] = field(default_factory=list)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of each joint detector, the columns that it judges."""
 
     @classmethod
     def empty(cls, settings: DetectionSettings, rows: int) -> Verdicts:
@@ -97,9 +100,8 @@ class Verdicts:
             is_wanted &= is_spike if self.settings.direction == "spike" else ~is_spike
         flagged = ((scored.is_flagged & is_wanted) | scored.is_guarded) & ~is_warming
         self.is_anomaly[rows] = flagged
-        detectors = [d.type for d in self.settings.active()]
         at = np.flatnonzero(flagged)
-        shares = shares_of(scored.surprise[:, at])
+        detectors, _, shares = self._contributors(scored, at)
         for i, k in enumerate(at):
             self.notes.append(_explain(values[k], scored, int(k), detectors, shares[:, i]))
             self.note[rows[k]] = len(self.notes) - 1
@@ -111,20 +113,32 @@ class Verdicts:
         at = np.flatnonzero(is_wanted)
         if not len(at):
             return
-        detectors = [d.type for d in self.settings.active()]
-        surprise = scored.surprise[:, at]
+        detectors, place, shares = self._contributors(scored, at)
         self.components.append(
             pd.DataFrame(
                 {
                     "series": series,
                     "observed_at": pd.DatetimeIndex(np.repeat(times[at], len(detectors))).tz_localize("UTC"),
                     "detector": detectors * len(at),
-                    "raw_score": scored.detector_raw[:, at].T.ravel(),
-                    "surprise": surprise.T.ravel(),
-                    "share": shares_of(surprise).T.ravel(),
+                    "raw_score": scored.detector_raw[np.ix_(place, at)].T.ravel(),
+                    "surprise": scored.surprise[np.ix_(place, at)].T.ravel(),
+                    "share": shares.T.ravel(),
                 }
             )
         )
+
+    def _contributors(self, scored: Scored, at: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
+        """Who contributed to these rows: names, the detector's place of each, and shares (names x rows). A joint detector stands
+        with one name for each of its columns, as `mahalanobis:cpu`."""
+        shares = shares_of(scored.surprise[:, at])
+        names, places, parts, column = list[str](), list[int](), [], 0
+        for j, detector in enumerate(self.settings.active()):
+            columns = self.columns.get(detector.type, ())
+            names += [f"{detector.type}:{name}" for name in columns] or [detector.type]
+            places += [j] * max(len(columns), 1)
+            parts.append(shares[[j]] * scored.column_shares[column : column + len(columns)][:, at] if columns else shares[[j]])
+            column += len(columns)
+        return names, np.array(places), np.concatenate(parts)
 
     def frame(self, series: pd.Series, observed_at: pd.Series, value: pd.Series) -> pd.DataFrame:
         """The answer; severity and explanation are categorical, empty where nothing is to be said."""
@@ -177,4 +191,5 @@ def _explain(value: float, scored: Scored, k: int, detectors: list[str], shares:
     if abs(expected) > 1e-12:
         text += f" ({percent((value - expected) / abs(expected))})"
     strongest = np.argsort(-shares, kind="stable")[:3]
-    return f"{text}; " + ", ".join(f"{detectors[j]} {100 * shares[j]:.0f} %" for j in strongest if shares[j] > 0)
+    names = [contributor(name) if ":" in name else name for name in detectors]
+    return f"{text}; " + ", ".join(f"{names[j]} {100 * shares[j]:.0f} %" for j in strongest if shares[j] > 0)

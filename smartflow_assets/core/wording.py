@@ -28,6 +28,16 @@ def number(value: float | None) -> str:
     return text.rstrip("0").rstrip(".")
 
 
+def contributor(name: str) -> str:
+    """A detector, or a column of one that judges several, as people read it.
+
+    >>> contributor("range_excess"), contributor("mahalanobis:cpu_load")
+    ('range excess', 'cpu_load in mahalanobis')
+    """
+    detector, _, column = name.partition(":")
+    return f"{column} in {detector.replace('_', ' ')}" if column else detector.replace("_", " ")
+
+
 def percent(ratio: float) -> str:
     """A change of a ratio, signed: 1.86 is `+186 %`.
 

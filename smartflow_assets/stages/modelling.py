@@ -12,7 +12,7 @@ from datetime import datetime
 import pandas as pd
 
 from smartflow_assets.adapters.writes import Append
-from smartflow_assets.core import plots
+from smartflow_assets.core import plots, siblings
 from smartflow_assets.core.detection import CONTEXT_ROWS, DetectionSettings, FittedModels, fit_models, minimum_rows
 from smartflow_assets.core.errors import ModelError
 from smartflow_assets.stages.preparation import clean_rows, features_of
@@ -204,6 +204,8 @@ def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.D
         [run.name, since, until])
     if stored.empty or since < stored["observed_at"].min():
         stored = features_of(run, since, until)
+    if any(detector.is_joint for detector in group.settings.active()):  # before other groups go: all metrics are compared
+        stored = siblings.add(stored, step=run.source.time_bucket.every)
     return stored[stored["series"].isin(rows["series"].unique())].reset_index(drop=True)
 
 

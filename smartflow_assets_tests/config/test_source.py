@@ -86,6 +86,12 @@ def test_what_does_not_go_together_is_refused(metric, said):
         source(metrics=[{"name": "a"} | metric])
 
 
+def test_one_metric_has_no_other_to_be_compared_with():
+    with pytest.raises(ValueError, match="detectors: mahalanobis compares the metrics of a source with each other, and there is only load"):
+        source(metrics=["load"], detectors=[{"type": "mahalanobis"}])
+    assert source(metrics=["load", "errors"], detectors=[{"type": "mahalanobis"}]).detection("load").detectors != "auto"
+
+
 def test_a_counter_is_read_last_unless_another_reading_is_named():
     web = source(metrics=[{"name": "a", "transform": "cumulative_to_rate"},
                           {"name": "b", "transform": "cumulative_to_rate", "aggregate": "max"}, {"name": "c", "transform": "difference"}])

@@ -18,6 +18,7 @@ from smartflow_assets.core.detectors.isolation_forest import IsolationForest
 from smartflow_assets.core.detectors.level_shift import LevelShift
 from smartflow_assets.core.detectors.local_outlier_factor import LocalOutlierFactor
 from smartflow_assets.core.detectors.mad import Mad
+from smartflow_assets.core.detectors.mahalanobis import Mahalanobis
 from smartflow_assets.core.detectors.missing import Missing
 from smartflow_assets.core.detectors.moving_average import MovingAverage
 from smartflow_assets.core.detectors.one_class_svm import OneClassSvm
@@ -41,6 +42,7 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     IsolationForest,
     LocalOutlierFactor,
     OneClassSvm,
+    Mahalanobis,
     Forecast,
     Autoregressive,
     LevelShift,

@@ -71,7 +71,8 @@ class Result:
     """What a detector says of each row of a block, in scaled units.
 
     raw_score >= 0, higher is stranger. `flag` is the detector's own verdict (its vote), None to vote by surprise.
-    expected, lower, upper are its own idea of normal, None when it has none.
+    expected, lower, upper are its own idea of normal, None when it has none. contributions: of a joint detector, count x
+    columns, the share of each column in the raw score.
     """
 
     raw_score: NDArray[np.float64]
@@ -79,6 +80,7 @@ class Result:
     expected: NDArray[np.float64] | None = None
     lower: NDArray[np.float64] | None = None
     upper: NDArray[np.float64] | None = None
+    contributions: NDArray[np.float64] | None = None
 
 
 def band_result(
@@ -129,6 +131,9 @@ class BaseDetector(BaseModel, frozen=True):
     is_guard: ClassVar[bool] = False
     """A guard's own flag makes a row anomalous whatever the ensemble says; it is not averaged."""
     needs_features: ClassVar[bool] = False
+    is_joint: ClassVar[bool] = False
+    """It judges all metrics of a source at a time, whose residuals are among its features: a guard that is calibrated. It flags a
+    surprise above its `surprise`, in the series that its Result flags as the one that stands out; Fitted.parameters has `columns`."""
 
     def minimum_rows(self, facts: SeriesFacts) -> int:
         """Rows needed before its word counts."""

@@ -37,9 +37,9 @@ class FeatureDetector(BaseDetector, frozen=True):
         known = {name: matrix[np.isfinite(history.values[name])][:, columns] for name, matrix in history.features.items()}
         if not known or sum(map(len, known.values())) < LEAST_ROWS:
             return Fitted(parameters)
-        scales = [_robust(matrix) for matrix in known.values()]
+        scales = [robust_center(matrix) for matrix in known.values()]
         center, unit = np.array([c for c, _ in scales]), np.array([u for _, u in scales])
-        rows = np.concatenate([_scaled(m, c, u) for m, c, u in zip(known.values(), center, unit, strict=True)])
+        rows = np.concatenate([scaled(m, c, u) for m, c, u in zip(known.values(), center, unit, strict=True)])
         learnt = self.learn(rows[:: -(-len(rows) // self.training_rows)])
         return Fitted({**parameters, **learnt.parameters}, {"center": center, "unit": unit, **learnt.arrays}, learnt.estimators)
 
@@ -53,12 +53,8 @@ class FeatureDetector(BaseDetector, frozen=True):
         if not state or rows.features is None:
             return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_)), state
         seen = rows.features[:, fitted.parameters["columns"]]
-        raw = self.measure(state["model"], _scaled(seen, state["center"], state["unit"]))
+        raw = self.measure(state["model"], scaled(seen, state["center"], state["unit"]))
         return Result(raw, raw > fitted.parameters["limit"]), state
-
-    def raw_scores(self, fitted: Fitted, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Raw scores of rows of scaled features."""
-        return self.measure(self.prepare(fitted), rows)
 
     def learn(self, rows: NDArray[np.float64]) -> Fitted:
         """What is stored of scaled training rows; nothing in them is NaN."""
@@ -73,7 +69,7 @@ class FeatureDetector(BaseDetector, frozen=True):
         raise NotImplementedError
 
 
-def _robust(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def robust_center(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Median and interquartile range of each column; 0 and 1 for a column that is empty or does not move."""
     filled = np.ma.masked_invalid(matrix)
     center = np.array([np.median(column.compressed()) if column.count() else 0.0 for column in filled.T])
@@ -81,6 +77,6 @@ def _robust(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return center, np.where(np.array(spread) > 1e-12, spread, 1.0)
 
 
-def _scaled(matrix: NDArray[np.float64], center: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[np.float64]:
+def scaled(matrix: NDArray[np.float64], center: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scaled features; what is unknown is taken as the median."""
     return np.nan_to_num(np.clip((matrix - center) / unit, -1e6, 1e6), nan=0.0)

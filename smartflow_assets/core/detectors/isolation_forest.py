@@ -27,7 +27,7 @@ class IsolationForest(FeatureDetector, frozen=True):
     >>> grid = np.random.default_rng(0).normal(size=(400, 2))
     >>> forest = IsolationForest()
     >>> fitted = forest.fit(History({"load": grid[:, 0]}, {"load": grid}, ("a", "b")))
-    >>> calm, strange = forest.raw_scores(fitted, np.array([[0.0, 0.1], [6.0, -5.0]]))
+    >>> calm, strange = forest.measure(forest.prepare(fitted), np.array([[0.0, 0.1], [6.0, -5.0]]))
     >>> bool(calm < fitted.parameters["limit"] < strange)
     True
     """

@@ -26,7 +26,7 @@ class LocalOutlierFactor(FeatureDetector, frozen=True):
     >>> grid = np.random.default_rng(0).normal(size=(400, 2))
     >>> detector = LocalOutlierFactor()
     >>> fitted = detector.fit(History({"load": grid[:, 0]}, {"load": grid}, ("a", "b")))
-    >>> calm, strange = detector.raw_scores(fitted, np.array([[0.0, 0.1], [6.0, -5.0]]))
+    >>> calm, strange = detector.measure(detector.prepare(fitted), np.array([[0.0, 0.1], [6.0, -5.0]]))
     >>> bool(calm < fitted.parameters["limit"] < strange)
     True
     """

@@ -45,7 +45,7 @@ def test_contamination_is_the_share_of_training_rows_that_a_forest_flags(contami
     forest = IsolationForest(contamination=contamination)
     fitted = forest.fit(History({"load": values}, {"load": features_of(values)}, ("value", "change")))
     scaled = (features_of(values) - fitted.arrays["center"][0]) / fitted.arrays["unit"][0]
-    assert np.mean(forest.raw_scores(fitted, scaled) > fitted.parameters["limit"]) == pytest.approx(contamination, abs=0.005)
+    assert np.mean(forest.measure(forest.prepare(fitted), scaled) > fitted.parameters["limit"]) == pytest.approx(contamination, abs=0.005)
 
 
 def test_flattened_trees_score_as_scikit_learn_does() -> None:
@@ -54,7 +54,7 @@ def test_flattened_trees_score_as_scikit_learn_does() -> None:
     fitted = forest.fit(History({"load": values}, {"load": features_of(values)}, ("value", "change")))
     scaled = (features_of(values) - fitted.arrays["center"][0]) / fitted.arrays["unit"][0]
     expected = -fitted.estimators["forest"].score_samples(scaled)
-    np.testing.assert_allclose(np.log2(forest.raw_scores(fitted, scaled)) / 16 + 0.5, expected, rtol=1e-12)
+    np.testing.assert_allclose(np.log2(forest.measure(forest.prepare(fitted), scaled)) / 16 + 0.5, expected, rtol=1e-12)
     assert int(expected.argmax()) in (SPIKE, SPIKE + 1)
 
 

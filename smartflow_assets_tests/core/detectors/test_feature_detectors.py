@@ -21,7 +21,7 @@ def test_the_factor_is_that_of_scikit_learn() -> None:
     detector = LocalOutlierFactor(n_neighbors=15)
     model = SklearnFactor(n_neighbors=15, novelty=True).fit(ROWS)
     np.testing.assert_allclose(
-        detector.raw_scores(detector.learn(ROWS), NEW), np.maximum(-model.score_samples(NEW) - 1, 2.0**-10), rtol=1e-9
+        detector.measure(detector.prepare(detector.learn(ROWS)), NEW), np.maximum(-model.score_samples(NEW) - 1, 2.0**-10), rtol=1e-9
     )
 
 
@@ -29,7 +29,7 @@ def test_the_machine_ranks_as_that_of_scikit_learn_and_goes_on_where_it_ends() -
     detector = OneClassSvm(nu=0.05)
     fitted = detector.learn(ROWS)
     model = OneClassSVM(nu=0.05, gamma="scale").fit(ROWS)
-    raw = detector.raw_scores(fitted, NEW)
+    raw = detector.measure(detector.prepare(fitted), NEW)
     np.testing.assert_allclose(np.log1p(model.offset_ / model.score_samples(NEW[:51])), raw[:51], rtol=1e-9)
     assert (raw > fitted.parameters["limit"]).tolist() == (model.predict(NEW) < 0).tolist()
     assert raw[51] > 10 * raw[50]  # the farther of two rows for which the kernel sum is nearly nothing
@@ -40,7 +40,7 @@ def test_the_machine_ranks_as_that_of_scikit_learn_and_goes_on_where_it_ends() -
 def test_its_own_flag_marks_that_share_of_the_training_rows(name: str, detector: type[FeatureDetector], share: float) -> None:
     member = detector.model_validate({name: share})
     fitted = member.learn(ROWS)
-    flagged = member.raw_scores(fitted, ROWS) > fitted.parameters["limit"]
+    flagged = member.measure(member.prepare(fitted), ROWS) > fitted.parameters["limit"]
     assert flagged.mean() == pytest.approx(share, abs=0.015)
 
 
@@ -50,7 +50,7 @@ def test_its_own_flag_marks_that_share_of_the_training_rows(name: str, detector:
     (OneClassSvm(nu=0.01), OneClassSvm(nu=0.3)),
 ])
 def test_parameters_change_the_scores(one: FeatureDetector, other: FeatureDetector) -> None:
-    assert not np.allclose(one.raw_scores(one.learn(ROWS), NEW), other.raw_scores(other.learn(ROWS), NEW), rtol=0.01)
+    assert not np.allclose(one.measure(one.prepare(one.learn(ROWS)), NEW), other.measure(other.prepare(other.learn(ROWS)), NEW), rtol=0.01)
 
 
 @pytest.mark.parametrize("detector", [LocalOutlierFactor(), OneClassSvm()], ids=lambda detector: detector.type)
