@@ -61,7 +61,8 @@ def start(facts: SeriesFacts) -> State:
 
 
 def score(
-    state: State, facts: SeriesFacts, values: NDArray[np.float64], features: NDArray[np.float64] | None = None
+    state: State, facts: SeriesFacts, values: NDArray[np.float64], features: NDArray[np.float64] | None = None,
+    times: NDArray[np.datetime64] | None = None,
 ) -> tuple[Rows, Normal, State]:
     """Walk up to BLOCK scaled values (NaN = missing) and return them imputed, with their expectations.
 
@@ -88,5 +89,5 @@ def score(
         forecasts, expected, band, usual, residual, seasonal_deviation, ranges, noise, is_missing,
     )  # fmt: skip
     state["position"][:] = first + count, offset + count
-    rows = Rows(padded, tamed, offset, count, first, forecasts, expected, residual, seasonal_deviation, ranges, is_missing, features)
+    rows = Rows(padded, tamed, offset, count, first, forecasts, expected, residual, seasonal_deviation, ranges, is_missing, features, times)
     return rows, Normal(band, noise, usual), state

@@ -65,12 +65,14 @@ def fit_models(
     step: timedelta | None = None,
     is_first: bool = False,
     is_log: bool = False,
+    calendar: Calendar | None = None,
 ) -> FittedModels:
     """Train the detectors of a source on `history` (series, observed_at, value; NaN = missing; the calm part of the past).
 
     features: series, observed_at and one column per feature, for the detectors that use them. step: distance of rows,
     default the median. is_first: there was no model before, so the rows of history will be `warming_up`, not scored.
-    is_log: the detectors see logarithms; what comes out is in the unit of the values all the same.
+    is_log: the detectors see logarithms; what comes out is in the unit of the values all the same. calendar: for detectors that
+    know local time and holidays.
     SourceError for an empty history, missing columns or a time that occurs twice in a series.
     """
     settings = settings or DetectionSettings()
@@ -86,6 +88,8 @@ def fit_models(
         {name: facts[name].scaler.transform(frame.value[rows]) for name, rows in frame.rows.items()},
         {} if table is None else {name: table.at(name, frame.time[rows]) for name, rows in frame.rows.items()},
         () if table is None else table.names,
+        {name: frame.time[rows] for name, rows in frame.rows.items()},
+        calendar,
     )
     first, last = pd.Timestamp(frame.time.min(), tz="UTC"), pd.Timestamp(frame.time.max(), tz="UTC")
     context_from = max(first, last - CONTEXT_ROWS * pd.Timedelta(step))
@@ -175,7 +179,8 @@ def detect(
         if any(detector.needs_features for detector in settings.active()):
             own = together is None
             table = _computed(_as_frame(name, times, values), step, calendar) if own else together[together["series"] == name]
-        fitted = fit_models(_as_frame(name, times[known], values[known]), settings, features=table, step=step, is_first=True)
+        fitted = fit_models(_as_frame(name, times[known], values[known]), settings, features=table, step=step, is_first=True,
+                            calendar=calendar)
         matrix = None if table is None else FeatureTable.of(table, fitted.feature_names).at(name, times)
         _score_series(fitted, {}, name, times, values, matrix, order, verdicts, progress=progress)
     return verdicts.frame(frame["series"], frame["observed_at"], frame["value"])
@@ -222,7 +227,7 @@ def _score_series(
         if first_scored >= len(times):
             text = f"warming up: {len(times)} rows, {least} are needed"
         verdicts.note_all(warming[warming >= 0], text)
-    for block, scored in scorer.walk(walk, grid, values[start:], None if features is None else features[start:]):
+    for block, scored in scorer.walk(walk, grid, values[start:], None if features is None else features[start:], times[start:]):
         rows = np.arange(start + block.start, start + block.stop)
         returned = order[rows] >= 0
         at = rows[returned]

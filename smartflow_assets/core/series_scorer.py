@@ -79,12 +79,15 @@ class SeriesScorer:
             "ensemble": self.ensemble.start(),
         }
 
-    def score(self, state: State, values: NDArray[np.float64], features: NDArray[np.float64] | None = None) -> Scored:
+    def score(
+        self, state: State, values: NDArray[np.float64], features: NDArray[np.float64] | None = None,
+        times: NDArray[np.datetime64] | None = None,
+    ) -> Scored:
         """Verdicts on up to `baseline.BLOCK` further values (NaN or infinite = missing); the state is changed in place."""
         facts, scaler = self.facts, self.facts.scaler
         scaled = np.clip(scaler.transform(values), -LARGEST, LARGEST)
         scaled[~np.isfinite(values)] = np.nan
-        rows, normal, _ = baseline.score(state["baseline"], facts, scaled, features)
+        rows, normal, _ = baseline.score(state["baseline"], facts, scaled, features, times)
         raw, surprise = np.empty((2, len(self.detectors), rows.count))
         flags = np.zeros((len(self.detectors), rows.count), np.bool_)
         members = np.array([not d.is_guard for d in self.detectors])
@@ -128,20 +131,24 @@ class SeriesScorer:
         return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares))
 
     def walk(
-        self, walk: Walk, grid: NDArray[np.int64], values: NDArray[np.float64], features: NDArray[np.float64] | None = None
+        self, walk: Walk, grid: NDArray[np.int64], values: NDArray[np.float64], features: NDArray[np.float64] | None = None,
+        times: NDArray[np.datetime64] | None = None,
     ) -> Iterator[tuple[slice, Scored]]:
         """Score the next values of a series block by block; grid[i] is the row number of values[i], gaps are missing rows."""
         done, a = walk.row_count, 0
         while a < len(values):
             b = int(np.searchsorted(grid, done + baseline.BLOCK))
             size = int(grid[b - 1]) + 1 - done if b > a else baseline.BLOCK
-            block, matrix = np.full(size, np.nan), None
+            block, matrix, moments = np.full(size, np.nan), None, None
             place = grid[a:b] - done
             block[place] = values[a:b]
             if features is not None:
                 matrix = np.full((size, features.shape[1]), np.nan)
                 matrix[place] = features[a:b]
-            scored = self.score(walk.state, block, matrix)
+            if times is not None:
+                moments = np.full(size, np.datetime64("NaT", "us"))
+                moments[place] = times[a:b]
+            scored = self.score(walk.state, block, matrix, moments)
             if b > a:
                 yield slice(a, b), scored if size == b - a else scored.take(place)
             done, a = done + size, b

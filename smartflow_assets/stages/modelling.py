@@ -177,7 +177,7 @@ def _without_anomalies(run: SourceRun, rows: pd.DataFrame, since: datetime, unti
 
 def _train(run: SourceRun, group: MetricGroup, rows: pd.DataFrame, *, is_first: bool) -> None:
     fitted = fit_models(rows, group.settings, features=feature_rows(run, group, rows), step=run.source.time_bucket.every,
-                        is_first=is_first, is_log=group.is_log)
+                        is_first=is_first, is_log=group.is_log, calendar=run.source.calendar)
     model_id = hashlib.sha256(f"{run.name}|{group.label}|{fitted.trained_to}|{run.now}|{run.run_id}".encode()).hexdigest()[:16]
     artefact = run.models.save(run.name, group.detector, model_id, fitted.parts())
     row = {

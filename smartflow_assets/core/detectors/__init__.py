@@ -23,6 +23,7 @@ from smartflow_assets.core.detectors.missing import Missing
 from smartflow_assets.core.detectors.moving_average import MovingAverage
 from smartflow_assets.core.detectors.one_class_svm import OneClassSvm
 from smartflow_assets.core.detectors.percentile import Percentile
+from smartflow_assets.core.detectors.prophet import Prophet
 from smartflow_assets.core.detectors.range_excess import RangeExcess
 from smartflow_assets.core.detectors.seasonal import Seasonal
 from smartflow_assets.core.detectors.spectral_residual import SpectralResidual
@@ -43,6 +44,7 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     LocalOutlierFactor,
     OneClassSvm,
     Mahalanobis,
+    Prophet,
     Forecast,
     Autoregressive,
     LevelShift,

@@ -18,6 +18,8 @@ from smartflow_assets.core.scaling import Scaler
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from smartflow_assets.core.calendar import Calendar
+
 State = dict[str, Any]
 
 
@@ -44,7 +46,8 @@ class Rows:
     of up to 7 seasons, that + current level, 7 seasons ago + current level. `expected` is a mixture of the slow ones,
     `residual` what is left of the value by the mixture of all, `seasonal_deviation` the size of the three-row mean of what
     is left of the season. `ranges` is 6 x count: the quantiles .002, .005, .05, .95, .995, .998 of the 8,000 rows before.
-    `is_missing` marks rows whose value was imputed by `expected`. `features` is count x k, or None.
+    `is_missing` marks rows whose value was imputed by `expected`. `features` is count x k, or None. `times`: when, in UTC (NaT in a
+    row that nobody gave), or None where the caller does not know.
     """
 
     padded: NDArray[np.float64]
@@ -59,6 +62,7 @@ class Rows:
     ranges: NDArray[np.float64]
     is_missing: NDArray[np.bool_]
     features: NDArray[np.float64] | None = None
+    times: NDArray[np.datetime64] | None = None
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -104,11 +108,13 @@ def window_width(facts: SeriesFacts) -> int:
 
 @dataclass(frozen=True)
 class History:
-    """The rows that may be learnt from, of every series of a source: scaled values and, where asked for, features."""
+    """The rows that may be learnt from, of every series of a source: scaled values, times (UTC) and, where asked for, features."""
 
     values: dict[str, NDArray[np.float64]]
     features: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     feature_names: tuple[str, ...] = ()
+    times: dict[str, NDArray[np.datetime64]] = field(default_factory=dict)
+    calendar: Calendar | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from smartflow_assets.core.series_scorer import Scored, SeriesScorer
 HOUR = timedelta(hours=1)
 ROWS = 1100  # past the first regular fit of the window models at row 1,000
 SPIKE = 900
+TIMES = np.datetime64("2026-01-01", "us") + np.arange(2 * ROWS) * np.timedelta64(1, "h")
 
 
 def daily(rows: int = ROWS, seed: int = 0) -> np.ndarray:
@@ -39,14 +40,18 @@ def features_of(values: np.ndarray) -> np.ndarray:
 
 def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
     known = facts.learn("load", values[:300], HOUR, "robust")
-    history = History({"load": known.scaler.transform(values[:300])}, {"load": features_of(values[:300])}, ("value", "change"))
+    history = History({"load": known.scaler.transform(values[:300])}, {"load": features_of(values[:300])}, ("value", "change"),
+                      {"load": TIMES[:300][: len(values)]})
     return SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
 
 
 def scored_in_chunks(scorer: SeriesScorer, values: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """Every number of every row, the series handed over in chunks of `size` rows."""
     state, features = scorer.start(), features_of(values)
-    parts = [scorer.score(state, values[a : a + size], features[a : a + size]) for a in range(0, len(values), size)]
+    parts = [
+        scorer.score(state, values[a : a + size], features[a : a + size], TIMES[a : a + size][: len(values) - a])
+        for a in range(0, len(values), size)
+    ]
     return {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in Scored.__dataclass_fields__}
 
 
