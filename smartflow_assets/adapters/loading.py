@@ -120,7 +120,10 @@ def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
 
 def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
     """Leaves out rows of a time that was pruned: a file may hold them for years."""
-    pruned = single(connection, "SELECT max(to_at) FROM writes WHERE source = ? AND table_name = ? AND operation = 'prune'",
+    pruned = single(connection, """
+        WITH own AS (SELECT * FROM writes WHERE source = ? AND table_name = ?)
+        SELECT max(to_at) FROM own WHERE operation = 'prune' AND written_at > coalesce(
+            (SELECT max(written_at) FROM own WHERE operation = 'delete'), TIMESTAMPTZ '1970-01-01')""",
                     [write.source, raw_table(write.source)])
     if pruned is None:
         return ""

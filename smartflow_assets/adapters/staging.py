@@ -27,6 +27,7 @@ from smartflow_assets.core.errors import SourceError
 
 MEMORY = "384MB"    # ten million rows stage in less; what does not fit goes to the staging folder
 MOSTLY = 0.9        # an undeclared column holds numbers when nine in ten of its values are
+EARLIEST_UNIX = datetime(1980, 1, 1, tzinfo=UTC)  # numbers of rows, read as seconds, all lie in 1970
 SAMPLE = 2_000
 GOOD, BAD = "rows.parquet", "rejected.parquet"
 
@@ -142,9 +143,14 @@ class _Staging:
         self._decide(facts)
         self._refuse(facts)
         self._find_second_hours(facts["ambiguous"])
+        self._tell_what_is_emptied(facts)
         parquet = self._write_good()
         time = quoted_column(self.table.time.name)
         row_count, first_at, last_at = self._one(f"SELECT count(*), min({time}), max({time}) FROM {quoted_text(parquet)}")
+        if last_at is not None and self.table.reading.format in ("unix", "unix_ms") and last_at < EARLIEST_UNIX:
+            raise self.file.error(
+                f"the times of column '{self.table.time.name}' end on {last_at:%Y-%m-%d}: these are no {self.table.reading.format} times",
+                "Correct read.time: format unix counts seconds since 1970, unix_ms milliseconds.")
         bad_count, rejected = self._write_bad(facts)
         span = (_utc(first_at), _utc(last_at))
         return Staged(origin, content_hash, parquet, row_count, *span, bad_count, rejected, tuple(self.notes))
@@ -197,10 +203,13 @@ class _Staging:
         time, name = self.table.reading, self.table.time.name
         if facts["rows"] >= ENOUGH and not facts["timed"]:
             example = self._example(self.table.time)
-            form = "unix" if example.strip().lstrip("-").isdigit() else "%d/%m/%Y %H:%M"
+            digits = len(example.strip()) if example.strip().isdigit() else 0
+            form = "%d/%m/%Y %H:%M" if not digits else "%Y%m%d" if digits == 8 else "unix"
+            remedy = f"Say how it is written, such as read.time: {{column: {name}, format: \"{form}\"}}, or correct read.time."
+            if 0 < digits < 8:
+                remedy = "It looks like a number of the row: correct read.time. For a table without times see docs/own-source.md."
             raise self.file.error(
-                f"no value of column '{name}' is a time; expected {text_values.expected_time(time)}, the first is {example!r}",
-                f"Say how it is written, such as read.time: {{column: {name}, format: \"{form}\"}}, or correct read.time.")
+                f"no value of column '{name}' is a time; expected {text_values.expected_time(time)}, the first is {example!r}", remedy)
         for column in self.table.columns:
             is_text = column.is_number and facts[f"{column.c} filled"] >= ENOUGH and not facts[f"{column.c} numbers"]
             if is_text and self.table.wanted.on_bad_rows != "keep":
@@ -211,6 +220,13 @@ class _Staging:
         self.table.scan.refuse(self.connection, facts["rows"])
         if not facts["rows"] and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             self.notes.append("holds no rows")
+
+    def _tell_what_is_emptied(self, facts: dict[str, int]) -> None:
+        """With `on_bad_rows: keep` a row stays, and the number that could not be read is null: somebody should hear of it."""
+        for column in self.table.columns if self.table.wanted.on_bad_rows == "keep" else ():
+            lost = facts[f"{column.c} filled"] - facts[f"{column.c} numbers"] if column.is_number else 0
+            if lost:
+                self.notes.append(f"{lost:,} values of column '{column.name}' are no numbers and are empty now (on_bad_rows: keep)")
 
     def _find_second_hours(self, ambiguous_count: int) -> None:
         """In the night in which the clock is set back an hour occurs twice. In file order and within the dimensions, rows

@@ -13,18 +13,20 @@ from urllib.parse import urlsplit
 from smartflow_assets.adapters.environment import REFERENCE
 
 _SECRET_HEADER = re.compile("auth|token|key|secret|cookie|password|credential", re.IGNORECASE)
-_SECRET_PARAMETER = re.compile("token|secret|passw|credential|signature|api[-_]?key|^auth|^key$", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile("token|secret|passw|credential|signature|api[-_]?key|[-_]key$|^auth|^key$|^sig$", re.IGNORECASE)
 
 
 def is_web_address(text: str) -> str:
     """The text, when it is an address or a reference to one; ValueError otherwise, and for a password written out."""
-    if REFERENCE.match(text):  # the whole address is the secret, as with Slack and Zapier
+    if REFERENCE.match(text) and "@" not in text:  # the whole address is the secret, as with Slack and Zapier
         return text
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if not REFERENCE.match(text) and (parts.scheme not in ("http", "https") or not parts.netloc):
         raise ValueError("this is not a web address; write https://… or ${NAME}")
-    if parts.password and not REFERENCE.fullmatch(parts.password):
-        raise ValueError("a secret is never written in a file; write the password in the address as ${NAME}")
+    login = text.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    secret = login.partition(":")[2] or login.partition(":")[0]  # a key may stand alone, in the place of the user
+    if secret and not REFERENCE.fullmatch(secret):
+        raise ValueError("a secret is never written in a file; write the password or key in the address as ${NAME}")
     return text
 
 

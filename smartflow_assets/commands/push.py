@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import zlib
 from enum import StrEnum
 from typing import Annotated
 
@@ -55,7 +56,7 @@ def push(
     try:
         with part.open("wb") as file:
             while block := sys.stdin.buffer.read(BLOCK):
-                start = start or block[:64]
+                start = start or block[:4096]
                 digest.update(block)
                 file.write(block)
         if not start.strip():
@@ -71,14 +72,19 @@ def push(
 
 
 def _format_of(start: bytes) -> str:
-    """By the first bytes; gzipped content keeps its own ending, which the readers look into.
+    """By the first bytes, of gzipped content by those within.
 
     >>> _format_of(b'[{"a": 1}]'), _format_of(b' {"a": 1}'), _format_of(b"PAR1..."), _format_of(b"time,value")
     ('json', 'jsonl', 'parquet', 'csv')
+    >>> import gzip
+    >>> _format_of(gzip.compress(b'{"a": 1}')), _format_of(gzip.compress(b"time,value")), _format_of(b'\\xef\\xbb\\xbf[{}]')
+    ('jsonl.gz', 'csv.gz', 'json')
     """
+    if start.startswith(b"\x1f\x8b"):
+        return f"{_format_of(zlib.decompressobj(wbits=31).decompress(start))}.gz"
     if start.startswith(b"PAR1"):
         return "parquet"
-    first = start.lstrip()[:1]
+    first = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     return {b"[": "json", b"{": "jsonl"}.get(first, "csv")
 
 

@@ -135,14 +135,14 @@ def _default_policy(defaults: YamlFile | None) -> AlertPolicy:
 
 
 def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError]]:
-    """The channels that can be used, and why others cannot. Without a file there is the channel `file`."""
+    """The channels that can be used, and why others cannot. The channel `file` needs no entry, so it is always there."""
     if not path.exists():
         return {"file": FileChannel()}, {}
     try:
         file = read_yaml(path)
     except SourceError as error:
         return {"file": FileChannel()}, {CHANNELS_FILE: error}
-    channels: dict[str, ChannelBase] = {}
+    channels: dict[str, ChannelBase] = {} if "file" in file.values else {"file": FileChannel()}
     errors: dict[str, SourceError] = {}
     for name, values in file.values.items():
         try:

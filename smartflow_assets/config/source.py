@@ -22,6 +22,7 @@ from smartflow_assets.core.cleaning import TimeBucket
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.durations import Duration
 from smartflow_assets.core.encoding import Encoding
+from smartflow_assets.core.row_condition import parse, text_columns
 from smartflow_assets.core.rules import BaseRule, Rules
 from smartflow_assets.core.schedule import Schedule
 from smartflow_assets.core.transforms import Treatment
@@ -66,7 +67,7 @@ class Source(DetectionSettings):
         "at most training.window): {channel: one_hot} gives channel__web, … and channel__other (1 or 0; the 20 most frequent "
         "categories have a column), {tier: ordinal} gives tier__ordinal (0, 1, …; -1 for a category that was not learnt), "
         "{merchant: frequency} gives merchant__frequency (its share of the rows; 0). For metrics, which name such a column "
-        "(`column: channel__web, aggregate: mean`), and for models of single rows; none of them is a metric by itself.",
+        "(`column: channel__web, aggregate: mean`); none of them is a metric by itself.",
         examples=[{"merchant": "frequency", "channel": "one_hot", "tier": "ordinal"}])] = Field(default_factory=dict)
     time_bucket: TimeBucket = Field(
         default=TimeBucket(), description="How time is cut. Without `every`: the beat of the rows, found at the first ingestion.")
@@ -122,7 +123,8 @@ class Source(DetectionSettings):
         """What ingestion needs of the rows."""
         columns = (metric.source_column.column for metric in self.metrics if metric.aggregate not in COUNTING)
         numbers = tuple(dict.fromkeys(name for name in columns if name and not self.encoded_base(name))) if self.metrics else None
-        categories = tuple(sorted(column for column in self.encode if column not in self._all_dimensions))
+        compared = {name for metric in self.metrics if metric.where for name in text_columns(parse(metric.where))}
+        categories = tuple(sorted({*self.encode, *compared} - {*self._all_dimensions, *(numbers or ())}))
         return Wanted(numbers, self._all_dimensions, self.on_bad_rows, categories)
 
     def encoded_base(self, column: str | None) -> str | None:

@@ -234,6 +234,8 @@ class _Track:
         value, expected, lower, upper = (
             float("nan") if newest[name] is None else newest[name] for name in ("value", "expected", "lower", "upper"))
         title = headline(value, expected, lower, upper, self._unit(newest))
+        if len(newest["rules"]) and not len(newest["detectors"]):  # a rule's own reason is not the expected range
+            title = f"{', '.join(newest['rules'])}: {title}"
         known = (self.last_seen_at, len(self.taken), self._severity(), title, newest["explanation"])
         return dict(zip(_STANDING, known, strict=True))
 

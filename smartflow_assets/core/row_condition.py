@@ -4,6 +4,7 @@ The text is parsed by `ast` against the short list below; nothing in it is ever 
 what is asked of which column; how a database is asked is its own business.
 """
 import ast
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,7 +54,10 @@ Junction(word='not', parts=(Comparison(column='channel', sign='in', values=('upi
         tree = ast.parse(source.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"{text!r} is not a condition ({getattr(error, 'msg', error)}); {_EXAMPLE}") from None
-    return _condition(tree, {placeholder: name for name, placeholder in names.items()})
+    try:
+        return _condition(tree, {placeholder: name for name, placeholder in names.items()})
+    except OverflowError:
+        raise ValueError(f"{text!r} holds a number beyond all measure") from None
 
 
 def _condition(node: ast.expr, back: dict[str, str]) -> RowCondition:
@@ -64,9 +68,9 @@ def _condition(node: ast.expr, back: dict[str, str]) -> RowCondition:
             return Junction("not", (_condition(operand, back),))
         case ast.Compare(left=ast.Name(id=name), ops=[ast.In() | ast.NotIn() as op], comparators=[ast.List() | ast.Tuple() as given]):
             sign = "in" if isinstance(op, ast.In) else "not in"
-            return Comparison(back.get(name, name), sign, tuple(_constant(element) for element in given.elts))
+            return Comparison(back.get(name, name), sign, tuple(_constant(element, back) for element in given.elts))
         case ast.Compare(left=ast.Name(id=name), ops=[op], comparators=[given]) if type(op) in _COMPARISONS:
-            value = _constant(given)
+            value = _constant(given, back)
             if isinstance(value, str) and not isinstance(op, ast.Eq | ast.NotEq):
                 raise ValueError(f"{ast.unparse(node)!r}: a text is compared by == or != only")
             return Comparison(back.get(name, name), _COMPARISONS[type(op)], (value,))
@@ -74,16 +78,24 @@ def _condition(node: ast.expr, back: dict[str, str]) -> RowCondition:
             raise ValueError(f"{ast.unparse(node)!r} is not allowed: compare one column with a number or a text; {_EXAMPLE}")
 
 
-def _constant(node: ast.expr) -> float | str:
+def _constant(node: ast.expr, back: dict[str, str]) -> float | str:
     match node:
         case ast.Constant(value=str() as text):
+            for placeholder, name in back.items():  # backquotes within a text are part of it
+                text = text.replace(placeholder, f"`{name}`")
             return text
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return float(number)
+            return _finite(number)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)) if not isinstance(number, bool):
-            return -float(number)
+            return -_finite(number)
         case _:
             raise ValueError(f"{ast.unparse(node)!r} is not a number or a quoted text")
+
+
+def _finite(number: float) -> float:
+    if math.isinf(float(number)):
+        raise OverflowError
+    return float(number)
 
 
 def columns(condition: RowCondition) -> tuple[str, ...]:
@@ -91,6 +103,13 @@ def columns(condition: RowCondition) -> tuple[str, ...]:
     if isinstance(condition, Comparison):
         return (condition.column,)
     return tuple(dict.fromkeys(name for part in condition.parts for name in columns(part)))
+
+
+def text_columns(condition: RowCondition) -> tuple[str, ...]:
+    """The columns that it compares with texts, in order of mention."""
+    if isinstance(condition, Comparison):
+        return (condition.column,) if any(isinstance(value, str) for value in condition.values) else ()
+    return tuple(dict.fromkeys(name for part in condition.parts for name in text_columns(part)))
 
 
 def _checked(text: str) -> str:

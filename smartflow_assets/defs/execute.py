@@ -13,7 +13,7 @@ import dagster as dg
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, REASON_TAG, SOURCE_TAG, SOURCES
-from smartflow_assets.defs.resources import LISTENER, Listener
+from smartflow_assets.defs.resources import LISTENER, Listener, open_warehouse
 from smartflow_assets.defs.settle import facts_of, failures_of, settle_run
 from smartflow_assets.stages.alerting import Failure
 
@@ -43,9 +43,21 @@ def execute(instance: dg.DagsterInstance, settings: Settings, job: str, source: 
             facts, _ = facts_of(home, result.run_id)
             failures = tuple(failures_of(home, result.run_id))
             settle_run(home, result.run_id, settings=settings)
+            facts |= {} if is_dry else _told(settings, result.run_id)
     finally:
         LISTENER.reset(listening)
     return Outcome(source, result.run_id, result.success, failures, facts)
+
+
+def _told(settings: Settings, run_id: str) -> dict[str, float]:
+    """What the run did to incidents and messages, with its settling: a failed run opens an incident of its own."""
+    counts = open_warehouse(settings).read(
+        """
+        SELECT (SELECT count(*) FROM incident_events WHERE run_id = ? AND event IN ('opened', 'reopened')) AS incidents_opened,
+               (SELECT count(*) FROM incident_events WHERE run_id = ? AND event = 'resolved') AS incidents_resolved,
+               (SELECT count(*) FROM alert_sends WHERE run_id = ? AND status = 'sent') AS messages_sent
+        """, [run_id] * 3)
+    return {str(name): float(count) for name, count in counts.iloc[0].items()}
 
 
 @contextlib.contextmanager

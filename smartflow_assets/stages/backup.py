@@ -40,6 +40,7 @@ class Manifest:
 
 def back_up(settings: Settings, dagster_home: Path, target: Path, *, now: datetime, told: Told) -> Manifest:
     """Write a backup into `target`, as a whole or not at all. SmartflowError when something is there already."""
+    target = target.absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise SmartflowError(f"{target} is not empty", remedy="Name a new folder, such as one with the date in its name.")
     if target.resolve().is_relative_to(settings.data.resolve()):
@@ -109,13 +110,14 @@ def restore(settings: Settings, dagster_home: Path, folder: Path, *, is_replacin
         told(path)
     if busy := _run_under_way(settings):
         raise SmartflowError(f"a run is under way: {busy}", remedy="Stop `smartflow ui` and wait for its runs, then restore.")
-    if not is_replacing and (there := _what_is_there(settings, folder)):
+    if not is_replacing and (there := _what_is_there(settings, dagster_home, folder)):
         raise SmartflowError(f"{there} is there already", remedy=f"--replace moves what it replaces to {aside}.")
     if (folder / _WAREHOUSE).exists():
         Warehouse(settings.warehouse_file, settings.published_file).put_back(folder / _WAREHOUSE, aside / _WAREHOUSE)
-    for name, target in _folders(settings):
-        _replace(folder / name, target, aside / name, told)
-    for name, target in (*_files(settings), *((f"dagster/{name}", dagster_home / name) for name in _HISTORY)):
+    else:  # its rows name models that go
+        for file in (settings.warehouse_file, settings.published_file):
+            _move(file, aside / "warehouse" / file.name)
+    for name, target in _parts(settings, dagster_home):
         _replace(folder / name, target, aside / name, told)
     if (folder / _WAREHOUSE).exists():
         Warehouse(settings.warehouse_file, settings.published_file).publish("restore", is_forced=True)
@@ -124,14 +126,26 @@ def restore(settings: Settings, dagster_home: Path, folder: Path, *, is_replacin
 
 def _replace(copy: Path, target: Path, aside: Path, told: Told) -> None:
     """Of a backup that lacks a part, the part in the home goes as well: it is of another time than the rest."""
-    if target.exists():
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        target.replace(aside)
+    _move(target, aside)
     if copy.is_dir():
         copy_folder(copy, target, told)
     elif copy.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(copy, target)
+
+
+def _move(path: Path, aside: Path) -> None:
+    """Also to another disk: a folder of the home may be mounted."""
+    if path.exists():
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, aside)
+
+
+def _parts(settings: Settings, dagster_home: Path) -> Iterator[tuple[str, Path]]:
+    """All that a restore replaces beside the warehouse: its name in the backup, and where it belongs."""
+    yield from _folders(settings)
+    yield from _files(settings)
+    yield from ((f"dagster/{name}", dagster_home / name) for name in _HISTORY)
 
 
 def _folders(settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -142,14 +156,15 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
     yield from (("defaults.yaml", settings.defaults_file), ("channels.yaml", settings.channels_file))
 
 
-def _what_is_there(settings: Settings, folder: Path) -> Path | None:
+def _what_is_there(settings: Settings, dagster_home: Path, folder: Path) -> Path | None:
     """The first thing of the home that the backup would replace by another."""
     if settings.warehouse_file.exists():
         return settings.warehouse_file
-    for path in files_below(settings.sources):
-        copy = folder / "sources" / path.relative_to(settings.sources)
-        if not copy.is_file() or sha256_of(copy) != sha256_of(path):
-            return path
+    for name, part in _parts(settings, dagster_home):
+        for path in [part] if part.is_file() else files_below(part):
+            copy = folder / name / path.relative_to(part) if part.is_dir() else folder / name
+            if not copy.is_file() or sha256_of(copy) != sha256_of(path):
+                return path
     return None
 
 

@@ -41,7 +41,7 @@ def prune(warehouse: Warehouse, models: ModelStore, catalogue: Catalogue, *, bef
         if declared is not None:
             newest = warehouse.read("SELECT max(observed_at) AS at FROM clean_series WHERE source = ?", [source])["at"].iloc[0]
             if not pd.isna(newest):
-                learnt_from = min(before, newest.to_pydatetime() - declared.training.window)
+                learnt_from = min(before, newest.to_pydatetime() - declared.training.window, _walked_from(warehouse, source) or before)
         writes = [Prune(table, source, learnt_from if table in LEARNT_FROM else before) for table in PRUNABLE]
         if declared is not None:
             writes.insert(0, Prune(raw_table(source), source, learnt_from, declared.time_column))
@@ -57,6 +57,14 @@ def stored_sources(warehouse: Warehouse) -> list[str]:
     parts = [f"SELECT source FROM {spec.name}" for spec in TABLES.values() if spec.has_source and spec.name != "writes"]
     rows = warehouse.read(f"SELECT DISTINCT source FROM ({' UNION '.join(parts)}) WHERE source IS NOT NULL ORDER BY source")
     return rows["source"].tolist()
+
+
+def _walked_from(warehouse: Warehouse, source: str) -> datetime | None:
+    """The first row that a standing model has learnt from: its state is rebuilt by walking from there."""
+    first = warehouse.read(
+        "SELECT min(trained_from) AS at FROM trained_models WHERE source = ? AND model_id NOT IN "
+        "(SELECT model_id FROM trained_models WHERE source = ? AND status = 'retired')", [source, source])["at"].iloc[0]
+    return None if pd.isna(first) else first.to_pydatetime()
 
 
 def _last_run(warehouse: Warehouse, source: str) -> datetime:

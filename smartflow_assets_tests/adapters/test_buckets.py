@@ -113,7 +113,8 @@ def test_a_dimension_of_a_metric_that_is_not_there_is_named():
 
 
 @pytest.mark.parametrize(("where", "count", "total"), [
-    ("kind == 'a'", 2, 3), ("kind != 'a'", 2, 24), ("v > 8", 2, 36), ("v >= 2 and not kind == 'b'", 3, 38),
+    ("not kind == 'a'", 2, 24), ("not kind in ['a']", 2, 24), ("not (kind == 'a' or v > 8)", 1, 8),
+    ("kind == 'a'", 2, 3), ("kind != 'a'", 2, 24), ("v > 8", 2, 36), ("v >= 2 and not kind == 'b'", 2, 18),
     ("kind == 'a' or v == 8", 3, 11), ("kind in ['a', 'b'] and v < 8", 2, 3), ("kind not in ['a']", 2, 24), ("code == 7", 2, 17),
     ("code == '7'", 1, 1), ("kind == 'z'", 0, None), ("`odd ''name` == 'x'", 1, 20),
 ])

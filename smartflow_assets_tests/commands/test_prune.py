@@ -34,6 +34,7 @@ def aged(home: Path, smartflow: Smartflow) -> Path:
     for until in range(10, DAYS + 1, 10):
         write_feed(home, until)
         assert smartflow("run", "shop", "--as-of", moment(until).isoformat()).code == 0
+    assert smartflow("train", "shop", "--as-of", moment(DAYS).isoformat()).code == 0
     return home
 
 
@@ -113,14 +114,14 @@ def test_the_history_of_dagster_keeps_the_newest_run_of_a_source(smartflow: Smar
         with open_instance(aged / "data" / "dagster") as instance:
             return [run.run_id for run in instance.get_runs()]
 
-    newest, *older = runs()
+    training, newest, *older = runs()
     assert len(older) == 5
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     answer = smartflow("prune", "--older-than", "1h", "--as-of", later)
     assert answer.code == 0 and "5 runs of Dagster's history" in answer.out, answer
-    assert runs() == [newest]
+    assert runs() == [training, newest]
     files = {path.name for path in (aged / "data/dagster/history/runs").glob("*.db")}
-    assert files == {"index.db", f"{newest}.db"}
+    assert files == {"index.db", f"{training}.db", f"{newest}.db"}
 
 
 def test_a_source_that_was_removed_goes_altogether(smartflow: Smartflow, aged: Path) -> None:

@@ -13,6 +13,10 @@ def test_words_bind_as_people_read_them():
     assert columns(condition) == ("category", "amount", "vip")
 
 
+def test_backquotes_within_a_text_are_part_of_it():
+    assert parse("a == '`b`'") == Comparison("a", "=", ("`b`",))
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("amount", "compare one column"),
     ("1 < amount", "compare one column"),
@@ -25,6 +29,8 @@ def test_words_bind_as_people_read_them():
     ("amount >", "is not a condition"),
     ("category in 'transfer'", "compare one column"),
     ("x" * 501, "at most 500"),
+    ("amount > 1e999", "beyond all measure"),
+    ("amount > " + "9" * 400, "beyond all measure"),
 ])
 def test_what_is_no_condition_is_refused_with_a_reason(text, said):
     with pytest.raises(ValueError, match=said):

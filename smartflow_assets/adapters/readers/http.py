@@ -2,6 +2,7 @@
 import codecs
 import csv
 import gzip
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from smartflow_assets.adapters.readers.feed import FeedReader, Page
 from smartflow_assets.adapters.readers.http_client import Answer, HttpClient, Missing, Server, opened
 from smartflow_assets.adapters.readers.http_paging import MomentParameter, Paging, SinceParameter, value_at
 from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout
+from smartflow_assets.adapters.scans.plain_text import likely_delimiter
 from smartflow_assets.adapters.web import has_no_secret_headers, has_no_secret_parameters, is_web_address
 from smartflow_assets.core.durations import Duration
 
@@ -183,7 +185,8 @@ class _Walk:
         body = self._body(answer)
         if isinstance(layout, Delimited):
             text = body.decode(layout.encoding, "replace")
-            return None, text, sum(1 for _ in csv.reader(text.splitlines())) - 1
+            sign = layout.delimiter or likely_delimiter(text.partition("\n")[0])
+            return None, text, sum(1 for row in csv.reader(io.StringIO(text), delimiter=sign) if row) - 1
         try:
             parsed = json.loads(body)
         except ValueError as error:

@@ -20,7 +20,7 @@ from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names, 
 
 
 def _has_no_password(url: str) -> str:
-    if REFERENCE.match(url):    # the whole address is the secret
+    if REFERENCE.match(url) and "@" not in url:    # the whole address is the secret
         return url
     if "://" not in url:
         raise ValueError("this is not the address of a database; write dialect://user:${PASSWORD}@host/database, or ${NAME}")
