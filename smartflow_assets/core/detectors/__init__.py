@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
+from smartflow_assets.core.detectors.autoencoder import Autoencoder
 from smartflow_assets.core.detectors.autoregressive import Autoregressive
 from smartflow_assets.core.detectors.base import BaseDetector
 from smartflow_assets.core.detectors.flatline import Flatline
@@ -45,6 +46,7 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     OneClassSvm,
     Mahalanobis,
     Prophet,
+    Autoencoder,
     Forecast,
     Autoregressive,
     LevelShift,
