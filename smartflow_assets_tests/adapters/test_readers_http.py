@@ -504,3 +504,17 @@ def test_a_run_killed_between_pages_three_and_four_leaves_no_hole_and_doubles_no
     assert stored() == list(range(0, 1000, 50))
     assert take(since=SINCE, paging=BY_PAGE, **ITEMS).new_rows == 0
     assert asked(shop, "from")[-1] == "2026-03-01T14:50:00Z"
+
+
+@pytest.mark.parametrize("url", ["https://sk_live_abc:@api.example.org/v1", "https://sk_live_abc@api.example.org/v1", "https://me:pw@example.org",
+                                 "${SCHEME}://me:pw@example.org"])
+def test_a_key_in_an_address_is_refused(url):
+    with pytest.raises(ValidationError, match="never written in a file") as refused:
+        HttpReader.model_validate({"type": "http", "url": url, "time": "at"})
+    assert "address" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["sig", "access_key", "subscription-key", "api_key"])
+def test_a_key_among_the_parameters_is_refused(name):
+    with pytest.raises(ValidationError, match="never written in a file"):
+        HttpReader.model_validate({"type": "http", "url": "https://example.org", "time": "at", "parameters": {name: "abc"}})
