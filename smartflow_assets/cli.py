@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from smartflow_assets.commands import (
+    backtest,
     backup,
     demo,
     detect,
@@ -130,6 +131,7 @@ for name, function, examples in (
     *sources.COMMANDS,
     *sql.COMMANDS,
     *detect.COMMANDS,
+    *backtest.COMMANDS,
     *generate.COMMANDS,
     *export.COMMANDS,
     *push.COMMANDS,

@@ -21,18 +21,19 @@ _INCHES: dict[Size, tuple[float, float, int]] = {"small": (7.2, 2.08, 100), "lar
 _MARKS = {"info": ("o", "#2f6fb0", 30), "warning": ("^", "#e08600", 46), "critical": ("D", "#c62828", 30)}  # severity: shape, colour, size
 _COLOURS = 128  # a palette makes the file a third of the size; by coverage, or the rare orange of a warning turns red
 _VALUE, _EXPECTED, _BAND, _TEXT, _FAINT, _TRAINING = "#263746", "#4d8fc4", "#cfe1f2", "#37474f", "#8a98a3", "#7b5ea7"
+_KNOWN = "#f5c6c2"
 
 
 def series_plot(
     rows: pd.DataFrame, anomalies: pd.DataFrame | None, *, title: str, unit: str = "", timezone: str = "UTC",
-    training_cut: datetime | None = None, size: Size = "small",
+    training_cut: datetime | None = None, size: Size = "small", known: pd.DataFrame | None = None,
 ) -> bytes:
     """The rows of one series as PNG.
 
     `rows`: observed_at and value, and expected, lower and upper where they are known; NaN leaves a hole. `anomalies`: what to
     mark, as anomalous rows (observed_at, value, severity) or as rows of the table anomalies (peak_at, value, severity); where
     nothing was observed the mark stands on the expected value. `training_cut`: a model was learnt from what lies before.
-    ValueError when there are no rows.
+    `known`: labelled spells (started_at, ended_at), shaded behind the line. ValueError when there are no rows.
     """
     if rows.empty:
         raise ValueError(f"{title}: there are no rows to draw")
@@ -46,6 +47,8 @@ def series_plot(
     _draw_expected(axes, times, rows)
     line = 1.1 if len(rows) < 1500 else 0.8
     axes.plot(times, rows["value"].to_numpy(float), color=_VALUE, linewidth=line, label="value", zorder=3)
+    if known is not None and len(known):
+        _draw_known(axes, known, times, timezone)
     if anomalies is not None:
         _draw_anomalies(axes, anomalies, timezone)
     if training_cut is not None:
@@ -95,6 +98,16 @@ def _draw_anomalies(axes: "Axes", anomalies: pd.DataFrame, timezone: str) -> Non
         if mine.any():
             axes.scatter(_local(anomalies.loc[mine, moment], timezone), height[mine], marker=shape, s=area, color=colour,
                          edgecolors="white", linewidths=0.7, label=severity, zorder=5)
+
+
+def _draw_known(axes: "Axes", known: pd.DataFrame, times: np.ndarray, timezone: str) -> None:
+    """Labelled spells, each at least so wide that it is seen."""
+    least = (times[-1] - times[0]) / 300
+    spells = zip(_local(known["started_at"], timezone), _local(known["ended_at"], timezone), strict=True)
+    shown = [(start, end) for start, end in spells if end >= times[0] and start <= times[-1]]
+    for number, (start, end) in enumerate(shown):
+        more = max(least - (end - start), least * 0) / 2
+        axes.axvspan(start - more, end + more, color=_KNOWN, linewidth=0, zorder=0, label=None if number else "labelled")
 
 
 def _draw_training_cut(axes: "Axes", cut: np.datetime64) -> None:

@@ -7,7 +7,7 @@ bounded however long the history is.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
@@ -25,8 +25,9 @@ SELECT score.series AS series, score.observed_at AS observed_at, score.raw_score
        coalesce(score.is_anomaly, FALSE) OR broken.observed_at IS NOT NULL AS is_anomaly
 FROM anomaly_scores AS score
 LEFT JOIN (SELECT DISTINCT series, observed_at FROM rule_violations WHERE source = ?) AS broken USING (series, observed_at)
-WHERE score.source = ? AND score.state <> 'warming_up' AND list_contains(?, score.series)
+WHERE score.source = ? AND score.state <> 'warming_up' AND list_contains(?, score.series) AND score.observed_at >= ?
 """
+EVER = datetime(1, 1, 2, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def detection_quality(run: SourceRun) -> Measured:
     measured_hash, measured_at = _last(run)
     if labels_hash == measured_hash and not _is_due(pending, labels, run.source.time_bucket.every):
         return Measured(None, "neither the labels nor the scores of a day have changed", table_rows(run, "detection_quality"))
-    found, plot = _measured(run, labels)
+    found, plot = measured(run, labels)
     if not found.series:
         return Measured(None, "no bucket has been judged yet", table_rows(run, "detection_quality"))
     _warn_of_strangers(run, labels)
@@ -70,23 +71,18 @@ def known_labels(run: SourceRun) -> pd.DataFrame:
     return read_labels(run.settings.data / str(run.declared.labels), run.name).sort_values(["series", "started_at"], ignore_index=True)
 
 
-def judged_series(run: SourceRun) -> pd.DataFrame:
+def _judged_series(run: SourceRun) -> pd.DataFrame:
     """series and row_count of what has been judged."""
     return run.warehouse.read(
         "SELECT series, count(*) AS row_count FROM anomaly_scores WHERE source = ? AND state <> 'warming_up' "
         "GROUP BY series ORDER BY series", [run.name])
 
 
-def verdicts(run: SourceRun, series: Sequence[str]) -> pd.DataFrame:
-    """series, observed_at, raw_score and is_anomaly (by detectors or by a rule) of the judged rows of these series."""
-    return run.warehouse.read(VERDICTS, [run.name, run.name, list(series)])
-
-
-def _measured(run: SourceRun, labels: pd.DataFrame) -> tuple[Quality, bytes | None]:
-    """The figures of all series, and the curves of the first batch that has labelled ones."""
+def measured(run: SourceRun, labels: pd.DataFrame, since: datetime = EVER) -> tuple[Quality, bytes | None]:
+    """The figures of all series, and the curves of the first batch that has labelled ones; of the rows from `since` on."""
     parts, plot, step = [], None, run.source.time_bucket.every
-    for names in _batches(judged_series(run)):
-        rows = verdicts(run, names)
+    for names in _batches(_judged_series(run)):
+        rows = run.warehouse.read(VERDICTS, [run.name, run.name, names, since])
         parts += quality(rows, labels, step=step).series
         plot = plot or quality_plot(rows, labels, title=f"{run.name}: how scores rank the labelled buckets")
     return Quality(tuple(parts)), plot

@@ -12,8 +12,8 @@ from smartflow_assets import cli
 from smartflow_assets.commands import terminal
 from smartflow_assets_tests.commands.conftest import Smartflow
 
-COMMANDS = ("demo", "run", "train", "ui", "plan", "validate", "config-schema", "sources", "show", "sql", "detect", "generate", "export",
-            "push", "backup", "restore", "prune", "doctor")
+COMMANDS = ("demo", "run", "train", "ui", "plan", "validate", "config-schema", "sources", "show", "sql", "detect", "backtest", "generate",
+            "export", "push", "backup", "restore", "prune", "doctor")
 
 
 def test_the_commands_are_those_of_the_readme(smartflow: Smartflow) -> None:

@@ -70,3 +70,12 @@ def test_odd_series_are_drawn(rows):
 def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="no rows"):
         series_plot(calm(0), None, title="web_traffic requests")
+
+
+def test_labelled_spells_are_shaded_where_they_lie_in_the_picture():
+    rows = calm()
+    inside = pd.DataFrame({"started_at": [TIMES[300]], "ended_at": [TIMES[300]]})
+    outside = inside - pd.Timedelta("30D")
+    assert has_colour(series_plot(rows, None, title="t", known=inside), "#f5c6c2")
+    assert not has_colour(series_plot(rows, None, title="t", known=outside), "#f5c6c2")
+    assert series_plot(rows, None, title="t", known=inside[:0]) == series_plot(rows, None, title="t")

@@ -1,0 +1,71 @@
+"""The same source with other settings, to try them before they are written down: `sensitivity=high`, or another YAML file.
+
+Only what is judged and told can differ: rows are those that are stored, so a variant reads as the source does.
+"""
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from smartflow_assets.config.problems import InvalidFileError
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.config.source import Source
+from smartflow_assets.config.source_file import build_source, merged
+from smartflow_assets.config.yaml_file import YamlFile, read_yaml
+from smartflow_assets.core.errors import SourceError
+
+_EXAMPLES = "Write it as sensitivity=high, threshold.score=0.99, metrics.0.direction=drop or 'detectors=[{type: mad}]'."
+
+
+def variant(source: Source, settings: Settings, changes: Sequence[str] = (), *, file: Path | None = None) -> Source:
+    """The source as its own YAML, or `file`, says it, with `changes` (`key=value`; dots lead into a key) put into it.
+
+    SourceError, with what was asked for, when a change cannot be read or the result is no valid source.
+    """
+    written = read_yaml(file or Path(source.file))
+    values = merged({}, written.values) | {"name": source.name}
+    for change in changes:
+        _put(values, change, source.name)
+    asked = f"with {', '.join(changes)}" if changes else str(file or source.file)
+    defaults = read_yaml(settings.defaults_file) if settings.defaults_file.exists() else None
+    try:
+        built = build_source(YamlFile(Path(source.file), values, written.lines if not changes else {}), defaults=defaults)
+    except InvalidFileError as error:
+        first = error.problems[0]
+        raise SourceError(first.what, source=source.name, where=asked, remedy=first.remedy) from error
+    made = built.model_copy(update={"read": source.read})
+    made._files = source._files
+    return made
+
+
+def _put(values: dict[str, Any], change: str, source: str) -> None:
+    """Put `key.key=value` into the values of a file; the value is YAML."""
+    path, sign, text = change.partition("=")
+    if not (sign and path.strip()):
+        raise SourceError(f"{change!r} is not key=value", source=source, remedy=_EXAMPLES)
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise SourceError(f"the value of {change!r} is not YAML", source=source, remedy=_EXAMPLES) from error
+    *parts, last = path.strip().split(".")
+    holder: Any = values
+    for part in parts:
+        holder = _item(holder, part, change, source)
+    if isinstance(holder, list):
+        _item(holder, last, change, source)
+        holder[int(last)] = value
+    else:
+        holder[last] = value
+
+
+def _item(holder: Any, part: str, change: str, source: str) -> Any:
+    """What lies under a key, or at a place of a list; a key without values becomes one."""
+    if isinstance(holder, list):
+        if not part.isdigit() or int(part) >= len(holder):
+            raise SourceError(f"{change!r}: {part} is no place in a list of {len(holder)}, counted from 0", source=source, remedy=_EXAMPLES)
+        return holder[int(part)]
+    if not isinstance(holder.get(part), dict | list):
+        holder[part] = {}
+    return holder[part]

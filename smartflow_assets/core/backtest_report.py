@@ -1,0 +1,150 @@
+"""What a backtest says: figures side by side, what was told, what only one of two settings found; as rows, and as one HTML page.
+
+The page holds its pictures in itself and loads nothing, so that it can be mailed. Nothing here runs a replay.
+"""
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from html import escape
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from smartflow_assets.core.durations import format_duration
+from smartflow_assets.core.evaluation import Quality
+
+LISTED = 500  # incidents of a table; a page with more is not read
+INCIDENT_COLUMNS = ("opened", "resolved", "severity", "told", "series", "what")
+_STYLE = """
+body{margin:0;background:#f4f5f7;color:#263746;font:15px/1.5 -apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
+main{max-width:1120px;margin:0 auto;padding:28px 32px 60px;background:#fff}
+h1{font-size:24px;margin:0 0 4px}h2{font-size:18px;margin:36px 0 8px}p{margin:4px 0 12px;color:#5f6b73}
+table{border-collapse:collapse;width:100%;font-size:14px}
+th,td{text-align:left;padding:5px 10px;border-bottom:1px solid #e7ecef;vertical-align:top}
+th{color:#5f6b73;font-weight:600}td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
+img{max-width:100%;display:block;margin:6px 0 14px}
+.critical{color:#c62828;font-weight:600}.warning{color:#b26a00;font-weight:600}.info{color:#2f6fb0}
+"""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the settings that were tried. `incidents` and `only` (those that no incident of the other side overlaps) have series,
+    opened_at, resolved_at, severity, is_told and title; `plots` are PNGs by series."""
+
+    name: str
+    incidents: pd.DataFrame
+    anomaly_count: int
+    quality: Quality
+    is_labelled: bool
+    curves: bytes | None = None
+    plots: dict[str, bytes] = field(default_factory=dict)
+    only: pd.DataFrame | None = None
+
+
+def only_in(incidents: pd.DataFrame, others: pd.DataFrame, slack: timedelta) -> pd.DataFrame:
+    """The incidents that no other one of the same series overlaps, or comes as near to as `slack`."""
+    spans: dict[str, list[tuple[datetime, datetime]]] = {}
+    for other in others.itertuples(index=False):
+        spans.setdefault(str(other.series), []).append((other.opened_at - slack, other.last_seen_at + slack))  # pyright: ignore
+    is_alone = [
+        not any(start <= one.last_seen_at and one.opened_at <= end for start, end in spans.get(str(one.series), ()))  # pyright: ignore
+        for one in incidents.itertuples(index=False)
+    ]
+    return incidents[pd.Series(is_alone, index=incidents.index, dtype=bool)]
+
+
+def figures(sides: Sequence[Side]) -> list[list[str]]:
+    """Rows of the comparison: what it is, and its value for each side. Without labels every alarm is one that may be right."""
+    is_labelled = all(side.is_labelled for side in sides)
+    rows = [
+        ["incidents", *(f"{len(side.incidents):,}" for side in sides)],
+        ["of them severe enough to tell", *(f"{int(side.incidents['is_told'].sum()):,}" for side in sides)],
+        ["anomalies", *(f"{side.anomaly_count:,}" for side in sides)],
+        ["series-days judged", *(f"{side.quality.days:,.1f}" for side in sides)],
+    ]
+    if not is_labelled:
+        return [*rows, ["alarms per series-day", *(f"{side.quality.false_alerts_per_day:.3f}" for side in sides)]]
+    found = [side.quality for side in sides]
+    return [
+        *rows,
+        ["labelled spells found", *(f"{each.events.hits} of {each.label_count}" for each in found)],
+        ["event precision", *(f"{each.events.precision:.2f}" for each in found)],
+        ["event recall", *(f"{each.events.recall:.2f}" for each in found)],
+        ["event F1", *(f"{each.events.f1:.2f}" for each in found)],
+        ["false alerts per series-day", *(f"{each.false_alerts_per_day:.3f}" for each in found)],
+        ["point F1", *(f"{each.points.f1:.2f}" for each in found)],
+        ["ROC AUC", *(_number(each.roc_auc) for each in found)],
+        ["PR AUC", *(_number(each.pr_auc) for each in found)],
+        ["median delay", *(_delay(each.delay_seconds) for each in found)],
+    ]
+
+
+def incident_rows(incidents: pd.DataFrame, timezone: str, limit: int = LISTED) -> list[list[str]]:
+    """The first incidents as rows of `INCIDENT_COLUMNS`."""
+    return [
+        [_time(row.opened_at, timezone), "open" if pd.isna(row.resolved_at) else _time(row.resolved_at, timezone),  # pyright: ignore
+         str(row.severity), "yes" if row.is_told else "no", str(row.series), str(row.title)]
+        for row in incidents.head(limit).itertuples(index=False)
+    ]
+
+
+def html_report(title: str, facts: Sequence[str], sides: Sequence[Side], timezone: str) -> str:
+    """The whole page; `facts` are sentences below the title."""
+    parts = [f"<h1>{escape(title)}</h1>", *(f"<p>{escape(fact)}</p>" for fact in facts)]
+    numbers = set(range(1, len(sides) + 1))
+    parts.append(_table(["", *(side.name for side in sides)], figures(sides), numbers=numbers))
+    if len(sides) > 1:
+        for side in sides:
+            parts += [f"<h2>Incidents only with {escape(side.name)}</h2>", _incidents(side.only, timezone)]
+    for series in dict.fromkeys(series for side in sides for series in side.plots):
+        parts.append(f"<h2>{escape(series)}</h2>")
+        for side in sides:
+            if series in side.plots:
+                parts += [f"<p>{escape(side.name)}</p>" if len(sides) > 1 else "", _image(side.plots[series], f"{series}, {side.name}")]
+    for side in sides:
+        named = f" with {side.name}" if len(sides) > 1 else ""
+        if side.curves:
+            parts += [f"<h2>How scores rank what is labelled{escape(named)}</h2>", _image(side.curves, "ROC and precision-recall curves")]
+    for side in sides:
+        named = f" with {side.name}" if len(sides) > 1 else ""
+        parts += [f"<h2>All incidents{escape(named)}</h2>", _incidents(side.incidents, timezone)]
+    content = "\n".join(filter(None, parts))
+    return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head>\n'
+            f"<body><main>\n{content}\n</main></body></html>\n")
+
+
+def _incidents(incidents: pd.DataFrame | None, timezone: str) -> str:
+    if incidents is None or incidents.empty:
+        return "<p>None.</p>"
+    more = len(incidents) - LISTED
+    return _table(INCIDENT_COLUMNS, incident_rows(incidents, timezone)) + (f"<p>and {more:,} more</p>" if more > 0 else "")
+
+
+def _table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
+    right = set(numbers)
+
+    def cell(kind: str, place: int, text: str) -> str:
+        name = "number" if place in right else text if text in ("critical", "warning", "info") else ""
+        return f'<{kind}{f" class={name}" if name else ""}>{escape(text)}</{kind}>'
+
+    head = "".join(cell("th", place, name) for place, name in enumerate(columns))
+    body = "".join(f"<tr>{''.join(cell('td', place, text) for place, text in enumerate(row))}</tr>\n" for row in rows)
+    return f"<table><tr>{head}</tr>\n{body}</table>"
+
+
+def _image(png: bytes, what: str) -> str:
+    return f'<img alt="{escape(what)}" src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
+
+
+def _time(time: datetime, timezone: str) -> str:
+    return f"{time.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _delay(seconds: float | None) -> str:
+    return "–" if seconds is None else "0s" if seconds == 0 else format_duration(timedelta(seconds=seconds))
