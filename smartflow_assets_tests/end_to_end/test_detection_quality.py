@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.labels import read_labels
+from smartflow_assets.adapters.writes import Prune
 from smartflow_assets.core.evaluation import quality
 from smartflow_assets_tests.end_to_end.conftest import START, STEP, WEB, Home, daily_series, write_rows
 
@@ -79,6 +80,8 @@ def test_it_is_measured_again_when_something_changed_and_only_then(web: Home) ->
     assert newest["label_count"].tolist() == [1] and newest["recall"].tolist() == [1]
     web.run("web", clock + timedelta(hours=33))  # a day of new scores
     assert web.count("detection_quality", "series = '*'") == 4
+    web.warehouse.commit("prune", [Prune("detection_quality", "web", START + timedelta(days=365))])
+    assert web.table("detection_quality", "series = '*'")["measured_at"].tolist() == [clock + timedelta(hours=33)]  # the newest stays
 
 
 def test_without_labels_nothing_is_written_and_it_says_so(web: Home) -> None:
