@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.writes import Delete, Finish, Load
+from smartflow_assets.adapters.writes import Delete, Finish, Load, Prune
 from smartflow_assets.core.errors import WarehouseError
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -345,3 +345,15 @@ def test_how_far_a_server_was_read_only_goes_on(page, finish, warehouse):
     for reached in (at(10), at(10), at(5), at(15)):
         finish(shown, reached=reached)
     assert warehouse.read("SELECT reached_at FROM ingestions WHERE reached_at IS NOT NULL")["reached_at"].tolist() == [at(10), at(15)]
+
+
+def test_pruned_rows_stay_away_until_the_source_begins_anew(load, raw, warehouse):
+    load(rows((0, 1), (1, 2), (2, 3)))
+    warehouse.commit("prune", [Prune("raw.web", "web", at(2).to_pydatetime(), "seen_at")])
+    assert raw() == [3]
+    assert load(rows((0, 1), (1, 2), (2, 3), (3, 4))).new_count == 1
+    assert load(rows((0, 9)), origin="backfill.csv").row_count == 0
+    assert raw() == [3, 4]
+    warehouse.commit("remove", [Delete("raw.web", "web")])
+    load(rows((0, 1), (1, 2), (2, 3), (3, 4)))
+    assert raw() == [1, 2, 3, 4]

@@ -518,3 +518,15 @@ def test_a_key_in_an_address_is_refused(url):
 def test_a_key_among_the_parameters_is_refused(name):
     with pytest.raises(ValidationError, match="never written in a file"):
         HttpReader.model_validate({"type": "http", "url": "https://example.org", "time": "at", "parameters": {name: "abc"}})
+
+
+def test_blank_lines_and_line_breaks_in_cells_are_no_rows(shop, take, stored):
+    """The next offset is the number of rows so far: one line too many, and a row would be passed over."""
+    def page(asked):
+        first = int(asked.parameters.get("offset", 0))
+        lines = [f'2026-03-01 00:{n:02};{n};"two\nlines"' for n in range(first, min(first + 3, 10))]
+        return 200, CSV, "\n".join(["at;value;note", *lines, "", ""])
+
+    shop.answers = [page] * 6
+    assert take(paging={"by": "offset", "parameter": "offset"}).new_rows == 10
+    assert stored() == list(range(10))

@@ -31,6 +31,13 @@ def test_a_metric_says_its_column_and_what_must_be_a_number():
     assert (shop.unit("spent"), shop.unit("total"), shop.units) == ("EUR", "", {"spent": "EUR"})
 
 
+def test_a_column_that_where_compares_with_a_text_stays_text():
+    """Codes are mostly numbers: read as such, 404 would be 404.0 one day, and `timeout` would be nowhere."""
+    where = "code == '404' or region in ['north'] and total > 5 and tries >= 2"
+    shop = source(metrics=["total", {"name": "errors", "aggregate": "count", "where": where}], dimensions=["region"])
+    assert (shop.wanted.numbers, shop.wanted.texts, shop.wanted.categories) == (("total",), ("region",), ("code",))
+
+
 def test_a_metric_overrides_what_the_source_says_of_detection():
     web = source(direction="spike", ignore_small_changes="5%",
                  metrics=["requests", {"name": "errors", "direction": "drop", "detectors": [{"type": "zscore"}]}])
