@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.config.source import Source
     from smartflow_assets.core.backtest_report import Side
@@ -63,7 +64,7 @@ def backtest(
     home.named([name], catalogue)
     variants = _variants(catalogue.source(name), settings, changes or [], against or [])
     with tempfile.TemporaryDirectory(prefix="smartflow-backtest-") as folder:
-        sides, source, span = _replayed(variants, settings, Path(folder), start, end, retrain, PLOTTED if output else 0)
+        sides, source, span = _replayed(variants, settings, catalogue, Path(folder), start, end, retrain, PLOTTED if output else 0)
     _print(sides, source.calendar.timezone)
     if output is not None:
         learnt = "learnt anew as often as training.every says" if retrain else "learnt once, from what lies before"
@@ -96,14 +97,12 @@ def _variants(source: "Source", settings: "Settings", changes: list[str], agains
 
 
 def _replayed(
-    variants: "dict[str, Source]", settings: "Settings", folder: Path, since: datetime | None, until: datetime | None, is_retraining: bool,
-    plotted: int,
+    variants: "dict[str, Source]", settings: "Settings", catalogue: "Catalogue", folder: Path, since: datetime | None,
+    until: datetime | None, is_retraining: bool, plotted: int,
 ) -> "tuple[list[Side], Source, tuple[datetime, datetime]]":
     """What each of the settings led to; the first of them with its bucket; and the time that was judged."""
-    from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.stages.replay import STAGES, replay, run_count, stored_rows
 
-    catalogue = Catalogue.load(settings)
     replays: dict[str, Replay] = {}
     with terminal.quiet(), terminal.progress(None, "reading rows"):
         warehouses: dict[str, tuple[Settings, Warehouse]] = {}

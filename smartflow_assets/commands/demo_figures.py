@@ -5,7 +5,7 @@ it is a false one.
 """
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,31 +78,16 @@ def _twin_alerts(
     source: "Source", twin: "pd.DataFrame", settings: "Settings", catalogue: "Catalogue", now: datetime
 ) -> tuple[int, float]:
     """False alarms on the twin, and the days that were judged, of all series together."""
-    from smartflow_assets.adapters.model_store import ModelStore
     from smartflow_assets.adapters.readers import CsvReader, TimeColumn
-    from smartflow_assets.core import evaluation
-    from smartflow_assets.defs.resources import open_warehouse
-    from smartflow_assets.stages import detection, ingestion, modelling, preparation
-    from smartflow_assets.stages.run import SourceRun
+    from smartflow_assets.stages.replay import replay, stored_rows
 
     with tempfile.TemporaryDirectory(prefix="smartflow-twin-") as folder:
         rows = Path(folder) / "twin.csv"
         twin[twin["timestamp"] < now].to_csv(rows, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
-        reader = CsvReader(path=str(rows), time=TimeColumn(column="timestamp"))
         apart = settings.with_state_in(Path(folder))
-        warehouse = open_warehouse(apart)
-        calm = source.model_copy(update={"read": reader})
-        run = SourceRun(calm, apart, catalogue, warehouse, ModelStore(apart.models), now, "twin")
-        ingestion.raw_records(run)
-        preparation.clean_series(run)
-        preparation.rule_violations(run)
-        preparation.series_features(run)
-        modelling.trained_models(run)
-        detection.anomaly_scores(run)
-        flagged = warehouse.read(FLAGGED, [source.name])
-    judged = flagged[flagged["state"] != "warming_up"]
-    found = evaluation.event_scores(judged, judged["is_anomaly"].to_numpy(bool), evaluation.no_labels())
-    return found.false_alerts, len(judged) * source.time_bucket.every / timedelta(days=1)
+        calm = source.model_copy(update={"read": CsvReader(path=str(rows), time=TimeColumn(column="timestamp")), "labels": None})
+        found = replay(calm, apart, catalogue, stored_rows(calm, apart, apart, catalogue, now), until=now).quality
+    return found.events.false_alerts, found.days
 
 
 def _count(warehouse: "Warehouse", table: str, source: str, condition: str = "") -> int:

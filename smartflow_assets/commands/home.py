@@ -6,7 +6,7 @@ created in it: a command run in the wrong folder must leave nothing behind.
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ import typer
 
 from smartflow_assets.commands.terminal import UsageError
 from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.core.moments import parse_moment
 
 if TYPE_CHECKING:
     from smartflow_assets.config.catalogue import Catalogue
@@ -54,11 +55,10 @@ def moment(text: str | None, option: str) -> datetime | None:
     if not text:
         return None
     try:
-        time = datetime.fromisoformat(text.strip())
+        return parse_moment(text)
     except ValueError:
         remedy = "Write it as 2026-03-01, 2026-03-01T09:35 or 2026-03-01T09:35+01:00."
         raise UsageError(f"{option}: {text!r} is not a time", remedy=remedy) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def duration(text: str, option: str) -> timedelta:

@@ -5,17 +5,16 @@ what is asked of which column; how a database is asked is its own business.
 """
 import ast
 import math
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-_LONGEST = 500  # characters: a condition is read by people
-_QUOTED = re.compile(r"`([^`]+)`")
+from smartflow_assets.core.condition_text import syntax_tree
+
 _COMPARISONS: dict[type, str] = {ast.Eq: "=", ast.NotEq: "<>", ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<="}
-_EXAMPLE = "write one such as category == 'transfer' and amount > 15000"
+_EXAMPLE = "category == 'transfer' and amount > 15000"
 
 
 @dataclass(frozen=True)
@@ -46,16 +45,9 @@ def parse(text: str) -> RowCondition:
     Junction(word='and', parts=(Comparison(column='unit price', sign='>=', values=(9.0,)), \
 Junction(word='not', parts=(Comparison(column='channel', sign='in', values=('upi', 'card')),))))
     """
-    if len(text) > _LONGEST:
-        raise ValueError(f"the condition has {len(text)} characters; at most {_LONGEST} are read")
-    names: dict[str, str] = {}
-    source = _QUOTED.sub(lambda match: names.setdefault(match[1], f"_quoted_{len(names)}_"), text)
+    tree, back = syntax_tree(text, _EXAMPLE)
     try:
-        tree = ast.parse(source.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{text!r} is not a condition ({getattr(error, 'msg', error)}); {_EXAMPLE}") from None
-    try:
-        return _condition(tree, {placeholder: name for name, placeholder in names.items()})
+        return _condition(tree, back)
     except OverflowError:
         raise ValueError(f"{text!r} holds a number beyond all measure") from None
 
@@ -75,7 +67,8 @@ def _condition(node: ast.expr, back: dict[str, str]) -> RowCondition:
                 raise ValueError(f"{ast.unparse(node)!r}: a text is compared by == or != only")
             return Comparison(back.get(name, name), _COMPARISONS[type(op)], (value,))
         case _:
-            raise ValueError(f"{ast.unparse(node)!r} is not allowed: compare one column with a number or a text; {_EXAMPLE}")
+            told = f"compare one column with a number or a text; write one such as {_EXAMPLE}"
+            raise ValueError(f"{ast.unparse(node)!r} is not allowed: {told}")
 
 
 def _constant(node: ast.expr, back: dict[str, str]) -> float | str:

@@ -22,6 +22,7 @@ from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
+from smartflow_assets.core.moments import parse_moment
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.stages.run import SourceRun
 
@@ -35,10 +36,9 @@ def parse_time(text: str | None, field: str) -> datetime | None:
     if text is None or not text.strip():
         return None
     try:
-        time = datetime.fromisoformat(text.strip())
+        return parse_moment(text)
     except ValueError:
         raise SourceError(f"{field}: {text!r} is not a time", remedy="Write it as 2026-03-01T09:35 or 2026-03-01T09:35+01:00.") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

@@ -37,3 +37,13 @@ def staged(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return stage
+
+
+@pytest.fixture
+def stored(warehouse: Warehouse) -> Callable[..., list]:
+    """The values of a column of the source `web` as they were ingested, sorted."""
+
+    def values(column: str = "value") -> list:
+        return sorted(warehouse.read(f'SELECT "{column}" FROM raw."web"')[column].tolist())
+
+    return values

@@ -62,14 +62,6 @@ def refused(take):
     return run
 
 
-@pytest.fixture
-def stored(warehouse):
-    def values(column: str = "value") -> list:
-        return sorted(warehouse.read(f'SELECT "{column}" FROM raw."web"')[column].tolist())
-
-    return values
-
-
 def asked(shop: Shop, name: str) -> list[str | None]:
     return [request.parameters.get(name) for request in shop.asked]
 

@@ -47,14 +47,6 @@ def refused(take):
 
 
 @pytest.fixture
-def stored(warehouse):
-    def values(column: str = "value") -> list:
-        return sorted(warehouse.read(f'SELECT "{column}" FROM raw."web"')[column].tolist())
-
-    return values
-
-
-@pytest.fixture
 def lite(tmp_path):
     """The SQLite file of the source with an empty table `orders`; what is executed on it is committed."""
     with sqlite3.connect(tmp_path / "shop.sqlite", isolation_level=None) as connection:

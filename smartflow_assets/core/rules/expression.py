@@ -5,7 +5,6 @@ run as Python. What is not on the list (calls, attributes, subscripts, powers, s
 """
 import ast
 import operator
-import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache, reduce
@@ -15,12 +14,11 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
+from smartflow_assets.core.condition_text import syntax_tree
 from smartflow_assets.core.durations import format_duration
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, microseconds, no_violations, run_lengths
 from smartflow_assets.core.wording import number
 
-_LONGEST = 500  # characters: a rule is read by people, and a deep one would exhaust the stack
-_QUOTED = re.compile(r"`([^`]+)`")
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le,
@@ -48,21 +46,8 @@ def parse(text: str) -> Condition:
     Traceback (most recent call last):
     ValueError: Only abs, min, max can be called, in "__import__('os').system('true')"
     """
-    if len(text) > _LONGEST:
-        raise ValueError(f"The condition has {len(text)} characters; at most {_LONGEST} are read")
-    quoted: dict[str, str] = {}
-
-    def stand_in(match: re.Match[str]) -> str:
-        return quoted.setdefault(match[1], f"_quoted_{len(quoted)}_")
-
-    source = _QUOTED.sub(stand_in, text)
-    try:
-        tree = ast.parse(source.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason = getattr(error, "msg", error)
-        raise ValueError(f"{text!r} is not a condition ({reason}); write one such as cpu > 90 and memory > 80") from None
+    tree, back = syntax_tree(text, "cpu > 90 and memory > 80")
     names: list[str] = []
-    back = {placeholder: metric for metric, placeholder in quoted.items()}
     try:
         is_condition = _check(tree, names, back)
     except ValueError as error:
