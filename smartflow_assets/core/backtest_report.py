@@ -1,31 +1,20 @@
 """What a backtest says: figures side by side, what was told, what only one of two settings found; as rows, and as one HTML page.
 
-The page holds its pictures in itself and loads nothing, so that it can be mailed. Nothing here runs a replay.
+Nothing here runs a replay.
 """
-import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from html import escape
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from smartflow_assets.core import html_page
 from smartflow_assets.core.durations import format_duration
 from smartflow_assets.core.evaluation import Quality
 
 LISTED = 500  # incidents of a table; a page with more is not read
 INCIDENT_COLUMNS = ("opened", "resolved", "severity", "told", "series", "what")
-_STYLE = """
-body{margin:0;background:#f4f5f7;color:#263746;font:15px/1.5 -apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
-main{max-width:1120px;margin:0 auto;padding:28px 32px 60px;background:#fff}
-h1{font-size:24px;margin:0 0 4px}h2{font-size:18px;margin:36px 0 8px}p{margin:4px 0 12px;color:#5f6b73}
-table{border-collapse:collapse;width:100%;font-size:14px}
-th,td{text-align:left;padding:5px 10px;border-bottom:1px solid #e7ecef;vertical-align:top}
-th{color:#5f6b73;font-weight:600}td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
-img{max-width:100%;display:block;margin:6px 0 14px}
-.critical{color:#c62828;font-weight:600}.warning{color:#b26a00;font-weight:600}.info{color:#2f6fb0}
-"""
 
 
 @dataclass(frozen=True)
@@ -92,50 +81,34 @@ def incident_rows(incidents: pd.DataFrame, timezone: str, limit: int = LISTED) -
 
 def html_report(title: str, facts: Sequence[str], sides: Sequence[Side], timezone: str) -> str:
     """The whole page; `facts` are sentences below the title."""
-    parts = [f"<h1>{escape(title)}</h1>", *(f"<p>{escape(fact)}</p>" for fact in facts)]
-    numbers = set(range(1, len(sides) + 1))
-    parts.append(_table(["", *(side.name for side in sides)], figures(sides), numbers=numbers))
+    numbers = range(1, len(sides) + 1)
+    parts = [*map(html_page.paragraph, facts), html_page.table(["", *(side.name for side in sides)], figures(sides), numbers=numbers)]
     if len(sides) > 1:
         for side in sides:
-            parts += [f"<h2>Incidents only with {escape(side.name)}</h2>", _incidents(side.only, timezone)]
+            parts += [html_page.heading(f"Incidents only with {side.name}"), _incidents(side.only, timezone)]
     for series in dict.fromkeys(series for side in sides for series in side.plots):
-        parts.append(f"<h2>{escape(series)}</h2>")
+        parts.append(html_page.heading(series))
         for side in sides:
             if series in side.plots:
-                parts += [f"<p>{escape(side.name)}</p>" if len(sides) > 1 else "", _image(side.plots[series], f"{series}, {side.name}")]
+                parts += [html_page.paragraph(side.name) if len(sides) > 1 else "",
+                          html_page.image(side.plots[series], f"{series}, {side.name}")]
     for side in sides:
         named = f" with {side.name}" if len(sides) > 1 else ""
         if side.curves:
-            parts += [f"<h2>How scores rank what is labelled{escape(named)}</h2>", _image(side.curves, "ROC and precision-recall curves")]
+            parts += [html_page.heading(f"How scores rank what is labelled{named}"),
+                      html_page.image(side.curves, "ROC and precision-recall curves")]
     for side in sides:
         named = f" with {side.name}" if len(sides) > 1 else ""
-        parts += [f"<h2>All incidents{escape(named)}</h2>", _incidents(side.incidents, timezone)]
-    content = "\n".join(filter(None, parts))
-    return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head>\n'
-            f"<body><main>\n{content}\n</main></body></html>\n")
+        parts += [html_page.heading(f"All incidents{named}"), _incidents(side.incidents, timezone)]
+    return html_page.page(title, parts)
 
 
 def _incidents(incidents: pd.DataFrame | None, timezone: str) -> str:
     if incidents is None or incidents.empty:
-        return "<p>None.</p>"
+        return html_page.paragraph("None.")
     more = len(incidents) - LISTED
-    return _table(INCIDENT_COLUMNS, incident_rows(incidents, timezone)) + (f"<p>and {more:,} more</p>" if more > 0 else "")
-
-
-def _table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
-    right = set(numbers)
-
-    def cell(kind: str, place: int, text: str) -> str:
-        name = "number" if place in right else text if text in ("critical", "warning", "info") else ""
-        return f'<{kind}{f" class={name}" if name else ""}>{escape(text)}</{kind}>'
-
-    head = "".join(cell("th", place, name) for place, name in enumerate(columns))
-    body = "".join(f"<tr>{''.join(cell('td', place, text) for place, text in enumerate(row))}</tr>\n" for row in rows)
-    return f"<table><tr>{head}</tr>\n{body}</table>"
-
-
-def _image(png: bytes, what: str) -> str:
-    return f'<img alt="{escape(what)}" src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
+    listed = html_page.table(INCIDENT_COLUMNS, incident_rows(incidents, timezone))
+    return listed + (html_page.paragraph(f"and {more:,} more") if more > 0 else "")
 
 
 def _time(time: datetime, timezone: str) -> str:
