@@ -11,7 +11,9 @@ import smartflow_assets
 
 PACKAGE = Path(smartflow_assets.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.read_text().strip())
-HEAVY = {"sklearn", "scipy", "numba", "skops", "prophet", "great_expectations", "torch", "matplotlib", "apprise", "holidays", "psycopg"}
+HEAVY = {
+    "sklearn", "scipy", "numba", "skops", "prophet", "great_expectations", "torch", "statsmodels", "matplotlib", "apprise", "holidays", "psycopg",
+}
 
 
 def test_definitions_load_nothing_heavy():

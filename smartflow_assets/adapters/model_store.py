@@ -1,4 +1,4 @@
-"""Fitted models on disk: JSON, numpy arrays and skops files, never pickle, so that a model file cannot run code.
+"""Fitted models on disk: JSON, safetensors and skops files, never pickle, so that a model file cannot run code.
 
 One artefact per training of a source is a folder `<source>/<model_id>` with one hash over all its files. It is written
 under a temporary name and renamed, so that a killed run leaves no half model; the hash is verified before anything is
@@ -17,11 +17,12 @@ from typing import Any
 from zipfile import ZIP_DEFLATED
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from smartflow_assets.core.errors import ModelError
 from smartflow_assets.core.model_parts import ModelParts
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the files of an artefact change their meaning."""
 
 TRUSTED: dict[str, tuple[str, ...]] = {
@@ -33,7 +34,7 @@ A tree names its nodes by number, unchecked by scikit-learn, so a forged one cou
 the hash is, which stands in the warehouse and not beside the file.
 """
 
-_MANIFEST, _ARRAYS = "manifest.json", "arrays.npz"
+_MANIFEST, _ARRAYS = "manifest.json", "arrays.safetensors"
 _ABANDONED_SECONDS = 3600  # a temporary folder this old is of a run that was killed; writing one takes seconds
 
 
@@ -105,7 +106,8 @@ class ModelStore:
             estimators = {name: _read_estimator(folder / entry["file"], entry["type"]) for name, entry in entries}
         except TypeError as error:  # skops names the types that are not trusted in its first line
             raise refused(f"cannot be trusted: {str(error).splitlines()[0]}") from error
-        return ModelParts(manifest["parameters"], _read_arrays(folder, manifest["arrays"]), estimators)
+        arrays = load_file(folder / _ARRAYS) if manifest["has_arrays"] else {}
+        return ModelParts(manifest["parameters"], arrays, estimators)
 
     def prune(self, source: str, *, keep: int, current: Collection[str] = ()) -> list[str]:
         """Delete all but the newest `keep` models of a source; those named in `current` stay. Returns the ids that went."""
@@ -143,27 +145,20 @@ def _write(folder: Path, detector: str, parts: ModelParts, source: str) -> dict[
                              remedy="Add it to TRUSTED in adapters/model_store.py, with the types that it may hold.")
         estimators[name] = {"file": f"{number}.skops", "type": kind}
         _write_estimator(folder / f"{number}.skops", estimator)
-    arrays = sorted(parts.arrays)
-    for name in arrays:
-        if np.asarray(parts.arrays[name]).dtype.hasobject:
-            raise ModelError(f"array {name} holds objects, which only pickle could store", source=source)
-    if arrays:  # numbered, since a name may hold anything that a series name may hold
-        np.savez(folder / _ARRAYS, allow_pickle=False, **{f"a{number}": parts.arrays[name] for number, name in enumerate(arrays)})
+    arrays = {name: np.asarray(array, order="C") for name, array in parts.arrays.items()}  # safetensors reads memory as it lies there
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise ModelError(f"array {name} is of type {array.dtype}; only numbers are stored", source=source)
+    if arrays:
+        save_file(arrays, folder / _ARRAYS)
     versions = {name: version(name) for name in ("scikit-learn", "skops", "numpy")} if estimators else {"numpy": version("numpy")}
-    manifest = {"format": FORMAT, "detector": detector, "versions": versions, "arrays": arrays, "estimators": estimators,
+    manifest = {"format": FORMAT, "detector": detector, "versions": versions, "has_arrays": bool(arrays), "estimators": estimators,
                 "parameters": dict(parts.parameters)}
     try:
         (folder / _MANIFEST).write_text(json.dumps(manifest))
     except TypeError as error:
         raise ModelError(f"a parameter of {detector} is not plain: {error}", source=source) from error
     return versions
-
-
-def _read_arrays(folder: Path, names: list[str]) -> dict[str, np.ndarray]:
-    if not names:
-        return {}
-    with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
-        return {name: arrays[f"a{number}"] for number, name in enumerate(names)}
 
 
 def _write_estimator(path: Path, estimator: Any) -> None:

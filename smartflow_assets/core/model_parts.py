@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ModelParts:
-    """`parameters` is JSON-able, `arrays` hold numbers, dates or text (never objects), `estimators` are scikit-learn's."""
+    """`parameters` is JSON-able, `arrays` hold numbers or truth values, `estimators` are scikit-learn's."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)

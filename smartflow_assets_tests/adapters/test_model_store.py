@@ -16,7 +16,10 @@ from smartflow_assets.core.model_parts import ModelParts
 ROWS = np.random.default_rng(1).normal(size=(200, 3))
 PLAIN = ModelParts(
     parameters={"mean": 0.1 + 0.2, "none": None},
-    arrays={"requests{region=eu}/file": np.array([1.5, np.nan]), "file": np.array(["a"])},
+    arrays={
+        "requests{region=eu}/file": np.array([1.5, np.nan]), "file": np.array([True, False]), "größe": np.float32(0.1),
+        "across": np.arange(12.0).reshape(3, 4).T[::2], "backwards": np.arange(5, dtype=">i2")[::-1], "none": np.empty((0, 3)),
+    },
 )
 
 
@@ -44,9 +47,17 @@ def change_manifest(store: ModelStore, artefact: Artefact, **changes: object) ->
 def test_parameters_and_arrays_come_back_to_the_bit(store: ModelStore) -> None:
     back = store.load(store.save("web", "mad", "m1", PLAIN))
     assert back.parameters == PLAIN.parameters
-    assert list(back.arrays) == sorted(PLAIN.arrays)
+    assert set(back.arrays) == set(PLAIN.arrays)
     for name, array in PLAIN.arrays.items():
+        assert (back.arrays[name].shape, back.arrays[name].dtype.name) == (np.shape(array), array.dtype.name)
         np.testing.assert_array_equal(back.arrays[name], array)
+        assert back.arrays[name].flags.writeable  # as when it was trained: kernels are compiled once for both
+
+
+def test_one_hash_for_equal_models(store: ModelStore) -> None:
+    turned = ModelParts(PLAIN.parameters, dict(reversed(PLAIN.arrays.items())))
+    hashes = [store.save("web", "mad", f"m{number}", parts).sha256 for number, parts in enumerate((PLAIN, turned))]
+    assert hashes[0] == hashes[1]
 
 
 def test_forest_scores_alike_after_storage(store: ModelStore, forest: IsolationForest) -> None:
@@ -57,7 +68,7 @@ def test_forest_scores_alike_after_storage(store: ModelStore, forest: IsolationF
 def test_row_of_trained_models_loads_as_the_artefact_does(store: ModelStore) -> None:
     artefact = store.save("web", "mad", "m1", PLAIN)
     assert store.load(artefact.columns).parameters == PLAIN.parameters
-    assert (artefact.path, artefact.format) == ("web/m1", "json/1")
+    assert (artefact.path, artefact.format) == ("web/m1", "json/2")
     assert json.loads(artefact.columns["versions"]) == {"numpy": np.__version__}
 
 
@@ -68,7 +79,7 @@ def test_saving_again_replaces_and_leaves_nothing_behind(store: ModelStore) -> N
     assert [path.name for path in (store.folder / "web").iterdir()] == ["m1"]
 
 
-@pytest.mark.parametrize("file", ["manifest.json", "arrays.npz"])
+@pytest.mark.parametrize("file", ["manifest.json", "arrays.safetensors"])
 def test_changed_file_is_refused(store: ModelStore, file: str) -> None:
     artefact = store.save("web", "mad", "m1", PLAIN)
     path = store.folder / artefact.path / file
@@ -79,7 +90,7 @@ def test_changed_file_is_refused(store: ModelStore, file: str) -> None:
 
 def test_added_file_is_refused(store: ModelStore) -> None:
     artefact = store.save("web", "mad", "m1", PLAIN)
-    (store.folder / artefact.path / "more.npz").write_bytes(b"")
+    (store.folder / artefact.path / "more.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="its hash differs"):
         store.load(artefact)
 
@@ -94,8 +105,8 @@ def test_other_format_and_other_scikit_learn_are_refused(store: ModelStore, fore
     older = json.loads(manifest_of(store, artefact).read_text())["versions"] | {"scikit-learn": "1.2.9"}
     with pytest.raises(ModelError, match=r"trained with scikit-learn 1\.2\.9, installed is .* It is trained again\."):
         store.load(change_manifest(store, artefact, versions=older))
-    with pytest.raises(ModelError, match="has format 99, this version reads 1"):
-        store.load(change_manifest(store, artefact, format=99))
+    with pytest.raises(ModelError, match="has format 1, this version reads 2"):
+        store.load(change_manifest(store, artefact, format=1))
 
 
 def test_other_patch_release_of_scikit_learn_is_read(store: ModelStore, forest: IsolationForest) -> None:
@@ -122,7 +133,10 @@ def test_estimator_that_is_not_listed_is_neither_written_nor_read(
 
 
 @pytest.mark.parametrize("parts, reason", [
-    (ModelParts(arrays={"a": np.array([object()])}), "array a holds objects"),
+    (ModelParts(arrays={"a": np.array([object()])}), "array a is of type object; only numbers are stored"),
+    (ModelParts(arrays={"a": np.array(["text"])}), "array a is of type <U4"),
+    (ModelParts(arrays={"a": np.array(["2026-01-01"], "datetime64[us]")}), "array a is of type datetime64"),
+    (ModelParts(arrays={"a": np.zeros(1, np.longdouble)}), "array a is of type float128"),
     (ModelParts({"a": {1, 2}}), "a parameter of mad is not plain"),
 ])
 def test_parts_that_cannot_be_stored_are_named(store: ModelStore, parts: ModelParts, reason: str) -> None:

@@ -69,4 +69,4 @@ def test_a_stored_model_scores_alike(tmp_path: Path) -> None:
     before, after = (Scoring(models).score(frame).scores for models in (fitted, rebuilt))
     assert int(before["raw_score"].to_numpy().argmax()) in range(900, 950)
     pd.testing.assert_frame_equal(before, after, check_exact=True)
-    assert artefact.format == "json/1"
+    assert artefact.format == "json/2"
