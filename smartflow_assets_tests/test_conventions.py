@@ -12,7 +12,8 @@ import smartflow_assets
 PACKAGE = Path(smartflow_assets.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.read_text().strip())
 HEAVY = {
-    "sklearn", "scipy", "numba", "skops", "prophet", "great_expectations", "torch", "statsmodels", "matplotlib", "apprise", "holidays", "psycopg",
+    "sklearn", "scipy", "numba", "skops", "prophet", "great_expectations", "torch", "statsmodels", "matplotlib", "apprise", "holidays",
+    "psycopg",
 }
 
 
