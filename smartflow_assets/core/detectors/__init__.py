@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
+from smartflow_assets.core.detectors.attention import Attention
 from smartflow_assets.core.detectors.autoencoder import Autoencoder
 from smartflow_assets.core.detectors.autoregressive import Autoregressive
 from smartflow_assets.core.detectors.base import BaseDetector
@@ -18,6 +19,7 @@ from smartflow_assets.core.detectors.iqr import Iqr
 from smartflow_assets.core.detectors.isolation_forest import IsolationForest
 from smartflow_assets.core.detectors.level_shift import LevelShift
 from smartflow_assets.core.detectors.local_outlier_factor import LocalOutlierFactor
+from smartflow_assets.core.detectors.lstm import Lstm
 from smartflow_assets.core.detectors.mad import Mad
 from smartflow_assets.core.detectors.mahalanobis import Mahalanobis
 from smartflow_assets.core.detectors.missing import Missing
@@ -47,6 +49,8 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     Mahalanobis,
     Prophet,
     Autoencoder,
+    Lstm,
+    Attention,
     Forecast,
     Autoregressive,
     LevelShift,

@@ -1,0 +1,92 @@
+"""How torch trains a forecaster on sequences of rows: seeded, on one thread, ended once it no longer gets better.
+
+The only place that torch is used in. What comes out are plain numpy arrays; scoring is a kernel and does without torch.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smartflow_assets.core.detectors.extras import library
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WARM_UP, LENGTH = 32, 32
+"""Rows of a sequence that only lead in, and rows that are learnt from."""
+MOST_SEQUENCES, LEAST_SEQUENCES = 400, 5
+VALIDATION = 0.2  # the newest sequences of each series, which say when to end
+BATCH, RATE, PATIENCE = 64, 0.01, 10
+
+Sequences = tuple["NDArray[np.float32]", "NDArray[np.float32]", "NDArray[np.float32]"]
+"""Inputs (sequences x rows x k), targets and weights (sequences x rows)."""
+
+
+def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_known: NDArray[np.bool_]) -> Sequences:
+    """The rows of a series cut into sequences, the newest rows first served; those with mostly missing rows are left out."""
+    span = WARM_UP + LENGTH
+    starts = [a for a in range((len(targets) - WARM_UP) % LENGTH, len(targets) - span + 1, LENGTH)
+              if is_known[a + WARM_UP : a + span].mean() >= 0.5]
+
+    def cut(rows: NDArray[Any]) -> NDArray[np.float32]:
+        return np.array([rows[a : a + span] for a in starts], np.float32).reshape(len(starts), span, *rows.shape[1:])
+
+    return cut(inputs), cut(targets), cut(is_known)
+
+
+def train(
+    build: Callable[[Any, int], Any], series: list[Sequences], *, detector: str, epochs: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """Fit the network that `build(torch, inputs)` makes, a module that turns inputs into forecasts; its weights by name.
+
+    Huber's loss, so that anomalies in the history do not bend it. The weights are those of the best epoch, the first ones among
+    them. {} where there are fewer than five sequences; SourceError without torch.
+    """
+    torch = library("torch", detector=detector, extra="deep")
+    every = -(-sum(len(targets) for _, targets, _ in series) // MOST_SEQUENCES) or 1
+    learn, check = [], []
+    for one in series:
+        kept = [part[::every] for part in one]
+        border = len(kept[0]) - round(len(kept[0]) * VALIDATION)
+        learn.append([part[:border] for part in kept])
+        check.append([part[border:] for part in kept])
+    if sum(len(part[0]) for part in learn) < LEAST_SEQUENCES - 1 or not sum(len(part[0]) for part in check):
+        return {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the order of sums must not depend on the machine's load
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build(torch, learn[0][0].shape[-1])
+            rows, held_out = ([torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)] for parts in (learn, check))
+            best = _descend(torch, network, rows, held_out, epochs)
+    finally:
+        torch.set_num_threads(threads)
+    return {name: weight.double().numpy() for name, weight in best.items()}
+
+
+def _descend(torch: Any, network: Any, rows: list[Any], held_out: list[Any], epochs: int) -> dict[str, Any]:
+    """The weights that did best on what was held out."""
+    optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
+
+    def loss(inputs: Any, targets: Any, weights: Any) -> Any:
+        errors = torch.nn.functional.smooth_l1_loss(network(inputs), targets, reduction="none")[:, WARM_UP:]
+        return (errors * weights[:, WARM_UP:]).sum() / weights[:, WARM_UP:].sum()
+
+    best, lowest, best_epoch = {}, np.inf, 0
+    for epoch in range(epochs + 1):
+        with torch.no_grad():
+            now = float(loss(*held_out))
+        if not best or now < lowest - 1e-5:
+            best, lowest, best_epoch = {name: weight.detach().clone() for name, weight in network.state_dict().items()}, now, epoch
+        elif epoch - best_epoch >= PATIENCE:
+            break
+        order = torch.randperm(len(rows[0]))
+        for a in range(0, len(order), BATCH):
+            optimiser.zero_grad()
+            loss(*(part[order[a : a + BATCH]] for part in rows)).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+    return best
