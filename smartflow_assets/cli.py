@@ -20,6 +20,7 @@ import typer
 from smartflow_assets.commands import (
     backtest,
     backup,
+    compare,
     demo,
     detect,
     doctor,
@@ -131,6 +132,7 @@ for name, function, examples in (
     *sources.COMMANDS,
     *sql.COMMANDS,
     *detect.COMMANDS,
+    *compare.COMMANDS,
     *backtest.COMMANDS,
     *generate.COMMANDS,
     *export.COMMANDS,

@@ -5,22 +5,20 @@ million rows fit into 2 GiB.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import terminal
+from smartflow_assets.commands import table_argument, terminal
 from smartflow_assets.core.errors import SmartflowError, SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from smartflow_assets.adapters.table_files import FileColumn, Prepared, TableFile
+    from smartflow_assets.adapters.table_files import Prepared, TableFile
     from smartflow_assets.core.detection import DetectionSettings
 
 EXAMPLES = """
@@ -39,15 +37,6 @@ class Sensitivity(StrEnum):
     low = "low"
     medium = "medium"
     high = "high"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What the file is read by."""
-
-    time: "FileColumn"
-    time_format: str
-    values: tuple[str, ...]
 
 
 def detect(
@@ -125,16 +114,16 @@ def detect(
     from smartflow_assets.adapters.table_files import open_table
 
     with ExitStack() as stack:
-        with _named_by_user():
+        with table_argument.named_by_user():
             target = stack.enter_context(result_file(output)) if output else None
         table = stack.enter_context(open_table(file))
-        columns = _columns(table, time, value or [], time_format)
+        columns = table_argument.columns_of(table, time, value or [], time_format)
         prepared = table.prepare(columns.time, columns.values, columns.time_format)
-        _tell(file, prepared)
+        table_argument.tell(file, prepared)
         past = None
         if train is not None:
             past = stack.enter_context(open_table(train))
-            _tell(
+            table_argument.tell(
                 train,
                 past.prepare(past.column(columns.time.name), [past.column(name).name for name in columns.values], columns.time_format),
             )
@@ -157,16 +146,8 @@ def _settings(names: str | None, sensitivity: str) -> "DetectionSettings":
     from pydantic import ValidationError
 
     from smartflow_assets.core.detection import DetectionSettings
-    from smartflow_assets.core.detectors import DETECTORS
 
-    chosen = [name.strip() for name in (names or "").split(",") if name.strip()]
-    for name in chosen:
-        if name != "auto" and name not in DETECTORS:
-            near = get_close_matches(name, DETECTORS, 1)
-            raise terminal.UsageError(
-                f"there is no detector {name!r}",
-                remedy=f"Did you mean {near[0]}?" if near else f"There are {', '.join(DETECTORS)}.",
-            )
+    chosen = table_argument.detector_names(names or "")
     try:
         listed: Any = "auto" if not chosen or chosen == ["auto"] else [{"type": name} for name in chosen]
         return DetectionSettings.model_validate({"detectors": listed, "sensitivity": sensitivity})
@@ -174,71 +155,10 @@ def _settings(names: str | None, sensitivity: str) -> "DetectionSettings":
         raise terminal.UsageError(f"--detectors {names}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
 
 
-@contextmanager
-def _named_by_user() -> Iterator[None]:
-    """What is wrong inside is wrong on the command line."""
-    try:
-        yield
-    except SourceError as error:
-        raise terminal.UsageError(error.what, where=error.where, remedy=error.remedy) from error
-
-
-def _columns(table: "TableFile", time: str | None, values: list[str], time_format: str) -> Columns:
-    """The columns named, or guessed; a guess is said."""
-    with _named_by_user():
-        moment = table.column(time) if time else None
-        chosen = [table.column(name) for name in dict.fromkeys(values)]
-    moment = moment or table.guess_time()
-    if not chosen:
-        chosen = table.guess_values(moment)
-        if not chosen:
-            raise SourceError("no column holds numbers", where=str(table.path), remedy="Name one with --value.")
-    for column in chosen:
-        if column.kind != "number":
-            raise SourceError(
-                f"column {column.name!r} holds text, such as {column.example!r}; a series needs numbers",
-                where=str(table.path),
-                remedy="Name another column with --value.",
-            )
-    if not time or not values:
-        left_out = [column.name for column in table.columns if column.name != moment.name and column not in chosen]
-        form = f" (read as {time_format or moment.time_format})" if (time_format or moment.time_format) not in ("iso", "") else ""
-        terminal.say(
-            f"time: {moment.name}{form}; values: {', '.join(column.name for column in chosen)}"
-            + (f"; left out: {', '.join(left_out)}" if left_out and not values else "")
-        )
-    if moment.is_time_ambiguous and not time_format:
-        terminal.note(
-            f"{moment.name} can be read as day first or month first; it is read as {moment.time_format}. --time-format says otherwise."
-        )
-    return Columns(moment, time_format, tuple(column.name for column in chosen))
-
-
-def _tell(file: Path, prepared: "Prepared") -> None:
-    """What was not as it should be, a line each."""
-    count = terminal.count
-    if prepared.broken_count:
-        terminal.note(
-            f"{file}: left out {count(prepared.broken_count, 'line')} without the columns of the header, such as {prepared.first_broken}"
-        )
-    if prepared.dropped_count:
-        terminal.note(
-            f"{file}: left out {count(prepared.dropped_count, 'row')} whose time cannot be read, such as {prepared.first_dropped!r}"
-        )
-    for name, (number, example) in prepared.unreadable.items():
-        terminal.note(f"{file}: {count(number, 'value')} of {name} cannot be read as a number, such as {example!r}; they count as missing")
-    if prepared.is_reordered:
-        terminal.note(f"{file}: the times are out of order; the rows are sorted by time")
-    if prepared.repeated_count:
-        terminal.note(f"{file}: left out {count(prepared.repeated_count, 'row')} followed by another one of the same time")
-    if prepared.repeated_count > prepared.row_count / 4:
-        terminal.note(f"{file} seems to hold several series below each other; judge them one by one")
-
-
 def _scored(
     table: "TableFile",
     past: "TableFile | None",
-    columns: Columns,
+    columns: table_argument.Columns,
     prepared: "Prepared",
     settings: "DetectionSettings",
     train_rows: int | None,

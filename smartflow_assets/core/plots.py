@@ -43,18 +43,18 @@ def series_plot(
     figure = Figure(figsize=(width, height), dpi=dots, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     rows = rows.sort_values("observed_at")
-    times = _local(rows["observed_at"], timezone)
+    times = local_times(rows["observed_at"], timezone)
     _draw_expected(axes, times, rows)
     line = 1.1 if len(rows) < 1500 else 0.8
     axes.plot(times, rows["value"].to_numpy(float), color=_VALUE, linewidth=line, label="value", zorder=3)
     if known is not None and len(known):
-        _draw_known(axes, known, times, timezone)
+        shade(axes, known, times, timezone)
     if anomalies is not None:
         _draw_anomalies(axes, anomalies, timezone)
     if training_cut is not None:
-        _draw_training_cut(axes, _local(pd.Series([training_cut]), timezone)[0])
+        _draw_training_cut(axes, local_times(pd.Series([training_cut]), timezone)[0])
     _dress(axes, rows, title, unit)
-    _date(axes, times, timezone)
+    date_axis(axes, times, timezone)
     return png(figure)
 
 
@@ -72,7 +72,7 @@ def png(figure: "Figure") -> bytes:
     return out.getvalue()
 
 
-def _local(times: pd.Series, timezone: str) -> np.ndarray:
+def local_times(times: pd.Series, timezone: str) -> np.ndarray:
     """Times as clocks of the zone show them: an axis of wall time has its ticks at local midnight."""
     return pd.DatetimeIndex(pd.to_datetime(times, utc=True)).tz_convert(ZoneInfo(timezone)).tz_localize(None).to_numpy()
 
@@ -96,14 +96,14 @@ def _draw_anomalies(axes: "Axes", anomalies: pd.DataFrame, timezone: str) -> Non
     for severity, (shape, colour, area) in _MARKS.items():
         mine = (anomalies["severity"] == severity).to_numpy()
         if mine.any():
-            axes.scatter(_local(anomalies.loc[mine, moment], timezone), height[mine], marker=shape, s=area, color=colour,
+            axes.scatter(local_times(anomalies.loc[mine, moment], timezone), height[mine], marker=shape, s=area, color=colour,
                          edgecolors="white", linewidths=0.7, label=severity, zorder=5)
 
 
-def _draw_known(axes: "Axes", known: pd.DataFrame, times: np.ndarray, timezone: str) -> None:
+def shade(axes: "Axes", known: pd.DataFrame, times: np.ndarray, timezone: str) -> None:
     """Labelled spells, each at least so wide that it is seen."""
     least = (times[-1] - times[0]) / 300
-    spells = zip(_local(known["started_at"], timezone), _local(known["ended_at"], timezone), strict=True)
+    spells = zip(local_times(known["started_at"], timezone), local_times(known["ended_at"], timezone), strict=True)
     shown = [(start, end) for start, end in spells if end >= times[0] and start <= times[-1]]
     for number, (start, end) in enumerate(shown):
         more = max(least - (end - start), least * 0) / 2
@@ -116,7 +116,7 @@ def _draw_training_cut(axes: "Axes", cut: np.datetime64) -> None:
               color=_TRAINING, zorder=6)
 
 
-def _date(axes: "Axes", times: np.ndarray, timezone: str) -> None:
+def date_axis(axes: "Axes", times: np.ndarray, timezone: str) -> None:
     """Ticks that name days as people do; the year, the day of a short plot, and the zone stand at the right."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 

@@ -1,0 +1,100 @@
+"""A CSV or Parquet file as an argument of a command: which columns it is read by, and what was not as it should be.
+
+A guess is said, what is left out is said, and what is wrong is named by option. Reading is adapters.table_files.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smartflow_assets.commands import terminal
+from smartflow_assets.core.errors import SourceError
+
+if TYPE_CHECKING:
+    from smartflow_assets.adapters.table_files import FileColumn, Prepared, TableFile
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the file is read by."""
+
+    time: "FileColumn"
+    time_format: str
+    values: tuple[str, ...]
+
+
+@contextmanager
+def named_by_user() -> Iterator[None]:
+    """What is wrong inside is wrong on the command line."""
+    try:
+        yield
+    except SourceError as error:
+        raise terminal.UsageError(error.what, where=error.where, remedy=error.remedy) from error
+
+
+def columns_of(table: "TableFile", time: str | None, values: list[str], time_format: str) -> Columns:
+    """The columns named, or guessed; a guess is said."""
+    with named_by_user():
+        moment = table.column(time) if time else None
+        chosen = [table.column(name) for name in dict.fromkeys(values)]
+    moment = moment or table.guess_time()
+    if not chosen:
+        chosen = table.guess_values(moment)
+        if not chosen:
+            raise SourceError("no column holds numbers", where=str(table.path), remedy="Name one with --value.")
+    for column in chosen:
+        if column.kind != "number":
+            raise SourceError(
+                f"column {column.name!r} holds text, such as {column.example!r}; a series needs numbers",
+                where=str(table.path),
+                remedy="Name another column with --value.",
+            )
+    if not time or not values:
+        left_out = [column.name for column in table.columns if column.name != moment.name and column not in chosen]
+        form = f" (read as {time_format or moment.time_format})" if (time_format or moment.time_format) not in ("iso", "") else ""
+        terminal.say(
+            f"time: {moment.name}{form}; values: {', '.join(column.name for column in chosen)}"
+            + (f"; left out: {', '.join(left_out)}" if left_out and not values else "")
+        )
+    if moment.is_time_ambiguous and not time_format:
+        terminal.note(
+            f"{moment.name} can be read as day first or month first; it is read as {moment.time_format}. --time-format says otherwise."
+        )
+    return Columns(moment, time_format, tuple(column.name for column in chosen))
+
+
+def tell(file: Path, prepared: "Prepared") -> None:
+    """What was not as it should be, a line each."""
+    count = terminal.count
+    if prepared.broken_count:
+        terminal.note(
+            f"{file}: left out {count(prepared.broken_count, 'line')} without the columns of the header, such as {prepared.first_broken}"
+        )
+    if prepared.dropped_count:
+        terminal.note(
+            f"{file}: left out {count(prepared.dropped_count, 'row')} whose time cannot be read, such as {prepared.first_dropped!r}"
+        )
+    for name, (number, example) in prepared.unreadable.items():
+        terminal.note(f"{file}: {count(number, 'value')} of {name} cannot be read as a number, such as {example!r}; they count as missing")
+    if prepared.is_reordered:
+        terminal.note(f"{file}: the times are out of order; the rows are sorted by time")
+    if prepared.repeated_count:
+        terminal.note(f"{file}: left out {count(prepared.repeated_count, 'row')} followed by another one of the same time")
+    if prepared.repeated_count > prepared.row_count / 4:
+        terminal.note(f"{file} seems to hold several series below each other; judge them one by one")
+
+
+def detector_names(text: str) -> list[str]:
+    """The detectors of `--detectors a,b`, each once; UsageError with the nearest one for a name that there is not."""
+    from smartflow_assets.core.detectors import DETECTORS
+
+    chosen = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in chosen:
+        if name != "auto" and name not in DETECTORS:
+            near = get_close_matches(name, ["auto", *DETECTORS], 1)
+            remedy = f"Did you mean {near[0]}?" if near else f"There are auto, {', '.join(DETECTORS)}."
+            raise terminal.UsageError(f"there is no detector {name!r}", remedy=remedy)
+    return chosen
