@@ -120,6 +120,8 @@ def _type(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if "const" in field:
         return f"`{field['const']}`"
     match field.get("type"):
+        case "array" if "prefixItems" in field:
+            return f"list of {', '.join(_type(item, schema) for item in field['prefixItems'])}"
         case "array":
             return f"list of {_type(field['items'], schema)}" if field.get("items") else "list"
         case "object":

@@ -28,6 +28,7 @@ from smartflow_assets.core.detectors.one_class_svm import OneClassSvm
 from smartflow_assets.core.detectors.percentile import Percentile
 from smartflow_assets.core.detectors.prophet import Prophet
 from smartflow_assets.core.detectors.range_excess import RangeExcess
+from smartflow_assets.core.detectors.sarima import Sarima
 from smartflow_assets.core.detectors.seasonal import Seasonal
 from smartflow_assets.core.detectors.spectral_residual import SpectralResidual
 from smartflow_assets.core.detectors.subsequence_neighbours import SubsequenceNeighbours
@@ -48,6 +49,7 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     OneClassSvm,
     Mahalanobis,
     Prophet,
+    Sarima,
     Autoencoder,
     Lstm,
     Attention,
