@@ -112,6 +112,17 @@ _ALL = (
         """,
     ),
     Mart(
+        "marts.model_history",
+        "Which model judged a source from when to when, who made it so, and why; the newest of each series has no current_until.",
+        "SELECT current_from, series, model_id, change, changed_by, reason FROM marts.model_history WHERE current_until IS NULL",
+        """
+        SELECT source, series, model_id, changed_at AS current_from,
+               lead(changed_at) OVER (PARTITION BY source, series ORDER BY changed_at) AS current_until,
+               change, reason, changed_by, replaced_model_id, detector, trained_at, trained_from, trained_to, row_count, baseline_from
+        FROM trained_models WHERE status = 'current' ORDER BY source, series, changed_at
+        """,
+    ),
+    Mart(
         "marts.detector_agreement",
         "For each pair of detectors of a source: anomalies that both flagged, that either flagged, and the share of both.",
         "SELECT detector, other_detector, agreement FROM marts.detector_agreement WHERE source = 'web_traffic'",

@@ -26,8 +26,12 @@ _OLD = {
     "quarantined_records": "quarantined_at < $before",
     "ingestions": "ingested_at < $before AND reached_at IS NULL AND (origin, ingested_at) NOT IN "
                   "(SELECT (origin, max(ingested_at)) FROM ingestions WHERE source = $source GROUP BY origin)",
-    "trained_models": "trained_at < $before AND model_id IN "
-                      "(SELECT model_id FROM trained_models WHERE source = $source AND status = 'retired')",
+    "trained_models": "model_id IN (SELECT model_id FROM trained_models WHERE source = $source GROUP BY model_id "
+                      "HAVING max(changed_at) < $before AND arg_max(status, changed_at) <> 'current') AND model_id NOT IN "
+                      "(SELECT coalesce(arg_max(replaced_model_id, changed_at), '') FROM trained_models "
+                      "WHERE source = $source AND status = 'current' GROUP BY series)",
+    "training_requests": "happened_at < $before AND request_id IN "
+                         "(SELECT request_id FROM training_requests WHERE source = $source AND state = 'answered')",
     "detection_quality": "measured_at < $before AND measured_at < "
                          "(SELECT max(measured_at) FROM detection_quality WHERE source = $source)",
     "run_log": "started_at < $before AND (job, started_at) NOT IN "

@@ -13,7 +13,25 @@ from smartflow_assets.adapters.table_spec import quoted, quoted_column
 from smartflow_assets.adapters.tables import SCHEMA_VERSION, TABLES
 from smartflow_assets.core.errors import WarehouseError
 
-STEPS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {}  # what turns this version into the next
+
+def _date_model_changes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Version 4 knew a model's training and that it was retired, not when: that was when the next one of its series was trained."""
+    if not has_table(connection, "trained_models"):
+        return
+    for column, kind in (("changed_at", "TIMESTAMPTZ"), ("change", "VARCHAR")):
+        connection.execute(f"ALTER TABLE trained_models ADD COLUMN IF NOT EXISTS {column} {kind}")
+    connection.execute(
+        """
+        UPDATE trained_models AS model SET change = CASE status WHEN 'retired' THEN 'replaced' ELSE 'trained' END,
+            changed_at = CASE status WHEN 'retired' THEN coalesce((
+                SELECT min(later.trained_at) FROM trained_models AS later WHERE later.source = model.source
+                AND later.series = model.series AND later.trained_at > model.trained_at), trained_at + INTERVAL 1 SECOND)
+            ELSE trained_at END
+        """
+    ).fetchall()
+
+
+STEPS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {4: _date_model_changes}  # what turns this version into the next
 
 
 def found_version(connection: duckdb.DuckDBPyConnection) -> int | None:

@@ -7,7 +7,7 @@ it is written `warehouse.py`'s.
 from smartflow_assets.adapters.table_spec import SOURCE_NAME, Column, TableSpec
 from smartflow_assets.core.errors import WarehouseError
 
-SCHEMA_VERSION = 4  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
+SCHEMA_VERSION = 5  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -101,7 +101,7 @@ _ALL = (
         key=("source", "series", "observed_at"), mode="window", time_column="observed_at", is_open=True,
     ),
     TableSpec(
-        "trained_models", "Every training of every detector; the newest row of a model says its status.",
+        "trained_models", "Every training, and every change of which model is current: the newest row of a model says how it stands.",
         (
             _SOURCE, _SERIES,
             _always("detector", TEXT, "Type of the detector, as in the YAML."),
@@ -118,8 +118,29 @@ _ALL = (
             Column("sha256", TEXT, "Hash of the artefact, verified at every load."),
             Column("format", TEXT, "How the artefact is stored: json, skops or prophet-json."),
             Column("fingerprint", TEXT, "Configuration of the source that the model was trained under."),
+            _always("changed_at", TIME, "When it got this status, by the run's clock; later than all such changes of the source before."),
+            Column("change", TEXT, "How it got this status: trained, promoted, rolled_back or replaced."),
+            Column("reason", TEXT, "Why: first training, schedule, by hand, request: …, settings changed, artefact unusable: …, worn: …, "
+                                   "or what a person said who promoted it or rolled back to it."),
+            Column("changed_by", TEXT, "Who asked for it; null when nobody did."),
+            Column("replaced_model_id", TEXT, "The model that was current before it became so."),
+            Column("baseline_from", TIME, "Rows before this are not learnt from, because a person accepted a new level; null without one."),
         ),
-        key=("source", "series", "detector", "model_id", "status"), mode="append", time_column="trained_at",
+        key=("source", "model_id", "changed_at"), mode="append", time_column="changed_at",
+    ),
+    TableSpec(
+        "training_requests", "Requests to learn a source anew: a row when it is asked for, a second one when a training has answered it.",
+        (
+            _SOURCE,
+            _always("request_id", TEXT, "Id of the request."),
+            _always("state", TEXT, "open or answered; the newest row of a request says how it stands."),
+            _always("happened_at", TIME, "When it was asked for or answered."),
+            Column("reason", TEXT, "Why the source is to be learnt anew; stands beside the model."),
+            Column("requested_by", TEXT, "Who asked; null when a check of ours did."),
+            Column("baseline_from", TIME, "Rows before this are no longer to be learnt from; null leaves that as it is."),
+            _RUN,
+        ),
+        key=("source", "request_id", "state"), mode="append", time_column="happened_at",
     ),
     TableSpec(
         "anomaly_scores", "The decision of the detectors, one row for each point.",

@@ -58,7 +58,7 @@ def _tell(plan: "Plan") -> None:
 def _plan(name: str, settings: "Settings", catalogue: "Catalogue", warehouse: "Warehouse") -> "Plan":
     from smartflow_assets.adapters.model_store import ModelStore
     from smartflow_assets.config.plan import compare, made_under
-    from smartflow_assets.stages.modelling import fingerprint, metric_groups
+    from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
     from smartflow_assets.stages.run import SourceRun
 
     source = catalogue.source(name)

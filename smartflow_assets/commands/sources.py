@@ -104,8 +104,8 @@ def _state(settings: "Settings", source: "Source") -> None:
     asked = (
         (
             "models",
-            "SELECT series, count(*) AS detectors, max(trained_at) AS trained_at, max(trained_to) AS learnt_up_to, max(row_count) AS rows "
-            "FROM trained_models WHERE source = ? AND status = 'current' GROUP BY series ORDER BY series LIMIT 20",
+            "SELECT series, detector, trained_at, trained_to AS learnt_up_to, row_count AS rows, reason AS because "
+            "FROM marts.model_history WHERE source = ? AND current_until IS NULL ORDER BY series LIMIT 20",
         ),
         ("open incidents", "SELECT opened_at, severity, state, title FROM marts.open_incidents WHERE source = ?"),
         (
@@ -122,7 +122,7 @@ def _state(settings: "Settings", source: "Source") -> None:
         rows = _published(settings, statement, [source.name])
         if rows:
             terminal.result(f"\n{title}", style="bold")
-            numbers = [column for column in rows[0] if column in ("detectors", "rows", "rows_in", "rows_scored", "anomalies")]
+            numbers = [column for column in rows[0] if column in ("rows", "rows_in", "rows_scored", "anomalies")]
             terminal.table(list(rows[0]), ([_time(value) for value in row.values()] for row in rows), right=numbers, styles=_STYLES)
 
 

@@ -9,5 +9,6 @@ SOURCES = dg.DynamicPartitionsDefinition(name="sources")
 PARTITION_TAG = "dagster/partition"
 SOURCE_TAG = "smartflow/source"
 REASON_TAG = "smartflow/reason"
+REQUEST_TAG = "smartflow/training_request"
 KILLED_TAG = "smartflow/killed"
 DRY_RUN_TAG = "smartflow/dry_run"

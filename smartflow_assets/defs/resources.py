@@ -23,12 +23,13 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
 from smartflow_assets.core.moments import parse_moment
-from smartflow_assets.defs.partitions import PARTITION_TAG
+from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG
 from smartflow_assets.stages.run import SourceRun
 
 Listener = Callable[[str], None]
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)  # who is told which stage begins: the CLI's progress bar
 SOURCE_LOCK_PATIENCE = timedelta(minutes=10)
+_WHY = {"training schedule": "schedule", "command line": "by hand"}  # a run's reason as it stands beside the model that it trained
 
 
 def parse_time(text: str | None, field: str) -> datetime | None:
@@ -106,6 +107,7 @@ class RunOptions(dg.ConfigurableResource):
                 declared=catalogue.source(name), settings=settings, catalogue=catalogue, warehouse=open_warehouse(settings),
                 models=ModelStore(settings.models), now=parse_time(self.as_of, "as_of") or datetime.now(UTC), run_id=run_id,
                 since=parse_time(self.since, "since"), until=parse_time(self.until, "until"), is_retraining=self.retrain,
+                reason=_WHY.get(why := dagster_run.tags.get(REASON_TAG, "by hand"), why), request_id=dagster_run.tags.get(REQUEST_TAG, ""),
                 report=LISTENER.get() or (lambda stage: None),
                 is_sending=self.send and not self.dry_run,
             )

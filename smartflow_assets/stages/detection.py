@@ -14,9 +14,11 @@ from smartflow_assets.core import events, plots
 from smartflow_assets.core.detection import Scoring
 from smartflow_assets.core.events import no_anomalies
 from smartflow_assets.core.verdicts import no_components
-from smartflow_assets.stages.modelling import MetricGroup, StoredModel, current_model, feature_rows, metric_groups
+from smartflow_assets.stages.metric_groups import MetricGroup, metric_groups
+from smartflow_assets.stages.modelling import feature_rows
 from smartflow_assets.stages.preparation import clean_rows
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.stored_models import StoredModel, current_model
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
 PLOTTED, SHOWN = timedelta(days=3), 10
@@ -61,7 +63,7 @@ def anomaly_scores(run: SourceRun) -> ScoredRows:
     """Score the rows of all pending windows, after the rows before them from which the state is rebuilt."""
     run.report("anomaly_scores")
     pending = pending_windows(run, "anomaly_scores", ["clean_series"])
-    judges = [_Judge(run, group, current_model(run, group)) for group in metric_groups(run)] if pending else []
+    judges = [_Judge(run, group, current_model(run, group).model) for group in metric_groups(run)] if pending else []
     walked = merged([*pending, *((judge.context_from, pending[-1][1]) for judge in judges if judge.context_from)])
     states, anomalous_count, strangest = Counter[str](), 0, pd.DataFrame()
     for piece, _ in pieces(run, walked):

@@ -1,58 +1,27 @@
-"""Modelling: learn what is normal from the rows that may be learnt from, and keep it with its hash.
+"""Modelling: learn what is normal, keep it with its hash, and say why it was learnt.
 
-Metrics that are judged by the same settings share one model, so a training leaves one artefact for most sources. Nothing is
-learnt from rows that are still to be scored, nor from anomalies, unless they are so many that they are the new normal.
+Metrics that are judged by the same settings share one model, so a training leaves one artefact for most sources. Which rows are
+learnt from is in `training_rows`, which model counts in `stored_models`, who may ask for a training in `training_requests`.
 """
 import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
 
-from smartflow_assets.adapters.writes import Append
 from smartflow_assets.core import plots, siblings
-from smartflow_assets.core.detection import CONTEXT_ROWS, DetectionSettings, FittedModels, fit_models, minimum_rows
-from smartflow_assets.core.errors import ModelError
-from smartflow_assets.stages.preparation import clean_rows, features_of
+from smartflow_assets.core.detection import CONTEXT_ROWS, fit_models, minimum_rows
+from smartflow_assets.stages.metric_groups import MetricGroup, fingerprint, metric_groups
+from smartflow_assets.stages.preparation import features_of
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.stored_models import StoredModel, current_model, kept_models, made_current, standing_models
+from smartflow_assets.stages.training_requests import TrainingRequest, answered, baseline_of, open_requests
+from smartflow_assets.stages.training_rows import Learnable, learnable_rows
 from smartflow_assets.stages.windows import table_rows
 
-LEARN_SHARE = 1 / 3  # of the history that is there when a source is first seen; the rest is scored without having been learnt
-SLACK = 1.25  # a few missing rows must not keep a source from its first model
-NEW_NORMAL = 0.2  # anomalies on more than this share of the training rows are learnt from: the level has shifted
 KEPT_MODELS = 5
 LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run walks again for the state; a model of before is trained anew
-
-
-@dataclass(frozen=True)
-class MetricGroup:
-    """Metrics of a source that are judged by the same settings, on the same ruler: `is_log` says that it is logarithmic. `label`
-    stands in `trained_models.series`: * or the metrics."""
-
-    label: str
-    metrics: tuple[str, ...]
-    settings: DetectionSettings
-    is_log: bool = False
-
-    @property
-    def detector(self) -> str:
-        """What the training is called: auto, or the detectors by type."""
-        detectors = self.settings.detectors
-        return "auto" if detectors == "auto" else "+".join(detector.type for detector in detectors)
-
-    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of these metrics."""
-        return frame[frame["metric"].isin(self.metrics)].reset_index(drop=True)
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """A fitted model and the id under which it is stored."""
-
-    model_id: str
-    fitted: FittedModels
 
 
 @dataclass(frozen=True)
@@ -66,31 +35,59 @@ class Trained:
     plot: bytes | None
 
 
-def metric_groups(run: SourceRun) -> list[MetricGroup]:
-    """The metrics that have clean rows, grouped by their settings and their ruler."""
-    metrics = run.warehouse.read("SELECT DISTINCT metric FROM clean_series WHERE source = ? ORDER BY metric", [run.name])["metric"]
-    groups: dict[tuple[DetectionSettings, bool], list[str]] = {}
-    for metric in metrics:
-        groups.setdefault((run.source.detection(metric), run.source.metric(metric).transform == "log"), []).append(metric)
-    return [
-        MetricGroup("*" if len(groups) == 1 else ", ".join(names), tuple(names), settings, is_log)
-        for (settings, is_log), names in groups.items()
-    ]
+def trained_models(run: SourceRun) -> Trained:
+    """Train each group of metrics that has no usable model; all of them when the run is a retraining, which also answers the
+    requests for one."""
+    run.report("trained_models")
+    is_retraining = _is_retraining(run)
+    requests = open_requests(run.warehouse, run.name) if is_retraining else []
+    said: list[str] = []
+    trained = rows_learnt = 0
+    is_waiting, plot = False, None
+    for group in metric_groups(run):
+        name = "all metrics" if group.label == "*" else group.label
+        reason = _reason(run, group, requests, is_retraining=is_retraining)
+        if not reason:
+            said.append(f"{name}: the stored model is used")
+            continue
+        asked = baseline_of(requests)
+        baseline = asked or _standing_baseline(run, group)
+        learnable = learnable_rows(run, group, baseline, is_accepting=asked is not None)
+        if learnable is None:
+            is_waiting |= asked is not None
+            since = f" since {baseline:%Y-%m-%d %H:%M}" if baseline else ""
+            said.append(f"{name}: too little history{since}, {minimum_rows(group.settings, run.source.time_bucket.every)} buckets without "
+                        "anomalies and open incidents are needed")
+            continue
+        rows = learnable.rows
+        _train(run, group, learnable, reason=reason, by_whom=requests[-1].requested_by if requests else "", baseline=baseline)
+        trained, rows_learnt = trained + 1, rows_learnt + len(rows)
+        said.append(f"{name}: {group.detector} learnt from {len(rows)} rows{_without_logarithm(rows) if group.is_log else ''} ({reason})")
+        plot = plot or _plot(run, rows)
+    if requests and not is_waiting:
+        run.warehouse.commit(run.run_id, answered(requests, run.now, run.run_id))
+    if trained:
+        run.models.prune(run.name, keep=KEPT_MODELS, current=kept_models(run.warehouse, run.name))
+    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), plot)
 
 
-def current_model(run: SourceRun, group: MetricGroup) -> StoredModel | None:
-    """The newest model that fits the configuration and whose files are sound; None when there is none. A file that cannot be
-    trusted, or was written by another version, counts as none: it is trained anew, and the log says so."""
-    rows = _standing_models(run)
-    rows = rows[(rows["series"] == group.label) & (rows["fingerprint"] == fingerprint(run, group))]
-    if rows.empty:
-        return None
-    row = rows.sort_values("trained_at").iloc[-1]
-    try:
-        return StoredModel(row["model_id"], FittedModels.from_parts(run.models.load({str(name): value for name, value in row.items()})))
-    except ModelError as error:
-        run.warn(f"{error} It is trained anew.")
-        return None
+def _is_retraining(run: SourceRun) -> bool:
+    """A run that was started for a request which another training has answered meanwhile has nothing to learn anew."""
+    if not (run.is_retraining and run.request_id):
+        return run.is_retraining
+    return run.request_id in {request.request_id for request in open_requests(run.warehouse, run.name)}
+
+
+def _reason(run: SourceRun, group: MetricGroup, requests: Sequence[TrainingRequest], *, is_retraining: bool) -> str:
+    """Why the group is trained, as it will stand beside its model; empty when the stored one is used."""
+    if requests:
+        return f"request: {'; '.join(request.reason for request in requests)}"
+    current = current_model(run, group)
+    if current.model is None:
+        return current.missing
+    if is_retraining:
+        return run.reason
+    return "worn: its context has grown too long" if _is_worn(run, current.model) else ""
 
 
 def _is_worn(run: SourceRun, model: StoredModel) -> bool:
@@ -100,97 +97,28 @@ def _is_worn(run: SourceRun, model: StoredModel) -> bool:
     return bool(newest - model.fitted.context_from > LONGEST_CONTEXT * run.source.time_bucket.every)  # NaT is not
 
 
-def _standing_models(run: SourceRun) -> pd.DataFrame:
-    """Rows of the source's models that are current and were not retired since."""
-    return run.warehouse.read(
-        "SELECT * FROM trained_models WHERE source = ? AND status = 'current' AND model_id NOT IN "
-        "(SELECT model_id FROM trained_models WHERE source = ? AND status = 'retired')", [run.name, run.name])
+def _standing_baseline(run: SourceRun, group: MetricGroup) -> datetime | None:
+    """From when on the model that is replaced has learnt, if that was asked for; where the groups have changed, any of the source."""
+    standing = standing_models(run.warehouse, run.name)
+    own = standing[standing["series"] == group.label]
+    newest = (own if len(own) else standing).sort_values("changed_at")["baseline_from"].tail(1)
+    return None if newest.isna().all() else newest.iloc[0].to_pydatetime()
 
 
-def fingerprint(run: SourceRun, group: MetricGroup) -> str:
-    """What a model depends on: how its rows are made, and how they are judged."""
-    text = json.dumps([run.source.fingerprint, group.settings.model_dump(mode="json")], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def trained_models(run: SourceRun) -> Trained:
-    """Train each group of metrics that has no usable model; all of them when the run is a retraining."""
-    run.report("trained_models")
-    said: list[str] = []
-    trained = rows_learnt = 0
-    plot = None
-    for group in metric_groups(run):
-        name = "all metrics" if group.label == "*" else group.label
-        if not run.is_retraining and (model := current_model(run, group)) is not None and not _is_worn(run, model):
-            said.append(f"{name}: the stored model is used")
-            continue
-        learnable = _learnable_rows(run, group)
-        if learnable is None:
-            said.append(f"{name}: too little history, {minimum_rows(group.settings, run.source.time_bucket.every)} buckets are needed")
-            continue
-        rows, is_first = learnable
-        _train(run, group, rows, is_first=is_first)
-        trained, rows_learnt = trained + 1, rows_learnt + len(rows)
-        said.append(f"{name}: {group.detector} learnt from {len(rows)} rows{_without_logarithm(rows) if group.is_log else ''}")
-        plot = plot or _plot(run, rows)
-    if trained:
-        run.models.prune(run.name, keep=KEPT_MODELS, current=set(_standing_models(run)["model_id"]))
-    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), plot)
-
-
-def _learnable_rows(run: SourceRun, group: MetricGroup) -> tuple[pd.DataFrame, bool] | None:
-    """Clean rows that may be learnt from, and whether this is the first training; None when they are too few.
-
-    First: the first third of what is there, at least the minimum. Later: the training window up to the newest scored row.
-    """
-    step, training = run.source.time_bucket.every, run.source.training
-    extent = run.warehouse.read(
-        "SELECT min(observed_at) AS first_at, max(observed_at) AS last_at, "
-        "(SELECT max(observed_at) FROM anomaly_scores WHERE source = ? AND state = 'scored') AS scored_at "
-        "FROM clean_series WHERE source = ? AND list_contains(?, metric)", [run.name, run.name, list(group.metrics)]).iloc[0]
-    if pd.isna(extent["first_at"]):
-        return None
-    least = minimum_rows(group.settings, step)
-    is_first = bool(pd.isna(extent["scored_at"]))
-    if is_first:
-        share = (extent["last_at"] + step - extent["first_at"]) * LEARN_SHARE
-        until = min(extent["first_at"] + max(share, SLACK * least * step), extent["last_at"] + step)
-        since = max(extent["first_at"], until - training.window)
-    else:
-        until = extent["scored_at"] + step
-        since = until - training.window
-    rows = _without_anomalies(run, group.rows(clean_rows(run, since, until)), since, until)
-    counts = rows.dropna(subset="value").groupby("series").size()
-    return None if counts.empty or counts.max() < least else (rows, is_first)
-
-
-def _without_anomalies(run: SourceRun, rows: pd.DataFrame, since: datetime, until: datetime) -> pd.DataFrame:
-    """The rows with NaN inside anomalies, which are not what is normal; a series with too many of them keeps them."""
-    spells = run.warehouse.read(
-        "SELECT series, started_at, ended_at FROM anomalies WHERE source = ? AND ended_at > ? AND started_at < ?", [run.name, since, until])
-    is_strange = pd.Series(False, index=rows.index)
-    for spell in spells.itertuples(index=False):
-        is_strange |= (rows["series"] == spell.series) & (rows["observed_at"] >= spell.started_at) & (rows["observed_at"] < spell.ended_at)
-    share = is_strange.groupby(rows["series"]).transform("mean")
-    return rows.assign(value=rows["value"].mask(is_strange & (share <= NEW_NORMAL)))
-
-
-def _train(run: SourceRun, group: MetricGroup, rows: pd.DataFrame, *, is_first: bool) -> None:
+def _train(run: SourceRun, group: MetricGroup, learnable: Learnable, *, reason: str, by_whom: str, baseline: datetime | None) -> None:
+    rows = learnable.rows
     fitted = fit_models(rows, group.settings, features=feature_rows(run, group, rows), step=run.source.time_bucket.every,
-                        is_first=is_first, is_log=group.is_log, calendar=run.source.calendar)
+                        is_first=learnable.is_first, is_log=group.is_log, calendar=run.source.calendar)
     model_id = hashlib.sha256(f"{run.name}|{group.label}|{fitted.trained_to}|{run.now}|{run.run_id}".encode()).hexdigest()[:16]
     artefact = run.models.save(run.name, group.detector, model_id, fitted.parts())
     row = {
-        "source": run.name, "series": group.label, "detector": group.detector, "model_id": model_id, "status": "current",
+        "source": run.name, "series": group.label, "detector": group.detector, "model_id": model_id,
         "trained_at": run.now, "trained_from": rows["observed_at"].min(), "trained_to": fitted.trained_to, "row_count": len(rows),
         "parameters": group.settings.model_dump(mode="json"),
         "metrics": {"series": len(fitted.series), "left_out_as_missing_or_anomalous": int(rows["value"].isna().sum())},
-        "fingerprint": fingerprint(run, group), **artefact.columns,
+        "fingerprint": fingerprint(run, group), "baseline_from": baseline, **artefact.columns,
     }
-    standing = _standing_models(run)
-    superseded = standing[standing["series"] == group.label]
-    run.warehouse.commit(run.run_id, [
-        Append("trained_models", pd.DataFrame([row])), Append("trained_models", superseded.assign(status="retired"))])
+    run.warehouse.commit(run.run_id, made_current(run, row, change="trained", reason=reason, by_whom=by_whom))
 
 
 def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.DataFrame | None:

@@ -15,6 +15,7 @@ from smartflow_assets.adapters.tables import TABLES, raw_table
 from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.adapters.writes import Delete, Prune
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.stages.stored_models import standing_models
 
 LEARNT_FROM = ("clean_series", "series_features")  # and the raw rows, from which they are made anew
 RUN_ID = "prune"
@@ -61,9 +62,7 @@ def stored_sources(warehouse: Warehouse) -> list[str]:
 
 def _walked_from(warehouse: Warehouse, source: str) -> datetime | None:
     """The first row that a standing model has learnt from: its state is rebuilt by walking from there."""
-    first = warehouse.read(
-        "SELECT min(trained_from) AS at FROM trained_models WHERE source = ? AND model_id NOT IN "
-        "(SELECT model_id FROM trained_models WHERE source = ? AND status = 'retired')", [source, source])["at"].iloc[0]
+    first = standing_models(warehouse, source)["trained_from"].min()
     return None if pd.isna(first) else first.to_pydatetime()
 
 

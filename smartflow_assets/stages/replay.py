@@ -22,11 +22,12 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.core import plots
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.evaluation import Quality, no_labels
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality
+from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, training_rows
 from smartflow_assets.stages.run import SourceRun
 
 STAGES = 7  # that report their begin in each run of a replay
-MADE = (*preparation.MADE_FROM_RAW, "encodings", "trained_models", "incident_events", "incidents", "alert_sends", "detection_quality")
+MADE = (*preparation.MADE_FROM_RAW, "encodings", "trained_models", "training_requests", "incident_events", "incidents", "alert_sends",
+        "detection_quality")
 INCIDENTS = """
 SELECT series, opened_at, last_seen_at, resolved_at, severity, state, anomaly_count, title FROM incidents
 WHERE source = ? AND cause = 'anomaly' AND opened_at >= ? ORDER BY opened_at, series
@@ -98,7 +99,7 @@ def replay(
     for clock in _clocks(run, first, since, is_retraining):
         _watch(replace(run, now=clock))
         if is_retraining and clock < run.now:
-            modelling.trained_models(replace(run, now=clock, is_retraining=True, report=lambda stage: None))
+            modelling.trained_models(replace(run, now=clock, is_retraining=True, reason="schedule", report=lambda stage: None))
     labels = quality.known_labels(run) if source.labels else None
     found, curves = quality.measured(run, no_labels() if labels is None else labels, since or quality.EVER)
     if not found.series:
@@ -116,7 +117,7 @@ def run_count(source: Source, warehouse: Warehouse, since: datetime | None, unti
     if not is_retraining:
         return 1 if since is None else 2
     first, newest = _extent(warehouse, source)
-    begin = since or first + (newest - first) * modelling.LEARN_SHARE
+    begin = since or first + (newest - first) * training_rows.LEARN_SHARE
     return 1 + max(0, int(((until or newest) - begin) / source.training.every))
 
 
@@ -135,7 +136,7 @@ def _clocks(run: SourceRun, first: datetime, since: datetime | None, is_retraini
     """When the runs of the replay take place; the last is at its end."""
     if not is_retraining:
         return [run.now] if since is None else [since, run.now]
-    begin = since or first + (run.now - first) * modelling.LEARN_SHARE
+    begin = since or first + (run.now - first) * training_rows.LEARN_SHARE
     count = max(0, int((run.now - begin) / run.source.training.every))
     clocks = [begin + number * run.source.training.every for number in range(count + 1)]
     return [*(clock for clock in clocks if clock < run.now), run.now]

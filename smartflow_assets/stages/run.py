@@ -26,6 +26,8 @@ class SourceRun:
     since: datetime | None = None
     until: datetime | None = None
     is_retraining: bool = False
+    reason: str = "by hand"  # why it was started, in a few words
+    request_id: str = ""  # the request for a training that it was started for
     is_sending: bool = True
     report: Callable[[str], None] = lambda stage: None  # told each stage as it begins
     _bucketed: list[Source] = field(default_factory=list, repr=False)

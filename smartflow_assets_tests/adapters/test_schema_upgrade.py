@@ -2,11 +2,12 @@
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from smartflow_assets.adapters import schema_upgrade, tables
 from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Replace
+from smartflow_assets.adapters.writes import Append, Replace
 from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets_tests.adapters.frames import at, clean
 
@@ -38,6 +39,25 @@ def test_older_file_is_upgraded_and_keeps_its_rows(old, renaming):
     old.commit("run", [Replace("clean_series", "web", clean([3], first=2), at(2), at(3), fingerprint="f")])
     assert old.publish("run")
     assert old.published_read("SELECT count(*) AS n FROM marts.series_with_bands")["n"].iloc[0] == 3
+
+
+def test_model_changes_of_version_4_get_the_times_that_they_must_have_had(warehouse):
+    """Two trainings of one series, the first retired by the second, and one of another source."""
+    trained = pd.DataFrame({
+        "source": ["web", "web", "shop"], "series": "*", "detector": "auto", "model_id": ["a", "b", "c"], "status": "current",
+        "trained_at": [at(0), at(9), at(4)], "changed_at": [at(0), at(9), at(4)]})
+    retired = trained[:1].assign(status="retired", changed_at=at(9))
+    warehouse.commit("run", [Append("trained_models", trained), Append("trained_models", retired)])
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{warehouse.path}' AS old; USE old; DROP SCHEMA marts CASCADE; DROP TABLE training_requests")
+        for column in ("changed_at", "change", "reason", "changed_by", "replaced_model_id", "baseline_from"):
+            connection.execute(f"ALTER TABLE trained_models DROP COLUMN {column}")
+        connection.execute("UPDATE snapshot_info SET schema_version = 4")
+    rows = Warehouse(warehouse.path, warehouse.published).read(
+        "SELECT model_id, status, change, changed_at FROM trained_models ORDER BY model_id, changed_at")
+    assert rows[["model_id", "status", "change"]].to_numpy().tolist() == [
+        ["a", "current", "trained"], ["a", "retired", "replaced"], ["b", "current", "trained"], ["c", "current", "trained"]]
+    assert rows["changed_at"].tolist() == [at(0), at(9), at(9), at(4)]
 
 
 def test_file_as_it_was_is_copied_before_the_upgrade(old, renaming):

@@ -1,0 +1,85 @@
+"""Training rows: which of a source's clean rows models may learn from.
+
+Not those that are still to be scored, not what lies before an accepted baseline, and nothing strange: windows of incidents that
+are not over, and anomalies, unless these are so many that the detectors were wrong about what is normal.
+"""
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from smartflow_assets.core.detection import minimum_rows
+from smartflow_assets.stages.metric_groups import MetricGroup
+from smartflow_assets.stages.preparation import clean_rows
+from smartflow_assets.stages.run import SourceRun
+
+LEARN_SHARE = 1 / 3  # of the history that is there when a source is first seen; the rest is scored without having been learnt
+SLACK = 1.25  # a few missing rows must not keep a source from its first model
+NEW_NORMAL = 0.2  # anomalies on more than this share of a series' training rows are learnt from: so much is not strange
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """Rows with NaN where nothing may be learnt; `is_first`: nothing was scored before, so these rows will be warming up."""
+
+    rows: pd.DataFrame
+    is_first: bool
+
+
+def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None, *, is_accepting: bool) -> Learnable | None:
+    """Clean rows that may be learnt from; None when they are too few.
+
+    First: the first third of what is there, at least the minimum. Later: the training window up to the newest scored row. Never
+    from before the baseline. `is_accepting`: a person has just said that the baseline is normal, so incidents do not count.
+    """
+    step, training = run.source.time_bucket.every, run.source.training
+    extent = run.warehouse.read(
+        "SELECT min(observed_at) AS first_at, max(observed_at) AS last_at, "
+        "(SELECT max(observed_at) FROM anomaly_scores WHERE source = ? AND state = 'scored') AS scored_at "
+        "FROM clean_series WHERE source = ? AND list_contains(?, metric)", [run.name, run.name, list(group.metrics)]).iloc[0]
+    if pd.isna(extent["first_at"]):
+        return None
+    least = minimum_rows(group.settings, step)
+    first_at = extent["first_at"] if baseline is None else max(extent["first_at"], pd.Timestamp(baseline))
+    is_first = bool(pd.isna(extent["scored_at"]))
+    if is_first:
+        share = (extent["last_at"] + step - first_at) * LEARN_SHARE
+        until = min(first_at + max(share, SLACK * least * step), extent["last_at"] + step)
+    else:
+        until = extent["scored_at"] + step
+    rows = group.rows(clean_rows(run, max(first_at, until - training.window), until))
+    if rows.empty:
+        return None
+    rows = _without_anomalies(run, rows)
+    if not is_accepting:
+        rows = _without_incidents(run, rows)
+    counts = rows.dropna(subset="value").groupby("series").size()
+    return None if counts.empty or counts.max() < least else Learnable(rows, is_first)
+
+
+def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with NaN inside anomalies, which are not what is normal; a series with too many of them keeps them."""
+    spells = run.warehouse.read(
+        "SELECT series, started_at, ended_at FROM anomalies WHERE source = ? AND ended_at > ?", [run.name, rows["observed_at"].min()])
+    is_strange = _within(rows, spells)
+    share = is_strange.groupby(rows["series"]).transform("mean")
+    return rows.assign(value=rows["value"].mask(is_strange & (share <= NEW_NORMAL)))
+
+
+def _without_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with NaN from the start of each incident on that is open or acknowledged: a matter of the data (a step that failed
+    says nothing of them), of one series or of all. However long it lasts: whoever finds it normal says so with a new baseline."""
+    spells = run.warehouse.read(
+        "SELECT nullif(series, '') AS series, opened_at AS started_at, ? AS ended_at FROM incidents "
+        "WHERE source = ? AND state IN ('open', 'acknowledged') AND (cause = 'anomaly' OR starts_with(cause, 'check:'))",
+        [rows["observed_at"].max() + run.source.time_bucket.every, run.name])
+    return rows.assign(value=rows["value"].mask(_within(rows, spells)))
+
+
+def _within(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
+    """Whether each row lies in one of the spells of its series, or of all series."""
+    found = pd.Series(False, index=rows.index)
+    for spell in spells.itertuples(index=False):
+        own = rows["series"] == spell.series if isinstance(spell.series, str) else True
+        found |= own & (rows["observed_at"] >= spell.started_at) & (rows["observed_at"] < spell.ended_at)
+    return found
