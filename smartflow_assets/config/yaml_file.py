@@ -6,6 +6,7 @@ What the values mean is config.source; here they are only values.
 import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ruamel.yaml.scalarstring import ScalarString
 from smartflow_assets.core.errors import SourceError
 
 Location = tuple[str | int, ...]
+_INDENTS = ((2, 4, 2), (2, 2, 0), (4, 6, 4), (4, 4, 2))  # of mappings, of what lists hold, of their dashes: as people write them
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,72 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
 
 
 def edit_yaml(path: Path, change: Callable[[CommentedMap], None]) -> None:
-    """Change a file in place and keep its comments, order and quotes. It is replaced as a whole or not at all."""
-    yaml = _yaml()
-    tree = yaml.load(path.read_text(encoding="utf-8-sig")) or CommentedMap()
-    change(tree)
-    text = io.StringIO()
-    yaml.dump(tree, text)
+    """Change a file in place, as `edited` does. It is replaced as a whole or not at all."""
+    text = edited(path.read_text(encoding="utf-8-sig"), change)
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def edited(text: str, change: Callable[[CommentedMap], None]) -> str:
+    """The text of a file after a change of its values. Comments, order and quotes stay, and lines that say nothing of what was
+    changed stay to the letter; mappings that come in are written in one line."""
+    untouched = [_written(_yaml().load(text) or CommentedMap(), indent) for indent in _INDENTS]
+    before, indent = max(zip(untouched, _INDENTS, strict=True), key=lambda each: _likeness(text, each[0]))
+    tree = _yaml().load(text) or CommentedMap()
+    change(tree)
+    _write_short(tree)
+    after = _written(tree, indent)
+    found = _carried_over(text, before, after)
+    try:
+        is_same = _yaml().load(found) == _yaml().load(after)
+    except YAMLError:
+        is_same = False
+    return found if is_same else after
+
+
+def _written(tree: CommentedMap, indent: tuple[int, int, int]) -> str:
+    text, yaml = io.StringIO(), _yaml()
+    yaml.indent(*indent)
+    yaml.dump(tree, text)
+    return text.getvalue() if tree else ""
+
+
+def _likeness(text: str, other: str) -> float:
+    return SequenceMatcher(None, text.splitlines(), other.splitlines(), autojunk=False).ratio()
+
+
+def _write_short(node: Any) -> None:
+    """Plain mappings become ruamel's, in one line."""
+    for place, value in list(node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()):
+        if type(value) is dict:
+            node[place] = value = CommentedMap(value)
+            value.fa.set_flow_style()
+        _write_short(value)
+
+
+def _carried_over(text: str, before: str, after: str) -> str:
+    """`text` with the lines that differ between `before` (the same as ruamel writes it) and `after`."""
+    lines, old, new = (each.splitlines(keepends=True) for each in (text, before, after))
+    places = [(op[1:3], op[3:5]) for op in SequenceMatcher(None, old, lines, autojunk=False).get_opcodes()]
+
+    def place(line: int, *, is_end: bool) -> int:
+        """Where a line of `old` begins in `lines`; within what was written otherwise, its begin or its end."""
+        for (first, last), (start, end) in places:
+            if first <= line <= last and last > first:
+                if last - first == end - start:
+                    return start + line - first
+                if line == first or (line < last and not is_end):
+                    return start
+                if line < last or is_end:
+                    return end
+        return len(lines)
+
+    for tag, first, last, start, end in reversed(SequenceMatcher(None, old, new, autojunk=False).get_opcodes()):
+        if tag != "equal":
+            at = place(first, is_end=False)
+            lines[at:max(at, place(last, is_end=True))] = new[start:end]
+    return "".join(lines)
 
 
 def _yaml() -> YAML:

@@ -1,9 +1,10 @@
 """YAML as people write it: values, lines, and what is refused."""
+import difflib
 from pathlib import Path
 
 import pytest
 
-from smartflow_assets.config.yaml_file import edit_yaml, read_yaml
+from smartflow_assets.config.yaml_file import edit_yaml, edited, read_yaml
 from smartflow_assets.core.errors import SourceError
 
 
@@ -66,3 +67,50 @@ def test_edit_keeps_comments_order_and_quotes(tmp_path):
     edit_yaml(path, lambda tree: tree.__setitem__("schedule", "1h"))
     assert path.read_text() == "# who\nname: 'web'   # the partition\n\nschedule: 1h\nmetrics:\n  - {name: requests}  # sum\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+ODD = """\
+name:   web     # the name
+read:    {type: csv,path: a.csv,   time: at}
+detectors:
+- type: isolation_forest   # forest
+  contamination:   0.3     # far too high
+- {type: mad}
+rules:
+- {type: threshold,   above: 5}
+
+
+# the end
+sensitivity: "high"   # why
+"""
+
+
+def changed_lines(text: str, change) -> list[str]:
+    """What a change takes away and brings, as a diff without context."""
+    found = difflib.unified_diff(text.splitlines(), edited(text, change).splitlines(), n=0)
+    return [line for line in found if not line.startswith(("---", "+++", "@@"))]
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    (lambda tree: tree["detectors"][0].__setitem__("contamination", 0.01),
+     ["-  contamination:   0.3     # far too high", "+  contamination: 0.01      # far too high"]),
+    (lambda tree: tree["detectors"].append({"type": "seasonal"}), ["+- {type: seasonal}"]),
+    (lambda tree: tree["detectors"].pop(1), ["-- {type: mad}"]),
+    (lambda tree: tree.__setitem__("threshold", {"score": 0.97}), ["+threshold: {score: 0.97}"]),
+    (lambda tree: tree.pop("sensitivity"), ['-sensitivity: "high"   # why']),
+    (lambda tree: None, []),
+])
+def test_only_the_lines_of_what_is_changed_differ(change, expected):
+    assert changed_lines(ODD, change) == expected
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "data" / "sources").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_keep_every_other_line(path):
+    found = changed_lines(path.read_text(), lambda tree: tree.__setitem__("threshold", {"score": 0.97}))
+    assert found == ["+threshold: {score: 0.97}"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "name: web", "a: [1,\n    2]\nb: 3\n", "name: web\r\nb: 2\r\n"])
+def test_any_file_says_the_change_afterwards(text, tmp_path):
+    made = edited(text, lambda tree: tree.__setitem__("b", 4))
+    assert read_yaml(written(tmp_path, made)).values == read_yaml(written(tmp_path, text or "{}\n", "old.yaml")).values | {"b": 4}
