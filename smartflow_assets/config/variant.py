@@ -2,7 +2,8 @@
 
 Only what is judged and told can differ: rows are those that are stored, so a variant reads as the source does.
 """
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,26 @@ def variant(source: Source, settings: Settings, changes: Sequence[str] = (), *, 
 
     SourceError, with what was asked for, when a change cannot be read or the result is no valid source.
     """
+    def put_all(values: dict[str, Any]) -> None:
+        for change in changes:
+            _put(values, change, source.name)
+
+    return changed(source, settings, put_all if changes else None, file=file,
+                   asked=f"with {', '.join(changes)}" if changes else str(file or source.file))
+
+
+def changed(
+    source: Source, settings: Settings, change: Callable[[dict[str, Any]], None] | None, *, asked: str, file: Path | None = None
+) -> Source:
+    """The same, where `change` is given the values of the YAML to change; `asked` says in errors what was tried."""
     written = read_yaml(file or Path(source.file))
     values = merged({}, written.values) | {"name": source.name}
-    for change in changes:
-        _put(values, change, source.name)
-    asked = f"with {', '.join(changes)}" if changes else str(file or source.file)
+    if change is not None:
+        values = deepcopy(values)  # lists of what was read are kept for the next reader
+        change(values)
     defaults = read_yaml(settings.defaults_file) if settings.defaults_file.exists() else None
     try:
-        built = build_source(YamlFile(Path(source.file), values, written.lines if not changes else {}), defaults=defaults)
+        built = build_source(YamlFile(Path(source.file), values, {} if change else written.lines), defaults=defaults)
     except InvalidFileError as error:
         first = error.problems[0]
         raise SourceError(first.what, source=source.name, where=asked, remedy=first.remedy) from error

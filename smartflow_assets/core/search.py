@@ -126,10 +126,10 @@ def _changed(parent: Point, parents: Sequence[Point], parameters: Sequence[Param
     """The parent with one or two changes more, one less, or joined with another of the best."""
     point = dict(parent)
     if point and rng.random() < RESET:
-        del point[sorted(point)[rng.integers(len(point))]]
+        del point[sorted(point)[int(rng.integers(len(point)))]]
         return point
     if len(parents) > 1 and rng.random() < CROSSED:
-        other = parents[rng.integers(len(parents))]
+        other = parents[int(rng.integers(len(parents)))]
         point |= {key: other[key] for key in sorted(other) if rng.random() < 0.5}
     for parameter in [parameters[int(place)] for place in rng.permutation(len(parameters))[:rng.integers(1, 3)]]:
         at = parameter.values.index(point.get(parameter.key, parameter.present))

@@ -54,6 +54,11 @@ def test_changes_add_up_and_the_rest_stays(settings, web):
     assert variant(web, settings) == web
 
 
+def test_a_variant_leaves_the_next_one_alone(settings, web):
+    assert variant(web, settings, ["metrics.1.direction=drop"]).detection("errors").direction == "drop"
+    assert variant(web, settings, ["sensitivity=low"]).detection("errors").direction == "spike"
+
+
 def test_another_file_gives_all_but_name_and_reader(settings, web, tmp_path):
     other = tmp_path / "next.yaml"
     other.write_text(YAML.replace("name: web", "name: next").replace("path: web.csv", "path: next.csv").replace("0.99", "0.5"))
