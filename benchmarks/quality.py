@@ -21,7 +21,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
-from smartflow_assets.core.detection import detect
+from smartflow_assets.core.detection import DetectionSettings, detect
 
 
 def read_corpus(path: Path) -> pd.DataFrame:
@@ -29,12 +29,16 @@ def read_corpus(path: Path) -> pd.DataFrame:
     return duckdb.sql(f"SELECT series, row, epoch(observed_at) AS seconds, value, label, scored FROM '{path}' ORDER BY series, row").df()
 
 
-def score_series(rows: pd.DataFrame) -> pd.DataFrame:
-    """Scores and flags of one series, as evaluate.py wants them."""
+def series_frame(rows: pd.DataFrame) -> pd.DataFrame:
+    """One series of a corpus as `detect` takes it."""
     step = max(1, round(float(np.median(np.diff(rows["seconds"])))))
     times = pd.Timestamp(rows["seconds"].iloc[0], unit="s", tz="UTC") + pd.to_timedelta(np.arange(len(rows)) * step, unit="s")
-    frame = pd.DataFrame({"series": rows["series"].iloc[0], "observed_at": times, "value": rows["value"].to_numpy(float)})
-    result = detect(frame, train_rows=int((~rows["scored"]).sum()) or None)
+    return pd.DataFrame({"series": rows["series"].iloc[0], "observed_at": times, "value": rows["value"].to_numpy(float)})
+
+
+def score_series(rows: pd.DataFrame, settings: DetectionSettings | None = None) -> pd.DataFrame:
+    """Scores and flags of one series, as evaluate.py wants them; untouched defaults without settings."""
+    result = detect(series_frame(rows), train_rows=int((~rows["scored"]).sum()) or None, settings=settings)
     return pd.DataFrame(
         {
             "series": result["series"],
