@@ -19,7 +19,7 @@ from smartflow_assets.core.errors import ModelError
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.scaling import Scaler
 
-FORM = 1
+FORM = 2
 """Raised whenever a stored model would score differently: an older one is then refused and trained anew."""
 
 

@@ -90,7 +90,7 @@ class SeriesScorer:
         rows, normal, _ = baseline.score(state["baseline"], facts, scaled, features, times)
         raw, surprise = np.empty((2, len(self.detectors), rows.count))
         flags = np.zeros((len(self.detectors), rows.count), np.bool_)
-        members = np.array([not d.is_guard for d in self.detectors])
+        members = self._members()
         own_band: Result | None = None
         column_shares = [np.zeros((0, rows.count))]
         joint = np.zeros(rows.count)
@@ -113,15 +113,17 @@ class SeriesScorer:
             combined, _ = self.ensemble.combine_rows(
                 state["ensemble"], surprise[members], flags[members], self.cut, rows, normal
             )
+            combined *= self._share_of_cut(int(members.sum()))
         else:
             combined = np.where(rows.is_missing, 0.0, joint)
-        guarded = np.asarray(flags[~members].any(axis=0))
-        lifted = np.where(flags, np.maximum(surprise, self.cut), 0.0)[~members].max(axis=0, initial=0.0)
+        guards = np.array([d.is_guard for d in self.detectors])
+        guarded = np.asarray(flags[guards].any(axis=0))
+        lifted = np.where(flags, np.maximum(surprise, self.cut), 0.0)[guards].max(axis=0, initial=0.0)
         combined = np.maximum(combined, lifted)
         flagged = combined >= self.cut
         calm = USUAL * normal.usual
         if not self.ensemble.by_flags:  # the windows that still hold an anomaly are strange, the calm rows in them are not
-            flagged &= np.abs(rows.values - rows.expected) >= calm
+            flagged &= np.abs(rows.values - rows.expected) > calm
         expected, lower, upper = rows.expected, rows.expected - calm, rows.expected + calm
         if own_band is not None and own_band.expected is not None and own_band.lower is not None and own_band.upper is not None:
             known = np.isfinite(own_band.lower)
@@ -129,6 +131,19 @@ class SeriesScorer:
             lower, upper = np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper)
         expected, lower, upper = (scaler.inverse(part) for part in (expected, lower, upper))
         return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares))
+
+    def _members(self) -> NDArray[np.bool_]:
+        """Which detectors are averaged: no guards, and none that cannot judge such a series unless it is the only one."""
+        members = np.array([not d.is_guard for d in self.detectors])
+        suited = members & np.array([d.suits(self.facts) for d in self.detectors])
+        return suited if suited.any() else members
+
+    def _share_of_cut(self, members: int) -> float:
+        """What the mean of fewer members than were listed is worth, so that one cut serves every series."""
+        if self.ensemble.by_flags:
+            return 1.0
+        listed = sum(not d.is_guard for d in self.detectors)
+        return self.ensemble.cut(listed, "medium") / self.ensemble.cut(members, "medium")
 
     def walk(
         self, walk: Walk, grid: NDArray[np.int64], values: NDArray[np.float64], features: NDArray[np.float64] | None = None,

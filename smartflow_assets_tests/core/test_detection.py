@@ -113,7 +113,7 @@ def test_small_changes_are_ignored_and_still_scored(limit: str | float) -> None:
 
 def test_a_lower_cut_flags_more() -> None:
     values = daily()
-    values[500::60] += np.linspace(2, 30, len(values[500::60]))
+    values[500::60] += np.linspace(1, 10, len(values[500::60]))
     counts = [len(flagged(detect(frame_of(values), settings=DetectionSettings(sensitivity=word)))) for word in ("low", "medium", "high")]
     assert counts[0] < counts[1] < counts[2]
     strict = detect(frame_of(values), settings=DetectionSettings(threshold={"score": 0.9999999}))

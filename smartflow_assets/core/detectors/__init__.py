@@ -13,6 +13,7 @@ from smartflow_assets.core.detectors.attention import Attention
 from smartflow_assets.core.detectors.autoencoder import Autoencoder
 from smartflow_assets.core.detectors.autoregressive import Autoregressive
 from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.detectors.difference import Difference
 from smartflow_assets.core.detectors.flatline import Flatline
 from smartflow_assets.core.detectors.forecast import Forecast
 from smartflow_assets.core.detectors.iqr import Iqr
@@ -30,6 +31,7 @@ from smartflow_assets.core.detectors.prophet import Prophet
 from smartflow_assets.core.detectors.range_excess import RangeExcess
 from smartflow_assets.core.detectors.sarima import Sarima
 from smartflow_assets.core.detectors.seasonal import Seasonal
+from smartflow_assets.core.detectors.seasonal_neighbours import SeasonalNeighbours, SeasonalShape
 from smartflow_assets.core.detectors.spectral_residual import SpectralResidual
 from smartflow_assets.core.detectors.subsequence_neighbours import SubsequenceNeighbours
 from smartflow_assets.core.detectors.subsequence_pca import SubsequencePca
@@ -54,6 +56,9 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     Lstm,
     Attention,
     Forecast,
+    Difference,
+    SeasonalNeighbours,
+    SeasonalShape,
     Autoregressive,
     LevelShift,
     RangeExcess,
@@ -76,16 +81,15 @@ else:
 
 AUTO: tuple[BaseDetector, ...] = (
     Forecast(),
+    Difference(),
     Seasonal(),
-    Autoregressive(),
-    LevelShift(),
-    RangeExcess(),
-    SpectralResidual(),
-    SubsequencePca(),
+    SeasonalNeighbours(),
+    SeasonalShape(),
     SubsequenceNeighbours(),
-    Variability(),
+    Autoregressive(),
+    RangeExcess(),
 )
-"""What `detectors: auto` means: nine diverse components with equal weight."""
+"""What `detectors: auto` means: eight diverse components with equal weight, of which those that do not suit a series sit out."""
 
 GUARDS: tuple[BaseDetector, ...] = (Flatline(), Missing())
 """Always on, beside whatever detectors are listed; listing one of them sets its parameters."""

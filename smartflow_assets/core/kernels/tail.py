@@ -90,7 +90,7 @@ def walk(raw, is_missing, count, first, marks, tail, bins, surprise_of_bin, code
             marks[1] = 1
         code = _bin(value)
         if marks[1]:
-            if value > tail[0]:
+            if code and value > tail[0]:  # a score of nothing is in no tail
                 z = (value - tail[0]) / tail[1]
                 far = z / math.log(10.0) if tail[2] < 1e-6 else math.log10(1 + tail[2] * z) / tail[2]
                 out[i] = min(-math.log10(1 - TAIL_SHARE) + far, cap)
