@@ -14,5 +14,5 @@ def library(name: str, *, detector: str, extra: str) -> Any:
     except ImportError as error:
         raise SourceError(
             f"the detector {detector} is trained by {name.split('.')[0]}, which is not installed",
-            remedy=f"pip install 'smartflow[{extra}]', or take another detector.",
+            remedy=f"Run pip install 'smartflow[{extra}]', or take another detector.",
         ) from error

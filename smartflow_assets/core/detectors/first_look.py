@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST = 20_000
-"""Newest rows of a series that are looked at."""
+"""Newest rows of a series that are looked at, unless there are very many series."""
+ROWS_IN_ALL = 4_000_000
+"""Of all series together: half a minute."""
 SETTLED = 288
 """First rows that are left out, at most a third."""
 
@@ -34,7 +36,7 @@ class FirstLook:
 
 
 def first_look(history: History, name: str) -> FirstLook | None:
-    """The baseline's word on the settled rows of a series; None where nothing is known of it."""
+    """The baseline's word on the newest settled rows of a series; None where nothing is known of it."""
     from smartflow_assets.core import baseline, facts
 
     values, period = history.values[name], 0
@@ -47,7 +49,7 @@ def first_look(history: History, name: str) -> FirstLook | None:
         placed = np.full(int(grid[-1]) + 1, np.nan)
         placed[grid] = values
         values = placed
-    values = values[-LONGEST:]
+    values = values[-min(LONGEST, max(ROWS_IN_ALL // len(history.values), 2 * SETTLED)) :]
     known = SeriesFacts(name, period)
     state, parts = baseline.start(known), []
     for a in range(0, len(values), baseline.BLOCK):

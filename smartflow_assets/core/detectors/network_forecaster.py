@@ -1,6 +1,7 @@
 """What forecasting networks share: what they see of a row, how their error is measured, and how little of that needs torch."""
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,9 +15,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_ROWS = 288
+MOST_SERIES, MOST_SEQUENCES = 50, 400
+"""Series that the network learns from, the longest ones, and sequences of 32 rows that are taken from them in all."""
 FARTHEST = 20.0  # usual residuals: a correction beyond this is cut
 FINEST = 1e-3  # of the usual spread of the series: without any noise in training, rounding would be strange
 NORMAL_95 = 1.96  # standard deviations that 95 % of a normal noise stay within
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A history as the network sees it: inputs (rows x k) and, in `unit`, what the baseline left of each row."""
+
+    inputs: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    unit: float
+    is_known: NDArray[np.bool_]
 
 
 class NetworkForecaster(BaseDetector, frozen=True):
@@ -36,26 +49,20 @@ class NetworkForecaster(BaseDetector, frozen=True):
         return LEAST_ROWS
 
     def fit(self, history: History) -> Fitted:
-        from smartflow_assets.core.kernels import network_inputs
-
-        looks = {name: look for name in history.values if (look := first_look(history, name)) is not None}
-        inputs, targets, units = {}, {}, []
-        for name, look in looks.items():
-            left = look.values - look.expected
-            unit = max(float(np.quantile(np.abs(left), 0.75)), FINEST)
-            inputs[name] = np.empty((len(left), network_inputs.INPUTS))
-            network_inputs.walk(look.forecasts, look.expected, look.tamed, 0, len(left), unit, np.zeros(1), inputs[name])
-            targets[name] = np.clip(left / unit, -FARTHEST, FARTHEST)
-            units.append(unit)
-        cut = [sequences(inputs[name], targets[name], ~look.is_missing) for name, look in looks.items()]
+        longest = sorted(history.values, key=lambda name: -int(np.isfinite(history.values[name]).sum()))[:MOST_SERIES]
+        most = MOST_SEQUENCES // max(len(longest), 1)
+        cut = [sequences(seen.inputs, seen.targets, seen.is_known, most) for name in longest if (seen := _seen(history, name))]
         weights = train(self.build, cut, detector=self.type, epochs=self.epochs, seed=self.seed)
-        if not weights:
-            return Fitted()
-        noise = []
-        for name, unit in zip(looks, units, strict=True):
-            errors = unit * np.abs(targets[name] - self._say(self.begin(weights), weights, inputs[name], 0))
-            noise.append(max(float(np.quantile(errors[~looks[name].is_missing], 0.95)) / NORMAL_95, FINEST))
-        return Fitted({"series": list(looks)}, {"unit": np.array(units), "noise": np.array(noise), **weights})
+        names, units, noises = list[str](), list[float](), list[float]()
+        for name in history.values if weights else ():
+            seen = _seen(history, name)
+            if seen is None or not seen.is_known.any():
+                continue
+            errors = seen.unit * np.abs(seen.targets - self._say(self.begin(weights), weights, seen.inputs, 0))
+            names.append(name)
+            units.append(seen.unit)
+            noises.append(max(float(np.quantile(errors[seen.is_known], 0.95)) / NORMAL_95, FINEST))
+        return Fitted({"series": names}, {"unit": np.array(units), "noise": np.array(noises), **weights}) if names else Fitted()
 
     def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
         if facts.name not in fitted.parameters.get("series", ()):
@@ -95,3 +102,15 @@ class NetworkForecaster(BaseDetector, frozen=True):
     ) -> None:
         """Write what the trained network says of each row; the memory is changed in place. `first`: row number of the first."""
         raise NotImplementedError
+
+
+def _seen(history: History, name: str) -> _Seen | None:
+    from smartflow_assets.core.kernels import network_inputs
+
+    look = first_look(history, name)
+    if look is None:
+        return None
+    left = look.values - look.expected
+    unit, inputs = max(float(np.quantile(np.abs(left), 0.75)), FINEST), np.empty((len(left), network_inputs.INPUTS))
+    network_inputs.walk(look.forecasts, look.expected, look.tamed, 0, len(left), unit, np.zeros(1), inputs)
+    return _Seen(inputs, np.clip(left / unit, -FARTHEST, FARTHEST), unit, ~look.is_missing)

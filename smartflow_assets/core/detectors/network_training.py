@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WARM_UP, LENGTH = 32, 32
 """Rows of a sequence that only lead in, and rows that are learnt from."""
-MOST_SEQUENCES, LEAST_SEQUENCES = 400, 5
+LEAST_SEQUENCES = 5
 VALIDATION = 0.2  # the newest sequences of each series, which say when to end
 BATCH, RATE, PATIENCE = 64, 0.01, 10
 
@@ -24,11 +24,13 @@ Sequences = tuple["NDArray[np.float32]", "NDArray[np.float32]", "NDArray[np.floa
 """Inputs (sequences x rows x k), targets and weights (sequences x rows)."""
 
 
-def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_known: NDArray[np.bool_]) -> Sequences:
-    """The rows of a series cut into sequences, the newest rows first served; those with mostly missing rows are left out."""
+def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_known: NDArray[np.bool_], most: int) -> Sequences:
+    """The rows of a series cut into sequences that end with the newest row, at most so many and then evenly spread; those with
+    mostly missing rows are left out."""
     span = WARM_UP + LENGTH
     starts = [a for a in range((len(targets) - WARM_UP) % LENGTH, len(targets) - span + 1, LENGTH)
               if is_known[a + WARM_UP : a + span].mean() >= 0.5]
+    starts = starts[:: -(-len(starts) // most) or 1]
 
     def cut(rows: NDArray[Any]) -> NDArray[np.float32]:
         return np.array([rows[a : a + span] for a in starts], np.float32).reshape(len(starts), span, *rows.shape[1:])
@@ -45,13 +47,11 @@ def train(
     them. {} where there are fewer than five sequences; SourceError without torch.
     """
     torch = library("torch", detector=detector, extra="deep")
-    every = -(-sum(len(targets) for _, targets, _ in series) // MOST_SEQUENCES) or 1
     learn, check = [], []
     for one in series:
-        kept = [part[::every] for part in one]
-        border = len(kept[0]) - round(len(kept[0]) * VALIDATION)
-        learn.append([part[:border] for part in kept])
-        check.append([part[border:] for part in kept])
+        border = len(one[0]) - round(len(one[0]) * VALIDATION)
+        learn.append([part[:border] for part in one])
+        check.append([part[border:] for part in one])
     if sum(len(part[0]) for part in learn) < LEAST_SEQUENCES - 1 or not sum(len(part[0]) for part in check):
         return {}
     threads = torch.get_num_threads()

@@ -160,3 +160,12 @@ def test_scoring_does_without_torch_and_training_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(SourceError, match=f"detector {detector.type} is trained by torch, which is not installed.*'smartflow.deep.'"):
         detector.fit(History({"load": daily()}, times={"load": TIMES[: len(daily())]}))
+
+
+def test_each_of_very_many_series_has_its_own_noise_though_few_are_learnt_from() -> None:
+    rng = np.random.default_rng(0)
+    values = {f"s{i}": waves(400, seed=i) * (1 + i % 3) for i in range(120)} | {"short": rng.normal(size=60), "empty": np.full(60, np.nan)}
+    fitted = Lstm(epochs=20).fit(History(values))
+    assert fitted.parameters["series"] == [name for name in values if name != "empty"]
+    noise = fitted.arrays["noise"][:120]
+    assert np.median(noise[2::3]) == pytest.approx(3 * np.median(noise[0::3]), rel=0.1)
