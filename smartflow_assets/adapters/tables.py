@@ -116,7 +116,7 @@ _ALL = (
             Column("versions", JSON, "Library versions that made the artefact."),
             Column("artefact", TEXT, "Folder of the model's files, relative to the model folder."),
             Column("sha256", TEXT, "Hash of the artefact, verified at every load."),
-            Column("format", TEXT, "How the artefact is stored: json, skops or prophet-json."),
+            Column("format", TEXT, "How the artefact is stored: json (with its arrays in safetensors) or skops, and the version of that."),
             Column("fingerprint", TEXT, "Configuration of the source that the model was trained under."),
             _always("changed_at", TIME, "When it got this status, by the run's clock; later than all such changes of the source before."),
             Column("change", TEXT, "How it got this status: trained, promoted, rolled_back or replaced."),
