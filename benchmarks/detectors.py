@@ -4,8 +4,9 @@
 
 DIR is as in quality.py, which scores and measures here too. Each detector runs in a process of its own, on one series after the
 other: CPU seconds of its training and of everything else in `detect` (baseline, calibration and verdicts among it), AUC-PR as
-the mean over series, and the most memory that it held beyond what `moving_average` needs, its libraries among it. Compiled code
-is loaded before the clock runs. Prints a Markdown table and writes OUT/detectors.csv. `auto` is the default ensemble.
+the mean over series, and the most memory that it held, libraries included, beyond what `moving_average` needs for the longest
+series. Compiled code is loaded before the clock runs. Prints a Markdown table and writes OUT/detectors.csv. `auto` is the default
+ensemble.
 """
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ def run_one(detector: str, corpus_dir: Path, corpora: list[str], every: int) -> 
     corpus_rows = {corpus: chosen(read_corpus(corpus_dir / f"{corpus}.parquet"), every) for corpus in corpora}
     warm_up = pd.DataFrame({"series": "warm-up", "row": range(WARM_UP_ROWS), "seconds": 300.0 * np.arange(WARM_UP_ROWS),
                             "value": np.sin(np.arange(WARM_UP_ROWS) / 9.0), "scored": np.arange(WARM_UP_ROWS) >= 900})
-    score_series(warm_up, DetectionSettings(detectors=(MovingAverage(),)))
+    longest = max((one for rows in corpus_rows.values() for _, one in rows.groupby("series")), key=len)
+    score_series(longest, DetectionSettings(detectors=(MovingAverage(),)))
     Path("/proc/self/clear_refs").write_text("5")  # the most so far is what is held now
     before = memory("VmRSS")
     score_series(warm_up, settings)
