@@ -33,6 +33,7 @@ from smartflow_assets.commands import (
     sources,
     sql,
     terminal,
+    tune,
     ui,
     validate,
 )
@@ -134,6 +135,7 @@ for name, function, examples in (
     *detect.COMMANDS,
     *compare.COMMANDS,
     *backtest.COMMANDS,
+    *tune.COMMANDS,
     *generate.COMMANDS,
     *export.COMMANDS,
     *push.COMMANDS,

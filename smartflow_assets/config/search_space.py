@@ -65,6 +65,19 @@ def put(values: dict[str, Any], source: Source, point: Point) -> None:
         _put_cut(values, source, float(point["threshold"]), listed)
 
 
+def described(point: Point) -> str:
+    """A point in words, such as `contamination 0.01, without mad, cut x 1.6`."""
+    said = []
+    for key, value in point.items():
+        kind, _, name = key.removeprefix("detectors.").partition(".")
+        if key == "threshold":
+            word = next((word for word, times in SENSITIVITY.items() if times == value), None)
+            said.append(f"sensitivity {word}" if word else f"cut x {value:g}")
+        else:
+            said.append(f"{name} {value:g}" if name else f"{'with' if value else 'without'} {kind}")
+    return ", ".join(said) or "as they are"
+
+
 def _put_cut(values: dict[str, Any], source: Source, factor: float, listed: Sequence[str]) -> None:
     """In words where there is one for it, else as a score. A threshold in the defaults holds until this file says null."""
     word = next((word for word, times in SENSITIVITY.items() if times == factor), None)

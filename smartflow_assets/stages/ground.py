@@ -1,13 +1,11 @@
 """The clean rows of a source to try settings on, made once: what `core.walk_forward` is given by `compare` and `tune`.
 
-Read and cleaned by the stages of a run, in a folder of its own that the caller throws away. What the rules say of the rows is
-here too, since users get the flags of both.
+Read and cleaned by the stages of a run, in a folder of its own that the caller throws away.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 import pandas as pd
 
 from smartflow_assets.adapters.model_store import ModelStore
@@ -17,7 +15,6 @@ from smartflow_assets.adapters.writes import Delete
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
-from smartflow_assets.core import rules
 from smartflow_assets.core.walk_forward import Ground, Judge
 from smartflow_assets.stages import preparation, quality, replay
 from smartflow_assets.stages.run import SourceRun
@@ -68,12 +65,3 @@ def judges_of(source: Source, metrics: Sequence[str]) -> list[Judge]:
     for metric in metrics:
         found.setdefault((source.detection(metric), source.metric(metric).transform == "log"), []).append(metric)
     return [Judge(settings, tuple(names), is_log) for (settings, is_log), names in found.items()]  # pyright: ignore[reportArgumentType]
-
-
-def violated(source: Source, ground: Ground, rows: pd.DataFrame) -> np.ndarray:
-    """Which of `rows` (series, observed_at) break one of the source's rules."""
-    if not source.all_rules:
-        return np.zeros(len(rows), dtype=bool)
-    broken = rules.evaluate(source.all_rules, ground.rows, step=ground.step, since=ground.rows["observed_at"].min())
-    at = pd.MultiIndex.from_frame(broken[["series", "observed_at"]])
-    return pd.MultiIndex.from_frame(rows[["series", "observed_at"]]).isin(at)
