@@ -44,7 +44,8 @@ def typical_step(times: NDArray[np.datetime64]) -> timedelta:
 
 def learn(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale, *, is_log: bool = False) -> SeriesFacts:
     """Facts of a series from the values that may be learnt from (NaN = missing); `is_log`: detectors see logarithms."""
-    return SeriesFacts(name, season(step), Scaler.fit(values, scale, is_log=is_log))
+    known = values[np.isfinite(values)]
+    return SeriesFacts(name, season(step), Scaler.fit(values, scale, is_log=is_log), bool(len(known)) and bool(known.min() >= 0))
 
 
 def rows_of(

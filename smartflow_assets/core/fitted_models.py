@@ -75,7 +75,7 @@ class FittedModels:
             context_from=pd.Timestamp(p["context_from"]),
             trained_to=pd.Timestamp(p["trained_to"]),
             scored_from=pd.Timestamp(p["scored_from"]),
-            series={name: SeriesFacts(name, facts["period"], Scaler(**facts["scaler"])) for name, facts in p["series"].items()},
+            series={name: SeriesFacts(**facts | {"scaler": Scaler(**facts["scaler"])}) for name, facts in p["series"].items()},
             fitted={
                 name: Fitted(parameters, own(parts.arrays, name), own(parts.estimators, name))
                 for name, parameters in p["detectors"].items()

@@ -130,6 +130,8 @@ class SeriesScorer:
             expected = np.where(known, own_band.expected, expected)
             lower, upper = np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper)
         expected, lower, upper = (scaler.inverse(part) for part in (expected, lower, upper))
+        if facts.is_never_negative:
+            expected, lower, upper = (np.maximum(part, 0.0) for part in (expected, lower, upper))
         return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares))
 
     def _members(self) -> NDArray[np.bool_]:

@@ -314,3 +314,9 @@ def test_importing_detection_loads_no_heavy_library() -> None:
         "print([name for name in ('numba', 'sklearn', 'scipy', 'skops', 'matplotlib') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_nothing_below_zero_is_expected_of_a_series_that_never_was_there() -> None:
+    counts = np.maximum(daily() - daily().min(), 0)
+    assert detect(frame_of(counts))["lower"].min() == 0
+    assert detect(frame_of(counts - 5))["lower"].min() < 0

@@ -28,12 +28,14 @@ class SeriesFacts:
     """What is known of a series before any row is scored.
 
     name: the series. period: rows in a season (a day, or a week for slow series; 0 = no season). scaler: detectors see
-    scaled values, so that nothing depends on the unit of measurement.
+    scaled values, so that nothing depends on the unit of measurement. is_never_negative: nothing that was learnt from lies below
+    zero, so nothing below zero is expected.
     """
 
     name: str = ""
     period: int = 0
     scaler: Scaler = field(default_factory=Scaler)
+    is_never_negative: bool = False
 
 
 @dataclass(frozen=True)
