@@ -216,12 +216,14 @@ def cli_reference() -> str:
 
 
 def _cli_lines() -> Iterator[str]:
-    commands: dict[str, Any] = dict(getattr(typer.main.get_command(app), "commands"))  # noqa: B009 (typer calls it a command)
+    commands: dict[str, Any] = {}
+    for name, command in getattr(typer.main.get_command(app), "commands").items():  # noqa: B009 (typer calls it a command)
+        commands |= {f"{name} {verb}": inner for verb, inner in getattr(command, "commands", {}).items()} or {name: command}
     yield "# Command line\n"
     yield ("`SMARTFLOW_HOME` names the folder that holds `data/`; without it, the current folder. Results go to stdout, talk and errors "
            "to stderr. Each command takes `--help`, and `-v` to say more and to show the traceback of an error.\n")
     yield "Exit codes: 0 done, 1 something failed or problems were found, 2 the command line is wrong, 130 interrupted.\n"
-    first = ((f"[{name}](#{name})", _paragraphs(command.help)[0]) for name, command in commands.items())
+    first = ((f"[{name}](#{_anchor(name)})", _paragraphs(command.help)[0]) for name, command in commands.items())
     yield from _table(("command", "what it does"), first)
     for name, command in commands.items():
         arguments = [each for each in command.params if each.param_type_name == "argument"]

@@ -26,6 +26,7 @@ from smartflow_assets.commands import (
     doctor,
     export,
     generate,
+    models,
     plan,
     prune,
     push,
@@ -71,8 +72,8 @@ def smartflow(
         terminal.result(context.get_help())
 
 
-def _command(name: str, function: Callable[..., None], examples: str) -> None:
-    """Register `function`, with -v and with errors in one line."""
+def _command(name: str, function: Callable[..., None], examples: str, to: typer.Typer | None = None) -> None:
+    """Register `function` with the app, or a group of it, with -v and with errors in one line."""
     signature = inspect.signature(function)
     verbose = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Verbose)
 
@@ -99,7 +100,7 @@ def _command(name: str, function: Callable[..., None], examples: str) -> None:
     paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
     help_text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     shown = "\n".join(f"  {line}" for line in examples.strip().replace("[", r"\[").splitlines())
-    app.command(name, help=help_text, epilog=f"[bold]Examples[/bold]\n{shown}")(command)
+    (to or app).command(name, help=help_text, epilog=f"[bold]Examples[/bold]\n{shown}")(command)
 
 
 def _sentence(error: Exception) -> str:
@@ -144,6 +145,11 @@ for name, function, examples in (
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)
+for group, module in (("models", models),):
+    verbs = typer.Typer(help=module.HELP, no_args_is_help=True, rich_markup_mode="rich")
+    app.add_typer(verbs, name=group)
+    for name, function, examples in module.COMMANDS:
+        _command(name, function, examples, to=verbs)
 
 
 def main() -> None:

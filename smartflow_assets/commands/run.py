@@ -64,7 +64,7 @@ def run(
     changes nothing. Prints one line for each source; exit code 1 when one failed.
     """
     options = {"since": since, "until": until, "as_of": as_of, "dry_run": dry_run}
-    _run_all("monitor_source", sources or [], options, RUN_FACTS)
+    run_all("monitor_source", sources or [], options, RUN_FACTS)
 
 
 def train(sources: home.SourceNames = None, as_of: home.AsOf = None, dry_run: DryRun = False) -> None:
@@ -72,10 +72,11 @@ def train(sources: home.SourceNames = None, as_of: home.AsOf = None, dry_run: Dr
 
     Scores that stand keep standing; what comes later is scored by the new models.
     """
-    _run_all("train_source", sources or [], {"as_of": as_of, "dry_run": dry_run, "retrain": True}, TRAIN_FACTS)
+    run_all("train_source", sources or [], {"as_of": as_of, "dry_run": dry_run, "retrain": True}, TRAIN_FACTS)
 
 
-def _run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Facts) -> None:
+def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Facts) -> None:
+    """Run the job for each source, all when none is asked for, and print a line for each with the `facts`. Exit 1 when one failed."""
     settings = home.open_home()
     for name in ("since", "until", "as_of"):
         home.moment(options.get(name), f"--{name.replace('_', '-')}")

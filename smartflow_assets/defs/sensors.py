@@ -2,6 +2,7 @@
 
 catalogue      the partitions are the YAML files
 inbox          a dropped file is a run
+training       a request for a training is a run
 settle         every finished run is settled, whoever started it
 outbox         messages that became due: retries and what a run left behind
 housekeeping   runs whose process is gone are failed, so that their source goes on
@@ -18,13 +19,16 @@ import dagster as dg
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.housekeeping import fail_dead_runs
-from smartflow_assets.defs.jobs import monitor_source
-from smartflow_assets.defs.partitions import REASON_TAG, SOURCE_TAG, SOURCES
+from smartflow_assets.defs.jobs import TRAIN_JOB, monitor_source, train_source
+from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG, SOURCE_TAG, SOURCES
 from smartflow_assets.defs.resources import open_warehouse
+from smartflow_assets.defs.schedules import UNDER_WAY
 from smartflow_assets.defs.settle import settle_run
 from smartflow_assets.defs.source_partitions import match_partitions
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.inbox import waiting_files
+from smartflow_assets.stages.timetable import RETRIES_AT_ONCE
+from smartflow_assets.stages.training_requests import TrainingRequest, open_requests
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 QUIET_SECONDS, FILES_PER_TICK = 5, 50
@@ -75,6 +79,37 @@ def _fingerprint(files: Mapping[str, Sequence[int]]) -> str:
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]
 
 
+@dg.sensor(job=train_source, minimum_interval_seconds=30, default_status=RUNNING,
+           description="Start a training, once for each request, for sources that somebody or a check wants to be learnt anew.")
+def training_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """A request stays open until a training has answered it, so one that was made while no daemon ran is found here. A run that was
+    killed or failed is started again, three in all; what is open after that, or after a training that found too little history, is
+    for the trainings of the schedule."""
+    settings = _settings()
+    if not settings.warehouse_file.exists():
+        return dg.SkipReason("no training is asked for")
+    catalogue, known = Catalogue.load(settings), set(context.instance.get_dynamic_partitions(str(SOURCES.name)))
+    newest: dict[str, TrainingRequest] = {  # it is answered together with those before it
+        request.source: request for request in open_requests(open_warehouse(settings))
+        if request.source in known and request.source in catalogue.sources}
+    runs = {source: number for source, request in newest.items() if (number := _next_attempt(context.instance, request)) is not None}
+    requests = [
+        dg.RunRequest(run_key=f"training:{newest[source].request_id}:{number}", partition_key=source,
+                      tags={SOURCE_TAG: source, REASON_TAG: "training request", REQUEST_TAG: newest[source].request_id})
+        for source, number in runs.items()
+    ]
+    return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no training is asked for")
+
+
+def _next_attempt(instance: dg.DagsterInstance, request: TrainingRequest) -> int | None:
+    """The number of the run to be started, from 0; None when there is one under way, one has succeeded, or too many have not."""
+    under_way = dg.RunsFilter(job_name=TRAIN_JOB, statuses=UNDER_WAY, tags={PARTITION_TAG: request.source})
+    if instance.get_run_records(under_way, limit=1):
+        return None
+    tried = [record.dagster_run.status for record in instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: request.request_id}))]
+    return None if dg.DagsterRunStatus.SUCCESS in tried or len(tried) >= RETRIES_AT_ONCE else len(tried)
+
+
 @dg.run_status_sensor(run_status=dg.DagsterRunStatus.SUCCESS, monitor_all_code_locations=True, default_status=RUNNING,
                       minimum_interval_seconds=10, description="Settle runs that succeeded: due messages, published copy, run log.")
 def settle_success_sensor(context: dg.RunStatusSensorContext) -> None:
@@ -112,4 +147,5 @@ def housekeeping_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def all_sensors() -> Iterator[dg.SensorDefinition]:
     """Every sensor, in the order of this module's charter."""
-    yield from (catalogue_sensor, inbox_sensor, settle_success_sensor, settle_failure_sensor, outbox_sensor, housekeeping_sensor)
+    yield from (
+        catalogue_sensor, inbox_sensor, training_sensor, settle_success_sensor, settle_failure_sensor, outbox_sensor, housekeeping_sensor)

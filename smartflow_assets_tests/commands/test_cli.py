@@ -12,8 +12,8 @@ from smartflow_assets import cli
 from smartflow_assets.commands import terminal
 from smartflow_assets_tests.commands.conftest import Smartflow
 
-COMMANDS = ("demo", "run", "train", "ui", "plan", "validate", "config-schema", "sources", "show", "sql", "detect", "backtest", "generate",
-            "export", "push", "backup", "restore", "prune", "doctor")
+COMMANDS = ("demo", "run", "train", "ui", "plan", "validate", "config-schema", "sources", "show", "sql", "detect", "compare",
+            "backtest", "tune", "generate", "export", "push", "backup", "restore", "prune", "doctor")
 
 
 def test_the_commands_are_those_of_the_readme(smartflow: Smartflow) -> None:
@@ -26,6 +26,12 @@ def test_every_command_explains_itself_with_examples(smartflow: Smartflow, name:
     answer = smartflow(name, "--help")
     assert answer.code == 0
     assert f"smartflow {name}" in answer.out.partition("Examples")[2]
+
+
+@pytest.mark.parametrize("verb", ["list", "promote", "rollback", "train"])
+def test_every_verb_of_models_explains_itself_with_examples(smartflow: Smartflow, verb: str) -> None:
+    assert verb in smartflow("models", "--help").out
+    assert f"smartflow models {verb}" in smartflow("models", verb, "-h").out.partition("Examples")[2]
 
 
 def test_without_a_command_the_help_is_shown(smartflow: Smartflow) -> None:

@@ -43,7 +43,8 @@ def test_the_names_of_everything(defs):
     assert sorted(job.name for job in defs.jobs or ()) == ["monitor_source", "train_source"]
     assert sorted(schedule.name for schedule in defs.schedules or ()) == ["monitor_schedule", "train_schedule"]
     assert sorted(sensor.name for sensor in defs.sensors or ()) == [
-        "catalogue_sensor", "housekeeping_sensor", "inbox_sensor", "outbox_sensor", "settle_failure_sensor", "settle_success_sensor"]
+        "catalogue_sensor", "housekeeping_sensor", "inbox_sensor", "outbox_sensor", "settle_failure_sensor", "settle_success_sensor",
+        "training_sensor"]
 
 
 @pytest.mark.parametrize("asset", ASSETS, ids=lambda asset: asset.key.to_user_string())

@@ -8,11 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from smartflow_assets.core.errors import SourceError
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.housekeeping import fail_dead_runs
 from smartflow_assets.defs.partitions import PARTITION_TAG
-from smartflow_assets.defs.sensors import catalogue_sensor, housekeeping_sensor, inbox_sensor, outbox_sensor
+from smartflow_assets.defs.sensors import catalogue_sensor, housekeeping_sensor, inbox_sensor, outbox_sensor, training_sensor
 from smartflow_assets.defs.settle import settle_run
+from smartflow_assets.stages.training_requests import open_requests, request_training
 from smartflow_assets_tests.defs.conftest import SHOP
 from smartflow_assets_tests.end_to_end.conftest import START, Home, daily_series, write_rows
 
@@ -175,3 +177,78 @@ def test_a_materialisation_says_what_was_read(home):
     (record,) = home.instance.fetch_materializations(dg.AssetKey("raw_records"), limit=1).records
     metadata = record.asset_materialization.metadata
     assert (metadata["reads"].value, metadata["rows_in"].value) == ("csv: examples/shop.csv", 288)
+
+
+@pytest.fixture
+def asked(shop: Home) -> Home:
+    """A source with a model, and a training that was asked for while no daemon ran."""
+    shop.instance.add_dynamic_partitions("sources", ["shop"])
+    write_rows(shop.settings.data / "examples" / "shop.csv", daily_series(4))
+    assert shop.run("shop", START + timedelta(days=4)).is_success
+    ask(shop, "the sale is over")
+    return shop
+
+
+def ask(home: Home, reason: str, **more: object):
+    return request_training("shop", reason, warehouse=home.warehouse, now=datetime.now(UTC), **more)  # pyright: ignore
+
+
+def start(home: Home, request: dg.RunRequest, status: dg.DagsterRunStatus | None = None) -> None:
+    """What the daemon makes of a request: a run of the job with its tags; with a status, one that only is in the history."""
+    job = build_definitions().resolve_job_def("train_source")
+    tags = {**request.tags, PARTITION_TAG: str(request.partition_key)}
+    if status is not None:
+        home.instance.create_run_for_job(job, status=status, tags=tags)
+        return
+    config = job.partitioned_config.get_run_config_for_partition_key("shop")
+    assert job.execute_in_process(instance=home.instance, partition_key="shop", tags=tags, run_config=config).success
+
+
+def test_a_request_starts_one_training_which_says_why(asked):
+    (request,) = look(asked, training_sensor).run_requests
+    assert request.partition_key == "shop" and request.job_name in (None, "train_source")
+    start(asked, request)
+    assert asked.table("trained_models", "status = 'current'").sort_values("changed_at")["reason"].tolist() == [
+        "first training", "request: the sale is over"]
+    assert open_requests(asked.warehouse) == []
+    assert look(asked, training_sensor).skip_message == "no training is asked for"
+    start(asked, request)  # a daemon that asks twice: the request is answered, and nothing is learnt anew
+    assert asked.count("trained_models", "change = 'trained'") == 2
+
+
+def test_the_same_request_twice_is_one_and_two_are_answered_by_one_training(asked):
+    assert ask(asked, "the sale is  over").request_id == open_requests(asked.warehouse)[0].request_id
+    ask(asked, "drift of orders", requested_by="drift")
+    (request,) = look(asked, training_sensor).run_requests
+    start(asked, request)
+    newest = asked.table("trained_models", "status = 'current'").sort_values("changed_at").iloc[-1]
+    assert (newest["reason"], newest["changed_by"]) == ("request: the sale is over; drift of orders", "drift")
+    assert open_requests(asked.warehouse) == []
+
+
+def test_a_run_under_way_is_waited_for_and_a_dead_one_is_started_again_three_times(asked):
+    first = look(asked, training_sensor).run_requests[0]
+    start(asked, first, dg.DagsterRunStatus.STARTED)
+    assert isinstance(look(asked, training_sensor), dg.SkipReason)
+    asked.instance.report_run_failed(asked.instance.get_runs()[0])
+    keys = [first.run_key]
+    for _ in range(2):
+        (request,) = look(asked, training_sensor).run_requests
+        keys.append(request.run_key)
+        start(asked, request, dg.DagsterRunStatus.FAILURE)
+    assert len(set(keys)) == 3 and isinstance(look(asked, training_sensor), dg.SkipReason)
+    assert asked.run("shop", datetime.now(UTC), "train_source", retrain=True).is_success  # the schedule's training answers it
+    assert open_requests(asked.warehouse) == []
+
+
+def test_a_request_for_a_source_that_is_gone_or_broken_starts_nothing(asked):
+    request_training("gone", "why not", warehouse=asked.warehouse, now=datetime.now(UTC))
+    (asked.settings.sources / "shop.yaml").write_text("name: shop\nread: {}\n")
+    assert look(asked, training_sensor).skip_message == "no training is asked for"
+    (asked.settings.sources / "shop.yaml").write_text(SHOP)
+    assert [request.partition_key for request in look(asked, training_sensor).run_requests] == ["shop"]
+
+
+def test_a_request_without_a_reason_is_refused(asked):
+    with pytest.raises(SourceError, match="shop: a training is asked for without a reason"):
+        ask(asked, "  ")

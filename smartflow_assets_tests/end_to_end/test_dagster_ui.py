@@ -172,7 +172,7 @@ def test_every_sensor_and_schedule_runs_without_being_switched_on(dagster):
         schedulesOrError(repositorySelector: $at) { ... on Schedules { results { name description scheduleState { status } } } }
         }""", at=LOCATION)
     sensors, schedules = found["sensorsOrError"]["results"], found["schedulesOrError"]["results"]
-    assert len(sensors) == 6 and len(schedules) == 2
+    assert len(sensors) == 7 and len(schedules) == 2
     assert {sensor["sensorState"]["status"] for sensor in sensors} == {"RUNNING"}
     assert {schedule["scheduleState"]["status"] for schedule in schedules} == {"RUNNING"}
     assert all(each["description"] for each in (*sensors, *schedules))
