@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent
 NOTE = "<!-- Written by `python docs/generate.py`; edit the models, not this page. -->\n"
 UNIONS = {  # the keys that hold one of several types, and what a type is called there
     "read": "Readers: `read.type`", "rules": "Rules: `rules[].type`", "detectors": "Detectors: `detectors[].type`",
+    "records.detectors": "Detectors of single records: `records.detectors[].type`",
     "domain": "Domains of the reader `synthetic`: `read.domain`",
 }
 LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
@@ -145,8 +146,9 @@ def _title(name: str, schema: Mapping[str, Any]) -> str:
 
 
 def _find(schema: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The field that holds a union, wherever it is."""
-    models = (schema, *schema["$defs"].values())
+    """The field that holds a union, wherever it is; `records.detectors` is that of the model Records."""
+    *outer, key = key.split(".")
+    models = [schema["$defs"][part.capitalize()] for part in outer] or [schema, *schema["$defs"].values()]
     field = next((model["properties"][key] for model in models if key in model.get("properties", {})), {})
     while "oneOf" not in field and field:
         field = field.get("items") or next((one for one in field.get("anyOf", ()) if "oneOf" in one or "items" in one), {})

@@ -79,22 +79,23 @@ def _one_hot(learnt: LearntEncoding, suffix: str) -> str:
 
 def records(
     warehouse: Reads, source: str, time_column: str, learnt: Sequence[LearntEncoding], since: datetime, until: datetime, most: int,
+    one_of: int = 1,
 ) -> Iterator[pd.DataFrame]:
     """Raw rows of [since, until) as numbers, in frames of at most `most` rows, in the order of time, origin and row number.
 
     happened_at, _origin and _row name the row; then each numeric column as read, and each encoded one in the place of its
-    categories. Text, null and infinity in a numeric column are NaN.
+    categories. Text, null and infinity in a numeric column are NaN. `one_of`: about one row of so many, chosen by the rows' own
+    hashes, so that it is the same one whichever way the rows lie.
     """
     encoded = encoded_sql(source, learnt, {name: encoding.column for encoding in learnt for name in encoding.names})
     time, table = quoted_column(time_column), quoted(raw_table(source))
-    own = {time_column, *(encoding.column for encoding in learnt), *(column.name for column in RAW_COLUMNS)}
-    numeric = [name for name, type_ in column_types(warehouse, source).items() if name not in own and type_.partition("(")[0] in NUMERIC]
+    numeric = numeric_columns(warehouse, source, time_column, learnt)
     values = [*(f"CAST({RAW}.{quoted_column(name)} AS DOUBLE)" for name in numeric), *encoded.columns.values()]
     chosen = "".join(f", CAST({value} AS DOUBLE) AS x{k}" for k, value in enumerate(values))
     names = dict(zip((f"x{k}" for k in range(len(values))), [*numeric, *encoded.columns], strict=True))
     after: tuple[datetime, str, int] = since, "", -(2**62)
     while True:
-        later = f"{time} >= ? AND {time} < ? AND ({time}, _origin, _row) > (CAST(? AS TIMESTAMPTZ), ?, ?)"
+        later = f"_row_hash % {one_of} = 0 AND {time} >= ? AND {time} < ? AND ({time}, _origin, _row) > (CAST(? AS TIMESTAMPTZ), ?, ?)"
         bound = [after[0], until, *after]
         times = f"SELECT {time} AS moment FROM {table} WHERE {later} ORDER BY moment LIMIT {most}"  # only one column of all is sorted
         found = warehouse.read(
@@ -111,6 +112,24 @@ def records(
         yield pd.concat([found[["happened_at", "_origin", "_row"]], finite], axis=1)
         if len(found) < most:
             return
+
+
+def numeric_columns(warehouse: Reads, source: str, time_column: str, learnt: Sequence[LearntEncoding]) -> list[str]:
+    """The columns of the raw rows that are numbers, in the order of the table, but for the time and those of categories."""
+    own = {time_column, *(encoding.column for encoding in learnt), *(column.name for column in RAW_COLUMNS)}
+    types = column_types(warehouse, source)
+    return [name for name, type_ in types.items() if name not in own and type_.partition("(")[0] in NUMERIC]
+
+
+def rows_as_read(warehouse: Reads, source: str, time_column: str, since: datetime, until: datetime, rows: pd.DataFrame) -> pd.DataFrame:
+    """The raw rows of [since, until) that `rows` (_origin, _row) names: _origin, _row, and each column of the source as it was read."""
+    time, hidden = quoted_column(time_column), ", ".join(column.name for column in RAW_COLUMNS if column.name not in ("_origin", "_row"))
+    return warehouse.read(
+        f"""SELECT {RAW}.* EXCLUDE ({hidden}) FROM {quoted(raw_table(source))} AS {RAW}
+            JOIN (SELECT unnest(CAST(? AS VARCHAR[])) AS wanted_origin, unnest(CAST(? AS BIGINT[])) AS wanted_row)
+              ON _origin = wanted_origin AND _row = wanted_row
+            WHERE {time} >= ? AND {time} < ?""",
+        [rows["_origin"].tolist(), rows["_row"].astype(int).tolist(), since, until])
 
 
 def _category(column: str) -> str:

@@ -112,6 +112,22 @@ _ALL = (
         """,
     ),
     Mart(
+        "marts.strange_records",
+        "Single records that are strange, newest first, as they were read, with the incident that they opened or belong to.",
+        "SELECT observed_at, severity, explanation, record->>'amount' AS amount FROM marts.strange_records LIMIT 20",
+        """
+        SELECT found.*, owners.incident_id, incidents.state AS incident_state
+        FROM record_anomalies AS found
+        LEFT JOIN (SELECT source, anomaly_id, started_at, ended_at FROM anomalies WHERE series = 'records') AS spells
+          ON spells.source = found.source AND found.observed_at >= spells.started_at AND found.observed_at < spells.ended_at
+        LEFT JOIN (SELECT anomaly_id, max(incident_id) AS incident_id
+                   FROM (SELECT unnest(anomaly_ids) AS anomaly_id, incident_id FROM incident_events)
+                   GROUP BY anomaly_id) AS owners USING (anomaly_id)
+        LEFT JOIN incidents USING (incident_id)
+        ORDER BY found.observed_at DESC, found.source, found._origin, found._row
+        """,
+    ),
+    Mart(
         "marts.model_history",
         "Which model judged a source from when to when, who made it so, and why; the newest of each series has no current_until.",
         "SELECT current_from, series, model_id, change, changed_by, reason FROM marts.model_history WHERE current_until IS NULL",

@@ -12,6 +12,8 @@ from smartflow_assets.adapters.table_spec import quoted, quoted_column
 from smartflow_assets.adapters.tables import raw_table
 from smartflow_assets.adapters.writes import Prune
 
+KEPT_RECORD_MODELS = 5
+"""So many models of single records stay, the newest of a source."""
 _OF_GONE_INCIDENTS = "happened_at < $before AND incident_id NOT IN (SELECT incident_id FROM incidents WHERE source = $source)"
 _OLD = {
     "clean_series": "observed_at < $before",
@@ -19,6 +21,8 @@ _OLD = {
     "anomaly_scores": "observed_at < $before",
     "detector_scores": "observed_at < $before",
     "rule_violations": "observed_at < $before",
+    "record_scores": "observed_at < $before",
+    "record_anomalies": "observed_at < $before",
     "anomalies": "ended_at < $before",
     "incidents": "state = 'resolved' AND resolved_at < $before",
     "incident_events": _OF_GONE_INCIDENTS,
@@ -30,6 +34,8 @@ _OLD = {
                       "HAVING max(changed_at) < $before AND arg_max(status, changed_at) <> 'current') AND model_id NOT IN "
                       "(SELECT coalesce(arg_max(replaced_model_id, changed_at), '') FROM trained_models "
                       "WHERE source = $source AND status = 'current' GROUP BY series)",
+    "record_models": "learnt_at < $before AND model_id NOT IN (SELECT model_id FROM record_models WHERE source = $source "
+                     f"ORDER BY learnt_to DESC LIMIT {KEPT_RECORD_MODELS})",
     "training_requests": "happened_at < $before AND request_id IN "
                          "(SELECT request_id FROM training_requests WHERE source = $source AND state = 'answered')",
     "detection_quality": "measured_at < $before AND measured_at < "

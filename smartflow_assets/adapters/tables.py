@@ -7,7 +7,7 @@ it is written `warehouse.py`'s.
 from smartflow_assets.adapters.table_spec import SOURCE_NAME, Column, TableSpec
 from smartflow_assets.core.errors import WarehouseError
 
-SCHEMA_VERSION = 5  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
+SCHEMA_VERSION = 6  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -183,6 +183,63 @@ _ALL = (
             Column("message", TEXT, "The violation as a sentence."),
         ),
         key=("source", "series", "rule", "observed_at"), mode="window", time_column="observed_at",
+    ),
+    TableSpec(
+        "record_anomalies", "Single records that are strange by themselves, for sources with `records` in their YAML; no others are kept.",
+        (
+            _SOURCE,
+            _always("observed_at", TIME, "Time of the record itself, in UTC."),
+            _always("_origin", TEXT, "Where the raw row came from, as in the raw table."),
+            _always("_row", COUNT, "Number of the raw row in its origin, when it was judged."),
+            Column("raw_score", NUMBER, "Surprise, -log10 of the share of usual records that are as strange, up to 40."),
+            Column("anomaly_score", NUMBER, "1 - 10^-raw_score, from 0 (usual) to 1 (strange)."),
+            Column("threshold", NUMBER, "Anomaly score from which the record is anomalous."),
+            _SEVERITY,
+            Column("contributions", NUMBER_MAP, "Share of each column in the surprise, 0 to 1."),
+            Column("explanation", TEXT, "One line for people."),
+            Column("record", JSON, "The record as it was read, column by column."),
+            Column("model_id", TEXT, "Model that judged it, in record_models."),
+            _RUN,
+        ),
+        key=("source", "_origin", "_row", "observed_at"), mode="window", time_column="observed_at",
+    ),
+    TableSpec(
+        "record_scores", "Buckets in which single records were judged: how many, how many are strange, and the strangest of them.",
+        (
+            _SOURCE, _OBSERVED_AT,
+            _always("record_count", COUNT, "Records that were judged."),
+            _always("anomalous_count", COUNT, "Those of them that are in record_anomalies."),
+            Column("raw_score", NUMBER, "Surprise of the strangest record."),
+            Column("anomaly_score", NUMBER, "Anomaly score of the strangest record."),
+            Column("threshold", NUMBER, "Anomaly score from which a record is anomalous."),
+            Column("severity", TEXT, "The worst of its strange records: info, warning or critical; null without any."),
+            Column("contributions", NUMBER_MAP, "Share of each column in the surprise of its strange records, their mean."),
+            Column("explanation", TEXT, "Why the strangest record is strange."),
+            Column("model_id", TEXT, "Model that judged them, in record_models."),
+        ),
+        key=("source", "observed_at"), mode="window", time_column="observed_at",
+    ),
+    TableSpec(
+        "record_models", "Every model of single records and the rows it learnt from; the newest whose rows end before a record judges it.",
+        (
+            _SOURCE,
+            _always("model_id", TEXT, "Id of the training."),
+            _always("detector", TEXT, "Types of the detectors, joined by +."),
+            Column("column_names", TEXTS, "Columns that records are judged by."),
+            _always("learnt_from", TIME, "Start of the rows it learnt from."),
+            _always("learnt_to", TIME, "End of the rows it learnt from, not included."),
+            _always("first_to", TIME, "End of the rows that the source's first model learnt from, which are never judged."),
+            Column("row_count", COUNT, "Rows it learnt from."),
+            _always("learnt_at", TIME, "When, by the run's clock."),
+            Column("rows_per_day", NUMBER, "Rows in a day of that time, which `records.false_alerts` is measured by."),
+            Column("versions", JSON, "Versions of the libraries that made it."),
+            Column("artefact", TEXT, "Folder of the model, relative to data/warehouse/models; only the newest five are kept."),
+            Column("sha256", TEXT, "Hash of the artefact, verified at every load."),
+            Column("format", TEXT, "How the artefact is stored."),
+            Column("fingerprint", TEXT, "Columns, encodings and detectors that it was learnt under."),
+            _RUN,
+        ),
+        key=("source", "model_id"), mode="append", time_column="learnt_at",
     ),
     TableSpec(
         "anomalies", "Spells of anomalous rows: what detectors and rules flagged together, once.",

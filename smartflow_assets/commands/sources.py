@@ -89,6 +89,8 @@ def _settings(source: "Source") -> None:
         "dimensions": ", ".join(source.dimensions),
         "buckets": f"{format_duration(source.time_bucket.every)}" if source.is_bucket_given else "as the rows come",
         "detectors": source.detectors if isinstance(source.detectors, str) else ", ".join(detector.type for detector in source.detectors),
+        "records": "" if source.records is None else f"each judged by {', '.join(source.records.columns) or 'every number and category'}; "
+        f"{source.records.false_alerts} may be flagged wrongly",
         "rules": ", ".join(str(rule.name) for rule in source.all_rules),
         "schedule": source.schedule,
         "alerts": f"{', '.join(source.alerts.to) or 'nobody'}, from {source.alerts.min_severity} on",
@@ -111,6 +113,10 @@ def _state(settings: "Settings", source: "Source") -> None:
         (
             "newest anomalies",
             "SELECT started_at, series, severity, explanation FROM anomalies WHERE source = ? ORDER BY started_at DESC LIMIT 10",
+        ),
+        (
+            "newest strange records",
+            "SELECT observed_at, severity, explanation FROM record_anomalies WHERE source = ? ORDER BY observed_at DESC LIMIT 10",
         ),
         (
             "newest runs",

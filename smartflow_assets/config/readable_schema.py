@@ -8,10 +8,13 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from smartflow_assets.core.durations import format_duration
+from smartflow_assets.core.rate import Frequency
 
 
 class ReadableSchema(GenerateJsonSchema):
     """A generator for `model_json_schema(schema_generator=...)`."""
 
     def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, Frequency):
+            return str(dft)
         return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)

@@ -22,6 +22,8 @@ from smartflow_assets.core.cleaning import TimeBucket
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.durations import Duration
 from smartflow_assets.core.encoding import Encoding
+from smartflow_assets.core.records import METRIC as RECORDS
+from smartflow_assets.core.records import Records
 from smartflow_assets.core.row_condition import parse, text_columns
 from smartflow_assets.core.rules import BaseRule, Rules
 from smartflow_assets.core.schedule import Schedule
@@ -69,6 +71,10 @@ class Source(DetectionSettings):
         "{merchant: frequency} gives merchant__frequency (its share of the rows; 0). For metrics, which name such a column "
         "(`column: channel__web, aggregate: mean`); none of them is a metric by itself.",
         examples=[{"merchant": "frequency", "channel": "one_hot", "tier": "ordinal"}])] = Field(default_factory=dict)
+    records: Records | None = Field(
+        default=None, description="Judge each row by itself, beside the series: `records: {}` takes every numeric column and all of "
+        "encode. For tables of payments, orders or log lines. Strange records are in the table record_anomalies; those of a bucket open "
+        "one incident of the series `records`. Needs a week and 1,000 rows to learn from.")
     time_bucket: TimeBucket = Field(
         default=TimeBucket(), description="How time is cut. Without `every`: the beat of the rows, found at the first ingestion.")
     calendar: Calendar = Field(default=Calendar(), description="Time zone and holidays.")
@@ -92,6 +98,10 @@ class Source(DetectionSettings):
             raise ValueError(f"metrics: {twice} is named twice")
         if self.time_column in (*self._all_dimensions, *(metric.source_column.column for metric in self.metrics)):
             raise ValueError(f"{self.time_column} is the time column; it cannot be a metric or a dimension as well")
+        if self.records is not None and RECORDS in names:
+            raise ValueError(f"metrics: {RECORDS} is what the series of strange records is called, because of `records`; rename the metric")
+        if self.records is not None and self.time_column in self.records.columns:
+            raise ValueError(f"records: {self.time_column} is the time column; a record is not judged by it")
         for column in self.encode:
             if column == self.time_column:
                 raise ValueError(f"encode: {column} is the time column, not a category")
@@ -173,7 +183,8 @@ class Source(DetectionSettings):
     @property
     def units(self) -> dict[str, str]:
         """Unit of each metric that has one."""
-        return {metric.name: metric.unit for metric in self.metrics if metric.unit}
+        own = {metric.name: metric.unit for metric in self.metrics if metric.unit}
+        return own if self.records is None else own | {RECORDS: "strange"}
 
     def unit(self, metric: str) -> str:
         """Unit of a metric, or nothing."""

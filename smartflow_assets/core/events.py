@@ -27,7 +27,7 @@ POINT_ROWS = 2
 _NAMED_SHARE = 0.1  # a detector with less of the surprise is kept in the contributions, but not named
 _TYPE_OF = {  # detectors that tell the type by themselves
     "missing": "volume", "flatline": "collective", "subsequence_pca": "collective", "subsequence_neighbours": "collective",
-    "mahalanobis": "multivariate",
+    "mahalanobis": "multivariate", "records": "multivariate",
 }
 
 ANOMALY_COLUMNS = [
@@ -58,7 +58,7 @@ def judge(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
     One row for each (series, observed_at) of `scores` (columns of anomaly_scores), with `rules` (rule name to message, the
     worst first), `severity` (the worst of detectors and rules), `is_anomalous`, and `is_calm`: observed, not anomalous, and
     well below the cut (`is_observed` says whether there was anything to judge). A violation of a bucket that was not scored
-    is a row as well: a rule needs no model.
+    is a row as well: a rule needs no model. An `explanation` of a row's own stays.
     """
     rows = _with_unscored(scores, violations).sort_values(["series", "observed_at"], ignore_index=True)
     ranked = violations.assign(rank=violations["severity"].map(RANK)).sort_values(["rank", "rule"], ascending=[False, True])
@@ -165,8 +165,14 @@ def _anomaly(
         "anomaly_score": np.fmax.reduce([float(row["anomaly_score"]) for row in rows]),
         "severity": worst(row["severity"] for row in rows), "rules": list(rules),
         "detectors": named or (["ensemble"] if any(row["is_flagged"] for row in rows) else []),
-        "explanation": explain(**facts, record=record, rules=rules, unit=unit, step=step, timezone=timezone), "run_id": run_id,
+        "explanation": explain(**facts, record=record, note=_text(peak.get("explanation")), rules=rules, unit=unit, step=step,
+                               timezone=timezone),
+        "run_id": run_id,
     }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _strangeness(row: Mapping[str, Any]) -> tuple[float, float]:
@@ -219,6 +225,15 @@ def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual
     if detectors and detectors[0] in _TYPE_OF:
         return _TYPE_OF[detectors[0]]
     return "contextual" if is_usual else "point" if point_count <= POINT_ROWS else "collective"
+
+
+def record_components(rows: pd.DataFrame) -> pd.DataFrame:
+    """What each column has in the strange records of a bucket, as rows of detector_scores; `rows` of `judge`, where those of records
+    have `contributions` by column."""
+    parts = [
+        {"series": row["series"], "observed_at": row["observed_at"], "detector": f"records:{column}", "share": share}
+        for row in rows.to_dict("records") if isinstance(row.get("contributions"), dict) for column, share in row["contributions"].items()]
+    return pd.DataFrame(parts, columns=["series", "observed_at", "detector", "share"])
 
 
 def no_anomalies() -> pd.DataFrame:

@@ -5,7 +5,7 @@
 
 Only the words are made here, from numbers that `events` has found; times are those of the source's own zone.
 """
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -58,12 +58,13 @@ def when(started_at: datetime, ended_at: datetime, step: timedelta, timezone: st
 def explain(
     *, started_at: datetime, ended_at: datetime, peak_at: datetime, point_count: int, value: float, expected: float, lower: float,
     upper: float, record: str, rules: Mapping[str, str], contributions: Mapping[str, float], unit: str, step: timedelta,
-    timezone: str,
+    timezone: str, note: str = "",
 ) -> str:
     """One line for one anomaly.
 
     `value` and the band are those of the peak, NaN where unknown; `record` says what the value is the highest of, or is
-    empty; `rules` are rule names with their message; `contributions` are shares (0 to 1) of the surprise by detector.
+    empty; `rules` are rule names with their message; `contributions` are shares (0 to 1) of the surprise by detector; `note` is
+    what is said of the strangest of several records, in place of them.
     """
     at_peak = ""
     if point_count > 1 and peak_at != started_at:
@@ -73,7 +74,13 @@ def explain(
     parts += [f"Rule {name}: {message}" for name, message in list(rules.items())[:_MOST_RULES]]
     if len(rules) > _MOST_RULES:
         parts.append(f"Also {', '.join(list(rules)[_MOST_RULES:])}")
+    if note:
+        return _sentences([*parts, f"The strangest: {note}"])
     shares = [(contributor(name), share) for name, share in contributions.items() if share >= _SMALLEST_SHARE]
     if shares:
         parts.append("Surprise: " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares[:_MOST_CONTRIBUTORS]))
+    return _sentences(parts)
+
+
+def _sentences(parts: Iterable[str]) -> str:
     return " ".join(part if part.endswith((".", "!", "?")) else part + "." for part in parts)

@@ -17,6 +17,7 @@ from smartflow_assets.core.verdicts import no_components
 from smartflow_assets.stages.metric_groups import MetricGroup, metric_groups
 from smartflow_assets.stages.modelling import feature_rows
 from smartflow_assets.stages.preparation import clean_rows
+from smartflow_assets.stages.records import bucket_verdicts
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.stored_models import StoredModel, current_model
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
@@ -114,7 +115,7 @@ def anomalies(run: SourceRun) -> Grouped:
     """Group the rows of the touched regions; an anomaly that grew is replaced by itself, longer."""
     run.report("anomalies")
     known, rows, new_ids = None, pd.DataFrame(), set[str]()
-    for piece, rest in pieces(run, pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations"])):
+    for piece, rest in pieces(run, pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores"])):
         standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
         known = set(standing["anomaly_id"]) if known is None else known
         regions = merged(events.region(standing, *window, run.source.time_bucket.every) for window in piece)
@@ -138,6 +139,8 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     components = run.warehouse.read(
         "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?",
         [run.name, since, until])
+    if len(of_records := events.record_components(rows)):
+        components = pd.concat([components, of_records], ignore_index=True)
     return events.group(rows, source=run.name, step=run.source.time_bucket.every, run_id=run.run_id, components=components, history=history,
                         timezone=run.source.calendar.timezone, units=run.source.units)
 
@@ -151,7 +154,9 @@ def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalou
         SELECT (series, observed_at) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?))"""
     scores = series_rows(run, "anomaly_scores", "* EXCLUDE (source, series, metric, dimensions)", since, until,
                          where if is_anomalous else "", bound if is_anomalous else [])
-    return events.judge(scores, violations)
+    records = bucket_verdicts(run, since, until)
+    records = records[records["is_anomaly"]] if is_anomalous else records
+    return events.judge(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)
 
 
 def _plot(run: SourceRun, strangest: pd.DataFrame) -> bytes:

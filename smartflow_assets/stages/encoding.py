@@ -58,18 +58,18 @@ def encoded_sql(run: SourceRun) -> EncodedSql:
 
 
 def encoded_records(
-    run: SourceRun, since: datetime, until: datetime, most_rows: int = RECORD_ROWS,
+    run: SourceRun, since: datetime, until: datetime, most_rows: int = RECORD_ROWS, one_of: int = 1,
 ) -> Iterator[pd.DataFrame]:
     """The raw rows of [since, until) as numbers, for models of single rows, in frames of at most `most_rows`.
 
     happened_at, _origin and _row name a row; each other column is a number: the numeric columns as read, in the order of the
     table, then all encoded columns. The columns are the same in every frame, and in every run. Nothing before categories are
-    learnt.
+    learnt. `one_of`: about one row of so many, always the same ones.
     """
     learnt = encoded_columns.stored(run.warehouse, run.name)
     if {encoding.column: encoding.encoding for encoding in learnt} != run.source.encode:
         return
-    yield from encoded_columns.records(run.warehouse, run.name, run.source.time_column, learnt, since, until, most_rows)
+    yield from encoded_columns.records(run.warehouse, run.name, run.source.time_column, learnt, since, until, most_rows, one_of)
 
 
 def _end_of_learning(run: SourceRun) -> datetime | None:

@@ -22,7 +22,8 @@ from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
 SHOWN = 10
-MADE_FROM_RAW = ("clean_series", "series_features", "rule_violations", "anomaly_scores", "detector_scores", "anomalies")
+MADE_FROM_RAW = ("clean_series", "series_features", "rule_violations", "anomaly_scores", "detector_scores", "record_scores",
+                 "record_anomalies", "anomalies")
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,11 @@ def _drop_outdated(run: SourceRun) -> str:
     if not run.warehouse.has_table(raw_table(run.name)):
         return ""
     rebuilding = outdated if run.source.encoded_columns and not is_changed else []
-    is_learnt = encoding.learn_categories(run, _closed_end(run), rebuilding)
+    is_learnt = encoding.learn_categories(run, closed_end(run), rebuilding)
     return "the configuration changed" if is_changed else "its categories are known now" if is_learnt and rebuilding else ""
 
 
-def _closed_end(run: SourceRun) -> pd.Timestamp:
+def closed_end(run: SourceRun) -> pd.Timestamp:
     """The end of the newest bucket that is closed and settled at the run's clock."""
     bucket, calendar = run.source.time_bucket, run.source.calendar
     return TimeGrid(bucket.every, calendar).step(cleaning.last_closed(run.now, bucket, calendar), 1)
@@ -119,8 +120,8 @@ def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]
     if extent is None:
         return []
     grid, first_bucket, newest_bucket = plan.grid, *extent
-    closed_end = _closed_end(run)
-    until = closed_end if _watches_silence(run) else min(closed_end, grid.step(newest_bucket, 1))
+    closed = closed_end(run)
+    until = closed if _watches_silence(run) else min(closed, grid.step(newest_bucket, 1))
     if run.since is not None:
         asked = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
         return [[piece] for piece in buckets.windows(run.warehouse, run.name, plan, *asked)]
@@ -153,9 +154,9 @@ def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> tuple[
     """Rows of clean_series in the window, and those of them that are new or differ from what stands."""
     source, plan = run.source, _plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
-    closed_end = _closed_end(run)
+    closed = closed_end(run)
     seen = buckets.aggregate(
-        run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed_end))
+        run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed))
     after = cleaning.clean(
         seen, bucket=source.time_bucket, calendar=source.calendar, since=window[0], until=window[1], known=known,
         treatments=source.treatments)

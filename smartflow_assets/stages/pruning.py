@@ -15,6 +15,7 @@ from smartflow_assets.adapters.tables import TABLES, raw_table
 from smartflow_assets.adapters.warehouse import Warehouse
 from smartflow_assets.adapters.writes import Delete, Prune
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.stages.record_models import remove_models
 from smartflow_assets.stages.stored_models import standing_models
 
 LEARNT_FROM = ("clean_series", "series_features")  # and the raw rows, from which they are made anew
@@ -75,4 +76,5 @@ def _remove(warehouse: Warehouse, models: ModelStore, source: str) -> Pruned:
     names = [spec.name for spec in TABLES.values() if spec.has_source and spec.name not in ("writes", "ingestions", "quarantined_records")]
     counts = warehouse.commit(RUN_ID, [Delete(raw_table(source), source), *(Delete(name, source) for name in names)]).row_counts
     models.remove(source)
+    remove_models(models, source)
     return Pruned(source, {name: count for name, count in counts.items() if count}, is_gone=True)

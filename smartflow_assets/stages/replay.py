@@ -22,12 +22,12 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.core import plots
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.evaluation import Quality, no_labels
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, training_rows
+from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, records, training_rows
 from smartflow_assets.stages.run import SourceRun
 
-STAGES = 7  # that report their begin in each run of a replay
-MADE = (*preparation.MADE_FROM_RAW, "encodings", "trained_models", "training_requests", "incident_events", "incidents", "alert_sends",
-        "detection_quality")
+STAGES = 8  # that report their begin in each run of a replay
+MADE = (*preparation.MADE_FROM_RAW, "encodings", "trained_models", "training_requests", "record_models", "incident_events", "incidents",
+        "alert_sends", "detection_quality")
 INCIDENTS = """
 SELECT series, opened_at, last_seen_at, resolved_at, severity, state, anomaly_count, title FROM incidents
 WHERE source = ? AND cause = 'anomaly' AND opened_at >= ? ORDER BY opened_at, series
@@ -128,6 +128,7 @@ def _watch(run: SourceRun) -> None:
     preparation.series_features(run)
     modelling.trained_models(run)
     detection.anomaly_scores(run)
+    records.record_anomalies(run)
     detection.anomalies(run)
     alerting.incidents(run)
 

@@ -13,7 +13,7 @@ GROUPS = {
     "ingestion": ["raw_records"],
     "preparation": ["clean_series", "rule_violations", "series_features"],
     "modelling": ["trained_models"],
-    "detection": ["anomalies", "anomaly_scores", "detection_quality"],
+    "detection": ["anomalies", "anomaly_scores", "detection_quality", "record_anomalies"],
     "alerting": ["alert_sends", "incidents"],
     "serving": ["analyst_snapshot", "anomaly_exports"],
 }

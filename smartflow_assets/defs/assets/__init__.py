@@ -12,6 +12,7 @@ ASSETS = cast(list[dg.AssetsDefinition], [
     preparation.rule_violations,
     modelling.trained_models,
     detection.anomaly_scores,
+    detection.record_anomalies,
     detection.anomalies,
     detection.detection_quality,
     alerting.incidents,

@@ -8,7 +8,7 @@ import pandas as pd
 from smartflow_assets.defs.metadata import asset_arguments, counted, kept, numbers, picture, small_table
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
-from smartflow_assets.stages import detection, quality
+from smartflow_assets.stages import detection, quality, records
 
 QUIET = dg.AssetCheckSpec(
     "no_new_anomalies", asset="anomalies", partitions_def=SOURCES,
@@ -32,7 +32,23 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     return dg.MaterializeResult(metadata=metadata)
 
 
-@dg.asset(**asset_arguments("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations"]), check_specs=[QUIET])
+@dg.asset(**asset_arguments("record_anomalies", "detection", ["pandas", "scikitlearn"], deps=["clean_series"]))
+def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
+    """Judge the records of each bucket whose raw rows have changed, by the model of its time; keep the strange ones."""
+    judged = records.record_anomalies(options.run)
+    context.log.info(judged.summary)
+    metadata: dict[str, Any] = {"outcome": judged.summary} | numbers({
+        "dagster/row_count": judged.table_rows, "records_judged": judged.judged_count, "strange_records": judged.anomalous_count,
+        "anomaly_rate": judged.anomaly_rate})
+    if not len(judged.strangest):
+        return dg.MaterializeResult(metadata=metadata | kept(context, "strangest", "plot"))
+    metadata["strangest"] = small_table(judged.strangest, ["observed_at", "severity", "explanation"])
+    metadata |= picture(judged.plot, "strange records by bucket") if judged.plot else {}
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset(**asset_arguments("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations", "record_anomalies"]),
+          check_specs=[QUIET])
 def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Rows that the ensemble or a rule calls anomalous, grouped into spells with type, severity and explanation."""
     grouped = detection.anomalies(options.run)

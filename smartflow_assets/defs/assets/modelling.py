@@ -3,16 +3,17 @@ import dagster as dg
 
 from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, picture
 from smartflow_assets.defs.resources import RunOptions
-from smartflow_assets.stages import modelling
+from smartflow_assets.stages import modelling, records
 
 
 @dg.asset(**asset_arguments("trained_models", "modelling", ["scikitlearn"], deps=["series_features"]))
 def trained_models(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Train what has no usable model (monitor_source) or all (train_source)."""
     trained = modelling.trained_models(options.run)
-    context.log.info(trained.summary)
+    outcome = trained.summary + records.learn_records_anew(options.run)
+    context.log.info(outcome)
     metadata = numbers({
         "dagster/row_count": trained.table_rows, "models_trained": trained.trained_count, "training_rows": trained.training_rows})
-    metadata["outcome"] = trained.summary
+    metadata["outcome"] = outcome
     metadata |= picture(trained.plot, "training window") if trained.plot else kept(context, "plot")
     return dg.MaterializeResult(metadata=metadata)

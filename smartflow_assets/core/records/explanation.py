@@ -1,0 +1,73 @@
+"""Why a record is strange, in one line: `amount 18,200 (usual 500 to 2,400 with this category) 71 %, account never seen before 29 %`."""
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from smartflow_assets.core.records.columns import RecordColumns
+from smartflow_assets.core.wording import number
+
+MOST_COLUMNS, SMALLEST_SHARE, MOST_NAMED = 4, 0.05, 3
+
+
+def explain_records(
+    columns: RecordColumns, frame: pd.DataFrame, as_read: Sequence[Mapping[str, object]], contributions: Sequence[Mapping[str, float]],
+) -> list[str]:
+    """One line for each record of a frame of numbers.
+
+    `as_read`: their values as they were read; `contributions`: each column's share in the surprise, largest first.
+    """
+    seen = {category.name: columns.share(frame, category) for category in columns.categories}
+    usual = columns.usual(frame)
+    conditions = columns.conditions
+    given = f" with this {_and(conditions)}" if 0 < len(conditions) <= MOST_NAMED else " with such categories" if conditions else ""
+    missing = {each.name: each.missing for each in columns.numbers}
+    lines = []
+    for at, shares in enumerate(contributions):
+        said = []
+        for name, share in list(shares.items())[:MOST_COLUMNS]:
+            column = name.removesuffix("__ordinal")
+            value = as_read[at].get(column)
+            if share < SMALLEST_SHARE:
+                continue
+            if name in seen:
+                text = f"{column} {_shown(value)} {_seen(float(seen[name][at]))}"
+            elif (read := _number(value)) is None:
+                text = f"{column} {_shown(value)} (a number in {100 * (1 - missing[name]):.3g} % of records)"
+            else:
+                low, high = (float(ends[at]) for ends in usual[name])
+                alone = "by itself " if low <= read <= high else ""
+                text = f"{column} {_read(read)} (usual {alone}{_read(low)} to {_read(high)}{given})"
+            said.append(f"{text} {100 * share:.0f} %")
+        lines.append(", ".join(said) or "its columns are usual one by one, and strange together")
+    return lines
+
+
+def _seen(share: float) -> str:
+    return f"seen in {100 * share:.2g} % of records" if share > 0 else "never seen before"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _read(value: float) -> str:
+    """A number as tables print it.
+
+    >>> _read(18200.0), _read(5.25), _read(1e15)
+    ('18,200', '5.25', '1e+15')
+    """
+    text = number(value)
+    return f"{int(text):,}" if text.lstrip("-").isdigit() else text
+
+
+def _number(value: object) -> float | None:
+    try:
+        found = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        return None
+    return found if found == found else None
+
+
+def _shown(value: object) -> str:
+    text = "empty" if value is None or value != value or value == "" else str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
