@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smartflow_assets.config.source import Source
-from smartflow_assets.core.detection import DetectionSettings, Score
+from smartflow_assets.core.detection_settings import DetectionSettings
 from smartflow_assets.core.detectors import AUTO, DETECTORS, BaseDetector
 from smartflow_assets.core.ensemble import SENSITIVITY
 from smartflow_assets.core.errors import SourceError
@@ -25,7 +25,7 @@ TUNABLE: dict[str, dict[str, tuple[Value, ...]]] = {
 }
 """Values of the keys of a detector that are searched, beside its present one and its default."""
 OWN_FLAG = ("contamination",)  # count only where the detectors' own flags decide
-CUTS: tuple[Value, ...] = (0.5, 0.6, 0.75, 0.85, 1.0, 1.15, 1.3, 1.6, 2.0, 2.5)
+CUTS: tuple[Value, ...] = tuple(sorted({0.4, 0.5, 0.6, 0.7, 1.5, 2.0, 2.5, *SENSITIVITY.values()}))
 """Times the usual cut of as many detectors; what `sensitivity` says is among them."""
 ADDED = ("isolation_forest", "seasonal", "mad")  # detectors that may be added: quick ones that see what others do not
 ADDED_JOINT = "mahalanobis"
@@ -128,11 +128,15 @@ def _components(source: Source, metrics: Sequence[str]) -> list[Parameter]:
 
 
 def _cut(source: Source) -> list[Parameter]:
-    if source.ensemble.by_flags or not (source.threshold is None or isinstance(source.threshold, Score)):
+    if source.ensemble.by_flags or _has_budget(source):
         return []
     usual = DetectionSettings(detectors=source.detectors, ensemble=source.ensemble).cut
     present = SENSITIVITY[source.sensitivity] if source.threshold is None else round(source.cut / usual, 3)
     return [Parameter("threshold", "threshold", tuple(sorted({*CUTS, present})), present, 1.0)]
+
+
+def _has_budget(source: Source) -> bool:
+    return getattr(source.threshold, "false_alerts", None) is not None
 
 
 def _reason(source: Source, name: str) -> str:

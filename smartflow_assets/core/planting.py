@@ -42,7 +42,7 @@ def plant(
     wanted = [(kind, size) for kind, size in product(types, sizes) if kind in SIZED or size == sizes[0]]
     wanted = [wanted[place] for place in rng.permutation(len(wanted))]
     longest = int(np.clip(period // 5, 3 * SHORT, LONGEST))
-    value, labels, turn = rows["value"].to_numpy(float, copy=True), [], 0
+    value, labels = rows["value"].to_numpy(float, copy=True), []
     for name, places in rows.groupby("series", sort=True).indices.items():
         own, times = value[places].copy(), rows["observed_at"].iloc[places]
         inside = np.flatnonzero((times >= since).to_numpy() & (times < until).to_numpy())
@@ -50,15 +50,16 @@ def plant(
             continue
         free = _free(times, None if known is None else known[known["series"] == name])
         for start in range(inside[0] + longest, inside[-1] + 2 - APART * longest, APART * longest):
-            kind, size = wanted[turn % len(wanted)]
-            length = 1 if kind == "spike" else int(rng.integers(longest // 3, longest + 1))
-            first = start + int(rng.integers(0, (APART - 1) * longest - length))
-            spell = slice(first, first + length)
-            new = _planted(kind, size, own, spell, period, rng) if free[spell].all() else None
-            if new is not None:
-                value[places[spell]] = new
-                labels.append((name, times.iloc[first], times.iloc[first + length - 1], kind, size if kind in SIZED else np.nan))
-                turn += 1
+            room = int(rng.integers(longest // 3, longest + 1))
+            first = start + int(rng.integers(0, (APART - 1) * longest - room))
+            for kind, size in wanted:
+                spell = slice(first, first + (1 if kind == "spike" else room))
+                new = _planted(kind, size, own, spell, period, rng) if free[spell].all() else None
+                if new is not None:
+                    value[places[spell]] = new
+                    labels.append((name, times.iloc[first], times.iloc[spell.stop - 1], kind, size if kind in SIZED else np.nan))
+                    wanted = [each for each in wanted if each != (kind, size)] + [(kind, size)]  # the others have their turn
+                    break
     frame = pd.DataFrame(labels, columns=["series", "started_at", "ended_at", "type", "size"])
     return rows.assign(value=value), frame.astype({"started_at": rows["observed_at"].dtype, "ended_at": rows["observed_at"].dtype})
 

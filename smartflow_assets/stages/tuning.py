@@ -21,7 +21,7 @@ from smartflow_assets.config.variant import changed
 from smartflow_assets.core import facts, fitted_models, rules
 from smartflow_assets.core.detection import minimum_rows
 from smartflow_assets.core.detectors import DETECTORS
-from smartflow_assets.core.detectors.base import SeriesFacts
+from smartflow_assets.core.detectors.base import BaseDetector, SeriesFacts
 from smartflow_assets.core.errors import SmartflowError, SourceError
 from smartflow_assets.core.evaluation import quality
 from smartflow_assets.core.planting import plant
@@ -32,7 +32,8 @@ from smartflow_assets.stages.ground import SourceGround, judges_of
 SEARCHED = 0.7  # of the time; what comes later is not seen by the search
 LEAST_LABELS = 3  # labelled spells in each part, to do without planted ones
 LEAST_JUDGED = 100  # rows of the longest series in each part
-TRAININGS = 4, 2  # at most, in the part that is searched and in the one that is kept out
+TRAININGS = 12  # at most, of both parts together, for detectors that learn; others follow the rows by themselves
+FEW_TRAININGS = 4
 FORM = 1  # raised whenever the same trial would be measured otherwise
 
 
@@ -64,8 +65,10 @@ class Bench:
     def measure(self, source: Source, *, is_held_out: bool) -> Figures:
         """The figures of settings on the part that is searched, or on the later one."""
         since, until = (self.split, self.until) if is_held_out else (self.since, self.split)
-        moments = trainings(since, until, source.training.every, TRAININGS[is_held_out])
-        scores = walk_forward(self.ground, judges_of(source, self.metrics), moments, until)
+        judges = judges_of(source, self.metrics)
+        is_learning = any(type(each).fit is not BaseDetector.fit for judge in judges for each in judge.settings.active())
+        every = max(source.training.every, (self.until - self.since) / (TRAININGS if is_learning else FEW_TRAININGS))
+        scores = walk_forward(self.ground, judges, trainings(since, until, every, TRAININGS), until)
         is_broken = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(self._violations)
         judged = scores.assign(is_anomaly=scores["is_anomaly"] | is_broken)
         labels = self.labels[(self.labels["ended_at"] >= since) & (self.labels["started_at"] < until)]
@@ -111,15 +114,16 @@ def bench(found: SourceGround, space: Sequence[Parameter], *, types: Sequence[st
     made = Bench(ground, known, False, since, parts[1][0], parts[1][1], source, found.metrics)
     if min(int(known["started_at"].between(start, end, inclusive="left").sum()) for start, end in parts) >= LEAST_LABELS:
         return made
-    rows, labels = ground.rows, [known]
+    value, labels = ground.rows["value"], [known]
     for part, (start, end) in enumerate(parts):
         rows, planted = plant(
-            rows, start, end, period=facts.season(ground.step), types=types, sizes=sizes, seed=2 * seed + part, known=known)
+            ground.rows, start, end, period=facts.season(ground.step), types=types, sizes=sizes, seed=2 * seed + part, known=known)
+        value = value.where((rows["observed_at"] < start) | (rows["observed_at"] >= end), rows["value"])
         if len(planted) < LEAST_LABELS:
             raise SourceError("the history is too short, or has too many holes, to plant anomalies into it", source=source.name,
                               remedy="Label known anomalies with `labels:`, or tune when there is more.")
         labels.append(planted[known.columns])
-    return replace(made, ground=replace(ground, rows=rows), labels=pd.concat(labels, ignore_index=True), is_planted=True)
+    return replace(made, ground=replace(ground, rows=ground.rows.assign(value=value)), labels=pd.concat(labels, ignore_index=True), is_planted=True)
 
 
 def _known(found: SourceGround) -> pd.DataFrame:

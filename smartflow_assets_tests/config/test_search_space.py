@@ -11,6 +11,7 @@ from smartflow_assets.config.source_file import read_source
 from smartflow_assets.config.variant import changed
 from smartflow_assets.config.yaml_file import edit_yaml, read_yaml
 from smartflow_assets.core.detectors import AUTO
+from smartflow_assets.core.ensemble import SENSITIVITY
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.search import Point
 
@@ -71,7 +72,7 @@ def test_the_present_values_are_those_of_the_yaml(made: Made) -> None:
     (cut,) = search_space(made(PROPHET), METRICS, ["threshold"])
     usual = made(PROPHET.partition("threshold")[0]).cut
     assert cut.present == pytest.approx(7 / usual, abs=1e-3)  # seven nines
-    assert search_space(made("sensitivity: low\n"), METRICS, ["threshold"])[0].present == 1.3
+    assert search_space(made("sensitivity: low\n"), METRICS, ["threshold"])[0].present == SENSITIVITY["low"]
 
 
 def test_joint_detectors_are_offered_where_there_is_something_to_join(made: Made) -> None:
@@ -84,6 +85,7 @@ def test_joint_detectors_are_offered_where_there_is_something_to_join(made: Made
     (FOREST.replace("any", "mean"), "contamination", "counts with combine: any or vote only; here it is mean"),
     (FOREST, "threshold", "with combine: any the detectors' own flags decide"),
     ("detectors: [{type: mad}, {type: seasonal}]\nensemble: {members: [mad]}\n", "detectors", "ensemble.members names those"),
+    ("threshold: {false_alerts: 1 per week}\n", "threshold", "it is a budget of false alerts, which is learnt"),
 ])
 def test_what_has_no_effect_is_refused_by_name(made: Made, more: str, name: str, message: str) -> None:
     with pytest.raises(SourceError, match=message) as caught:
@@ -120,7 +122,7 @@ def test_a_component_of_auto_goes_by_listing_the_others(made: Made, settings: Se
     assert types(tried(made(), settings, {"detectors.mad": True})) == [*(each.type for each in AUTO), "mad"]
 
 
-@pytest.mark.parametrize(("factor", "word"), [(1.0, "medium"), (1.3, "low"), (0.75, "high"), (2.0, None), (0.6, None)])
+@pytest.mark.parametrize(("factor", "word"), [*((times, word) for word, times in SENSITIVITY.items()), (2.0, None), (0.6, None)])
 def test_a_cut_is_said_in_words_where_there_is_one(made: Made, settings: Settings, factor: float, word: str | None) -> None:
     other = tried(made("sensitivity: low\nthreshold: {score: 0.9}\n"), settings, {"threshold": factor})
     assert (other.threshold is None) == (word is not None) and other.sensitivity == (word or "low")
@@ -128,8 +130,8 @@ def test_a_cut_is_said_in_words_where_there_is_one(made: Made, settings: Setting
 
 
 def test_the_cut_is_that_of_as_many_detectors(made: Made, settings: Settings) -> None:
-    alone = tried(made("detectors: [{type: mad}, {type: seasonal}]\n"), settings, {"threshold": 1.6, "detectors.mad": False})
-    assert alone.cut == pytest.approx(1.6 * made("detectors: [{type: seasonal}]\n").cut, rel=0.02)
+    alone = tried(made("detectors: [{type: mad}, {type: seasonal}]\n"), settings, {"threshold": 1.5, "detectors.mad": False})
+    assert alone.cut == pytest.approx(1.5 * made("detectors: [{type: seasonal}]\n").cut, rel=0.02)
 
 
 def test_what_the_defaults_say_is_overridden(made: Made, settings: Settings) -> None:

@@ -108,5 +108,11 @@ def test_what_nobody_could_see_is_not_planted(values, kind):
     assert labels.empty and after["value"].equals(before["value"])
 
 
+def test_what_a_series_cannot_have_leaves_its_turn_to_others():
+    still = np.repeat(np.random.default_rng(0).normal(100, 10, 80), DAY // 2)
+    _, labels = plant(rows(load=still), SINCE, UNTIL, period=DAY, seed=1)
+    assert len(labels) > 15 and set(labels["type"]) == set(PLANTED) - {"flat"}
+
+
 def test_a_series_that_is_too_short_gets_none():
     assert plant(rows(11), SINCE, UNTIL, period=DAY)[1].empty
