@@ -9,6 +9,7 @@ import pytest
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.fitted_models import FORM
 from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation
 from smartflow_assets.stages.pruning import prune
 from smartflow_assets.stages.run import SourceRun
@@ -102,7 +103,7 @@ def test_a_model_of_another_version_is_trained_anew_and_says_so(web, monkeypatch
     watch(web, day(10))
     monkeypatch.setattr("smartflow_assets.core.fitted_models.FORM", 99)
     watch(web, day(10.5))
-    assert models(web)["trained_because"].tolist()[1] == "artefact unusable: the stored model has form 2, this version reads form 99"
+    assert models(web)["trained_because"].tolist()[1] == f"artefact unusable: the stored model has form {FORM}, this version reads form 99"
 
 
 def test_after_a_rollback_the_scores_are_those_of_the_model_before_to_the_bit(web):
