@@ -17,8 +17,8 @@ from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 
 UNAVAILABLE: tuple[tuple[str, ...], ...] = (
-    ("contract",), ("drift",), ("remediate",), ("threshold", "false_alerts"),
-    ("metrics", "*", "threshold", "false_alerts"), ("alerts", "suppress_for"), ("alerts", "group_within"), ("alerts", "remind_every"),
+    ("contract",), ("drift",), ("remediate",), ("alerts", "suppress_for"), ("alerts", "group_within"),
+    ("alerts", "remind_every"),
 )
 """Keys of the design that are not built yet; `*` is any item of a list. The issue that builds one takes it out of here."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from smartflow_assets.core.detectors import AUTO, GUARDS, BaseDetector, Detector
 from smartflow_assets.core.ensemble import Ensemble
+from smartflow_assets.core.rate import Frequency, Rate
 from smartflow_assets.core.scaling import Scale
 
 if TYPE_CHECKING:
@@ -21,12 +22,25 @@ if TYPE_CHECKING:
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
-class Score(BaseModel):
-    """`threshold: {score: 0.99}`: the anomaly score from which a row is anomalous."""
+class Threshold(BaseModel):
+    """`threshold: {score: 0.99}`, `threshold: {false_alerts: 1 per week}`, or both."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    score: float = Field(gt=0, lt=1, description="anomaly score, 0 to 1; see sensitivity for the defaults")
+    score: float | None = Field(
+        default=None, gt=0, lt=1, description="anomaly score, 0 to 1, from which a row is anomalous, instead of sensitivity"
+    )
+    false_alerts: Rate | None = Field(
+        default=None,
+        description="how many alarms a calm series may raise, such as 1 per week. Learnt for each series when models are trained, "
+        "without rows of open incidents, it only ever raises the cut",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Threshold:
+        if self.score is None and self.false_alerts is None:
+            raise ValueError("write {score: 0.99} or {false_alerts: 1 per week}")
+        return self
 
 
 def _change(value: object) -> object:
@@ -51,7 +65,7 @@ class DetectionSettings(BaseModel):
     )
     ensemble: Ensemble = Field(default=Ensemble(), description="how the detectors' words become one")
     sensitivity: Literal["low", "medium", "high"] = Field(default="medium", description="where the cut lies, one for all series")
-    threshold: Score | None = Field(default=None, description="the cut as an anomaly score; instead of sensitivity")
+    threshold: Threshold | None = Field(default=None, description="the cut as an anomaly score, or a budget of false alarms")
     direction: Literal["both", "spike", "drop"] = Field(default="both", description="flag both, only too high, or only too low")
     ignore_small_changes: str | float | None = Field(
         default=None, description="changes smaller than this are not flagged: 5% of the expected value, or a number in its unit"
@@ -75,10 +89,15 @@ class DetectionSettings(BaseModel):
 
     @property
     def cut(self) -> float:
-        """The combined surprise from which a row is anomalous."""
-        if self.threshold is not None:
+        """The combined surprise from which a row is anomalous; a budget may raise it for some series."""
+        if self.threshold is not None and self.threshold.score is not None:
             return -math.log10(1 - self.threshold.score)
         return self.ensemble.cut(sum(not d.is_guard for d in self.active()) or 1, self.sensitivity)
+
+    @property
+    def budget(self) -> Frequency | None:
+        """False alarms that a series may raise."""
+        return self.threshold.false_alerts if self.threshold else None
 
     def is_small(self, change: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which changes `ignore_small_changes` lets pass.

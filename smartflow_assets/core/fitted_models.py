@@ -28,7 +28,8 @@ class FittedModels:
     """One training of one source.
 
     step: distance of rows. context_from: the first row whose state counts; pass the rows from there on. scored_from: rows
-    before it are warming_up (only after a first training). series: facts by series id. fitted: by detector type.
+    before it are warming_up (only after a first training). series: facts by series id. fitted: by detector type. cuts: of the
+    series whose budget of false alarms asks for a higher one.
     """
 
     settings: DetectionSettings
@@ -39,6 +40,11 @@ class FittedModels:
     series: Mapping[str, SeriesFacts]
     fitted: Mapping[str, Fitted]
     feature_names: tuple[str, ...] = field(default=())
+    cuts: Mapping[str, float] = field(default_factory=dict)
+
+    def cut(self, series: str) -> float:
+        """The combined surprise from which a row of this series is anomalous."""
+        return self.cuts.get(series, self.settings.cut)
 
     def parts(self) -> ModelParts:
         """Plain values, arrays and estimators; arrays and estimators are named `<detector>.<name>`."""
@@ -51,6 +57,7 @@ class FittedModels:
             "scored_from": self.scored_from.isoformat(),
             "feature_names": list(self.feature_names),
             "series": {name: asdict(facts) for name, facts in self.series.items()},
+            "cuts": dict(self.cuts),
             "detectors": {name: fitted.parameters for name, fitted in self.fitted.items()},
         }
         arrays = {f"{name}.{key}": value for name, fitted in self.fitted.items() for key, value in fitted.arrays.items()}
@@ -81,4 +88,5 @@ class FittedModels:
                 for name, parameters in p["detectors"].items()
             },
             feature_names=tuple(p["feature_names"]),
+            cuts=p["cuts"],
         )

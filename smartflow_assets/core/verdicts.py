@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,7 @@ class Verdicts:
     """Columns of the answer, one entry for each row of a frame; what is never filled in is `warming_up`."""
 
     settings: DetectionSettings
-    cut: float
+    cut: NDArray[np.float64]
     expected: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
@@ -65,16 +66,18 @@ class Verdicts:
     state: NDArray[np.int8]
     note: NDArray[np.int32]
     notes: list[str] = field(default_factory=lambda: [""])
-    components: list[pd.DataFrame] = field(default_factory=list)
+    components: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of each joint detector, the columns that it judges."""
+    lock: Lock = field(default_factory=Lock)
+    """Series are judged side by side, each in its own rows; the notes are of all."""
 
     @classmethod
     def empty(cls, settings: DetectionSettings, rows: int) -> Verdicts:
         """Nothing said yet of `rows` rows."""
         return cls(
             settings=settings,
-            cut=settings.cut,
+            cut=np.full(rows, settings.cut),
             expected=np.full(rows, np.nan),
             lower=np.full(rows, np.nan),
             upper=np.full(rows, np.nan),
@@ -86,11 +89,19 @@ class Verdicts:
 
     def note_all(self, rows: NDArray[np.int64], text: str) -> None:
         """The same explanation for all these rows."""
-        self.notes.append(text)
-        self.note[rows] = len(self.notes) - 1
+        self.note[rows] = self._noted(text)
 
-    def put(self, rows: NDArray[np.int64], values: NDArray[np.float64], scored: Scored, is_warming: NDArray[np.bool_]) -> None:
-        """Decide on a block of rows of one series; `is_warming` rows keep their expectation but get no score."""
+    def _noted(self, text: str) -> int:
+        """The place of a text among the notes."""
+        with self.lock:
+            self.notes.append(text)
+            return len(self.notes) - 1
+
+    def put(
+        self, rows: NDArray[np.int64], values: NDArray[np.float64], scored: Scored, is_warming: NDArray[np.bool_], cut: float
+    ) -> None:
+        """Decide on a block of rows of one series, whose cut this is; `is_warming` rows keep their expectation but get no score."""
+        self.cut[rows] = cut
         self.expected[rows], self.lower[rows], self.upper[rows] = scored.expected, scored.lower, scored.upper
         self.state[rows] = np.where(scored.is_missing, MISSING, np.where(is_warming, WARMING_UP, SCORED))
         self.raw_score[rows] = np.where(is_warming, 0.0, scored.raw_score)
@@ -103,8 +114,7 @@ class Verdicts:
         at = np.flatnonzero(flagged)
         detectors, _, shares = self._contributors(scored, at)
         for i, k in enumerate(at):
-            self.notes.append(_explain(values[k], scored, int(k), detectors, shares[:, i]))
-            self.note[rows[k]] = len(self.notes) - 1
+            self.note[rows[k]] = self._noted(_explain(values[k], scored, int(k), detectors, shares[:, i]))
 
     def put_components(
         self, series: str, times: NDArray[np.datetime64], scored: Scored, is_wanted: NDArray[np.bool_]
@@ -114,7 +124,7 @@ class Verdicts:
         if not len(at):
             return
         detectors, place, shares = self._contributors(scored, at)
-        self.components.append(
+        self.components.setdefault(series, []).append(
             pd.DataFrame(
                 {
                     "series": series,
@@ -144,8 +154,8 @@ class Verdicts:
         """The answer; severity and explanation are categorical, empty where nothing is to be said."""
         flagged = np.flatnonzero(self.is_anomaly)
         severity = np.full(len(self.state), -1, np.int8)
-        threshold = float(anomaly_score(np.array([self.cut]))[0])
-        severity[flagged] = [RANK[severity_of(raw, threshold)] for raw in self.raw_score[flagged]]
+        threshold = anomaly_score(self.cut)
+        severity[flagged] = [RANK[severity_of(self.raw_score[row], threshold[row])] for row in flagged]
         return pd.DataFrame(
             {
                 "series": series,
@@ -168,11 +178,11 @@ class Verdicts:
     def component_frame(self) -> pd.DataFrame:
         """All that `put_components` collected."""
         if self.components:
-            return pd.concat(self.components, ignore_index=True)
+            return pd.concat([part for series in sorted(self.components) for part in self.components[series]], ignore_index=True)
         return no_components()
 
     def _explanations(self) -> pd.Categorical:
-        codes, texts = pd.factorize(np.array(self.notes, dtype=object))
+        codes, texts = pd.factorize(np.array(self.notes, dtype=object), sort=True)
         return pd.Categorical.from_codes(codes[self.note], categories=pd.Index(texts, dtype=object))
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import pandas as pd
 
 from smartflow_assets.core import plots, siblings
-from smartflow_assets.core.detection import CONTEXT_ROWS, fit_models, minimum_rows
+from smartflow_assets.core.detection import CONTEXT_ROWS, fit_models, minimum_rows, with_budget
 from smartflow_assets.stages.metric_groups import MetricGroup, fingerprint, metric_groups
 from smartflow_assets.stages.preparation import features_of
 from smartflow_assets.stages.run import SourceRun
@@ -107,15 +107,18 @@ def _standing_baseline(run: SourceRun, group: MetricGroup) -> datetime | None:
 
 def _train(run: SourceRun, group: MetricGroup, learnable: Learnable, *, reason: str, by_whom: str, baseline: datetime | None) -> None:
     rows = learnable.rows
-    fitted = fit_models(rows, group.settings, features=feature_rows(run, group, rows), step=run.source.time_bucket.every,
-                        is_first=learnable.is_first, is_log=group.is_log, calendar=run.source.calendar)
+    features = feature_rows(run, group, rows)
+    fitted = fit_models(rows, group.settings, features=features, step=run.source.time_bucket.every, is_first=learnable.is_first,
+                        is_log=group.is_log, calendar=run.source.calendar)
+    fitted = with_budget(fitted, learnable.calm, features)
     model_id = hashlib.sha256(f"{run.name}|{group.label}|{fitted.trained_to}|{run.now}|{run.run_id}".encode()).hexdigest()[:16]
     artefact = run.models.save(run.name, group.detector, model_id, fitted.parts())
     row = {
         "source": run.name, "series": group.label, "detector": group.detector, "model_id": model_id,
         "trained_at": run.now, "trained_from": rows["observed_at"].min(), "trained_to": fitted.trained_to, "row_count": len(rows),
         "parameters": group.settings.model_dump(mode="json"),
-        "metrics": {"series": len(fitted.series), "left_out_as_missing_or_anomalous": int(rows["value"].isna().sum())},
+        "metrics": {"series": len(fitted.series), "left_out_as_missing_or_anomalous": int(rows["value"].isna().sum()),
+                    "raised_cuts": len(fitted.cuts)},
         "fingerprint": fingerprint(run, group), "baseline_from": baseline, **artefact.columns,
     }
     run.warehouse.commit(run.run_id, made_current(run, row, change="trained", reason=reason, by_whom=by_whom))

@@ -20,9 +20,11 @@ NEW_NORMAL = 0.2  # anomalies on more than this share of a series' training rows
 
 @dataclass(frozen=True)
 class Learnable:
-    """Rows with NaN where nothing may be learnt; `is_first`: nothing was scored before, so these rows will be warming up."""
+    """Rows with NaN where nothing may be learnt; `calm`: the same, but with their anomalies, of which a budget of false alarms is
+    learnt; `is_first`: nothing was scored before, so these rows will be warming up."""
 
     rows: pd.DataFrame
+    calm: pd.DataFrame
     is_first: bool
 
 
@@ -50,11 +52,10 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
     rows = group.rows(clean_rows(run, max(first_at, until - training.window), until))
     if rows.empty:
         return None
-    rows = _without_anomalies(run, rows)
-    if not is_accepting:
-        rows = _without_incidents(run, rows)
+    calm = rows if is_accepting else _without_incidents(run, rows)
+    rows = _without_anomalies(run, calm)
     counts = rows.dropna(subset="value").groupby("series").size()
-    return None if counts.empty or counts.max() < least else Learnable(rows, is_first)
+    return None if counts.empty or counts.max() < least else Learnable(rows, calm, is_first)
 
 
 def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:

@@ -116,3 +116,28 @@ def test_a_spike_that_was_flagged_is_not_learnt_by_the_training_after_it(web):
     assert set(learnt(web)).isdisjoint(START + number * timedelta(hours=1) for number in range(300, 306))
     train(web, day(14))
     assert models(web)["trained_because"].tolist() == ["first training", "by hand"]
+
+
+def test_a_budget_counts_past_anomalies_as_alarms_and_nothing_of_an_open_incident(watched):
+    add_anomaly(watched, 4, 4.5)
+    add_incident(watched, 10)
+    run = run_of(watched, day(16))
+    learnable = learnable_rows(run, metric_groups(run)[0], None, is_accepting=False)
+    assert learnable is not None
+    assert learnable.calm.dropna(subset="value")["observed_at"].tolist() == between(0, 10)
+    assert learnable.rows.dropna(subset="value")["observed_at"].tolist() == between(0, 4) + between(4.5, 10)
+
+
+def test_the_next_training_raises_the_cut_of_a_series_that_alarmed_more_often_than_its_budget(web):
+    rows = rows_of(32)
+    at = rows.index[(rows.index > 24 * 8) & (rows.index % 31 == 0)]
+    rows.loc[at, "value"] += 3000 + 40 * at.to_numpy()
+    write_rows(web.settings.data / "examples" / "web.csv", rows)
+    web.write_source("web", (web.settings.data / "sources" / "web.yaml").read_text() + "threshold: {false_alerts: 1 per week}\n")
+    watch(web, day(16))
+    train(web, day(16))
+    watch(web, day(32))
+    found = web.table("anomaly_scores", "state = 'scored'")
+    before, after = found[found["observed_at"] < day(16)], found[found["observed_at"] >= day(16)]
+    assert before["is_anomaly"].sum() > 3
+    assert after["threshold"].min() > before["threshold"].max()

@@ -1,0 +1,70 @@
+"""A budget of false alarms raises the cut of the series that alarm too often, and of no other."""
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from smartflow_assets.core.detection import DetectionSettings, FittedModels, Scoring, fit_models, with_budget
+
+STEP = timedelta(minutes=5)
+DAY = 288
+
+
+def noisy(days: int, every: int, seed: int) -> np.ndarray:
+    """Days of noise with a step out of line every so many rows, each larger than the last."""
+    values = 100 + np.random.default_rng(seed).normal(size=days * DAY)
+    at = np.arange(3 * DAY, len(values), every)
+    values[at] += np.linspace(12, 25, len(at))
+    return values
+
+
+def frame() -> pd.DataFrame:
+    times = pd.date_range("2026-01-05", periods=28 * DAY, freq=STEP, tz="UTC")
+    return pd.concat([pd.DataFrame({"series": name, "observed_at": times, "value": noisy(28, every, seed)})
+                      for seed, (name, every) in enumerate({"restless": 400, "calm": 10**9}.items())], ignore_index=True)
+
+
+def alarms(settings: DetectionSettings) -> tuple[dict[str, int], FittedModels]:
+    """How many rows of each series are flagged by models that learnt from the same four weeks."""
+    rows = frame()
+    fitted = with_budget(fit_models(rows, settings, step=STEP), rows)
+    scores = Scoring(fitted).score(rows).scores
+    return scores.groupby("series", observed=True)["is_anomaly"].sum().astype(int).to_dict(), fitted
+
+
+def test_a_budget_keeps_the_alarms_of_a_restless_series_within_it() -> None:
+    usual, without = alarms(DetectionSettings())
+    kept, fitted = alarms(DetectionSettings.model_validate({"threshold": {"false_alerts": "1 per week"}}))
+    assert usual["restless"] > 8
+    assert without.cuts == {}
+    assert kept["restless"] == 4
+    assert list(fitted.cuts) == ["restless"]
+    assert fitted.cuts["restless"] > fitted.settings.cut == fitted.cut("calm")
+    assert kept["calm"] == usual["calm"]
+
+
+@pytest.mark.parametrize("rate", ["1 per day", "100 per day"])
+def test_a_budget_that_is_not_used_up_changes_nothing(rate: str) -> None:
+    usual, _ = alarms(DetectionSettings())
+    assert alarms(DetectionSettings.model_validate({"threshold": {"false_alerts": rate}}))[0] == usual
+
+
+def test_the_cut_of_each_series_stands_in_its_rows_and_survives_storage() -> None:
+    settings = DetectionSettings.model_validate({"threshold": {"false_alerts": "1 per week", "score": 0.995}})
+    _, fitted = alarms(settings)
+    stored = FittedModels.from_parts(fitted.parts())
+    assert stored.cuts == fitted.cuts
+    scores = Scoring(stored).score(frame()).scores
+    thresholds = scores.groupby("series", observed=True)["threshold"].unique()
+    assert thresholds["calm"].tolist() == pytest.approx([0.995])
+    assert thresholds["restless"].tolist() == pytest.approx([1 - 10 ** -fitted.cuts["restless"]])
+    assert thresholds["restless"][0] > 0.995
+
+
+def test_rows_that_are_known_to_be_strange_are_not_counted() -> None:
+    rows = frame()
+    settings = DetectionSettings.model_validate({"threshold": {"false_alerts": "1 per week"}})
+    fitted = fit_models(rows, settings, step=STEP)
+    known = rows.assign(value=rows["value"].mask(rows["value"] > 110))
+    assert with_budget(fitted, known).cuts == {}
