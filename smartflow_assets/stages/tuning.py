@@ -123,7 +123,8 @@ def bench(found: SourceGround, space: Sequence[Parameter], *, types: Sequence[st
             raise SourceError("the history is too short, or has too many holes, to plant anomalies into it", source=source.name,
                               remedy="Label known anomalies with `labels:`, or tune when there is more.")
         labels.append(planted[known.columns])
-    return replace(made, ground=replace(ground, rows=ground.rows.assign(value=value)), labels=pd.concat(labels, ignore_index=True), is_planted=True)
+    planted_ground = replace(ground, rows=ground.rows.assign(value=value))
+    return replace(made, ground=planted_ground, labels=pd.concat(labels, ignore_index=True), is_planted=True)
 
 
 def _known(found: SourceGround) -> pd.DataFrame:
