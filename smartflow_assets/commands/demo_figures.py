@@ -60,7 +60,7 @@ def measure(source: "Source", example: "Example", settings: "Settings", catalogu
     warehouse, made = open_warehouse(settings), example.make()
     rows = warehouse.read(FLAGGED, [source.name])
     judged = rows[rows["state"] != "warming_up"]
-    alerts, days = _twin_alerts(source, made.twin, settings, catalogue, now)
+    alerts, days = twin_alerts(source, made.twin, settings, catalogue, now)
     return Figures(
         source=source.name,
         rows=len(rows),
@@ -74,7 +74,7 @@ def measure(source: "Source", example: "Example", settings: "Settings", catalogu
     )
 
 
-def _twin_alerts(
+def twin_alerts(
     source: "Source", twin: "pd.DataFrame", settings: "Settings", catalogue: "Catalogue", now: datetime
 ) -> tuple[int, float]:
     """False alarms on the twin, and the days that were judged, of all series together."""
