@@ -60,7 +60,7 @@ def sources() -> None:
 def show(
     name: home.SourceName,
     resolved: Annotated[
-        bool, typer.Option("--resolved", help="Print the YAML with every key and the value that holds, defaults included.")
+        bool, typer.Option("--resolved", help="Print the YAML with every key and the value that holds, and who judges each metric and why.")
     ] = False,
 ) -> None:
     """Show one source: its settings in short, its models, open incidents, newest anomalies and runs."""
@@ -72,6 +72,7 @@ def show(
     source = catalogue.source(name)
     if resolved:
         terminal.result(_yaml(source.resolved()).rstrip())
+        _choices(settings, source)
         return
     _settings(source)
     _state(settings, source)
@@ -99,6 +100,19 @@ def _settings(source: "Source") -> None:
     for label, text in facts.items():
         if text:
             terminal.result(f"{label:<{width}}  {text}")
+
+
+def _choices(settings: "Settings", source: "Source") -> None:
+    """What judges each metric and why, as comments of the YAML; metrics that are judged alike stand together."""
+    from smartflow_assets.core.choice import explained
+    from smartflow_assets.core.durations import format_duration
+
+    step, alike = source.time_bucket.every, dict[str, list[str]]()
+    known = _published(settings, "SELECT DISTINCT metric FROM clean_series WHERE source = ? ORDER BY metric", [source.name])
+    for metric in [each.name for each in source.metrics] or [str(row["metric"]) for row in known] or ["every metric"]:
+        alike.setdefault("\n".join(f"#   {line}" for line in explained(source.detection(metric), step)), []).append(metric)
+    for lines, metrics in alike.items():
+        terminal.result(f"# {', '.join(metrics)}, a row every {format_duration(step)}:\n{lines}")
 
 
 def _state(settings: "Settings", source: "Source") -> None:

@@ -137,7 +137,7 @@ class SeriesScorer:
     def _members(self) -> NDArray[np.bool_]:
         """Which detectors are averaged: no guards, and none that cannot judge such a series unless it is the only one."""
         members = np.array([not d.is_guard for d in self.detectors])
-        suited = members & np.array([d.suits(self.facts) for d in self.detectors])
+        suited = members & np.array([not d.unsuited(self.facts) for d in self.detectors])
         return suited if suited.any() else members
 
     def _share_of_cut(self, members: int) -> float:

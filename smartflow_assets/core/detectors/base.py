@@ -147,9 +147,9 @@ class BaseDetector(BaseModel, frozen=True):
         """Rows needed before its word counts."""
         return 30
 
-    def suits(self, facts: SeriesFacts) -> bool:
-        """Whether it can say anything of such a series; where it cannot, it has no part in the average."""
-        return True
+    def unsuited(self, facts: SeriesFacts) -> str:
+        """Why it can say nothing of such a series and has no part in the average; empty when it can."""
+        return ""
 
     def fit(self, history: History) -> Fitted:
         """Learn from history; most detectors learn while they score and store nothing."""

@@ -21,14 +21,16 @@ class SeasonalWindows(BaseDetector, frozen=True):
     rows: int
     surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
 
-    def suits(self, facts: SeriesFacts) -> bool:
-        """Whether a season is known and the last two fit into what is kept of the past."""
+    def unsuited(self, facts: SeriesFacts) -> str:
         from smartflow_assets.core.kernels import seasonal_neighbours as kernel
 
-        return 0 < 2 * facts.period <= kernel.LOOKBACK - self.rows - REACH
+        if not facts.period:
+            return "there is no season"
+        longest = (kernel.LOOKBACK - self.rows - REACH) // 2
+        return f"a season of {facts.period} rows is too long; at most {longest}" if facts.period > longest else ""
 
     def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
-        return {"period": np.array([facts.period if self.suits(facts) else 0])}
+        return {"period": np.array([0 if self.unsuited(facts) else facts.period])}
 
     def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
         from smartflow_assets.core.kernels import seasonal_neighbours as kernel
