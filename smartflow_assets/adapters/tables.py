@@ -7,7 +7,7 @@ it is written `warehouse.py`'s.
 from smartflow_assets.adapters.table_spec import SOURCE_NAME, Column, TableSpec
 from smartflow_assets.core.errors import WarehouseError
 
-SCHEMA_VERSION = 6  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
+SCHEMA_VERSION = 7  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -256,12 +256,18 @@ _ALL = (
             Column("expected", NUMBER, "Expected value at the peak."),
             Column("lower", NUMBER, "Lower edge of the expected band at the peak."),
             Column("upper", NUMBER, "Upper edge of the expected band at the peak."),
+            Column("deviation", NUMBER, "value - expected, in the metric's unit."),
             Column("deviation_percent", NUMBER, "(value - expected) / |expected| in percent, signed."),
+            Column("direction", TEXT, "spike above what was expected, drop below it; null where nothing was expected."),
+            Column("extreme", TEXT, "highest or lowest in so many days, up to 28; null when it is neither."),
             Column("anomaly_score", NUMBER, "Highest anomaly score in it, 0 to 1; null when only rules flagged it."),
             _SEVERITY,
             Column("detectors", TEXTS, "Components that flagged it."),
             Column("rules", TEXTS, "Rules that it broke."),
             Column("contributions", NUMBER_MAP, "Share of each component in the surprise at the peak."),
+            Column("slices", NUMBER_MAP, "For metrics with explain_by: share of the change of each value of a column, as region=EU."),
+            Column("last_similar_at", TIME, "Start of the last incident of the series that went the same way, within 90 days."),
+            Column("last_similar_seconds", NUMBER, "How long that one lasted."),
             Column("explanation", TEXT, "One line for people."),
             _RUN,
         ),

@@ -98,6 +98,11 @@ class Source(DetectionSettings):
             raise ValueError(f"metrics: {twice} is named twice")
         if self.time_column in (*self._all_dimensions, *(metric.source_column.column for metric in self.metrics)):
             raise ValueError(f"{self.time_column} is the time column; it cannot be a metric or a dimension as well")
+        for metric in self.metrics:
+            dimensions = self.dimensions if metric.dimensions is None else metric.dimensions
+            if told := next((column for column in metric.explain_by if column in (*dimensions, self.time_column)), None):
+                role = "the time column" if told == self.time_column else "a dimension of it: each of its series has one value there"
+                raise ValueError(f"metrics: explain_by of {metric.name} names {told}, which is {role}")
         if self.records is not None and RECORDS in names:
             raise ValueError(f"metrics: {RECORDS} is what the series of strange records is called, because of `records`; rename the metric")
         if self.records is not None and self.time_column in self.records.columns:
@@ -134,6 +139,7 @@ class Source(DetectionSettings):
         columns = (metric.source_column.column for metric in self.metrics if metric.aggregate not in COUNTING)
         numbers = tuple(dict.fromkeys(name for name in columns if name and not self.encoded_base(name))) if self.metrics else None
         compared = {name for metric in self.metrics if metric.where for name in text_columns(parse(metric.where))}
+        compared |= {name for metric in self.metrics for name in metric.explain_by}
         categories = tuple(sorted({*self.encode, *compared} - {*self._all_dimensions, *(numbers or ())}))
         return Wanted(numbers, self._all_dimensions, self.on_bad_rows, categories)
 

@@ -5,7 +5,7 @@ each spell becomes one row of the table `anomalies` that names its detectors and
 business of `incidents`. A spell is a matter of the rows alone: however runs cut the data, the last word is the same.
 """
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 
 from smartflow_assets.core.explain import explain
 from smartflow_assets.core.severity import RANK, SEVERITIES, worst
+from smartflow_assets.core.similar import Spell, last_similar
 
 GAP_BUCKETS = 2
 """So many quiet buckets between two anomalous rows do not part them: an anomaly that pauses for breath is one anomaly."""
@@ -32,8 +33,8 @@ _TYPE_OF = {  # detectors that tell the type by themselves
 
 ANOMALY_COLUMNS = [
     "source", "anomaly_id", "series", "metric", "dimensions", "anomaly_type", "started_at", "ended_at", "peak_at", "point_count",
-    "value", "expected", "lower", "upper", "deviation_percent", "anomaly_score", "severity", "detectors", "rules",
-    "contributions", "explanation", "run_id",
+    "value", "expected", "lower", "upper", "deviation", "deviation_percent", "direction", "extreme", "anomaly_score", "severity",
+    "detectors", "rules", "contributions", "slices", "last_similar_at", "last_similar_seconds", "explanation", "run_id",
 ]
 
 
@@ -102,11 +103,14 @@ def _with_unscored(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFra
 def group(
     rows: pd.DataFrame, *, source: str, step: timedelta, run_id: str, components: pd.DataFrame | None = None,
     history: pd.DataFrame | None = None, timezone: str = "UTC", units: Mapping[str, str] | None = None,
+    earlier: pd.DataFrame | None = None, incidents_apart: timedelta = timedelta(0),
 ) -> pd.DataFrame:
     """The anomalies among judged rows (of `judge`) of one region: a frame with the columns of the table `anomalies`.
 
     `components`: rows of detector_scores for the anomalous rows, which say who contributed; `history`: series, observed_at,
-    value with `RECORD_WINDOW` before the region, for "highest in 28 days" and the usual range; `units` by metric.
+    value with `RECORD_WINDOW` before the region, for "highest in 28 days" and the usual range; `units` by metric. `earlier`: anomalies
+    that began before the region (series, started_at, ended_at, direction), of which the last similar one is named (None: none is);
+    `incidents_apart`: how far anomalies of two incidents lie apart at least.
     `ended_at` is the end of the last anomalous bucket. Value, band and deviation are those of the peak, the row
     that is farthest from what was expected.
     """
@@ -121,11 +125,18 @@ def group(
     members: dict[int, list[dict[str, Any]]] = {}
     for number, row in zip(spell, found.to_dict("records"), strict=True):
         members.setdefault(number, []).append(row)  # pyright: ignore[reportArgumentType]
-    anomalies = [
-        _anomaly(rows, source=source, step=step, run_id=run_id, shares=shares.get(number, {}), timezone=timezone,
-                 unit=(units or {}).get(rows[0]["metric"], ""), past=past.get(rows[0]["series"]))
-        for number, rows in members.items()
-    ]
+    before: dict[str, list[Spell]] = {}
+    for past_spell in [] if earlier is None else earlier.to_dict("records"):
+        direction = past_spell["direction"] if isinstance(past_spell["direction"], str) else None
+        before.setdefault(str(past_spell["series"]), []).append(Spell(past_spell["started_at"], past_spell["ended_at"], direction))
+    anomalies: list[dict[str, Any]] = []
+    for number, own in members.items():  # of each series in the order of time
+        known = before.setdefault(str(own[0]["series"]), [])
+        anomalies.append(_anomaly(
+            own, source=source, step=step, run_id=run_id, shares=shares.get(number, {}), timezone=timezone,
+            unit=(units or {}).get(own[0]["metric"], ""), past=past.get(own[0]["series"]), before=known,
+            apart=None if earlier is None else incidents_apart))
+        known.append(Spell(*(anomalies[-1][name] for name in Spell._fields)))
     return _typed(pd.DataFrame(anomalies, columns=ANOMALY_COLUMNS))
 
 
@@ -137,7 +148,7 @@ def anomaly_id(source: str, series: str, cause: str, start: datetime) -> str:
 
 def _anomaly(
     rows: list[dict[str, Any]], *, source: str, step: timedelta, run_id: str, shares: Mapping[str, float], timezone: str, unit: str,
-    past: tuple[np.ndarray, np.ndarray] | None,
+    past: tuple[np.ndarray, np.ndarray] | None, before: Sequence[Spell], apart: timedelta | None,
 ) -> dict[str, Any]:
     peak = max(rows, key=_strangeness)  # the first of equals
     value, expected, lower, upper = (float(peak[name]) for name in ("value", "expected", "lower", "upper"))
@@ -153,6 +164,9 @@ def _anomaly(
     for row in rows:
         rules = {**row["rules"], **rules}
     rules = {name: rules[name] for name in [*peak["rules"], *sorted(set(rules) - set(peak["rules"]))]}
+    deviation = value - expected if isfinite(value - expected) else None
+    direction = None if not deviation else "spike" if deviation > 0 else "drop"
+    similar = None if apart is None else last_similar(before, Spell(started_at, last_at + step, direction), apart)
     facts = {
         "started_at": started_at, "ended_at": last_at + step, "peak_at": peak["observed_at"], "point_count": len(rows),
         "value": value, "expected": expected, "lower": lower, "upper": upper, "contributions": contributions,
@@ -161,12 +175,14 @@ def _anomaly(
         **facts, "source": source, "anomaly_id": anomaly_id(source, series, "anomaly", started_at), "series": series,
         "metric": peak["metric"], "dimensions": peak["dimensions"],
         "anomaly_type": _anomaly_type(value, len(rows), named, is_usual),
-        "deviation_percent": 100 * (value - expected) / abs(expected) if isfinite(value - expected) and expected else None,
+        "deviation": deviation, "deviation_percent": 100 * deviation / abs(expected) if deviation is not None and expected else None,
+        "direction": direction, "extreme": record or None, "slices": {}, "last_similar_at": similar and similar[0],
+        "last_similar_seconds": similar and similar[1].total_seconds(),
         "anomaly_score": np.fmax.reduce([float(row["anomaly_score"]) for row in rows]),
         "severity": worst(row["severity"] for row in rows), "rules": list(rules),
         "detectors": named or (["ensemble"] if any(row["is_flagged"] for row in rows) else []),
         "explanation": explain(**facts, record=record, note=_text(peak.get("explanation")), rules=rules, unit=unit, step=step,
-                               timezone=timezone),
+                               timezone=timezone, similar=similar and (started_at - similar[0], similar[1])),
         "run_id": run_id,
     }
 
@@ -242,7 +258,7 @@ def no_anomalies() -> pd.DataFrame:
 
 
 def _typed(anomalies: pd.DataFrame) -> pd.DataFrame:
-    numbers = ["value", "expected", "lower", "upper", "deviation_percent", "anomaly_score"]
-    times = ["started_at", "ended_at", "peak_at"]
+    numbers = ["value", "expected", "lower", "upper", "deviation", "deviation_percent", "anomaly_score", "last_similar_seconds"]
+    times = ["started_at", "ended_at", "peak_at", "last_similar_at"]
     types: dict[str, Any] = dict.fromkeys(numbers, float) | dict.fromkeys(times, "datetime64[us, UTC]")
     return anomalies.astype(types | {"point_count": "int64"})

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.durations import format_duration
-from smartflow_assets.core.wording import contributor, number, percent
+from smartflow_assets.core.wording import contributor, earlier, lasting, number, percent
 
 _MOST_RULES = 2
 _MOST_CONTRIBUTORS = 3
@@ -58,13 +58,14 @@ def when(started_at: datetime, ended_at: datetime, step: timedelta, timezone: st
 def explain(
     *, started_at: datetime, ended_at: datetime, peak_at: datetime, point_count: int, value: float, expected: float, lower: float,
     upper: float, record: str, rules: Mapping[str, str], contributions: Mapping[str, float], unit: str, step: timedelta,
-    timezone: str, note: str = "",
+    timezone: str, note: str = "", similar: tuple[timedelta, timedelta] | None = None,
 ) -> str:
     """One line for one anomaly.
 
     `value` and the band are those of the peak, NaN where unknown; `record` says what the value is the highest of, or is
     empty; `rules` are rule names with their message; `contributions` are shares (0 to 1) of the surprise by detector; `note` is
-    what is said of the strangest of several records, in place of them.
+    what is said of the strangest of several records, in place of them;
+    `similar` is how long before the last similar incident began, and how long it lasted.
     """
     at_peak = ""
     if point_count > 1 and peak_at != started_at:
@@ -74,12 +75,13 @@ def explain(
     parts += [f"Rule {name}: {message}" for name, message in list(rules.items())[:_MOST_RULES]]
     if len(rules) > _MOST_RULES:
         parts.append(f"Also {', '.join(list(rules)[_MOST_RULES:])}")
+    again = [f"Last similar incident {earlier(similar[0])}, lasted {lasting(similar[1])}"] if similar else []
     if note:
-        return _sentences([*parts, f"The strangest: {note}"])
+        return _sentences([*parts, f"The strangest: {note}", *again])
     shares = [(contributor(name), share) for name, share in contributions.items() if share >= _SMALLEST_SHARE]
     if shares:
         parts.append("Surprise: " + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares[:_MOST_CONTRIBUTORS]))
-    return _sentences(parts)
+    return _sentences([*parts, *again])
 
 
 def _sentences(parts: Iterable[str]) -> str:

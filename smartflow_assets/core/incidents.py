@@ -27,7 +27,8 @@ CAUSE = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
 _TELLING = ("opened", "reopened", "escalated")
 _ANOMALY_FACTS = ("metric", "dimensions", "anomaly_type", "started_at", "ended_at", "peak_at", "point_count", "value", "expected",
-                  "lower", "upper", "deviation_percent", "anomaly_score", "detectors", "rules", "contributions", "explanation")
+                  "lower", "upper", "deviation", "deviation_percent", "direction", "extreme", "anomaly_score", "detectors", "rules",
+                  "contributions", "slices", "last_similar_at", "last_similar_seconds", "explanation")
 _STANDING = ("last_seen_at", "anomaly_count", "severity", "title", "body")  # what makes news when it changes
 
 

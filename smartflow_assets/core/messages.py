@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.explain import headline
-from smartflow_assets.core.wording import number, percent
+from smartflow_assets.core.wording import lasting, number, percent
 
 VERSION = 1
 
@@ -40,7 +40,10 @@ FACTS: dict[str, str] = {
     "expected": "What was expected there.",
     "lower": "The lower end of the expected range.",
     "upper": "The upper end of the expected range.",
+    "deviation": "How far the value is from the expected one, in the unit, signed.",
     "deviation_percent": "How far the value is from the expected one, in percent of it.",
+    "direction": "spike above what was expected, drop below it.",
+    "extreme": "highest or lowest in so many days, up to 28.",
     "unit": "The unit of value, expected, lower and upper.",
     "anomaly_score": "How strange, 0 to 1.",
     "point_count": "How many buckets its newest anomaly has.",
@@ -52,6 +55,10 @@ FACTS: dict[str, str] = {
     "duration_seconds": "From opened_at to resolved_at, or to ended_at while it is open.",
     "detectors": "The detectors that found it.",
     "rules": "The rules that it breaks.",
+    "contributions": "Share of each detector, or column, in the surprise.",
+    "slices": "Share of the change that each value of a column explains, for metrics with explain_by.",
+    "last_similar_at": "Start of the last incident of the series that went the same way.",
+    "last_similar_seconds": "How long that one lasted.",
     "explanation": "Why it counts as strange, in one line.",
     "next_step": "What to do next.",
 }
@@ -117,22 +124,6 @@ def render(
         source=known["source"], series=known["series"], severity=known["severity"], subject=subject, text=text,
         html=_html(known, subject, rows), facts=known,
     )
-
-
-def lasting(length: timedelta) -> str:
-    """A length of time as two units at most.
-
-    >>> lasting(timedelta(minutes=25)), lasting(timedelta(hours=2, minutes=5)), lasting(timedelta(days=3, seconds=9))
-    ('25 min', '2 h 5 min', '3 d')
-    """
-    left, parts = int(length.total_seconds()), []
-    for unit, seconds in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, left = divmod(left, seconds)
-        if count:
-            parts.append(f"{count} {unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2]) or "0 s"
 
 
 def _subject(known: Mapping[str, Any]) -> str:

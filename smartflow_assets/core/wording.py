@@ -55,3 +55,32 @@ def last(window: timedelta) -> str:
     """
     single = {timedelta(days=1): "day", timedelta(hours=1): "hour", timedelta(minutes=1): "minute", timedelta(days=7): "7 days"}
     return f"the last {single.get(window, format_duration(window))}"
+
+
+def lasting(length: timedelta) -> str:
+    """A length of time as two units at most.
+
+    >>> lasting(timedelta(minutes=25)), lasting(timedelta(hours=2, minutes=5)), lasting(timedelta(days=3, seconds=9))
+    ('25 min', '2 h 5 min', '3 d')
+    """
+    left, parts = int(length.total_seconds()), []
+    for unit, seconds in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, seconds)
+        if count:
+            parts.append(f"{count} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0 s"
+
+
+def earlier(length: timedelta) -> str:
+    """How long before, in the unit that people would say.
+
+    >>> earlier(timedelta(days=22)), earlier(timedelta(days=1, hours=3)), earlier(timedelta(hours=5)), earlier(timedelta(minutes=40))
+    ('3 weeks earlier', '1 day earlier', '5 hours earlier', '40 minutes earlier')
+    """
+    for unit, span, least in (("week", timedelta(days=7), 2), ("day", timedelta(days=1), 1), ("hour", timedelta(hours=1), 1)):
+        if length >= least * span:
+            count = length // span
+            return f"{count} {unit}{'s' if count != 1 else ''} earlier"
+    return f"{max(1, length // timedelta(minutes=1))} minutes earlier"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters.writes import Replace, Write
-from smartflow_assets.core import events, plots
+from smartflow_assets.core import events, plots, similar
 from smartflow_assets.core.detection import Scoring
 from smartflow_assets.core.events import no_anomalies
 from smartflow_assets.core.verdicts import no_components
@@ -19,6 +19,7 @@ from smartflow_assets.stages.modelling import feature_rows
 from smartflow_assets.stages.preparation import clean_rows
 from smartflow_assets.stages.records import bucket_verdicts
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.slices import with_slices
 from smartflow_assets.stages.stored_models import StoredModel, current_model
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
@@ -141,8 +142,14 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
         [run.name, since, until])
     if len(of_records := events.record_components(rows)):
         components = pd.concat([components, of_records], ignore_index=True)
-    return events.group(rows, source=run.name, step=run.source.time_bucket.every, run_id=run.run_id, components=components, history=history,
-                        timezone=run.source.calendar.timezone, units=run.source.units)
+    earlier = run.warehouse.read(
+        "SELECT series, started_at, ended_at, direction FROM anomalies WHERE source = ? AND started_at >= ? AND started_at < ? "
+        "AND list_contains(?, series)", [run.name, since - similar.LOOKBACK, since, names])
+    policy = run.source.alerts
+    found = events.group(rows, source=run.name, step=run.source.time_bucket.every, run_id=run.run_id, components=components,
+                         history=history, timezone=run.source.calendar.timezone, units=run.source.units, earlier=earlier,
+                         incidents_apart=policy.resolve_after + policy.reopen_within)
+    return with_slices(run, found)
 
 
 def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalous: bool = False) -> pd.DataFrame:

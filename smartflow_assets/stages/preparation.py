@@ -77,7 +77,7 @@ def clean_series(run: SourceRun) -> Cleaned:
             touched = rows[rows["observed_at"].isin(changed["observed_at"])]  # with its siblings that stayed: all of a bucket is written
             writes += [
                 Replace("clean_series", run.name, within(touched, spell), *spell, fingerprint=run.source.fingerprint)
-                for spell in _spells(touched["observed_at"], _plan(run).grid)
+                for spell in _spells(touched["observed_at"], bucket_plan(run).grid)
             ]
         if writes:
             run.warehouse.commit(run.run_id, writes)
@@ -115,7 +115,7 @@ def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]
     source, table = run.source, raw_table(run.name)
     if not run.warehouse.has_table(table):
         return []
-    plan = _plan(run)
+    plan = bucket_plan(run)
     extent = buckets.extent(run.warehouse, run.name, plan)
     if extent is None:
         return []
@@ -136,7 +136,7 @@ def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]
 
 def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, known: pd.DataFrame) -> Window:
     """The buckets whose cleaned rows may differ because raw rows of [start, end) came, changed or went."""
-    plan, bucket, calendar = _plan(run), run.source.time_bucket, run.source.calendar
+    plan, bucket, calendar = bucket_plan(run), run.source.time_bucket, run.source.calendar
     start, end = plan.grid.floor(start), min(plan.grid.step(end, 1), pd.Timestamp(until))
     if start >= end:
         return start, start
@@ -152,7 +152,7 @@ def _watches_silence(run: SourceRun) -> bool:
 
 def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of clean_series in the window, and those of them that are new or differ from what stands."""
-    source, plan = run.source, _plan(run)
+    source, plan = run.source, bucket_plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
     closed = closed_end(run)
     seen = buckets.aggregate(
@@ -171,7 +171,8 @@ def _newest(run: SourceRun) -> pd.Timestamp:
     return run.warehouse.read("SELECT max(observed_at) AS at FROM clean_series WHERE source = ?", [run.name])["at"].iloc[0]
 
 
-def _plan(run: SourceRun) -> buckets.BucketPlan:
+def bucket_plan(run: SourceRun) -> buckets.BucketPlan:
+    """How the rows of the source become buckets."""
     source = run.source
     return buckets.BucketPlan(
         time_column=source.time_column, every=source.time_bucket.every, metrics=source.metric_columns, dimensions=source.dimensions,

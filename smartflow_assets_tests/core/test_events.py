@@ -137,3 +137,47 @@ def test_regrouping_the_touched_region_is_grouping_everything(text, first, lengt
 def test_nothing_anomalous_is_an_empty_frame_with_types():
     empty = found("...")
     assert list(empty.columns) == events.ANOMALY_COLUMNS and empty["started_at"].dtype == "datetime64[us, UTC]"
+
+
+def before(*spells: tuple[int, int, str | None]) -> pd.DataFrame:
+    """Anomalies of earlier: first bucket, buckets, direction."""
+    rows = [("requests", at(row), at(row) + length * STEP, direction) for row, length, direction in spells]
+    return pd.DataFrame(rows, columns=["series", "started_at", "ended_at", "direction"])
+
+
+DAY_ROWS = timedelta(days=1) // STEP
+
+
+@pytest.mark.parametrize(("earlier", "rows_ago", "buckets"), [
+    ([(-22 * DAY_ROWS, 5, "spike")], 22 * DAY_ROWS, 5),
+    ([(-22 * DAY_ROWS, 5, "spike"), (-3 * DAY_ROWS, 2, "drop")], 22 * DAY_ROWS, 5),  # it went the other way
+    ([(-3 * DAY_ROWS, 2, "spike"), (-3 * DAY_ROWS + 9, 1, "spike")], 3 * DAY_ROWS, 10),  # two anomalies of one incident
+    ([(-3 * DAY_ROWS, 2, "spike"), (-9, 1, "spike")], 3 * DAY_ROWS, 2),  # the newest is of this incident
+    ([(-91 * DAY_ROWS, 5, "spike")], None, None),
+    ([(-9, 1, "spike")], None, None),
+    ([(9, 1, "spike")], None, None),  # it came later
+    ([], None, None),
+])
+def test_the_last_similar_incident_is_named(earlier, rows_ago, buckets):
+    (anomaly,) = found("..w", earlier=before(*earlier), incidents_apart=10 * STEP).to_dict("records")
+    if rows_ago is None:
+        assert pd.isna(anomaly["last_similar_at"]) and "Last similar" not in anomaly["explanation"]
+        return
+    assert anomaly["last_similar_at"] == at(-rows_ago)
+    assert anomaly["last_similar_seconds"] == (buckets * STEP).total_seconds()
+    assert " Last similar incident " in anomaly["explanation"] and anomaly["explanation"].endswith(" min.")
+
+
+def test_the_last_similar_incident_may_be_of_the_same_run():
+    first, second = found("w" + "." * 40 + "w", earlier=before(), incidents_apart=10 * STEP).to_dict("records")
+    assert pd.isna(first["last_similar_at"]) and second["last_similar_at"] == first["started_at"]
+    assert second["explanation"].endswith("Last similar incident 3 hours earlier, lasted 5 min.")
+
+
+def test_an_anomaly_says_its_deviation_direction_and_extreme():
+    history = history_of([500, 1500, 900], days=20)
+    spike = found(".c", history=history, components=shares("..", seasonal=1.0)).iloc[0]
+    assert (spike["deviation"], spike["direction"], spike["extreme"]) == (spike["value"] - spike["expected"], "spike", "highest in 20 days")
+    unscored = events.judge(scores_of("").astype({"series": object}), violations_of("..r"))
+    rule_alone = events.group(unscored, source="web", step=STEP, run_id="r")
+    assert pd.isna(rule_alone["deviation"].iloc[0]) and rule_alone["direction"].isna().all() and rule_alone["extreme"].isna().all()
