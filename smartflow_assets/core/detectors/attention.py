@@ -41,6 +41,10 @@ class Attention(NetworkForecaster, frozen=True):
             raise ValueError(f"size is {self.size}, which is no multiple of heads, {self.heads}")
         return self
 
+    @property
+    def lead(self) -> int:
+        return max(super().lead, self.window)
+
     def build(self, torch: Any, inputs: int) -> Any:
         size, heads, window = self.size, self.heads, self.window
 

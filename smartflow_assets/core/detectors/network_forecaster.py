@@ -9,12 +9,11 @@ from pydantic import Field
 
 from smartflow_assets.core.detectors.base import BaseDetector, Fitted, History, Result, Rows, SeriesFacts, State, band_result
 from smartflow_assets.core.detectors.first_look import first_look
-from smartflow_assets.core.detectors.network_training import sequences, train
+from smartflow_assets.core.detectors.network_training import LEAST_SEQUENCES, LENGTH, sequences, train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST_ROWS = 288
 MOST_SERIES, MOST_SEQUENCES = 50, 400
 """Series that the network learns from, the longest ones, and sequences of 32 rows that are taken from them in all."""
 FARTHEST = 20.0  # usual residuals: a correction beyond this is cut
@@ -45,14 +44,19 @@ class NetworkForecaster(BaseDetector, frozen=True):
     sigmas: float = Field(default=4.0, gt=0, description="own band and flag: so many times the usual error in training")
     seed: int = Field(default=0, ge=0, description="seed of the first weights")
 
+    @property
+    def lead(self) -> int:
+        """Rows before those that are learnt from: as many as it takes until the network knows what it will know."""
+        return 32
+
     def minimum_rows(self, facts: SeriesFacts) -> int:
-        return LEAST_ROWS
+        return (self.lead + LEAST_SEQUENCES * LENGTH) * 3 // 2  # a third is left to the baseline
 
     def fit(self, history: History) -> Fitted:
         longest = sorted(history.values, key=lambda name: -int(np.isfinite(history.values[name]).sum()))[:MOST_SERIES]
         most = MOST_SEQUENCES // max(len(longest), 1)
-        cut = [sequences(seen.inputs, seen.targets, seen.is_known, most) for name in longest if (seen := _seen(history, name))]
-        weights = train(self.build, cut, detector=self.type, epochs=self.epochs, seed=self.seed)
+        cut = [sequences(seen.inputs, seen.targets, seen.is_known, self.lead, most) for name in longest if (seen := _seen(history, name))]
+        weights = train(self.build, cut, detector=self.type, lead=self.lead, epochs=self.epochs, seed=self.seed)
         names, units, noises = list[str](), list[float](), list[float]()
         for name in history.values if weights else ():
             seen = _seen(history, name)

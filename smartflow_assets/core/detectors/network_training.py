@@ -14,8 +14,8 @@ from smartflow_assets.core.detectors.extras import library
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WARM_UP, LENGTH = 32, 32
-"""Rows of a sequence that only lead in, and rows that are learnt from."""
+LENGTH = 32
+"""Rows of a sequence that are learnt from, after those that lead in."""
 LEAST_SEQUENCES = 5
 VALIDATION = 0.2  # the newest sequences of each series, which say when to end
 BATCH, RATE, PATIENCE = 64, 0.01, 10
@@ -24,12 +24,12 @@ Sequences = tuple["NDArray[np.float32]", "NDArray[np.float32]", "NDArray[np.floa
 """Inputs (sequences x rows x k), targets and weights (sequences x rows)."""
 
 
-def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_known: NDArray[np.bool_], most: int) -> Sequences:
-    """The rows of a series cut into sequences that end with the newest row, at most so many and then evenly spread; those with
-    mostly missing rows are left out."""
-    span = WARM_UP + LENGTH
-    starts = [a for a in range((len(targets) - WARM_UP) % LENGTH, len(targets) - span + 1, LENGTH)
-              if is_known[a + WARM_UP : a + span].mean() >= 0.5]
+def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_known: NDArray[np.bool_], lead: int, most: int) -> Sequences:
+    """The rows of a series cut into sequences, each with `lead` rows before, that end with the newest row; at most so many, then
+    evenly spread. Those with mostly missing rows are left out."""
+    span = lead + LENGTH
+    starts = [a for a in range((len(targets) - lead) % LENGTH, len(targets) - span + 1, LENGTH)
+              if is_known[a + lead : a + span].mean() >= 0.5]
     starts = starts[:: -(-len(starts) // most) or 1]
 
     def cut(rows: NDArray[Any]) -> NDArray[np.float32]:
@@ -39,7 +39,7 @@ def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_know
 
 
 def train(
-    build: Callable[[Any, int], Any], series: list[Sequences], *, detector: str, epochs: int, seed: int
+    build: Callable[[Any, int], Any], series: list[Sequences], *, detector: str, lead: int, epochs: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
     """Fit the network that `build(torch, inputs)` makes, a module that turns inputs into forecasts; its weights by name.
 
@@ -61,19 +61,19 @@ def train(
             torch.manual_seed(seed)
             network = build(torch, learn[0][0].shape[-1])
             rows, held_out = ([torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)] for parts in (learn, check))
-            best = _descend(torch, network, rows, held_out, epochs)
+            best = _descend(torch, network, rows, held_out, lead, epochs)
     finally:
         torch.set_num_threads(threads)
     return {name: weight.double().numpy() for name, weight in best.items()}
 
 
-def _descend(torch: Any, network: Any, rows: list[Any], held_out: list[Any], epochs: int) -> dict[str, Any]:
+def _descend(torch: Any, network: Any, rows: list[Any], held_out: list[Any], lead: int, epochs: int) -> dict[str, Any]:
     """The weights that did best on what was held out."""
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
 
     def loss(inputs: Any, targets: Any, weights: Any) -> Any:
-        errors = torch.nn.functional.smooth_l1_loss(network(inputs), targets, reduction="none")[:, WARM_UP:]
-        return (errors * weights[:, WARM_UP:]).sum() / weights[:, WARM_UP:].sum()
+        errors = torch.nn.functional.smooth_l1_loss(network(inputs), targets, reduction="none")[:, lead:]
+        return (errors * weights[:, lead:]).sum() / weights[:, lead:].sum()
 
     best, lowest, best_epoch = {}, np.inf, 0
     for epoch in range(epochs + 1):

@@ -110,6 +110,15 @@ def test_too_little_history_means_silence(detector: NetworkForecaster) -> None:
     assert (scored(detector, Fitted(), daily(300)) == 0).all()
 
 
+def test_each_row_of_a_wide_window_is_learnt_from() -> None:
+    detector = Attention(window=128, epochs=30)
+    assert detector.minimum_rows(SeriesFacts()) == 432
+    nearness = detector.fit(History({"load": waves(1000)})).arrays["nearness"]
+    assert nearness.shape == (2, 128)
+    assert (nearness != 0).all()
+    assert detector.fit(History({"load": waves(425)})) == Fitted()
+
+
 @each_network
 def test_a_series_that_training_has_not_seen_is_not_judged(detector: NetworkForecaster) -> None:
     fitted = detector.fit(History({"other": waves()}))
