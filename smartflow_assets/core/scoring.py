@@ -92,7 +92,7 @@ def score_series(
         return
     settings, facts = fitted.settings, fitted.series[name]
     detectors = settings.active()
-    verdicts.columns = {d.type: tuple(fitted.fitted[d.type].parameters["columns"]) for d in detectors if d.is_joint}
+    verdicts.columns = {d.type: d.columns(fitted.fitted[d.type], fitted.feature_names) for d in detectors}
     scorer = SeriesScorer(
         detectors, tuple(fitted.fitted.get(d.type, Fitted()) for d in detectors), settings.ensemble, fitted.cut(name), facts
     )

@@ -32,7 +32,7 @@ class Scored:
 
     raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the cut; is_guarded: a guard's flag.
     detector_raw and surprise are detectors x rows, guards included. column_shares: columns x rows, what each column has in the
-    raw score of a joint detector.
+    raw score of its detector, one detector that has columns after the other.
     """
 
     expected: NDArray[np.float64]
@@ -107,8 +107,8 @@ class SeriesScorer:
             if detector.is_joint:
                 joint = np.maximum(joint, np.where(flags[j], surprise[j] * self.cut / limit, 0.0))
                 flags[j] &= surprise[j] > limit
-                if result.contributions is not None:
-                    column_shares.append(result.contributions.T)
+            if result.contributions is not None:
+                column_shares.append(result.contributions.T)
         if members.any():
             combined, _ = self.ensemble.combine_rows(
                 state["ensemble"], surprise[members], flags[members], self.cut, rows, normal

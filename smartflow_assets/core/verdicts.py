@@ -68,7 +68,7 @@ class Verdicts:
     notes: list[str] = field(default_factory=lambda: [""])
     components: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each joint detector, the columns that it judges."""
+    """Of each detector, the columns that its contributions speak of."""
     lock: Lock = field(default_factory=Lock)
     """Series are judged side by side, each in its own rows; the notes are of all."""
 
@@ -138,15 +138,19 @@ class Verdicts:
         )
 
     def _contributors(self, scored: Scored, at: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
-        """Who contributed to these rows: names, the detector's place of each, and shares (names x rows). A joint detector stands
-        with one name for each of its columns, as `mahalanobis:cpu`."""
+        """Who contributed to these rows: names, the detector's place of each, and shares (names x rows). A detector that has
+        columns stands with a name for each, as `mahalanobis:cpu`, and with its own for what they do not explain."""
         shares = shares_of(scored.surprise[:, at])
         names, places, parts, column = list[str](), list[int](), [], 0
         for j, detector in enumerate(self.settings.active()):
             columns = self.columns.get(detector.type, ())
-            names += [f"{detector.type}:{name}" for name in columns] or [detector.type]
-            places += [j] * max(len(columns), 1)
-            parts.append(shares[[j]] * scored.column_shares[column : column + len(columns)][:, at] if columns else shares[[j]])
+            of_columns = scored.column_shares[column : column + len(columns)][:, at]
+            names += [f"{detector.type}:{name}" for name in columns]
+            parts.append(shares[[j]] * of_columns)
+            if not detector.is_joint:
+                names.append(detector.type)
+                parts.append(shares[[j]] * (1 - of_columns.sum(axis=0, keepdims=True)))
+            places += [j] * (len(names) - len(places))
             column += len(columns)
         return names, np.array(places), np.concatenate(parts)
 

@@ -77,8 +77,8 @@ class Result:
     """What a detector says of each row of a block, in scaled units.
 
     raw_score >= 0, higher is stranger. `flag` is the detector's own verdict (its vote), None to vote by surprise.
-    expected, lower, upper are its own idea of normal, None when it has none. contributions: of a joint detector, count x
-    columns, the share of each column in the raw score.
+    expected, lower, upper are its own idea of normal, None when it has none. contributions: of a detector that has columns,
+    count x columns, the share of each column in the raw score; all 0 where they are not known.
     """
 
     raw_score: NDArray[np.float64]
@@ -142,6 +142,10 @@ class BaseDetector(BaseModel, frozen=True):
     is_joint: ClassVar[bool] = False
     """It judges all metrics of a source at a time, whose residuals are among its features: a guard that is calibrated. It flags a
     surprise above its `surprise`, in the series that its Result flags as the one that stands out; Fitted.parameters has `columns`."""
+
+    def columns(self, fitted: Fitted, feature_names: tuple[str, ...]) -> tuple[str, ...]:
+        """The columns that its contributions speak of; `feature_names`: all that it was shown."""
+        return ()
 
     def minimum_rows(self, facts: SeriesFacts) -> int:
         """Rows needed before its word counts."""

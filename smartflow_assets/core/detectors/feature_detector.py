@@ -43,6 +43,9 @@ class FeatureDetector(BaseDetector, frozen=True):
         learnt = self.learn(rows[:: -(-len(rows) // self.training_rows)])
         return Fitted({**parameters, **learnt.parameters}, {"center": center, "unit": unit, **learnt.arrays}, learnt.estimators)
 
+    def columns(self, fitted: Fitted, feature_names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(feature_names[place] for place in fitted.parameters["columns"])
+
     def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
         if fitted.parameters.get("limit") is None or facts.name not in fitted.parameters["series"]:
             return {}
@@ -51,10 +54,25 @@ class FeatureDetector(BaseDetector, frozen=True):
 
     def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
         if not state or rows.features is None:
-            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_)), state
-        seen = rows.features[:, fitted.parameters["columns"]]
-        raw = self.measure(state["model"], scaled(seen, state["center"], state["unit"]))
-        return Result(raw, raw > fitted.parameters["limit"]), state
+            nothing = np.zeros((rows.count, len(fitted.parameters["columns"])))
+            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_), contributions=nothing), state
+        seen = scaled(rows.features[:, fitted.parameters["columns"]], state["center"], state["unit"])
+        raw = self.measure(state["model"], seen)
+        is_strange = raw > fitted.parameters["limit"]
+        return Result(raw, is_strange, contributions=self._contributions(state["model"], seen, raw, is_strange)), state
+
+    def _contributions(
+        self, model: dict[str, Any], seen: NDArray[np.float64], raw: NDArray[np.float64], is_strange: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """How much of the score of a strange row goes when a column is what it usually is, as shares; 0 for all other rows."""
+        shares = np.zeros_like(seen)
+        rows = seen[is_strange]
+        for column in range(seen.shape[1] if len(rows) else 0):
+            usual = rows.copy()
+            usual[:, column] = 0.0
+            shares[is_strange, column] = np.maximum(raw[is_strange] - self.measure(model, usual), 0.0)
+        total = shares.sum(axis=1, keepdims=True)
+        return np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
 
     def learn(self, rows: NDArray[np.float64]) -> Fitted:
         """What is stored of scaled training rows; nothing in them is NaN."""

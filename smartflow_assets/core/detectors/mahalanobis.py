@@ -67,6 +67,9 @@ class Mahalanobis(BaseDetector, frozen=True):
                 parameters["series"] |= dict.fromkeys(members, number)
         return Fitted(parameters, arrays)
 
+    def columns(self, fitted: Fitted, feature_names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(fitted.parameters["columns"])
+
     def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
         metric = metric_and_dimensions(facts.name)[0]
         if facts.name not in fitted.parameters["series"] or metric not in fitted.parameters["columns"]:

@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.neighbors import LocalOutlierFactor as SklearnFactor
 from sklearn.svm import OneClassSVM
@@ -72,3 +73,19 @@ def test_a_stored_model_scores_alike(kind: str, tmp_path: Path) -> None:
     before, after = (Scoring(models).score(frame, features=features).scores["raw_score"].to_numpy() for models in (fitted, rebuilt))
     assert int(np.argmax(before)) in range(SPIKE, SPIKE + 3)
     np.testing.assert_array_equal(before, after)
+
+
+def test_a_forest_says_which_features_made_a_row_strange() -> None:
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"series": "load", "observed_at": pd.date_range("2026-03-01", periods=1200, freq="5min", tz="UTC"),
+                         "value": random.normal(size=1200)})
+    features = rows[["series", "observed_at"]].assign(calm=random.normal(size=1200), wild=random.normal(size=1200))
+    features.loc[1000, "wild"] = 30.0
+    settings = DetectionSettings.model_validate(
+        {"detectors": [{"type": "isolation_forest", "features": ["calm", "wild"]}], "threshold": {"score": 0.9}})
+    fitted = fit_models(rows[:600], settings, features=features, is_first=True)
+    said = Scoring(fitted).score(rows, features=features, components="all").components
+    at = said[said["observed_at"] == rows["observed_at"][1000]].set_index("detector")["share"]
+    assert at["isolation_forest:wild"] > 0.8
+    assert at.sum() == pytest.approx(1)
+    assert (said.groupby("observed_at")["share"].sum().round(9).isin([0.0, 1.0])).all()

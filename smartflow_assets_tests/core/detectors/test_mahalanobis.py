@@ -55,7 +55,8 @@ def test_contributions_of_each_metric_reach_the_anomaly_and_its_explanation() ->
     assert set(named["detector"]) == {"mahalanobis:cpu", "mahalanobis:memory", "mahalanobis:io"}
     assert named["share"].sum() == pytest.approx(1)
     violations = pd.DataFrame(columns=["series", "observed_at", "rule", "value", "limit_value", "severity", "message"])
-    scores = scored.scores.astype({"severity": object}).assign(metric=frame["series"], dimensions=pd.Series([{}] * len(frame)))
+    scores = scored.scores.drop(columns="explanation").astype({"severity": object})
+    scores = scores.assign(metric=frame["series"], dimensions=pd.Series([{}] * len(frame)))
     rows = events.judge(scores, violations)
     (anomaly,) = events.group(rows, source="web", step=HOUR, run_id="r", components=scored.components).to_dict("records")
     assert next(iter(anomaly["contributions"])) == "mahalanobis:memory"
