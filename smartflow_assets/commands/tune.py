@@ -107,14 +107,12 @@ def _sizes(text: str) -> list[float]:
 
 
 def _say_what_is_judged(place: "Bench") -> None:
-    rows, labels, day = place.ground.rows, place.labels, "%Y-%m-%d %H:%M"
-    counts = [int(labels["started_at"].between(start, end, inclusive="left").sum())
-              for start, end in ((place.since, place.split), (place.split, place.until))]
-    kind = "planted anomalies" if place.is_planted else "labelled spells"
+    rows, counts, day = place.clean.ground.rows, place.counts(), "%Y-%m-%d %H:%M"
+    kind = "planted anomalies" if place.planted else "labelled spells"
     terminal.say(f"{terminal.count(len(rows), 'bucket')} of {rows['series'].nunique():,} series; searched from {place.since:{day}} to "
                  f"{place.split:{day}} by {counts[0]:,} {kind}, kept out up to {place.until:{day}} with {counts[1]:,}")
-    if place.is_planted:
-        terminal.note("there are too few labels, so anomalies are planted; a real one that nobody labelled counts as a false alert")
+    if place.planted:
+        terminal.note("there are too few labels, so anomalies are planted: figures compare settings and are no promise")
     elif min(counts) < FEW:
         terminal.note(f"with so few labelled spells a small difference is chance; from {FEW} in each part on it says more")
 

@@ -23,7 +23,7 @@ PLANTED: dict[PlantedType, str] = {
 }
 SIZED = ("spike", "dropout", "level", "burst")
 SHORT, LONGEST = 4, 60  # rows; a spell is at most a fifth of a season
-APART = 6  # lengths of the longest spell that lie between two, or more
+APART = 25  # lengths of the longest spell from one to the next: denser ones would be learnt as usual, and find themselves no more
 LEAST_CHANGE = 0.1  # of the range, on average
 NEAR = 10  # rows beside a known label that are left alone
 
@@ -35,8 +35,8 @@ def plant(
     """`rows` (series, observed_at, value; NaN = missing; in order of time) with anomalies from `since` to before `until`, and their
     labels (series, started_at, ended_at, type, size), the same for the same seed.
 
-    All types and sizes come up equally often over all series. period: rows of a season, 0 for none. known: labels beside
-    which nothing is planted.
+    All types and sizes come up equally often over all series; they are about as rare as real ones, so that it takes several seeds
+    to have many. period: rows of a season, 0 for none. known: labels beside which nothing is planted.
     """
     rng = np.random.default_rng(seed)
     wanted = [(kind, size) for kind, size in product(types, sizes) if kind in SIZED or size == sizes[0]]
@@ -46,12 +46,14 @@ def plant(
     for name, places in rows.groupby("series", sort=True).indices.items():
         own, times = value[places].copy(), rows["observed_at"].iloc[places]
         inside = np.flatnonzero((times >= since).to_numpy() & (times < until).to_numpy())
-        if len(inside) < APART * longest or not np.isfinite(own).any():
+        if len(inside) < 3 * longest or not np.isfinite(own).any():
             continue
         free = _free(times, None if known is None else known[known["series"] == name])
-        for start in range(inside[0] + longest, inside[-1] + 2 - APART * longest, APART * longest):
+        count = max(1, len(inside) // (APART * longest))
+        apart = (len(inside) - longest) // count
+        for start in range(inside[0] + longest // 2, inside[0] + longest // 2 + count * apart, apart):
             room = int(rng.integers(longest // 3, longest + 1))
-            first = start + int(rng.integers(0, (APART - 1) * longest - room))
+            first = start + int(rng.integers(0, max(1, apart - 2 * longest))) if apart > 2 * longest else start
             for kind, size in wanted:
                 spell = slice(first, first + (1 if kind == "spike" else room))
                 new = _planted(kind, size, own, spell, period, rng) if free[spell].all() else None

@@ -1,8 +1,8 @@
 """Tuning: how settings do on the past of a source, with the later part of it kept out of the search.
 
 The rows are read and cleaned once; a trial trains and judges in memory, as detection does it, with training at several moments.
-What is right is said by labels where both parts have some, else by anomalies that are planted. Rules count too, as users get
-the flags of both.
+What is right is said by labels where both parts have some, else by anomalies that are planted: few at a time, in several copies
+of the rows, and false alerts are counted on the rows as they are. Rules count too, as users get the flags of both.
 """
 import hashlib
 import json
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -22,15 +23,19 @@ from smartflow_assets.core import facts, fitted_models, rules
 from smartflow_assets.core.detection import minimum_rows
 from smartflow_assets.core.detectors import DETECTORS
 from smartflow_assets.core.detectors.base import BaseDetector, SeriesFacts
+from smartflow_assets.core.ensemble import Ensemble
 from smartflow_assets.core.errors import SmartflowError, SourceError
-from smartflow_assets.core.evaluation import quality
+from smartflow_assets.core.evaluation import NEAR, Quality, quality
 from smartflow_assets.core.planting import plant
 from smartflow_assets.core.search import Figures, Parameter, Point, Trial
-from smartflow_assets.core.walk_forward import Ground, first_training, trainings, walk_forward
+from smartflow_assets.core.walk_forward import Ground, Judge, first_training, trainings, walk_forward
 from smartflow_assets.stages.ground import SourceGround, judges_of
 
 SEARCHED = 0.7  # of the time; what comes later is not seen by the search
 LEAST_LABELS = 3  # labelled spells in each part, to do without planted ones
+ENOUGH = 24  # planted anomalies in each part
+COPIES, COPIED_ROWS = (4, 12), 200_000  # of the rows, with some planted ones each: at most so many, the more the shorter they are
+EVENT_ROWS = 1000  # of a series, in which one event is supposed where there are no labels: about what the examples and public corpora have
 LEAST_JUDGED = 100  # rows of the longest series in each part
 TRAININGS = 12  # at most, of both parts together, for detectors that learn; others follow the rows by themselves
 FEW_TRAININGS = 4
@@ -38,18 +43,33 @@ FORM = 1  # raised whenever the same trial would be measured otherwise
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Where settings are tried: rows (with anomalies planted into them, or as they are), labels (series, started_at, ended_at),
-    and the moments from which the search judges, up to which it does, and up to which the part that is kept out goes."""
+class Track:
+    """Rows to judge, as they are or with anomalies planted into them; what is strange in them (series, started_at, ended_at); and
+    the (series, observed_at) at which a rule is broken, which is flagged whatever is tried."""
 
     ground: Ground
     labels: pd.DataFrame
-    is_planted: bool
+    broken: pd.MultiIndex
+
+    @classmethod
+    def of(cls, ground: Ground, labels: pd.DataFrame, source: Source) -> "Track":
+        """With the rules of a source put to them."""
+        broken = rules.evaluate(source.all_rules, ground.rows, step=ground.step)
+        return cls(ground, labels, pd.MultiIndex.from_frame(broken[["series", "observed_at"]]))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where settings are tried: the rows as they are, and with planted anomalies where there are too few labels; and the moments from
+    which the search judges, up to which it does, and up to which the part that is kept out goes."""
+
+    clean: Track
     since: datetime
     split: datetime
     until: datetime
     source: Source
     metrics: tuple[str, ...]
+    planted: tuple[Track, ...] = ()
 
     def try_out(self, settings: Settings, point: Point) -> Trial:
         """How a point does on the part that is searched; what cannot be is a trial with an error."""
@@ -62,34 +82,69 @@ class Bench:
         """The source with a point of its search space."""
         return changed(self.source, settings, lambda values: put(values, self.source, point), asked="a trial") if point else self.source
 
+    def counts(self) -> tuple[int, int]:
+        """Events in the part that is searched and in the one that is kept out."""
+        labels = pd.concat([each.labels for each in self.planted]) if self.planted else self.clean.labels
+        early = labels["started_at"].between(self.since, self.split, inclusive="left")
+        return int(early.sum()), int(labels["started_at"].between(self.split, self.until, inclusive="left").sum())
+
     def measure(self, source: Source, *, is_held_out: bool) -> Figures:
-        """The figures of settings on the part that is searched, or on the later one."""
-        since, until = (self.split, self.until) if is_held_out else (self.since, self.split)
+        """The figures of settings on the part that is searched, or on the later one.
+
+        With planted anomalies: false alerts are those of the rows as they are, but for what is neutral; precision and F1 are as
+        if there were an event in each `EVENT_ROWS` rows, of which as many are found as of those that were planted.
+        """
         judges = judges_of(source, self.metrics)
+        found = self._quality(self.clean, judges, is_held_out)
+        if not self.planted:
+            events = found.events
+            return Figures(events.precision, events.recall, events.f1, found.pr_auc, events.false_alerts, found.false_alerts_per_day)
+        parts = [self._quality(track, judges, is_held_out) for track in self.planted]
+        hits, misses = sum(part.events.hits for part in parts), sum(part.events.misses for part in parts)
+        areas = [part.pr_auc for part in parts if part.pr_auc is not None]
+        recall, false_alerts = hits / max(hits + misses, 1), found.events.false_alerts
+        right = recall * (found.days * timedelta(days=1) / self.clean.ground.step / EVENT_ROWS)
+        precision = right / (right + false_alerts) if hits else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+        return Figures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
+
+    def _quality(self, track: Track, judges: Sequence[Judge], is_held_out: bool) -> Quality:
+        """How rows are judged that are not neutral."""
+        since, until = (self.split, self.until) if is_held_out else (self.since, self.split)
         is_learning = any(type(each).fit is not BaseDetector.fit for judge in judges for each in judge.settings.active())
-        every = max(source.training.every, (self.until - self.since) / (TRAININGS if is_learning else FEW_TRAININGS))
-        scores = walk_forward(self.ground, judges, trainings(since, until, every, TRAININGS), until)
-        is_broken = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(self._violations)
+        every = max(self.source.training.every, (self.until - self.since) / (TRAININGS if is_learning else FEW_TRAININGS))
+        scores = walk_forward(track.ground, judges, trainings(since, until, every, TRAININGS), until)
+        is_broken = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(track.broken)
         judged = scores.assign(is_anomaly=scores["is_anomaly"] | is_broken)
-        labels = self.labels[(self.labels["ended_at"] >= since) & (self.labels["started_at"] < until)]
-        found = quality(judged, labels, step=self.ground.step)
-        return Figures(found.events.precision, found.events.recall, found.events.f1, found.pr_auc, found.events.false_alerts,
-                       found.false_alerts_per_day)
+        labels = track.labels[(track.labels["ended_at"] >= since) & (track.labels["started_at"] < until)]
+        if self.planted:
+            labels = labels if track is not self.clean else labels[:0]  # the few that are known are neutral
+            judged = judged[~near(judged, self._neutral, NEAR * track.ground.step) | near(judged, labels, timedelta(0))]
+        return quality(judged, labels, step=track.ground.step)
 
     @cached_property
-    def _violations(self) -> pd.MultiIndex:
-        """Where rules are broken; they do not depend on what is tried."""
-        broken = rules.evaluate(self.source.all_rules, self.ground.rows, step=self.ground.step)
-        return pd.MultiIndex.from_frame(broken[["series", "observed_at"]])
+    def _neutral(self) -> pd.DataFrame:
+        """Spells of the rows as they are that may well be strange, so that nobody is to blame for flagging them: those that are labelled,
+        that break a rule, or that the default detectors flag. Without it each real anomaly would be a false alert to everybody, and
+        some more of them would hardly count."""
+        usual = {"detectors": "auto", "ensemble": Ensemble(), "threshold": None, "sensitivity": "medium"}
+        judges = [replace(judge, settings=judge.settings.model_copy(update=usual)) for judge in judges_of(self.source, self.metrics)]
+        every = (self.until - self.since) / FEW_TRAININGS
+        scores = walk_forward(self.clean.ground, judges, trainings(self.since, self.until, every, FEW_TRAININGS), self.until)
+        flagged = scores.loc[scores["is_anomaly"], ["series", "observed_at"]]
+        rows = pd.concat([flagged, self.clean.broken.to_frame(index=False)], ignore_index=True)
+        spells = rows.assign(started_at=rows["observed_at"], ended_at=rows["observed_at"]).drop(columns="observed_at")
+        return pd.concat([self.clean.labels, spells], ignore_index=True)
 
     def key(self, space: Sequence[Parameter], seed: int) -> str:
         """What the trials of a search depend on: settings, rows, labels, space and seed; 16 hexadecimal digits."""
-        rows = self.ground.rows[["series", "observed_at", "value"]]
+        rows = self.clean.ground.rows[["series", "observed_at", "value"]]
         said = [
             FORM, fitted_models.FORM, seed, self.source.fingerprint,
             self.source.model_dump(mode="json", exclude={"alerts", "description", "owner", "tags", "read", "schedule"}),
             [[each.key, each.values, each.present] for each in space], f"{self.since} {self.split} {self.until}",
-            [int(pd.util.hash_pandas_object(frame, index=False).to_numpy().sum(dtype=np.uint64)) for frame in (rows, self.labels)],
+            [int(pd.util.hash_pandas_object(frame, index=False).to_numpy().sum(dtype=np.uint64))
+             for frame in (rows, self.clean.labels, *(each.labels for each in self.planted))],
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -111,20 +166,49 @@ def bench(found: SourceGround, space: Sequence[Parameter], *, types: Sequence[st
         raise SourceError(f"the history is too short to tune on: about {int(short) + 1:,} more buckets are needed", source=source.name,
                           remedy="Tune when there is more, or fewer detectors with --parameters.")
     known = _known(found)
-    made = Bench(ground, known, False, since, parts[1][0], parts[1][1], source, found.metrics)
-    if min(int(known["started_at"].between(start, end, inclusive="left").sum()) for start, end in parts) >= LEAST_LABELS:
+    made = Bench(Track.of(ground, known, source), since, parts[1][0], parts[1][1], source, found.metrics)
+    if min(made.counts()) >= LEAST_LABELS:
         return made
-    value, labels = ground.rows["value"], [known]
+    planted: list[Track] = []
+    most = int(np.clip(COPIED_ROWS // len(ground.rows), *COPIES))
+    while len(planted) < most and (not planted or min(replace(made, planted=tuple(planted)).counts()) < ENOUGH):
+        rows, labels = _planted(made.clean, parts, types, sizes, seed * COPIES[1] + len(planted))
+        planted.append(Track.of(replace(ground, rows=rows), labels, source))
+    made = replace(made, planted=tuple(planted))
+    if min(made.counts()) < LEAST_LABELS:
+        raise SourceError("the history is too short, or has too many holes, to plant anomalies into it", source=source.name,
+                          remedy="Label known anomalies with `labels:`, or tune when there is more.")
+    return made
+
+
+def _planted(
+    track: Track, parts: Sequence[tuple[datetime, datetime]], types: Sequence[str], sizes: Sequence[float], seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows with some anomalies in each part, and which."""
+    ground, labels = track.ground, list[pd.DataFrame]()
+    value, period = ground.rows["value"], facts.season(ground.step)
     for part, (start, end) in enumerate(parts):
-        rows, planted = plant(
-            ground.rows, start, end, period=facts.season(ground.step), types=types, sizes=sizes, seed=2 * seed + part, known=known)
+        own_seed = len(parts) * seed + part
+        rows, found = plant(ground.rows, start, end, period=period, types=types, sizes=sizes, seed=own_seed, known=track.labels)
         value = value.where((rows["observed_at"] < start) | (rows["observed_at"] >= end), rows["value"])
-        if len(planted) < LEAST_LABELS:
-            raise SourceError("the history is too short, or has too many holes, to plant anomalies into it", source=source.name,
-                              remedy="Label known anomalies with `labels:`, or tune when there is more.")
-        labels.append(planted[known.columns])
-    planted_ground = replace(ground, rows=ground.rows.assign(value=value))
-    return replace(made, ground=planted_ground, labels=pd.concat(labels, ignore_index=True), is_planted=True)
+        labels.append(found)
+    return ground.rows.assign(value=value), pd.concat(labels, ignore_index=True)
+
+
+def near(rows: pd.DataFrame, spells: pd.DataFrame, reach: timedelta) -> np.ndarray:
+    """Which rows (series, observed_at) lie in a spell (series, started_at, ended_at) of their series, or as near to one as `reach`."""
+    found, of_series = np.zeros(len(rows), dtype=bool), {str(name): own for name, own in spells.groupby("series")}
+    for name, places in rows.groupby("series").indices.items():
+        if str(name) in of_series:
+            times = pd.DatetimeIndex(rows["observed_at"].iloc[places])
+            order = np.argsort(times)
+            starts, ends = (pd.DatetimeIndex(of_series[str(name)][key]) for key in ("started_at", "ended_at"))
+            first, last = times[order].searchsorted(starts - reach, "left"), times[order].searchsorted(ends + reach, "right")
+            inside = np.zeros(len(times) + 1, dtype=int)
+            np.add.at(inside, first, 1)
+            np.add.at(inside, last, -1)
+            found[places[order]] = np.cumsum(inside)[:-1] > 0
+    return found
 
 
 def _known(found: SourceGround) -> pd.DataFrame:

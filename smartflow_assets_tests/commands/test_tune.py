@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.commands import tune
-from smartflow_assets.stages.tuning import Bench
+from smartflow_assets.stages.tuning import Bench, near
 from smartflow_assets_tests.commands.conftest import Smartflow
 from smartflow_assets_tests.commands.test_backtest import content
 
@@ -87,13 +87,32 @@ def test_a_contamination_that_is_far_off_is_found_and_written(smartflow: Smartfl
 
 def test_a_threshold_that_is_too_high_is_found_with_planted_anomalies(smartflow: Smartflow, load: Path) -> None:
     path = write(load, FOREST.partition("detectors:")[0] + "detectors: [{type: seasonal}, {type: mad}]\nthreshold: {score: 0.9999999}\n")
-    answer = smartflow("tune", "load", "--parameters", "threshold", "--trials", "12", "--plant", "spike,level", "--write")
+    answer = smartflow("tune", "load", "--parameters", "threshold", "--trials", "6", "--plant", "spike,level", "--sizes", "1", "--write")
     assert answer.code == 0, answer.err
     assert re.search(r"by \d+ planted anomalies", answer.err) and "anomalies are planted" in answer.err
     assert re.search(r"^-threshold: \{score: 0.9999999\}$", answer.out, re.M)
     assert re.search(r"^(threshold: \{score: 0.9\d+\}|sensitivity: \w+)$", path.read_text(), re.M)
     better = re.findall(r"^((?:cut|sensitivity) .*?)  ", answer.out.split("on the later part")[1], re.M)[0]
     assert f1(answer.out, "on the later part", "as they are") + 0.2 < f1(answer.out, "on the later part", better)
+
+
+def test_what_the_defaults_flag_without_a_label_is_no_false_alert(smartflow: Smartflow, load: Path) -> None:
+    write(load, FOREST.partition("detectors:")[0])
+    answer = smartflow("tune", "load", "--parameters", "threshold", "--trials", "8", "--plant", "level,dropout")
+    assert answer.code == 0, answer.err
+    table = answer.out.split("\n\n")[0].splitlines()
+    alerts = {line.split("  ")[0]: float(line.split()[-1]) for line in table[2:]}
+    assert alerts["as they are"] == 0.0  # although the spikes of this source are flagged
+    assert max(alerts.values()) < 0.5
+
+
+def test_rows_near_a_spell_are_those_of_its_series_within_reach() -> None:
+    times = pd.date_range(START, periods=6, freq=STEP)
+    rows = pd.DataFrame({"series": ["a", "b"] * 6, "observed_at": times.repeat(2)}).sample(frac=1, random_state=0)
+    spells = pd.DataFrame({"series": ["a", "a", "c"], "started_at": times[[0, 4, 2]], "ended_at": times[[1, 4, 2]]})
+    for reach, expected in ((timedelta(0), [0, 1, 4]), (STEP, [0, 1, 2, 3, 4, 5])):
+        found = rows[near(rows, spells, reach)]
+        assert set(found["series"]) == {"a"} and sorted(found["observed_at"]) == [times[place] for place in expected]
 
 
 def test_what_is_not_better_later_is_not_proposed(smartflow: Smartflow, load: Path) -> None:
