@@ -60,8 +60,8 @@ class Subject:
 def compare(
     subject: Annotated[str, typer.Argument(metavar="SOURCE|FILE", help="Name of a source, or a CSV (also .gz) or Parquet file.",
                                            show_default=False)],
-    detectors: Annotated[str, typer.Option("--detectors", metavar="A,B", help="Detectors by name; auto is all of its nine as "
-                                           "one.")] = DETECTORS,
+    detectors: Annotated[str, typer.Option("--detectors", metavar="A,B", help="Detectors by name; auto is the default "
+                                           "ensemble.")] = DETECTORS,
     series: Annotated[list[str] | None, typer.Option("--series", metavar="NAME", show_default=False, help="Draw this series; default: "
                                                      "those in which most is flagged. May be repeated.")] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", show_default=False, help="CSV of known anomalies (series, "

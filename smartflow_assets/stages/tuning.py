@@ -33,8 +33,8 @@ from smartflow_assets.stages.ground import SourceGround, judges_of
 
 SEARCHED = 0.7  # of the time; what comes later is not seen by the search
 LEAST_LABELS = 3  # labelled spells in each part, to do without planted ones
-ENOUGH = 24  # planted anomalies in each part
-COPIES, COPIED_ROWS = (4, 12), 200_000  # of the rows, with some planted ones each: at most so many, the more the shorter they are
+ENOUGH = 20  # planted anomalies in each part
+COPIES, COPIED_ROWS = (4, 12), 100_000  # of the rows, with some planted ones each: at most so many, the more the shorter they are
 EVENT_ROWS = 1000  # of a series, in which one event is supposed where there are no labels: about what the examples and public corpora have
 LEAST_JUDGED = 100  # rows of the longest series in each part
 TRAININGS = 12  # at most, of both parts together, for detectors that learn; others follow the rows by themselves
