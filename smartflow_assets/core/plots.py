@@ -6,6 +6,7 @@ matplotlib keeps no global state, so runs may draw side by side; it is loaded at
 """
 from datetime import datetime
 from io import BytesIO
+from textwrap import wrap
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
@@ -22,25 +23,29 @@ _MARKS = {"info": ("o", "#2f6fb0", 30), "warning": ("^", "#e08600", 46), "critic
 _COLOURS = 128  # a palette makes the file a third of the size; by coverage, or the rare orange of a warning turns red
 _VALUE, _EXPECTED, _BAND, _TEXT, _FAINT, _TRAINING = "#263746", "#4d8fc4", "#cfe1f2", "#37474f", "#8a98a3", "#7b5ea7"
 _KNOWN = "#f5c6c2"
+MOST_LINES, LINE_INCHES = 3, 0.14  # of a caption
 
 
 def series_plot(
     rows: pd.DataFrame, anomalies: pd.DataFrame | None, *, title: str, unit: str = "", timezone: str = "UTC",
     training_cut: datetime | None = None, size: Size = "small", known: pd.DataFrame | None = None,
+    caption: str = "",
 ) -> bytes:
     """The rows of one series as PNG.
 
     `rows`: observed_at and value, and expected, lower and upper where they are known; NaN leaves a hole. `anomalies`: what to
     mark, as anomalous rows (observed_at, value, severity) or as rows of the table anomalies (peak_at, value, severity); where
     nothing was observed the mark stands on the expected value. `training_cut`: a model was learnt from what lies before.
-    `known`: labelled spells (started_at, ended_at), shaded behind the line. ValueError when there are no rows.
+    `known`: labelled spells (started_at, ended_at), shaded behind the line. `caption`: a sentence or two below it, in up
+    to three lines that make the picture higher. ValueError when there are no rows.
     """
     if rows.empty:
         raise ValueError(f"{title}: there are no rows to draw")
     from matplotlib.figure import Figure
 
     width, height, dots = _INCHES[size]
-    figure = Figure(figsize=(width, height), dpi=dots, facecolor="white", layout="constrained")
+    lines = wrap(caption, width=int(18 * width), max_lines=MOST_LINES, placeholder=" …")
+    figure = Figure(figsize=(width, height + LINE_INCHES * len(lines)), dpi=dots, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     rows = rows.sort_values("observed_at")
     times = local_times(rows["observed_at"], timezone)
@@ -55,6 +60,8 @@ def series_plot(
         _draw_training_cut(axes, local_times(pd.Series([training_cut]), timezone)[0])
     _dress(axes, rows, title, unit)
     date_axis(axes, times, timezone)
+    if lines:
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7.5, color=_TEXT, linespacing=1.25)
     return png(figure)
 
 

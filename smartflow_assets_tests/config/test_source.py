@@ -146,7 +146,7 @@ def test_the_resolved_source_is_a_source_again():
     resolved = web.resolved()
     assert Source.model_validate(resolved) == web
     assert resolved["time_bucket"]["every"] == "90min"
-    own = {"aggregate": "mean", "without_rows": "missing", "unit": "", "rules": []}
+    own = {"aggregate": "mean", "explain_by": [], "without_rows": "missing", "unit": "", "rules": []}
     assert resolved["metrics"] == [{"name": "a", **own}, {"direction": "drop", "name": "b", **own}]
     assert "every" not in source().resolved()["time_bucket"]
     assert json.loads(json.dumps(resolved)) == resolved

@@ -79,3 +79,12 @@ def test_labelled_spells_are_shaded_where_they_lie_in_the_picture():
     assert has_colour(series_plot(rows, None, title="t", known=inside), "#f5c6c2")
     assert not has_colour(series_plot(rows, None, title="t", known=outside), "#f5c6c2")
     assert series_plot(rows, None, title="t", known=inside[:0]) == series_plot(rows, None, title="t")
+
+
+def test_a_caption_stands_below_the_picture_in_three_lines_at_most_and_still_fits_into_metadata():
+    rows, said = calm(), "Tue 09:35: 1600 requests, expected 430 to 560 (+186 %); highest in 28 days. "
+    plain = Image.open(BytesIO(series_plot(rows, None, title="t"))).size
+    heights = [Image.open(BytesIO(series_plot(rows, None, title="t", caption=said * times))).size[1] for times in (1, 2, 9)]
+    assert [height - plain[1] for height in heights] == [14, 28, 42]
+    noise = calm().assign(value=np.random.default_rng(0).uniform(0, 1000, 864), severity="critical")
+    assert len(series_plot(noise, noise, title="t", caption=said * 9)) <= 60_000

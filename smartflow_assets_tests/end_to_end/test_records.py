@@ -1,6 +1,7 @@
 """Single records through real runs: judged once, the same however runs cut the data, told once, and healed by corrections."""
 import json
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 
 import dagster as dg
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
@@ -15,6 +17,7 @@ from smartflow_assets.config.problems import InvalidFileError
 from smartflow_assets.config.source_file import read_source
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.stages import alerting, detection, ingestion, preparation, pruning, record_models, records
+from smartflow_assets.stages.anomaly_picture import anomaly_picture
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets_tests.end_to_end.conftest import START, Home, write_rows
 
@@ -274,6 +277,12 @@ def test_pruning_leaves_the_models_that_are_needed(tmp_path):
     (home.settings.sources / "pay.yaml").unlink()
     list(pruning.prune(home.warehouse, models, Catalogue.load(home.settings), before=START + timedelta(days=4000)))
     assert home.count("record_models") == 0 and not (home.settings.models / "pay.records").exists()
+
+
+def test_the_newest_anomaly_is_drawn_with_its_explanation_below(pay):
+    png = anomaly_picture(run_of(pay), pay.table("anomalies"))
+    assert png is not None and Image.open(BytesIO(png)).size[1] > 208  # the height without a caption
+    assert anomaly_picture(run_of(pay), pay.table("anomalies").iloc[:0]) is None
 
 
 def test_the_view_names_the_incident_of_each_record(pay):

@@ -9,6 +9,7 @@ from smartflow_assets.defs.metadata import asset_arguments, counted, kept, numbe
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import detection, quality, records
+from smartflow_assets.stages.anomaly_picture import anomaly_picture
 
 QUIET = dg.AssetCheckSpec(
     "no_new_anomalies", asset="anomalies", partitions_def=SOURCES,
@@ -60,8 +61,10 @@ def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
     if len(grouped.rows):
         newest = grouped.rows.sort_values("started_at", ascending=False)
         metadata["newest"] = small_table(newest, ["started_at", "series", "severity", "explanation"])
+        shown = anomaly_picture(options.run, newest)
+        metadata |= picture(shown, "newest anomaly") if shown else {}
     else:
-        metadata |= kept(context, "newest")
+        metadata |= kept(context, "newest", "plot")
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
 
