@@ -134,6 +134,19 @@ def test_what_is_not_better_later_is_not_proposed(smartflow: Smartflow, load: Pa
     assert path.read_text() == yaml
 
 
+def test_the_search_does_not_see_the_later_part(smartflow: Smartflow, load: Path) -> None:
+    write(load, FOREST + LABELS)
+    arguments = ["tune", "load", "--parameters", "contamination", "--trials", "4"]
+    before = smartflow(*arguments)
+    rows = pd.read_csv(load / "data/examples/load.csv")
+    rows.loc[845:, "cpu"] = rows.loc[845:, "cpu"].to_numpy()[::-1]
+    rows.to_csv(load / "data/examples/load.csv", index=False)
+    after = smartflow(*arguments)
+    assert before.code == after.code == 0 and "taken over" not in after.err
+    searched, later = zip(*(answer.out.split("on the later part") for answer in (before, after)), strict=True)
+    assert searched[0] == searched[1] and later[0] != later[1]
+
+
 def test_nothing_of_the_home_but_the_trials_is_touched(smartflow: Smartflow, load: Path) -> None:
     write(load, FOREST + LABELS)
     before = content(load)
