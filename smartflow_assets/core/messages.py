@@ -141,14 +141,13 @@ def _subject(known: Mapping[str, Any]) -> str:
 
 def _rows(known: Mapping[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
     """The table of a mail: label and text, only what is known."""
-    deviation = known["deviation_percent"]
     duration = known["duration_seconds"]
     candidates = [
         ("Source", known["source"]),
         ("Series", known["series"]),
         ("Value", _measured(known["value"], known)),
         ("Expected", _expected(known)),
-        ("Deviation", percent(deviation / 100) if deviation is not None else ""),
+        ("Deviation", _deviation(known)),
         ("Since", _time(known["opened_at"] or known["started_at"], zone)),
         ("Lasted" if known["event"] == "resolved" else "Lasting", lasting(timedelta(seconds=duration)) if duration else ""),
         ("Type", known["anomaly_type"]),
@@ -192,7 +191,16 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
         return None
     if known["cause"] not in (None, "anomaly"):
         return f"Run: smartflow doctor, then: smartflow run {known['source']}"
-    return f"Run: smartflow sql \"select * from marts.anomalies_latest where incident_id = '{known['incident_id']}'\""
+    view = "strange_records" if known["detectors"] == ["records"] else "anomalies_latest"
+    return f"Run: smartflow sql \"select * from marts.{view} where incident_id = '{known['incident_id']}'\""
+
+
+def _deviation(known: Mapping[str, Any]) -> str:
+    """In the unit and in percent, as far as they are known."""
+    deviation, ratio = known["deviation"], known["deviation_percent"]
+    measured = "" if deviation is None else f"{'+' if deviation > 0 else ''}{_measured(deviation, known)}"
+    relative = "" if ratio is None else percent(ratio / 100)
+    return f"{measured} ({relative})" if measured and relative else measured or relative
 
 
 def _expected(known: Mapping[str, Any]) -> str:

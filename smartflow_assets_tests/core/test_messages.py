@@ -110,3 +110,15 @@ def test_file_key_is_safe_in_a_file_name():
     assert message().file_key == "k1"
     odd = render(INCIDENT, "opened", {}, idempotency_key="ab/../c:d", happened_at=NINE).file_key
     assert odd.isalnum() and len(odd) == 16
+
+
+def test_the_deviation_is_said_in_the_unit_and_in_percent():
+    assert "Deviation: +1041 req/s (+186 %)" in message(facts={"deviation": 1041.0, "unit": "req/s"}).text
+    assert "Deviation: -12 (-40 %)" in message(facts={"deviation": -12.0, "deviation_percent": -40.0}).text
+    assert "Deviation: +186 %" in message().text
+    assert "Deviation: +7" in message(facts={"deviation": 7.0, "deviation_percent": None}).text
+
+
+def test_whoever_hears_of_strange_records_is_led_to_them():
+    assert "marts.strange_records where incident_id = 'ab12'" in message(facts={"detectors": ["records"]}).text
+    assert "marts.anomalies_latest where incident_id = 'ab12'" in message(facts={"detectors": ["records", "seasonal"]}).text
