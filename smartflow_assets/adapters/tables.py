@@ -121,7 +121,7 @@ _ALL = (
             _always("changed_at", TIME, "When it got this status, by the run's clock; later than all such changes of the source before."),
             Column("change", TEXT, "How it got this status: trained, promoted, rolled_back or replaced."),
             Column("reason", TEXT, "Why: first training, schedule, by hand, request: …, settings changed, artefact unusable: …, worn: …, "
-                                   "or what a person said who promoted it or rolled back to it."),
+                                   "candidate: …, or what a person said who promoted it or rolled back to it."),
             Column("changed_by", TEXT, "Who asked for it; null when nobody did."),
             Column("replaced_model_id", TEXT, "The model that was current before it became so."),
             Column("baseline_from", TIME, "Rows before this are not learnt from, because a person accepted a new level; null without one."),

@@ -32,9 +32,10 @@ smartflow models rollback web_traffic --rescore-from 2026-03-01
 TRAIN_EXAMPLES = """
 smartflow models train web_traffic --reason "the sale is over"
 smartflow models train web_traffic --since 2026-03-01 --reason "new level since the migration" --now
+smartflow models train web_traffic --reason "to compare with" --candidate
 """
 COLUMNS = ["series", "model", "status", "trained at", "learnt from", "up to", "rows", "detectors", "size", "usable", "because"]
-STYLES = {"current": "green"}
+STYLES = {"current": "green", "candidate": "cyan"}
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; stands in the history of the models.", show_default=False)]
 RescoreFrom = Annotated[
     str | None,
@@ -133,15 +134,25 @@ def train(
         ),
     ] = None,
     now: Annotated[bool, typer.Option("--now", help="Train in this process, not by the daemon.")] = False,
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Train in this process, and let it judge nothing until `models promote` makes it current.")
+    ] = False,
 ) -> None:
     """Ask for a source to be learnt anew. The daemon starts the training within a minute; if it is down, when it is back.
 
     Without a daemon, `--now` or the next `smartflow train` does it. With --since the request stays open until there are enough rows of
     the new level; `smartflow run --since` scores rows of it again.
     """
+    if candidate and since:
+        raise terminal.UsageError("a candidate takes no --since", remedy="Accept the new level, or train a candidate; not both.")
+    if not reason.strip():
+        raise terminal.UsageError("--reason is empty", remedy="Say why, in a few words: it will stand beside the model.")
     source = _source(name)
     from smartflow_assets.stages.training_requests import open_requests, request_training
 
+    if candidate:
+        run.run_all("train_source", [name], {"retrain": True, "candidate": reason}, run.TRAIN_FACTS)
+        return
     baseline, clock = home.moment(since, "--since"), datetime.now(UTC)
     if baseline and baseline >= clock:
         raise terminal.UsageError(f"--since {since} is not in the past", remedy="Name the time from which the new level has been there.")

@@ -69,6 +69,8 @@ class RunOptions(dg.ConfigurableResource):
     as_of: str = Field(default="", description="The clock of the whole run, for replays. Empty: the real time.")
     dry_run: bool = Field(default=False, description="Work on a copy of the warehouse: nothing is written, nothing is sent.")
     retrain: bool = Field(default=False, description="Train even where a usable model is stored.")
+    candidate: str = Field(default="", description="Why candidates are trained, which judge nothing until somebody promotes them. Empty: "
+                                                   "what is trained judges from now on.")
     send: bool = Field(default=True, description="Deliver messages in this run. Off: they stay planned for the outbox sensor.")
 
     _run: SourceRun | None = PrivateAttr(default=None)
@@ -108,6 +110,7 @@ class RunOptions(dg.ConfigurableResource):
                 models=ModelStore(settings.models), now=parse_time(self.as_of, "as_of") or datetime.now(UTC), run_id=run_id,
                 since=parse_time(self.since, "since"), until=parse_time(self.until, "until"), is_retraining=self.retrain,
                 reason=_WHY.get(why := dagster_run.tags.get(REASON_TAG, "by hand"), why), request_id=dagster_run.tags.get(REQUEST_TAG, ""),
+                candidate=self.candidate,
                 report=LISTENER.get() or (lambda stage: None),
                 is_sending=self.send and not self.dry_run,
             )

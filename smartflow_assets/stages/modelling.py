@@ -15,7 +15,7 @@ from smartflow_assets.core.detection import CONTEXT_ROWS, fit_models, minimum_ro
 from smartflow_assets.stages.metric_groups import MetricGroup, fingerprint, metric_groups
 from smartflow_assets.stages.preparation import features_of
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.stored_models import StoredModel, current_model, kept_models, made_current, standing_models
+from smartflow_assets.stages.stored_models import StoredModel, current_model, kept_models, made_candidate, made_current, standing_models
 from smartflow_assets.stages.training_requests import TrainingRequest, answered, baseline_of, open_requests
 from smartflow_assets.stages.training_rows import Learnable, learnable_rows
 from smartflow_assets.stages.windows import table_rows
@@ -40,7 +40,7 @@ def trained_models(run: SourceRun) -> Trained:
     requests for one."""
     run.report("trained_models")
     is_retraining = _is_retraining(run)
-    requests = open_requests(run.warehouse, run.name) if is_retraining else []
+    requests = open_requests(run.warehouse, run.name) if is_retraining and not run.candidate else []
     said: list[str] = []
     trained = rows_learnt = 0
     is_waiting, plot = False, None
@@ -80,6 +80,8 @@ def _is_retraining(run: SourceRun) -> bool:
 
 def _reason(run: SourceRun, group: MetricGroup, requests: Sequence[TrainingRequest], *, is_retraining: bool) -> str:
     """Why the group is trained, as it will stand beside its model; empty when the stored one is used."""
+    if run.candidate:
+        return f"candidate: {run.candidate}"
     if requests:
         return f"request: {'; '.join(request.reason for request in requests)}"
     current = current_model(run, group)
@@ -121,7 +123,8 @@ def _train(run: SourceRun, group: MetricGroup, learnable: Learnable, *, reason: 
                     "raised_cuts": len(fitted.cuts)},
         "fingerprint": fingerprint(run, group), "baseline_from": baseline, **artefact.columns,
     }
-    run.warehouse.commit(run.run_id, made_current(run, row, change="trained", reason=reason, by_whom=by_whom))
+    as_it_stands = made_candidate if run.candidate else made_current
+    run.warehouse.commit(run.run_id, as_it_stands(run, row, change="trained", reason=reason, by_whom=by_whom))
 
 
 def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.DataFrame | None:

@@ -28,6 +28,7 @@ class SourceRun:
     is_retraining: bool = False
     reason: str = "by hand"  # why it was started, in a few words
     request_id: str = ""  # the request for a training that it was started for
+    candidate: str = ""  # why it trains candidates, which judge nothing until they are promoted
     is_sending: bool = True
     report: Callable[[str], None] = lambda stage: None  # told each stage as it begins
     _bucketed: list[Source] = field(default_factory=list, repr=False)

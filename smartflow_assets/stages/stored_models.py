@@ -102,15 +102,24 @@ def _loaded(run: SourceRun, row: pd.Series) -> StoredModel:
 def made_current(run: SourceRun, row: Mapping[str, Any], *, change: Change, reason: str, by_whom: str = "") -> list[Append]:
     """The writes that make a model of a group of metrics the current one and retire the one before it."""
     models = stored_models(run.warehouse, run.name)
-    at = pd.Timestamp(run.now)
-    if len(models):  # replays have older clocks: the newest row must be the last that was written
-        at = max(at, models["changed_at"].max() + timedelta(microseconds=1))
     retired = models[(models["status"] == "current") & (models["series"] == row["series"]) & (models["model_id"] != row["model_id"])]
-    said = {"changed_at": at, "changed_by": by_whom or None}
+    said = {"changed_at": _later(run, models), "changed_by": by_whom or None}
     before = retired.sort_values("changed_at")["model_id"].iloc[-1] if len(retired) else None
     made = pd.DataFrame([{**row, **said, "status": "current", "change": change, "reason": reason, "replaced_model_id": before}])
     gone = retired.assign(**said, status="retired", change="replaced", reason=f"replaced by {row['model_id']}", replaced_model_id=None)
     return [Append("trained_models", frame.drop(columns="trained_because", errors="ignore")) for frame in (made, gone)]
+
+
+def made_candidate(run: SourceRun, row: Mapping[str, Any], *, change: Change, reason: str, by_whom: str = "") -> list[Append]:
+    """The write that stores a model beside the current one, which goes on judging."""
+    said = {"changed_at": _later(run, stored_models(run.warehouse, run.name)), "changed_by": by_whom or None}
+    return [Append("trained_models", pd.DataFrame([{**row, **said, "status": "candidate", "change": change, "reason": reason}]))]
+
+
+def _later(run: SourceRun, models: pd.DataFrame) -> pd.Timestamp:
+    """The run's clock, or just after the newest change: replays have older clocks, and the newest row must be the last written."""
+    now = pd.Timestamp(run.now)
+    return max(now, models["changed_at"].max() + timedelta(microseconds=1)) if len(models) else now
 
 
 def promote(run: SourceRun, model_id: str, *, reason: str, by_whom: str) -> Switched:

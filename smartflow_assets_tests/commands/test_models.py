@@ -117,6 +117,14 @@ def test_a_training_that_is_asked_for_waits_for_one_and_says_why(smartflow: Smar
     assert history(watched)[-1] == ["trained", "by hand", ""]
 
 
+def test_a_candidate_is_stored_beside_the_current_model(smartflow: Smartflow, watched: Path) -> None:
+    answer = smartflow("models", "train", "web", "--reason", "to compare with", "--candidate")
+    assert answer.code == 0 and "models 1" in answer.out
+    current, candidate = listed(smartflow("models", "list", "web").out).values()
+    assert " current " in current and " candidate " in candidate and candidate.endswith("candidate: to compare with")
+    assert [change for change, *_ in history(watched)] == ["trained"]
+
+
 def test_a_new_baseline_is_learnt_from_at_once(smartflow: Smartflow, watched: Path) -> None:
     answer = smartflow("models", "train", "web", "--since", day(10), "--reason", "new level since the migration", "--now")
     assert answer.code == 0 and re.search(r"web +ok +models 1 +rows learnt from 48 ", answer.out), answer.out
@@ -133,7 +141,8 @@ REFUSED = (
     (("rollback", "web", "--series", "cpu"), 1, "web: no model judges 'cpu'. --series takes '*'."),
     (("rollback", "web", "--rescore-from", "yesterday"), 2, "--rescore-from: 'yesterday' is not a time"),
     (("train", "web", "--reason", "x", "--since", "2999-01-01"), 2, "--since 2999-01-01 is not in the past"),
-    (("train", "web", "--reason", " "), 1, "web: a training is asked for without a reason"),
+    (("train", "web", "--reason", "x", "--since", "2026-03-10", "--candidate"), 2, "a candidate takes no --since"),
+    (("train", "web", "--reason", " ", "--candidate"), 2, "--reason is empty"),
     (("promote", "shop", "f" * 16), 1, f"shop: there is no model '{'f' * 16}'. `smartflow models list shop` shows them."),
 )
 

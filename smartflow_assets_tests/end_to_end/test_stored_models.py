@@ -238,6 +238,21 @@ def test_pruned_ledgers_keep_the_model_that_a_rollback_goes_back_to(web):
     assert rollback(run_of(web, day(15)), None, reason="worse", by_whom="ana")[0].model_id == ids[-2]
 
 
+def test_a_candidate_judges_nothing_until_it_is_promoted(web):
+    watch(web, day(10))
+    modelling.trained_models(run_of(web, day(11), is_retraining=True, candidate="to compare with"))
+    first, second = models(web)["model_id"]
+    assert models(web)[["status", "trained_because"]].to_numpy().tolist() == [
+        ["current", "first training"], ["candidate", "candidate: to compare with"]]
+    watch(web, day(12))
+    assert scores(web, day(10), day(12))["model_id"].unique().tolist() == [first]
+    promote(run_of(web, day(12)), second, reason="better", by_whom="ana")
+    watch(web, day(13))
+    assert scores(web, day(12), day(13))["model_id"].unique().tolist() == [second]
+    assert models(web)["status"].tolist() == ["retired", "current"]
+    assert rollback(run_of(web, day(13)), None, reason="worse", by_whom="ana")[0].model_id == first
+
+
 def test_a_training_on_an_older_clock_is_current_all_the_same(web):
     watch(web, day(12))
     train(web, day(12))
