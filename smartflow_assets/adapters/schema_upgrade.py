@@ -31,7 +31,23 @@ def _date_model_changes(connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
 
 
-STEPS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {4: _date_model_changes}  # what turns this version into the next
+def _measure_deviations(connection: duckdb.DuckDBPyConnection) -> None:
+    """Version 6 knew what an anomaly's value and the expected one were, not how far and which way they lay apart: what comes later is
+    compared with that."""
+    if not has_table(connection, "anomalies"):
+        return
+    for column, kind in (("deviation", "DOUBLE"), ("direction", "VARCHAR")):
+        connection.execute(f"ALTER TABLE anomalies ADD COLUMN IF NOT EXISTS {column} {kind}")
+    connection.execute(
+        """
+        UPDATE anomalies SET deviation = value - expected,
+            direction = CASE WHEN value > expected THEN 'spike' WHEN value < expected THEN 'drop' END
+        """
+    ).fetchall()
+
+
+STEPS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {4: _date_model_changes, 6: _measure_deviations}
+"""What turns a file of this version into one of the next."""
 
 
 def found_version(connection: duckdb.DuckDBPyConnection) -> int | None:

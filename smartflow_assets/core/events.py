@@ -243,15 +243,6 @@ def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual
     return "contextual" if is_usual else "point" if point_count <= POINT_ROWS else "collective"
 
 
-def record_components(rows: pd.DataFrame) -> pd.DataFrame:
-    """What each column has in the strange records of a bucket, as rows of detector_scores; `rows` of `judge`, where those of records
-    have `contributions` by column."""
-    parts = [
-        {"series": row["series"], "observed_at": row["observed_at"], "detector": f"records:{column}", "share": share}
-        for row in rows.to_dict("records") if isinstance(row.get("contributions"), dict) for column, share in row["contributions"].items()]
-    return pd.DataFrame(parts, columns=["series", "observed_at", "detector", "share"])
-
-
 def no_anomalies() -> pd.DataFrame:
     """The empty frame of anomalies, typed."""
     return _typed(pd.DataFrame(columns=ANOMALY_COLUMNS))

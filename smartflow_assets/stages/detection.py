@@ -13,6 +13,7 @@ from smartflow_assets.adapters.writes import Replace, Write
 from smartflow_assets.core import events, plots, similar
 from smartflow_assets.core.detection import Scoring
 from smartflow_assets.core.events import no_anomalies
+from smartflow_assets.core.records.buckets import record_components
 from smartflow_assets.core.verdicts import no_components
 from smartflow_assets.stages.metric_groups import MetricGroup, metric_groups
 from smartflow_assets.stages.modelling import feature_rows
@@ -68,9 +69,9 @@ def anomaly_scores(run: SourceRun) -> ScoredRows:
     judges = [_Judge(run, group, current_model(run, group).model) for group in metric_groups(run)] if pending else []
     walked = merged([*pending, *((judge.context_from, pending[-1][1]) for judge in judges if judge.context_from)])
     states, anomalous_count, strangest = Counter[str](), 0, pd.DataFrame()
-    for piece, _ in pieces(run, walked):
+    for piece, rest in pieces(run, walked):
         wanted, pending = split(pending, piece[-1][1])
-        scored = [judge.score(window) for window in piece for judge in judges]
+        scored = [judge.score(window, is_last=not rest and window == piece[-1]) for window in piece for judge in judges]
         if not (wanted and scored):
             continue
         writes: list[Write] = [*left(run, "anomaly_scores", pending)]
@@ -79,7 +80,7 @@ def anomaly_scores(run: SourceRun) -> ScoredRows:
                 pd.concat([within(part, window) for part in parts], ignore_index=True) for parts in zip(*scored, strict=True))
             writes.append(Replace("anomaly_scores", run.name, rows, *window, is_empty_allowed=True))
             writes.append(Replace("detector_scores", run.name, components, *window, is_empty_allowed=True))
-            states.update(rows["state"].astype(str))
+            states.update({str(state): int(count) for state, count in rows["state"].value_counts().items()})
             anomalous_count += int(rows["is_anomaly"].sum())
             strangest = pd.concat([strangest, rows[rows["state"] == "scored"]]).nlargest(SHOWN, "raw_score")
         run.warehouse.commit(run.run_id, writes)
@@ -101,13 +102,14 @@ class _Judge:
         """From when on it must see every row."""
         return self._scoring and self._scoring.fitted.context_from
 
-    def score(self, window: Window) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Scores and components of the group's rows in the window; without a model every row is warming up."""
+    def score(self, window: Window, *, is_last: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Scores and components of the group's rows in the window; without a model every row is warming up. `is_last`: no window
+        follows, so the state of the series need not be kept."""
         rows = self._group.rows(clean_rows(self._run, *window))
         if self._scoring is None:
             state = rows["value"].isna().map({True: "missing", False: "warming_up"})
             return rows.reindex(columns=[*SCORE_COLUMNS, "model_id"]).assign(is_anomaly=False, state=state), no_components()
-        scored = self._scoring.score(rows, features=feature_rows(self._run, self._group, rows))
+        scored = self._scoring.score(rows, features=feature_rows(self._run, self._group, rows), is_last=is_last)
         scores = scored.scores.assign(metric=rows["metric"], dimensions=rows["dimensions"], model_id=self._model_id)
         return scores[[*SCORE_COLUMNS, "model_id"]], scored.components
 
@@ -140,7 +142,7 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     components = run.warehouse.read(
         "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?",
         [run.name, since, until])
-    if len(of_records := events.record_components(rows)):
+    if len(of_records := record_components(rows)):
         components = pd.concat([components, of_records], ignore_index=True)
     earlier = run.warehouse.read(
         "SELECT series, started_at, ended_at, direction FROM anomalies WHERE source = ? AND started_at >= ? AND started_at < ? "

@@ -17,8 +17,8 @@ from smartflow_assets.adapters.tables import raw_table
 from smartflow_assets.adapters.writes import Replace
 from smartflow_assets.core import plots
 from smartflow_assets.core.records import METRIC, Records, least_surprise
+from smartflow_assets.core.records.buckets import of_bucket
 from smartflow_assets.core.records.explanation import explain_records
-from smartflow_assets.core.severity import worst
 from smartflow_assets.core.time_grid import TimeGrid
 from smartflow_assets.core.verdicts import severity_of
 from smartflow_assets.stages.encoding import encoded_records
@@ -172,26 +172,13 @@ class _Walk:
             return counted
         bucket = self._grid.start(self._grid.number(anomalies["observed_at"]))
         by_bucket = dict(list(anomalies.groupby(bucket)))
-        said = [_of_bucket(by_bucket.get(at)) for at in counted["observed_at"]]
+        said = [of_bucket(by_bucket.get(at)) for at in counted["observed_at"]]
         for name in ("severity", "contributions", "explanation"):
             values = np.full(len(counted), None, dtype=object)
             for at, facts in enumerate(said):
                 values[at] = facts.get(name)
             counted[name] = values
         return counted
-
-
-def _of_bucket(strange: pd.DataFrame | None) -> dict[str, Any]:
-    """What is said of a bucket: the worst severity, each column's mean share, and the explanation of its strangest record."""
-    if strange is None:
-        return {}
-    strange = strange.sort_values(["raw_score", "observed_at", "_origin", "_row"], ascending=[False, True, True, True])
-    total: dict[str, float] = {}
-    for shares in strange["contributions"]:
-        for name, share in shares.items():
-            total[name] = total.get(name, 0.0) + share / len(strange)
-    return {"severity": worst(strange["severity"]), "explanation": strange["explanation"].iloc[0],
-            "contributions": {name: round(total[name], 4) for name in sorted(total, key=lambda name: (-total[name], name))}}
 
 
 def bucket_verdicts(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:

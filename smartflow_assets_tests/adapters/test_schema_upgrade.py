@@ -60,6 +60,21 @@ def test_model_changes_of_version_4_get_the_times_that_they_must_have_had(wareho
     assert rows["changed_at"].tolist() == [at(0), at(9), at(9), at(4)]
 
 
+def test_anomalies_of_version_6_say_how_far_and_which_way_they_went(warehouse):
+    spells = [("a", 9.0, 5.0), ("b", 1.0, 5.0), ("c", float("nan"), 5.0)]
+    warehouse.commit("run", [Replace("anomalies", "web", pd.DataFrame([
+        {"source": "web", "anomaly_id": name, "series": "requests", "metric": "requests", "started_at": at(number),
+         "ended_at": at(number + 1), "value": value, "expected": expected} for number, (name, value, expected) in enumerate(spells)]), at(0), at(5))])
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{warehouse.path}' AS old; USE old; DROP SCHEMA marts CASCADE")
+        for column in ("deviation", "direction", "extreme", "slices", "last_similar_at", "last_similar_seconds"):
+            connection.execute(f"ALTER TABLE anomalies DROP COLUMN {column}")
+        connection.execute("UPDATE snapshot_info SET schema_version = 6")
+    found = Warehouse(warehouse.path, warehouse.published).read("SELECT * FROM anomalies ORDER BY anomaly_id")
+    assert found["deviation"].tolist()[:2] == [4.0, -4.0] and pd.isna(found["deviation"][2])
+    assert found["direction"].tolist()[:2] == ["spike", "drop"] and pd.isna(found["direction"][2])
+
+
 def test_file_as_it_was_is_copied_before_the_upgrade(old, renaming):
     old.read("SELECT 1 AS one")
     with duckdb.connect(old.path.with_name("smartflow.v0.duckdb"), read_only=True) as copy:
