@@ -64,7 +64,8 @@ def test_anomalies_of_version_6_say_how_far_and_which_way_they_went(warehouse):
     spells = [("a", 9.0, 5.0), ("b", 1.0, 5.0), ("c", float("nan"), 5.0)]
     warehouse.commit("run", [Replace("anomalies", "web", pd.DataFrame([
         {"source": "web", "anomaly_id": name, "series": "requests", "metric": "requests", "started_at": at(number),
-         "ended_at": at(number + 1), "value": value, "expected": expected} for number, (name, value, expected) in enumerate(spells)]), at(0), at(5))])
+         "ended_at": at(number + 1), "value": value, "expected": expected}
+        for number, (name, value, expected) in enumerate(spells)]), at(0), at(5))])
     with duckdb.connect() as connection:
         connection.execute(f"ATTACH '{warehouse.path}' AS old; USE old; DROP SCHEMA marts CASCADE")
         for column in ("deviation", "direction", "extreme", "slices", "last_similar_at", "last_similar_seconds"):
