@@ -86,6 +86,24 @@ def test_surprise_means_how_rare_though_one_training_row_in_a_hundred_is_a_fraud
     assert model.surprise(rows.iloc[:1])[0] > 6
 
 
+SHAPES = {
+    "normal": lambda rng, rows: rng.normal(size=(rows, 2)), "lognormal": lambda rng, rows: rng.lognormal(size=(rows, 1)),
+    "heavy": lambda rng, rows: rng.standard_t(3, size=(rows, 2)), "exponential": lambda rng, rows: rng.exponential(size=(rows, 2)),
+    "mostly zero": lambda rng, rows: np.where(rng.random((rows, 1)) < 0.7, 0.0, rng.lognormal(size=(rows, 1))),
+    "uniform": lambda rng, rows: rng.random((rows, 3)), "counts": lambda rng, rows: rng.poisson(2, (rows, 2)),
+    "two heaps": lambda rng, rows: rng.normal(size=(rows, 1)) + 20 * (rng.random((rows, 1)) < 0.5),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_budget_of_false_alerts_holds_on_calm_rows_of_any_shape(shape):
+    rng = np.random.default_rng(0)
+    rows, later = (pd.DataFrame(np.asarray(SHAPES[shape](rng, count), float)).add_prefix("x") for count in (5000, 72_000))
+    model = learn_records(rows, [str(name) for name in rows], [], [RecordMahalanobis()], rows_per_day=720)
+    flagged = (model.surprise(later) >= least_surprise(720, Records().false_alerts)).sum()
+    assert flagged < (3.5 if shape == "mostly zero" else 2) * 100  # days, one a day
+
+
 def test_labelled_frauds_are_found_by_the_default_and_better_than_by_a_plain_forest():
     example = EXAMPLES["payments"]
     made = example.domain.generate(END - example.length, example.length // example.domain.step, 3, 0.01)
