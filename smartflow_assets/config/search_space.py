@@ -91,7 +91,8 @@ def _put_cut(values: dict[str, Any], source: Source, factor: float, listed: Sequ
     values.pop("threshold", None)
     if is_inherited:
         values["threshold"] = None
-    values["sensitivity"] = word
+    if source.sensitivity != word:
+        values["sensitivity"] = word
 
 
 def _listed(source: Source) -> tuple[BaseDetector, ...]:

@@ -140,6 +140,14 @@ def test_what_the_defaults_say_is_overridden(made: Made, settings: Settings) -> 
     assert other.threshold is None and other.detectors[0].n_estimators == 200
 
 
+def test_a_cut_that_is_already_said_is_not_said_again(made: Made) -> None:
+    source = made("threshold: {score: 0.9999999}\n")
+    for factor, written in ((1.0, {}), (SENSITIVITY["low"], {"sensitivity": "low"})):
+        values = {"threshold": {"score": 0.9999999}}
+        put(values, source, {"threshold": factor})
+        assert values == written
+
+
 def test_what_cannot_be_is_an_error_of_the_trial(made: Made, settings: Settings) -> None:
     with pytest.raises(SourceError, match="detectors is empty"):
         tried(made("detectors: [{type: mad}]\n"), settings, {"detectors.mad": False})
