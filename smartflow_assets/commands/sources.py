@@ -117,6 +117,12 @@ def _choices(settings: "Settings", source: "Source") -> None:
 
 def _state(settings: "Settings", source: "Source") -> None:
     """What the published copy knows, a table for each matter that has rows."""
+    from smartflow_assets.adapters.tables import SCHEMA_VERSION
+
+    info = _published(settings, "SELECT max(schema_version) AS version FROM snapshot_info", [])
+    if info and info[0]["version"] < SCHEMA_VERSION:
+        terminal.note("what is published is of before the upgrade; the next run publishes it anew")
+        return
     asked = (
         (
             "models",
