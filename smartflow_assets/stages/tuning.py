@@ -109,11 +109,15 @@ class Bench:
         return Figures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
 
     def _quality(self, track: Track, judges: Sequence[Judge], is_held_out: bool) -> Quality:
-        """How rows are judged that are not neutral."""
-        since, until = (self.split, self.until) if is_held_out else (self.since, self.split)
+        """How rows are judged that are not neutral. The part that is kept out is walked to through the other one, as live: what was
+        flagged there is not learnt from."""
         is_learning = any(type(each).fit is not BaseDetector.fit for judge in judges for each in judge.settings.active())
         every = max(self.source.training.every, (self.until - self.since) / (TRAININGS if is_learning else FEW_TRAININGS))
-        scores = walk_forward(track.ground, judges, trainings(since, until, every, TRAININGS), until)
+        moments, since, until = trainings(self.since, self.split, every, TRAININGS), self.since, self.split
+        if is_held_out:
+            moments, since, until = [*moments, *trainings(self.split, self.until, every, TRAININGS)], self.split, self.until
+        scores = walk_forward(track.ground, judges, moments, until)
+        scores = scores[scores["observed_at"] >= since]
         is_broken = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(track.broken)
         judged = scores.assign(is_anomaly=scores["is_anomaly"] | is_broken)
         labels = track.labels[(track.labels["ended_at"] >= since) & (track.labels["started_at"] < until)]
