@@ -15,6 +15,8 @@ from smartflow_assets.stages.run import SourceRun
 Window = tuple[datetime, datetime]
 PIECE_ROWS = 250_000
 """Rows (buckets x series) that a stage holds at once: 100 to 300 MB in frames."""
+LEAST_BUCKETS = 100
+"""Buckets of a piece, however many series there are: a call for each series and piece costs as much as some hundred rows."""
 
 
 def pending_windows(run: SourceRun, table: str, upstream: Sequence[str]) -> list[Window]:
@@ -24,9 +26,10 @@ def pending_windows(run: SourceRun, table: str, upstream: Sequence[str]) -> list
 
 
 def pieces(run: SourceRun, windows: Sequence[Window]) -> Iterator[tuple[list[Window], list[Window]]]:
-    """The windows (merged, in order) in pieces of at most `PIECE_ROWS` rows, each with the windows that are left after it."""
+    """The windows (merged, in order) in pieces of `PIECE_ROWS` rows, or `LEAST_BUCKETS` buckets if that is more, each with the windows that
+    are left after it."""
     series = run.warehouse.read("SELECT count(DISTINCT series) AS n FROM clean_series WHERE source = ?", [run.name])["n"].iloc[0]
-    longest = max(1, PIECE_ROWS // max(1, int(series))) * run.source.time_bucket.every
+    longest = max(LEAST_BUCKETS, PIECE_ROWS // max(1, int(series))) * run.source.time_bucket.every
     rest = list(windows)
     while rest:
         end, room = rest[0][0], longest
