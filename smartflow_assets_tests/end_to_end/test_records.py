@@ -1,5 +1,6 @@
 """Single records through real runs: judged once, the same however runs cut the data, told once, and healed by corrections."""
 import json
+import shutil
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.problems import InvalidFileError
 from smartflow_assets.config.source_file import read_source
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.generators.examples import END, EXAMPLES
 from smartflow_assets.stages import alerting, detection, ingestion, preparation, pruning, record_models, records
 from smartflow_assets.stages.anomaly_picture import anomaly_picture
 from smartflow_assets.stages.run import SourceRun
@@ -322,3 +324,23 @@ def test_large_windows_are_learnt_from_by_a_share_of_their_rows(tmp_path, monkey
     learnt = home.table("record_models").sort_values("learnt_to")["row_count"]
     assert 450 < learnt.iloc[0] < 560 and 450 < learnt.iloc[1] < 560
     assert strange(home, "severity = 'critical'")["_row"].tolist() == [FRAUD + 1]
+
+
+def test_the_bundled_payments_are_judged_well_by_the_untouched_default(tmp_path):
+    home = Home(tmp_path, dg.DagsterInstance.ephemeral())
+    data = Path(__file__).parents[2] / "data"
+    shutil.copy(data / "examples" / "payments.csv.gz", home.settings.data / "examples")
+    shutil.copy(data / "sources" / "payments.yaml", home.settings.sources)
+    catalogue = Catalogue.load(home.settings)
+    run = SourceRun(catalogue.source("payments"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models),
+                    END + timedelta(hours=1), "run")
+    ingestion.raw_records(run)
+    preparation.clean_series(run)
+    judged = records.record_anomalies(run)
+    made = EXAMPLES["payments"].make()
+    is_fraud = (made.frame["amount"] != made.twin["amount"]).to_numpy()
+    found = home.table("record_anomalies")
+    first = home.table("record_models")["first_to"].min()
+    frauds, hits = is_fraud[(made.frame["timestamp"] >= first).to_numpy()].sum(), is_fraud[found["_row"].to_numpy() - 1].sum()
+    assert judged.judged_count == (made.frame["timestamp"] >= first).sum() and frauds > 200
+    assert hits / len(found) > 0.8 and hits / frauds > 0.9
