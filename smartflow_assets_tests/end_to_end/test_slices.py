@@ -29,7 +29,7 @@ def orders(days: int = DAYS) -> pd.DataFrame:
     hours = pd.date_range(START, periods=days * 24, freq="1h")
     one = pd.DataFrame({"region": ["EU"] * 30 + ["US"] * 20 + ["ASIA"] * 10, "channel": ["web", "web", "shop"] * 20, "amount": 10.0})
     rows = one.loc[np.tile(np.arange(60), len(hours))].reset_index(drop=True)
-    times = np.repeat(hours, 60) + pd.to_timedelta(np.tile(np.arange(60), len(hours)), unit="min")
+    times = hours.repeat(60) + pd.to_timedelta(np.tile(np.arange(60), len(hours)), unit="min")
     return rows.assign(at=times.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
