@@ -110,7 +110,9 @@ def _type(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
         model = schema["$defs"][name]
-        return f"[{name}](#{_anchor(_title(name, schema))})" if "properties" in model else _type(model, schema)
+        if "properties" not in model:
+            return _type(model, schema)
+        return f"[{name.rpartition('__')[2]}](#{_anchor(_title(name, schema))})"  # two models of one name bear their modules in the schema
     if "oneOf" in field:
         key = next(key for key, title in UNIONS.items() if _members(field) == _members(_find(schema, key)))
         return f"[one of {len(field['oneOf'])} types](#{_anchor(UNIONS[key])})"
