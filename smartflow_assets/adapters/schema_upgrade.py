@@ -1,7 +1,8 @@
 """Making the tables, and making an older file's tables today's.
 
 A file carries the version of its schema in `snapshot_info`. New tables and columns need no code here: they are in
-`tables.py`. What cannot be said there (a column that is renamed, a meaning that changed) is a function in STEPS, with a test.
+`tables.py`. What cannot be said there is a function, with a test: in STEPS before tables are completed (a column that is renamed),
+in FILLS after it (what a new column holds in old rows). DuckDB 1.5 commits no change of a table whose rows were changed before.
 """
 from collections.abc import Callable, Mapping
 
@@ -16,10 +17,6 @@ from smartflow_assets.core.errors import WarehouseError
 
 def _date_model_changes(connection: duckdb.DuckDBPyConnection) -> None:
     """Version 4 knew a model's training and that it was retired, not when: that was when the next one of its series was trained."""
-    if not has_table(connection, "trained_models"):
-        return
-    for column, kind in (("changed_at", "TIMESTAMPTZ"), ("change", "VARCHAR")):
-        connection.execute(f"ALTER TABLE trained_models ADD COLUMN IF NOT EXISTS {column} {kind}")
     connection.execute(
         """
         UPDATE trained_models AS model SET change = CASE status WHEN 'retired' THEN 'replaced' ELSE 'trained' END,
@@ -34,10 +31,6 @@ def _date_model_changes(connection: duckdb.DuckDBPyConnection) -> None:
 def _measure_deviations(connection: duckdb.DuckDBPyConnection) -> None:
     """Version 6 knew what an anomaly's value and the expected one were, not how far and which way they lay apart: what comes later is
     compared with that."""
-    if not has_table(connection, "anomalies"):
-        return
-    for column, kind in (("deviation", "DOUBLE"), ("direction", "VARCHAR")):
-        connection.execute(f"ALTER TABLE anomalies ADD COLUMN IF NOT EXISTS {column} {kind}")
     connection.execute(
         """
         UPDATE anomalies SET deviation = value - expected,
@@ -46,8 +39,10 @@ def _measure_deviations(connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
 
 
-STEPS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {4: _date_model_changes, 6: _measure_deviations}
-"""What turns a file of this version into one of the next."""
+STEPS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {}
+"""What turns the tables of a file of this version into those of the next."""
+FILLS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {4: _date_model_changes, 6: _measure_deviations}
+"""What the columns that came after this version hold in the rows that are there."""
 
 
 def found_version(connection: duckdb.DuckDBPyConnection) -> int | None:
@@ -71,7 +66,8 @@ def found_version(connection: duckdb.DuckDBPyConnection) -> int | None:
 
 def upgrade(connection: duckdb.DuckDBPyConnection, version: int | None) -> None:
     """Creates or completes tables, comments and views, inside the caller's transaction."""
-    for older in range(SCHEMA_VERSION if version is None else version, SCHEMA_VERSION):
+    older_versions = range(SCHEMA_VERSION if version is None else version, SCHEMA_VERSION)
+    for older in older_versions:
         if older in STEPS:
             STEPS[older](connection)
     for schema in ("raw", "marts"):
@@ -84,6 +80,9 @@ def upgrade(connection: duckdb.DuckDBPyConnection, version: int | None) -> None:
             )
         for comment in spec.comments():
             connection.execute(comment)
+    for older in older_versions:
+        if older in FILLS:
+            FILLS[older](connection)
     create_views(connection)
     if version is None:
         connection.execute("INSERT INTO snapshot_info (schema_version) VALUES (?)", [SCHEMA_VERSION]).fetchall()
