@@ -1,5 +1,4 @@
 """Forecasting networks: the kernels say what torch says, training is the same twice, and scoring does without torch."""
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from smartflow_assets.core.detectors.base import Fitted, History, SeriesFacts
 from smartflow_assets.core.detectors.network_forecaster import NetworkForecaster
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, TIMES, daily, frame_of, with_spike
+from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
 torch = pytest.importorskip("torch")
 NETWORKS = [Lstm(), Attention()]
@@ -139,33 +139,14 @@ def test_a_stored_model_scores_alike(detector: NetworkForecaster, tmp_path: Path
     assert sum(path.stat().st_size for path in (tmp_path / artefact.path).iterdir()) < 60_000
 
 
-WITHOUT_TORCH = """
-import sys
-sys.modules["torch"] = None
-import pandas as pd
-from pathlib import Path
-from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.core.detection import FittedModels, Scoring
-folder, path, sha = sys.argv[1:]
-models = FittedModels.from_parts(ModelStore(Path(folder)).load({"artefact": path, "sha256": sha}))
-rows = pd.read_json(folder + "/rows.json", convert_dates=["observed_at"])
-print(Scoring(models).score(rows).scores["raw_score"].map(float.hex).str.cat(sep=","))
-"""
-
-
 @each_network
 def test_scoring_does_without_torch_and_training_says_how_to_get_it(
     detector: NetworkForecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame, settings = frame_of(with_spike().round(3)), DetectionSettings.model_validate({"detectors": [{"type": detector.type}]})
     fitted = fit_models(frame[:500], settings, is_first=True)
-    artefact = ModelStore(tmp_path).save("web", detector.type, "m1", fitted.parts())
-    frame.to_json(tmp_path / "rows.json", orient="records", date_format="iso", double_precision=15)
-    run = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path), artefact.path, artefact.sha256], capture_output=True, text=True, check=True
-    )
     own = Scoring(fitted).score(frame).scores["raw_score"]
-    assert run.stdout.strip().split(",") == [float.hex(value) for value in own]
+    assert scores_without("torch", fitted, frame, tmp_path) == [float.hex(value) for value in own]
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(SourceError, match=f"detector {detector.type} is trained by torch, which is not installed.*'smartflow.deep.'"):
         detector.fit(History({"load": daily()}, times={"load": TIMES[: len(daily())]}))

@@ -1,5 +1,4 @@
 """SARIMA: its forecasts are those of statsmodels, gaps widen the band, a spike does not echo, scoring does without statsmodels."""
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from smartflow_assets.core.detectors.base import Fitted, History, Result, Series
 from smartflow_assets.core.detectors.sarima import matrices
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, TIMES, daily, frame_of, with_spike
+from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
 sarimax = pytest.importorskip("statsmodels.tsa.statespace.sarimax")
 SCALED = (daily(700) - 100) / 20
@@ -106,36 +106,17 @@ def test_parameters_change_what_it_says(change: dict) -> None:
     assert widths[0] != pytest.approx(widths[1], rel=1e-4)
 
 
-WITHOUT_STATSMODELS = """
-import sys
-sys.modules["statsmodels"] = None
-import pandas as pd
-from pathlib import Path
-from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.core.detection import FittedModels, Scoring
-folder, path, sha = sys.argv[1:]
-models = FittedModels.from_parts(ModelStore(Path(folder)).load({"artefact": path, "sha256": sha}))
-rows = pd.read_json(folder + "/rows.json", convert_dates=["observed_at"])
-print(Scoring(models).score(rows).scores["raw_score"].map(float.hex).str.cat(sep=","))
-"""
-
-
 def test_a_stored_model_scores_alike_without_statsmodels_and_training_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame, settings = frame_of(with_spike().round(3)), DetectionSettings.model_validate({"detectors": [{"type": "sarima"}]})
     fitted = fit_models(frame[:500], settings, is_first=True)
-    artefact = ModelStore(tmp_path).save("web", "sarima", "m1", fitted.parts())
-    frame.to_json(tmp_path / "rows.json", orient="records", date_format="iso", double_precision=15)
-    run = subprocess.run(
-        [sys.executable, "-c", WITHOUT_STATSMODELS, str(tmp_path), artefact.path, artefact.sha256], capture_output=True, text=True,
-        check=True,
-    )
     own = Scoring(fitted).score(frame).scores
     assert own["is_anomaly"][SPIKE]
     assert int(own["raw_score"].to_numpy().argmax()) in range(SPIKE, SPIKE + 3)
-    assert run.stdout.strip().split(",") == [float.hex(value) for value in own["raw_score"]]
-    rebuilt = FittedModels.from_parts(ModelStore(tmp_path).load(artefact))
+    assert scores_without("statsmodels", fitted, frame, tmp_path) == [float.hex(value) for value in own["raw_score"]]
+    store = ModelStore(tmp_path / "own")
+    rebuilt = FittedModels.from_parts(store.load(store.save("web", "sarima", "m1", fitted.parts())))
     pd.testing.assert_frame_equal(own, Scoring(rebuilt).score(frame).scores, check_exact=True)
     monkeypatch.setitem(sys.modules, "statsmodels.tsa.statespace.sarimax", None)
     with pytest.raises(SourceError, match=r"detector sarima is trained by statsmodels, which is not installed.*'smartflow.forecast.'"):
