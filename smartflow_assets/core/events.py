@@ -22,7 +22,8 @@ GAP_BUCKETS = 2
 RECORD_WINDOW = timedelta(days=28)
 """What `highest in 28 days` and the usual range look back on; `history` of `group` should reach so far before the region."""
 CALM_SHARE = 0.8
-"""A row is calm below this share of the cut, in surprise: what hovers at the cut keeps an incident open."""
+"""A row is calm below this share of the cut, in surprise, or inside its band: what hovers at the cut keeps an incident open, what is
+strange only because its window still holds the anomaly does not."""
 POINT_ROWS = 2
 """A spike that straddles two buckets is still a point."""
 _NAMED_SHARE = 0.1  # a detector with less of the surprise is kept in the contributions, but not named
@@ -58,8 +59,8 @@ def judge(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
 
     One row for each (series, observed_at) of `scores` (columns of anomaly_scores), with `rules` (rule name to message, the
     worst first), `severity` (the worst of detectors and rules), `is_anomalous`, and `is_calm`: observed, not anomalous, and
-    well below the cut (`is_observed` says whether there was anything to judge). A violation of a bucket that was not scored
-    is a row as well: a rule needs no model. An `explanation` of a row's own stays.
+    well below the cut or inside its band (`is_observed` says whether there was anything to judge). A violation of a bucket that
+    was not scored is a row as well: a rule needs no model. An `explanation` of a row's own stays.
     """
     rows = _with_unscored(scores, violations).sort_values(["series", "observed_at"], ignore_index=True)
     ranked = violations.assign(rank=violations["severity"].map(RANK)).sort_values(["rank", "rule"], ascending=[False, True])
@@ -79,7 +80,8 @@ def judge(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
     rank = np.maximum(own, rows.pop("rank").fillna(-1).to_numpy(int))
     with np.errstate(divide="ignore", invalid="ignore"):
         surprise, cut = (-np.log10(1 - rows[name].to_numpy(float)) for name in ("anomaly_score", "threshold"))
-        is_hovering = surprise > CALM_SHARE * cut
+        is_outside = (rows["value"] < rows["lower"]) | (rows["value"] > rows["upper"])
+        is_hovering = is_outside.to_numpy() & (surprise > CALM_SHARE * cut)
     is_observed = rows["value"].notna().to_numpy() & (rows["state"] != "missing").to_numpy()
     return rows.assign(
         rules=rules, severity=np.array(SEVERITIES, dtype=object)[np.maximum(rank, 0)],

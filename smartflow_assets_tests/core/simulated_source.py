@@ -27,11 +27,11 @@ def at(row: int) -> pd.Timestamp:
 def scores_of(text: str, series: str = "requests") -> pd.DataFrame:
     """Rows of anomaly_scores, one for each letter."""
     flag = pd.Series(list(text)).isin(["w", "c"]).to_numpy()
-    surprise = [{"~": 1.15, "w": 3.0, "c": 6.0}.get(letter, 0.2) for letter in text]
+    surprise = [{"~": 1.15, "e": 5.0, "w": 3.0, "c": 6.0}.get(letter, 0.2) for letter in text]
     return pd.DataFrame({
         "series": series, "metric": series, "dimensions": [{} for _ in text],
         "observed_at": pd.date_range(START, periods=len(text), freq=STEP).as_unit("us"),
-        "value": [{"-": float("nan"), "w": 1500.0, "c": 1600.0, "r": 1550.0}.get(letter, 500.0) for letter in text],
+        "value": [{"-": float("nan"), "w": 1500.0, "c": 1600.0, "r": 1550.0, "~": 600.0}.get(letter, 500.0) for letter in text],
         "expected": 500.0, "lower": 430.0, "upper": 560.0, "raw_score": surprise,
         "anomaly_score": [1 - 10**-value for value in surprise], "threshold": 0.94, "is_anomaly": flag,
         "state": ["missing" if letter == "-" else "scored" for letter in text],

@@ -92,6 +92,11 @@ def test_what_hovers_at_the_cut_keeps_the_incident_open():
     assert list(source.incidents["state"]) == ["open"]
 
 
+def test_an_echo_inside_the_usual_range_does_not():
+    source = in_runs("..weeeeee", [1] * 40)
+    assert list(source.incidents["state"]) == ["resolved"]
+
+
 def test_a_rule_alone_opens_an_incident_and_calm_resolves_it():
     assert in_runs("...rr......", [1] * 20).said() == ["opened", "resolved"]
 

@@ -107,6 +107,7 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"transform": "difference"}, {"clean_series", "anomaly_scores", "anomalies"}),
     ({"transform": "cumulative_to_rate"}, {"clean_series", "anomaly_scores", "anomalies"}),
     ({"aggregate": "count", "without_rows": "zero"}, {"clean_series", "anomaly_scores", "anomalies"}),
+    ({"aggregate": "sum", "explain_by": ["region"]}, {"clean_series", "anomaly_scores", "anomalies"}),
 ]
 
 
