@@ -31,6 +31,16 @@ def headline(value: float, expected: float, lower: float, upper: float, unit: st
     return text + _deviation(value, expected)
 
 
+def records_headline(count: float, contributions: Mapping[str, float]) -> str:
+    """How many single records are strange, and the two columns that say most of it.
+
+    >>> records_headline(3, {"records:amount": 0.7, "records:account": 0.2, "records:channel": 0.1})
+    '3 strange records: amount, account'
+    """
+    columns = [name.partition(":")[2] for name in sorted(contributions, key=lambda name: -contributions[name])][:2]
+    return f"{number(count)} strange record{'' if count == 1 else 's'}: {', '.join(columns)}"
+
+
 def _deviation(value: float, expected: float) -> str:
     if value != value or expected != expected or expected == 0:
         return ""

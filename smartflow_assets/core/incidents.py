@@ -19,8 +19,9 @@ from smartflow_assets.core.alert_policy import AlertPolicy
 from smartflow_assets.core.alerts import Advance, Announcer
 from smartflow_assets.core.durations import format_duration
 from smartflow_assets.core.events import anomaly_id
-from smartflow_assets.core.explain import headline
+from smartflow_assets.core.explain import headline, records_headline
 from smartflow_assets.core.incident_log import Row, fold, in_order, log_entry, records
+from smartflow_assets.core.records import METRIC as RECORDS
 from smartflow_assets.core.severity import RANK, worst
 
 CAUSE = "anomaly"
@@ -235,6 +236,8 @@ class _Track:
         value, expected, lower, upper = (
             float("nan") if newest[name] is None else newest[name] for name in ("value", "expected", "lower", "upper"))
         title = headline(value, expected, lower, upper, self._unit(newest))
+        if list(newest["detectors"]) == [RECORDS]:
+            title = records_headline(value, newest["contributions"])
         if len(newest["rules"]) and not len(newest["detectors"]):  # a rule's own reason is not the expected range
             title = f"{', '.join(newest['rules'])}: {title}"
         known = (self.last_seen_at, len(self.taken), self._severity(), title, newest["explanation"])

@@ -1,5 +1,6 @@
 """Single records through real runs: judged once, the same however runs cut the data, told once, and healed by corrections."""
 import json
+import re
 import shutil
 from datetime import timedelta
 from io import BytesIO
@@ -291,6 +292,7 @@ def test_the_view_names_the_incident_of_each_record(pay):
     pay.warehouse.publish("test")
     row = pay.warehouse.published_read("SELECT incident_id, incident_state FROM marts.strange_records WHERE severity = 'critical'").iloc[0]
     incident = pay.table("incidents", "severity = 'critical' AND series = 'records'").iloc[0]
+    assert re.fullmatch(r"\d+ strange records?: \w+(, \w+)?", incident["title"])
     assert row.tolist() == [incident["incident_id"], "resolved"]
 
 
