@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.core.evaluation import alarms
 from smartflow_assets.core.fitted_models import FittedModels
 from smartflow_assets.core.rate import Frequency
 from smartflow_assets.core.scoring import Scoring
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-GAP_ROWS = 10
-"""Flagged rows that are no further apart are one alarm."""
 
 
 def peaks(raw_score: NDArray[np.float64], is_flagged: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -26,13 +24,11 @@ def peaks(raw_score: NDArray[np.float64], is_flagged: NDArray[np.bool_]) -> NDAr
     >>> peaks(np.array([0.0, 3.0, 5.0, 0.0]), np.array([False, True, True, False])).tolist()
     [5.0]
     """
-    at = np.flatnonzero(is_flagged)
-    alarms = np.split(at, np.flatnonzero(np.diff(at) > GAP_ROWS) + 1) if len(at) else []
-    return np.sort(np.array([raw_score[rows].max() for rows in alarms]))[::-1]
+    return np.sort(np.array([raw_score[rows].max() for rows in alarms(is_flagged)]))[::-1]
 
 
-def cut_within(alarms: NDArray[np.float64], budget: Frequency, span: timedelta, cut: float) -> float:
-    """The lowest cut, at least `cut`, that no more of these alarms reach than the budget allows in `span`; at least one is.
+def cut_within(heights: NDArray[np.float64], budget: Frequency, span: timedelta, cut: float) -> float:
+    """The lowest cut, at least `cut`, that no more of these alarms, highest first, reach than the budget allows in `span`; at least one is.
 
     >>> cut_within(np.array([9.0, 5.0, 4.0]), Frequency(1, "week"), timedelta(days=14), 2.2) > 4.0
     True
@@ -40,7 +36,7 @@ def cut_within(alarms: NDArray[np.float64], budget: Frequency, span: timedelta, 
     2.2
     """
     allowed = math.ceil(budget.per_day * (span / timedelta(days=1)))
-    return cut if len(alarms) <= allowed else max(cut, float(np.nextafter(alarms[allowed], np.inf)))
+    return cut if len(heights) <= allowed else max(cut, float(np.nextafter(heights[allowed], np.inf)))
 
 
 def with_budget(fitted: FittedModels, calm: pd.DataFrame, features: pd.DataFrame | None = None) -> FittedModels:
@@ -53,6 +49,6 @@ def with_budget(fitted: FittedModels, calm: pd.DataFrame, features: pd.DataFrame
     cuts = {}
     for name, rows in scores[scores["state"] != "warming_up"].groupby("series", sort=True, observed=True):
         rows = rows.sort_values("observed_at")
-        alarms = peaks(rows["raw_score"].to_numpy(), rows["is_anomaly"].to_numpy())
-        cuts[str(name)] = cut_within(alarms, budget, len(rows) * fitted.step, fitted.settings.cut)
+        heights = peaks(rows["raw_score"].to_numpy(), rows["is_anomaly"].to_numpy())
+        cuts[str(name)] = cut_within(heights, budget, len(rows) * fitted.step, fitted.settings.cut)
     return replace(fitted, cuts={name: cut for name, cut in cuts.items() if cut > fitted.settings.cut})

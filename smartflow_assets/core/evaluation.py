@@ -193,9 +193,17 @@ def count_events(is_anomaly: np.ndarray, windows: Sequence[tuple[int, int]]) -> 
     for first, last in windows:
         hits += _first_flag(is_anomaly, first, last) is not None
         outside[max(0, first - NEAR):last + NEAR + 1] = False
-    at = np.flatnonzero(outside)
-    alarms = np.split(at, np.flatnonzero(np.diff(at) > NEAR) + 1) if len(at) else []
-    return hits, len(windows) - hits, sum(1 + int(alarm[-1] - alarm[0]) // LONG for alarm in alarms)
+    return hits, len(windows) - hits, sum(1 + int(alarm[-1] - alarm[0]) // LONG for alarm in alarms(outside))
+
+
+def alarms(flags: np.ndarray) -> list[np.ndarray]:
+    """The flagged rows of each alarm; flags that are at most `NEAR` rows apart are one.
+
+    >>> [rows.tolist() for rows in alarms(np.isin(np.arange(40), [3, 5, 30]))]
+    [[3, 5], [30]]
+    """
+    at = np.flatnonzero(flags)
+    return np.split(at, np.flatnonzero(np.diff(at) > NEAR) + 1) if len(at) else []
 
 
 def _first_flag(is_anomaly: np.ndarray, first: int, last: int) -> int | None:

@@ -11,6 +11,8 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.core.evaluation import NEAR
+
 PlantedType = Literal["spike", "dropout", "level", "flat", "context", "burst", "half_volume"]
 PLANTED: dict[PlantedType, str] = {
     "spike": "one row, up or down",
@@ -25,7 +27,6 @@ SIZED = ("spike", "dropout", "level", "burst")
 SHORT, LONGEST = 4, 60  # rows; a spell is at most a fifth of a season
 APART = 25  # lengths of the longest spell from one to the next: denser ones would be learnt as usual, and find themselves no more
 LEAST_CHANGE = 0.1  # of the range, on average
-NEAR = 10  # rows beside a known label that are left alone
 
 
 def plant(
@@ -67,7 +68,7 @@ def plant(
 
 
 def _free(times: pd.Series, known: pd.DataFrame | None) -> np.ndarray:
-    """Rows that lie in no known label, nor beside one."""
+    """Rows that lie in no known label, nor so near to one that a flag would be neither right nor wrong."""
     free = np.ones(len(times), dtype=bool)
     if known is not None and len(known):
         at = pd.DatetimeIndex(times)

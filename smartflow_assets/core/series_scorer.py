@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,7 +91,7 @@ class SeriesScorer:
         rows, normal, _ = baseline.score(state["baseline"], facts, scaled, features, times)
         raw, surprise = np.empty((2, len(self.detectors), rows.count))
         flags = np.zeros((len(self.detectors), rows.count), np.bool_)
-        members = self._members()
+        members, guards = self._members, self._guards
         own_band: Result | None = None
         column_shares = [np.zeros((0, rows.count))]
         joint = np.zeros(rows.count)
@@ -113,10 +114,9 @@ class SeriesScorer:
             combined, _ = self.ensemble.combine_rows(
                 state["ensemble"], surprise[members], flags[members], self.cut, rows, normal
             )
-            combined *= self._share_of_cut(int(members.sum()))
+            combined *= self._share_of_cut
         else:
             combined = np.where(rows.is_missing, 0.0, joint)
-        guards = np.array([d.is_guard for d in self.detectors])
         guarded = np.asarray(flags[guards].any(axis=0))
         lifted = np.where(flags, np.maximum(surprise, self.cut), 0.0)[guards].max(axis=0, initial=0.0)
         combined = np.maximum(combined, lifted)
@@ -134,17 +134,23 @@ class SeriesScorer:
             expected, lower, upper = (np.maximum(part, 0.0) for part in (expected, lower, upper))
         return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares))
 
+    @cached_property
+    def _guards(self) -> NDArray[np.bool_]:
+        return np.array([d.is_guard for d in self.detectors])
+
+    @cached_property
     def _members(self) -> NDArray[np.bool_]:
         """Which detectors are averaged: no guards, and none that cannot judge such a series unless it is the only one."""
-        members = np.array([not d.is_guard for d in self.detectors])
+        members = ~self._guards
         suited = members & np.array([not d.unsuited(self.facts) for d in self.detectors])
         return suited if suited.any() else members
 
-    def _share_of_cut(self, members: int) -> float:
+    @cached_property
+    def _share_of_cut(self) -> float:
         """What the mean of fewer members than were listed is worth, so that one cut serves every series."""
         if self.ensemble.by_flags:
             return 1.0
-        listed = sum(not d.is_guard for d in self.detectors)
+        listed, members = int((~self._guards).sum()), int(self._members.sum())
         return self.ensemble.cut(listed, "medium") / self.ensemble.cut(members, "medium")
 
     def walk(

@@ -22,17 +22,18 @@ class SeasonalWindows(BaseDetector, frozen=True):
     surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
 
     def unsuited(self, facts: SeriesFacts) -> str:
-        from smartflow_assets.core.kernels import seasonal_neighbours as kernel
+        from smartflow_assets.core.baseline import HISTORY
 
         if not facts.period:
             return "there is no season"
-        longest = (kernel.LOOKBACK - self.rows - REACH) // 2
+        longest = (HISTORY - self.rows - REACH) // 2
         return f"a season of {facts.period} rows is too long; at most {longest}" if facts.period > longest else ""
 
     def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
         return {"period": np.array([0 if self.unsuited(facts) else facts.period])}
 
     def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+        from smartflow_assets.core.baseline import HISTORY
         from smartflow_assets.core.kernels import seasonal_neighbours as kernel
 
         raw, period = np.zeros(rows.count), int(state["period"][0])
@@ -40,7 +41,7 @@ class SeasonalWindows(BaseDetector, frozen=True):
             reach = min(REACH, period // 24)
             kernel.walk(
                 rows.padded, rows.offset, rows.count, rows.first, period, self.rows, reach, max(1, reach // STRIDES), SEASONS,
-                self.is_shape, raw,
+                HISTORY, self.is_shape, raw,
             )  # fmt: skip
         return Result(raw), state
 

@@ -1,14 +1,12 @@
 """Distance of the newest window to the nearest window at about the same time of earlier seasons."""
 from smartflow_assets.core.kernels.compile import compiled
 
-LOOKBACK = 8192
-"""Rows before the newest one that a window may come from: what the baseline keeps."""
-
 
 @compiled
-def walk(values, offset, count, first, period, width, reach, stride, seasons, is_shape, out):
+def walk(values, offset, count, first, period, width, reach, stride, seasons, lookback, is_shape, out):
     """Mean |difference| per row to the nearest of the windows that ended d seasons ago (d = 1 .. seasons), up to `reach` rows
-    earlier or later in strides of `stride`; is_shape: each window about its own mean. 0 where no earlier season is there."""
+    earlier or later in strides of `stride`; is_shape: each window about its own mean. No window begins more than `lookback` rows
+    back. 0 where no earlier season is there."""
     for i in range(count):
         t, p = first + i, offset + i
         out[i] = 0.0
@@ -19,7 +17,7 @@ def walk(values, offset, count, first, period, width, reach, stride, seasons, is
             own /= width
         for d in range(1, seasons + 1):
             back = d * period + reach + width
-            if t < back or back > LOOKBACK:
+            if t < back or back > lookback:
                 break
             for shift in range(-reach, reach + 1, stride):
                 q = p - d * period + shift
