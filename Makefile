@@ -22,6 +22,7 @@ test: lint types layers  ## everything that must hold before a commit
 	$(BIN)/python -m pytest -n 2 --dist loadfile --verbosity=0
 
 lint: $(STAMP)
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check .
 
 types: $(STAMP)

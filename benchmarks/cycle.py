@@ -5,6 +5,7 @@
 Runs `smartflow run` in a process of its own on a fresh home, as a user would, so start-up and imports are counted. The first
 run after an installation also compiles the scoring kernels; a warm-up run keeps that out and is printed apart.
 """
+
 import argparse
 import statistics
 import tempfile
@@ -62,8 +63,10 @@ def main() -> None:
         print(f"{name:8s} {figure[0]:6.2f} CPU s  {figure[1]:6.2f} s wall  {figure[2]:6.0f} MiB peak", flush=True)
         figures.append(figure)
     cpu, wall, memory = (statistics.median(column) for column in zip(*figures[1:], strict=True))
-    print(f"median   {cpu:6.2f} CPU s  {wall:6.2f} s wall  {memory:6.0f} MiB peak   "
-          f"({arguments.series} series x {arguments.rows} rows; aim: under 10 CPU s and 500 MiB)")
+    print(
+        f"median   {cpu:6.2f} CPU s  {wall:6.2f} s wall  {memory:6.0f} MiB peak   "
+        f"({arguments.series} series x {arguments.rows} rows; aim: under 10 CPU s and 500 MiB)"
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ the mean over series, and the most memory that it held, libraries included, beyo
 series. Compiled code is loaded before the clock runs. Prints a Markdown table and writes OUT/detectors.csv. `auto` is the default
 ensemble.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -76,8 +77,15 @@ def run_one(detector: str, corpus_dir: Path, corpora: list[str], every: int) -> 
     training = Training()
     settings = DetectionSettings() if detector == "auto" else DetectionSettings(detectors=(timed(DETECTORS[detector], training),))
     corpus_rows = {corpus: chosen(read_corpus(corpus_dir / f"{corpus}.parquet"), every) for corpus in corpora}
-    warm_up = pd.DataFrame({"series": "warm-up", "row": range(WARM_UP_ROWS), "seconds": 300.0 * np.arange(WARM_UP_ROWS),
-                            "value": np.sin(np.arange(WARM_UP_ROWS) / 9.0), "scored": np.arange(WARM_UP_ROWS) >= 900})
+    warm_up = pd.DataFrame(
+        {
+            "series": "warm-up",
+            "row": range(WARM_UP_ROWS),
+            "seconds": 300.0 * np.arange(WARM_UP_ROWS),
+            "value": np.sin(np.arange(WARM_UP_ROWS) / 9.0),
+            "scored": np.arange(WARM_UP_ROWS) >= 900,
+        }
+    )
     longest = max((one for rows in corpus_rows.values() for _, one in rows.groupby("series")), key=len)
     score_series(longest, DetectionSettings(detectors=(MovingAverage(),)))
     before = memory("VmRSS")
@@ -97,8 +105,12 @@ def run_one(detector: str, corpus_dir: Path, corpora: list[str], every: int) -> 
             print(json.dumps({"rows": len(one)}), flush=True)
         scores[corpus] = pd.concat(parts, ignore_index=True)
     figures: dict[str, Any] = {
-        "detector": detector, "fit_cpu_s": training.cpu_s, "fit_rows": training.rows, "score_cpu_s": total - training.cpu_s,
-        "score_rows": row_count, "memory_mib": most / MIB,
+        "detector": detector,
+        "fit_cpu_s": training.cpu_s,
+        "fit_rows": training.rows,
+        "score_cpu_s": total - training.cpu_s,
+        "score_rows": row_count,
+        "memory_mib": most / MIB,
     }
     for corpus, rows in corpus_rows.items():
         figures[f"auc_pr_{corpus}"] = float(measure(corpus_dir, corpus, rows, scores[corpus])["auc_pr"])  # type: ignore[arg-type]
@@ -112,8 +124,20 @@ def chosen(rows: pd.DataFrame, every: int) -> pd.DataFrame:
 
 def followed(detector: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What the process of one detector prints, line by line."""
-    command = [sys.executable, __file__, "--one", detector, "--corpus-dir", str(arguments.corpus_dir), "--corpora", arguments.corpora,
-               "--every", str(arguments.every), "--out", str(arguments.out)]
+    command = [
+        sys.executable,
+        __file__,
+        "--one",
+        detector,
+        "--corpus-dir",
+        str(arguments.corpus_dir),
+        "--corpora",
+        arguments.corpora,
+        "--every",
+        str(arguments.every),
+        "--out",
+        str(arguments.out),
+    ]
     with TemporaryFile("w+") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
         yield from map(json.loads, process.stdout or ())
         if process.wait():
@@ -123,8 +147,10 @@ def followed(detector: str, arguments: argparse.Namespace) -> Iterator[dict[str,
 
 def table(figures: pd.DataFrame, corpora: list[str]) -> str:
     """The figures as Markdown: speeds in rows a CPU second, memory in MiB."""
-    lines = ["| type | to train, rows/s | to score, rows/s | " + " | ".join(f"AUC-PR {corpus}" for corpus in corpora) + " | memory, MiB |",
-             "|---|" + "---|" * (len(corpora) + 3)]
+    lines = [
+        "| type | to train, rows/s | to score, rows/s | " + " | ".join(f"AUC-PR {corpus}" for corpus in corpora) + " | memory, MiB |",
+        "|---|" + "---|" * (len(corpora) + 3),
+    ]
     for row in figures.to_dict("records"):
         fit = _rounded(row["fit_rows"] / row["fit_cpu_s"]) if row["fit_cpu_s"] > 0.001 * row["score_cpu_s"] else ""
         score = _rounded(row["score_rows"] / row["score_cpu_s"])

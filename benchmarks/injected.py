@@ -5,6 +5,7 @@
 DIR holds inject.py, which plants, and what quality.py reads. An event is found when a row from its first to two after its last is
 flagged; flags elsewhere, joined when at most ten rows apart, are false alarms. Precision is found / (found + false alarms).
 """
+
 from __future__ import annotations
 
 import argparse
@@ -31,17 +32,33 @@ def main() -> None:
 
     def load(corpus: str) -> list[Series]:  # without pyarrow
         rows = read_corpus(arguments.corpus_dir / f"{corpus}.parquet")
-        return [Series(str(name), one["seconds"].to_numpy().astype("datetime64[s]"), one["value"].to_numpy(float),
-                       one["label"].to_numpy(), int((~one["scored"]).sum()), [], float(one["seconds"].diff().median()))
-                for name, one in rows.groupby("series", sort=True)]
+        return [
+            Series(
+                str(name),
+                one["seconds"].to_numpy().astype("datetime64[s]"),
+                one["value"].to_numpy(float),
+                one["label"].to_numpy(),
+                int((~one["scored"]).sum()),
+                [],
+                float(one["seconds"].diff().median()),
+            )
+            for name, one in rows.groupby("series", sort=True)
+        ]
 
     inject.load = load
     planted, found, counts = Counter[str](), Counter[str](), []
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     cases = [case for seed in seeds for case in inject.injected(size=arguments.size, seed=seed)]
     for series, events in track(cases, "planted series", console=Console(stderr=True)):
-        rows = pd.DataFrame({"series": series.name, "row": range(len(series.v)), "seconds": series.ts.astype(int), "value": series.v,
-                             "scored": [row >= series.n0 for row in range(len(series.v))]})
+        rows = pd.DataFrame(
+            {
+                "series": series.name,
+                "row": range(len(series.v)),
+                "seconds": series.ts.astype(int),
+                "value": series.v,
+                "scored": [row >= series.n0 for row in range(len(series.v))],
+            }
+        )
         flags = score_series(rows)["flag"].to_numpy()
         windows = [(first - series.n0, last - series.n0) for _, first, last in events]
         counts.append(metrics.event_counts(series.y[series.n0 :], flags[series.n0 :], windows=windows))

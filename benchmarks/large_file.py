@@ -6,6 +6,7 @@
 `time_bucket` at all, so that every row is a bucket (10 million are 19 years). `detect`: the second file through `smartflow
 detect`. Each runs as a user would, in a process of its own on a fresh home; aim: under 2 GiB for the process tree.
 """
+
 import argparse
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -53,8 +54,10 @@ def is_within_aim(folder: Path, *arguments: str) -> bool:
     """Run a command of smartflow, print what it says and what it took."""
     taken = measure(folder, *arguments)
     print("\n".join(f"    {line}" for line in taken.output.strip().splitlines()[-4:]))
-    print(f"    exit {taken.exit_code}  {taken.wall_seconds:.0f} s wall  {taken.cpu_seconds:.0f} CPU s  {taken.peak_mib:.0f} MiB peak",
-          flush=True)
+    print(
+        f"    exit {taken.exit_code}  {taken.wall_seconds:.0f} s wall  {taken.cpu_seconds:.0f} CPU s  {taken.peak_mib:.0f} MiB peak",
+        flush=True,
+    )
     return taken.exit_code == 0 and taken.peak_mib <= AIM_MIB
 
 

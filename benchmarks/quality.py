@@ -7,6 +7,7 @@ which measure. Rows with `scored` False may be learnt from. Writes OUT/<corpus>.
 evaluate.py reads it, and prints its figures, rows per second and CPU seconds. Times are row x the median step of the series,
 because repeated and skipped clock times in some files are part of the recording, not of the series.
 """
+
 from __future__ import annotations
 
 import argparse

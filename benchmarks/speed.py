@@ -7,6 +7,7 @@ A home of its own for each: the rows are ingested and cleaned first and not time
 imports and loads compiled kernels, is stated apart. `statistical` is z-score, IQR, moving average and MAD by vote. Then one row at
 a time with loaded state (`SeriesScorer.score`), as a stream does it, and scikit-learn's IsolationForest on the same rows.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -49,12 +50,14 @@ def make_home(folder: Path, series: int, rows: int, tier: str) -> Settings:
     times = pd.date_range(START, periods=length, freq=step)
     values = 100 + 20 * np.sin(np.arange(length) * 2 * np.pi * (step / timedelta(days=1))) + rng.normal(size=(series, length))
     values[rng.random((series, length)) < 0.001] += 40
-    frame = pd.DataFrame({"timestamp": np.tile(times, series), "host": np.repeat([f"h{k}" for k in range(series)], length),
-                          "value": values.ravel().round(3)})
+    frame = pd.DataFrame(
+        {"timestamp": np.tile(times, series), "host": np.repeat([f"h{k}" for k in range(series)], length), "value": values.ravel().round(3)}
+    )
     frame.to_csv(folder / "data/examples/speed.csv", index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
     (folder / "data/sources/speed.yaml").write_text(
         "name: speed\nread: {type: csv, path: examples/speed.csv, time: timestamp}\ndimensions: [host]\n"
-        f"metrics: [{{name: load, column: value}}]\ntime_bucket: {{every: {int(step.total_seconds())}s, settle: 0s}}\n{TIERS[tier]}")
+        f"metrics: [{{name: load, column: value}}]\ntime_bucket: {{every: {int(step.total_seconds())}s, settle: 0s}}\n{TIERS[tier]}"
+    )
     (folder / "data/channels.yaml").write_text("file: {type: file}\n")
     return Settings(folder)
 
@@ -92,8 +95,10 @@ def single_rows(tier: str) -> list[float]:
     times = pd.date_range(START, periods=20_000 + SINGLE_ROWS, freq="1min")
     values = 100 + 20 * np.sin(np.arange(len(times)) * 2 * np.pi / 1440) + np.random.default_rng(0).normal(size=len(times))
     settings = DetectionSettings.model_validate(
-        {} if tier == "default" else {"detectors": [{"type": kind} for kind in ("zscore", "iqr", "moving_average", "mad")],
-                                      "ensemble": {"combine": "vote"}})
+        {}
+        if tier == "default"
+        else {"detectors": [{"type": kind} for kind in ("zscore", "iqr", "moving_average", "mad")], "ensemble": {"combine": "vote"}}
+    )
     fitted = fit_models(pd.DataFrame({"series": "s", "observed_at": times[:20_000], "value": values[:20_000]}), settings)
     detectors = settings.active()
     scorer = SeriesScorer(detectors, tuple(fitted.fitted[d.type] for d in detectors), settings.ensemble, settings.cut, fitted.series["s"])

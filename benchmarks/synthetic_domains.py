@@ -5,6 +5,7 @@
 One series of each domain; red is what was injected, the dashed line the twin in which nothing happened. Each red stretch is named
 as its label names it. Of the payments, each dot is one.
 """
+
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,12 +21,18 @@ TARGET = Path(__file__).parents[1] / "docs" / "images" / "synthetic_domains.png"
 END, RATE = datetime(2026, 3, 6, tzinfo=UTC), 0.02
 LINE, STRANGE, TWIN, GRID = "#27577d", "#d7301f", "#7c8894", "#e6e9ec"
 SHOWN = {  # series, what it measures, rows
-    "web_traffic": ("value", "requests", 4 * 288), "system_metrics": ("io", "disk, MB/s", 4 * 288),
-    "cpu_usage": ("cpu", "cpu, %", 4 * 288), "server_traffic": ("latency", "latency, ms", 4 * 288),
-    "network_traffic": ("outbound", "outbound, MB/s", 4 * 288), "electricity": ("demand", "demand, MW", 21 * 24),
-    "machine_health": ("vibration", "vibration, mm/s", 12 * 60), "iot_sensors": ("temperature", "temperature, °C", 5 * 288),
-    "finance": ("price", "price", 5 * 96), "stock_risk": ("value_at_risk", "value at risk, %", 28 * 24),
-    "fraud": ("amount", "amount of a payment", 3 * 720), "kpi_sales": ("sales{region=north}", "sales, region north", 2 * 365),
+    "web_traffic": ("value", "requests", 4 * 288),
+    "system_metrics": ("io", "disk, MB/s", 4 * 288),
+    "cpu_usage": ("cpu", "cpu, %", 4 * 288),
+    "server_traffic": ("latency", "latency, ms", 4 * 288),
+    "network_traffic": ("outbound", "outbound, MB/s", 4 * 288),
+    "electricity": ("demand", "demand, MW", 21 * 24),
+    "machine_health": ("vibration", "vibration, mm/s", 12 * 60),
+    "iot_sensors": ("temperature", "temperature, °C", 5 * 288),
+    "finance": ("price", "price", 5 * 96),
+    "stock_risk": ("value_at_risk", "value at risk, %", 28 * 24),
+    "fraud": ("amount", "amount of a payment", 3 * 720),
+    "kpi_sales": ("sales{region=north}", "sales, region north", 2 * 365),
 }
 
 
@@ -109,8 +116,14 @@ def draw_payments(axis: plt.Axes, amounts: pd.Series, labels: pd.DataFrame) -> N
         paid = amounts[own["started_at"]]
         at = own["started_at"].iloc[len(own) // 2]
         axis.annotate(
-            str(scheme).replace("_", " "), (at, paid.max()), xytext=(0, 6), textcoords="offset points", ha="center",
-            va="bottom", color=STRANGE)
+            str(scheme).replace("_", " "),
+            (at, paid.max()),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            color=STRANGE,
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 Each twin goes through the stages, models and rules of its source in a folder of its own, as in `smartflow demo`; everything that
 is flagged is a false alarm. Prints them for each series and week, with the source's own settings and with a budget.
 """
+
 from __future__ import annotations
 
 import argparse

@@ -1,4 +1,5 @@
 """What a command of smartflow takes, run as a user would: in a process of its own, with start-up and all its children."""
+
 import os
 import resource
 import subprocess
@@ -27,8 +28,13 @@ def measure(home: Path, *arguments: str) -> Taken:
     environment = {**os.environ, "SMARTFLOW_HOME": str(home)}
     environment.pop("DAGSTER_HOME", None)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen([str(Path(sys.executable).with_name("smartflow")), *arguments], env=environment,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("smartflow")), *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     peak = [0]
     watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
     watcher.start()

@@ -3,6 +3,7 @@
 `python docs/generate.py` writes yaml-reference.md, data-dictionary.md and cli-reference.md; with --check it writes nothing and
 ends with 1 when one of them is not what it would write. The words are those of the models: a description is mended there.
 """
+
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,9 @@ from smartflow_assets.config.source_file import source_schema
 FOLDER = Path(__file__).parent
 NOTE = "<!-- Written by `python docs/generate.py`; edit the models, not this page. -->\n"
 UNIONS = {  # the keys that hold one of several types, and what a type is called there
-    "read": "Readers: `read.type`", "rules": "Rules: `rules[].type`", "detectors": "Detectors: `detectors[].type`",
+    "read": "Readers: `read.type`",
+    "rules": "Rules: `rules[].type`",
+    "detectors": "Detectors: `detectors[].type`",
     "records.detectors": "Detectors of single records: `records.detectors[].type`",
     "domain": "Domains of the reader `synthetic`: `read.domain`",
 }
@@ -43,11 +46,15 @@ def yaml_reference() -> str:
 def _yaml_lines() -> Iterator[str]:
     sources, channels = source_schema(), channel_schema()
     yield "# YAML reference\n"
-    yield ("A source is one file, `data/sources/NAME.yaml`; only `name` and `read` are required. `data/defaults.yaml` may hold any of "
-           "these keys for all sources; the source's own key wins. `data/channels.yaml` names the [channels](#channels).\n")
-    yield ("A **duration** is written `5min`, `1h` or `7 days`. A **secret** is never written: write `${NAME}`, and set NAME in the "
-           "environment. An unknown key is refused, with the nearest known one. `smartflow validate` checks all files; "
-           "`smartflow show SOURCE --resolved` prints the keys that hold; `smartflow plan` says what a change will do.\n")
+    yield (
+        "A source is one file, `data/sources/NAME.yaml`; only `name` and `read` are required. `data/defaults.yaml` may hold any of "
+        "these keys for all sources; the source's own key wins. `data/channels.yaml` names the [channels](#channels).\n"
+    )
+    yield (
+        "A **duration** is written `5min`, `1h` or `7 days`. A **secret** is never written: write `${NAME}`, and set NAME in the "
+        "environment. An unknown key is refused, with the nearest known one. `smartflow validate` checks all files; "
+        "`smartflow show SOURCE --resolved` prints the keys that hold; `smartflow plan` says what a change will do.\n"
+    )
     yield "For a first source, read [your own source](own-source.md).\n"
     yield "## A source\n"
     own = [key for key in sources["properties"] if key not in DETECTION_KEYS]
@@ -75,8 +82,11 @@ def _yaml_lines() -> Iterator[str]:
 def _union(models: Sequence[dict[str, Any]], schema: Mapping[str, Any]) -> Iterator[str]:
     """What all types share, then each type with its own keys."""
     first, *others = models
-    shared = {key: field for key, field in first["properties"].items()
-              if key != "type" and all(other["properties"].get(key) == field for other in others)}
+    shared = {
+        key: field
+        for key, field in first["properties"].items()
+        if key != "type" and all(other["properties"].get(key) == field for other in others)
+    }
     if shared:
         yield "Each type takes\n"
         yield from _fields(shared, schema, first.get("required", ()))
@@ -178,8 +188,10 @@ def data_dictionary() -> str:
 
 def _dictionary_lines() -> Iterator[str]:
     yield "# Data dictionary\n"
-    yield ("The tables of `data/warehouse/analyst.duckdb`, the copy that is replaced after each run. Times are in UTC. How to read it: "
-           "[for analysts](analysts.md). The file says the same of itself: `FROM duckdb_tables()`, `FROM duckdb_columns()`.\n")
+    yield (
+        "The tables of `data/warehouse/analyst.duckdb`, the copy that is replaced after each run. Times are in UTC. How to read it: "
+        "[for analysts](analysts.md). The file says the same of itself: `FROM duckdb_tables()`, `FROM duckdb_columns()`.\n"
+    )
     yield "Views to start from: " + ", ".join(f"[{name}](#{_anchor(name)})" for name in MARTS) + ".\n"
     yield "Tables: " + ", ".join(f"[{name}](#{_anchor(name)})" for name in ("raw.SOURCE", *TABLES)) + ".\n"
     columns = _mart_columns()
@@ -224,8 +236,10 @@ def _cli_lines() -> Iterator[str]:
     for name, command in getattr(typer.main.get_command(app), "commands").items():  # noqa: B009 (typer calls it a command)
         commands |= {f"{name} {verb}": inner for verb, inner in getattr(command, "commands", {}).items()} or {name: command}
     yield "# Command line\n"
-    yield ("`SMARTFLOW_HOME` names the folder that holds `data/`; without it, the current folder. Results go to stdout, talk and errors "
-           "to stderr. Each command takes `--help`, and `-v` to say more and to show the traceback of an error.\n")
+    yield (
+        "`SMARTFLOW_HOME` names the folder that holds `data/`; without it, the current folder. Results go to stdout, talk and errors "
+        "to stderr. Each command takes `--help`, and `-v` to say more and to show the traceback of an error.\n"
+    )
     yield "Exit codes: 0 done, 1 something failed or problems were found, 2 the command line is wrong, 130 interrupted.\n"
     first = ((f"[{name}](#{_anchor(name)})", _paragraphs(command.help)[0]) for name, command in commands.items())
     yield from _table(("command", "what it does"), first)

@@ -1,4 +1,5 @@
 """Real servers on loopback that sources are read from: HTTP that pages and fails as told, and a PostgreSQL of one's own."""
+
 import json
 import os
 import shutil
@@ -40,19 +41,22 @@ class Shop:
     is_descending: bool = False
     answers: list = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
-    hold: dict[str, threading.Event] = field(default_factory=dict)     # a page that waits until its event is set
+    hold: dict[str, threading.Event] = field(default_factory=dict)  # a page that waits until its event is set
     is_waiting: threading.Event = field(default_factory=threading.Event)
 
     def page(self, asked: Asked) -> tuple[int, Headers, Body]:
         given = asked.parameters
-        rows = sorted((row for row in self.rows if row["at"] >= given.get("from", "").replace("Z", "")),
-                      key=lambda row: row["at"], reverse=self.is_descending)
+        rows = sorted(
+            (row for row in self.rows if row["at"] >= given.get("from", "").replace("Z", "")),
+            key=lambda row: row["at"],
+            reverse=self.is_descending,
+        )
         first = int(given.get("offset") or given.get("cursor") or (int(given.get("page", 1)) - 1) * self.size)
         number = str(first // self.size + 1)
         if number in self.hold:
             self.is_waiting.set()
             self.hold[number].wait(30)
-        shown, after = rows[first:first + self.size], first + self.size
+        shown, after = rows[first : first + self.size], first + self.size
         more = after < len(rows)
         query = "&".join(f"{name}={value}" for name, value in (given | {"cursor": str(after)}).items() if name != "api_key")
         link = f"{asked.path}?{query}"
@@ -81,7 +85,7 @@ def http_shop(certificate=None) -> Iterator[Shop]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content[:len(content) // 2] if is_dropped else content)
+            self.wfile.write(content[: len(content) // 2] if is_dropped else content)
             self.close_connection = True
 
         def log_message(self, *_: object) -> None:
@@ -107,11 +111,11 @@ def http_shop(certificate=None) -> Iterator[Shop]:
 
 def shop_rows(*minutes: int, day: str = "2026-03-01") -> list[dict]:
     """One row for each minute of the day: `at`, `id` and `value`."""
-    return [{"at": f"{day}T{minute // 60:02d}:{minute % 60:02d}:00", "id": minute, "value": float(minute)}
-            for minute in minutes]
+    return [{"at": f"{day}T{minute // 60:02d}:{minute % 60:02d}:00", "id": minute, "value": float(minute)} for minute in minutes]
 
 
 # --- PostgreSQL ---
+
 
 def postgres_programs() -> Path | None:
     """The folder with initdb and pg_ctl; Debian keeps them off the path."""
@@ -153,15 +157,29 @@ def postgres() -> Iterator[Postgres]:
         done = subprocess.run([*as_user, *command], cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    run(str(programs / "initdb"), "-D", str(cluster), "-U", "shop", "--pwfile", str(words), "-A", "scram-sha-256", "-E", "UTF8",
-        "--no-sync", "--no-instructions")
+    run(
+        str(programs / "initdb"),
+        "-D",
+        str(cluster),
+        "-U",
+        "shop",
+        "--pwfile",
+        str(words),
+        "-A",
+        "scram-sha-256",
+        "-E",
+        "UTF8",
+        "--no-sync",
+        "--no-instructions",
+    )
     options = f"-p {server.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=20"
     run(str(programs / "pg_ctl"), "-D", str(cluster), "-o", options, "-l", str(folder / "log"), "-w", "start")
     try:
         import psycopg
 
-        with psycopg.connect(host="127.0.0.1", port=server.port, user="shop", password=server.password, dbname="postgres",
-                             autocommit=True) as connection:
+        with psycopg.connect(
+            host="127.0.0.1", port=server.port, user="shop", password=server.password, dbname="postgres", autocommit=True
+        ) as connection:
             connection.execute("CREATE DATABASE shop")
         yield server
     finally:

@@ -2,6 +2,7 @@
 
 Each is a context manager that listens on a free port, keeps what it took, and can be told to refuse, to hang or to be gone.
 """
+
 import socket
 import ssl
 import threading
@@ -37,9 +38,7 @@ class MailServer:
     refuses: dict[str, str] = field(default_factory=dict)
     data_answer: str = "250 taken"
 
-    async def handle_EHLO(
-        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
-    ) -> list[str]:
+    async def handle_EHLO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]) -> list[str]:
         self.connections += 1
         session.host_name = hostname
         return responses
@@ -61,7 +60,10 @@ class MailServer:
 
 @contextmanager
 def mail_server(
-    *, port: int | None = None, certificate: ssl.SSLContext | None = None, is_tls: bool = False,
+    *,
+    port: int | None = None,
+    certificate: ssl.SSLContext | None = None,
+    is_tls: bool = False,
     login: tuple[str, str] | None = None,
 ) -> Iterator[MailServer]:
     """With a certificate: STARTTLS, or TLS from the first byte (`is_tls`). With a login: nothing is taken without it."""
@@ -75,9 +77,15 @@ def mail_server(
 
     warnings.filterwarnings("ignore", message="Requiring AUTH while not requiring TLS", category=UserWarning)  # TLS is on already
     controller = Controller(
-        taken, hostname="127.0.0.1", port=taken.port, ssl_context=certificate if is_tls else None,
-        tls_context=None if is_tls else certificate, require_starttls=certificate is not None and not is_tls,
-        authenticator=authenticate if login else None, auth_required=login is not None, auth_require_tls=not is_tls,
+        taken,
+        hostname="127.0.0.1",
+        port=taken.port,
+        ssl_context=certificate if is_tls else None,
+        tls_context=None if is_tls else certificate,
+        require_starttls=certificate is not None and not is_tls,
+        authenticator=authenticate if login else None,
+        auth_required=login is not None,
+        auth_require_tls=not is_tls,
     )
     controller.start()
     try:

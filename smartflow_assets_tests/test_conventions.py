@@ -1,4 +1,5 @@
 """What must hold for the source as a whole: light imports, nothing in core that nobody reaches, a charter for each module."""
+
 import ast
 import json
 import subprocess
@@ -12,7 +13,17 @@ import smartflow_assets
 PACKAGE = Path(smartflow_assets.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.read_text().strip())
 HEAVY = {
-    "sklearn", "scipy", "numba", "skops", "prophet", "great_expectations", "torch", "statsmodels", "matplotlib", "apprise", "holidays",
+    "sklearn",
+    "scipy",
+    "numba",
+    "skops",
+    "prophet",
+    "great_expectations",
+    "torch",
+    "statsmodels",
+    "matplotlib",
+    "apprise",
+    "holidays",
     "psycopg",
 }
 

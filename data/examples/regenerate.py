@@ -1,4 +1,5 @@
 """Write the example files anew: `python data/examples/regenerate.py`. A test holds them equal to the generators."""
+
 import gzip
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def _as_collected(name: str, text: str) -> str:
         lines.insert(twice, lines[twice])
     elif name == "system_metrics":
         lost = _line_at(lines, "2026-02-05T04:00:00Z")
-        del lines[lost:lost + 4]
+        del lines[lost : lost + 4]
     return "".join(lines)
 
 

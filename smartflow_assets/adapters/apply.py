@@ -4,6 +4,7 @@ Replace, Append, Rewrite and Delete are here, Load is `loading.py`'s. Each retur
 SQL is plain (no primary key, no sequence, no ON CONFLICT), so that it runs on DuckLake too; all rules a database could
 hold are checked here instead.
 """
+
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -46,14 +47,16 @@ def replace(connection: duckdb.DuckDBPyConnection, write: Replace) -> list[Chang
     rows = spec.check(write.frame, write.source)
     if rows.empty and not write.is_empty_allowed:
         raise WarehouseError(
-            f"an empty frame would wipe {spec.name} from {since} to {until}", source=write.source,
+            f"an empty frame would wipe {spec.name} from {since} to {until}",
+            source=write.source,
             remedy="Pass is_empty_allowed=True where no row is a right answer.",
         )
     times = rows[spec.time_column]
     if (outside := ~((times >= since) & (times < until))).any():
         raise WarehouseError(
             f"{int(outside.sum())} rows are outside the window {since} to {until}, such as {times[outside].iloc[0]}",
-            source=write.source, where=f"table {spec.name}",
+            source=write.source,
+            where=f"table {spec.name}",
         )
     where, bound = f"source = ? AND {spec.time_column} >= ? AND {spec.time_column} < ?", [write.source, since, until]
     if write.series is not None:

@@ -3,14 +3,17 @@
 Only the rows say it, so it is asked of raw.<source> after an ingestion. Whether it is asked at all, and that a bucket once
 used is kept, is config.plan.
 """
+
 from datetime import timedelta
 
 from smartflow_assets.adapters.table_spec import quoted, quoted_column
 from smartflow_assets.adapters.tables import raw_table
 from smartflow_assets.adapters.warehouse import Warehouse
 
-NICE_STEPS = tuple(timedelta(seconds=seconds) for seconds in (
-    1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400, 604800))
+NICE_STEPS = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400, 604800)
+)
 STEPS_LOOKED_AT, ROWS_PER_BUCKET = 2_000, 10
 
 

@@ -3,6 +3,7 @@
 The numbers are joined from the table `encodings` while rows are read, so nothing is written twice and memory stays bounded.
 What categories become is core.encoding.
 """
+
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -22,7 +23,9 @@ def count_categories(warehouse: Reads, source: str, column: str, time_column: st
     whole = warehouse.read(
         f"""SELECT coalesce(sum(row_count), 0) AS row_count, count(*) AS distinct_count,
                    count(*) FILTER (WHERE TRY_CAST(category AS DOUBLE) <> trunc(TRY_CAST(category AS DOUBLE))) AS fractions
-            FROM ({counts})""", [until]).iloc[0]
+            FROM ({counts})""",
+        [until],
+    ).iloc[0]
     numbers = dict(zip(found["category"], found["row_count"].astype(int), strict=True))
     return Counted(numbers, int(whole["row_count"]), int(whole["distinct_count"]), int(whole["fractions"]))
 
@@ -39,17 +42,32 @@ def stored(warehouse: Reads, source: str) -> tuple[LearntEncoding, ...]:
     """What was learnt of a source, as the table `encodings` holds it."""
     rows = warehouse.read("SELECT * FROM encodings WHERE source = ? ORDER BY column_name, place", [source])
     return tuple(
-        LearntEncoding(str(column), group["encoding"].iloc[0], dict(zip(group["category"], group["code"], strict=True)),
-                       dict(zip(group["category"], group["share"], strict=True)))
-        for column, group in rows.groupby("column_name", sort=True))
+        LearntEncoding(
+            str(column),
+            group["encoding"].iloc[0],
+            dict(zip(group["category"], group["code"], strict=True)),
+            dict(zip(group["category"], group["share"], strict=True)),
+        )
+        for column, group in rows.groupby("column_name", sort=True)
+    )
 
 
 def rows_of(learnt: LearntEncoding) -> pd.DataFrame:
     """What was learnt of a column, as rows of the table `encodings` without who and when."""
-    return pd.DataFrame([
-        {"column_name": learnt.column, "category": category, "place": place, "encoding": learnt.encoding,
-         "encoded_column": learnt.column_of(category), "code": code, "share": learnt.shares[category]}
-        for place, (category, code) in enumerate(learnt.codes.items())])
+    return pd.DataFrame(
+        [
+            {
+                "column_name": learnt.column,
+                "category": category,
+                "place": place,
+                "encoding": learnt.encoding,
+                "encoded_column": learnt.column_of(category),
+                "code": code,
+                "share": learnt.shares[category],
+            }
+            for place, (category, code) in enumerate(learnt.codes.items())
+        ]
+    )
 
 
 def encoded_sql(source: str, learnt: Sequence[LearntEncoding], made_of: Mapping[str, str]) -> EncodedSql:
@@ -78,7 +96,13 @@ def _one_hot(learnt: LearntEncoding, suffix: str) -> str:
 
 
 def records(
-    warehouse: Reads, source: str, time_column: str, learnt: Sequence[LearntEncoding], since: datetime, until: datetime, most: int,
+    warehouse: Reads,
+    source: str,
+    time_column: str,
+    learnt: Sequence[LearntEncoding],
+    since: datetime,
+    until: datetime,
+    most: int,
     one_of: int = 1,
 ) -> Iterator[pd.DataFrame]:
     """Raw rows of [since, until) as numbers, in frames of at most `most` rows, in the order of time, origin and row number.
@@ -102,7 +126,9 @@ def records(
             f"""SELECT {RAW}.{time} AS happened_at, _origin, _row{chosen} FROM (
                     SELECT * FROM {table} WHERE {later} AND {time} <= (SELECT max(moment) FROM ({times}))
                     ORDER BY {time}, _origin, _row LIMIT {most}) AS {RAW} {encoded.lookups}
-                ORDER BY happened_at, _origin, _row""", [*bound, *bound])
+                ORDER BY happened_at, _origin, _row""",
+            [*bound, *bound],
+        )
         if found.empty:
             return
         last = found.iloc[-1]
@@ -129,7 +155,8 @@ def rows_as_read(warehouse: Reads, source: str, time_column: str, since: datetim
             JOIN (SELECT unnest(CAST(? AS VARCHAR[])) AS wanted_origin, unnest(CAST(? AS BIGINT[])) AS wanted_row)
               ON _origin = wanted_origin AND _row = wanted_row
             WHERE {time} >= ? AND {time} < ?""",
-        [rows["_origin"].tolist(), rows["_row"].astype(int).tolist(), since, until])
+        [rows["_origin"].tolist(), rows["_row"].astype(int).tolist(), since, until],
+    )
 
 
 def _category(column: str) -> str:

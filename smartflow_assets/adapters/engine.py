@@ -3,6 +3,7 @@
 Starting DuckDB costs 15 ms, attaching a file 2 ms (measured): so engines are kept, files are not. What is attached is
 released again at once, and with it DuckDB's own lock on the file. Only `warehouse.py` uses this.
 """
+
 import logging
 import os
 import shutil

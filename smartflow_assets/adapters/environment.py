@@ -3,6 +3,7 @@
 A channel or a reader holds the reference and resolves it in the moment of use, so that no file, log, table, error or repr
 ever holds the value. What may be a reference, and what must be one, is said by the two types below.
 """
+
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated

@@ -3,6 +3,7 @@
 The names of the columns are part of what others build on: `timestamp`, `value`, `anomaly_score` and `is_anomaly` of every
 score. A score row is anomalous when the detectors flag it or a rule holds, as in `anomalies`.
 """
+
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,12 +23,15 @@ class Export:
 
 _ALL = (
     Export(
-        "scores", "Every judged bucket with its value, the expected band, the score and the decision.",
+        "scores",
+        "Every judged bucket with its value, the expected band, the score and the decision.",
         """SELECT source, series, metric, dimensions, observed_at AS timestamp, value, expected, lower, upper, raw_score, anomaly_score,
                   threshold, severity, coalesce(rules, []) AS rules, coalesce(is_anomaly, FALSE) OR rules IS NOT NULL AS is_anomaly,
                   state, repair, model_id
            FROM marts.series_with_bands""",
-        "timestamp", "is_anomaly"),
+        "timestamp",
+        "is_anomaly",
+    ),
     Export("anomalies", "Spells of anomalous buckets, with who flagged them and why.", "SELECT * FROM anomalies", "started_at"),
     Export("incidents", "Incidents and where they stand.", "SELECT * FROM incidents", "opened_at", "cause = 'anomaly'"),
 )
@@ -35,7 +39,12 @@ EXPORTS: dict[str, Export] = {export.name: export for export in _ALL}
 
 
 def statement(
-    export: Export, *, source: str = "", only_anomalies: bool = False, since: datetime | None = None, until: datetime | None = None,
+    export: Export,
+    *,
+    source: str = "",
+    only_anomalies: bool = False,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> str:
     """The query of an export, in order of time; `since` is included, `until` is not."""
     conditions = [

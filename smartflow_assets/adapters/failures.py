@@ -1,4 +1,5 @@
 """DuckDB's errors as sentences: what happened to which file, what is still safe, what to do."""
+
 import re
 import shutil
 from pathlib import Path
@@ -23,13 +24,12 @@ def explained(error: duckdb.Error, file: Path) -> SmartflowError:
         holder = _HOLDER.search(text)
         who = f"{holder['program']} (PID {holder['pid']})" if holder else "this process"
         remedy = "Close it there" + (f" (or: kill {holder['pid']})" if holder else "")
-        return WarehouseBusyError(
-            f"{file} is open in {who}", remedy=f"{remedy}; to look at data, open the published copy, read-only."
-        )
+        return WarehouseBusyError(f"{file} is open in {who}", remedy=f"{remedy}; to look at data, open the published copy, read-only.")
     if _FULL.search(text):
         free = shutil.disk_usage(file.parent).free / 1024**2
         return WarehouseError(
-            "the disk is full, nothing was written", where=f"{file}, {free:,.0f} MiB free",
+            "the disk is full, nothing was written",
+            where=f"{file}, {free:,.0f} MiB free",
             remedy="Free some space and run again; the rows from before are still there.",
         )
     if isinstance(error, duckdb.OutOfMemoryException):

@@ -1,4 +1,5 @@
 """Copies of folders that are in use: files as they are, SQLite databases as one moment of theirs."""
+
 import hashlib
 import shutil
 import sqlite3

@@ -4,6 +4,7 @@ Contents are known by their hash: the same file twice is no work, a changed one 
 known by how far it was read to the end. Readers stage, the warehouse's `Load` compares and writes; what is held here is what is
 known and what came of it.
 """
+
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,8 +56,17 @@ class Ingested:
 
 
 def ingest(
-    warehouse: Warehouse, source: str, reader: ReaderBase, *, wanted: Wanted, now: datetime, run_id: str, staging: Path,
-    data: Path, since: datetime | None = None, until: datetime | None = None,
+    warehouse: Warehouse,
+    source: str,
+    reader: ReaderBase,
+    *,
+    wanted: Wanted,
+    now: datetime,
+    run_id: str,
+    staging: Path,
+    data: Path,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Ingested:
     """Take what is new; run again, it finds nothing to do.
 
@@ -67,26 +77,40 @@ def ingest(
     shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; one run per source holds the source's lock
     known = known_contents(warehouse, source)
     try:
-        context = ReadContext(
-            source=source, data=data, staging=folder, wanted=wanted, known=known, since=since, until=until, now=now)
+        context = ReadContext(source=source, data=data, staging=folder, wanted=wanted, known=known, since=since, until=until, now=now)
         if isinstance(reader, FeedReader):
             return _summed(_page_by_page(warehouse, reader, context, now, run_id))
         read = list(reader.batches(context))
         staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in known]
         if not staged:
             return Ingested(notes=_notes(read))
-        committed = warehouse.commit(run_id, [
-            Load(source, batch.origin, batch.content_hash, batch.parquet, reader.time.column, now, rejected=batch.rejected,
-                 on_missing_rows=batch.on_missing_rows)
-            for batch in staged
-        ])
+        committed = warehouse.commit(
+            run_id,
+            [
+                Load(
+                    source,
+                    batch.origin,
+                    batch.content_hash,
+                    batch.parquet,
+                    reader.time.column,
+                    now,
+                    rejected=batch.rejected,
+                    on_missing_rows=batch.on_missing_rows,
+                )
+                for batch in staged
+            ],
+        )
         return replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=_notes(read))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _page_by_page(
-    warehouse: Warehouse, reader: FeedReader, context: ReadContext, now: datetime, run_id: str,
+    warehouse: Warehouse,
+    reader: FeedReader,
+    context: ReadContext,
+    now: datetime,
+    run_id: str,
 ) -> list[tuple[Staged, Loaded]]:
     """Each page is committed before the next one is asked for; how far the server was read, once all are there. A time in the
     future is not how far: else one wrong clock would end all reading."""
@@ -95,15 +119,41 @@ def _page_by_page(
     read, loads = [], []
     for batch in reader.batches(context):
         if batch.row_count or batch.bad_count:
-            loads.append(Load(source, batch.origin, batch.content_hash, batch.parquet, reader.time.column, now,
-                              rejected=batch.rejected, mode="insert", feed=reader.prefix))
+            loads.append(
+                Load(
+                    source,
+                    batch.origin,
+                    batch.content_hash,
+                    batch.parquet,
+                    reader.time.column,
+                    now,
+                    rejected=batch.rejected,
+                    mode="insert",
+                    feed=reader.prefix,
+                )
+            )
             read.append((batch, *warehouse.commit(run_id, loads[-1:]).loads))
     first_at, last_at = _times([batch for batch, _ in read])
     is_part = context.since is not None or context.until is not None
     if last_at is not None:
-        warehouse.commit(run_id, [Finish(
-            source, reader.window(context), reading, reader.prefix, tuple(loads), now, first_at, last_at,
-            is_from_start=reader.is_incremental, since=reader.asked_from(context), reached_at=None if is_part else min(last_at, now))])
+        warehouse.commit(
+            run_id,
+            [
+                Finish(
+                    source,
+                    reader.window(context),
+                    reading,
+                    reader.prefix,
+                    tuple(loads),
+                    now,
+                    first_at,
+                    last_at,
+                    is_from_start=reader.is_incremental,
+                    since=reader.asked_from(context),
+                    reached_at=None if is_part else min(last_at, now),
+                )
+            ],
+        )
     return read
 
 
@@ -129,14 +179,18 @@ def _notes(batches: Sequence[Staged]) -> tuple[str, ...]:
 
 def _times(batches: Sequence[Staged]) -> tuple[datetime | None, datetime | None]:
     """Of the first and of the last row."""
-    return (min((batch.first_at for batch in batches if batch.first_at), default=None),
-            max((batch.last_at for batch in batches if batch.last_at), default=None))
+    return (
+        min((batch.first_at for batch in batches if batch.first_at), default=None),
+        max((batch.last_at for batch in batches if batch.last_at), default=None),
+    )
 
 
 def reached_at(warehouse: Warehouse, source: str, prefix: str, reading: str) -> datetime | None:
     """Up to when a server was read to its end; None when it never was, or was asked for something else."""
-    found = warehouse.read("SELECT max(reached_at) AS reached_at FROM ingestions WHERE source = ? AND starts_with(origin, ?)"
-                           " AND content_hash = ?", [source, prefix, reading])["reached_at"].iloc[0]
+    found = warehouse.read(
+        "SELECT max(reached_at) AS reached_at FROM ingestions WHERE source = ? AND starts_with(origin, ?) AND content_hash = ?",
+        [source, prefix, reading],
+    )["reached_at"].iloc[0]
     return None if pd.isna(found) else found.to_pydatetime()
 
 

@@ -1,4 +1,5 @@
 """Known anomalies of a source: the CSV that `labels:` names, with which detection is measured."""
+
 from pathlib import Path
 
 import pandas as pd

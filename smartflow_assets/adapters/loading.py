@@ -4,6 +4,7 @@ The rows are compared with what the origin holds by number and hash; only those 
 only the times whose content changed, however rows moved within the file. Columns are added, widen from integer to double,
 or overflow into `<column>__text`, so that no batch fails on its types.
 """
+
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -61,7 +62,9 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
     keeps_older = write.mode == "replace" and write.on_missing_rows == "keep_older" and bool(held)
     if not row_count and held and write.mode == "replace" and not write.is_empty_allowed and not keeps_older:
         raise WarehouseError(
-            f"the file is empty now, but {held} of its rows are stored", source=write.source, where=write.origin,
+            f"the file is empty now, but {held} of its rows are stored",
+            source=write.source,
+            where=write.origin,
             remedy="They are kept. If it is meant to be empty, rebuild the source with `smartflow plan`.",
         )
     has_older = keeps_older and set_aside(connection, table, write, first_at)
@@ -73,8 +76,15 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
         window = (difference.first_at, difference.last_at + AN_INSTANT)
         changes.insert(0, Change(write.source, table, "load", *window, changed, write.fingerprint))
     loaded = Loaded(
-        write.source, write.origin, row_count, difference.new_count, difference.gone_count, difference.duplicate_count,
-        rejected_count, first_at, last_at,
+        write.source,
+        write.origin,
+        row_count,
+        difference.new_count,
+        difference.gone_count,
+        difference.duplicate_count,
+        rejected_count,
+        first_at,
+        last_at,
     )
     if changes or write.mode == "replace" or not _is_known(connection, write):
         changes.append(ledger(connection, write, loaded, run_id))
@@ -87,8 +97,12 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
 def _last_row(connection: duckdb.DuckDBPyConnection, table: str, write: Load) -> int:
     """The highest row number that the origin has given so far, to good rows and to bad ones."""
     bound = [write.origin, write.source, write.origin]
-    return single(connection, f"""SELECT greatest((SELECT coalesce(max(_row), 0) FROM {quoted(table)} WHERE _origin = ?),
-        (SELECT coalesce(max(row_number), 0) FROM quarantined_records WHERE source = ? AND origin = ?))""", bound)
+    return single(
+        connection,
+        f"""SELECT greatest((SELECT coalesce(max(_row), 0) FROM {quoted(table)} WHERE _origin = ?),
+        (SELECT coalesce(max(row_number), 0) FROM quarantined_records WHERE source = ? AND origin = ?))""",
+        bound,
+    )
 
 
 def _is_known(connection: duckdb.DuckDBPyConnection, write: Load) -> bool:
@@ -107,7 +121,8 @@ def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
     if types.get(write.time_column) != "TIMESTAMP WITH TIME ZONE":
         found = types.get(write.time_column, "not there")
         raise WarehouseError(
-            f"the staged time column '{write.time_column}' should be TIMESTAMPTZ, it is {found}", source=write.source,
+            f"the staged time column '{write.time_column}' should be TIMESTAMPTZ, it is {found}",
+            source=write.source,
             where=write.origin,
         )
     columns = ", ".join(quoted_column(name) for name in types)
@@ -120,11 +135,14 @@ def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
 
 def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
     """Leaves out rows of a time that was pruned: a file may hold them for years."""
-    pruned = single(connection, """
+    pruned = single(
+        connection,
+        """
         WITH own AS (SELECT * FROM writes WHERE source = ? AND table_name = ?)
         SELECT max(to_at) FROM own WHERE operation = 'prune' AND written_at > coalesce(
             (SELECT max(written_at) FROM own WHERE operation = 'delete'), TIMESTAMPTZ '1970-01-01')""",
-                    [write.source, raw_table(write.source)])
+        [write.source, raw_table(write.source)],
+    )
     if pruned is None:
         return ""
     time = quoted_column(write.time_column)
@@ -137,7 +155,9 @@ def _staged_extent(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[
     ).fetchall()[0]
     if timeless:
         raise WarehouseError(
-            f"{timeless} staged rows have no time in '{write.time_column}'", source=write.source, where=write.origin,
+            f"{timeless} staged rows have no time in '{write.time_column}'",
+            source=write.source,
+            where=write.origin,
             remedy="A reader quarantines such rows.",
         )
     return row_count, first_at, last_at
@@ -216,8 +236,13 @@ def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str
 
 
 def _compare(
-    connection: duckdb.DuckDBPyConnection, table: str, write: Load, held: int, first_at: datetime | None,
-    last_at: datetime | None, row_count: int,
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    write: Load,
+    held: int,
+    first_at: datetime | None,
+    last_at: datetime | None,
+    row_count: int,
 ) -> _Difference:
     raw, time = quoted(table), quoted_column(write.time_column)
     is_other, is_mine = ("_origin <> ?", "_origin = ?") if write.mode == "replace" else ("? IS NOT NULL", "_origin = ? AND FALSE")
@@ -233,14 +258,13 @@ def _compare(
     ).fetchall()
     is_covered, covered = "TRUE", []
     if write.on_missing_rows == "keep_older":
-        is_covered, covered = "_time >= ?", [first_at]      # for no time, with an empty file, none is
+        is_covered, covered = "_time >= ?", [first_at]  # for no time, with an empty file, none is
     connection.execute(
         f"CREATE TEMP TABLE gone AS SELECT * FROM (SELECT * FROM ({mine}) WHERE {is_covered}) AS mine"
-        " ANTI JOIN temp.keys USING (_row, _row_hash)", [write.origin, *covered],
+        " ANTI JOIN temp.keys USING (_row, _row_hash)",
+        [write.origin, *covered],
     ).fetchall()
-    (duplicate_count,) = connection.execute(
-        f"DELETE FROM temp.fresh WHERE (_row_hash, _time) IN ({beside})", bound
-    ).fetchall()[0]
+    (duplicate_count,) = connection.execute(f"DELETE FROM temp.fresh WHERE (_row_hash, _time) IN ({beside})", bound).fetchall()[0]
     new_count, gone_count, changed_from, changed_to = connection.execute(
         """SELECT coalesce(sum(balance) FILTER (WHERE balance > 0), 0), coalesce(-sum(balance) FILTER (WHERE balance < 0), 0),
                   min(_time), max(_time)
@@ -253,7 +277,12 @@ def _compare(
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection, table: str, write: Load, fitted: _Fitted, difference: _Difference, run_id: str,
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    write: Load,
+    fitted: _Fitted,
+    difference: _Difference,
+    run_id: str,
     last_row: int,
 ) -> None:
     if not difference.is_all_new:
@@ -269,7 +298,11 @@ def _write(
 
 
 def _quarantine(
-    connection: duckdb.DuckDBPyConnection, write: Load, run_id: str, last_row: int, has_older: bool,
+    connection: duckdb.DuckDBPyConnection,
+    write: Load,
+    run_id: str,
+    last_row: int,
+    has_older: bool,
 ) -> tuple[int, list[Change]]:
     """Holds the origin's unreadable rows; one that is held already keeps its state. A server's rows have no lasting number: there
     one that any window of the feed brought is held already."""
@@ -303,16 +336,26 @@ def _quarantine(
 
 
 def ledger(
-    connection: duckdb.DuckDBPyConnection, write: Load | Finish, loaded: Loaded, run_id: str, reached_at: datetime | None = None,
+    connection: duckdb.DuckDBPyConnection,
+    write: Load | Finish,
+    loaded: Loaded,
+    run_id: str,
+    reached_at: datetime | None = None,
 ) -> Change:
     """Adds the row of `ingestions`."""
     row = {
-        "source": write.source, "origin": write.origin, "content_hash": write.content_hash, "row_count": loaded.row_count,
-        "new_count": loaded.new_count, "duplicate_count": loaded.duplicate_count,
-        "quarantined_count": loaded.quarantined_count, "first_at": loaded.first_at, "last_at": loaded.last_at,
-        "reached_at": reached_at, "ingested_at": write.ingested_at, "run_id": run_id,
+        "source": write.source,
+        "origin": write.origin,
+        "content_hash": write.content_hash,
+        "row_count": loaded.row_count,
+        "new_count": loaded.new_count,
+        "duplicate_count": loaded.duplicate_count,
+        "quarantined_count": loaded.quarantined_count,
+        "first_at": loaded.first_at,
+        "last_at": loaded.last_at,
+        "reached_at": reached_at,
+        "ingested_at": write.ingested_at,
+        "run_id": run_id,
     }
-    connection.execute(
-        f"INSERT INTO ingestions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values())
-    ).fetchall()
+    connection.execute(f"INSERT INTO ingestions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values())).fetchall()
     return Change(write.source, "ingestions", "append", write.ingested_at, write.ingested_at + AN_INSTANT, 1)

@@ -4,6 +4,7 @@
 in JSON who holds it, for the sentence that somebody waiting gets. The same class guards the warehouse (writers exclusive,
 readers shared) and the sources (one run at a time). POSIX and local disks only.
 """
+
 import fcntl
 import json
 import logging

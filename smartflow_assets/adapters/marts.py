@@ -3,6 +3,7 @@
 They hold no rows. They are created with the warehouse and again before every publish, so the copy always has the current
 ones. Days are UTC days, whatever the reader's session says. Drift, checks and feedback bring their views with them.
 """
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -4,6 +4,7 @@ One artefact per training of a source is a folder `<source>/<model_id>` with one
 under a temporary name and renamed, so that a killed run leaves no half model; the hash is verified before anything is
 read. Which model is current stands in the table trained_models; how a model is taken apart is core's business.
 """
+
 import hashlib
 import json
 import os
@@ -141,8 +142,11 @@ def _write(folder: Path, detector: str, parts: ModelParts, source: str) -> dict[
     for number, (name, estimator) in enumerate(sorted(parts.estimators.items())):
         kind = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
         if kind not in TRUSTED:
-            raise ModelError(f"estimator {name} is a {kind}, which is not stored", source=source,
-                             remedy="Add it to TRUSTED in adapters/model_store.py, with the types that it may hold.")
+            raise ModelError(
+                f"estimator {name} is a {kind}, which is not stored",
+                source=source,
+                remedy="Add it to TRUSTED in adapters/model_store.py, with the types that it may hold.",
+            )
         estimators[name] = {"file": f"{number}.skops", "type": kind}
         _write_estimator(folder / f"{number}.skops", estimator)
     arrays = {name: np.asarray(array, order="C") for name, array in parts.arrays.items()}  # safetensors reads memory as it lies there
@@ -152,8 +156,14 @@ def _write(folder: Path, detector: str, parts: ModelParts, source: str) -> dict[
     if arrays:
         save_file(arrays, folder / _ARRAYS)
     versions = {name: version(name) for name in ("scikit-learn", "skops", "numpy")} if estimators else {"numpy": version("numpy")}
-    manifest = {"format": FORMAT, "detector": detector, "versions": versions, "has_arrays": bool(arrays), "estimators": estimators,
-                "parameters": dict(parts.parameters)}
+    manifest = {
+        "format": FORMAT,
+        "detector": detector,
+        "versions": versions,
+        "has_arrays": bool(arrays),
+        "estimators": estimators,
+        "parameters": dict(parts.parameters),
+    }
     try:
         (folder / _MANIFEST).write_text(json.dumps(manifest))
     except TypeError as error:

@@ -5,6 +5,7 @@ the wire is touched, then `sent` or `failed`. Whoever drains a channel holds the
 send the same message, and a claim without an end that one finds under the lock is of a process that died: it is repeated
 once and marked. That is at least once, with an idempotency key; no mail server allows more.
 """
+
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -61,8 +62,15 @@ class Drained:
 
 
 def drain(
-    warehouse: Warehouse, channels: Mapping[str, ChannelBase], *, now: datetime, run_id: str, environment: Mapping[str, str],
-    outbox_folder: Path, source: str | None = None, patience: timedelta = timedelta(seconds=60),
+    warehouse: Warehouse,
+    channels: Mapping[str, ChannelBase],
+    *,
+    now: datetime,
+    run_id: str,
+    environment: Mapping[str, str],
+    outbox_folder: Path,
+    source: str | None = None,
+    patience: timedelta = timedelta(seconds=60),
 ) -> Drained:
     """Deliver what is due at `now`, of one source or of all.
 
@@ -101,8 +109,15 @@ class _ChannelDrain:
     """One channel's part of a drain, run while its lock is held."""
 
     def __init__(
-        self, warehouse: Warehouse, name: str, channel: ChannelBase | None, now: datetime, run_id: str,
-        environment: Mapping[str, str], outbox_folder: Path, source: str | None,
+        self,
+        warehouse: Warehouse,
+        name: str,
+        channel: ChannelBase | None,
+        now: datetime,
+        run_id: str,
+        environment: Mapping[str, str],
+        outbox_folder: Path,
+        source: str | None,
     ) -> None:
         self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
         self.environment, self.outbox_folder, self.source = environment, outbox_folder, source
@@ -179,8 +194,15 @@ class _ChannelDrain:
     def _row(self, send: Row, status: str, *, error: str | None = None, due_at: datetime | None = None) -> Row:
         same = {name: send[name] for name in ("source", "incident_id", "event", "channel", "idempotency_key")}
         is_possible_repeat = send["status"] == "claimed" or bool(send["is_possible_repeat"])
-        return same | {"attempt": _attempt_of(send), "status": status, "due_at": due_at, "happened_at": self.now,
-                       "is_possible_repeat": is_possible_repeat, "error": error, "run_id": self.run_id}
+        return same | {
+            "attempt": _attempt_of(send),
+            "status": status,
+            "due_at": due_at,
+            "happened_at": self.now,
+            "is_possible_repeat": is_possible_repeat,
+            "error": error,
+            "run_id": self.run_id,
+        }
 
     def _append(self, rows: list[Row]) -> None:
         if rows:
@@ -202,8 +224,11 @@ class _Story:
         if self.incident is None or self.event is None:
             raise DeliveryError(f"incident {send['incident_id']} or its event is not in the warehouse", is_final=True)
         return render(
-            self.incident | {"severity": self.event["severity"]}, send["event"], self.event["payload"],
-            idempotency_key=send["idempotency_key"], happened_at=send["planned_at"].to_pydatetime(),
+            self.incident | {"severity": self.event["severity"]},
+            send["event"],
+            self.event["payload"],
+            idempotency_key=send["idempotency_key"],
+            happened_at=send["planned_at"].to_pydatetime(),
         )
 
 
@@ -215,11 +240,13 @@ def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, 
     newest = {event["incident_id"]: event for event in log}
     told = {
         message_key(event["incident_id"], kind, channel, event["payload"].get("sequence", 0)): event
-        for kind in {send["event"] for send in sends} for event in log
+        for kind in {send["event"] for send in sends}
+        for event in log
     }
     return {
         send["idempotency_key"]: _Story(
-            incidents.get(send["incident_id"]), told.get(send["idempotency_key"]) or newest.get(send["incident_id"]))
+            incidents.get(send["incident_id"]), told.get(send["idempotency_key"]) or newest.get(send["incident_id"])
+        )
         for send in sends
     }
 

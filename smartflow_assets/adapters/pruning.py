@@ -5,6 +5,7 @@ matter, however old.
 `writes` is what finds the windows that a step has not seen: its old rows become one row for each table and operation, which
 says the same. `prunable` is the order in which tables can be pruned.
 """
+
 import duckdb
 
 from smartflow_assets.adapters.apply import Change, has_table
@@ -29,19 +30,18 @@ _OLD = {
     "alert_sends": _OF_GONE_INCIDENTS,
     "quarantined_records": "quarantined_at < $before",
     "ingestions": "ingested_at < $before AND reached_at IS NULL AND (origin, ingested_at) NOT IN "
-                  "(SELECT (origin, max(ingested_at)) FROM ingestions WHERE source = $source GROUP BY origin)",
+    "(SELECT (origin, max(ingested_at)) FROM ingestions WHERE source = $source GROUP BY origin)",
     "trained_models": "model_id IN (SELECT model_id FROM trained_models WHERE source = $source GROUP BY model_id "
-                      "HAVING max(changed_at) < $before AND arg_max(status, changed_at) <> 'current') AND model_id NOT IN "
-                      "(SELECT coalesce(arg_max(replaced_model_id, changed_at), '') FROM trained_models "
-                      "WHERE source = $source AND status = 'current' GROUP BY series)",
+    "HAVING max(changed_at) < $before AND arg_max(status, changed_at) <> 'current') AND model_id NOT IN "
+    "(SELECT coalesce(arg_max(replaced_model_id, changed_at), '') FROM trained_models "
+    "WHERE source = $source AND status = 'current' GROUP BY series)",
     "record_models": "learnt_at < $before AND model_id NOT IN (SELECT model_id FROM record_models WHERE source = $source "
-                     f"ORDER BY learnt_to DESC LIMIT {KEPT_RECORD_MODELS})",
+    f"ORDER BY learnt_to DESC LIMIT {KEPT_RECORD_MODELS})",
     "training_requests": "happened_at < $before AND request_id IN "
-                         "(SELECT request_id FROM training_requests WHERE source = $source AND state = 'answered')",
-    "detection_quality": "measured_at < $before AND measured_at < "
-                         "(SELECT max(measured_at) FROM detection_quality WHERE source = $source)",
+    "(SELECT request_id FROM training_requests WHERE source = $source AND state = 'answered')",
+    "detection_quality": "measured_at < $before AND measured_at < (SELECT max(measured_at) FROM detection_quality WHERE source = $source)",
     "run_log": "started_at < $before AND (job, started_at) NOT IN "
-               "(SELECT (job, max(started_at)) FROM run_log WHERE source = $source GROUP BY job, status)",
+    "(SELECT (job, max(started_at)) FROM run_log WHERE source = $source GROUP BY job, status)",
 }
 PRUNABLE = (*_OLD, "writes")
 """The tables that `Prune` takes beside raw tables, in the order in which they are pruned."""

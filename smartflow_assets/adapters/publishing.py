@@ -3,6 +3,7 @@
 Who has the old copy open keeps it until they close it. When to publish and how bytes are copied is here; the writer's lock,
 within which it happens, is the warehouse's.
 """
+
 import fcntl
 import shutil
 import time
@@ -40,7 +41,8 @@ def copy_over(live: Path, published: Path) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise WarehouseError(
-            f"the warehouse could not be published: {error.strerror}", where=str(published),
+            f"the warehouse could not be published: {error.strerror}",
+            where=str(published),
             remedy="Free some space; the copy from before is still there.",
         ) from error
 

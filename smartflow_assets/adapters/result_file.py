@@ -3,6 +3,7 @@
 Rows come in batches, or from any relation that a DuckDB connection knows; memory stays bounded. Times are ISO 8601 in UTC,
 with fractions only where there are any. What is nested (maps, lists) is JSON text in a CSV, which knows nothing else.
 """
+
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -54,7 +55,9 @@ def write_relation(connection: duckdb.DuckDBPyConnection, relation: str, path: P
     is_fine = connection.execute(f"SELECT {fractions} FROM {relation}").fetchone() == (True,)
     iso = f"TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S{'.%f' if is_fine else ''}Z'"
     options = {
-        "csv": f"FORMAT csv, HEADER, {iso}", "json": f"FORMAT json, ARRAY true, {iso}", "jsonl": f"FORMAT json, {iso}",
+        "csv": f"FORMAT csv, HEADER, {iso}",
+        "json": f"FORMAT json, ARRAY true, {iso}",
+        "jsonl": f"FORMAT json, {iso}",
         "parquet": "FORMAT parquet",
     }[form]
     temporary = path.with_name(f".{path.name}.new")

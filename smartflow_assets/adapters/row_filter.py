@@ -1,5 +1,6 @@
 """Conditions over rows as SQL. A text is compared with the column as text, a number with the column as number: what cannot be
 read as one does not match, and neither does null, whether the comparison is negated or not."""
+
 from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
 from smartflow_assets.core.row_condition import Junction, RowCondition
 

@@ -4,6 +4,7 @@ A file carries the version of its schema in `snapshot_info`. New tables and colu
 `tables.py`. What cannot be said there is a function, with a test: in STEPS before tables are completed (a column that is renamed),
 in FILLS after it (what a new column holds in old rows). DuckDB 1.5 commits no change of a table whose rows were changed before.
 """
+
 from collections.abc import Callable, Mapping
 
 import duckdb
@@ -75,9 +76,7 @@ def upgrade(connection: duckdb.DuckDBPyConnection, version: int | None) -> None:
     for spec in TABLES.values():
         connection.execute(spec.ddl())
         for column in spec.columns if version is not None else ():
-            connection.execute(
-                f"ALTER TABLE {quoted(spec.name)} ADD COLUMN IF NOT EXISTS {quoted_column(column.name)} {column.type}"
-            )
+            connection.execute(f"ALTER TABLE {quoted(spec.name)} ADD COLUMN IF NOT EXISTS {quoted_column(column.name)} {column.type}")
         for comment in spec.comments():
             connection.execute(comment)
     for older in older_versions:

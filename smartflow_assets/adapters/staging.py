@@ -5,6 +5,7 @@ column that the source declares (time, numbers, dimensions, categories) has the 
 with its reason; any other column keeps the type that its file gives it, or takes the narrowest type that all of its values
 have. Nothing here touches the warehouse.
 """
+
 import contextlib
 import hashlib
 import json
@@ -25,15 +26,19 @@ from smartflow_assets.adapters.text_table import Column, TextTable, declared_col
 from smartflow_assets.adapters.writes import MissingRows
 from smartflow_assets.core.errors import SourceError
 
-MEMORY = "384MB"    # ten million rows stage in less; what does not fit goes to the staging folder
-MOSTLY = 0.9        # an undeclared column holds numbers when nine in ten of its values are
+MEMORY = "384MB"  # ten million rows stage in less; what does not fit goes to the staging folder
+MOSTLY = 0.9  # an undeclared column holds numbers when nine in ten of its values are
 EARLIEST_UNIX = datetime(1980, 1, 1, tzinfo=UTC)  # numbers of rows, read as seconds, all lie in 1970
 SAMPLE = 2_000
 GOOD, BAD = "rows.parquet", "rejected.parquet"
 
 
 def stage_file(
-    reader: ReaderBase, path: Path, context: ReadContext, layout: Layout, on_missing_rows: MissingRows = "keep_older",
+    reader: ReaderBase,
+    path: Path,
+    context: ReadContext,
+    layout: Layout,
+    on_missing_rows: MissingRows = "keep_older",
 ) -> Staged | None:
     """Stage one file; None when its content is known. SourceError naming file, field and remedy when it cannot be used.
 
@@ -46,9 +51,9 @@ def stage_file(
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     content_hash = f"{digest}.{reading_hash(reader, layout, context.wanted, on_missing_rows)}"
     if (context.since or context.until) and context.known.get(origin) != content_hash:
-        if origin in context.known:     # what is stored is replaced as a whole: a part would take the rest away
+        if origin in context.known:  # what is stored is replaced as a whole: a part would take the rest away
             context = replace(context, since=None, until=None)
-        else:                           # and a part is not the whole: the next run without limits reads the file again
+        else:  # and a part is not the whole: the next run without limits reads the file again
             content_hash += f" {_moment(context.since)}..{_moment(context.until)}"
     if context.known.get(origin) == content_hash:
         return None
@@ -56,7 +61,13 @@ def stage_file(
 
 
 def stage_rows(
-    reader: ReaderBase, paths: Sequence[Path], context: ReadContext, *, origin: str, content_hash: str, where: str = "",
+    reader: ReaderBase,
+    paths: Sequence[Path],
+    context: ReadContext,
+    *,
+    origin: str,
+    content_hash: str,
+    where: str = "",
     layout: Layout | None = None,
 ) -> Staged | None:
     """Stage rows that a reader has fetched and written to files; None when `content_hash` is what the origin is known by.
@@ -89,7 +100,12 @@ def reading_hash(reader: ReaderBase, layout: Layout, wanted: Wanted, on_missing_
 
 
 def _staged(
-    files: Sequence[TextFile], reader: ReaderBase, context: ReadContext, layout: Layout, origin: str, content_hash: str,
+    files: Sequence[TextFile],
+    reader: ReaderBase,
+    context: ReadContext,
+    layout: Layout,
+    origin: str,
+    content_hash: str,
 ) -> Staged:
     file = files[0]
     for each in files:
@@ -111,7 +127,13 @@ def _staged(
 
 
 def _stage(
-    files: Sequence[TextFile], reader: ReaderBase, context: ReadContext, layout: Layout, origin: str, content_hash: str, *,
+    files: Sequence[TextFile],
+    reader: ReaderBase,
+    context: ReadContext,
+    layout: Layout,
+    origin: str,
+    content_hash: str,
+    *,
     is_rewritten: bool = False,
 ) -> Staged:
     file, declared = files[0], declared_columns(reader.time, context.wanted)
@@ -122,7 +144,7 @@ def _stage(
             text = scan.text
             table = TextTable(reader.time, context.wanted, file, scan)
             return _Staging(connection, table, file, _window(context)).run(origin, content_hash)
-        except duckdb.InternalException as error:   # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
+        except duckdb.InternalException as error:  # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
             if text is None or (line := undecodable_line(text)) is None:
                 raise
             raise file.wrong_encoding("utf-8", line) from error
@@ -150,7 +172,8 @@ class _Staging:
         if last_at is not None and self.table.reading.format in ("unix", "unix_ms") and last_at < EARLIEST_UNIX:
             raise self.file.error(
                 f"the times of column '{self.table.time.name}' end on {last_at:%Y-%m-%d}: these are no {self.table.reading.format} times",
-                "Correct read.time: format unix counts seconds since 1970, unix_ms milliseconds.")
+                "Correct read.time: format unix counts seconds since 1970, unix_ms milliseconds.",
+            )
         bad_count, rejected = self._write_bad(facts)
         span = (_utc(first_at), _utc(last_at))
         return Staged(origin, content_hash, parquet, row_count, *span, bad_count, rejected, tuple(self.notes))
@@ -162,8 +185,10 @@ class _Staging:
         asked = [(column, type_, test) for column in self.table.undeclared for type_, test in self.table.type_tests(column).items()]
         if not asked:
             return
-        fits = self._one(f"SELECT {', '.join(f'bool_and({column.c} IS NULL OR {test})' for column, _, test in asked)} "
-                         f"FROM (SELECT * FROM {self.table.scan.relation} LIMIT {SAMPLE})")
+        fits = self._one(
+            f"SELECT {', '.join(f'bool_and({column.c} IS NULL OR {test})' for column, _, test in asked)} "
+            f"FROM (SELECT * FROM {self.table.scan.relation} LIMIT {SAMPLE})"
+        )
         for (column, type_, _), is_fitting in zip(asked, fits, strict=True):
             if is_fitting or (type_ == "DOUBLE" and self.table.wanted.numbers is None):
                 column.candidates.add(type_)
@@ -185,8 +210,11 @@ class _Staging:
         """The type of each undeclared column, and which columns are taken."""
         for column in self.table.columns:
             filled, numbers = facts[f"{column.c} filled"], facts.get(f"{column.c} numbers", 0)
-            fitting = [type_ for type_ in self.table.type_tests(column) if type_ in column.candidates
-                       and (numbers if type_ == "DOUBLE" else facts[f"{column.c} {type_}"]) == filled > 0]
+            fitting = [
+                type_
+                for type_ in self.table.type_tests(column)
+                if type_ in column.candidates and (numbers if type_ == "DOUBLE" else facts[f"{column.c} {type_}"]) == filled > 0
+            ]
             if "DOUBLE" in column.candidates and facts[f"{column.c} codes"]:
                 fitting = []
             elif "DOUBLE" in column.candidates and self.table.wanted.numbers is None and numbers >= MOSTLY * filled > 0:
@@ -194,9 +222,14 @@ class _Staging:
                 fitting = fitting or ["DOUBLE"]
             column.type = fitting[0] if fitting else column.type
         # an undeclared column without a value has no type yet: it joins the table with its first one
-        self.taken = [column for column in self.table.columns
-                      if facts[f"{column.c} filled"] or column is self.table.time or column.is_text
-                      or (column.is_number and self.table.wanted.numbers is not None)]
+        self.taken = [
+            column
+            for column in self.table.columns
+            if facts[f"{column.c} filled"]
+            or column is self.table.time
+            or column.is_text
+            or (column.is_number and self.table.wanted.numbers is not None)
+        ]
 
     def _refuse(self, facts: dict[str, int]) -> None:
         """A file of which nothing can be read is a wrong setting, or a feed that changed: not a pile of bad rows."""
@@ -205,18 +238,21 @@ class _Staging:
             example = self._example(self.table.time)
             digits = len(example.strip()) if example.strip().isdigit() else 0
             form = "%d/%m/%Y %H:%M" if not digits else "%Y%m%d" if digits == 8 else "unix"
-            remedy = f"Say how it is written, such as read.time: {{column: {name}, format: \"{form}\"}}, or correct read.time."
+            remedy = f'Say how it is written, such as read.time: {{column: {name}, format: "{form}"}}, or correct read.time.'
             if 0 < digits < 8:
                 remedy = "It looks like a number of the row: correct read.time. For a table without times see docs/own-source.md."
             raise self.file.error(
-                f"no value of column '{name}' is a time; expected {text_values.expected_time(time)}, the first is {example!r}", remedy)
+                f"no value of column '{name}' is a time; expected {text_values.expected_time(time)}, the first is {example!r}", remedy
+            )
         for column in self.table.columns:
             is_text = column.is_number and facts[f"{column.c} filled"] >= ENOUGH and not facts[f"{column.c} numbers"]
             if is_text and self.table.wanted.on_bad_rows != "keep":
                 raise self.file.error(
                     f"column '{column.name}' is text; expected a number, the first value is {self._example(column)!r}",
-                    "Fix the feed, set read.decimal if it writes 1,5, or correct metrics." if self.table.scan.has_decimal else
-                    "Fix the feed, or correct metrics.")
+                    "Fix the feed, set read.decimal if it writes 1,5, or correct metrics."
+                    if self.table.scan.has_decimal
+                    else "Fix the feed, or correct metrics.",
+                )
         self.table.scan.refuse(self.connection, facts["rows"])
         if not facts["rows"] and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             self.notes.append("holds no rows")
@@ -254,22 +290,24 @@ class _Staging:
         second = self._one("SELECT count(*) FROM second_hour")[0]
         self.notes.append(
             f"{ambiguous_count} rows lie in an hour that the clock of {self.table.reading.timezone} shows twice; "
-            f"{ambiguous_count - second} are taken as the first, {second} as the second")
+            f"{ambiguous_count - second} are taken as the first, {second} as the second"
+        )
 
     def _write_good(self) -> Path:
         parquet = self.file.folder / GOOD
         values = ", ".join(f"{self.table.typed(column)} AS {quoted_column(column.name)}" for column in self.taken)
         self.connection.execute(
             f"COPY (SELECT {values}, row_number AS _row FROM ({self.table.rows()}) WHERE reason IS NULL AND {self.window}) "
-            f"TO {quoted_text(parquet)} (FORMAT parquet, COMPRESSION lz4_raw)")
+            f"TO {quoted_text(parquet)} (FORMAT parquet, COMPRESSION lz4_raw)"
+        )
         return parquet
 
     def _write_bad(self, facts: dict[str, int]) -> tuple[int, Path | None]:
         """Rows that break a declared column, by their number among all rows; after them what is no row at all."""
         is_number_bad = self.table.wanted.on_bad_rows != "keep" and any(
-            facts[f"{column.c} numbers"] < facts[f"{column.c} filled"] for column in self.table.columns if column.is_number)
-        if facts["timed"] == facts["rows"] and not is_number_bad and not self._one(
-                f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
+            facts[f"{column.c} numbers"] < facts[f"{column.c} filled"] for column in self.table.columns if column.is_number
+        )
+        if facts["timed"] == facts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             return 0, None
         record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.columns)
         rejected = self.file.folder / BAD
@@ -296,8 +334,9 @@ class _Staging:
 @contextlib.contextmanager
 def _session(folder: Path, timezone: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own, in memory, whose time zone is the reader's; it asks no network for extensions."""
-    connection = duckdb.connect(config={
-        "memory_limit": MEMORY, "temp_directory": str(folder / "spill"), "threads": "2", "autoinstall_known_extensions": "false"})
+    connection = duckdb.connect(
+        config={"memory_limit": MEMORY, "temp_directory": str(folder / "spill"), "threads": "2", "autoinstall_known_extensions": "false"}
+    )
     try:
         connection.execute(f"SET TimeZone = {quoted_text(timezone)}")
         yield connection

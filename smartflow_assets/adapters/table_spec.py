@@ -4,6 +4,7 @@ One declaration yields the DDL, the comments that an analyst sees in DuckDB, Dag
 and the check of every frame before it is written. The tables themselves are in `tables.py`; whoever opens the file is
 `warehouse.py`.
 """
+
 import json
 import re
 from collections.abc import Callable, Iterator

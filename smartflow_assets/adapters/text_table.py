@@ -3,6 +3,7 @@
 The pieces of SQL that staging asks and writes with. How one text becomes a value is text_values; which types columns take and
 what is written where is staging.
 """
+
 from dataclasses import dataclass, field
 
 from smartflow_assets.adapters import text_values
@@ -20,10 +21,10 @@ class Column:
 
     index: int
     name: str
-    is_number: bool = False     # its values must be numbers: declared, or mostly numbers where every numeric column is wanted
-    is_text: bool = False       # declared as a dimension or a category
+    is_number: bool = False  # its values must be numbers: declared, or mostly numbers where every numeric column is wanted
+    is_text: bool = False  # declared as a dimension or a category
     type: str = "VARCHAR"
-    is_typed: bool = False      # the type is that of the file, whatever the texts could be
+    is_typed: bool = False  # the type is that of the file, whatever the texts could be
     candidates: set[str] = field(default_factory=set)
 
     @property
@@ -48,8 +49,10 @@ class TextTable:
         self.wanted, self.scan = wanted, scan
         declared = require_columns(declared_columns(reading, wanted), scan.names, file)
         names = {index: name for name, index in declared.items()}
-        self.columns = [Column(index, names.get(index, name), type=type_ or "VARCHAR", is_typed=type_ is not None)
-                        for index, (name, type_) in enumerate(zip(scan.names, scan.types, strict=True))]
+        self.columns = [
+            Column(index, names.get(index, name), type=type_ or "VARCHAR", is_typed=type_ is not None)
+            for index, (name, type_) in enumerate(zip(scan.names, scan.types, strict=True))
+        ]
         if wanted.numbers is None:
             for column in self.columns:
                 column.is_number = column.is_typed and column.type in ("BIGINT", "DOUBLE")
@@ -63,13 +66,16 @@ class TextTable:
             column = self.columns[declared[name]]
             column.is_text, column.is_number, column.type = True, False, "VARCHAR"
         self.clock = text_values.wall_clock(self.time.c, self.reading)
-        self.has_second_hours = False   # is there a table second_hour(row_number)?
+        self.has_second_hours = False  # is there a table second_hour(row_number)?
 
     @property
     def undeclared(self) -> list[Column]:
         """The columns whose type the values decide."""
-        return [column for column in self.columns
-                if column is not self.time and not column.is_number and not column.is_text and not column.is_typed]
+        return [
+            column
+            for column in self.columns
+            if column is not self.time and not column.is_number and not column.is_text and not column.is_typed
+        ]
 
     def rows(self, *, is_numbered: bool = True) -> str:
         """All rows of the scan, with row_number, moment (the time), is_ambiguous and reason (null when the row is good).
@@ -77,7 +83,7 @@ class TextTable:
         number, zone, clock = "row_number() OVER ()" if is_numbered else "0", quoted_text(self.reading.timezone), self.clock
         is_doubled = f"coalesce(timezone({zone}, base - INTERVAL 1 HOUR) = {clock}, FALSE)" if clock else "FALSE"
         is_skipped = f"coalesce(timezone({zone}, base) <> {clock}, FALSE)" if clock else "FALSE"
-        moment = "base"     # DuckDB takes the second of two hours
+        moment = "base"  # DuckDB takes the second of two hours
         if self.has_second_hours:
             is_first = "is_ambiguous AND row_number NOT IN (SELECT row_number FROM second_hour)"
             moment = f"CASE WHEN {is_first} THEN base - INTERVAL 1 HOUR ELSE base END"
@@ -95,13 +101,18 @@ class TextTable:
         """Why a row is bad, in words; null for a good row."""
         is_none = f"' is not a time; expected {text_values.expected_time(self.reading)}"
         is_skipped = f"' does not exist, the clock of {self.reading.timezone} skips it"
-        cases = [f"""CASE WHEN moment IS NULL THEN CASE
+        cases = [
+            f"""CASE WHEN moment IS NULL THEN CASE
             WHEN {self.time.c} IS NULL THEN {quoted_text(self.time.name + " is empty; expected a time")}
-            WHEN is_skipped THEN {self.time.said(is_skipped)} ELSE {self.time.said(is_none)} END END"""]
+            WHEN is_skipped THEN {self.time.said(is_skipped)} ELSE {self.time.said(is_none)} END END"""
+        ]
         if self.wanted.on_bad_rows != "keep":
             is_none = f"' is not a number; expected one up to {text_values.LARGEST:g}"
-            cases += [f"CASE WHEN {column.c} IS NOT NULL AND {self.number(column)} IS NULL THEN {column.said(is_none)} END"
-                      for column in self.columns if column.is_number]
+            cases += [
+                f"CASE WHEN {column.c} IS NOT NULL AND {self.number(column)} IS NULL THEN {column.said(is_none)} END"
+                for column in self.columns
+                if column.is_number
+            ]
         return f"nullif(concat_ws('; ', {', '.join(cases)}), '')"
 
     def typed(self, column: Column) -> str:

@@ -3,11 +3,12 @@
 Only expressions over one column of text, here called `c`; which column is what, and what becomes of a null, is
 adapters.staging. The session's time zone must be that of the time column.
 """
+
 from smartflow_assets.adapters.readers.base import TimeColumn
 from smartflow_assets.adapters.table_spec import quoted_text
 
-LARGEST = 1e150                       # the square of a larger number is no number any more: nothing can be computed from it
-FIRST_YEAR, END_YEAR = 1900, 2200     # a time outside is a placeholder such as 0001-01-01, and would make millions of buckets
+LARGEST = 1e150  # the square of a larger number is no number any more: nothing can be computed from it
+FIRST_YEAR, END_YEAR = 1900, 2200  # a time outside is a placeholder such as 0001-01-01, and would make millions of buckets
 _NO_CLOCK = ("UTC", "Etc/UTC", "GMT")
 _NAMES_OFFSET = "':.*([Zz]|[+-][0-9:]+|[A-Za-z]{3,})$'"
 _NO_SECONDS = "'^([^:]*:[0-9]{2})(\\s*[Zz+-])'"
@@ -19,10 +20,9 @@ def moment(c: str, time: TimeColumn) -> str:
     text = f"trim({c})"
     if time.format in ("unix", "unix_ms"):
         microseconds = f"TRY_CAST({text} AS DOUBLE) * {1_000_000 if time.format == 'unix' else 1_000}"
-        at = (f"CASE WHEN abs({microseconds}) < 1e16 THEN"
-              f" timezone('UTC', make_timestamp(CAST(round({microseconds}) AS BIGINT))) END")
+        at = f"CASE WHEN abs({microseconds}) < 1e16 THEN timezone('UTC', make_timestamp(CAST(round({microseconds}) AS BIGINT))) END"
     elif time.format == "iso":
-        with_seconds = f"regexp_replace({text}, {_NO_SECONDS}, '\\1:00\\2')"   # DuckDB 1.5 wants them before an offset; 2.0 does not
+        with_seconds = f"regexp_replace({text}, {_NO_SECONDS}, '\\1:00\\2')"  # DuckDB 1.5 wants them before an offset; 2.0 does not
         at = f"coalesce(TRY_CAST({text} AS TIMESTAMPTZ), TRY_CAST({with_seconds} AS TIMESTAMPTZ))"
     else:
         at = f"CAST(TRY_STRPTIME({text}, {quoted_text(time.format)}) AS TIMESTAMPTZ)"

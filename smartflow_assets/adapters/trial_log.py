@@ -3,6 +3,7 @@
 A trial is written as soon as it is done. A line that was cut off by a kill is left out and tried again. Which file belongs to
 which search is the caller's business: its name should change with everything that the figures depend on.
 """
+
 import json
 from dataclasses import asdict
 from pathlib import Path

@@ -4,6 +4,7 @@ Each use opens the file, works and closes it, under an advisory lock on `<file>.
 So writers of many processes queue instead of failing, and nobody holds the file while computing. What is written is a list
 of values (`writes.py`), applied in one transaction; everybody who only looks reads the published copy.
 """
+
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -54,7 +55,12 @@ class Warehouse:
     """
 
     def __init__(
-        self, path: Path, published: Path, *, lock_timeout: timedelta = timedelta(seconds=60), memory_limit: str = "1GiB",
+        self,
+        path: Path,
+        published: Path,
+        *,
+        lock_timeout: timedelta = timedelta(seconds=60),
+        memory_limit: str = "1GiB",
     ) -> None:
         self.path, self.published = path, published
         self._lock_timeout = lock_timeout
@@ -118,7 +124,9 @@ class Warehouse:
     def _of_published(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         if not self.published.exists():
             raise WarehouseError(
-                "nothing is published yet", where=str(self.published), remedy="Run `smartflow run` first, or `smartflow demo`.",
+                "nothing is published yet",
+                where=str(self.published),
+                remedy="Run `smartflow run` first, or `smartflow demo`.",
             )
         for attempt in range(1, _ATTEMPTS + 1):
             opened_file = self.published.stat().st_ino
@@ -178,7 +186,8 @@ class Warehouse:
         schema, _, table = name.rpartition(".")
         found = self.read(
             "SELECT 1 AS one FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
-            [schema or "main", table])
+            [schema or "main", table],
+        )
         return len(found) > 0
 
     def copy_to(self, target: Path) -> None:
@@ -331,4 +340,3 @@ def _frame(result: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         elif type_.startswith("MAP"):
             frame[name] = pd.Series([v if isinstance(v, dict) else None for v in frame[name]], dtype="object")
     return frame
-

@@ -2,6 +2,7 @@
 
 Sending is their own: a reader may ask again, a channel must not.
 """
+
 import logging
 import re
 from collections.abc import Iterator, Mapping

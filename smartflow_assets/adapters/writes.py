@@ -3,6 +3,7 @@
 A step builds these without holding a lock or a transaction; `Warehouse.commit` applies a list of them in one transaction
 and can do so again as a whole. What they mean in SQL is `apply.py`'s; what a table accepts is `tables.py`'s.
 """
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

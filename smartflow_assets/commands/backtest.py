@@ -33,18 +33,42 @@ SHOWN, PLOTTED = 40, 6  # incidents printed of each table; series drawn in the r
 
 def backtest(
     name: home.SourceName,
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", show_default=False, help="Judge from this time on, with models "
-                                              "that learnt from what lies before; default: the first third is learnt from.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Judge up to this time; default: the newest row.",
-                                              show_default=False)] = None,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", show_default=False, help="Replay with this setting "
-                                                      "in place of the YAML's; dots lead into a key. May be repeated.")] = None,
-    against: Annotated[list[str] | None, typer.Option("--against", metavar="KEY=VALUE|FILE", show_default=False, help="Compare with other "
-                                                      "settings: keys, or another YAML file of the source. May be repeated.")] = None,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Learn anew as often as training.every says, as the daemon does; "
-                                          "slower. Default: once.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Write a report with plots as "
-                                                "one HTML file.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            show_default=False,
+            help="Judge from this time on, with models that learnt from what lies before; default: the first third is learnt from.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Judge up to this time; default: the newest row.", show_default=False)
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            show_default=False,
+            help="Replay with this setting in place of the YAML's; dots lead into a key. May be repeated.",
+        ),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against",
+            metavar="KEY=VALUE|FILE",
+            show_default=False,
+            help="Compare with other settings: keys, or another YAML file of the source. May be repeated.",
+        ),
+    ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Learn anew as often as training.every says, as the daemon does; slower. Default: once.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Write a report with plots as one HTML file.")
+    ] = None,
 ) -> None:
     """Replay the history of a source as if live, and print what would have been alerted.
 
@@ -68,8 +92,11 @@ def backtest(
     _print(sides, source.calendar.timezone)
     if output is not None:
         learnt = "learnt anew as often as training.every says" if retrain else "learnt once, from what lies before"
-        facts = [source.description, f"Judged from {span[0]:%Y-%m-%d %H:%M} to {span[1]:%Y-%m-%d %H:%M} UTC; models {learnt}. "
-                 f"Times are of {source.calendar.timezone}. Nothing was sent."]
+        facts = [
+            source.description,
+            f"Judged from {span[0]:%Y-%m-%d %H:%M} to {span[1]:%Y-%m-%d %H:%M} UTC; models {learnt}. "
+            f"Times are of {source.calendar.timezone}. Nothing was sent.",
+        ]
         title = f"Backtest of {name}" + (f": {sides[0].name} and {sides[1].name}" if len(sides) > 1 else f" ({sides[0].name})")
         output.write_text(html_report(title, [fact for fact in facts if fact], sides, source.calendar.timezone), encoding="utf-8")
         terminal.say(f"the report is {output}")
@@ -97,8 +124,14 @@ def _variants(source: "Source", settings: "Settings", changes: list[str], agains
 
 
 def _replayed(
-    variants: "dict[str, Source]", settings: "Settings", catalogue: "Catalogue", folder: Path, since: datetime | None,
-    until: datetime | None, is_retraining: bool, plotted: int,
+    variants: "dict[str, Source]",
+    settings: "Settings",
+    catalogue: "Catalogue",
+    folder: Path,
+    since: datetime | None,
+    until: datetime | None,
+    is_retraining: bool,
+    plotted: int,
 ) -> "tuple[list[Side], Source, tuple[datetime, datetime]]":
     """What each of the settings led to; the first of them with its bucket; and the time that was judged."""
     from smartflow_assets.stages.replay import STAGES, replay, run_count, stored_rows
@@ -114,8 +147,16 @@ def _replayed(
     with terminal.quiet(), terminal.progress(total, "replaying") as advance:
         for label, source in variants.items():
             apart, warehouse = warehouses[label]
-            replays[label] = replay(source, apart, catalogue, warehouse, since=since, until=until, is_retraining=is_retraining,
-                                    report=lambda stage, label=label: advance(1, f"{label}: {stage}"))
+            replays[label] = replay(
+                source,
+                apart,
+                catalogue,
+                warehouse,
+                since=since,
+                until=until,
+                is_retraining=is_retraining,
+                report=lambda stage, label=label: advance(1, f"{label}: {stage}"),
+            )
         sides = _sides(replays, plotted)
     first = next(iter(replays.values()))
     judged = first.quality.series
@@ -136,8 +177,18 @@ def _sides(replays: "dict[str, Replay]", plotted: int) -> "list[Side]":
         others = [other.incidents for name, other in replays.items() if name != label]
         plots = {series: picture for series in shown if (picture := replay.plot(series))}
         only = only_in(replay.incidents, others[0], replay.run.source.time_bucket.every) if others else None
-        sides.append(Side(label, replay.incidents, replay.anomaly_count, replay.quality, is_labelled=replay.labels is not None,
-                          curves=replay.curves, plots=plots, only=only))
+        sides.append(
+            Side(
+                label,
+                replay.incidents,
+                replay.anomaly_count,
+                replay.quality,
+                is_labelled=replay.labels is not None,
+                curves=replay.curves,
+                plots=plots,
+                only=only,
+            )
+        )
     return sides
 
 

@@ -40,8 +40,9 @@ def backup(
 
 def restore(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `smartflow backup` made.", show_default=False)],
-    replace: Annotated[bool, typer.Option("--replace", help="Also into a home that has rows; what was there is moved aside, not deleted.")]
-    = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also into a home that has rows; what was there is moved aside, not deleted.")
+    ] = False,
 ) -> None:
     """Put a backup back: same rows, models, sources and run history.
 
@@ -54,8 +55,14 @@ def restore(
     now = datetime.now(UTC)
     aside = settings.data / f"before-restore-{now:%Y%m%dT%H%M%SZ}"
     with terminal.progress(None, "verifying") as advance:
-        manifest = put_back(settings, _dagster_home(settings.dagster_home), folder, is_replacing=replace, aside=aside,
-                            told=lambda path: advance(1, path.name))
+        manifest = put_back(
+            settings,
+            _dagster_home(settings.dagster_home),
+            folder,
+            is_replacing=replace,
+            aside=aside,
+            told=lambda path: advance(1, path.name),
+        )
     terminal.result(f"{settings.data}: as it was at {manifest.created_at}, {terminal.count(sum(manifest.tables.values()), 'row')}")
     if aside.exists():
         terminal.note(f"what was there before lies in {aside}; delete it when you do not need it")

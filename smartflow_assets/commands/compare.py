@@ -58,23 +58,59 @@ class Subject:
 
 
 def compare(
-    subject: Annotated[str, typer.Argument(metavar="SOURCE|FILE", help="Name of a source, or a CSV (also .gz) or Parquet file.",
-                                           show_default=False)],
-    detectors: Annotated[str, typer.Option("--detectors", metavar="A,B", help="Detectors by name; auto is the default "
-                                           "ensemble.")] = DETECTORS,
-    series: Annotated[list[str] | None, typer.Option("--series", metavar="NAME", show_default=False, help="Draw this series; default: "
-                                                     "those in which most is flagged. May be repeated.")] = None,
-    labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", show_default=False, help="CSV of known anomalies (series, "
-                                                "started_at, ended_at) to measure with; default: those of the source.")] = None,
-    time: Annotated[str | None, typer.Option("--time", metavar="COL", help="Of a file: the column of the time; guessed when not "
-                                             "named.", show_default=False)] = None,
-    value: Annotated[list[str] | None, typer.Option("--value", metavar="COL", help="Of a file: a column of a series, once for each; all "
-                                                    "numeric ones when not named.", show_default=False)] = None,
-    time_format: Annotated[str, typer.Option("--time-format", metavar="FORMAT", help="Of a file: how the time is written; guessed when "
-                                             "not given.", show_default=False)] = "",
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="Where to write: .png is the "
-                                                "picture of one series, .html a page with several and the tables; default: "
-                                                "compare_NAME.html.")] = None,
+    subject: Annotated[
+        str, typer.Argument(metavar="SOURCE|FILE", help="Name of a source, or a CSV (also .gz) or Parquet file.", show_default=False)
+    ],
+    detectors: Annotated[
+        str, typer.Option("--detectors", metavar="A,B", help="Detectors by name; auto is the default ensemble.")
+    ] = DETECTORS,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--series",
+            metavar="NAME",
+            show_default=False,
+            help="Draw this series; default: those in which most is flagged. May be repeated.",
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            show_default=False,
+            help="CSV of known anomalies (series, started_at, ended_at) to measure with; default: those of the source.",
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", metavar="COL", help="Of a file: the column of the time; guessed when not named.", show_default=False),
+    ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value",
+            metavar="COL",
+            help="Of a file: a column of a series, once for each; all numeric ones when not named.",
+            show_default=False,
+        ),
+    ] = None,
+    time_format: Annotated[
+        str,
+        typer.Option(
+            "--time-format", metavar="FORMAT", help="Of a file: how the time is written; guessed when not given.", show_default=False
+        ),
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="Where to write: .png is the picture of one series, .html a page with several and the tables; default: compare_NAME.html.",
+        ),
+    ] = None,
 ) -> None:
     """Draw detectors over each other, and say how far they agree.
 
@@ -176,8 +212,11 @@ def _opinions(known: Subject, names: list[str]) -> "tuple[list[Opinion], np.ndar
     since, until = first_training(ground.rows, ground.step, least), ground.rows["observed_at"].max() + ground.step
     if since >= until:
         count = ground.rows.groupby("series").size().max()
-        raise SourceError(f"{count:,} rows are too few: {', '.join(names)} learn from {least:,} and judge what follows",
-                          source=known.name, remedy="Take other detectors, or a longer history.")
+        raise SourceError(
+            f"{count:,} rows are too few: {', '.join(names)} learn from {least:,} and judge what follows",
+            source=known.name,
+            remedy="Take other detectors, or a longer history.",
+        )
 
     def scored(judges: "list[Judge]", name: str, advance: Callable[..., None]) -> "pd.DataFrame":
         scores = walk_forward(ground, judges, [since], until, report=lambda rows: advance(rows, name))
@@ -203,8 +242,9 @@ def _print(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray") -> 
         pairs = comparison.pair_rows(comparison.agreements(opinions, guarded, step))
         terminal.table(comparison.PAIR_COLUMNS, pairs, right=comparison.PAIR_COLUMNS[1:])
     if guarded.any():
-        terminal.say(f"left out of the agreement: {terminal.count(int(guarded.sum()), 'row')} that flatline and missing flag whatever "
-                     "is listed")
+        terminal.say(
+            f"left out of the agreement: {terminal.count(int(guarded.sum()), 'row')} that flatline and missing flag whatever is listed"
+        )
 
 
 def _write(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
@@ -219,18 +259,29 @@ def _write(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray", cho
         own = rows[rows["series"] == series]
         labels = None if known.labels is None else known.labels[known.labels["series"] == series]
         title = f"{known.name} {series}" if series != known.name else series
-        pictures[series] = comparison_plot(own, opinions, series=series, title=title, unit=known.units.get(str(own["metric"].iloc[0]), ""),
-                                           timezone=timezone, known=labels, guarded=guarded)
+        pictures[series] = comparison_plot(
+            own,
+            opinions,
+            series=series,
+            title=title,
+            unit=known.units.get(str(own["metric"].iloc[0]), ""),
+            timezone=timezone,
+            known=labels,
+            guarded=guarded,
+        )
     if target.suffix.lower() == ".png":
         target.write_bytes(next(iter(pictures.values())))
         return
     first, last = scores["observed_at"].min(), scores["observed_at"].max()
-    facts = [f"Judged from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, each detector as if it were the only one listed, after "
-             f"learning once from what lies before. Times are of {timezone}. A full lane is three times the score from which its "
-             "detector flags; the dashed line is that score; labelled spells are shaded."
-             + (" A tick at the foot of a series is a row that flatline or missing flags whatever is listed." if guarded.any() else "")]
-    target.write_text(html_report(f"Detectors compared on {known.name}", facts, opinions, guarded, known.ground.step, pictures),
-                      encoding="utf-8")
+    facts = [
+        f"Judged from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, each detector as if it were the only one listed, after "
+        f"learning once from what lies before. Times are of {timezone}. A full lane is three times the score from which its "
+        "detector flags; the dashed line is that score; labelled spells are shaded."
+        + (" A tick at the foot of a series is a row that flatline or missing flags whatever is listed." if guarded.any() else "")
+    ]
+    target.write_text(
+        html_report(f"Detectors compared on {known.name}", facts, opinions, guarded, known.ground.step, pictures), encoding="utf-8"
+    )
 
 
 COMMANDS = (("compare", compare, EXAMPLES),)

@@ -96,9 +96,7 @@ def _teller(settings: "Settings") -> Callable[[], None]:
             if row.key not in told:
                 told.add(row.key)
                 style = "green" if row.event == "resolved" else terminal.SEVERITY_STYLES.get(str(row.severity), "")
-                terminal.say(
-                    f"  {row.at:%d %b %H:%M}  {row.event:9s} {row.severity:8s} {row.source} {row.series}: {row.title}", style
-                )
+                terminal.say(f"  {row.at:%d %b %H:%M}  {row.event:9s} {row.severity:8s} {row.source} {row.series}: {row.title}", style)
 
     return tell
 

@@ -3,6 +3,7 @@
 An anomaly-free twin of the same data goes through the same stages, models and rules in a warehouse of its own: every alarm on
 it is a false one.
 """
+
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,9 +75,7 @@ def measure(source: "Source", example: "Example", settings: "Settings", catalogu
     )
 
 
-def twin_alerts(
-    source: "Source", twin: "pd.DataFrame", settings: "Settings", catalogue: "Catalogue", now: datetime
-) -> tuple[int, float]:
+def twin_alerts(source: "Source", twin: "pd.DataFrame", settings: "Settings", catalogue: "Catalogue", now: datetime) -> tuple[int, float]:
     """False alarms on the twin, and the days that were judged, of all series together."""
     from smartflow_assets.adapters.readers import CsvReader, TimeColumn
     from smartflow_assets.stages.replay import replay, stored_rows

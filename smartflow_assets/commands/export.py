@@ -43,14 +43,18 @@ class Format(StrEnum):
 def export(
     what: Annotated[What, typer.Argument(help="scores: every judged bucket; anomalies: spells of them; incidents.", show_default=False)],
     source: Annotated[str, typer.Option("--source", "-s", help="Only this source; default: all.", show_default=False)] = "",
-    only_anomalies: Annotated[bool, typer.Option("--only-anomalies", help="Of scores: only anomalous rows. Of incidents: only those of "
-                                                 "anomalies, not of failed runs.")] = False,
+    only_anomalies: Annotated[
+        bool,
+        typer.Option("--only-anomalies", help="Of scores: only anomalous rows. Of incidents: only those of anomalies, not of failed runs."),
+    ] = False,
     since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Rows from this time on.", show_default=False)] = None,
     until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Rows before this time.", show_default=False)] = None,
-    format: Annotated[Format | None, typer.Option("--format", "-f", help="Default: by the ending of the file; csv on stdout.",
-                                                  show_default=False)] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write, replaced as a whole; default: stdout.",
-                                                show_default=False)] = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", "-f", help="Default: by the ending of the file; csv on stdout.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write, replaced as a whole; default: stdout.", show_default=False)
+    ] = None,
 ) -> None:
     """Write scores, anomalies or incidents to a file, whatever their number.
 

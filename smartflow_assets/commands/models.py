@@ -163,8 +163,10 @@ def train(
         return
     run.run_all("train_source", [name], {"retrain": True}, run.TRAIN_FACTS)
     if request.request_id in {each.request_id for each in open_requests(source.warehouse, name)}:
-        terminal.note(f"{name}: there is too little history to learn from{f' since {since}' if since else ''}; the request stays open, and "
-                      "each later training tries again")
+        terminal.note(
+            f"{name}: there is too little history to learn from{f' since {since}' if since else ''}; the request stays open, and "
+            "each later training tries again"
+        )
 
 
 def _source(name: str) -> "SourceRun":

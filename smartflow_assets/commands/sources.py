@@ -90,7 +90,9 @@ def _settings(source: "Source") -> None:
         "dimensions": ", ".join(source.dimensions),
         "buckets": f"{format_duration(source.time_bucket.every)}" if source.is_bucket_given else "as the rows come",
         "detectors": source.detectors if isinstance(source.detectors, str) else ", ".join(detector.type for detector in source.detectors),
-        "records": "" if source.records is None else f"each judged by {', '.join(source.records.columns) or 'every number and category'}; "
+        "records": ""
+        if source.records is None
+        else f"each judged by {', '.join(source.records.columns) or 'every number and category'}; "
         f"{source.records.false_alerts} may be flagged wrongly",
         "rules": ", ".join(str(rule.name) for rule in source.all_rules),
         "schedule": source.schedule,

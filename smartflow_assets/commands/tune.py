@@ -32,14 +32,31 @@ FEW = 10  # labelled spells
 def tune(
     name: home.SourceName,
     trials: Annotated[int, typer.Option("--trials", metavar="N", min=2, help="Settings to try, those that stand among them.")] = 40,
-    parameters: Annotated[str, typer.Option("--parameters", metavar="A,B", show_default=False, help="What to search: n_estimators, "
-                                            "contamination, max_samples, changepoint_prior_scale, detectors, threshold; default: those "
-                                            "that have an effect.")] = "",
+    parameters: Annotated[
+        str,
+        typer.Option(
+            "--parameters",
+            metavar="A,B",
+            show_default=False,
+            help="What to search: n_estimators, "
+            "contamination, max_samples, changepoint_prior_scale, detectors, threshold; default: those "
+            "that have an effect.",
+        ),
+    ] = "",
     write: Annotated[bool, typer.Option("--write", help="Write what is proposed into the YAML; only the keys of the diff change.")] = False,
-    plant: Annotated[str, typer.Option("--plant", metavar="A,B", show_default=False, help="Types of anomalies to plant where there are "
-                                       "too few labels: spike, dropout, level, flat, context, burst, half_volume; default: all.")] = "",
-    sizes: Annotated[str, typer.Option("--sizes", metavar="A,B", help="Their sizes, as fractions of the series' 1 to 99 % "
-                                       "range.")] = "0.5,1",
+    plant: Annotated[
+        str,
+        typer.Option(
+            "--plant",
+            metavar="A,B",
+            show_default=False,
+            help="Types of anomalies to plant where there are "
+            "too few labels: spike, dropout, level, flat, context, burst, half_volume; default: all.",
+        ),
+    ] = "",
+    sizes: Annotated[
+        str, typer.Option("--sizes", metavar="A,B", help="Their sizes, as fractions of the series' 1 to 99 % range.")
+    ] = "0.5,1",
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the search and of what is planted.")] = 0,
     restart: Annotated[bool, typer.Option("--restart", help="Forget the trials of an earlier run that was cut off.")] = False,
 ) -> None:
@@ -91,8 +108,9 @@ def _chosen(text: str, known: Collection[str], option: str) -> list[str]:
     for name in chosen:
         if name not in known:
             near = get_close_matches(name, list(known), 1)
-            raise terminal.UsageError(f"{option}: there is no {name!r}", remedy=f"Did you mean {near[0]}?" if near else
-                                      f"There are {', '.join(known)}.")
+            raise terminal.UsageError(
+                f"{option}: there is no {name!r}", remedy=f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+            )
     return chosen
 
 
@@ -109,8 +127,10 @@ def _sizes(text: str) -> list[float]:
 def _say_what_is_judged(place: "Bench") -> None:
     rows, counts, day = place.clean.ground.rows, place.counts(), "%Y-%m-%d %H:%M"
     kind = "planted anomalies" if place.planted else "labelled spells"
-    terminal.say(f"{terminal.count(len(rows), 'bucket')} of {rows['series'].nunique():,} series; searched from {place.since:{day}} to "
-                 f"{place.split:{day}} by {counts[0]:,} {kind}, kept out up to {place.until:{day}} with {counts[1]:,}")
+    terminal.say(
+        f"{terminal.count(len(rows), 'bucket')} of {rows['series'].nunique():,} series; searched from {place.since:{day}} to "
+        f"{place.split:{day}} by {counts[0]:,} {kind}, kept out up to {place.until:{day}} with {counts[1]:,}"
+    )
     if place.planted:
         terminal.note("there are too few labels, so anomalies are planted: figures compare settings and are no promise")
     elif min(counts) < FEW:
@@ -200,8 +220,13 @@ def _write(source: "Source", point: "Point") -> None:
 def _figures(found: "Figures | None") -> list[str]:
     if found is None:
         return ["–"] * len(FIGURES)
-    return [f"{found.f1:.2f}", f"{found.precision:.2f}", f"{found.recall:.2f}", "–" if found.pr_auc is None else f"{found.pr_auc:.2f}",
-            f"{found.false_alerts_per_day:.3f}"]
+    return [
+        f"{found.f1:.2f}",
+        f"{found.precision:.2f}",
+        f"{found.recall:.2f}",
+        "–" if found.pr_auc is None else f"{found.pr_auc:.2f}",
+        f"{found.false_alerts_per_day:.3f}",
+    ]
 
 
 COMMANDS = (("tune", tune, EXAMPLES),)

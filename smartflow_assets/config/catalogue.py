@@ -3,6 +3,7 @@
 A file that cannot be used keeps its name, with what is wrong, so that its own run fails and nothing else does. What one
 file may say is config.source; what runs do with it is none of this module's business.
 """
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,7 +22,7 @@ from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.alert_policy import AlertPolicy
 from smartflow_assets.core.errors import SourceError
 
-CHANNELS_FILE = "channels.yaml"     # the key of `channel_errors` when the file as a whole cannot be read
+CHANNELS_FILE = "channels.yaml"  # the key of `channel_errors` when the file as a whole cannot be read
 _CHANNEL: TypeAdapter[Any] = TypeAdapter(Channel)
 
 
@@ -89,20 +90,31 @@ def source_files(settings: Settings) -> list[Path]:
 
 
 def cross_check(
-    source: Source, path: Path, channels: Mapping[str, ChannelBase], channel_errors: Mapping[str, SourceError],
+    source: Source,
+    path: Path,
+    channels: Mapping[str, ChannelBase],
+    channel_errors: Mapping[str, SourceError],
 ) -> list[SourceError]:
     """What only shows beside other files: a name that is not the file's, a channel that nobody defined."""
     problems = []
     if source.name != path.stem:
-        problems.append(SourceError(
-            f"`name: {source.name}` is not the name of the file", source=path.stem, where=source.where("name"),
-            remedy=f"Write `name: {path.stem}`, or rename the file to {source.name}.yaml."))
+        problems.append(
+            SourceError(
+                f"`name: {source.name}` is not the name of the file",
+                source=path.stem,
+                where=source.where("name"),
+                remedy=f"Write `name: {path.stem}`, or rename the file to {source.name}.yaml.",
+            )
+        )
     for index, channel in enumerate(source.alerts.to):
         if channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
             near = nearest(channel, tuple(channels))
             hint = f"Did you mean {near}?" if near else f"data/channels.yaml has {', '.join(channels)}."
-            problems.append(SourceError(
-                f"`alerts.to`: there is no channel {channel}", source=path.stem, where=source.where("alerts", "to", index), remedy=hint))
+            problems.append(
+                SourceError(
+                    f"`alerts.to`: there is no channel {channel}", source=path.stem, where=source.where("alerts", "to", index), remedy=hint
+                )
+            )
     return problems
 
 
@@ -154,7 +166,7 @@ def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError
 
 def _channel_problems(error: ValidationError, name: str, file: YamlFile, values: Any) -> Sequence[SourceError]:
     """A value may be a secret that somebody wrote down: it is not repeated."""
-    found = problems_of(
-        error, name="channels", files=(file,), values=values, schema=channel_schema(), at=(name,), is_secret=True)
-    return [SourceError(f"channel {name}: {problem.what}", source="channels", where=problem.where, remedy=problem.remedy)
-            for problem in found]
+    found = problems_of(error, name="channels", files=(file,), values=values, schema=channel_schema(), at=(name,), is_secret=True)
+    return [
+        SourceError(f"channel {name}: {problem.what}", source="channels", where=problem.where, remedy=problem.remedy) for problem in found
+    ]

@@ -1,4 +1,5 @@
 """What a YAML file may say of one metric: how rows become its series, and what holds for it alone."""
+
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -22,33 +23,43 @@ class Metric(DetectionSettings):
 
     name: str = Field(min_length=1, max_length=100, description="What series, incidents and messages call it.")
     column: str | None = Field(
-        default=None, description="Column of the data; default: the metric's name. `count` counts rows when none is named.")
+        default=None, description="Column of the data; default: the metric's name. `count` counts rows when none is named."
+    )
     aggregate: Aggregate = Field(
         default="mean",
         description="How the rows of a bucket become one value; p95 is the value that 95 % of the rows stay below. "
-        "Default: mean; of a counter (`transform: cumulative_to_rate`) the last reading.")
+        "Default: mean; of a counter (`transform: cumulative_to_rate`) the last reading.",
+    )
     dimensions: tuple[str, ...] | None = Field(
-        default=None, description="Columns whose every value makes a series of this metric; default: those of the source. "
-        "An empty list makes one series of all rows.")
+        default=None,
+        description="Columns whose every value makes a series of this metric; default: those of the source. "
+        "An empty list makes one series of all rows.",
+    )
     explain_by: tuple[str, ...] = Field(
-        default=(), examples=[["region", "channel"]],
+        default=(),
+        examples=[["region", "channel"]],
         description="Columns whose values are asked, at each anomaly, how much of the change is theirs: region=EU explains 74 %. Compared "
-        "with the same time in the four weeks before. For sum and count, whose parts add up.")
+        "with the same time in the four weeks before. For sum and count, whose parts add up.",
+    )
     where: Where | None = Field(
-        default=None, examples=["category == 'transfer' and amount > 15000", "channel in ['upi', 'card'] or not status == 'ok'"],
+        default=None,
+        examples=["category == 'transfer' and amount > 15000", "channel in ['upi', 'card'] or not status == 'ok'"],
         description="Only rows for which this holds: comparisons of a column with a number or a quoted text (== != > >= < <= in), "
-        "joined by and, or, not. An empty cell matches nothing.")
+        "joined by and, or, not. An empty cell matches nothing.",
+    )
     without_rows: WithoutRows = Field(
         default="missing",
         description="What a bucket without rows is: missing (it may be filled, and is not judged), or zero, a value like any other; "
-        "for metrics that count or sum records.")
+        "for metrics that count or sum records.",
+    )
     transform: Transform | None = Field(
         default=None,
         description="difference: the metric is the change from one bucket to the next; the first bucket and one after a missing "
         "bucket have none. cumulative_to_rate: the metric is the growth per second of a counter, which may begin anew at zero. "
         "Rules, messages, pictures and `unit` then speak of the change or the rate. log: detectors see logarithms, so that a "
         "factor counts and not a distance; rules, messages, pictures and `unit` still speak of the value itself, and zero or "
-        "negative values are judged too. The aggregated number stays in value_raw.")
+        "negative values are judged too. The aggregated number stays in value_raw.",
+    )
     unit: str = Field(default="", description="Unit of the values after `transform`, for plots and messages.")
     rules: Rules = Field(default=(), description="Rules for this metric alone, beside those of the source.")
 
@@ -94,7 +105,10 @@ class Metric(DetectionSettings):
         """What its clean rows depend on, as the source's fingerprint holds it."""
         column = self.source_column
         return [
-            column.name, column.column, column.aggregate, *([self.transform] if self.transform else []),
+            column.name,
+            column.column,
+            column.aggregate,
+            *([self.transform] if self.transform else []),
             *(["without rows zero"] if self.without_rows == "zero" else []),
             *([f"where {self.where}"] if self.where else []),
             *([] if self.dimensions is None else [f"by {', '.join(sorted(self.dimensions)) or 'nothing'}"]),

@@ -3,6 +3,7 @@
 The warehouse keeps, with the clean rows of a source, the configuration that they were made under (`Source.fingerprint`, JSON
 that people can read); here it is compared with what the file says now. Acting on it is the stages' work.
 """
+
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ _SENTENCES: dict[Effect, str] = {
     "nothing": "nothing is made anew; detection, rules, alerts and schedule hold from the next run on",
     "retrain": "models are trained anew; rows that have a score keep it",
     "rebuild": "clean rows, features, scores and anomalies are made anew from the raw records, and models are trained anew; "
-               "nobody is alerted again for the past",
+    "nobody is alerted again for the past",
     "removal": "its partition goes and its open incidents are closed; its rows stay until they are pruned",
 }
 
@@ -51,7 +52,11 @@ class Plan:
 
 
 def compare(
-    source: Source, *, rows_made_under: str | None, models: Collection[str] = (), models_wanted: Collection[str] = (),
+    source: Source,
+    *,
+    rows_made_under: str | None,
+    models: Collection[str] = (),
+    models_wanted: Collection[str] = (),
 ) -> Plan:
     """Compare a source with what is stored of it.
 
@@ -85,7 +90,9 @@ def made_under(warehouse: Warehouse, source: str) -> str | None:
     """The fingerprint that the clean rows of a source were made under; None when it has none."""
     rows = warehouse.read(
         "SELECT fingerprint FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'replace' "
-        "AND fingerprint IS NOT NULL ORDER BY written_at DESC LIMIT 1", [source])
+        "AND fingerprint IS NOT NULL ORDER BY written_at DESC LIMIT 1",
+        [source],
+    )
     return None if rows.empty else str(rows["fingerprint"].iloc[0])
 
 

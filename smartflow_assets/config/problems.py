@@ -3,6 +3,7 @@
 pydantic finds the problems; here its locations, which name the members of unions, become places in the file, and its
 messages become sentences. Errors of the members of a union that nobody meant are left out.
 """
+
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -13,12 +14,25 @@ from smartflow_assets.config.yaml_file import Location, YamlFile
 from smartflow_assets.core.errors import SourceError
 
 _EXPECTED = {
-    "tuple": "a list", "list": "a list", "dict": "keys with values", "model": "keys with values",
-    "model_attributes": "keys with values", "str": "text", "string": "text", "float": "a number", "int": "a whole number",
-    "bool": "true or false", "date": "a date", "datetime": "a time",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "keys with values",
+    "model": "keys with values",
+    "model_attributes": "keys with values",
+    "str": "text",
+    "string": "text",
+    "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "date": "a date",
+    "datetime": "a time",
 }
-_LIMITS = {"greater_than": ("greater than", "gt"), "greater_than_equal": ("at least", "ge"), "less_than": ("less than", "lt"),
-           "less_than_equal": ("at most", "le")}
+_LIMITS = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
 _SHORT = 60
 
 
@@ -32,8 +46,16 @@ class InvalidFileError(SourceError):
         super().__init__(first.what, source=first.source, where=first.where, remedy=remedy.strip())
 
 
-def problems_of(error: ValidationError, *, name: str, files: Sequence[YamlFile], values: Any, schema: Mapping[str, Any],
-                at: Location = (), is_secret: bool = False) -> list[SourceError]:
+def problems_of(
+    error: ValidationError,
+    *,
+    name: str,
+    files: Sequence[YamlFile],
+    values: Any,
+    schema: Mapping[str, Any],
+    at: Location = (),
+    is_secret: bool = False,
+) -> list[SourceError]:
     """The problems that pydantic found in `values`, which came from `files` (the first that says a key is named).
 
     `schema` is the JSON schema of the model, to tell which keys are valid; `at` is where the values stand in the files.
@@ -45,12 +67,12 @@ def problems_of(error: ValidationError, *, name: str, files: Sequence[YamlFile],
     for problem in found:
         rivals = [other for other in found if problem.choice is not None and other.choice == problem.choice]
         deepest = max(rivals, key=lambda other: len(other.location), default=problem)
-        if deepest.location == problem.choice and len(rivals) > 1:      # no member of the union fits
+        if deepest.location == problem.choice and len(rivals) > 1:  # no member of the union fits
             if problem is not rivals[0]:
                 continue
             what, remedy = problem.choosing(rivals)
         elif deepest.member != problem.member or (problem.kind == "missing" and problem.location in meant):
-            continue                                                    # another member fits better; the key is there, misspelt
+            continue  # another member fits better; the key is there, misspelt
         else:
             what, remedy = problem.sentence()
         problems.append(SourceError(what, source=name, where=place(files, (*at, *problem.place)), remedy=remedy))
@@ -173,7 +195,7 @@ class _Problem:
     def _quotes(self, expected: str) -> str:
         is_plain = isinstance(self.found, bool | int | float) and not self.is_secret
         if expected == "text" and is_plain:
-            return f"Put it in quotes: \"{self._found()}\"."
+            return f'Put it in quotes: "{self._found()}".'
         if expected == "a list" and isinstance(self.found, str) and not self.is_secret:
             return f"Write [{self.found}]."
         return "Give it a value, or delete the line." if self.found is None else ""

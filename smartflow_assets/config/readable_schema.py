@@ -2,6 +2,7 @@
 
 Editors complete from the schema. pydantic writes the default of a duration as PT1H, which no YAML may say; here it is 1h.
 """
+
 from datetime import timedelta
 from typing import Any
 

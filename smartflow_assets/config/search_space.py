@@ -4,6 +4,7 @@ Only what is judged can differ, never how rows are read and cleaned, and only ke
 stays. A key that has no effect with the settings that stand (such as the share that a forest's own flag marks, where flags
 are not asked) is not offered. The search is core.search.
 """
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -124,8 +125,10 @@ def _components(source: Source, metrics: Sequence[str]) -> list[Parameter]:
     members = [kind for kind in listed if not DETECTORS[kind].is_guard]
     gone = [Parameter(f"detectors.{kind}", "detectors", (True, False), True, True) for kind in members]
     joint = (ADDED_JOINT,) if len(metrics) > 1 else ()
-    return [*gone, *(Parameter(f"detectors.{kind}", "detectors", (False, True), False, False)
-                     for kind in (*ADDED, *joint) if kind not in listed)]
+    return [
+        *gone,
+        *(Parameter(f"detectors.{kind}", "detectors", (False, True), False, False) for kind in (*ADDED, *joint) if kind not in listed),
+    ]
 
 
 def _cut(source: Source) -> list[Parameter]:
@@ -142,8 +145,11 @@ def _has_budget(source: Source) -> bool:
 
 def _reason(source: Source, name: str) -> str:
     if name == "threshold":
-        return f"with combine: {source.ensemble.combine} the detectors' own flags decide" if source.ensemble.by_flags else \
-            "it is a budget of false alerts, which is learnt"
+        return (
+            f"with combine: {source.ensemble.combine} the detectors' own flags decide"
+            if source.ensemble.by_flags
+            else "it is a budget of false alerts, which is learnt"
+        )
     if name == "detectors":
         return "ensemble.members names those that take part"
     owner = next(kind for kind, keys in TUNABLE.items() if name in keys)

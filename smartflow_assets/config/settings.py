@@ -3,6 +3,7 @@
 Every path of the platform is named here once, so that a copy of the home is a copy of the platform and a test runs in a
 temporary folder. What a source may say is config.source; what holds in the environment is only SMARTFLOW_HOME.
 """
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

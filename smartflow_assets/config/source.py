@@ -4,6 +4,7 @@ Each key has its type, its default and its description here, or in the model of 
 rule, the buckets). Reading the file, the defaults below it and errors with lines is config.source_file; all sources
 together are config.catalogue.
 """
+
 import json
 import re
 from datetime import timedelta
@@ -62,32 +63,40 @@ class Source(DetectionSettings):
     tags: Annotated[dict[str, str], Field(description="Your own labels.")] = Field(default_factory=dict)
     read: Reader = Field(description="Where the rows come from.")
     metrics: tuple[MetricOrName, ...] = Field(
-        default=(), description="How rows become series. Default: every numeric column, mean per bucket.")
+        default=(), description="How rows become series. Default: every numeric column, mean per bucket."
+    )
     dimensions: tuple[str, ...] = Field(default=(), description="Columns whose every value makes a series of its own.")
-    encode: Annotated[dict[str, Encoding], Field(
-        description="Columns of categories as numbers, learnt once from the first week of rows (at least 36 buckets and 100 rows, "
-        "at most training.window): {channel: one_hot} gives channel__web, … and channel__other (1 or 0; the 20 most frequent "
-        "categories have a column), {tier: ordinal} gives tier__ordinal (0, 1, …; -1 for a category that was not learnt), "
-        "{merchant: frequency} gives merchant__frequency (its share of the rows; 0). For metrics, which name such a column "
-        "(`column: channel__web, aggregate: mean`); none of them is a metric by itself.",
-        examples=[{"merchant": "frequency", "channel": "one_hot", "tier": "ordinal"}])] = Field(default_factory=dict)
+    encode: Annotated[
+        dict[str, Encoding],
+        Field(
+            description="Columns of categories as numbers, learnt once from the first week of rows (at least 36 buckets and 100 rows, "
+            "at most training.window): {channel: one_hot} gives channel__web, … and channel__other (1 or 0; the 20 most frequent "
+            "categories have a column), {tier: ordinal} gives tier__ordinal (0, 1, …; -1 for a category that was not learnt), "
+            "{merchant: frequency} gives merchant__frequency (its share of the rows; 0). For metrics, which name such a column "
+            "(`column: channel__web, aggregate: mean`); none of them is a metric by itself.",
+            examples=[{"merchant": "frequency", "channel": "one_hot", "tier": "ordinal"}],
+        ),
+    ] = Field(default_factory=dict)
     records: Records | None = Field(
-        default=None, description="Judge each row by itself, beside the series: `records: {}` takes every numeric column and all of "
+        default=None,
+        description="Judge each row by itself, beside the series: `records: {}` takes every numeric column and all of "
         "encode. For tables of payments, orders or log lines. Strange records are in the table record_anomalies; those of a bucket open "
-        "one incident of the series `records`. Needs a week and 1,000 rows to learn from.")
+        "one incident of the series `records`. Needs a week and 1,000 rows to learn from.",
+    )
     time_bucket: TimeBucket = Field(
-        default=TimeBucket(), description="How time is cut. Without `every`: the beat of the rows, found at the first ingestion.")
+        default=TimeBucket(), description="How time is cut. Without `every`: the beat of the rows, found at the first ingestion."
+    )
     calendar: Calendar = Field(default=Calendar(), description="Time zone and holidays.")
     schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
     on_bad_rows: BadRows = Field(
         default="quarantine",
         description="Rows with an unreadable number: keep them aside, drop them, or keep them with the number null. "
-        "A row without a readable time belongs to no bucket and is never kept.")
+        "A row without a readable time belongs to no bucket and is never kept.",
+    )
     rules: Rules = Field(default=(), description="Business rules; a rule overrides the models, the budget and the warm-up.")
     training: Training = Field(default=Training(), description="From which rows models learn, and when anew.")
     alerts: AlertPolicy = Field(default=AlertPolicy(), description="Who is told of which incidents.")
-    labels: str | None = Field(
-        default=None, description="CSV of known anomalies, relative to the data folder, to measure detection with.")
+    labels: str | None = Field(default=None, description="CSV of known anomalies, relative to the data folder, to measure detection with.")
 
     _files: tuple[YamlFile, ...] = PrivateAttr(default=())
 
@@ -110,8 +119,9 @@ class Source(DetectionSettings):
         for column in self.encode:
             if column == self.time_column:
                 raise ValueError(f"encode: {column} is the time column, not a category")
-            if measured := next((metric.name for metric in self.metrics if metric.source_column.column == column
-                                 and metric.aggregate not in COUNTING), None):
+            if measured := next(
+                (metric.name for metric in self.metrics if metric.source_column.column == column and metric.aggregate not in COUNTING), None
+            ):
                 raise ValueError(f"encode: {column} is measured by the metric {measured}; it cannot be a category as well")
         for metric in self.metrics:
             base = self.encoded_base(metric.source_column.column)

@@ -3,6 +3,7 @@
 A key of the file wins over the same key of the defaults; where both hold keys with values they are joined, lists are
 replaced. Keys of the design that this version does not have yet are refused by name, never ignored.
 """
+
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,11 @@ from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 
 UNAVAILABLE: tuple[tuple[str, ...], ...] = (
-    ("contract",), ("drift",), ("remediate",), ("alerts", "suppress_for"), ("alerts", "group_within"),
+    ("contract",),
+    ("drift",),
+    ("remediate",),
+    ("alerts", "suppress_for"),
+    ("alerts", "group_within"),
     ("alerts", "remind_every"),
 )
 """Keys of the design that are not built yet; `*` is any item of a list. The issue that builds one takes it out of here."""

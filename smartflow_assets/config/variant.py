@@ -2,6 +2,7 @@
 
 Only what is judged and told can differ: rows are those that are stored, so a variant reads as the source does.
 """
+
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -25,12 +26,18 @@ def variant(source: Source, settings: Settings, changes: Sequence[str] = (), *, 
 
     SourceError, with what was asked for, when a change cannot be read or the result is no valid source.
     """
+
     def put_all(values: dict[str, Any]) -> None:
         for change in changes:
             _put(values, change, source.name)
 
-    return changed(source, settings, put_all if changes else None, file=file,
-                   asked=f"with {', '.join(changes)}" if changes else str(file or source.file))
+    return changed(
+        source,
+        settings,
+        put_all if changes else None,
+        file=file,
+        asked=f"with {', '.join(changes)}" if changes else str(file or source.file),
+    )
 
 
 def changed(

@@ -3,6 +3,7 @@
 ruamel.yaml, since PyYAML reads 1.1: there the country NO is false, 12:30 is 750 and a key given twice passes silently.
 What the values mean is config.source; here they are only values.
 """
+
 import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -63,8 +64,9 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
     try:
         tree = _yaml().load(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise SourceError(f"the file is not UTF-8 (byte {error.start})", source=path.stem, where=str(path),
-                          remedy="Save it as UTF-8.") from error
+        raise SourceError(
+            f"the file is not UTF-8 (byte {error.start})", source=path.stem, where=str(path), remedy="Save it as UTF-8."
+        ) from error
     except DuplicateKeyError as error:
         key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "a key"
         raise _broken(path, error, f"`{key}` is given twice", "Keep one of the two.") from error
@@ -76,15 +78,23 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
     if tree is None:
         tree = CommentedMap()
     if not isinstance(tree, CommentedMap):
-        raise SourceError("the file holds no keys", source=path.stem, where=f"{path}, line 1",
-                          remedy="Write `key: value` lines; see data/sources for examples.")
+        raise SourceError(
+            "the file holds no keys",
+            source=path.stem,
+            where=f"{path}, line 1",
+            remedy="Write `key: value` lines; see data/sources for examples.",
+        )
     lines: dict[Location, int] = {}
     values = _plain(tree, (), lines)
     file = YamlFile(path, values, lines)
     for at, value in _scalars(values, ()):
         if isinstance(value, TaggedScalar):
-            raise SourceError(f"the tag {value.tag.value} is not understood", source=path.stem,
-                              where=f"{path}, line {file.line(at) or 1}", remedy="Write the value itself.")
+            raise SourceError(
+                f"the tag {value.tag.value} is not understood",
+                source=path.stem,
+                where=f"{path}, line {file.line(at) or 1}",
+                remedy="Write the value itself.",
+            )
     return file
 
 
@@ -153,7 +163,7 @@ def _carried_over(text: str, before: str, after: str) -> str:
     for tag, first, last, start, end in reversed(SequenceMatcher(None, old, new, autojunk=False).get_opcodes()):
         if tag != "equal":
             at = place(first, is_end=False)
-            lines[at:max(at, place(last, is_end=True))] = new[start:end]
+            lines[at : max(at, place(last, is_end=True))] = new[start:end]
     return "".join(lines)
 
 

@@ -1,4 +1,5 @@
 """A budget of false alarms: the cut that would have kept a calm history within it."""
+
 from __future__ import annotations
 
 import math

@@ -4,6 +4,7 @@ An opened incident is told to every channel of the policy, a worse severity agai
 What a message says is in `messages`, how it is delivered and recorded in the outbox; here it is only planned, in the same
 commit as the event, under a key by which receivers know a repeat.
 """
+
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
@@ -15,8 +16,20 @@ from smartflow_assets.core.alert_policy import AlertPolicy
 from smartflow_assets.core.durations import format_duration
 from smartflow_assets.core.incident_log import EVENT_COLUMNS, Row, fold, read_payload, records
 
-SEND_COLUMNS = ["source", "incident_id", "event", "channel", "attempt", "status", "due_at", "happened_at", "is_possible_repeat",
-                "idempotency_key", "error", "run_id"]
+SEND_COLUMNS = [
+    "source",
+    "incident_id",
+    "event",
+    "channel",
+    "attempt",
+    "status",
+    "due_at",
+    "happened_at",
+    "is_possible_repeat",
+    "idempotency_key",
+    "error",
+    "run_id",
+]
 _SEND_OF = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
 
 
@@ -48,15 +61,23 @@ def untold(sends: pd.DataFrame) -> str:
     if skipped.empty:
         return ""
     count = skipped["incident_id"].nunique()
-    return (f"{count} past incident{'s are' if count > 1 else ' is'} recorded without telling anybody: "
-            f"{len(skipped)} message{'s' if len(skipped) > 1 else ''} skipped.")
+    return (
+        f"{count} past incident{'s are' if count > 1 else ' is'} recorded without telling anybody: "
+        f"{len(skipped)} message{'s' if len(skipped) > 1 else ''} skipped."
+    )
 
 
 class Announcer:
     """Plans the messages of one run. It knows from `sends` (the rows of alert_sends so far) which channel has been told what."""
 
     def __init__(
-        self, sends: pd.DataFrame, policy: AlertPolicy, *, now: datetime, run_id: str, quiet_before: datetime | None = None,
+        self,
+        sends: pd.DataFrame,
+        policy: AlertPolicy,
+        *,
+        now: datetime,
+        run_id: str,
+        quiet_before: datetime | None = None,
     ) -> None:
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
         self._planned: list[Row] = []
@@ -98,9 +119,19 @@ class Announcer:
         if not reason:
             self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
         sequence = read_payload(event["payload"])["sequence"]
-        self._planned.append({
-            "source": event["source"], "incident_id": event["incident_id"], "event": send, "channel": channel, "attempt": 1,
-            "status": "skipped" if reason else "planned", "due_at": self._now, "happened_at": self._now,
-            "is_possible_repeat": False, "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
-            "error": reason, "run_id": self._run_id,
-        })
+        self._planned.append(
+            {
+                "source": event["source"],
+                "incident_id": event["incident_id"],
+                "event": send,
+                "channel": channel,
+                "attempt": 1,
+                "status": "skipped" if reason else "planned",
+                "due_at": self._now,
+                "happened_at": self._now,
+                "is_possible_repeat": False,
+                "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
+                "error": reason,
+                "run_id": self._run_id,
+            }
+        )

@@ -2,6 +2,7 @@
 
 Nothing here runs a replay.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -73,8 +74,14 @@ def figures(sides: Sequence[Side]) -> list[list[str]]:
 def incident_rows(incidents: pd.DataFrame, timezone: str, limit: int = LISTED) -> list[list[str]]:
     """The first incidents as rows of `INCIDENT_COLUMNS`."""
     return [
-        [_time(row.opened_at, timezone), "open" if pd.isna(row.resolved_at) else _time(row.resolved_at, timezone),  # pyright: ignore
-         str(row.severity), "yes" if row.is_told else "no", str(row.series), str(row.title)]
+        [
+            _time(row.opened_at, timezone),
+            "open" if pd.isna(row.resolved_at) else _time(row.resolved_at, timezone),  # pyright: ignore
+            str(row.severity),
+            "yes" if row.is_told else "no",
+            str(row.series),
+            str(row.title),
+        ]
         for row in incidents.head(limit).itertuples(index=False)
     ]
 
@@ -90,13 +97,17 @@ def html_report(title: str, facts: Sequence[str], sides: Sequence[Side], timezon
         parts.append(html_page.heading(series))
         for side in sides:
             if series in side.plots:
-                parts += [html_page.paragraph(side.name) if len(sides) > 1 else "",
-                          html_page.image(side.plots[series], f"{series}, {side.name}")]
+                parts += [
+                    html_page.paragraph(side.name) if len(sides) > 1 else "",
+                    html_page.image(side.plots[series], f"{series}, {side.name}"),
+                ]
     for side in sides:
         named = f" with {side.name}" if len(sides) > 1 else ""
         if side.curves:
-            parts += [html_page.heading(f"How scores rank what is labelled{named}"),
-                      html_page.image(side.curves, "ROC and precision-recall curves")]
+            parts += [
+                html_page.heading(f"How scores rank what is labelled{named}"),
+                html_page.image(side.curves, "ROC and precision-recall curves"),
+            ]
     for side in sides:
         named = f" with {side.name}" if len(sides) > 1 else ""
         parts += [html_page.heading(f"All incidents{named}"), _incidents(side.incidents, timezone)]

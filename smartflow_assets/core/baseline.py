@@ -3,6 +3,7 @@
 Every detector builds on these numbers, every row's expected value and band come from them, and a missing value is replaced
 by its expectation here, before any other kernel runs. State: the last rows of the series and some sorted windows of them.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -61,7 +62,10 @@ def start(facts: SeriesFacts) -> State:
 
 
 def score(
-    state: State, facts: SeriesFacts, values: NDArray[np.float64], features: NDArray[np.float64] | None = None,
+    state: State,
+    facts: SeriesFacts,
+    values: NDArray[np.float64],
+    features: NDArray[np.float64] | None = None,
     times: NDArray[np.datetime64] | None = None,
 ) -> tuple[Rows, Normal, State]:
     """Walk up to BLOCK scaled values (NaN = missing) and return them imputed, with their expectations.

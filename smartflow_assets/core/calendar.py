@@ -4,6 +4,7 @@ Days are cut, hours of the day are read and holidays are looked up here, so that
 cleaning, features, detectors and plots. Everything stored stays in UTC; only the questions are asked in local time.
 The holidays library is loaded at the first question about a holiday.
 """
+
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
@@ -35,11 +36,16 @@ class Calendar(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
-        default="UTC", description="IANA name of the zone in which days are cut and hours, weekdays and holidays are read.",
-        examples=["UTC", "Europe/Berlin"])
+        default="UTC",
+        description="IANA name of the zone in which days are cut and hours, weekdays and holidays are read.",
+        examples=["UTC", "Europe/Berlin"],
+    )
     holidays: str | None = Field(
-        default=None, pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$",
-        description="Country whose public holidays count, ISO 3166 code, with a subdivision if wanted.", examples=["US", "DE-BY"])
+        default=None,
+        pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$",
+        description="Country whose public holidays count, ISO 3166 code, with a subdivision if wanted.",
+        examples=["US", "DE-BY"],
+    )
 
     def local(self, times: Times) -> pd.DatetimeIndex:
         """UTC times (aware) as times of this calendar's zone, aware."""

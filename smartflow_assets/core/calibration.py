@@ -4,6 +4,7 @@ Surprise 3 is one row in a thousand, for every detector and every series: that i
 averaged and lets one cut serve all. The history trails the row, 8,000 rows long; of an event's rows only the strangest
 stays in it. The arithmetic is in `kernels.tail`. State: arrays of fixed size, about 22 kB a detector.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -34,9 +35,7 @@ def start() -> State:
     }
 
 
-def score(
-    state: State, raw: NDArray[np.float64], is_missing: NDArray[np.bool_], first: int
-) -> tuple[NDArray[np.float64], State]:
+def score(state: State, raw: NDArray[np.float64], is_missing: NDArray[np.bool_], first: int) -> tuple[NDArray[np.float64], State]:
     """Surprise of each raw score, 0 to 40; `first` is the row number of raw[0]. The state is changed in place.
 
     >>> calm = np.abs(np.sin(np.arange(500.0)))

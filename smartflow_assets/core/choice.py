@@ -1,4 +1,5 @@
 """What judges a series and why: who takes part, where the cut lies, how much history is needed. In words, for people."""
+
 from datetime import timedelta
 
 import numpy as np

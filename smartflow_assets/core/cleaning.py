@@ -5,6 +5,7 @@ a little beyond the window it answers for (`reach`), a window that late rows tou
 that differ are written (`changes`). Aggregating rows is SQL in adapters.buckets. Detectors never learn from or judge a
 value that was filled here: `repair` says which those are.
 """
+
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -31,16 +32,18 @@ class TimeBucket(BaseModel):
 
     every: Duration = Field(
         default=timedelta(minutes=5),
-        description="Length of a bucket. Whole days and weeks are cut in the calendar's zone, all others in UTC.")
+        description="Length of a bucket. Whole days and weeks are cut in the calendar's zone, all others in UTC.",
+    )
     fill: Fill = Field(
         default="interpolate",
         description="What stands in for missing buckets: a line between the neighbours, the last value, zero, or nothing. "
-        "Filled values are labelled and never judged.")
+        "Filled values are labelled and never judged.",
+    )
     max_gap: Duration | None = Field(default=None, description="Gaps longer than this are left missing. Default: six buckets.")
     settle: Duration | None = Field(
         default=None,
-        description="How long after its end a bucket may still receive rows before it is judged. "
-        "Default: one bucket, at most 10min.")
+        description="How long after its end a bucket may still receive rows before it is judged. Default: one bucket, at most 10min.",
+    )
 
     @model_validator(mode="after")
     def _is_a_grid(self) -> Self:
@@ -77,8 +80,15 @@ def past(bucket: TimeBucket, treatments: Mapping[str, Treatment]) -> int:
 
 
 def affected(
-    touched: pd.DataFrame, since: datetime, until: datetime, *, bucket: TimeBucket, calendar: Calendar, horizon: datetime,
-    known: pd.DataFrame, treatments: Mapping[str, Treatment] = MappingProxyType({}),
+    touched: pd.DataFrame,
+    since: datetime,
+    until: datetime,
+    *,
+    bucket: TimeBucket,
+    calendar: Calendar,
+    horizon: datetime,
+    known: pd.DataFrame,
+    treatments: Mapping[str, Treatment] = MappingProxyType({}),
 ) -> tuple[pd.Timestamp, pd.Timestamp]:
     """The window, at most up to `horizon`, whose cleaned rows may change when rows of [since, until) came or changed.
 
@@ -95,8 +105,14 @@ def affected(
 
 
 def clean(
-    buckets: pd.DataFrame, *, bucket: TimeBucket, calendar: Calendar, since: datetime, until: datetime,
-    known: pd.DataFrame | None = None, treatments: Mapping[str, Treatment] = MappingProxyType({}),
+    buckets: pd.DataFrame,
+    *,
+    bucket: TimeBucket,
+    calendar: Calendar,
+    since: datetime,
+    until: datetime,
+    known: pd.DataFrame | None = None,
+    treatments: Mapping[str, Treatment] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """The rows of clean_series (without source) for the buckets that start in [since, until), sorted by series and time.
 
@@ -143,11 +159,17 @@ def clean(
 
     which, when = np.nonzero((numbers >= first[:, None]) & (numbers >= wanted[0]) & (numbers <= wanted[-1]))
     named = series.iloc[which].reset_index(drop=True)
-    return pd.DataFrame({
-        "series": named["series"], "metric": named["metric"], "dimensions": named["dimensions"],
-        "observed_at": grid.start(numbers)[when], "value": filled[which, when], "value_raw": raw[which, when],
-        "repair": repair[which, when],
-    }).astype({"repair": str})
+    return pd.DataFrame(
+        {
+            "series": named["series"],
+            "metric": named["metric"],
+            "dimensions": named["dimensions"],
+            "observed_at": grid.start(numbers)[when],
+            "value": filled[which, when],
+            "value_raw": raw[which, when],
+            "repair": repair[which, when],
+        }
+    ).astype({"repair": str})
 
 
 def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -156,10 +178,10 @@ def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     old = before.set_index(["series", "observed_at"])[compared]
     old = old.reindex(pd.MultiIndex.from_frame(after[["series", "observed_at"]]))
     new = after[compared]
-    is_same = np.all([
-        (new[name].to_numpy() == old[name].to_numpy()) | (new[name].isna().to_numpy() & old[name].isna().to_numpy())
-        for name in compared
-    ], axis=0)
+    is_same = np.all(
+        [(new[name].to_numpy() == old[name].to_numpy()) | (new[name].isna().to_numpy() & old[name].isna().to_numpy()) for name in compared],
+        axis=0,
+    )
     return after[~is_same].reset_index(drop=True)
 
 

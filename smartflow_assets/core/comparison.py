@@ -3,6 +3,7 @@
 Each detector speaks for itself here, as if it were the only one listed. What the guards flag is flagged whatever is listed, so
 it says nothing of agreement and is left out of it; it counts where a detector is measured against labels, as users get it.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -67,13 +68,16 @@ def _agreement(one: Opinion, other: Opinion, guarded: np.ndarray, step: timedelt
     ranked = pd.DataFrame({"one": one.scores["raw_score"], "other": other.scores["raw_score"]})[both]
     correlations = [
         own["one"].rank().corr(own["other"].rank())
-        for _, own in ranked.groupby(one.scores["series"][both], observed=True) if own.nunique().min() > 1
+        for _, own in ranked.groupby(one.scores["series"][both], observed=True)
+        if own.nunique().min() > 1
     ]
     return Agreement(
-        one.name, other.name,
+        one.name,
+        other.name,
         rows=float((flags[0] & flags[1]).sum() / either.sum()) if either.any() else None,
         spells=len(shared[0] & shared[1]) / len(shared[0] | shared[1]) if either.any() else None,
-        ranks=float(np.mean(correlations)) if correlations else None)
+        ranks=float(np.mean(correlations)) if correlations else None,
+    )
 
 
 def spells(rows: pd.DataFrame, flags: np.ndarray, step: timedelta) -> np.ndarray:
@@ -108,21 +112,28 @@ def pair_rows(found: Sequence[Agreement]) -> list[list[str]]:
     return [[f"{each.first} and {each.second}", _share(each.rows), _share(each.spells), _share(each.ranks)] for each in found]
 
 
-def html_report(title: str, facts: Sequence[str], opinions: Sequence[Opinion], guarded: np.ndarray, step: timedelta,
-                pictures: dict[str, bytes]) -> str:
+def html_report(
+    title: str, facts: Sequence[str], opinions: Sequence[Opinion], guarded: np.ndarray, step: timedelta, pictures: dict[str, bytes]
+) -> str:
     """The whole page: pictures by series, what each detector flags, how far each pair agrees."""
     columns = detector_columns(opinions)
     parts = list(map(html_page.paragraph, facts))
     for series, picture in pictures.items():
         parts += [html_page.heading(series), html_page.image(picture, f"{series} with the score of each detector below it")]
-    parts += [html_page.heading("What each flags"),
-              html_page.paragraph("Flags at most three buckets apart are one spell; alone are those in which no other one has a part."),
-              html_page.table(columns, detector_rows(opinions, guarded, step), numbers=range(1, len(columns)))]
+    parts += [
+        html_page.heading("What each flags"),
+        html_page.paragraph("Flags at most three buckets apart are one spell; alone are those in which no other one has a part."),
+        html_page.table(columns, detector_rows(opinions, guarded, step), numbers=range(1, len(columns))),
+    ]
     if len(opinions) > 1:
-        parts += [html_page.heading("How far they agree"),
-                  html_page.paragraph("The share of what either flags that both flag, and Spearman's rank correlation of their scores: "
-                                      "1 is the same, 0 has nothing in common."),
-                  html_page.table(PAIR_COLUMNS, pair_rows(agreements(opinions, guarded, step)), numbers=range(1, len(PAIR_COLUMNS)))]
+        parts += [
+            html_page.heading("How far they agree"),
+            html_page.paragraph(
+                "The share of what either flags that both flag, and Spearman's rank correlation of their scores: "
+                "1 is the same, 0 has nothing in common."
+            ),
+            html_page.table(PAIR_COLUMNS, pair_rows(agreements(opinions, guarded, step)), numbers=range(1, len(PAIR_COLUMNS))),
+        ]
     return html_page.page(title, parts)
 
 
@@ -130,8 +141,13 @@ def _figures(quality: Quality | None) -> list[str]:
     if quality is None:
         return []
     events = quality.events
-    return [f"{events.precision:.2f}", f"{events.recall:.2f}", f"{events.f1:.2f}", _share(quality.pr_auc),
-            f"{quality.false_alerts_per_day:.3f}"]
+    return [
+        f"{events.precision:.2f}",
+        f"{events.recall:.2f}",
+        f"{events.f1:.2f}",
+        _share(quality.pr_auc),
+        f"{quality.false_alerts_per_day:.3f}",
+    ]
 
 
 def _share(value: float | None) -> str:

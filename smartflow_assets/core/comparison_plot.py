@@ -3,6 +3,7 @@
 All lanes share the time and one ruler: a full lane is three times the cut of its detector. Labelled spells are shaded through
 all of them, so that the eye sees who found what. The strip between says how many agree.
 """
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,15 @@ _LINE, _TEXT, _FAINT, _CALM = "#263746", "#37474f", "#8a98a3", "#c9d3da"
 
 
 def comparison_plot(
-    rows: pd.DataFrame, opinions: Sequence[Opinion], *, series: str, title: str, unit: str = "", timezone: str = "UTC",
-    known: pd.DataFrame | None = None, guarded: np.ndarray | None = None,
+    rows: pd.DataFrame,
+    opinions: Sequence[Opinion],
+    *,
+    series: str,
+    title: str,
+    unit: str = "",
+    timezone: str = "UTC",
+    known: pd.DataFrame | None = None,
+    guarded: np.ndarray | None = None,
 ) -> bytes:
     """One series as PNG. `rows`: its observed_at and value, with as much before the judged rows as is to be shown; `known`: its
     labelled spells; `guarded`: rows of the opinions that are flagged whatever is listed, ticks at the foot of the series.
@@ -59,8 +67,9 @@ def comparison_plot(
         if len(judged) and judged[0] > times[0]:
             axes.axvspan(times[0], judged[0], color="#eff0f4", linewidth=0, zorder=0)
     if len(judged) and judged[0] > times[0]:
-        panels[0].text(judged[0], 0.97, "learnt from  ", transform=panels[0].get_xaxis_transform(), ha="right", va="top", fontsize=7.5,
-                       color=_FAINT)
+        panels[0].text(
+            judged[0], 0.97, "learnt from  ", transform=panels[0].get_xaxis_transform(), ha="right", va="top", fontsize=7.5, color=_FAINT
+        )
     plots.date_axis(panels[-1], times, timezone)
     return plots.png(figure)
 
@@ -95,9 +104,7 @@ def _draw_strip(axes: "Axes", times: np.ndarray, votes: np.ndarray, most: int) -
     _name(axes, "how many agree", _FAINT, f"at most {int(votes.max(initial=0))} of {most}")
 
 
-def _draw_lane(
-    axes: "Axes", times: np.ndarray, opinion: Opinion, own: np.ndarray, flags: np.ndarray, series: str, colour: str
-) -> None:
+def _draw_lane(axes: "Axes", times: np.ndarray, opinion: Opinion, own: np.ndarray, flags: np.ndarray, series: str, colour: str) -> None:
     share = np.clip(opinion.ratios[own] / REACH, 0, 1)
     at, (height, flagged) = _columns(times, np.array([share, np.where(flags, share, 0.0)]))
     axes.fill_between(at, 0, height, color=_CALM, linewidth=0, zorder=1)

@@ -1,4 +1,5 @@
 """The text of a condition, as rules and metrics have one, as a syntax tree: what may be in it is checked by its reader."""
+
 import ast
 import re
 

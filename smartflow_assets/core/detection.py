@@ -4,6 +4,7 @@ This is what the assets, the command line and a stream call; everything is a pur
 out for each row that goes in, in the same order. What may be set is in `detection_settings`, how models are fitted in `training`
 and put to work in `scoring`, how one series is walked in `series_scorer`, what the numbers mean in `ensemble`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -78,8 +79,9 @@ def detect(
         if any(detector.needs_features for detector in settings.active()):
             rows = _as_frame(name, times, values)
             table = detector_features.computed(rows, step, calendar) if together is None else together[together["series"] == name]
-        fitted = fit_models(_as_frame(name, times[known], values[known]), settings, features=table, step=step, is_first=True,
-                            calendar=calendar)
+        fitted = fit_models(
+            _as_frame(name, times[known], values[known]), settings, features=table, step=step, is_first=True, calendar=calendar
+        )
         fitted = with_budget(fitted, _as_frame(name, times[known], values[known]), table)
         matrix = None if table is None else FeatureTable.of(table, fitted.feature_names).at(name, times)
         score_series(fitted, {}, name, times, values, matrix, order, verdicts, progress=progress)

@@ -2,6 +2,7 @@
 
 Every key can stand in a source's YAML, for the source or for one metric. What the settings do is in `detection`.
 """
+
 from __future__ import annotations
 
 import math

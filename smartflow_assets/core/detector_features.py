@@ -1,4 +1,5 @@
 """The features that detectors ask for, beside the values: those given, or computed here, with the siblings of joint detectors."""
+
 from __future__ import annotations
 
 from datetime import timedelta

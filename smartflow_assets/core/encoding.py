@@ -4,6 +4,7 @@ What a category becomes is learnt once, from how often each occurs in the first 
 that: a row has the same numbers whatever comes later and however often it is read. An empty cell, null and NaN are one
 category, the empty text. Counting the rows and applying what was learnt is SQL in adapters.encoded_columns.
 """
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -67,14 +68,20 @@ def learn(column: str, encoding: Encoding, counted: Counted) -> tuple[LearntEnco
     if not counted.rows:
         raise SourceError(f"encode: there is no row from which the categories of {column} could be learnt")
     if counted.counts.get("", 0) == counted.rows:
-        raise SourceError(f"encode: column '{column}' is empty in all of the first {counted.rows} rows",
-                          remedy="Mend the feed, or take it out of encode.")
+        raise SourceError(
+            f"encode: column '{column}' is empty in all of the first {counted.rows} rows", remedy="Mend the feed, or take it out of encode."
+        )
     if counted.fractions > counted.distinct / 2:
-        raise SourceError(f"encode: column '{column}' holds measured numbers such as {next(iter(counted.counts))}, not categories",
-                          remedy="Take it out of encode, and name it in metrics.")
+        raise SourceError(
+            f"encode: column '{column}' holds measured numbers such as {next(iter(counted.counts))}, not categories",
+            remedy="Take it out of encode, and name it in metrics.",
+        )
     if counted.rows >= FEW_ROWS and counted.distinct > counted.rows / 2:
-        raise SourceError(f"encode: column '{column}' has {counted.distinct} different values in {counted.rows} rows: it names rows, "
-                          "it has no categories", remedy="Take it out of encode; distinct_count in metrics counts its values.")
+        raise SourceError(
+            f"encode: column '{column}' has {counted.distinct} different values in {counted.rows} rows: it names rows, "
+            "it has no categories",
+            remedy="Take it out of encode; distinct_count in metrics counts its values.",
+        )
     kept = list(counted.counts)
     if encoding == "one_hot":
         kept = [category for category in kept if category != OTHER and not (category == "" and EMPTY in kept)][:MOST_COLUMNS]
@@ -93,6 +100,7 @@ def learn(column: str, encoding: Encoding, counted: Counted) -> tuple[LearntEnco
 
 def _order(categories: list[str]):
     """The empty text first, then numbers by size where all are numbers, else by the alphabet."""
+
     def number(text: str) -> float:
         try:
             return float(text)

@@ -3,6 +3,7 @@
 The result is the combined surprise (`raw_score`, rank by it); the anomaly score is 1 - 10^-(combined surprise). One cut on
 it serves every series. What a member says (score, surprise, flag) is the business of `detectors` and `calibration`.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal

@@ -4,6 +4,7 @@ Every error that a user may see says which source, which field, what was found a
 the Dagster run page and an incident can show one line instead of a traceback. Whoever catches one re-raises it, counts it
 or alerts on it.
 """
+
 from datetime import timedelta
 
 

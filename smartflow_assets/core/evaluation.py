@@ -3,6 +3,7 @@
 An event counts once however many of its rows are flagged, and a long false alarm counts several times, so that neither a
 flag on every row nor one flag per hour looks good. No point adjustment: with it a random flag on 1 % of rows gets .93.
 """
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -110,16 +111,19 @@ def quality(rows: pd.DataFrame, labels: pd.DataFrame, *, step: timedelta) -> Qua
     `step` is the bucket of a row. A row without a raw score ranks below all others.
     """
     by_series = dict(list(labels.groupby("series")))
-    return Quality(tuple(
-        _series_quality(str(name), own, by_series.get(name), step)
-        for name, own in rows.sort_values("observed_at", kind="stable").groupby("series", observed=True)))
+    return Quality(
+        tuple(
+            _series_quality(str(name), own, by_series.get(name), step)
+            for name, own in rows.sort_values("observed_at", kind="stable").groupby("series", observed=True)
+        )
+    )
 
 
 def labelled_rows(rows: pd.DataFrame, labels: pd.DataFrame) -> np.ndarray:
     """Which rows of one series (observed_at, in order) lie in one of its labels."""
     is_label = np.zeros(len(rows), dtype=bool)
     for first, last in _windows(rows["observed_at"], labels):
-        is_label[first:last + 1] = True
+        is_label[first : last + 1] = True
     return is_label
 
 
@@ -135,10 +139,15 @@ def _series_quality(name: str, rows: pd.DataFrame, labels: pd.DataFrame | None, 
     first = [(a, _first_flag(flags, a, b)) for a, b in windows]
     hits, misses, false_alerts = count_events(flags, windows)
     return SeriesQuality(
-        series=name, from_at=times[0], to_at=times[-1] + step, events=EventScores(hits, misses, false_alerts),
+        series=name,
+        from_at=times[0],
+        to_at=times[-1] + step,
+        events=EventScores(hits, misses, false_alerts),
         points=EventScores(int((flags & is_label).sum()), int((~flags & is_label).sum()), int((flags & ~is_label).sum())),
         delays=tuple((times[at] - times[a]).total_seconds() for a, at in first if at is not None),
-        days=len(rows) * step / timedelta(days=1), **_areas(is_label, ranks(rows)))
+        days=len(rows) * step / timedelta(days=1),
+        **_areas(is_label, ranks(rows)),
+    )
 
 
 def _areas(is_label: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
@@ -192,7 +201,7 @@ def count_events(is_anomaly: np.ndarray, windows: Sequence[tuple[int, int]]) -> 
     hits = 0
     for first, last in windows:
         hits += _first_flag(is_anomaly, first, last) is not None
-        outside[max(0, first - NEAR):last + NEAR + 1] = False
+        outside[max(0, first - NEAR) : last + NEAR + 1] = False
     return hits, len(windows) - hits, sum(1 + int(alarm[-1] - alarm[0]) // LONG for alarm in alarms(outside))
 
 
@@ -208,7 +217,7 @@ def alarms(flags: np.ndarray) -> list[np.ndarray]:
 
 def _first_flag(is_anomaly: np.ndarray, first: int, last: int) -> int | None:
     """The first flagged row of an event; None when it was missed."""
-    at = np.flatnonzero(is_anomaly[first:last + 1 + LATE])
+    at = np.flatnonzero(is_anomaly[first : last + 1 + LATE])
     return first + int(at[0]) if len(at) else None
 
 

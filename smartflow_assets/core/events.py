@@ -4,6 +4,7 @@ A row is anomalous when the detectors flag it or a rule is broken. Rows of a ser
 each spell becomes one row of the table `anomalies` that names its detectors and its rules. Whether somebody is told is the
 business of `incidents`. A spell is a matter of the rows alone: however runs cut the data, the last word is the same.
 """
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -28,14 +29,43 @@ POINT_ROWS = 2
 """A spike that straddles two buckets is still a point."""
 _NAMED_SHARE = 0.1  # a detector with less of the surprise is kept in the contributions, but not named
 _TYPE_OF = {  # detectors that tell the type by themselves
-    "missing": "volume", "flatline": "collective", "subsequence_pca": "collective", "subsequence_neighbours": "collective",
-    "mahalanobis": "multivariate", "records": "multivariate",
+    "missing": "volume",
+    "flatline": "collective",
+    "subsequence_pca": "collective",
+    "subsequence_neighbours": "collective",
+    "mahalanobis": "multivariate",
+    "records": "multivariate",
 }
 
 ANOMALY_COLUMNS = [
-    "source", "anomaly_id", "series", "metric", "dimensions", "anomaly_type", "started_at", "ended_at", "peak_at", "point_count",
-    "value", "expected", "lower", "upper", "deviation", "deviation_percent", "direction", "extreme", "anomaly_score", "severity",
-    "detectors", "rules", "contributions", "slices", "last_similar_at", "last_similar_seconds", "explanation", "run_id",
+    "source",
+    "anomaly_id",
+    "series",
+    "metric",
+    "dimensions",
+    "anomaly_type",
+    "started_at",
+    "ended_at",
+    "peak_at",
+    "point_count",
+    "value",
+    "expected",
+    "lower",
+    "upper",
+    "deviation",
+    "deviation_percent",
+    "direction",
+    "extreme",
+    "anomaly_score",
+    "severity",
+    "detectors",
+    "rules",
+    "contributions",
+    "slices",
+    "last_similar_at",
+    "last_similar_seconds",
+    "explanation",
+    "run_id",
 ]
 
 
@@ -84,8 +114,11 @@ def judge(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
         is_hovering = is_outside.to_numpy() & (surprise > CALM_SHARE * cut)
     is_observed = rows["value"].notna().to_numpy() & (rows["state"] != "missing").to_numpy()
     return rows.assign(
-        rules=rules, severity=np.array(SEVERITIES, dtype=object)[np.maximum(rank, 0)],
-        is_flagged=is_flagged, is_anomalous=rank >= 0, is_observed=is_observed,
+        rules=rules,
+        severity=np.array(SEVERITIES, dtype=object)[np.maximum(rank, 0)],
+        is_flagged=is_flagged,
+        is_anomalous=rank >= 0,
+        is_observed=is_observed,
         is_calm=is_observed & (rank < 0) & ~is_hovering,
     )
 
@@ -103,9 +136,17 @@ def _with_unscored(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFra
 
 
 def group(
-    rows: pd.DataFrame, *, source: str, step: timedelta, run_id: str, components: pd.DataFrame | None = None,
-    history: pd.DataFrame | None = None, timezone: str = "UTC", units: Mapping[str, str] | None = None,
-    earlier: pd.DataFrame | None = None, incidents_apart: timedelta = timedelta(0),
+    rows: pd.DataFrame,
+    *,
+    source: str,
+    step: timedelta,
+    run_id: str,
+    components: pd.DataFrame | None = None,
+    history: pd.DataFrame | None = None,
+    timezone: str = "UTC",
+    units: Mapping[str, str] | None = None,
+    earlier: pd.DataFrame | None = None,
+    incidents_apart: timedelta = timedelta(0),
 ) -> pd.DataFrame:
     """The anomalies among judged rows (of `judge`) of one region: a frame with the columns of the table `anomalies`.
 
@@ -120,10 +161,14 @@ def group(
     apart = found["observed_at"].diff() > (GAP_BUCKETS + 1.5) * step  # half a bucket of slack: a day may have 25 hours
     spell = (apart | (found["series"] != found["series"].shift())).cumsum()
     shares = _shares(found.assign(spell=spell), components)
-    past = {} if history is None else {
-        series: (rows["observed_at"].dt.as_unit("us").astype("int64").to_numpy(), rows["value"].to_numpy(float))
-        for series, rows in history.dropna(subset="value").sort_values("observed_at").groupby("series")
-    }
+    past = (
+        {}
+        if history is None
+        else {
+            series: (rows["observed_at"].dt.as_unit("us").astype("int64").to_numpy(), rows["value"].to_numpy(float))
+            for series, rows in history.dropna(subset="value").sort_values("observed_at").groupby("series")
+        }
+    )
     members: dict[int, list[dict[str, Any]]] = {}
     for number, row in zip(spell, found.to_dict("records"), strict=True):
         members.setdefault(number, []).append(row)  # pyright: ignore[reportArgumentType]
@@ -134,10 +179,20 @@ def group(
     anomalies: list[dict[str, Any]] = []
     for number, own in members.items():  # of each series in the order of time
         known = before.setdefault(str(own[0]["series"]), [])
-        anomalies.append(_anomaly(
-            own, source=source, step=step, run_id=run_id, shares=shares.get(number, {}), timezone=timezone,
-            unit=(units or {}).get(own[0]["metric"], ""), past=past.get(own[0]["series"]), before=known,
-            apart=None if earlier is None else incidents_apart))
+        anomalies.append(
+            _anomaly(
+                own,
+                source=source,
+                step=step,
+                run_id=run_id,
+                shares=shares.get(number, {}),
+                timezone=timezone,
+                unit=(units or {}).get(own[0]["metric"], ""),
+                past=past.get(own[0]["series"]),
+                before=known,
+                apart=None if earlier is None else incidents_apart,
+            )
+        )
         known.append(Spell(*(anomalies[-1][name] for name in Spell._fields)))
     return _typed(pd.DataFrame(anomalies, columns=ANOMALY_COLUMNS))
 
@@ -149,8 +204,17 @@ def anomaly_id(source: str, series: str, cause: str, start: datetime) -> str:
 
 
 def _anomaly(
-    rows: list[dict[str, Any]], *, source: str, step: timedelta, run_id: str, shares: Mapping[str, float], timezone: str, unit: str,
-    past: tuple[np.ndarray, np.ndarray] | None, before: Sequence[Spell], apart: timedelta | None,
+    rows: list[dict[str, Any]],
+    *,
+    source: str,
+    step: timedelta,
+    run_id: str,
+    shares: Mapping[str, float],
+    timezone: str,
+    unit: str,
+    past: tuple[np.ndarray, np.ndarray] | None,
+    before: Sequence[Spell],
+    apart: timedelta | None,
 ) -> dict[str, Any]:
     peak = max(rows, key=_strangeness)  # the first of equals
     value, expected, lower, upper = (float(peak[name]) for name in ("value", "expected", "lower", "upper"))
@@ -170,21 +234,45 @@ def _anomaly(
     direction = None if not deviation else "spike" if deviation > 0 else "drop"
     similar = None if apart is None else last_similar(before, Spell(started_at, last_at + step, direction), apart)
     facts = {
-        "started_at": started_at, "ended_at": last_at + step, "peak_at": peak["observed_at"], "point_count": len(rows),
-        "value": value, "expected": expected, "lower": lower, "upper": upper, "contributions": contributions,
+        "started_at": started_at,
+        "ended_at": last_at + step,
+        "peak_at": peak["observed_at"],
+        "point_count": len(rows),
+        "value": value,
+        "expected": expected,
+        "lower": lower,
+        "upper": upper,
+        "contributions": contributions,
     }
     return {
-        **facts, "source": source, "anomaly_id": anomaly_id(source, series, "anomaly", started_at), "series": series,
-        "metric": peak["metric"], "dimensions": peak["dimensions"],
+        **facts,
+        "source": source,
+        "anomaly_id": anomaly_id(source, series, "anomaly", started_at),
+        "series": series,
+        "metric": peak["metric"],
+        "dimensions": peak["dimensions"],
         "anomaly_type": _anomaly_type(value, len(rows), named, is_usual),
-        "deviation": deviation, "deviation_percent": 100 * deviation / abs(expected) if deviation is not None and expected else None,
-        "direction": direction, "extreme": record or None, "slices": {}, "last_similar_at": similar and similar[0],
+        "deviation": deviation,
+        "deviation_percent": 100 * deviation / abs(expected) if deviation is not None and expected else None,
+        "direction": direction,
+        "extreme": record or None,
+        "slices": {},
+        "last_similar_at": similar and similar[0],
         "last_similar_seconds": similar and similar[1].total_seconds(),
         "anomaly_score": np.fmax.reduce([float(row["anomaly_score"]) for row in rows]),
-        "severity": worst(row["severity"] for row in rows), "rules": list(rules),
+        "severity": worst(row["severity"] for row in rows),
+        "rules": list(rules),
         "detectors": named or (["ensemble"] if any(row["is_flagged"] for row in rows) else []),
-        "explanation": explain(**facts, record=record, note=_text(peak.get("explanation")), rules=rules, unit=unit, step=step,
-                               timezone=timezone, similar=similar and (started_at - similar[0], similar[1])),
+        "explanation": explain(
+            **facts,
+            record=record,
+            note=_text(peak.get("explanation")),
+            rules=rules,
+            unit=unit,
+            step=step,
+            timezone=timezone,
+            similar=similar and (started_at - similar[0], similar[1]),
+        ),
         "run_id": run_id,
     }
 
@@ -212,8 +300,7 @@ def _shares(found: pd.DataFrame, components: pd.DataFrame | None) -> dict[Any, d
         shares = sums.setdefault(spell, {})
         shares[detector] = shares.get(detector, 0.0) + share
     return {
-        spell: {detector: round(share / sum(shares.values()), 4) for detector, share in shares.items()}
-        for spell, shares in sums.items()
+        spell: {detector: round(share / sum(shares.values()), 4) for detector, share in shares.items()} for spell, shares in sums.items()
     }
 
 

@@ -5,6 +5,7 @@
 
 Only the words are made here, from numbers that `events` has found; times are those of the source's own zone.
 """
+
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -66,9 +67,23 @@ def when(started_at: datetime, ended_at: datetime, step: timedelta, timezone: st
 
 
 def explain(
-    *, started_at: datetime, ended_at: datetime, peak_at: datetime, point_count: int, value: float, expected: float, lower: float,
-    upper: float, record: str, rules: Mapping[str, str], contributions: Mapping[str, float], unit: str, step: timedelta,
-    timezone: str, note: str = "", similar: tuple[timedelta, timedelta] | None = None,
+    *,
+    started_at: datetime,
+    ended_at: datetime,
+    peak_at: datetime,
+    point_count: int,
+    value: float,
+    expected: float,
+    lower: float,
+    upper: float,
+    record: str,
+    rules: Mapping[str, str],
+    contributions: Mapping[str, float],
+    unit: str,
+    step: timedelta,
+    timezone: str,
+    note: str = "",
+    similar: tuple[timedelta, timedelta] | None = None,
 ) -> str:
     """One line for one anomaly.
 

@@ -4,6 +4,7 @@ Each union (detectors, rules, readers, channels, ...) asks here once, when it is
 left out with a warning that names it, since a broken plug-in must not take every source down with it; a YAML that uses its
 type is then refused by name.
 """
+
 import warnings
 from importlib.metadata import entry_points
 from typing import TypeVar

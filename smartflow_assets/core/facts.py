@@ -3,6 +3,7 @@
 Detectors see (value - centre) / unit, so that a series in bytes and one in shares of one are judged alike, and rows on a
 regular grid, so that a gap does not shift the season.
 """
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -48,9 +49,7 @@ def learn(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale,
     return SeriesFacts(name, season(step), Scaler.fit(values, scale, is_log=is_log), bool(len(known)) and bool(known.min() >= 0))
 
 
-def rows_of(
-    times: NDArray[np.datetime64], step: timedelta, row_count: int = 0, last_at: np.datetime64 | None = None
-) -> NDArray[np.int64]:
+def rows_of(times: NDArray[np.datetime64], step: timedelta, row_count: int = 0, last_at: np.datetime64 | None = None) -> NDArray[np.int64]:
     """Row numbers of sorted times on a grid of `step`, from 0, or on from `row_count` rows that end at `last_at`: a gap leaves
     its rows free.
 

@@ -4,6 +4,7 @@ Every feature of a row is a function of that row and the `lookback` before it, n
 last bit however rows are cut. Rolling windows end before the row, so that an anomaly does not hide in its own mean. Hours,
 weekdays and "the same time of day" are of the calendar's zone.
 """
+
 from datetime import timedelta
 
 import numpy as np
@@ -41,7 +42,7 @@ FEATURES: dict[str, str] = {
     "is_weekend": "1 on Saturdays and Sundays.",
     "is_holiday": "1 on public holidays of the calendar's country.",
     "seasonal_residual": "Value minus the median of the same time of day over the last 7 days, less the median of the same over "
-                         "the 12 buckets before: how far the value leaves its season, whatever the level of today.",
+    "the 12 buckets before: how far the value leaves its season, whatever the level of today.",
 }
 """Every feature and what it means, in the unit of the value where it has one."""
 
@@ -89,10 +90,17 @@ def _of_piece(numbers: np.ndarray, values: np.ndarray, grid: TimeGrid) -> np.nda
     rolling.before(series, SHORT, *short)
     rolling.before(series, _long(grid.every), *long)
     parts = {
-        "rolling_mean_short": short[0], "rolling_std_short": short[1], "rolling_median_short": short[2],
-        "rolling_mean_long": long[0], "rolling_std_long": long[1], "rolling_median_long": long[2],
-        "difference": series - _lag(series, 1), "difference_short": series - _lag(series, SHORT),
-        "lag_1": _lag(series, 1), "lag_2": _lag(series, 2), "lag_3": _lag(series, 3),
+        "rolling_mean_short": short[0],
+        "rolling_std_short": short[1],
+        "rolling_median_short": short[2],
+        "rolling_mean_long": long[0],
+        "rolling_std_long": long[1],
+        "rolling_median_long": long[2],
+        "difference": series - _lag(series, 1),
+        "difference_short": series - _lag(series, SHORT),
+        "lag_1": _lag(series, 1),
+        "lag_2": _lag(series, 2),
+        "lag_3": _lag(series, 3),
         "ratio_to_median": np.divide(series, long[2], out=np.full(len(series), np.nan), where=long[2] != 0),
     }
     if season := _season(grid.every):

@@ -4,6 +4,7 @@ Most detectors learn while they score, from the rows since `context_from`; what 
 of each series, and the estimators of those that train. The scores of a row are a pure function of this and of the clean rows
 from `context_from` to it, so any number of runs over the same rows gives the same scores, to the bit.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -69,9 +70,7 @@ class FittedModels:
         """The models that `parts()` took apart; ModelError when another version of the program wrote them."""
         p = parts.parameters
         if p.get("form") != FORM:
-            raise ModelError(
-                f"the stored model has form {p.get('form')}, this version reads form {FORM}", remedy="Train the source again."
-            )
+            raise ModelError(f"the stored model has form {p.get('form')}, this version reads form {FORM}", remedy="Train the source again.")
 
         def own(named: Mapping[str, Any], detector: str) -> dict[str, Any]:
             return {key.removeprefix(f"{detector}."): value for key, value in named.items() if key.startswith(f"{detector}.")}

@@ -2,6 +2,7 @@
 
 What a page says is the business of the reports; here are its frame, its tables and its pictures. Texts are escaped.
 """
+
 import base64
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -21,8 +22,10 @@ img{max-width:100%;display:block;margin:6px 0 14px}
 def page(title: str, parts: Iterable[str]) -> str:
     """The whole page: `title` as its heading, below it the parts, which are HTML."""
     content = "\n".join(filter(None, [f"<h1>{escape(title)}</h1>", *parts]))
-    return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head>\n'
-            f"<body><main>\n{content}\n</main></body></html>\n")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head>\n'
+        f"<body><main>\n{content}\n</main></body></html>\n"
+    )
 
 
 def heading(text: str) -> str:
@@ -41,7 +44,7 @@ def table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, numbers: Ite
 
     def cell(kind: str, place: int, text: str) -> str:
         name = "number" if place in right else text if text in ("critical", "warning", "info") else ""
-        return f'<{kind}{f" class={name}" if name else ""}>{escape(text)}</{kind}>'
+        return f"<{kind}{f' class={name}' if name else ''}>{escape(text)}</{kind}>"
 
     head = "".join(cell("th", place, name) for place, name in enumerate(columns))
     body = "".join(f"<tr>{''.join(cell('td', place, text) for place, text in enumerate(row))}</tr>\n" for row in rows)

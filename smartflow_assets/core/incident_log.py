@@ -4,6 +4,7 @@ People and runs append events of the kinds in `KINDS`; nobody changes one. `fold
 were written and gives the rows of the table `incidents`; folding in pieces gives what folding all at once gives. Which
 events a run has to append is decided in `incidents`.
 """
+
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,37 @@ import pandas as pd
 from smartflow_assets.core.severity import worst
 
 KINDS = ("opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped")
-EVENT_COLUMNS = ["source", "event_id", "incident_id", "event", "cause", "series", "severity", "happened_at", "by_whom",
-                 "anomaly_ids", "payload", "run_id"]
-INCIDENT_COLUMNS = ["source", "incident_id", "cause", "series", "fingerprint", "severity", "state", "opened_at", "last_seen_at",
-                    "resolved_at", "resolved_reason", "anomaly_count", "group_id", "title", "body"]
+EVENT_COLUMNS = [
+    "source",
+    "event_id",
+    "incident_id",
+    "event",
+    "cause",
+    "series",
+    "severity",
+    "happened_at",
+    "by_whom",
+    "anomaly_ids",
+    "payload",
+    "run_id",
+]
+INCIDENT_COLUMNS = [
+    "source",
+    "incident_id",
+    "cause",
+    "series",
+    "fingerprint",
+    "severity",
+    "state",
+    "opened_at",
+    "last_seen_at",
+    "resolved_at",
+    "resolved_reason",
+    "anomaly_count",
+    "group_id",
+    "title",
+    "body",
+]
 _TIMES = ("opened_at", "last_seen_at", "resolved_at")
 _FACTS = ("opened_at", "last_seen_at", "anomaly_count", "title", "body")  # what any event may tell anew
 
@@ -26,18 +54,33 @@ Row = dict[str, Any]
 
 
 def log_entry(
-    incident: Mapping[str, Any], kind: str, *, severity: str, happened_at: datetime, run_id: str, payload: Mapping[str, Any],
-    anomaly_ids: Sequence[str] = (), by_whom: str = "smartflow",
+    incident: Mapping[str, Any],
+    kind: str,
+    *,
+    severity: str,
+    happened_at: datetime,
+    run_id: str,
+    payload: Mapping[str, Any],
+    anomaly_ids: Sequence[str] = (),
+    by_whom: str = "smartflow",
 ) -> Row:
     """One row of the table incident_events. `payload` needs `sequence`, its place among the incident's events, which orders
     the fold; times of the data stand in it, `happened_at` is the clock of the run or of the person."""
     text = json.dumps({name: plain(value) for name, value in payload.items()}, sort_keys=True, allow_nan=False)
     identity = f"{incident['incident_id']}|{kind}|{text}|{run_id}"
     return {
-        "source": incident["source"], "event_id": hashlib.sha256(identity.encode()).hexdigest()[:16],
-        "incident_id": incident["incident_id"], "event": kind, "cause": incident["cause"], "series": incident["series"],
-        "severity": severity, "happened_at": pd.Timestamp(happened_at), "by_whom": by_whom, "anomaly_ids": list(anomaly_ids),
-        "payload": text, "run_id": run_id,
+        "source": incident["source"],
+        "event_id": hashlib.sha256(identity.encode()).hexdigest()[:16],
+        "incident_id": incident["incident_id"],
+        "event": kind,
+        "cause": incident["cause"],
+        "series": incident["series"],
+        "severity": severity,
+        "happened_at": pd.Timestamp(happened_at),
+        "by_whom": by_whom,
+        "anomaly_ids": list(anomaly_ids),
+        "payload": text,
+        "run_id": run_id,
     }
 
 
@@ -104,8 +147,14 @@ def _apply(incident: Row | None, row: Row) -> Row:
             raise ValueError(f"incident {row['incident_id']} of {row['source']} is {kind} but was never opened")
         fingerprint = hashlib.sha256(f"{row['source']}|{row['series']}|{row['cause']}".encode()).hexdigest()[:16]
         incident = dict.fromkeys(INCIDENT_COLUMNS) | {name: row[name] for name in ("source", "incident_id", "cause", "series")}
-        incident |= {"fingerprint": fingerprint, "state": "open", "opened_at": row["happened_at"],
-                     "last_seen_at": row["happened_at"], "anomaly_count": 0, "severity": row["severity"]}
+        incident |= {
+            "fingerprint": fingerprint,
+            "state": "open",
+            "opened_at": row["happened_at"],
+            "last_seen_at": row["happened_at"],
+            "anomaly_count": 0,
+            "severity": row["severity"],
+        }
     is_resolved = incident["state"] == "resolved"
     changed = {name: _moment(name, payload[name]) for name in _FACTS if payload.get(name) is not None}
     changed["severity"] = worst([incident["severity"], row["severity"]])

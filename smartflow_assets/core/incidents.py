@@ -6,6 +6,7 @@ again on the same input it says nothing. It goes through the data in the order o
 the same whether the data came in one run or in forty. How events fold to incidents is in `incident_log`, which messages
 they call for in `alerts`; incidents of failed runs are in `run_incidents`.
 """
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -27,9 +28,31 @@ from smartflow_assets.core.severity import RANK, worst
 CAUSE = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
 _TELLING = ("opened", "reopened", "escalated")
-_ANOMALY_FACTS = ("metric", "dimensions", "anomaly_type", "started_at", "ended_at", "peak_at", "point_count", "value", "expected",
-                  "lower", "upper", "deviation", "deviation_percent", "direction", "extreme", "anomaly_score", "detectors", "rules",
-                  "contributions", "slices", "last_similar_at", "last_similar_seconds", "explanation")
+_ANOMALY_FACTS = (
+    "metric",
+    "dimensions",
+    "anomaly_type",
+    "started_at",
+    "ended_at",
+    "peak_at",
+    "point_count",
+    "value",
+    "expected",
+    "lower",
+    "upper",
+    "deviation",
+    "deviation_percent",
+    "direction",
+    "extreme",
+    "anomaly_score",
+    "detectors",
+    "rules",
+    "contributions",
+    "slices",
+    "last_similar_at",
+    "last_similar_seconds",
+    "explanation",
+)
 _STANDING = ("last_seen_at", "anomaly_count", "severity", "title", "body")  # what makes news when it changes
 
 
@@ -49,15 +72,27 @@ def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scop
     touched = mine[is_open | (mine[["last_seen_at", "resolved_at"]].max(axis=1) + policy.reopen_within >= since)]
     start = pd.Timestamp(since)
     return Scope(
-        incident_ids=list(touched["incident_id"]), anomalies_since=min([start, *touched["opened_at"]]),
+        incident_ids=list(touched["incident_id"]),
+        anomalies_since=min([start, *touched["opened_at"]]),
         rows_since=min([start, *mine.loc[is_open, "last_seen_at"]]),
     )
 
 
 def advance(
-    history: pd.DataFrame, anomalies: pd.DataFrame, rows: pd.DataFrame, *, sends: pd.DataFrame, source: str, since: datetime,
-    step: timedelta, policy: AlertPolicy, now: datetime, run_id: str, units: Mapping[str, str] | None = None,
-    timezone: str = "UTC", quiet_before: datetime | None = None,
+    history: pd.DataFrame,
+    anomalies: pd.DataFrame,
+    rows: pd.DataFrame,
+    *,
+    sends: pd.DataFrame,
+    source: str,
+    since: datetime,
+    step: timedelta,
+    policy: AlertPolicy,
+    now: datetime,
+    run_id: str,
+    units: Mapping[str, str] | None = None,
+    timezone: str = "UTC",
+    quiet_before: datetime | None = None,
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
@@ -86,8 +121,17 @@ def advance(
             for change in track.settle(calm):
                 track.sequence += 1
                 payload = change.facts | {"sequence": track.sequence, "timezone": timezone}
-                log.append(log_entry(track.incident, change.kind, severity=change.severity, happened_at=now, run_id=run_id,
-                                     payload=payload, anomaly_ids=change.anomaly_ids))
+                log.append(
+                    log_entry(
+                        track.incident,
+                        change.kind,
+                        severity=change.severity,
+                        happened_at=now,
+                        run_id=run_id,
+                        payload=payload,
+                        anomaly_ids=change.anomaly_ids,
+                    )
+                )
                 if not (track.is_suppressed and change.kind != "reopened"):
                     announcer.announce(log[-1], change.ended_at)
     return announcer.conclude(history, log)
@@ -234,7 +278,8 @@ class _Track:
     def _standing(self) -> Row:
         newest = max(self.taken, key=lambda anomaly: anomaly["started_at"])
         value, expected, lower, upper = (
-            float("nan") if newest[name] is None else newest[name] for name in ("value", "expected", "lower", "upper"))
+            float("nan") if newest[name] is None else newest[name] for name in ("value", "expected", "lower", "upper")
+        )
         title = headline(value, expected, lower, upper, self._unit(newest))
         if list(newest["detectors"]) == [RECORDS]:
             title = records_headline(value, newest["contributions"])
@@ -261,8 +306,13 @@ def _home(tracks: list[_Track], anomaly: Row, calm: _Calm) -> _Track | None:
 
 def _open_track(source: str, anomaly: Row, policy: AlertPolicy, units: Mapping[str, str]) -> _Track:
     series, start = anomaly["series"], anomaly["started_at"]
-    incident = {"source": source, "incident_id": anomaly_id(source, series, CAUSE, start), "cause": CAUSE, "series": series,
-                "opened_at": start}
+    incident = {
+        "source": source,
+        "incident_id": anomaly_id(source, series, CAUSE, start),
+        "cause": CAUSE,
+        "series": series,
+        "opened_at": start,
+    }
     track = _Track(incident, policy, units, last_seen_at=anomaly["ended_at"], taken=[anomaly])
     track.add("opened")
     return track
@@ -274,11 +324,16 @@ def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[st
         entries.setdefault(entry["incident_id"], []).append(entry)
     return [
         _Track(
-            incident, policy, units, last_seen_at=incident["last_seen_at"], is_open=incident["state"] != "resolved",
+            incident,
+            policy,
+            units,
+            last_seen_at=incident["last_seen_at"],
+            is_open=incident["state"] != "resolved",
             resolved_at=incident["resolved_at"],
             told_severity=worst(entry["severity"] for entry in mine if entry["event"] in _TELLING),
             sequence=max(entry["payload"].get("sequence", 0) for entry in mine),
         )
-        for incident in records(fold(history)) if incident["cause"] == CAUSE
+        for incident in records(fold(history))
+        if incident["cause"] == CAUSE
         for mine in [entries[incident["incident_id"]]]
     ]

@@ -4,6 +4,7 @@
 receivers: the fields of FACTS are always there (null when unknown), are only ever added to, and `version` changes when one
 changes its meaning.
 """
+
 import hashlib
 import re
 from collections.abc import Mapping
@@ -92,9 +93,7 @@ class Message:
         return hashlib.sha256(self.idempotency_key.encode()).hexdigest()[:16]
 
 
-def render(
-    incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *, idempotency_key: str, happened_at: datetime
-) -> Message:
+def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *, idempotency_key: str, happened_at: datetime) -> Message:
     """The message of an incident's event.
 
     `incident` is a row of the table incidents. `facts` is the payload of the event and wins over it, since the incident may
@@ -107,7 +106,10 @@ def render(
     known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _plain(happened_at)}
     known["series"] = _plain(incident.get("series")) or ""
     known["dimensions"], known["detectors"], known["rules"] = (
-        dict(known["dimensions"] or {}), list(known["detectors"] or ()), list(known["rules"] or ()))
+        dict(known["dimensions"] or {}),
+        list(known["detectors"] or ()),
+        list(known["rules"] or ()),
+    )
     known["explanation"] = known["explanation"] or _plain(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
     known["duration_seconds"] = _duration(known)
@@ -120,9 +122,17 @@ def render(
     rows = _rows(known, zone)
     known["text"] = text = _text(subject, rows)
     return Message(
-        idempotency_key=idempotency_key, event=event, happened_at=happened_at, incident_id=known["incident_id"],
-        source=known["source"], series=known["series"], severity=known["severity"], subject=subject, text=text,
-        html=_html(known, subject, rows), facts=known,
+        idempotency_key=idempotency_key,
+        event=event,
+        happened_at=happened_at,
+        incident_id=known["incident_id"],
+        source=known["source"],
+        series=known["series"],
+        severity=known["severity"],
+        subject=subject,
+        text=text,
+        html=_html(known, subject, rows),
+        facts=known,
     )
 
 
@@ -177,7 +187,7 @@ def _html(known: Mapping[str, Any], subject: str, rows: list[tuple[str, str]]) -
         for label, value in rows
     )
     return (
-        '<!DOCTYPE html><html><body style="margin:0;padding:24px;background:#f4f5f7;font:14px/1.5 -apple-system,\'Segoe UI\','
+        "<!DOCTYPE html><html><body style=\"margin:0;padding:24px;background:#f4f5f7;font:14px/1.5 -apple-system,'Segoe UI',"
         'Roboto,Helvetica,Arial,sans-serif"><div style="max-width:640px;margin:0 auto;background:#ffffff;border-radius:6px;'
         f'border-top:4px solid {colour};padding:20px 24px"><div style="font-size:17px;font-weight:600;color:{colour};'
         f'margin-bottom:12px">{escape(subject)}</div><table role="presentation" style="border-collapse:collapse;font-size:14px">'

@@ -3,6 +3,7 @@
 Detection takes its models apart into these parts and builds them again; the model store writes and reads them without
 pickle. Neither knows the other.
 """
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

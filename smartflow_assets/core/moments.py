@@ -1,4 +1,5 @@
 """Moments as people write them: `2026-03-01`, `2026-03-01T09:35`, `2026-03-01T09:35+01:00`."""
+
 from datetime import UTC, datetime
 
 

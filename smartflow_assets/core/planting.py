@@ -3,6 +3,7 @@
 A size is a fraction of the series' 1 to 99 % range. What nobody could see (a swap that changes nothing, a flat run where the
 series has such runs itself) is not planted. Events of the synthetic domains, which make series of their own, are generators.events.
 """
+
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import product
@@ -30,8 +31,15 @@ LEAST_CHANGE = 0.1  # of the range, on average
 
 
 def plant(
-    rows: pd.DataFrame, since: datetime, until: datetime, *, period: int, types: Sequence[str] = get_args(PlantedType),
-    sizes: Sequence[float] = (0.5, 1.0), seed: int = 0, known: pd.DataFrame | None = None,
+    rows: pd.DataFrame,
+    since: datetime,
+    until: datetime,
+    *,
+    period: int,
+    types: Sequence[str] = get_args(PlantedType),
+    sizes: Sequence[float] = (0.5, 1.0),
+    seed: int = 0,
+    known: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`rows` (series, observed_at, value; NaN = missing; in order of time) with anomalies from `since` to before `until`, and their
     labels (series, started_at, ended_at, type, size), the same for the same seed.
@@ -74,7 +82,7 @@ def _free(times: pd.Series, known: pd.DataFrame | None) -> np.ndarray:
         at = pd.DatetimeIndex(times)
         first, end = at.searchsorted(pd.DatetimeIndex(known["started_at"])), at.searchsorted(pd.DatetimeIndex(known["ended_at"]), "right")
         for a, b in zip(first, end, strict=True):
-            free[max(0, a - NEAR):b + NEAR] = False
+            free[max(0, a - NEAR) : b + NEAR] = False
     return free
 
 
@@ -95,7 +103,7 @@ def _planted(kind: str, size: float, own: np.ndarray, spell: slice, period: int,
         case "flat":
             new = np.full(length, old[0])
         case "context":
-            new = own[spell.start - period // 2:spell.stop - period // 2] if 1 < period <= 2 * spell.start else old
+            new = own[spell.start - period // 2 : spell.stop - period // 2] if 1 < period <= 2 * spell.start else old
         case "burst":
             new = old + 0.5 * size * width * rng.standard_normal(length)
         case _:

@@ -4,6 +4,7 @@ Small enough to lie in Dagster's metadata (720 x 208 pixels, at most 45 KB), or 
 are told apart by colour and by shape, so that a grey print and a colour-blind reader see the same. The Figure API of
 matplotlib keeps no global state, so runs may draw side by side; it is loaded at the first picture.
 """
+
 from datetime import datetime
 from io import BytesIO
 from textwrap import wrap
@@ -27,8 +28,15 @@ MOST_LINES, LINE_INCHES = 3, 0.14  # of a caption
 
 
 def series_plot(
-    rows: pd.DataFrame, anomalies: pd.DataFrame | None, *, title: str, unit: str = "", timezone: str = "UTC",
-    training_cut: datetime | None = None, size: Size = "small", known: pd.DataFrame | None = None,
+    rows: pd.DataFrame,
+    anomalies: pd.DataFrame | None,
+    *,
+    title: str,
+    unit: str = "",
+    timezone: str = "UTC",
+    training_cut: datetime | None = None,
+    size: Size = "small",
+    known: pd.DataFrame | None = None,
     caption: str = "",
 ) -> bytes:
     """The rows of one series as PNG.
@@ -103,8 +111,17 @@ def _draw_anomalies(axes: "Axes", anomalies: pd.DataFrame, timezone: str) -> Non
     for severity, (shape, colour, area) in _MARKS.items():
         mine = (anomalies["severity"] == severity).to_numpy()
         if mine.any():
-            axes.scatter(local_times(anomalies.loc[mine, moment], timezone), height[mine], marker=shape, s=area, color=colour,
-                         edgecolors="white", linewidths=0.7, label=severity, zorder=5)
+            axes.scatter(
+                local_times(anomalies.loc[mine, moment], timezone),
+                height[mine],
+                marker=shape,
+                s=area,
+                color=colour,
+                edgecolors="white",
+                linewidths=0.7,
+                label=severity,
+                zorder=5,
+            )
 
 
 def shade(axes: "Axes", known: pd.DataFrame, times: np.ndarray, timezone: str) -> None:
@@ -119,8 +136,17 @@ def shade(axes: "Axes", known: pd.DataFrame, times: np.ndarray, timezone: str) -
 
 def _draw_training_cut(axes: "Axes", cut: np.datetime64) -> None:
     axes.axvline(cut, color=_TRAINING, linewidth=1.1, linestyle=(0, (2, 2)), zorder=4)  # pyright: ignore[reportArgumentType]
-    axes.text(cut, 0.985, "learnt from this  ", transform=axes.get_xaxis_transform(), ha="right", va="top", fontsize=7.5,  # pyright: ignore[reportArgumentType]
-              color=_TRAINING, zorder=6)
+    axes.text(
+        cut,
+        0.985,
+        "learnt from this  ",
+        transform=axes.get_xaxis_transform(),
+        ha="right",
+        va="top",
+        fontsize=7.5,  # pyright: ignore[reportArgumentType]
+        color=_TRAINING,
+        zorder=6,
+    )
 
 
 def date_axis(axes: "Axes", times: np.ndarray, timezone: str) -> None:
@@ -129,9 +155,14 @@ def date_axis(axes: "Axes", times: np.ndarray, timezone: str) -> None:
 
     locator = AutoDateLocator(minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(
-        locator, show_offset=False, formats=["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
-        zero_formats=["", "%b %Y", "%-d %b", "%a %-d %b", "%H:%M", "%H:%M"]))
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(
+            locator,
+            show_offset=False,
+            formats=["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
+            zero_formats=["", "%b %Y", "%-d %b", "%a %-d %b", "%H:%M", "%H:%M"],
+        )
+    )
     first, last = pd.Timestamp(times[0]), pd.Timestamp(times[-1])
     span = f"{first:%a %-d %b %Y}" if first.date() == last.date() else " to ".join(dict.fromkeys([f"{first:%Y}", f"{last:%Y}"]))
     axes.set_xlabel(f"{span}, {timezone}", loc="right", fontsize=7.5, color=_FAINT, labelpad=2)
@@ -156,5 +187,18 @@ def _dress(axes: "Axes", rows: pd.DataFrame, title: str, unit: str) -> None:
     axes.set_ylabel(unit, fontsize=7.5, color=_TEXT)
     axes.set_title(title, loc="left", fontsize=9, color=_TEXT, fontweight="bold", pad=6)
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(-0.02, 0), ncols=len(labels), frameon=False, fontsize=7.5,
-                labelcolor=_TEXT, handlelength=1.6, handletextpad=0.5, columnspacing=1.4, borderaxespad=2.1, borderpad=0)
+    axes.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, 0),
+        ncols=len(labels),
+        frameon=False,
+        fontsize=7.5,
+        labelcolor=_TEXT,
+        handlelength=1.6,
+        handletextpad=0.5,
+        columnspacing=1.4,
+        borderaxespad=2.1,
+        borderpad=0,
+    )

@@ -2,6 +2,7 @@
 
 Small enough to lie in Dagster's metadata (720 x 300 pixels). A row without a score ranks below all others.
 """
+
 from typing import TYPE_CHECKING
 
 import pandas as pd

@@ -1,4 +1,5 @@
 """How often something may happen, as people write it: `1 per week`."""
+
 import re
 from dataclasses import dataclass
 from typing import Annotated

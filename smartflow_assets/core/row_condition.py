@@ -3,6 +3,7 @@
 The text is parsed by `ast` against the short list below; nothing in it is ever run. Here it becomes a small tree that says
 what is asked of which column; how a database is asked is its own business.
 """
+
 import ast
 import math
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ Their cause is the step, the check, or `run` for what failed outside any step; t
 failure, goes on with each failed run, and is resolved by the next success of the same step. A run is counted once, however
 often it is settled.
 """
+
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,8 +30,15 @@ class Failure:
 
 
 def record_run(
-    history: pd.DataFrame, failures: Sequence[Failure], succeeded: Collection[str], *, sends: pd.DataFrame, source: str,
-    policy: AlertPolicy, now: datetime, run_id: str,
+    history: pd.DataFrame,
+    failures: Sequence[Failure],
+    succeeded: Collection[str],
+    *,
+    sends: pd.DataFrame,
+    source: str,
+    policy: AlertPolicy,
+    now: datetime,
+    run_id: str,
 ) -> Advance:
     """What a run says about the machinery: `failures` open or go on, the causes in `succeeded` recover.
 
@@ -71,16 +79,20 @@ def record_run(
 
 
 def close(
-    history: pd.DataFrame, *, reason: str, sends: pd.DataFrame, policy: AlertPolicy, now: datetime, run_id: str,
+    history: pd.DataFrame,
+    *,
+    reason: str,
+    sends: pd.DataFrame,
+    policy: AlertPolicy,
+    now: datetime,
+    run_id: str,
 ) -> Advance:
     """Resolve every incident that is not over, of whatever cause: the source was removed. `history` and `sends` of those."""
     announcer, log = Announcer(sends, policy, now=now, run_id=run_id), []
     entries = in_order(history)
     for incident in records(fold(history)):
         if incident["state"] != "resolved":
-            payload = {
-                "sequence": next_sequence(entries, incident["incident_id"]), "resolved_at": now, "resolved_reason": reason}
-            log.append(log_entry(
-                incident, "resolved", severity=incident["severity"], happened_at=now, run_id=run_id, payload=payload))
+            payload = {"sequence": next_sequence(entries, incident["incident_id"]), "resolved_at": now, "resolved_reason": reason}
+            log.append(log_entry(incident, "resolved", severity=incident["severity"], happened_at=now, run_id=run_id, payload=payload))
             announcer.announce(log[-1], now)
     return announcer.conclude(history, log)

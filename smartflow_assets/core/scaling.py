@@ -3,6 +3,7 @@
 Fitted in training and stored with the model as plain JSON; detection and plots invert it, so that a user only ever sees the
 unit that the series was written in.
 """
+
 from dataclasses import dataclass
 from typing import Literal, Self
 

@@ -4,6 +4,7 @@ Slots are computed from the clock alone, so that nothing is stored and a missed 
 newest slot is later than its last run. Slots of durations are shifted by a hash of the source's name, so that a thousand
 sources of five minutes do not start in the same second.
 """
+
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Annotated

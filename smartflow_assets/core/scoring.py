@@ -1,4 +1,5 @@
 """Trained models at work: clean rows in, verdicts out, for every series of a source, on all cores."""
+
 from __future__ import annotations
 
 import os

@@ -4,6 +4,7 @@ Parameters have a few readable values each, so that what is proposed can be writ
 is a function of the trials before it and of the seed: a search that was cut off goes on as if it had not been. A library
 would bring samplers for wide, smooth spaces and a store of its own; here a trial takes a second and a space a hundred values.
 """
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -101,8 +102,9 @@ def propose(parameters: Sequence[Parameter], trials: Sequence[Trial], seed: int)
 
 def _alone(parameters: Sequence[Parameter]) -> list[Point]:
     """Points with one change, in turns: the first value of each parameter, then the second; the middle of the values first."""
-    turns = ([{parameter.key: value} for value in _from_the_middle(parameter.values) if value != parameter.present]
-             for parameter in parameters)
+    turns = (
+        [{parameter.key: value} for value in _from_the_middle(parameter.values) if value != parameter.present] for parameter in parameters
+    )
     return [point for turn in zip_longest(*turns) for point in turn if point is not None]
 
 
@@ -131,7 +133,7 @@ def _changed(parent: Point, parents: Sequence[Point], parameters: Sequence[Param
     if len(parents) > 1 and rng.random() < CROSSED:
         other = parents[int(rng.integers(len(parents)))]
         point |= {key: other[key] for key in sorted(other) if rng.random() < 0.5}
-    for parameter in [parameters[int(place)] for place in rng.permutation(len(parameters))[:rng.integers(1, 3)]]:
+    for parameter in [parameters[int(place)] for place in rng.permutation(len(parameters))[: rng.integers(1, 3)]]:
         at = parameter.values.index(point.get(parameter.key, parameter.present))
         step = int(rng.choice([-1, 1]))
         if rng.random() >= NEIGHBOUR or not 0 <= at + step < len(parameter.values):

@@ -3,6 +3,7 @@
 Accepts any order of rows; refuses what cannot be judged (missing columns, text for numbers, unreadable times, a time that
 occurs twice) in a sentence that names the series. Feature tables are aligned to it by series and time.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping

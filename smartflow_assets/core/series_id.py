@@ -2,6 +2,7 @@
 
 One way to write it, so that tables, incidents, plots and messages name a series alike.
 """
+
 import re
 from collections.abc import Mapping
 

@@ -3,6 +3,7 @@
 `SeriesScorer` holds what does not change (detectors, what they learnt, facts of the series), its state what does. Scoring is
 a pure function of the rows since the state was started: how they were cut makes no difference, to the bit.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -81,7 +82,10 @@ class SeriesScorer:
         }
 
     def score(
-        self, state: State, values: NDArray[np.float64], features: NDArray[np.float64] | None = None,
+        self,
+        state: State,
+        values: NDArray[np.float64],
+        features: NDArray[np.float64] | None = None,
         times: NDArray[np.datetime64] | None = None,
     ) -> Scored:
         """Verdicts on up to `baseline.BLOCK` further values (NaN or infinite = missing); the state is changed in place."""
@@ -111,9 +115,7 @@ class SeriesScorer:
             if result.contributions is not None:
                 column_shares.append(result.contributions.T)
         if members.any():
-            combined, _ = self.ensemble.combine_rows(
-                state["ensemble"], surprise[members], flags[members], self.cut, rows, normal
-            )
+            combined, _ = self.ensemble.combine_rows(state["ensemble"], surprise[members], flags[members], self.cut, rows, normal)
             combined *= self._share_of_cut
         else:
             combined = np.where(rows.is_missing, 0.0, joint)
@@ -154,7 +156,11 @@ class SeriesScorer:
         return self.ensemble.cut(listed, "medium") / self.ensemble.cut(members, "medium")
 
     def walk(
-        self, walk: Walk, grid: NDArray[np.int64], values: NDArray[np.float64], features: NDArray[np.float64] | None = None,
+        self,
+        walk: Walk,
+        grid: NDArray[np.int64],
+        values: NDArray[np.float64],
+        features: NDArray[np.float64] | None = None,
         times: NDArray[np.datetime64] | None = None,
     ) -> Iterator[tuple[slice, Scored]]:
         """Score the next values of a series block by block; grid[i] is the row number of values[i], gaps are missing rows."""

@@ -3,6 +3,7 @@
 Three words serve scores, rules, anomalies, incidents and alert policies; here they are ranked, so that "the worst of" and
 "at least a warning" mean the same everywhere. When a score deserves which word is decided in `detection`.
 """
+
 from collections.abc import Iterable
 from typing import Literal, get_args
 

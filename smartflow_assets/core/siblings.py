@@ -3,6 +3,7 @@
 Siblings are the series with the same dimensions and another metric. Each row is given the residual of every metric at the
 same time, as further columns of its features, so that a row can be judged by what the others did.
 """
+
 from collections.abc import Collection
 from datetime import timedelta
 
@@ -22,10 +23,14 @@ def add(features: pd.DataFrame, *, step: timedelta, names: Collection[str] = ())
     """
     if not any(str(column).startswith(PREFIX) for column in features.columns):
         parts = {name: metric_and_dimensions(str(name)) for name in features["series"].unique()}
-        keys = pd.DataFrame({
-            "metric": [parts[name][0] for name in features["series"]], "dimensions": [parts[name][1] for name in features["series"]],
-            "observed_at": features["observed_at"].to_numpy(), "residual": features[row_features.residual_column(step)].to_numpy(),
-        })
+        keys = pd.DataFrame(
+            {
+                "metric": [parts[name][0] for name in features["series"]],
+                "dimensions": [parts[name][1] for name in features["series"]],
+                "observed_at": features["observed_at"].to_numpy(),
+                "residual": features[row_features.residual_column(step)].to_numpy(),
+            }
+        )
         wide = keys.pivot(index=["dimensions", "observed_at"], columns="metric", values="residual").add_prefix(PREFIX)
         found = wide.reindex(pd.MultiIndex.from_frame(keys[["dimensions", "observed_at"]])).set_index(features.index)
         features = pd.concat([features, found], axis=1)

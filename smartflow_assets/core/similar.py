@@ -3,6 +3,7 @@
 Earlier anomalies of the series that lie closer together than an incident needs to be over are one incident, as they were when
 people were told of them. The last one that went the same way is named; one that this anomaly still belongs to is not.
 """
+
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple

@@ -3,6 +3,7 @@
 The change is that of the metric beside the mean of the same time in earlier weeks; each value of a column has its part of it,
 and the parts of a column add up to the whole. Reading the rows is the business of the stage.
 """
+
 from collections.abc import Mapping
 
 from smartflow_assets.core.wording import number
@@ -31,8 +32,11 @@ def slice_shares(now: Mapping[str, float], usual: Mapping[str, float]) -> dict[s
 def named_slices(by_column: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """What is kept of the shares of all columns: `region=EU` to its share, the largest of each column first."""
     return {
-        f"{column}={value or 'empty'}": share for column, shares in by_column.items()
-        for value, share in list(shares.items())[:KEPT] if share >= SMALLEST_KEPT}
+        f"{column}={value or 'empty'}": share
+        for column, shares in by_column.items()
+        for value, share in list(shares.items())[:KEPT]
+        if share >= SMALLEST_KEPT
+    }
 
 
 def describe_slices(by_column: Mapping[str, Mapping[str, float]], usual: Mapping[str, Mapping[str, float]]) -> str:

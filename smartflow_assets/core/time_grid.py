@@ -3,6 +3,7 @@
 Buckets below a day are cut in UTC; whole days and weeks in the calendar's zone, where a day may have 23 or 25 hours. Weeks
 start on Monday. Cleaning, aggregation in SQL and everything that counts buckets use the same grid, from the same origin.
 """
+
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 

@@ -1,4 +1,5 @@
 """Training: what is normal in the rows that may be learnt from, for every detector of a source in one model."""
+
 from __future__ import annotations
 
 from datetime import timedelta

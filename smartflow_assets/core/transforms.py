@@ -3,6 +3,7 @@
 Both are taken between aggregating and filling gaps, so a filled value is one of the series that is judged. The logarithm is
 no other quantity but another ruler: it is part of `scaling`, and the series, its rules and its pictures keep their unit.
 """
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -63,4 +64,3 @@ def rate(values: NDArray[np.float64], elapsed: NDArray[np.float64], longest_gap:
     rates = np.full(values.shape, np.nan)
     rates[row, column] = growth / (elapsed[column] - elapsed[before[row, column]])
     return rates
-

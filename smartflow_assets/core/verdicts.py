@@ -3,6 +3,7 @@
 `Verdicts` collects the columns of the answer series by series, block by block, so that ten million rows need no more than
 the columns themselves. Direction and small changes act here, on the flag; scores stay as they are.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -97,9 +98,7 @@ class Verdicts:
             self.notes.append(text)
             return len(self.notes) - 1
 
-    def put(
-        self, rows: NDArray[np.int64], values: NDArray[np.float64], scored: Scored, is_warming: NDArray[np.bool_], cut: float
-    ) -> None:
+    def put(self, rows: NDArray[np.int64], values: NDArray[np.float64], scored: Scored, is_warming: NDArray[np.bool_], cut: float) -> None:
         """Decide on a block of rows of one series, whose cut this is; `is_warming` rows keep their expectation but get no score."""
         self.cut[rows] = cut
         self.expected[rows], self.lower[rows], self.upper[rows] = scored.expected, scored.lower, scored.upper
@@ -116,9 +115,7 @@ class Verdicts:
         for i, k in enumerate(at):
             self.note[rows[k]] = self._noted(_explain(values[k], scored, int(k), detectors, shares[:, i]))
 
-    def put_components(
-        self, series: str, times: NDArray[np.datetime64], scored: Scored, is_wanted: NDArray[np.bool_]
-    ) -> None:
+    def put_components(self, series: str, times: NDArray[np.datetime64], scored: Scored, is_wanted: NDArray[np.bool_]) -> None:
         """What every detector said of the wanted rows of a block."""
         at = np.flatnonzero(is_wanted)
         if not len(at):

@@ -3,6 +3,7 @@
 For those who compare settings: rows are cleaned once, their features computed once, and only modelling and detection are
 done again for each. What the verdicts are worth is `evaluation`'s business; a whole replay, with incidents, is stages.replay.
 """
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -65,7 +66,11 @@ def trainings(since: datetime, until: datetime, every: timedelta, most: int) -> 
 
 
 def walk_forward(
-    ground: Ground, judges: Sequence[Judge], moments: Sequence[datetime], until: datetime, *,
+    ground: Ground,
+    judges: Sequence[Judge],
+    moments: Sequence[datetime],
+    until: datetime,
+    *,
     report: Callable[[int], None] = lambda rows: None,
 ) -> pd.DataFrame:
     """Verdicts (the columns of `detection.detect`, and metric) on the rows from the first of `moments` to before `until`.
@@ -76,9 +81,7 @@ def walk_forward(
     return pd.concat([_walked(ground, judge, moments, until, report) for judge in judges], ignore_index=True)
 
 
-def _walked(
-    ground: Ground, judge: Judge, moments: Sequence[datetime], until: datetime, report: Callable[[int], None]
-) -> pd.DataFrame:
+def _walked(ground: Ground, judge: Judge, moments: Sequence[datetime], until: datetime, report: Callable[[int], None]) -> pd.DataFrame:
     rows = ground.rows[ground.rows["metric"].isin(judge.metrics)]
     table = ground.features if any(detector.needs_features for detector in judge.settings.active()) else None
     calm, parts = rows["value"].copy(), list[pd.DataFrame]()

@@ -3,6 +3,7 @@
 Rules, explanations, incidents and plots put numbers into sentences; they take the form from here, so that one value reads
 the same in a violation, a mail and a plot.
 """
+
 from datetime import timedelta
 from math import isfinite
 

@@ -4,6 +4,7 @@ This file runs before every module of the shell, so the one warning that we have
 partitions are marked preview in Dagster 1.13. We pin that minor version and hold what we rely on by end-to-end tests.
 Remove the filter when `AssetCheckSpec(partitions_def=…)` is no longer preview.
 """
+
 import warnings
 
 import dagster as dg

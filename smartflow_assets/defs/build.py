@@ -1,4 +1,5 @@
 """All definitions, and the policy that holds for each of them, in one place."""
+
 import dagster as dg
 
 from smartflow_assets.defs.assets import ASSETS

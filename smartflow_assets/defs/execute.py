@@ -3,6 +3,7 @@
 What `smartflow run`, `train` and `demo` call. The run has its partition, tags, logs and metadata like any other. A dry run is
 kept out of the shared history: it works on a throw-away instance as it works on a throw-away copy of the warehouse.
 """
+
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,17 +30,33 @@ class Outcome:
     facts: dict[str, float] = field(default_factory=dict)
 
 
-def execute(instance: dg.DagsterInstance, settings: Settings, job: str, source: str, options: dict[str, Any], *,
-            reason: str = "command line", on_stage: Listener | None = None) -> Outcome:
+def execute(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    job: str,
+    source: str,
+    options: dict[str, Any],
+    *,
+    reason: str = "command line",
+    on_stage: Listener | None = None,
+) -> Outcome:
     """Run `job` for `source` and settle it. `options` are fields of RunOptions; `on_stage` is told each stage as it begins."""
     is_dry = bool(options.get("dry_run"))
     tags = {SOURCE_TAG: source, REASON_TAG: reason} | ({DRY_RUN_TAG: "true"} if is_dry else {})
     listening = LISTENER.set(on_stage)
     try:
         with _throw_away(source) if is_dry else contextlib.nullcontext(instance) as home:
-            result = build_definitions().resolve_job_def(job).execute_in_process(
-                instance=home, partition_key=source, raise_on_error=False, tags=tags,
-                run_config={"resources": {"options": {"config": options}}})
+            result = (
+                build_definitions()
+                .resolve_job_def(job)
+                .execute_in_process(
+                    instance=home,
+                    partition_key=source,
+                    raise_on_error=False,
+                    tags=tags,
+                    run_config={"resources": {"options": {"config": options}}},
+                )
+            )
             facts, _ = facts_of(home, result.run_id)
             failures = tuple(failures_of(home, result.run_id))
             settle_run(home, result.run_id, settings=settings)
@@ -56,7 +73,9 @@ def _told(settings: Settings, run_id: str) -> dict[str, float]:
         SELECT (SELECT count(*) FROM incident_events WHERE run_id = ? AND event IN ('opened', 'reopened')) AS incidents_opened,
                (SELECT count(*) FROM incident_events WHERE run_id = ? AND event = 'resolved') AS incidents_resolved,
                (SELECT count(*) FROM alert_sends WHERE run_id = ? AND status = 'sent') AS messages_sent
-        """, [run_id] * 3)
+        """,
+        [run_id] * 3,
+    )
     return {str(name): float(count) for name, count in counts.iloc[0].items()}
 
 

@@ -4,6 +4,7 @@ A living run holds `run-<id>.lock`; the kernel frees it when the process ends, h
 under way, and whose lock nobody holds, is dead. Called by the housekeeping sensor, by `smartflow run` when it starts, and by
 `smartflow doctor`.
 """
+
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -33,8 +34,11 @@ def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: dateti
         if our_job(run) is None or is_young or lock.holder() is not None:
             continue
         instance.add_run_tags(run.run_id, {KILLED_TAG: "true"})
-        instance.report_run_failed(run, "The process of this run is gone: it was killed, or the machine went down. What it had committed "
-                                        "stands; the next run goes on from there.")
+        instance.report_run_failed(
+            run,
+            "The process of this run is gone: it was killed, or the machine went down. What it had committed "
+            "stands; the next run goes on from there.",
+        )
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         lock.remove()
         dead.append(run.run_id)

@@ -4,6 +4,7 @@ Dagster finds its history by DAGSTER_HOME; we set it to `<home>/data/dagster` un
 settings there. A bare `dagster dev` in the project folder reads the dagster.yaml beside workspace.yaml instead, which names
 the same folder; `test_instance.py` holds the two equal.
 """
+
 import os
 from datetime import timedelta
 from pathlib import Path

@@ -3,6 +3,7 @@
 Both run their steps in one process: twelve steps cost 5 CPU seconds that way and 30 with a process each, since every step
 would import the world again.
 """
+
 import dagster as dg
 
 MONITOR_JOB = "monitor_source"

@@ -3,6 +3,7 @@
 Dagster stores every byte of metadata three or four times and sets no cap, so everything here is small: numbers rounded, cells
 cut at 80 characters, one PNG.
 """
+
 import base64
 import math
 from collections.abc import Iterable, Mapping
@@ -20,9 +21,9 @@ OWNERS = ["team:data-platform"]
 
 def column_schema(table: str) -> dg.TableSchema:
     """Columns of a warehouse table with the descriptions of its TableSpec."""
-    return dg.TableSchema(columns=[
-        dg.TableColumn(name=column.name, type=column.type, description=column.description) for column in TABLES[table].columns
-    ])
+    return dg.TableSchema(
+        columns=[dg.TableColumn(name=column.name, type=column.type, description=column.description) for column in TABLES[table].columns]
+    )
 
 
 def asset_arguments(table: str, group: str, kinds: Iterable[str], *, deps: Iterable[str] = (), description: str = "") -> dict[str, Any]:
@@ -72,7 +73,8 @@ def kept(context: dg.AssetExecutionContext, *names: str) -> dict[str, Any]:
     computed anew: the values (a picture has about 16 KB) are written once more.
     """
     last = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key]), limit=1).records
+        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key]), limit=1
+    ).records
     shown = last[0].asset_materialization.metadata if last and last[0].asset_materialization else {}
     return {name: shown[name] for name in names if name in shown}
 

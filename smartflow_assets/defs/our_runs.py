@@ -2,6 +2,7 @@
 
 An instance may be shared: a user's own DAGSTER_HOME wins. Runs of other people's jobs are neither settled nor failed by us.
 """
+
 import dagster as dg
 
 from smartflow_assets.defs.assets import ASSETS

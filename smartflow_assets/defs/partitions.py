@@ -3,6 +3,7 @@
 A partition, not an asset factory: a thousand sources load in 0.03 s instead of 80, and the lineage stays the picture of the
 architecture. There is no time in the key: a run works from the source's watermark.
 """
+
 import dagster as dg
 
 SOURCES = dg.DynamicPartitionsDefinition(name="sources")

@@ -4,6 +4,7 @@ Its fields are what the Launchpad prefills. While a run lasts it holds two advis
 the process is alive (housekeeping reads it), and `<source>.lock`, which keeps runs of one source one after the other, CLI and
 daemon alike. The kernel frees both when the process is killed.
 """
+
 import contextlib
 import os
 import shutil
@@ -64,13 +65,17 @@ class RunOptions(dg.ConfigurableResource):
     """
 
     since: str = Field(
-        default="", description="Work again on rows from this time on (ISO, UTC without a zone). Empty: from where the last run stopped.")
+        default="", description="Work again on rows from this time on (ISO, UTC without a zone). Empty: from where the last run stopped."
+    )
     until: str = Field(default="", description="Stop before this time. Empty: up to the last closed bucket.")
     as_of: str = Field(default="", description="The clock of the whole run, for replays. Empty: the real time.")
     dry_run: bool = Field(default=False, description="Work on a copy of the warehouse: nothing is written, nothing is sent.")
     retrain: bool = Field(default=False, description="Train even where a usable model is stored.")
-    candidate: str = Field(default="", description="Why candidates are trained, which judge nothing until somebody promotes them. Empty: "
-                                                   "what is trained judges from now on.")
+    candidate: str = Field(
+        default="",
+        description="Why candidates are trained, which judge nothing until somebody promotes them. Empty: "
+        "what is trained judges from now on.",
+    )
     send: bool = Field(default=True, description="Deliver messages in this run. Off: they stay planned for the outbox sensor.")
 
     _run: SourceRun | None = PrivateAttr(default=None)
@@ -106,10 +111,18 @@ class RunOptions(dg.ConfigurableResource):
             if self.dry_run:
                 settings = stack.enter_context(_copied_home(settings, name))
             self._run = SourceRun(
-                declared=catalogue.source(name), settings=settings, catalogue=catalogue, warehouse=open_warehouse(settings),
-                models=ModelStore(settings.models), now=parse_time(self.as_of, "as_of") or datetime.now(UTC), run_id=run_id,
-                since=parse_time(self.since, "since"), until=parse_time(self.until, "until"), is_retraining=self.retrain,
-                reason=_WHY.get(why := dagster_run.tags.get(REASON_TAG, "by hand"), why), request_id=dagster_run.tags.get(REQUEST_TAG, ""),
+                declared=catalogue.source(name),
+                settings=settings,
+                catalogue=catalogue,
+                warehouse=open_warehouse(settings),
+                models=ModelStore(settings.models),
+                now=parse_time(self.as_of, "as_of") or datetime.now(UTC),
+                run_id=run_id,
+                since=parse_time(self.since, "since"),
+                until=parse_time(self.until, "until"),
+                is_retraining=self.retrain,
+                reason=_WHY.get(why := dagster_run.tags.get(REASON_TAG, "by hand"), why),
+                request_id=dagster_run.tags.get(REQUEST_TAG, ""),
                 candidate=self.candidate,
                 report=LISTENER.get() or (lambda stage: None),
                 is_sending=self.send and not self.dry_run,

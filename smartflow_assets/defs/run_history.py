@@ -1,4 +1,5 @@
 """Dagster's history, which grows with every run and which nobody else shortens."""
+
 import shutil
 from collections.abc import Callable
 from datetime import datetime

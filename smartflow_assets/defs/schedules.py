@@ -4,6 +4,7 @@ The schedule of a source stands in its YAML file and may change while Dagster ru
 asks only for keys that exist as partitions (one unknown key fails the tick for all) and leaves out sources that still have a
 run queued or under way, and says so. A source whose run was killed is due again at once, three times; then at its next slot.
 """
+
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -34,9 +35,13 @@ def _requests(context: dg.ScheduleEvaluationContext, job: str, due: Iterable[str
     if waiting:
         context.log.info(f"left out, because a run is queued or under way: {', '.join(waiting)}")
     requests = [  # Dagster refuses several requests without a key; with one, a tick that is tried again starts nothing twice
-        dg.RunRequest(run_key=f"{name}:{context.scheduled_execution_time.isoformat()}", partition_key=name,
-                      tags={SOURCE_TAG: name, REASON_TAG: reason})
-        for name in due if name not in busy
+        dg.RunRequest(
+            run_key=f"{name}:{context.scheduled_execution_time.isoformat()}",
+            partition_key=name,
+            tags={SOURCE_TAG: name, REASON_TAG: reason},
+        )
+        for name in due
+        if name not in busy
     ]
     if requests:
         return requests
@@ -49,8 +54,12 @@ def _asked(read: Callable[[Warehouse], Mapping[str, Answer]], settings: Settings
     return read(warehouse) if warehouse.published.exists() else {}
 
 
-@dg.schedule(cron_schedule="* * * * *", job=monitor_source, default_status=dg.DefaultScheduleStatus.RUNNING,
-             description="Each minute: a run for every source that is due by the `schedule` of its YAML file and has no run under way.")
+@dg.schedule(
+    cron_schedule="* * * * *",
+    job=monitor_source,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Each minute: a run for every source that is due by the `schedule` of its YAML file and has no run under way.",
+)
 def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Due: the newest slot is later than the last run that was not killed."""
     settings = Settings.from_environment(os.environ)
@@ -59,8 +68,12 @@ def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunReques
     return _requests(context, MONITOR_JOB, monitoring_due(catalogue, _asked(last_runs, settings), datetime.now(UTC)), "schedule")
 
 
-@dg.schedule(cron_schedule="*/10 * * * *", job=train_source, default_status=dg.DefaultScheduleStatus.RUNNING,
-             description="Every ten minutes: a training for every source whose newest model is older than `training.every`.")
+@dg.schedule(
+    cron_schedule="*/10 * * * *",
+    job=train_source,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every ten minutes: a training for every source whose newest model is older than `training.every`.",
+)
 def train_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Only sources that have a model: the first one is trained by monitor_source."""
     settings = Settings.from_environment(os.environ)

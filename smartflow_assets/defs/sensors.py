@@ -7,6 +7,7 @@ settle         every finished run is settled, whoever started it
 outbox         messages that became due: retries and what a run left behind
 housekeeping   runs whose process is gone are failed, so that their source goes on
 """
+
 import hashlib
 import json
 import os
@@ -38,8 +39,11 @@ def _settings() -> Settings:
     return Settings.from_environment(os.environ)
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=RUNNING,
-           description="Keep one partition for each file in data/sources; a removed file closes its source's incidents.")
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=RUNNING,
+    description="Keep one partition for each file in data/sources; a removed file closes its source's incidents.",
+)
 def catalogue_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Add and remove partitions; starts no run."""
     settings = _settings()
@@ -47,8 +51,12 @@ def catalogue_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(str(change))
 
 
-@dg.sensor(job=monitor_source, minimum_interval_seconds=30, default_status=RUNNING,
-           description="Start a run for a source whose inbox has a new or changed file, once the file has been quiet for five seconds.")
+@dg.sensor(
+    job=monitor_source,
+    minimum_interval_seconds=30,
+    default_status=RUNNING,
+    description="Start a run for a source whose inbox has a new or changed file, once the file has been quiet for five seconds.",
+)
 def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """The cursor is {file: [size, mtime_ns]} of what has been asked for."""
     settings = _settings()
@@ -63,8 +71,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
         if is_new and is_quiet and source in known and sum(map(len, fresh.values())) < FILES_PER_TICK:
             fresh.setdefault(source, {})[str(path)] = [size, mtime_ns]
     requests = [
-        dg.RunRequest(run_key=f"inbox:{source}:{_fingerprint(files)}", partition_key=source,
-                      tags={SOURCE_TAG: source, REASON_TAG: "inbox"})
+        dg.RunRequest(run_key=f"inbox:{source}:{_fingerprint(files)}", partition_key=source, tags={SOURCE_TAG: source, REASON_TAG: "inbox"})
         for source, files in fresh.items()
     ]
     asked = {path: mark for files in fresh.values() for path, mark in files.items()}
@@ -79,8 +86,12 @@ def _fingerprint(files: Mapping[str, Sequence[int]]) -> str:
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]
 
 
-@dg.sensor(job=train_source, minimum_interval_seconds=30, default_status=RUNNING,
-           description="Start a training, once for each request, for sources that somebody or a check wants to be learnt anew.")
+@dg.sensor(
+    job=train_source,
+    minimum_interval_seconds=30,
+    default_status=RUNNING,
+    description="Start a training, once for each request, for sources that somebody or a check wants to be learnt anew.",
+)
 def training_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """A request stays open until a training has answered it, so one that was made while no daemon ran is found here. A run that was
     killed or failed is started again, three in all; what is open after that, or after a training that found too little history, is
@@ -90,12 +101,17 @@ def training_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
         return dg.SkipReason("no training is asked for")
     catalogue, known = Catalogue.load(settings), set(context.instance.get_dynamic_partitions(str(SOURCES.name)))
     newest: dict[str, TrainingRequest] = {  # it is answered together with those before it
-        request.source: request for request in open_requests(open_warehouse(settings))
-        if request.source in known and request.source in catalogue.sources}
+        request.source: request
+        for request in open_requests(open_warehouse(settings))
+        if request.source in known and request.source in catalogue.sources
+    }
     runs = {source: number for source, request in newest.items() if (number := _next_attempt(context.instance, request)) is not None}
     requests = [
-        dg.RunRequest(run_key=f"training:{newest[source].request_id}:{number}", partition_key=source,
-                      tags={SOURCE_TAG: source, REASON_TAG: "training request", REQUEST_TAG: newest[source].request_id})
+        dg.RunRequest(
+            run_key=f"training:{newest[source].request_id}:{number}",
+            partition_key=source,
+            tags={SOURCE_TAG: source, REASON_TAG: "training request", REQUEST_TAG: newest[source].request_id},
+        )
         for source, number in runs.items()
     ]
     return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("no training is asked for")
@@ -110,32 +126,48 @@ def _next_attempt(instance: dg.DagsterInstance, request: TrainingRequest) -> int
     return None if dg.DagsterRunStatus.SUCCESS in tried or len(tried) >= RETRIES_AT_ONCE else len(tried)
 
 
-@dg.run_status_sensor(run_status=dg.DagsterRunStatus.SUCCESS, monitor_all_code_locations=True, default_status=RUNNING,
-                      minimum_interval_seconds=10, description="Settle runs that succeeded: due messages, published copy, run log.")
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitor_all_code_locations=True,
+    default_status=RUNNING,
+    minimum_interval_seconds=10,
+    description="Settle runs that succeeded: due messages, published copy, run log.",
+)
 def settle_success_sensor(context: dg.RunStatusSensorContext) -> None:
     """Idempotent: a run that the CLI has settled is left alone."""
     settle_run(context.instance, context.dagster_run.run_id)
 
 
-@dg.run_failure_sensor(monitor_all_code_locations=True, default_status=RUNNING, minimum_interval_seconds=10,
-                       description="Settle runs that failed: what failed becomes an incident and a message, the copy is published.")
+@dg.run_failure_sensor(
+    monitor_all_code_locations=True,
+    default_status=RUNNING,
+    minimum_interval_seconds=10,
+    description="Settle runs that failed: what failed becomes an incident and a message, the copy is published.",
+)
 def settle_failure_sensor(context: dg.RunFailureSensorContext) -> None:
     """Idempotent: a run that the CLI has settled is left alone."""
     settle_run(context.instance, context.dagster_run.run_id)
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=RUNNING,
-           description="Deliver messages that became due: first attempts that a run left behind, and retries of dead channels.")
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=RUNNING,
+    description="Deliver messages that became due: first attempts that a run left behind, and retries of dead channels.",
+)
 def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Starts no run: draining takes seconds and must not wait in the run queue."""
     settings = _settings()
-    drained = drain_outbox(open_warehouse(settings), Catalogue.load(settings), settings, now=datetime.now(UTC), run_id="outbox",
-                           environment=os.environ)
+    drained = drain_outbox(
+        open_warehouse(settings), Catalogue.load(settings), settings, now=datetime.now(UTC), run_id="outbox", environment=os.environ
+    )
     return dg.SkipReason(str(drained))
 
 
-@dg.sensor(minimum_interval_seconds=15, default_status=RUNNING,
-           description="Fail runs whose process is gone, so that their source goes on by itself.")
+@dg.sensor(
+    minimum_interval_seconds=15,
+    default_status=RUNNING,
+    description="Fail runs whose process is gone, so that their source goes on by itself.",
+)
 def housekeeping_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Starts no run. Settles at once, so that the next tick of the schedule, a minute away at most, finds the source due."""
     settings = _settings()
@@ -148,4 +180,11 @@ def housekeeping_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 def all_sensors() -> Iterator[dg.SensorDefinition]:
     """Every sensor, in the order of this module's charter."""
     yield from (
-        catalogue_sensor, inbox_sensor, training_sensor, settle_success_sensor, settle_failure_sensor, outbox_sensor, housekeeping_sensor)
+        catalogue_sensor,
+        inbox_sensor,
+        training_sensor,
+        settle_success_sensor,
+        settle_failure_sensor,
+        outbox_sensor,
+        housekeeping_sensor,
+    )

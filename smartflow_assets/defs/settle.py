@@ -4,6 +4,7 @@ A failed step skips everything below it, incidents, sends and snapshot included.
 `smartflow run` calls this itself, two run-status sensors call it for all other runs. Whoever comes second finds the run in
 `run_log` and does nothing.
 """
+
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,10 +58,19 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
     facts, seconds = facts_of(instance, run.run_id)
     failures = tuple(failures_of(instance, run.run_id))
     return RunRecord(
-        run_id=run.run_id, job=our_job(run) or run.job_name, source=run.tags.get(PARTITION_TAG, "*"), status=_status(run, failures),
-        started_at=started, ended_at=ended, as_of=_clock(options), reason=run.tags.get(REASON_TAG, "manual"),
-        failures=failures, facts=facts, seconds=seconds,
-        succeeded_steps=frozenset(seconds), is_sending=bool(options.get("send", True)),
+        run_id=run.run_id,
+        job=our_job(run) or run.job_name,
+        source=run.tags.get(PARTITION_TAG, "*"),
+        status=_status(run, failures),
+        started_at=started,
+        ended_at=ended,
+        as_of=_clock(options),
+        reason=run.tags.get(REASON_TAG, "manual"),
+        failures=failures,
+        facts=facts,
+        seconds=seconds,
+        succeeded_steps=frozenset(seconds),
+        is_sending=bool(options.get("send", True)),
     )
 
 

@@ -2,6 +2,7 @@
 
 A broken file keeps its partition, so that it fails loudly in its own run. A removed one closes its incidents; its rows stay.
 """
+
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,7 +47,8 @@ def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehou
         return PartitionChange(added, ())
     removed = tuple(sorted(set(instance.get_dynamic_partitions(NAME)) - set(catalogue.names)))
     for source in removed:
-        close_incidents_of(warehouse, source, now=now, reason="the source was removed from data/sources",
-                           policy=catalogue.alert_policy(source))
+        close_incidents_of(
+            warehouse, source, now=now, reason="the source was removed from data/sources", policy=catalogue.alert_policy(source)
+        )
         instance.delete_dynamic_partition(NAME, source)
     return PartitionChange(added, removed)

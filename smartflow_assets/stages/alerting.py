@@ -3,6 +3,7 @@
 Events, incidents and planned messages are one commit, so that a killed run has either told nobody or will. Delivering is a
 step of its own: whatever stays undelivered is due again at the next run, at the outbox sensor, or when the run is settled.
 """
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,17 +64,29 @@ def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: dat
     standing = run.warehouse.read("SELECT * FROM incidents WHERE source = ? AND opened_at < ?", [run.name, horizon])
     needed = scope(standing, since, policy)
     anomalies = run.warehouse.read(
-        "SELECT * FROM anomalies WHERE source = ? AND ended_at > ? AND started_at < ?", [run.name, needed.anomalies_since, horizon])
+        "SELECT * FROM anomalies WHERE source = ? AND ended_at > ? AND started_at < ?", [run.name, needed.anomalies_since, horizon]
+    )
     return advance(
-        _of_incidents(run.warehouse, "incident_events", needed.incident_ids), anomalies, judged_rows(run, needed.rows_since, horizon),
-        sends=_of_incidents(run.warehouse, "alert_sends", needed.incident_ids), source=run.name, since=since,
-        step=run.source.time_bucket.every, policy=policy, now=run.now, run_id=run.run_id, units=run.source.units,
-        timezone=run.source.calendar.timezone, quiet_before=quiet_before)
+        _of_incidents(run.warehouse, "incident_events", needed.incident_ids),
+        anomalies,
+        judged_rows(run, needed.rows_since, horizon),
+        sends=_of_incidents(run.warehouse, "alert_sends", needed.incident_ids),
+        source=run.name,
+        since=since,
+        step=run.source.time_bucket.every,
+        policy=policy,
+        now=run.now,
+        run_id=run.run_id,
+        units=run.source.units,
+        timezone=run.source.calendar.timezone,
+        quiet_before=quiet_before,
+    )
 
 
 def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
     still_open = run.warehouse.read(
-        "SELECT count(*) AS n FROM incidents WHERE source = ? AND state IN ('open', 'acknowledged')", [run.name])["n"].iloc[0]
+        "SELECT count(*) AS n FROM incidents WHERE source = ? AND state IN ('open', 'acknowledged')", [run.name]
+    )["n"].iloc[0]
     if not steps:
         return Moved(pd.DataFrame(), 0, 0, int(still_open), 0, 0, "", table_rows(run, "incidents"))
     kinds = pd.concat([step.events["event"] for step in steps])
@@ -82,9 +95,15 @@ def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
     if summary := untold(sends):
         run.warn(summary)
     return Moved(
-        rows=rows.sort_values("opened_at", ascending=False), opened=int(kinds.isin(["opened", "reopened"]).sum()),
-        resolved=int((kinds == "resolved").sum()), still_open=int(still_open), planned=int((sends["status"] == "planned").sum()),
-        skipped=int((sends["status"] == "skipped").sum()), summary=summary, table_rows=table_rows(run, "incidents"))
+        rows=rows.sort_values("opened_at", ascending=False),
+        opened=int(kinds.isin(["opened", "reopened"]).sum()),
+        resolved=int((kinds == "resolved").sum()),
+        still_open=int(still_open),
+        planned=int((sends["status"] == "planned").sum()),
+        skipped=int((sends["status"] == "skipped").sum()),
+        summary=summary,
+        table_rows=table_rows(run, "incidents"),
+    )
 
 
 def _rebuilt_until(run: SourceRun) -> datetime | None:
@@ -95,7 +114,9 @@ def _rebuilt_until(run: SourceRun) -> datetime | None:
         SELECT max(to_at) AS told_until FROM writes
         WHERE source = ? AND table_name = 'anomaly_scores' AND operation = 'replace' AND written_at < (
             SELECT max(written_at) FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'delete')
-        """, [run.name, run.name])["told_until"].iloc[0]
+        """,
+        [run.name, run.name],
+    )["told_until"].iloc[0]
     return None if pd.isna(row) else row.to_pydatetime()
 
 
@@ -105,18 +126,36 @@ def alert_sends(run: SourceRun, *, environment: Mapping[str, str]) -> Drained:
     if not run.is_sending:
         return Drained()
     return drain_outbox(
-        run.warehouse, run.catalogue, run.settings, now=run.now, run_id=run.run_id, environment=environment, source=run.name)
+        run.warehouse, run.catalogue, run.settings, now=run.now, run_id=run.run_id, environment=environment, source=run.name
+    )
 
 
-def drain_outbox(warehouse: Warehouse, catalogue: Catalogue, settings: Settings, *, now: datetime, run_id: str,
-                 environment: Mapping[str, str], source: str | None = None) -> Drained:
+def drain_outbox(
+    warehouse: Warehouse,
+    catalogue: Catalogue,
+    settings: Settings,
+    *,
+    now: datetime,
+    run_id: str,
+    environment: Mapping[str, str],
+    source: str | None = None,
+) -> Drained:
     """Deliver what is due, of one source or of all."""
-    return outbox.drain(warehouse, catalogue.channels, now=now, run_id=run_id, source=source, environment=environment,
-                        outbox_folder=settings.outbox)
+    return outbox.drain(
+        warehouse, catalogue.channels, now=now, run_id=run_id, source=source, environment=environment, outbox_folder=settings.outbox
+    )
 
 
-def record_failures(warehouse: Warehouse, source: str, failures: Sequence[Failure], succeeded: frozenset[str], *, policy: AlertPolicy,
-                    now: datetime, run_id: str) -> Advance:
+def record_failures(
+    warehouse: Warehouse,
+    source: str,
+    failures: Sequence[Failure],
+    succeeded: frozenset[str],
+    *,
+    policy: AlertPolicy,
+    now: datetime,
+    run_id: str,
+) -> Advance:
     """What a finished run says of the machinery: failures open incidents or go on, what succeeded again recovers."""
     history = warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause <> 'anomaly'", [source])
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
@@ -127,7 +166,9 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     """Resolve every incident of a source that is not over."""
     history = warehouse.read(
         "SELECT event.* FROM incident_events AS event JOIN incidents AS incident ON incident.incident_id = event.incident_id "
-        "WHERE event.source = ? AND incident.state <> 'resolved'", [source])
+        "WHERE event.source = ? AND incident.state <> 'resolved'",
+        [source],
+    )
     if history.empty:
         return
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))

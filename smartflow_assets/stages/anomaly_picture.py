@@ -1,4 +1,5 @@
 """The newest anomaly of a run as a picture: its series with the usual range, and the explanation below it."""
+
 from datetime import timedelta
 
 import pandas as pd
@@ -21,6 +22,11 @@ def anomaly_picture(run: SourceRun, anomalies: pd.DataFrame) -> bytes | None:
     rows = rows[rows["series"] == newest["series"]]
     if rows.empty:
         return None
-    return plots.series_plot(rows, rows[rows["is_anomalous"]], title=f"{run.name} {newest['series']}",
-                             unit=run.source.unit(newest["metric"]), timezone=run.source.calendar.timezone,
-                             caption=str(newest["explanation"]))
+    return plots.series_plot(
+        rows,
+        rows[rows["is_anomalous"]],
+        title=f"{run.name} {newest['series']}",
+        unit=run.source.unit(newest["metric"]),
+        timezone=run.source.calendar.timezone,
+        caption=str(newest["explanation"]),
+    )

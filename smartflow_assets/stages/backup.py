@@ -4,6 +4,7 @@ In it: the warehouse, the models, the sources with their defaults and channels, 
 it: the feeds that the sources read, secrets (they stand in the environment), and what runs make again by themselves (the
 published copy, exports, locks). Runs may go on while a backup is made; each database is one moment of its own.
 """
+
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -90,8 +91,11 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValueError, TypeError) as error:
         raise SmartflowError(f"{folder / MANIFEST} cannot be read", remedy="Take another backup.") from error
     if manifest.format > FORMAT or (manifest.schema_version or 0) > SCHEMA_VERSION:
-        raise SmartflowError(f"the backup was made by smartflow {manifest.smartflow}, which is later than this one", where=str(folder),
-                             remedy="Upgrade SmartFlow, then restore.")
+        raise SmartflowError(
+            f"the backup was made by smartflow {manifest.smartflow}, which is later than this one",
+            where=str(folder),
+            remedy="Upgrade SmartFlow, then restore.",
+        )
     return manifest
 
 

@@ -3,6 +3,7 @@
 The state of the detectors is rebuilt from the model's `context_from` on, so that scores do not depend on how runs cut the
 time. Only the rows of the windows that cleaning wrote are scored; a score once given stands.
 """
+
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,8 +26,22 @@ from smartflow_assets.stages.stored_models import StoredModel, current_model
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
 PLOTTED, SHOWN = timedelta(days=3), 10
-SCORE_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "expected", "lower", "upper", "raw_score", "anomaly_score",
-                 "threshold", "is_anomaly", "state", "severity"]
+SCORE_COLUMNS = [
+    "series",
+    "metric",
+    "dimensions",
+    "observed_at",
+    "value",
+    "expected",
+    "lower",
+    "upper",
+    "raw_score",
+    "anomaly_score",
+    "threshold",
+    "is_anomaly",
+    "state",
+    "severity",
+]
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,8 @@ def anomaly_scores(run: SourceRun) -> ScoredRows:
         writes: list[Write] = [*left(run, "anomaly_scores", pending)]
         for window in wanted:
             rows, components = (
-                pd.concat([within(part, window) for part in parts], ignore_index=True) for parts in zip(*scored, strict=True))
+                pd.concat([within(part, window) for part in parts], ignore_index=True) for parts in zip(*scored, strict=True)
+            )
             writes.append(Replace("anomaly_scores", run.name, rows, *window, is_empty_allowed=True))
             writes.append(Replace("detector_scores", run.name, components, *window, is_empty_allowed=True))
             states.update({str(state): int(count) for state, count in rows["state"].value_counts().items()})
@@ -85,9 +101,14 @@ def anomaly_scores(run: SourceRun) -> ScoredRows:
             strangest = pd.concat([strangest, rows[rows["state"] == "scored"]]).nlargest(SHOWN, "raw_score")
         run.warehouse.commit(run.run_id, writes)
     return ScoredRows(
-        scored_count=states["scored"], warming_count=states["warming_up"], anomalous_count=anomalous_count,
-        highest_score=float(strangest["anomaly_score"].max()) if len(strangest) else None, strangest=strangest,
-        table_rows=table_rows(run, "anomaly_scores"), plot=_plot(run, strangest) if len(strangest) else None)
+        scored_count=states["scored"],
+        warming_count=states["warming_up"],
+        anomalous_count=anomalous_count,
+        highest_score=float(strangest["anomaly_score"].max()) if len(strangest) else None,
+        strangest=strangest,
+        table_rows=table_rows(run, "anomaly_scores"),
+        plot=_plot(run, strangest) if len(strangest) else None,
+    )
 
 
 class _Judge:
@@ -138,19 +159,32 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     names = list(rows["series"].unique())
     history = run.warehouse.read(
         "SELECT series, observed_at, value FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? "
-        "AND list_contains(?, series)", [run.name, since - events.RECORD_WINDOW, until, names])
+        "AND list_contains(?, series)",
+        [run.name, since - events.RECORD_WINDOW, until, names],
+    )
     components = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?",
-        [run.name, since, until])
+        "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
+    )
     if len(of_records := record_components(rows)):
         components = pd.concat([components, of_records], ignore_index=True)
     earlier = run.warehouse.read(
         "SELECT series, started_at, ended_at, direction FROM anomalies WHERE source = ? AND started_at >= ? AND started_at < ? "
-        "AND list_contains(?, series)", [run.name, since - similar.LOOKBACK, since, names])
+        "AND list_contains(?, series)",
+        [run.name, since - similar.LOOKBACK, since, names],
+    )
     policy = run.source.alerts
-    found = events.group(rows, source=run.name, step=run.source.time_bucket.every, run_id=run.run_id, components=components,
-                         history=history, timezone=run.source.calendar.timezone, units=run.source.units, earlier=earlier,
-                         incidents_apart=policy.resolve_after + policy.reopen_within)
+    found = events.group(
+        rows,
+        source=run.name,
+        step=run.source.time_bucket.every,
+        run_id=run.run_id,
+        components=components,
+        history=history,
+        timezone=run.source.calendar.timezone,
+        units=run.source.units,
+        earlier=earlier,
+        incidents_apart=policy.resolve_after + policy.reopen_within,
+    )
     return with_slices(run, found)
 
 
@@ -158,11 +192,19 @@ def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalou
     """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones."""
     bound = [run.name, since, until]
     violations = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?", bound)
+        "SELECT * EXCLUDE (source) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?", bound
+    )
     where = """AND (is_anomaly OR (series, observed_at) IN (
         SELECT (series, observed_at) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?))"""
-    scores = series_rows(run, "anomaly_scores", "* EXCLUDE (source, series, metric, dimensions)", since, until,
-                         where if is_anomalous else "", bound if is_anomalous else [])
+    scores = series_rows(
+        run,
+        "anomaly_scores",
+        "* EXCLUDE (source, series, metric, dimensions)",
+        since,
+        until,
+        where if is_anomalous else "",
+        bound if is_anomalous else [],
+    )
     records = bucket_verdicts(run, since, until)
     records = records[records["is_anomaly"]] if is_anomalous else records
     return events.judge(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)
@@ -174,5 +216,10 @@ def _plot(run: SourceRun, strangest: pd.DataFrame) -> bytes:
     newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
     shown = judged_rows(run, newest - PLOTTED, newest + run.source.time_bucket.every)
     shown = shown[shown["series"] == series]
-    return plots.series_plot(shown, shown[shown["is_anomalous"]], title=f"{run.name} {series}", unit=run.source.unit(metric),
-                             timezone=run.source.calendar.timezone)
+    return plots.series_plot(
+        shown,
+        shown[shown["is_anomalous"]],
+        title=f"{run.name} {series}",
+        unit=run.source.unit(metric),
+        timezone=run.source.calendar.timezone,
+    )

@@ -4,6 +4,7 @@ Learnt as soon as the first rows are complete (a week, at least 36 buckets and 1
 runs cut the data; rows that come later never change it. Until then encoded columns have no value. A change of `encode`, or of
 anything else that clean rows are made under, learns anew.
 """
+
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -42,10 +43,10 @@ def learn_categories(run: SourceRun, closed_to: datetime, rebuilding: Sequence[W
     types = column_types(run.warehouse, run.name)
     learnt = {column: _learn(run, column, until, types) for column in source.encode}
     _warn_of_unknown(run, learnt)
-    first_at = run.warehouse.read(
-        f"SELECT min({quoted_column(source.time_column)}) AS at FROM {quoted(raw_table(run.name))}")["at"].iloc[0]
+    first_at = run.warehouse.read(f"SELECT min({quoted_column(source.time_column)}) AS at FROM {quoted(raw_table(run.name))}")["at"].iloc[0]
     rows = pd.concat([encoded_columns.rows_of(encoding) for encoding in learnt.values()], ignore_index=True).assign(
-        source=run.name, learnt_from=first_at, learnt_to=until, learnt_at=run.now, fingerprint=source.fingerprint, run_id=run.run_id)
+        source=run.name, learnt_from=first_at, learnt_to=until, learnt_at=run.now, fingerprint=source.fingerprint, run_id=run.run_id
+    )
     run.warehouse.commit(run.run_id, [*forget, *rebuilding, Append("encodings", rows)])
     return True
 
@@ -58,7 +59,11 @@ def encoded_sql(run: SourceRun) -> EncodedSql:
 
 
 def encoded_records(
-    run: SourceRun, since: datetime, until: datetime, most_rows: int = RECORD_ROWS, one_of: int = 1,
+    run: SourceRun,
+    since: datetime,
+    until: datetime,
+    most_rows: int = RECORD_ROWS,
+    one_of: int = 1,
 ) -> Iterator[pd.DataFrame]:
     """The raw rows of [since, until) as numbers, for models of single rows, in frames of at most `most_rows`.
 
@@ -102,5 +107,7 @@ def _warn_of_unknown(run: SourceRun, learnt: dict[str, LearntEncoding]) -> None:
     """A category that a metric names may come later, or be misspelt."""
     for name, base in run.source.encoded_columns.items():
         if name not in (names := learnt[base].names):
-            run.warn(f"metrics name {name}, which is none of the categories learnt: it is 0 until such a row comes. "
-                     f"encode gives {', '.join(names)}")
+            run.warn(
+                f"metrics name {name}, which is none of the categories learnt: it is 0 until such a row comes. "
+                f"encode gives {', '.join(names)}"
+            )

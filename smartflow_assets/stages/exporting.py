@@ -1,4 +1,5 @@
 """Exporting: the latest anomalies of a source as files, for those who want files."""
+
 from dataclasses import dataclass
 from pathlib import Path
 

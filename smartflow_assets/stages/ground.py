@@ -2,6 +2,7 @@
 
 Read and cleaned by the stages of a run, in a folder of its own that the caller throws away.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,8 +50,9 @@ def source_ground(source: Source, settings: Settings, apart: Settings, catalogue
     newest = warehouse.read(f"SELECT max({time}) AS at FROM {quoted(raw_table(source.name))}")["at"].iloc[0]
     run = SourceRun(source, apart, catalogue, warehouse, ModelStore(apart.models), newest, replay.RUN_ID, is_sending=False)
     bucket = run.source.time_bucket
-    run = SourceRun(source, apart, catalogue, warehouse, run.models, newest + bucket.every + bucket.settle_time, replay.RUN_ID,
-                    is_sending=False)
+    run = SourceRun(
+        source, apart, catalogue, warehouse, run.models, newest + bucket.every + bucket.settle_time, replay.RUN_ID, is_sending=False
+    )
     preparation.clean_series(run)
     rows = series_rows(run, "clean_series", "observed_at, value, repair", quality.EVER, run.now)
     rows = rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))

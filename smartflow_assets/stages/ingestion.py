@@ -1,4 +1,5 @@
 """Ingestion: the reader of the source, and one commit."""
+
 from smartflow_assets.adapters.ingest import Ingested, ingest
 from smartflow_assets.adapters.table_spec import quoted
 from smartflow_assets.adapters.tables import raw_table
@@ -9,8 +10,18 @@ def raw_records(run: SourceRun) -> Ingested:
     """Take what is new of the source into raw.<source>; what cannot be read goes to quarantined_records."""
     run.report("raw_records")
     source, settings = run.declared, run.settings
-    read = ingest(run.warehouse, run.name, source.read, wanted=source.wanted, now=run.now, run_id=run.run_id, staging=settings.staging,
-                  data=settings.data, since=run.since, until=run.until)
+    read = ingest(
+        run.warehouse,
+        run.name,
+        source.read,
+        wanted=source.wanted,
+        now=run.now,
+        run_id=run.run_id,
+        staging=settings.staging,
+        data=settings.data,
+        since=run.since,
+        until=run.until,
+    )
     for note in read.notes:
         run.warn(note)
     return read

@@ -1,4 +1,5 @@
 """Which metrics of a source share a model: those that are judged by the same settings, on the same ruler."""
+
 import hashlib
 import json
 from dataclasses import dataclass

@@ -3,6 +3,7 @@
 Metrics that are judged by the same settings share one model, so a training leaves one artefact for most sources. Which rows are
 learnt from is in `training_rows`, which model counts in `stored_models`, who may ask for a training in `training_requests`.
 """
+
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,10 @@ def trained_models(run: SourceRun) -> Trained:
         if learnable is None:
             is_waiting |= asked is not None
             since = f" since {baseline:%Y-%m-%d %H:%M}" if baseline else ""
-            said.append(f"{name}: too little history{since}, {minimum_rows(group.settings, run.source.time_bucket.every)} buckets without "
-                        "anomalies and open incidents are needed")
+            said.append(
+                f"{name}: too little history{since}, {minimum_rows(group.settings, run.source.time_bucket.every)} buckets without "
+                "anomalies and open incidents are needed"
+            )
             continue
         rows = learnable.rows
         _train(run, group, learnable, reason=reason, by_whom=requests[-1].requested_by if requests else "", baseline=baseline)
@@ -110,18 +113,36 @@ def _standing_baseline(run: SourceRun, group: MetricGroup) -> datetime | None:
 def _train(run: SourceRun, group: MetricGroup, learnable: Learnable, *, reason: str, by_whom: str, baseline: datetime | None) -> None:
     rows = learnable.rows
     features = feature_rows(run, group, rows)
-    fitted = fit_models(rows, group.settings, features=features, step=run.source.time_bucket.every, is_first=learnable.is_first,
-                        is_log=group.is_log, calendar=run.source.calendar)
+    fitted = fit_models(
+        rows,
+        group.settings,
+        features=features,
+        step=run.source.time_bucket.every,
+        is_first=learnable.is_first,
+        is_log=group.is_log,
+        calendar=run.source.calendar,
+    )
     fitted = with_budget(fitted, learnable.calm, features)
     model_id = hashlib.sha256(f"{run.name}|{group.label}|{fitted.trained_to}|{run.now}|{run.run_id}".encode()).hexdigest()[:16]
     artefact = run.models.save(run.name, group.detector, model_id, fitted.parts())
     row = {
-        "source": run.name, "series": group.label, "detector": group.detector, "model_id": model_id,
-        "trained_at": run.now, "trained_from": rows["observed_at"].min(), "trained_to": fitted.trained_to, "row_count": len(rows),
+        "source": run.name,
+        "series": group.label,
+        "detector": group.detector,
+        "model_id": model_id,
+        "trained_at": run.now,
+        "trained_from": rows["observed_at"].min(),
+        "trained_to": fitted.trained_to,
+        "row_count": len(rows),
         "parameters": group.settings.model_dump(mode="json"),
-        "metrics": {"series": len(fitted.series), "left_out_as_missing_or_anomalous": int(rows["value"].isna().sum()),
-                    "raised_cuts": len(fitted.cuts)},
-        "fingerprint": fingerprint(run, group), "baseline_from": baseline, **artefact.columns,
+        "metrics": {
+            "series": len(fitted.series),
+            "left_out_as_missing_or_anomalous": int(rows["value"].isna().sum()),
+            "raised_cuts": len(fitted.cuts),
+        },
+        "fingerprint": fingerprint(run, group),
+        "baseline_from": baseline,
+        **artefact.columns,
     }
     as_it_stands = made_candidate if run.candidate else made_current
     run.warehouse.commit(run.run_id, as_it_stands(run, row, change="trained", reason=reason, by_whom=by_whom))
@@ -134,8 +155,8 @@ def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.D
         return None
     since, until = rows["observed_at"].min(), rows["observed_at"].max() + run.source.time_bucket.every
     stored = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM series_features WHERE source = ? AND observed_at >= ? AND observed_at < ?",
-        [run.name, since, until])
+        "SELECT * EXCLUDE (source) FROM series_features WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
+    )
     if stored.empty or since < stored["observed_at"].min():
         stored = features_of(run, since, until)
     if any(detector.is_joint for detector in group.settings.active()):  # before other groups go: all metrics are compared
@@ -153,8 +174,14 @@ def _plot(run: SourceRun, rows: pd.DataFrame) -> bytes | None:
     """The series with the most rows, as far as it was learnt from."""
     shown = first_series(rows, rows["series"].unique())
     unit = run.source.unit(str(shown["metric"].iloc[0]))
-    return plots.series_plot(shown, None, title=f"{run.name} {shown['series'].iloc[0]}: learnt from", unit=unit,
-                             timezone=run.source.calendar.timezone, training_cut=shown["observed_at"].max())
+    return plots.series_plot(
+        shown,
+        None,
+        title=f"{run.name} {shown['series'].iloc[0]}: learnt from",
+        unit=unit,
+        timezone=run.source.calendar.timezone,
+        training_cut=shown["observed_at"].max(),
+    )
 
 
 def first_series(rows: pd.DataFrame, series: Iterable[str]) -> pd.DataFrame:

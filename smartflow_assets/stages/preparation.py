@@ -4,6 +4,7 @@ Cleaning is a function of the raw rows alone: only buckets that differ from what
 nothing and a late row touches its own bucket (and a gap that it makes fillable). What is written here tells the stages below
 which windows to look at again.
 """
+
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +23,16 @@ from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
 SHOWN = 10
-MADE_FROM_RAW = ("clean_series", "series_features", "rule_violations", "anomaly_scores", "detector_scores", "record_scores",
-                 "record_anomalies", "anomalies")
+MADE_FROM_RAW = (
+    "clean_series",
+    "series_features",
+    "rule_violations",
+    "anomaly_scores",
+    "detector_scores",
+    "record_scores",
+    "record_anomalies",
+    "anomalies",
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +49,10 @@ class Cleaned:
 
     def __str__(self) -> str:
         rebuilt = f"; rebuilt from raw records, because {self.rebuilt_because}" if self.rebuilt_because else ""
-        return f"{self.row_count} buckets of {self.series_count} series are new or changed, {self.missing_count} of them missing, " \
-               f"{self.filled_count} filled{rebuilt}"
+        return (
+            f"{self.row_count} buckets of {self.series_count} series are new or changed, {self.missing_count} of them missing, "
+            f"{self.filled_count} filled{rebuilt}"
+        )
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,14 @@ def clean_series(run: SourceRun) -> Cleaned:
     newest = _newest(run)
     lag = None if pd.isna(newest) else (run.now - newest - run.source.time_bucket.every).total_seconds()
     return Cleaned(
-        row_count=written.total(), missing_count=written["missing"], filled_count=written["filled"], series_count=len(known),
-        lag_seconds=lag, rebuilt_because=rebuilt_because, table_rows=table_rows(run, "clean_series"))
+        row_count=written.total(),
+        missing_count=written["missing"],
+        filled_count=written["filled"],
+        series_count=len(known),
+        lag_seconds=lag,
+        rebuilt_because=rebuilt_because,
+        table_rows=table_rows(run, "clean_series"),
+    )
 
 
 def _drop_outdated(run: SourceRun) -> str:
@@ -142,7 +159,8 @@ def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, k
         return start, start
     touched = buckets.aggregate(run.warehouse, run.name, plan, start, end)
     return cleaning.affected(
-        touched, start, end, bucket=bucket, calendar=calendar, horizon=until, known=known, treatments=run.source.treatments)
+        touched, start, end, bucket=bucket, calendar=calendar, horizon=until, known=known, treatments=run.source.treatments
+    )
 
 
 def _watches_silence(run: SourceRun) -> bool:
@@ -155,14 +173,20 @@ def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> tuple[
     source, plan = run.source, bucket_plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
     closed = closed_end(run)
-    seen = buckets.aggregate(
-        run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed))
+    seen = buckets.aggregate(run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed))
     after = cleaning.clean(
-        seen, bucket=source.time_bucket, calendar=source.calendar, since=window[0], until=window[1], known=known,
-        treatments=source.treatments)
+        seen,
+        bucket=source.time_bucket,
+        calendar=source.calendar,
+        since=window[0],
+        until=window[1],
+        known=known,
+        treatments=source.treatments,
+    )
     before = run.warehouse.read(
         "SELECT series, observed_at, value, value_raw, repair FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?",
-        [run.name, *window])
+        [run.name, *window],
+    )
     return after, cleaning.changes(before, after)
 
 
@@ -175,16 +199,25 @@ def bucket_plan(run: SourceRun) -> buckets.BucketPlan:
     """How the rows of the source become buckets."""
     source = run.source
     return buckets.BucketPlan(
-        time_column=source.time_column, every=source.time_bucket.every, metrics=source.metric_columns, dimensions=source.dimensions,
-        calendar=source.calendar, categories=tuple(source.encode), encoded=encoding.encoded_sql(run))
+        time_column=source.time_column,
+        every=source.time_bucket.every,
+        metrics=source.metric_columns,
+        dimensions=source.dimensions,
+        calendar=source.calendar,
+        categories=tuple(source.encode),
+        encoded=encoding.encoded_sql(run),
+    )
 
 
 def _with_new_series(known: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return known
     firsts = rows.sort_values("observed_at").drop_duplicates("series").rename(columns={"observed_at": "first_at"})
-    both = pd.concat([known, firsts[["series", "metric", "dimensions", "first_at"]]], ignore_index=True) if len(known) else \
-        firsts[["series", "metric", "dimensions", "first_at"]]
+    both = (
+        pd.concat([known, firsts[["series", "metric", "dimensions", "first_at"]]], ignore_index=True)
+        if len(known)
+        else firsts[["series", "metric", "dimensions", "first_at"]]
+    )
     return both.sort_values("first_at").drop_duplicates("series").reset_index(drop=True)
 
 
@@ -204,15 +237,21 @@ def series_features(run: SourceRun) -> Made:
         kept_from = _newest(run) + run.source.time_bucket.every - run.source.training.window
         for piece, rest in pieces(run, split(pending, kept_from)[1]):
             made = [(window, features_of(run, *window)) for window in piece]
-            run.warehouse.commit(run.run_id, [
-                *(Replace("series_features", run.name, rows, *window, is_empty_allowed=True) for window, rows in made),
-                *left(run, "series_features", rest)])
+            run.warehouse.commit(
+                run.run_id,
+                [
+                    *(Replace("series_features", run.name, rows, *window, is_empty_allowed=True) for window, rows in made),
+                    *left(run, "series_features", rest),
+                ],
+            )
             row_count += sum(len(rows) for _, rows in made)
         oldest = run.warehouse.read(
-            "SELECT least(min(observed_at), ?) AS at FROM series_features WHERE source = ?", [pending[0][0], run.name])["at"].iloc[0]
+            "SELECT least(min(observed_at), ?) AS at FROM series_features WHERE source = ?", [pending[0][0], run.name]
+        )["at"].iloc[0]
         if oldest < kept_from:
-            run.warehouse.commit(run.run_id, [
-                Replace("series_features", run.name, pd.DataFrame(), oldest, kept_from, is_empty_allowed=True)])
+            run.warehouse.commit(
+                run.run_id, [Replace("series_features", run.name, pd.DataFrame(), oldest, kept_from, is_empty_allowed=True)]
+            )
     return Made(row_count, len(features.FEATURES), table_rows(run, "series_features"))
 
 

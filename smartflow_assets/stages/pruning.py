@@ -3,6 +3,7 @@
 Rows that models learn from stay as long as their training window reaches, whatever is asked. A source without a YAML file
 whose last run is older goes altogether.
 """
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime

@@ -4,6 +4,7 @@ Measured once for each content of the labels, when new scores lie in a labelled 
 scores: a source that runs each five minutes is not measured each five minutes. Series are read in batches, so that memory is
 bounded however long the history is.
 """
+
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -61,8 +62,9 @@ def detection_quality(run: SourceRun) -> Measured:
         writes.append(Seen("detection_quality", run.name, pending[0][0], pending[-1][1]))
     run.warehouse.commit(run.run_id, writes)
     events = found.events
-    summary = (f"{events.hits} of {found.label_count} labelled spells found, {events.false_alerts} false alerts "
-               f"in {found.days:.0f} series-days")
+    summary = (
+        f"{events.hits} of {found.label_count} labelled spells found, {events.false_alerts} false alerts in {found.days:.0f} series-days"
+    )
     return Measured(found, summary, table_rows(run, "detection_quality"), plot)
 
 
@@ -75,7 +77,9 @@ def _judged_series(run: SourceRun) -> pd.DataFrame:
     """series and row_count of what has been judged."""
     return run.warehouse.read(
         "SELECT series, count(*) AS row_count FROM anomaly_scores WHERE source = ? AND state <> 'warming_up' "
-        "GROUP BY series ORDER BY series", [run.name])
+        "GROUP BY series ORDER BY series",
+        [run.name],
+    )
 
 
 def measured(run: SourceRun, labels: pd.DataFrame, since: datetime = EVER) -> tuple[Quality, bytes | None]:
@@ -104,7 +108,8 @@ def _is_due(pending: Sequence[Window], labels: pd.DataFrame, step: timedelta) ->
 def _last(run: SourceRun) -> tuple[str | None, pd.Timestamp | None]:
     """Which labels were measured last, and when; a replay has an earlier clock, and its measure is the newest all the same."""
     rows = run.warehouse.read(
-        "SELECT labels_hash, measured_at FROM detection_quality WHERE source = ? ORDER BY measured_at DESC LIMIT 1", [run.name])
+        "SELECT labels_hash, measured_at FROM detection_quality WHERE source = ? ORDER BY measured_at DESC LIMIT 1", [run.name]
+    )
     return (None, None) if rows.empty else (str(rows["labels_hash"].iloc[0]), pd.Timestamp(rows["measured_at"].iloc[0]))
 
 
@@ -113,24 +118,37 @@ def _warn_of_strangers(run: SourceRun, labels: pd.DataFrame) -> None:
     known = run.warehouse.read("SELECT DISTINCT series FROM clean_series WHERE source = ?", [run.name])["series"]
     if strangers := sorted(set(labels["series"]) - set(known)):
         more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
-        run.warn(f"{run.declared.labels} labels {', '.join(strangers[:3])}{more}, which this source does not have; "
-                 "`smartflow sql \"SELECT DISTINCT series FROM clean_series\"` lists what it has")
+        run.warn(
+            f"{run.declared.labels} labels {', '.join(strangers[:3])}{more}, which this source does not have; "
+            '`smartflow sql "SELECT DISTINCT series FROM clean_series"` lists what it has'
+        )
 
 
 def _rows(run: SourceRun, found: Quality) -> pd.DataFrame:
     """Rows of the table: one for all series together, and one for each that has labels."""
     labelled = [Quality((each,)) for each in found.series if each.events.hits + each.events.misses]
-    return pd.DataFrame([
-        {"source": run.name, "series": name, "run_id": run.run_id} | figures(part)
-        for name, part in [(ALL, found), *((part.series[0].series, part) for part in labelled)]])
+    return pd.DataFrame(
+        [
+            {"source": run.name, "series": name, "run_id": run.run_id} | figures(part)
+            for name, part in [(ALL, found), *((part.series[0].series, part) for part in labelled)]
+        ]
+    )
 
 
 def figures(found: Quality) -> dict[str, float | int | datetime | None]:
     """The measures by the names of their columns."""
     return {
-        "from_at": min(each.from_at for each in found.series), "to_at": max(each.to_at for each in found.series),
-        "precision": found.events.precision, "recall": found.events.recall, "f1": found.events.f1,
-        "point_precision": found.points.precision, "point_recall": found.points.recall, "point_f1": found.points.f1,
-        "roc_auc": found.roc_auc, "pr_auc": found.pr_auc, "delay_seconds": found.delay_seconds,
-        "false_alerts_per_day": found.false_alerts_per_day, "label_count": found.label_count,
+        "from_at": min(each.from_at for each in found.series),
+        "to_at": max(each.to_at for each in found.series),
+        "precision": found.events.precision,
+        "recall": found.events.recall,
+        "f1": found.events.f1,
+        "point_precision": found.points.precision,
+        "point_recall": found.points.recall,
+        "point_f1": found.points.f1,
+        "roc_auc": found.roc_auc,
+        "pr_auc": found.pr_auc,
+        "delay_seconds": found.delay_seconds,
+        "false_alerts_per_day": found.false_alerts_per_day,
+        "label_count": found.label_count,
     }

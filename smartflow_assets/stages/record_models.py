@@ -4,6 +4,7 @@ The first is learnt from the first rows (a week, at least 36 buckets, 1,000 rows
 not judged. The next comes when the history is twice as long, and later once in each `training.window`; a training on demand
 or by `training.every` adds one more at the newest judged row. A record is judged by the newest model whose rows end before it.
 """
+
 import hashlib
 import json
 from dataclasses import dataclass
@@ -105,9 +106,20 @@ class RecordModels:
         artefact = run.models.save(_folder(run.name), detectors, model_id, model.parts())
         stored = StoredRecordModel(model_id, since, pd.Timestamp(end), row_count, model)
         row = {
-            "source": run.name, "model_id": model_id, "detector": detectors, "column_names": model.columns.names, "learnt_from": since,
-            "learnt_to": end, "first_to": known["first_to"].min() if len(known) else end, "row_count": row_count, "learnt_at": run.now,
-            "rows_per_day": model.rows_per_day, "fingerprint": self._fingerprint, "run_id": run.run_id, **artefact.columns}
+            "source": run.name,
+            "model_id": model_id,
+            "detector": detectors,
+            "column_names": model.columns.names,
+            "learnt_from": since,
+            "learnt_to": end,
+            "first_to": known["first_to"].min() if len(known) else end,
+            "row_count": row_count,
+            "learnt_at": run.now,
+            "rows_per_day": model.rows_per_day,
+            "fingerprint": self._fingerprint,
+            "run_id": run.run_id,
+            **artefact.columns,
+        }
         run.warehouse.commit(run.run_id, [Append("record_models", pd.DataFrame([row]))])
         run.models.prune(_folder(run.name), keep=KEPT_MODELS, current=set(self._mine().tail(KEPT_MODELS)["model_id"]))
         self._loaded[model_id] = stored
@@ -116,21 +128,26 @@ class RecordModels:
 
     def _fit(self, since: datetime, end: datetime) -> tuple[RecordModel, int] | None:
         run, time = self._run, quoted_column(self._run.source.time_column)
-        count = int(run.warehouse.read(
-            f"SELECT count(*) AS n FROM {quoted(raw_table(run.name))} WHERE {time} >= ? AND {time} < ?", [since, end])["n"].iloc[0])
+        count = int(
+            run.warehouse.read(f"SELECT count(*) AS n FROM {quoted(raw_table(run.name))} WHERE {time} >= ? AND {time} < ?", [since, end])[
+                "n"
+            ].iloc[0]
+        )
         frames = list(encoded_records(run, since, end, one_of=max(1, -(-count // TRAINING_ROWS))))
         if not frames:
             return None
         rows = pd.concat(frames, ignore_index=True)
         flagged = run.warehouse.read(
-            "SELECT _origin, _row FROM record_anomalies WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, end])
+            "SELECT _origin, _row FROM record_anomalies WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, end]
+        )
         is_usual = ~pd.MultiIndex.from_frame(rows[["_origin", "_row"]]).isin(pd.MultiIndex.from_frame(flagged))
         usual = rows[is_usual] if is_usual.mean() >= 1 - NEW_NORMAL else rows
         if len(usual) < min(LEAST_ROWS, TRAINING_ROWS) // 2:
             return None
         days = (pd.Timestamp(end) - pd.Timestamp(since)).total_seconds() / 86_400
-        model = learn_records(usual.reset_index(drop=True), self._numeric, self._encodings, self._settings.detectors,
-                              rows_per_day=count / days)
+        model = learn_records(
+            usual.reset_index(drop=True), self._numeric, self._encodings, self._settings.detectors, rows_per_day=count / days
+        )
         return model, len(usual)
 
     def _load(self, row: "pd.Series[Any]") -> StoredRecordModel | None:
@@ -151,7 +168,8 @@ class RecordModels:
 
     def _rows(self) -> pd.DataFrame:
         return self._run.warehouse.read(
-            "SELECT * FROM record_models WHERE source = ? ORDER BY learnt_to, learnt_at, model_id", [self._run.name])
+            "SELECT * FROM record_models WHERE source = ? ORDER BY learnt_to, learnt_at, model_id", [self._run.name]
+        )
 
     def _first_row(self) -> pd.Timestamp:
         time = quoted_column(self._run.source.time_column)
@@ -174,20 +192,34 @@ def _chosen(run: SourceRun, settings: Records) -> tuple[list[str], list[LearntEn
     numeric = encoded_columns.numeric_columns(run.warehouse, run.name, run.source.time_column, learnt)
     if not settings.columns:
         if not numeric and not run.source.encode:
-            raise SourceError("records: there is no numeric column and none in encode", source=run.name, where=run.source.where("records"),
-                              remedy="Name columns of categories in `encode`, such as {merchant: frequency}.")
+            raise SourceError(
+                "records: there is no numeric column and none in encode",
+                source=run.name,
+                where=run.source.where("records"),
+                remedy="Name columns of categories in `encode`, such as {merchant: frequency}.",
+            )
         return numeric, list(learnt)
     where = run.source.where("records", "columns")
     require_columns(encoded_columns.column_types(run.warehouse, run.name), settings.columns, run.name, where)
     for column in settings.columns:
         if column not in numeric and column not in run.source.encode:
-            raise SourceError(f"records: column '{column}' holds no numbers", source=run.name, where=where,
-                              remedy=f"Name it in `encode`, such as {{{column}: frequency}}, or take it out of records.columns.")
+            raise SourceError(
+                f"records: column '{column}' holds no numbers",
+                source=run.name,
+                where=where,
+                remedy=f"Name it in `encode`, such as {{{column}: frequency}}, or take it out of records.columns.",
+            )
     return [name for name in numeric if name in settings.columns], [each for each in learnt if each.column in settings.columns]
 
 
 def _fingerprint(run: SourceRun, settings: Records, numeric: list[str], encodings: list[LearntEncoding]) -> str:
     """What a model depends on: its columns, their encodings and its detectors."""
-    text = json.dumps([run.source.time_column, numeric, [[each.column, each.encoding, *each.codes] for each in encodings],
-                       [detector.model_dump(mode="json") for detector in settings.detectors]])
+    text = json.dumps(
+        [
+            run.source.time_column,
+            numeric,
+            [[each.column, each.encoding, *each.codes] for each in encodings],
+            [detector.model_dump(mode="json") for detector in settings.detectors],
+        ]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]

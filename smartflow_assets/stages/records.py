@@ -4,6 +4,7 @@ What raw rows were added, changed or taken away is judged again, bucket by bucke
 record is a function of the record and of the model at its time. Only strange records are kept, each as it was read, and a count
 for each bucket, which `anomalies` takes as a series: strange records of a bucket are one anomaly, and open one incident.
 """
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,8 +68,13 @@ def record_anomalies(run: SourceRun) -> JudgedRecords:
     walk.go(first)
     learnt = "".join(f"; learnt from {each.row_count:,} rows up to {each.learnt_to:%Y-%m-%d %H:%M}" for each in models.learnt)
     return JudgedRecords(
-        walk.judged_count, walk.anomalous_count, walk.strangest, f"{walk.judged_count:,} records judged, {walk.anomalous_count:,} strange"
-        + learnt, table_rows(run, "record_anomalies"), _plot(run) if len(walk.strangest) else None)
+        walk.judged_count,
+        walk.anomalous_count,
+        walk.strangest,
+        f"{walk.judged_count:,} records judged, {walk.anomalous_count:,} strange" + learnt,
+        table_rows(run, "record_anomalies"),
+        _plot(run) if len(walk.strangest) else None,
+    )
 
 
 def learn_records_anew(run: SourceRun) -> str:
@@ -150,24 +156,47 @@ class _Walk:
         parts = model.contributions(frame)
         read = encoded_columns.rows_as_read(self._run.warehouse, self._run.name, self._time_column, *window, frame)
         by_key = {(row.pop("_origin"), row.pop("_row")): row for row in read.to_dict("records")}
-        as_read = [{str(name): value for name, value in by_key.get(key, {}).items()}
-                   for key in zip(frame["_origin"], frame["_row"], strict=True)]
-        shares = [{str(name): float(share) for name, share in row.sort_values(ascending=False, kind="stable").items() if share > 0}
-                  for _, row in parts.iterrows()]
-        return pd.DataFrame({
-            "source": self._run.name, "observed_at": frame["happened_at"], "_origin": frame["_origin"], "_row": frame["_row"],
-            "raw_score": surprise, "anomaly_score": 1 - 10.0**-surprise, "threshold": threshold,
-            "severity": [severity_of(each, threshold) for each in surprise],
-            "contributions": [{name.removesuffix("__ordinal"): share for name, share in own.items()} for own in shares],
-            "explanation": explain_records(model.columns, frame, as_read, shares), "record": as_read,
-            "model_id": stored.model_id, "run_id": self._run.run_id})
+        as_read = [
+            {str(name): value for name, value in by_key.get(key, {}).items()} for key in zip(frame["_origin"], frame["_row"], strict=True)
+        ]
+        shares = [
+            {str(name): float(share) for name, share in row.sort_values(ascending=False, kind="stable").items() if share > 0}
+            for _, row in parts.iterrows()
+        ]
+        return pd.DataFrame(
+            {
+                "source": self._run.name,
+                "observed_at": frame["happened_at"],
+                "_origin": frame["_origin"],
+                "_row": frame["_row"],
+                "raw_score": surprise,
+                "anomaly_score": 1 - 10.0**-surprise,
+                "threshold": threshold,
+                "severity": [severity_of(each, threshold) for each in surprise],
+                "contributions": [{name.removesuffix("__ordinal"): share for name, share in own.items()} for own in shares],
+                "explanation": explain_records(model.columns, frame, as_read, shares),
+                "record": as_read,
+                "model_id": stored.model_id,
+                "run_id": self._run.run_id,
+            }
+        )
 
     def _scores(self, rows: pd.DataFrame, anomalies: pd.DataFrame, stored: StoredRecordModel, cut: float) -> pd.DataFrame:
         """One row for each bucket that has records."""
-        counted = rows.groupby("observed_at").agg(
-            record_count=("surprise", "size"), anomalous_count=("is_strange", "sum"), raw_score=("surprise", "max")).reset_index()
-        counted = counted.assign(source=self._run.name, threshold=1 - 10**-cut, anomaly_score=1 - 10.0 ** -counted["raw_score"],
-                                 model_id=stored.model_id, severity=None, contributions=None, explanation=None)
+        counted = (
+            rows.groupby("observed_at")
+            .agg(record_count=("surprise", "size"), anomalous_count=("is_strange", "sum"), raw_score=("surprise", "max"))
+            .reset_index()
+        )
+        counted = counted.assign(
+            source=self._run.name,
+            threshold=1 - 10**-cut,
+            anomaly_score=1 - 10.0 ** -counted["raw_score"],
+            model_id=stored.model_id,
+            severity=None,
+            contributions=None,
+            explanation=None,
+        )
         if anomalies.empty:
             return counted
         bucket = self._grid.start(self._grid.number(anomalies["observed_at"]))
@@ -186,14 +215,23 @@ def bucket_verdicts(run: SourceRun, since: datetime, until: datetime) -> pd.Data
     how many are strange; with `contributions` by column and `explanation`. A bucket without strange ones has no score: of a hundred
     thousand usual records the strangest is always near the cut, and its bucket is calm all the same."""
     rows = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM record_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until])
+        "SELECT * EXCLUDE (source) FROM record_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
+    )
     nothing = dict.fromkeys(("expected", "lower", "upper"), np.nan)
     dimensions = np.full(len(rows), None, dtype=object)
     dimensions[:] = [{}] * len(rows)
     is_strange = rows["anomalous_count"] > 0
     scores = {name: rows[name].where(is_strange) for name in ("raw_score", "anomaly_score")}
-    return rows.assign(series=METRIC, metric=METRIC, dimensions=dimensions, value=rows["anomalous_count"].astype(float), **nothing,
-                       **scores, is_anomaly=is_strange, state="scored")
+    return rows.assign(
+        series=METRIC,
+        metric=METRIC,
+        dimensions=dimensions,
+        value=rows["anomalous_count"].astype(float),
+        **nothing,
+        **scores,
+        is_anomaly=is_strange,
+        state="scored",
+    )
 
 
 def _judged_to(run: SourceRun) -> datetime | None:
@@ -209,7 +247,8 @@ def _has_categories(run: SourceRun) -> bool:
 def _forget(run: SourceRun) -> None:
     """What was found while `records:` stood in the YAML goes, so that its incidents end."""
     extent = run.warehouse.read(
-        "SELECT min(observed_at) AS first, max(observed_at) AS last FROM record_scores WHERE source = ?", [run.name])
+        "SELECT min(observed_at) AS first, max(observed_at) AS last FROM record_scores WHERE source = ?", [run.name]
+    )
     if not pd.isna(extent["first"].iloc[0]):
         window = extent["first"].iloc[0], extent["last"].iloc[0] + run.source.time_bucket.every
         run.warehouse.commit(run.run_id, [Replace(name, run.name, pd.DataFrame(), *window, is_empty_allowed=True) for name in TABLES])
@@ -234,5 +273,9 @@ def _plot(run: SourceRun) -> bytes | None:
     if newest is None:
         return None
     shown = bucket_verdicts(run, newest - 200 * run.source.time_bucket.every, newest)
-    return plots.series_plot(shown.assign(severity=shown["severity"].fillna("info")), shown[shown["is_anomaly"]],
-                             title=f"{run.name}: strange records", timezone=run.source.calendar.timezone)
+    return plots.series_plot(
+        shown.assign(severity=shown["severity"].fillna("info")),
+        shown[shown["is_anomaly"]],
+        title=f"{run.name}: strange records",
+        timezone=run.source.calendar.timezone,
+    )

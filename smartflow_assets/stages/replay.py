@@ -4,6 +4,7 @@ Through the same stages as a run, in a folder of its own that the caller throws 
 messages is written. Scores, anomalies and incidents do not depend on how runs cut the time, so one run over the history is as
 good as one for each bucket; only a training is bound to a moment.
 """
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,8 +27,17 @@ from smartflow_assets.stages import alerting, detection, ingestion, modelling, p
 from smartflow_assets.stages.run import SourceRun
 
 STAGES = 8  # that report their begin in each run of a replay
-MADE = (*preparation.MADE_FROM_RAW, "encodings", "trained_models", "training_requests", "record_models", "incident_events", "incidents",
-        "alert_sends", "detection_quality")
+MADE = (
+    *preparation.MADE_FROM_RAW,
+    "encodings",
+    "trained_models",
+    "training_requests",
+    "record_models",
+    "incident_events",
+    "incidents",
+    "alert_sends",
+    "detection_quality",
+)
 INCIDENTS = """
 SELECT series, opened_at, last_seen_at, resolved_at, severity, state, anomaly_count, title FROM incidents
 WHERE source = ? AND cause = 'anomaly' AND opened_at >= ? ORDER BY opened_at, series
@@ -59,9 +69,16 @@ class Replay:
             return None
         known = None if self.labels is None else self.labels[self.labels["series"] == series]
         strange = rows[rows["is_anomalous"] & (rows["observed_at"] >= first)]
-        return plots.series_plot(rows, strange, title=f"{self.run.name} {series}", unit=self.run.source.unit(str(rows["metric"].iloc[0])),
-                                 timezone=self.run.source.calendar.timezone, training_cut=first if self.since is None else None,
-                                 size="large", known=known)
+        return plots.series_plot(
+            rows,
+            strange,
+            title=f"{self.run.name} {series}",
+            unit=self.run.source.unit(str(rows["metric"].iloc[0])),
+            timezone=self.run.source.calendar.timezone,
+            training_cut=first if self.since is None else None,
+            size="large",
+            known=known,
+        )
 
 
 def stored_rows(source: Source, settings: Settings, apart: Settings, catalogue: Catalogue, now: datetime) -> Warehouse:
@@ -80,8 +97,15 @@ def stored_rows(source: Source, settings: Settings, apart: Settings, catalogue: 
 
 
 def replay(
-    source: Source, settings: Settings, catalogue: Catalogue, warehouse: Warehouse, *, since: datetime | None = None,
-    until: datetime | None = None, is_retraining: bool = False, report: Callable[[str], None] = lambda stage: None,
+    source: Source,
+    settings: Settings,
+    catalogue: Catalogue,
+    warehouse: Warehouse,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    is_retraining: bool = False,
+    report: Callable[[str], None] = lambda stage: None,
 ) -> Replay:
     """Watch the rows that `warehouse` (a throw-away one, below `settings.state`) holds, up to `until` or their end.
 
@@ -103,8 +127,11 @@ def replay(
     labels = quality.known_labels(run) if source.labels else None
     found, curves = quality.measured(run, no_labels() if labels is None else labels, since or quality.EVER)
     if not found.series:
-        raise SourceError("no row of that time could be judged: there is too little history before it", source=source.name,
-                          remedy="Choose a later --from, or none.")
+        raise SourceError(
+            "no row of that time could be judged: there is too little history before it",
+            source=source.name,
+            remedy="Choose a later --from, or none.",
+        )
     bound = [source.name, since or quality.EVER]
     counted = warehouse.read("SELECT count(*) AS n FROM anomalies WHERE source = ? AND started_at >= ?", bound)
     incidents = warehouse.read(INCIDENTS, bound)

@@ -1,4 +1,5 @@
 """What every stage of one run is given: the source, its clock, its limits, and where things lie."""
+
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -3,6 +3,7 @@
 Failures become incident events, one row goes to `run_log`, due messages are sent, the copy is published. Incidents and log
 are one commit, so a run is settled once; sending and publishing may be repeated.
 """
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -72,8 +73,10 @@ def _with_doom_noted(run: RunRecord, warehouse: Warehouse) -> RunRecord:
     )["n"].iloc[0]
     if earlier + 1 < RETRIES_AT_ONCE:
         return run
-    message = (f"{earlier + 1} runs in a row were killed before they ended. Is the memory of the machine too small for this source? "
-               "The log of the kernel (dmesg) names what was killed; `smartflow doctor` shows dead runs.")
+    message = (
+        f"{earlier + 1} runs in a row were killed before they ended. Is the memory of the machine too small for this source? "
+        "The log of the kernel (dmesg) names what was killed; `smartflow doctor` shows dead runs."
+    )
     return replace(run, failures=(*run.failures, Failure(cause="run", message=message)))
 
 
@@ -81,9 +84,23 @@ def _log_row(run: RunRecord) -> pd.DataFrame:
     def count(name: str) -> int | None:
         return int(run.facts[name]) if name in run.facts else None
 
-    return pd.DataFrame([{
-        "source": run.source, "run_id": run.run_id, "job": run.job, "status": run.status, "reason": run.reason, "as_of": run.now,
-        "started_at": run.started_at, "ended_at": run.ended_at, "rows_in": count("rows_in"), "rows_scored": count("rows_scored"),
-        "anomaly_count": count("anomaly_count"), "lag_seconds": run.facts.get("lag_seconds"), "seconds": dict(run.seconds),
-        "error": "; ".join(f"{failure.cause}: {failure.message}" for failure in run.failures) or None,
-    }])
+    return pd.DataFrame(
+        [
+            {
+                "source": run.source,
+                "run_id": run.run_id,
+                "job": run.job,
+                "status": run.status,
+                "reason": run.reason,
+                "as_of": run.now,
+                "started_at": run.started_at,
+                "ended_at": run.ended_at,
+                "rows_in": count("rows_in"),
+                "rows_scored": count("rows_scored"),
+                "anomaly_count": count("anomaly_count"),
+                "lag_seconds": run.facts.get("lag_seconds"),
+                "seconds": dict(run.seconds),
+                "error": "; ".join(f"{failure.cause}: {failure.message}" for failure in run.failures) or None,
+            }
+        ]
+    )

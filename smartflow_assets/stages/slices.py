@@ -4,6 +4,7 @@ The rows of an anomaly (of its first day) are counted by value, as cleaning coun
 four weeks before; where the source has no week before, of the days before. So it is a function of rows in a bounded window,
 equal however runs cut the data, and costs five small queries for an anomaly.
 """
+
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -35,7 +36,12 @@ def with_slices(run: SourceRun, anomalies: pd.DataFrame) -> pd.DataFrame:
 
 
 def _explained(
-    run: SourceRun, metric: Metric, since: pd.Timestamp, until: pd.Timestamp, own: dict[str, str], first: pd.Timestamp,
+    run: SourceRun,
+    metric: Metric,
+    since: pd.Timestamp,
+    until: pd.Timestamp,
+    own: dict[str, str],
+    first: pd.Timestamp,
 ) -> tuple[dict[str, float], str]:
     """Kept slices of an anomaly of a metric, and their sentence."""
     plan, step = bucket_plan(run), run.source.time_bucket.every
@@ -60,8 +66,7 @@ def _explained(
 def _amounts(run: SourceRun, metric: Metric, since: datetime, until: datetime, own: dict[str, str]) -> dict[str, dict[str, float]]:
     """What each value of each column adds to the metric in [since, until), of the rows with the series' own dimensions."""
     plan, column = bucket_plan(run), metric.source_column
-    asked = tuple(
-        buckets.MetricColumn(name, column.column, column.aggregate, (*own, name), column.where) for name in metric.explain_by)
+    asked = tuple(buckets.MetricColumn(name, column.column, column.aggregate, (*own, name), column.where) for name in metric.explain_by)
     sliced = buckets.BucketPlan(plan.time_column, plan.every, asked, (), plan.calendar, plan.categories, plan.encoded)
     found = buckets.aggregate(run.warehouse, run.name, sliced, since, until)
     amounts: dict[str, dict[str, float]] = {name: {} for name in metric.explain_by}

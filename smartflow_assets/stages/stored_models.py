@@ -3,6 +3,7 @@
 `trained_models` is a ledger: a row for each time that a model got a status, so the newest row of a model says how it stands, and
 the rows that made models current are the audit. Training, promoting and rolling back all go through `made_current`.
 """
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,7 +55,9 @@ def stored_models(warehouse: Warehouse, source: str) -> pd.DataFrame:
         SELECT *, first_value(reason) OVER (PARTITION BY model_id ORDER BY changed_at) AS trained_because
         FROM trained_models WHERE source = ?
         QUALIFY row_number() OVER (PARTITION BY model_id ORDER BY changed_at DESC) = 1 ORDER BY trained_at, changed_at
-        """, [source])
+        """,
+        [source],
+    )
 
 
 def standing_models(warehouse: Warehouse, source: str) -> pd.DataFrame:
@@ -90,7 +93,8 @@ def unusable_because(run: SourceRun, row: pd.Series, groups: Sequence[MetricGrou
     except ModelError as error:
         return error.what
     pruned_to = run.warehouse.read(
-        "SELECT max(to_at) AS at FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'prune'", [run.name])["at"][0]
+        "SELECT max(to_at) AS at FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'prune'", [run.name]
+    )["at"][0]
     return "rows that its state is rebuilt from were pruned" if pruned_to > context_from else ""  # NaT is not
 
 
@@ -160,8 +164,10 @@ def _switch(run: SourceRun, rows: Sequence[pd.Series], *, change: Change, reason
     for row in rows:
         if why := unusable_because(run, row, groups):
             raise SourceError(
-                f"the model {row['model_id']} of {row['trained_at']:%Y-%m-%d %H:%M} cannot be used: {why}", source=run.name,
-                remedy=f"Nothing was changed. `smartflow models list {run.name}` shows the others, `smartflow models promote` takes one.")
+                f"the model {row['model_id']} of {row['trained_at']:%Y-%m-%d %H:%M} cannot be used: {why}",
+                source=run.name,
+                remedy=f"Nothing was changed. `smartflow models list {run.name}` shows the others, `smartflow models promote` takes one.",
+            )
         made, gone = made_current(run, {str(name): value for name, value in row.items()}, change=change, reason=reason, by_whom=by_whom)
         writes += [made, gone]
         done.append(Switched(row["series"], row["model_id"], made.frame["replaced_model_id"].iloc[0], row["trained_at"].to_pydatetime()))
@@ -173,7 +179,8 @@ def changes_of(warehouse: Warehouse, source: str, label: str) -> pd.DataFrame:
     """model_id and change of each time that a model became current for a group of metrics, in order."""
     return warehouse.read(
         "SELECT model_id, change FROM trained_models WHERE source = ? AND series = ? AND status = 'current' ORDER BY changed_at",
-        [source, label])
+        [source, label],
+    )
 
 
 def model_before(changes: pd.DataFrame) -> str | None:

@@ -1,4 +1,5 @@
 """Which sources are due to be watched or trained, from what the published copy says of their last runs."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,7 +70,8 @@ def last_trainings(warehouse: Warehouse) -> dict[str, datetime]:
 def training_due(catalogue: Catalogue, trainings: Mapping[str, datetime], now: datetime) -> list[str]:
     """Sources whose newest model is older than `training.every`; a source without any model is trained when it is watched."""
     return [
-        name for name, source in catalogue.sources.items()
+        name
+        for name, source in catalogue.sources.items()
         if source.schedule != MANUAL and name in trainings and now - trainings[name] >= source.training.every
     ]
 

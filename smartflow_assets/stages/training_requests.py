@@ -3,6 +3,7 @@
 A request is a row that stays open until a training has answered it, so none is lost while no daemon runs. A sensor starts
 `train_source` for it; any other training of the source (by schedule, by hand) answers it as well.
 """
+
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,13 @@ class TrainingRequest:
 
 
 def request_training(
-    source: str, reason: str, *, warehouse: Warehouse, now: datetime, requested_by: str = "", baseline_from: datetime | None = None,
+    source: str,
+    reason: str,
+    *,
+    warehouse: Warehouse,
+    now: datetime,
+    requested_by: str = "",
+    baseline_from: datetime | None = None,
     run_id: str | None = None,
 ) -> TrainingRequest:
     """Ask for a training of `source`. One that is open with the same reason and baseline is not asked for twice: it is returned.
@@ -52,12 +59,18 @@ def open_requests(warehouse: Warehouse, source: str | None = None) -> list[Train
     rows = warehouse.read(
         "SELECT source, request_id, happened_at, reason, requested_by, baseline_from FROM training_requests WHERE state = 'open' "
         "AND request_id NOT IN (SELECT request_id FROM training_requests WHERE state = 'answered') AND (source = ? OR ?) "
-        "ORDER BY happened_at, request_id", [source or "", source is None])
+        "ORDER BY happened_at, request_id",
+        [source or "", source is None],
+    )
     return [
         TrainingRequest(
-            source=str(row["source"]), request_id=str(row["request_id"]), requested_at=row["happened_at"].to_pydatetime(),
-            reason=str(row["reason"]), requested_by=row["requested_by"] if isinstance(row["requested_by"], str) else "",
-            baseline_from=None if pd.isna(row["baseline_from"]) else row["baseline_from"].to_pydatetime())
+            source=str(row["source"]),
+            request_id=str(row["request_id"]),
+            requested_at=row["happened_at"].to_pydatetime(),
+            reason=str(row["reason"]),
+            requested_by=row["requested_by"] if isinstance(row["requested_by"], str) else "",
+            baseline_from=None if pd.isna(row["baseline_from"]) else row["baseline_from"].to_pydatetime(),
+        )
         for row in rows.to_dict("records")
     ]
 
@@ -73,6 +86,20 @@ def baseline_of(requests: Sequence[TrainingRequest]) -> datetime | None:
 
 
 def _row(request: TrainingRequest, state: str, happened_at: datetime, run_id: str | None) -> Append:
-    return Append("training_requests", pd.DataFrame([{
-        "source": request.source, "request_id": request.request_id, "state": state, "happened_at": happened_at, "reason": request.reason,
-        "requested_by": request.requested_by or None, "baseline_from": request.baseline_from, "run_id": run_id}]))
+    return Append(
+        "training_requests",
+        pd.DataFrame(
+            [
+                {
+                    "source": request.source,
+                    "request_id": request.request_id,
+                    "state": state,
+                    "happened_at": happened_at,
+                    "reason": request.reason,
+                    "requested_by": request.requested_by or None,
+                    "baseline_from": request.baseline_from,
+                    "run_id": run_id,
+                }
+            ]
+        ),
+    )

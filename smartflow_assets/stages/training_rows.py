@@ -3,6 +3,7 @@
 Not those that are still to be scored, not what lies before an accepted baseline, and nothing strange: windows of incidents that
 are not over, and anomalies, unless these are so many that the detectors were wrong about what is normal.
 """
+
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,7 +39,9 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
     extent = run.warehouse.read(
         "SELECT min(observed_at) AS first_at, max(observed_at) AS last_at, "
         "(SELECT max(observed_at) FROM anomaly_scores WHERE source = ? AND state = 'scored') AS scored_at "
-        "FROM clean_series WHERE source = ? AND list_contains(?, metric)", [run.name, run.name, list(group.metrics)]).iloc[0]
+        "FROM clean_series WHERE source = ? AND list_contains(?, metric)",
+        [run.name, run.name, list(group.metrics)],
+    ).iloc[0]
     if pd.isna(extent["first_at"]):
         return None
     least = minimum_rows(group.settings, step)
@@ -61,7 +64,8 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
 def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with NaN inside anomalies, which are not what is normal; a series with too many of them keeps them."""
     spells = run.warehouse.read(
-        "SELECT series, started_at, ended_at FROM anomalies WHERE source = ? AND ended_at > ?", [run.name, rows["observed_at"].min()])
+        "SELECT series, started_at, ended_at FROM anomalies WHERE source = ? AND ended_at > ?", [run.name, rows["observed_at"].min()]
+    )
     is_strange = _within(rows, spells)
     share = is_strange.groupby(rows["series"]).transform("mean")
     return rows.assign(value=rows["value"].mask(is_strange & (share <= NEW_NORMAL)))
@@ -73,7 +77,8 @@ def _without_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
     spells = run.warehouse.read(
         "SELECT nullif(series, '') AS series, opened_at AS started_at, ? AS ended_at FROM incidents "
         "WHERE source = ? AND state IN ('open', 'acknowledged') AND (cause = 'anomaly' OR starts_with(cause, 'check:'))",
-        [rows["observed_at"].max() + run.source.time_bucket.every, run.name])
+        [rows["observed_at"].max() + run.source.time_bucket.every, run.name],
+    )
     return rows.assign(value=rows["value"].mask(_within(rows, spells)))
 
 

@@ -4,6 +4,7 @@ The rows are read and cleaned once; a trial trains and judges in memory, as dete
 What is right is said by labels where both parts have some, else by anomalies that are planted: few at a time, in several copies
 of the rows, and false alerts are counted on the rows as they are. Rules count too, as users get the flags of both.
 """
+
 import hashlib
 import json
 from collections.abc import Sequence
@@ -144,11 +145,17 @@ class Bench:
         """What the trials of a search depend on: settings, rows, labels, space and seed; 16 hexadecimal digits."""
         rows = self.clean.ground.rows[["series", "observed_at", "value"]]
         said = [
-            FORM, fitted_models.FORM, seed, self.source.fingerprint,
+            FORM,
+            fitted_models.FORM,
+            seed,
+            self.source.fingerprint,
             self.source.model_dump(mode="json", exclude={"alerts", "description", "owner", "tags", "read", "schedule"}),
-            [[each.key, each.values, each.present] for each in space], f"{self.since} {self.split} {self.until}",
-            [int(pd.util.hash_pandas_object(frame, index=False).to_numpy().sum(dtype=np.uint64))
-             for frame in (rows, self.clean.labels, *(each.labels for each in self.planted))],
+            [[each.key, each.values, each.present] for each in space],
+            f"{self.since} {self.split} {self.until}",
+            [
+                int(pd.util.hash_pandas_object(frame, index=False).to_numpy().sum(dtype=np.uint64))
+                for frame in (rows, self.clean.labels, *(each.labels for each in self.planted))
+            ],
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -167,8 +174,11 @@ def bench(found: SourceGround, space: Sequence[Parameter], *, types: Sequence[st
     judged = [int((end - start) / ground.step) for start, end in parts]
     if min(judged) < LEAST_JUDGED:
         short = max((LEAST_JUDGED - rows) / share for rows, share in zip(judged, (SEARCHED, 1 - SEARCHED), strict=True))
-        raise SourceError(f"the history is too short to tune on: about {int(short) + 1:,} more buckets are needed", source=source.name,
-                          remedy="Tune when there is more, or fewer detectors with --parameters.")
+        raise SourceError(
+            f"the history is too short to tune on: about {int(short) + 1:,} more buckets are needed",
+            source=source.name,
+            remedy="Tune when there is more, or fewer detectors with --parameters.",
+        )
     known = _known(found)
     made = Bench(Track.of(ground, known, source), since, parts[1][0], parts[1][1], source, found.metrics)
     if min(made.counts()) >= LEAST_LABELS:
@@ -180,8 +190,11 @@ def bench(found: SourceGround, space: Sequence[Parameter], *, types: Sequence[st
         planted.append(Track.of(replace(ground, rows=rows), labels, source))
     made = replace(made, planted=tuple(planted))
     if min(made.counts()) < LEAST_LABELS:
-        raise SourceError("the history is too short, or has too many holes, to plant anomalies into it", source=source.name,
-                          remedy="Label known anomalies with `labels:`, or tune when there is more.")
+        raise SourceError(
+            "the history is too short, or has too many holes, to plant anomalies into it",
+            source=source.name,
+            remedy="Label known anomalies with `labels:`, or tune when there is more.",
+        )
     return made
 
 

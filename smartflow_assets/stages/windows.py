@@ -3,6 +3,7 @@
 A stage works on them in `pieces`, so that its memory is bounded however long they are. The commit of a piece names what is
 left after it; a run that is killed between two pieces is finished by the next.
 """
+
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -77,14 +78,16 @@ def within(frame: pd.DataFrame, window: Window, column: str = "observed_at") -> 
     return frame[(frame[column] >= window[0]) & (frame[column] < window[1])]
 
 
-def series_rows(run: SourceRun, table: str, columns: str, since: datetime, until: datetime, where: str = "", bound: Sequence[Any] = ()) \
-        -> pd.DataFrame:
+def series_rows(
+    run: SourceRun, table: str, columns: str, since: datetime, until: datetime, where: str = "", bound: Sequence[Any] = ()
+) -> pd.DataFrame:
     """Rows of a series table in [since, until) as series, `columns`, metric, dimensions. All rows of a series share one dict: a
     dict of its own for each of 250,000 rows takes a second to read and two to write."""
     chosen, values = f"FROM {table} WHERE source = ? AND observed_at >= ? AND observed_at < ? {where}", [run.name, since, until, *bound]
     rows = run.warehouse.read(f"SELECT series, {columns} {chosen}", values)
     names = run.warehouse.read(
-        f"SELECT series, any_value(metric) AS metric, any_value(dimensions) AS dimensions {chosen} GROUP BY series", values)
+        f"SELECT series, any_value(metric) AS metric, any_value(dimensions) AS dimensions {chosen} GROUP BY series", values
+    )
     return rows.merge(names, on="series", how="left")
 
 

@@ -1,4 +1,5 @@
 """A warehouse in a temporary folder, and staged Parquet files made from SQL."""
+
 import shutil
 from collections.abc import Callable
 from datetime import timedelta

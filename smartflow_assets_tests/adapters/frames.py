@@ -1,4 +1,5 @@
 """Small frames of series rows, for the tests of the warehouse and the processes they start."""
+
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -16,8 +17,11 @@ def clean(values: list, series: str = "requests", first: int = 0) -> pd.DataFram
     """Rows of clean_series, one for each value, from the bucket `first` on."""
     return pd.DataFrame(
         {
-            "series": series, "metric": "requests", "dimensions": [{"region": "eu"}] * len(values),
+            "series": series,
+            "metric": "requests",
+            "dimensions": [{"region": "eu"}] * len(values),
             "observed_at": pd.DatetimeIndex([at(first + index) for index in range(len(values))]).as_unit("us"),
-            "value": pd.Series(values, dtype="float64"), "repair": "none",
+            "value": pd.Series(values, dtype="float64"),
+            "repair": "none",
         }
     )

@@ -1,4 +1,5 @@
 """What lies in a staged origin: its good rows, their types, and why the bad ones are bad."""
+
 import duckdb
 
 from smartflow_assets.adapters.readers import Staged

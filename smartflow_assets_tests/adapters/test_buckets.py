@@ -1,4 +1,5 @@
 """Raw rows to buckets in real DuckDB."""
+
 from datetime import timedelta
 
 import duckdb
@@ -21,13 +22,19 @@ class Rows:
 
     def __init__(self, columns: str, rows: list[tuple], time: str = "ts") -> None:
         self.connection = duckdb.connect()
-        self.connection.execute(f'SET TimeZone = \'UTC\'; CREATE SCHEMA raw; CREATE TABLE raw."shop" ({columns}, '
-                                "_origin VARCHAR, _row BIGINT, _row_hash UBIGINT, _ingested_at TIMESTAMPTZ, _run_id VARCHAR)")
+        self.connection.execute(
+            f"SET TimeZone = 'UTC'; CREATE SCHEMA raw; CREATE TABLE raw.\"shop\" ({columns}, "
+            "_origin VARCHAR, _row BIGINT, _row_hash UBIGINT, _ingested_at TIMESTAMPTZ, _run_id VARCHAR)"
+        )
         marks = ", ".join("?" for _ in rows[0]) if rows else ""
         for number, row in enumerate(rows):
             self.connection.execute(f"INSERT INTO raw.shop VALUES ({marks}, 'f', {number}, 0, now(), 'run')", row)
-        names = [name for (name,) in self.connection.execute(
-            "SELECT column_name FROM duckdb_columns() WHERE table_name = 'shop' AND column_name[1] != '_'").fetchall()]
+        names = [
+            name
+            for (name,) in self.connection.execute(
+                "SELECT column_name FROM duckdb_columns() WHERE table_name = 'shop' AND column_name[1] != '_'"
+            ).fetchall()
+        ]
         quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
         self.connection.execute(f"UPDATE raw.shop SET _row_hash = hash(row({quoted}))")
 
@@ -45,10 +52,26 @@ def one_metric(rows: list[float | None], how: str, column: str | None = "v") -> 
     return aggregate(warehouse, "shop", plan, DAY, at(5))["value"].item()
 
 
-@pytest.mark.parametrize(("how", "expected"), [
-    ("mean", 3.75), ("sum", 15), ("count", 4), ("min", 1), ("max", 8), ("median", 3), ("last", 4), ("first", 2), ("p95", 7.4),
-    ("p05", 1.15), ("p25", 1.75), ("p75", 5), ("p90", 6.8), ("p99", 7.88), ("distinct_count", 4),
-])
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("mean", 3.75),
+        ("sum", 15),
+        ("count", 4),
+        ("min", 1),
+        ("max", 8),
+        ("median", 3),
+        ("last", 4),
+        ("first", 2),
+        ("p95", 7.4),
+        ("p05", 1.15),
+        ("p25", 1.75),
+        ("p75", 5),
+        ("p90", 6.8),
+        ("p99", 7.88),
+        ("distinct_count", 4),
+    ],
+)
 def test_aggregates(how, expected):
     assert one_metric([2, 1, None, 8, 4], how) == pytest.approx(expected)
 
@@ -88,18 +111,30 @@ def test_each_combination_of_dimensions_is_a_series():
     plan = BucketPlan("ts", FIVE, (MetricColumn("sales", "v", "sum"),), ("region", "tier"))
     rows = aggregate(Rows("ts TIMESTAMPTZ, v DOUBLE, region VARCHAR, tier INTEGER", data), "shop", plan, DAY, at(5))
     assert dict(zip(rows["series"], rows["value"], strict=True)) == {
-        "sales{region=eu,tier=1}": 6, "sales{region=eu,tier=2}": 2, 'sales{region="",tier=1}': 3}
+        "sales{region=eu,tier=1}": 6,
+        "sales{region=eu,tier=2}": 2,
+        'sales{region="",tier=1}': 3,
+    }
     assert rows["dimensions"].tolist()[-1] == {"region": "eu", "tier": "2"}
 
 
 def test_a_metric_may_have_dimensions_of_its_own():
     data = [(DAY, 1.0, "eu", "web"), (DAY, 2.0, "eu", "app"), (at(1), 5.0, "us", "web"), (at(1), 5.0, "us", "web")]
-    plan = BucketPlan("ts", FIVE, (MetricColumn("sales", "v", "sum"), MetricColumn("orders", None, "count", ("channel",)),
-                                   MetricColumn("largest", "v", "max", ())), ("region",))
+    plan = BucketPlan(
+        "ts",
+        FIVE,
+        (MetricColumn("sales", "v", "sum"), MetricColumn("orders", None, "count", ("channel",)), MetricColumn("largest", "v", "max", ())),
+        ("region",),
+    )
     warehouse = Rows("ts TIMESTAMPTZ, v DOUBLE, region VARCHAR, channel VARCHAR", data)
     rows = aggregate(warehouse, "shop", plan, DAY, at(5))
     assert dict(zip(rows["series"], rows["value"], strict=True)) == {
-        "sales{region=eu}": 3, "sales{region=us}": 5, "orders{channel=app}": 1, "orders{channel=web}": 2, "largest": 5}
+        "sales{region=eu}": 3,
+        "sales{region=us}": 5,
+        "orders{channel=app}": 1,
+        "orders{channel=web}": 2,
+        "largest": 5,
+    }
     assert dict(zip(rows["series"], rows["value_raw"], strict=True))["orders{channel=web}"] == 3  # one row is a copy
     assert rows["dimensions"].tolist()[0] == {}
     pieces = list(windows(warehouse, "shop", plan, DAY, at(100), most=10))  # five series
@@ -112,17 +147,31 @@ def test_a_dimension_of_a_metric_that_is_not_there_is_named():
         aggregate(Rows("ts TIMESTAMPTZ, v DOUBLE, region VARCHAR", [(DAY, 1.0, "eu")]), "shop", plan, DAY, at(5))
 
 
-@pytest.mark.parametrize(("where", "count", "total"), [
-    ("not kind == 'a'", 2, 24), ("not kind in ['a']", 2, 24), ("not (kind == 'a' or v > 8)", 1, 8),
-    ("kind == 'a'", 2, 3), ("kind != 'a'", 2, 24), ("v > 8", 2, 36), ("v >= 2 and not kind == 'b'", 2, 18),
-    ("kind == 'a' or v == 8", 3, 11), ("kind in ['a', 'b'] and v < 8", 2, 3), ("kind not in ['a']", 2, 24), ("code == 7", 2, 17),
-    ("code == '7'", 1, 1), ("kind == 'z'", 0, None), ("`odd ''name` == 'x'", 1, 20),
-])
+@pytest.mark.parametrize(
+    ("where", "count", "total"),
+    [
+        ("not kind == 'a'", 2, 24),
+        ("not kind in ['a']", 2, 24),
+        ("not (kind == 'a' or v > 8)", 1, 8),
+        ("kind == 'a'", 2, 3),
+        ("kind != 'a'", 2, 24),
+        ("v > 8", 2, 36),
+        ("v >= 2 and not kind == 'b'", 2, 18),
+        ("kind == 'a' or v == 8", 3, 11),
+        ("kind in ['a', 'b'] and v < 8", 2, 3),
+        ("kind not in ['a']", 2, 24),
+        ("code == 7", 2, 17),
+        ("code == '7'", 1, 1),
+        ("kind == 'z'", 0, None),
+        ("`odd ''name` == 'x'", 1, 20),
+    ],
+)
 def test_where_says_which_rows_a_metric_is_made_of(where, count, total):
     """An empty cell matches nothing; a text that is no number is beyond every comparison with one."""
     given = [("a", 1.0, "7", None), ("a", 2.0, "x", None), ("b", 8.0, None, None), ("c", 16.0, "07", "y"), (None, 20.0, None, "x")]
-    warehouse = Rows("ts TIMESTAMPTZ, kind VARCHAR, v DOUBLE, code VARCHAR, \"odd ''name\" VARCHAR",
-                     [(at(k / 10), *row) for k, row in enumerate(given)])
+    warehouse = Rows(
+        "ts TIMESTAMPTZ, kind VARCHAR, v DOUBLE, code VARCHAR, \"odd ''name\" VARCHAR", [(at(k / 10), *row) for k, row in enumerate(given)]
+    )
     metrics = (MetricColumn("n", None, "count", where=where), MetricColumn("sum", "v", "sum", where=where), MetricColumn("all", "v", "sum"))
     found = aggregate(warehouse, "shop", BucketPlan("ts", FIVE, metrics), DAY, at(5)).set_index("metric")["value"]
     assert (found["n"], None if np.isnan(found["sum"]) else found["sum"]) == (count, total)
@@ -195,7 +244,8 @@ def test_known_series_are_those_of_clean_series():
     warehouse = Rows("ts TIMESTAMPTZ, v DOUBLE", [])
     warehouse.connection.execute(
         "CREATE TABLE clean_series AS SELECT 'shop' AS source, 'm' AS series, 'm' AS metric, MAP {'a': 'b'} AS dimensions, "
-        "make_timestamptz(1767744000000000 + i * 60000000) AS observed_at FROM range(3) AS r(i)")
+        "make_timestamptz(1767744000000000 + i * 60000000) AS observed_at FROM range(3) AS r(i)"
+    )
     known = known_series(warehouse, "shop")
     assert known[["series", "first_at"]].to_numpy().tolist() == [["m", DAY]]
 
@@ -206,6 +256,7 @@ def test_sums_do_not_depend_on_the_order_of_rows(rows, order):
     plan = BucketPlan("ts", FIVE, (MetricColumn("s", "v", "sum"), MetricColumn("m", "v", "mean")))
     rows = list(dict.fromkeys(rows))
     shuffled = order.sample(rows, len(rows))
-    one, other = (aggregate(Rows("ts TIMESTAMPTZ, v DOUBLE", [(at(m), v) for m, v in data]), "shop", plan, DAY, at(10))
-                  for data in (rows, shuffled))
+    one, other = (
+        aggregate(Rows("ts TIMESTAMPTZ, v DOUBLE", [(at(m), v) for m, v in data]), "shop", plan, DAY, at(10)) for data in (rows, shuffled)
+    )
     pd.testing.assert_frame_equal(one, other, check_exact=True)

@@ -1,4 +1,5 @@
 """What holds for every channel, and the file channel; mail and webhook have files of their own."""
+
 import json
 from datetime import UTC, datetime
 from email.parser import BytesParser
@@ -21,8 +22,15 @@ HOOK = {"type": "webhook", "url": "https://hooks.example.com/x"}
 
 
 def message(event: str = "opened", key: str = "k1") -> Message:
-    incident = {"incident_id": "ab12", "source": "web_traffic", "series": "requests", "severity": "critical", "state": "open",
-                "cause": "anomaly", "opened_at": NINE}
+    incident = {
+        "incident_id": "ab12",
+        "source": "web_traffic",
+        "series": "requests",
+        "severity": "critical",
+        "state": "open",
+        "cause": "anomaly",
+        "opened_at": NINE,
+    }
     return render(incident, event, {"value": 1600.0, "lower": 430.0, "upper": 560.0}, idempotency_key=key, happened_at=NINE)
 
 
@@ -33,25 +41,28 @@ def test_every_channel_documents_its_fields_and_is_frozen(channel: type[ChannelB
     assert channel.model_config.get("frozen") and channel.model_config.get("extra") == "forbid"
 
 
-@pytest.mark.parametrize("settings, reason", [
-    ({**MAIL, "username": "a", "password": "hunter2"}, "never written in a file"),
-    ({**MAIL, "username": "a"}, "go together"),
-    ({**MAIL, "username": "a", "password": "${P}", "security": "none"}, "in the clear"),
-    ({**MAIL, "to": []}, "at least 1 item"),
-    ({**MAIL, "to": ["nobody"]}, "not an e-mail address"),
-    ({**MAIL, "sender": "a@example.com\nBcc: c@example.com"}, "not an e-mail address"),
-    ({**HOOK, "url": "ftp://example.com"}, "not a web address"),
-    ({**HOOK, "url": "https://me:hunter2@example.com"}, "never written in a file"),
-    ({**HOOK, "headers": {"Authorization": "Bearer hunter2"}}, "never written in a file"),
-    ({**HOOK, "secret": "hunter2"}, "never written in a file"),
-    ({**HOOK, "payload": {"a": {"b": ["{vaule}"]}}}, "did you mean {value}?"),
-    ({**HOOK, "payload": {"a": "{zzz}"}}, "known are version, "),
-    ({**HOOK, "payload": {"a": "{value:.2f}"}}, "unknown placeholder {value:.2f}"),
-    ({**HOOK, "payload": {"a": "{subject.__class__}"}}, "unknown placeholder"),
-    ({**HOOK, "payload": {"a": "50 { percent"}}, "a lone {"),
-    ({"type": "file", "folders": "x"}, "Extra inputs"),
-    ({"type": "pigeon"}, "pigeon"),
-])
+@pytest.mark.parametrize(
+    "settings, reason",
+    [
+        ({**MAIL, "username": "a", "password": "hunter2"}, "never written in a file"),
+        ({**MAIL, "username": "a"}, "go together"),
+        ({**MAIL, "username": "a", "password": "${P}", "security": "none"}, "in the clear"),
+        ({**MAIL, "to": []}, "at least 1 item"),
+        ({**MAIL, "to": ["nobody"]}, "not an e-mail address"),
+        ({**MAIL, "sender": "a@example.com\nBcc: c@example.com"}, "not an e-mail address"),
+        ({**HOOK, "url": "ftp://example.com"}, "not a web address"),
+        ({**HOOK, "url": "https://me:hunter2@example.com"}, "never written in a file"),
+        ({**HOOK, "headers": {"Authorization": "Bearer hunter2"}}, "never written in a file"),
+        ({**HOOK, "secret": "hunter2"}, "never written in a file"),
+        ({**HOOK, "payload": {"a": {"b": ["{vaule}"]}}}, "did you mean {value}?"),
+        ({**HOOK, "payload": {"a": "{zzz}"}}, "known are version, "),
+        ({**HOOK, "payload": {"a": "{value:.2f}"}}, "unknown placeholder {value:.2f}"),
+        ({**HOOK, "payload": {"a": "{subject.__class__}"}}, "unknown placeholder"),
+        ({**HOOK, "payload": {"a": "50 { percent"}}, "a lone {"),
+        ({"type": "file", "folders": "x"}, "Extra inputs"),
+        ({"type": "pigeon"}, "pigeon"),
+    ],
+)
 def test_wrong_settings_are_refused_with_the_reason(settings: dict, reason: str) -> None:
     with pytest.raises(ValidationError) as refused:
         READ.validate_python(settings)
@@ -103,8 +114,11 @@ def test_file_channel_says_why_it_cannot_write(tmp_path: Path) -> None:
 
 def test_a_channel_of_another_package_joins_and_a_broken_one_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     group = "smartflow.channels"
-    points = [EntryPoint("file", "smartflow_assets.adapters.channels.file:FileChannel", group),
-              EntryPoint("gone", "no_such_package:Pager", group), EntryPoint("odd", "json:loads", group)]
+    points = [
+        EntryPoint("file", "smartflow_assets.adapters.channels.file:FileChannel", group),
+        EntryPoint("gone", "no_such_package:Pager", group),
+        EntryPoint("odd", "json:loads", group),
+    ]
     monkeypatch.setattr(extensions, "entry_points", lambda group: points)
     with pytest.warns(RuntimeWarning) as told:
         assert extensions.installed(group, ChannelBase) == (FileChannel,)

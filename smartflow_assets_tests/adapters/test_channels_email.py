@@ -1,4 +1,5 @@
 """E-mail against a real SMTP server on loopback: encryption, login, refusals, threads."""
+
 import logging
 from pathlib import Path
 
@@ -21,10 +22,17 @@ def authority() -> trustme.CA:
 
 
 def channel(port: int, **settings: object) -> EmailChannel:
-    return EmailChannel.model_validate({
-        "host": "127.0.0.1", "port": port, "security": "none", "sender": "SmartFlow <smartflow@example.com>",
-        "to": ["ops@example.com", "owner@example.com"], "timeout": "5s", **settings,
-    })
+    return EmailChannel.model_validate(
+        {
+            "host": "127.0.0.1",
+            "port": port,
+            "security": "none",
+            "sender": "SmartFlow <smartflow@example.com>",
+            "to": ["ops@example.com", "owner@example.com"],
+            "timeout": "5s",
+            **settings,
+        }
+    )
 
 
 def send(mail: EmailChannel, event: str = "opened", key: str = "k1", environment: dict[str, str] | None = None) -> None:

@@ -1,4 +1,5 @@
 """Webhooks against a real HTTP server on loopback: body, signature, template, refusals."""
+
 import hashlib
 import hmac
 import json
@@ -43,13 +44,25 @@ def test_receiver_can_verify_the_signature_as_the_guide_says() -> None:
 
 
 def test_template_shapes_the_body_and_keeps_types() -> None:
-    template = {"text": "{severity}: {subject}", "row": ["{source}", "{value}", "{expected}"], "fixed": 3,
-                "{source}": {"key": "${ROUTE}"}, "braces": "{{literal}}", "facts": "{detectors}", "said": "by {detectors}"}
+    template = {
+        "text": "{severity}: {subject}",
+        "row": ["{source}", "{value}", "{expected}"],
+        "fixed": 3,
+        "{source}": {"key": "${ROUTE}"},
+        "braces": "{{literal}}",
+        "facts": "{detectors}",
+        "said": "by {detectors}",
+    }
     with hook_server() as server:
         send(server.url, {"ROUTE": "r1"}, payload=template)
     assert body(server) == {
-        "text": "critical: [critical] web_traffic requests: 1600, expected 430 to 560", "row": ["web_traffic", 1600.0, None],
-        "fixed": 3, "web_traffic": {"key": "r1"}, "braces": "{literal}", "facts": [], "said": "by ",
+        "text": "critical: [critical] web_traffic requests: 1600, expected 430 to 560",
+        "row": ["web_traffic", 1600.0, None],
+        "fixed": 3,
+        "web_traffic": {"key": "r1"},
+        "braces": "{literal}",
+        "facts": [],
+        "said": "by ",
     }
 
 
@@ -60,10 +73,22 @@ def test_address_and_headers_may_come_from_the_environment() -> None:
     assert (headers["Authorization"], headers["X-Team"]) == ("Bearer t0", "web")
 
 
-@pytest.mark.parametrize("status, is_final, is_down", [
-    (400, True, False), (404, True, False), (410, True, False), (408, False, False), (425, False, False), (429, False, True),
-    (500, False, False), (502, False, True), (503, False, True), (301, True, False), (302, True, False),
-])
+@pytest.mark.parametrize(
+    "status, is_final, is_down",
+    [
+        (400, True, False),
+        (404, True, False),
+        (410, True, False),
+        (408, False, False),
+        (425, False, False),
+        (429, False, True),
+        (500, False, False),
+        (502, False, True),
+        (503, False, True),
+        (301, True, False),
+        (302, True, False),
+    ],
+)
 def test_status_says_whether_another_attempt_helps(status: int, is_final: bool, is_down: bool) -> None:
     with hook_server() as server:
         server.answers = [(status, {"Location": "https://accounts.example.com/login"} if status < 400 else {})]
@@ -109,10 +134,15 @@ def test_dead_receiver_is_down() -> None:
     assert refused.value.is_channel_down
 
 
-@pytest.mark.parametrize("environment", [
-    {"HOOK": "not an address s3cret", "TOKEN": "t"}, {"HOOK": "http://127.0.0.1:1/", "TOKEN": "s3cret\nX: y"},
-    {"HOOK": "http://127.0.0.1:1/s3cret", "TOKEN": "t"}, {"HOOK": "http://[s3cret/", "TOKEN": "t"},
-])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HOOK": "not an address s3cret", "TOKEN": "t"},
+        {"HOOK": "http://127.0.0.1:1/", "TOKEN": "s3cret\nX: y"},
+        {"HOOK": "http://127.0.0.1:1/s3cret", "TOKEN": "t"},
+        {"HOOK": "http://[s3cret/", "TOKEN": "t"},
+    ],
+)
 def test_secrets_stay_out_of_errors_and_logs(environment: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with pytest.raises(DeliveryError) as refused:

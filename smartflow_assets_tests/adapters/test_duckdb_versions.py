@@ -1,4 +1,5 @@
 """Files are readable and writable across DuckDB versions: analysts, and half-upgraded installations, have others."""
+
 import os
 import subprocess
 from pathlib import Path

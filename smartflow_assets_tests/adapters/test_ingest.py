@@ -1,4 +1,5 @@
 """What is new goes into the warehouse once: the same, grown, late, overlapping, rotated and damaged files, and killed runs."""
+
 import gzip
 import subprocess
 import sys
@@ -40,8 +41,9 @@ class Feed:
 
     def take(self, reader: ReaderBase = CSV, *, now: datetime = NOW, wanted: Wanted = Wanted(), **limits) -> Ingested:
         self.runs += 1
-        return ingest(self.warehouse, "web", reader, wanted=wanted, now=now, run_id=f"run{self.runs}", staging=self.staging, data=self.data,
-                      **limits)
+        return ingest(
+            self.warehouse, "web", reader, wanted=wanted, now=now, run_id=f"run{self.runs}", staging=self.staging, data=self.data, **limits
+        )
 
     def values(self) -> list[float]:
         return sorted(self.warehouse.read('SELECT value FROM raw."web"')["value"].tolist())
@@ -126,9 +128,9 @@ def test_a_rotated_log_loses_no_row_whatever_order_its_files_are_read_in(feed):
         feed.warehouse.commit("clear", [Delete("raw.web", "web")])
         feed.write(HEAD + lines(0, 5))
         feed.take()
-        feed.write(HEAD + lines(0, 5), old)          # web.csv is copied away ...
+        feed.write(HEAD + lines(0, 5), old)  # web.csv is copied away ...
         feed.take()
-        feed.write(HEAD + lines(10, 15))             # ... and begun anew
+        feed.write(HEAD + lines(10, 15))  # ... and begun anew
         feed.take()
         feed.take()
         assert feed.values() == [0, 5, 10, 15], old
@@ -149,8 +151,13 @@ def test_unreadable_rows_are_held_with_their_record_and_freed_when_the_file_is_m
     wanted = Wanted(numbers=("value",))
     assert (feed.take(wanted=wanted).quarantined_count, feed.values()) == (2, [0, 5])
     held = feed.warehouse.read("SELECT origin, row_number, record, reason, state FROM quarantined_records ORDER BY row_number")
-    assert held.iloc[1].tolist() == ["web.csv", 4, '{"ts":"2026-03-01 00:10","value":"many"}',
-                                     "value: 'many' is not a number; expected one up to 1e+150", "held"]
+    assert held.iloc[1].tolist() == [
+        "web.csv",
+        4,
+        '{"ts":"2026-03-01 00:10","value":"many"}',
+        "value: 'many' is not a number; expected one up to 1e+150",
+        "held",
+    ]
     feed.write(HEAD + lines(0, 5, 8, 10))
     feed.take(wanted=wanted)
     assert (feed.rows("quarantined_records"), feed.values()) == (0, [0, 5, 8, 10])
@@ -183,6 +190,7 @@ def test_a_file_with_only_a_header_is_no_error_takes_nothing_and_is_told(feed):
 
 
 # --- a file that begins later than it did ---
+
 
 def test_an_export_of_the_last_hours_keeps_the_hours_before_it(feed):
     for first in (0, 10, 20):
@@ -227,7 +235,7 @@ def test_on_missing_rows_delete_makes_the_table_what_the_file_is(feed):
     feed.write(HEAD + lines(10, 15))
     feed.take()
     assert feed.values() == [0, 5, 10, 15]
-    feed.take(CsvReader(path="web*.csv", time={"column": "ts"}, on_missing_rows="delete"))     # reads the known file again
+    feed.take(CsvReader(path="web*.csv", time={"column": "ts"}, on_missing_rows="delete"))  # reads the known file again
     assert feed.values() == [10, 15]
 
 
@@ -327,16 +335,25 @@ def test_a_killed_run_leaves_no_hole_and_doubles_nothing(feed, tmp_path, point):
 
 # --- the beat of the rows ---
 
-@pytest.mark.parametrize(("seconds", "expected"), [
-    ([300] * 50, timedelta(minutes=5)), ([300] * 45 + [1800] * 5, timedelta(minutes=5)), ([301, 299] * 20, timedelta(minutes=5)),
-    ([420] * 50, timedelta(minutes=10)), ([3600] * 50, timedelta(hours=1)), ([86400] * 30, timedelta(days=1)),
-    ([1, 40, 7, 3, 90, 15] * 10, timedelta(minutes=2)), ([1], None),
-])
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ([300] * 50, timedelta(minutes=5)),
+        ([300] * 45 + [1800] * 5, timedelta(minutes=5)),
+        ([301, 299] * 20, timedelta(minutes=5)),
+        ([420] * 50, timedelta(minutes=10)),
+        ([3600] * 50, timedelta(hours=1)),
+        ([86400] * 30, timedelta(days=1)),
+        ([1, 40, 7, 3, 90, 15] * 10, timedelta(minutes=2)),
+        ([1], None),
+    ],
+)
 def test_the_bucket_follows_the_beat_of_the_rows(feed, seconds, expected):
     moment, text = datetime(2026, 1, 1, tzinfo=UTC), HEAD + "2026-01-01,0\n"
     for step in seconds:
         moment += timedelta(seconds=step)
-        text += f"{moment:%Y-%m-%d %H:%M:%S},1\n" * 2      # two rows for each time: a dimension is no beat
+        text += f"{moment:%Y-%m-%d %H:%M:%S},1\n" * 2  # two rows for each time: a dimension is no beat
     feed.write(text)
     feed.take()
     assert usual_bucket(feed.warehouse, "web", "ts") == expected

@@ -1,4 +1,5 @@
 """Loading an origin of raw.<source>: what is new, what changed, what was there already, and types that change."""
+
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -266,8 +267,24 @@ def finish(warehouse):
         loads = [loaded for _, loaded in pages]
         first_at = min((load.first_at for load in loads if load.first_at), default=None)
         last_at = max((load.last_at for load in loads if load.last_at), default=None)
-        warehouse.commit(run_id, [Finish("web", origin, "as read", feed, tuple(write for write, _ in pages), NOW, first_at, last_at,
-                                         since=since, is_from_start=since is not None, reached_at=reached)])
+        warehouse.commit(
+            run_id,
+            [
+                Finish(
+                    "web",
+                    origin,
+                    "as read",
+                    feed,
+                    tuple(write for write, _ in pages),
+                    NOW,
+                    first_at,
+                    last_at,
+                    since=since,
+                    is_from_start=since is not None,
+                    reached_at=reached,
+                )
+            ],
+        )
 
     return run
 
@@ -320,7 +337,7 @@ def test_a_corrected_row_takes_the_place_of_the_old_one_when_its_window_ends(pag
 
 
 def test_a_deleted_row_goes_and_rows_outside_the_answer_stay(page, finish, load, raw):
-    load(rows((6, 6)))                                      # not from this feed
+    load(rows((6, 6)))  # not from this feed
     page(rows((0, 1), (5, 2), (10, 3), (15, 4)))
     shown = page(rows((0, 1), (10, 3)), since="00:00", run_id="later")
     finish(shown, since=at(0))

@@ -1,4 +1,5 @@
 """Locks exclude, name their holder, and are free as soon as the holder is dead."""
+
 import os
 import signal
 import subprocess

@@ -1,4 +1,5 @@
 """The views answer what they say, on rows small enough to see the answer."""
+
 import pandas as pd
 import pytest
 
@@ -17,9 +18,17 @@ def filled(warehouse):
     scores = scores.assign(is_anomaly=[False, True], state="scored", lower=0.0, upper=1.0)
     anomalies = pd.DataFrame(
         {
-            "anomaly_id": ["old", "new", "both"], "series": "cpu", "metric": "cpu", "anomaly_type": "point", "severity": "critical",
-            "started_at": [at(-10 * DAY), at(0), at(1)], "ended_at": [at(-10 * DAY + 1), at(1), at(2)], "point_count": 1,
-            "detectors": [["mad", "zscore"], ["mad", "zscore"], ["zscore"]], "rules": [[]] * 3, "anomaly_score": [0.9, 0.95, 0.99],
+            "anomaly_id": ["old", "new", "both"],
+            "series": "cpu",
+            "metric": "cpu",
+            "anomaly_type": "point",
+            "severity": "critical",
+            "started_at": [at(-10 * DAY), at(0), at(1)],
+            "ended_at": [at(-10 * DAY + 1), at(1), at(2)],
+            "point_count": 1,
+            "detectors": [["mad", "zscore"], ["mad", "zscore"], ["zscore"]],
+            "rules": [[]] * 3,
+            "anomaly_score": [0.9, 0.95, 0.99],
         }
     )
     violation = pd.DataFrame([{"series": "cpu", "rule": "too_high", "observed_at": at(1)}])
@@ -27,8 +36,10 @@ def filled(warehouse):
     event = {"source": "web", "event_id": "e", "incident_id": "i1", "event": "opened", "happened_at": START, "anomaly_ids": ["new"]}
     send = {"source": "web", "incident_id": "i1", "event": "opened", "attempt": 1, "happened_at": START, "idempotency_key": "k"}
     sends = [
-        {**send, "channel": "mail", "status": "planned"}, {**send, "channel": "mail", "status": "sent"},
-        {**send, "channel": "hook", "status": "planned"}, {**send, "channel": "hook", "status": "failed", "happened_at": at(1)},
+        {**send, "channel": "mail", "status": "planned"},
+        {**send, "channel": "mail", "status": "sent"},
+        {**send, "channel": "hook", "status": "planned"},
+        {**send, "channel": "hook", "status": "failed", "happened_at": at(1)},
     ]
     run = {"source": "web", "run_id": "r", "status": "success", "started_at": START, "ended_at": at(1)}
     warehouse.commit(

@@ -1,4 +1,5 @@
 """Models on disk: what is saved comes back to the bit, and nothing that was changed or made elsewhere is read."""
+
 import json
 import os
 from pathlib import Path
@@ -17,8 +18,12 @@ ROWS = np.random.default_rng(1).normal(size=(200, 3))
 PLAIN = ModelParts(
     parameters={"mean": 0.1 + 0.2, "none": None},
     arrays={
-        "requests{region=eu}/file": np.array([1.5, np.nan]), "file": np.array([True, False]), "größe": np.float32(0.1),
-        "across": np.arange(12.0).reshape(3, 4).T[::2], "backwards": np.arange(5, dtype=">i2")[::-1], "none": np.empty((0, 3)),
+        "requests{region=eu}/file": np.array([1.5, np.nan]),
+        "file": np.array([True, False]),
+        "größe": np.float32(0.1),
+        "across": np.arange(12.0).reshape(3, 4).T[::2],
+        "backwards": np.arange(5, dtype=">i2")[::-1],
+        "none": np.empty((0, 3)),
     },
 )
 
@@ -132,13 +137,16 @@ def test_estimator_that_is_not_listed_is_neither_written_nor_read(
         store.load(change_manifest(store, artefact, estimators=stranger))
 
 
-@pytest.mark.parametrize("parts, reason", [
-    (ModelParts(arrays={"a": np.array([object()])}), "array a is of type object; only numbers are stored"),
-    (ModelParts(arrays={"a": np.array(["text"])}), "array a is of type <U4"),
-    (ModelParts(arrays={"a": np.array(["2026-01-01"], "datetime64[us]")}), "array a is of type datetime64"),
-    (ModelParts(arrays={"a": np.zeros(1, np.longdouble)}), "array a is of type float128"),
-    (ModelParts({"a": {1, 2}}), "a parameter of mad is not plain"),
-])
+@pytest.mark.parametrize(
+    "parts, reason",
+    [
+        (ModelParts(arrays={"a": np.array([object()])}), "array a is of type object; only numbers are stored"),
+        (ModelParts(arrays={"a": np.array(["text"])}), "array a is of type <U4"),
+        (ModelParts(arrays={"a": np.array(["2026-01-01"], "datetime64[us]")}), "array a is of type datetime64"),
+        (ModelParts(arrays={"a": np.zeros(1, np.longdouble)}), "array a is of type float128"),
+        (ModelParts({"a": {1, 2}}), "a parameter of mad is not plain"),
+    ],
+)
 def test_parts_that_cannot_be_stored_are_named(store: ModelStore, parts: ModelParts, reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
         store.save("web", "mad", "m1", parts)

@@ -1,4 +1,5 @@
 """Draining the outbox: a real warehouse, real servers, processes that die, channels that are down."""
+
 import json
 import logging
 import subprocess
@@ -57,33 +58,70 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 
 def plan(
-    warehouse: Warehouse, *channels: str, incident: str = "i1", source: str = "web", kinds: tuple[str, ...] = ("opened",),
-    at: datetime = NINE, first: int = 1,
+    warehouse: Warehouse,
+    *channels: str,
+    incident: str = "i1",
+    source: str = "web",
+    kinds: tuple[str, ...] = ("opened",),
+    at: datetime = NINE,
+    first: int = 1,
 ) -> None:
     """An incident with events of these kinds, and a planned message of each for each channel, as a run commits them."""
     events, sends = [], []
     for sequence, kind in enumerate(kinds, first):
         resolved_at = (NINE + 25 * MINUTE).isoformat() if kind == "resolved" else None
-        payload = {"sequence": sequence, "value": 1600.0 + sequence, "lower": 430.0, "upper": 560.0,
-                   "opened_at": NINE.isoformat(), "resolved_at": resolved_at}
-        events.append([source, f"{incident}-{sequence}", incident, kind, "anomaly", "requests", "critical", pd.Timestamp(at),
-                       "smartflow", [], json.dumps(payload), "r1"])
+        payload = {
+            "sequence": sequence,
+            "value": 1600.0 + sequence,
+            "lower": 430.0,
+            "upper": 560.0,
+            "opened_at": NINE.isoformat(),
+            "resolved_at": resolved_at,
+        }
+        events.append(
+            [
+                source,
+                f"{incident}-{sequence}",
+                incident,
+                kind,
+                "anomaly",
+                "requests",
+                "critical",
+                pd.Timestamp(at),
+                "smartflow",
+                [],
+                json.dumps(payload),
+                "r1",
+            ]
+        )
         for channel in channels:
             key = message_key(incident, _SEND_OF[kind], channel, sequence)
-            sends.append([source, incident, _SEND_OF[kind], channel, 1, "planned", pd.Timestamp(at), pd.Timestamp(at), False, key,
-                          None, "r1"])
+            sends.append(
+                [source, incident, _SEND_OF[kind], channel, 1, "planned", pd.Timestamp(at), pd.Timestamp(at), False, key, None, "r1"]
+            )
     log = pd.DataFrame(events, columns=EVENT_COLUMNS)
     known = warehouse.read("SELECT * FROM incident_events WHERE incident_id = ?", [incident])[EVENT_COLUMNS]
     folded = fold(log if known.empty else pd.concat([known, log]))
-    warehouse.commit("r1", [Append("incident_events", log), Rewrite("incidents", (incident,), folded),
-                            Append("alert_sends", pd.DataFrame(sends, columns=SEND_COLUMNS))])
+    warehouse.commit(
+        "r1",
+        [
+            Append("incident_events", log),
+            Rewrite("incidents", (incident,), folded),
+            Append("alert_sends", pd.DataFrame(sends, columns=SEND_COLUMNS)),
+        ],
+    )
 
 
-def send(
-    warehouse: Warehouse, at: datetime = NINE, environment: Mapping[str, str] | None = None, **channels: ChannelBase
-) -> Drained:
-    return drain(warehouse, channels, now=at, run_id="r2", environment=environment or {},
-                 outbox_folder=warehouse.path.parent.parent / "outbox", patience=timedelta(seconds=20))
+def send(warehouse: Warehouse, at: datetime = NINE, environment: Mapping[str, str] | None = None, **channels: ChannelBase) -> Drained:
+    return drain(
+        warehouse,
+        channels,
+        now=at,
+        run_id="r2",
+        environment=environment or {},
+        outbox_folder=warehouse.path.parent.parent / "outbox",
+        patience=timedelta(seconds=20),
+    )
 
 
 def ledger(warehouse: Warehouse, *columns: str) -> list[tuple]:
@@ -103,8 +141,9 @@ def hook(port: int, **settings: object) -> WebhookChannel:
 
 
 def mail(port: int) -> EmailChannel:
-    return EmailChannel.model_validate({"host": "127.0.0.1", "port": port, "security": "none", "sender": "a@example.com",
-                                        "to": ["b@example.com"], "timeout": "2s"})
+    return EmailChannel.model_validate(
+        {"host": "127.0.0.1", "port": port, "security": "none", "sender": "a@example.com", "to": ["b@example.com"], "timeout": "2s"}
+    )
 
 
 def test_planned_message_is_claimed_then_sent_and_never_again(warehouse: Warehouse, recorded: list[Message]) -> None:
@@ -132,8 +171,7 @@ def test_message_not_due_waits(warehouse: Warehouse) -> None:
 def test_drain_of_one_source_leaves_the_others(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager", incident="i1", source="web")
     plan(warehouse, "pager", incident="i2", source="shop")
-    drained = drain(warehouse, {"pager": Recorder()}, now=NINE, run_id="r2", environment={}, outbox_folder=Path("unused"),
-                    source="shop")
+    drained = drain(warehouse, {"pager": Recorder()}, now=NINE, run_id="r2", environment={}, outbox_folder=Path("unused"), source="shop")
     assert drained == Drained(sent=1)
     assert [message.source for message in recorded] == ["shop"]
 
@@ -142,7 +180,11 @@ def test_each_message_tells_its_own_event(warehouse: Warehouse, recorded: list[M
     plan(warehouse, "pager", kinds=("opened", "resolved", "reopened", "escalated"))
     send(warehouse, pager=Recorder())
     assert [(message.event, message.facts["value"], message.facts["state"]) for message in recorded] == [
-        ("opened", 1601.0, "open"), ("resolved", 1602.0, "resolved"), ("opened", 1603.0, "open"), ("escalated", 1604.0, "open")]
+        ("opened", 1601.0, "open"),
+        ("resolved", 1602.0, "resolved"),
+        ("opened", 1603.0, "open"),
+        ("escalated", 1604.0, "open"),
+    ]
     assert recorded[1].subject == "[resolved] web requests after 25 min"
 
 
@@ -169,11 +211,19 @@ def test_one_spike_that_grows_over_many_runs_is_one_mail_and_one_recovery(wareho
             text = (20 * "." + "cccc" + 8 * ".")[:rows]
             news = source.run(text)
             touched = tuple(news.incidents["incident_id"])
-            warehouse.commit(f"run{rows}", [Append("incident_events", news.events), Append("alert_sends", news.sends),
-                                            *([Rewrite("incidents", touched, news.incidents)] if touched else [])])
+            warehouse.commit(
+                f"run{rows}",
+                [
+                    Append("incident_events", news.events),
+                    Append("alert_sends", news.sends),
+                    *([Rewrite("incidents", touched, news.incidents)] if touched else []),
+                ],
+            )
             send(warehouse, at=at(rows), mail=mail(smtp.port))
     assert [mail["Subject"] for mail in smtp.mails] == [
-        "[critical] web requests: 1600, expected 430 to 560 (+220 %)", "[resolved] web requests after 35 min"]
+        "[critical] web requests: 1600, expected 430 to 560 (+220 %)",
+        "[resolved] web requests after 35 min",
+    ]
     assert len({mail["References"] for mail in smtp.mails}) == 1
 
 
@@ -243,7 +293,11 @@ def test_killed_between_claim_and_send_is_repeated_once_and_marked(warehouse: Wa
     assert statuses(warehouse) == ["planned", "claimed"]
     assert send(warehouse, pager=Recorder()) == Drained(sent=1)
     assert ledger(warehouse, "status", "attempt", "is_possible_repeat") == [
-        ("planned", 1, False), ("claimed", 1, False), ("claimed", 2, True), ("sent", 2, True)]
+        ("planned", 1, False),
+        ("claimed", 1, False),
+        ("claimed", 2, True),
+        ("sent", 2, True),
+    ]
     assert send(warehouse, at=NINE + timedelta(days=1), pager=Recorder()) == Drained()
     assert len(recorded) == 1
 
@@ -297,8 +351,15 @@ def test_two_drains_at_once_send_each_message_once(warehouse: Warehouse, recorde
 def test_channel_that_somebody_else_drains_is_left_to_them(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager", "mail")
     with AdvisoryLock(warehouse.path.parent / "locks/outbox-pager.lock").exclusive(MINUTE, "other"):
-        drained = drain(warehouse, {"pager": Recorder(), "mail": Recorder()}, now=NINE, run_id="r2", environment={},
-                        outbox_folder=Path("unused"), patience=timedelta(0))
+        drained = drain(
+            warehouse,
+            {"pager": Recorder(), "mail": Recorder()},
+            now=NINE,
+            run_id="r2",
+            environment={},
+            outbox_folder=Path("unused"),
+            patience=timedelta(0),
+        )
     assert drained == Drained(sent=1, planned_left=1)
     assert len(recorded) == 1
 
@@ -309,7 +370,8 @@ def test_unset_secret_is_said_and_the_message_goes_out_once_it_is_set(warehouse:
         channels = {"hook": hook(server.port, secret="${HOOK_SECRET}"), "files": FileChannel()}
         assert send(warehouse, **channels) == Drained(sent=1, skipped=1, planned_left=1)
         assert [error for (error,) in ledger(warehouse, "error") if error] == [
-            "not tried: HOOK_SECRET is not set in the environment. Set it where SmartFlow runs, then start that process again."]
+            "not tried: HOOK_SECRET is not set in the environment. Set it where SmartFlow runs, then start that process again."
+        ]
         assert send(warehouse, NINE + MINUTE, {"HOOK_SECRET": "s3cret"}, **channels) == Drained(sent=1)
     assert len(list((warehouse.path.parent.parent / "outbox").iterdir())) == 2
 

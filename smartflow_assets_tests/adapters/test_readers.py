@@ -1,4 +1,5 @@
 """Files as people and programs leave them: what is read of them, what is set aside and why, and what is refused."""
+
 import gzip
 import os
 from datetime import UTC, datetime
@@ -18,8 +19,9 @@ TWENTY = "".join(f"2026-03-01 00:{minute:02d},{minute}\n" for minute in range(20
 def stage(tmp_path):
     """Write content as feed.csv, stage it; keys of read and what is wanted as keywords."""
 
-    def run(content: str | bytes, *, time: object = "at", numbers=None, texts=(), on_bad_rows="quarantine", since=None, until=None,
-            **keys) -> Staged:
+    def run(
+        content: str | bytes, *, time: object = "at", numbers=None, texts=(), on_bad_rows="quarantine", since=None, until=None, **keys
+    ) -> Staged:
         (tmp_path / "feed.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
         reader = CsvReader.model_validate({"path": "feed.csv", "time": time, **keys})
         context = ReadContext("web", tmp_path, tmp_path / "staging", Wanted(numbers, texts, on_bad_rows), since=since, until=until)
@@ -42,10 +44,11 @@ def refused(stage):
 
 
 def utc_times(staged: Staged) -> list[str]:
-    return [text for (text,) in rows(staged, 'strftime("at", \'%d %H:%M\')')]
+    return [text for (text,) in rows(staged, "strftime(\"at\", '%d %H:%M')")]
 
 
 # --- every reader ---
+
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.model_fields["type"].default)
 def test_every_reader_is_frozen_strict_described_and_known_by_its_type(reader):
@@ -59,8 +62,9 @@ def test_every_reader_is_frozen_strict_described_and_known_by_its_type(reader):
     assert (type(built), built.time.column) == (reader, "at")
 
 
-@pytest.mark.parametrize("time", [
-    {"column": "at", "format": "%Q"}, {"column": "at", "format": "day"}, {"column": "at", "timezone": "Mars"}, {"column": ""}])
+@pytest.mark.parametrize(
+    "time", [{"column": "at", "format": "%Q"}, {"column": "at", "format": "day"}, {"column": "at", "timezone": "Mars"}, {"column": ""}]
+)
 def test_a_time_that_cannot_be_read_so_is_refused_before_any_file_is(time):
     with pytest.raises(ValidationError):
         CsvReader(path="x.csv", time=time)
@@ -69,17 +73,22 @@ def test_a_time_that_cannot_be_read_so_is_refused_before_any_file_is(time):
 # --- types ---
 
 
-
 def test_undeclared_columns_take_the_narrowest_type_of_all_their_values(stage):
     late = "".join(f"2026-03-01 00:{n % 60:02d},{n},{n}.5,true,2026-01-01,x{n}\n" for n in range(3000))
     staged = stage("at,whole,real,flag,day,word\n" + late + "2026-03-02 00:00,1.5,2,false,2026-01-02,5\n", numbers=("real",))
-    assert types(staged) == {"at": "TIMESTAMP WITH TIME ZONE", "whole": "DOUBLE", "real": "DOUBLE", "flag": "BOOLEAN", "day": "DATE",
-                             "word": "VARCHAR"}
+    assert types(staged) == {
+        "at": "TIMESTAMP WITH TIME ZONE",
+        "whole": "DOUBLE",
+        "real": "DOUBLE",
+        "flag": "BOOLEAN",
+        "day": "DATE",
+        "word": "VARCHAR",
+    }
 
 
 def test_codes_with_leading_zeros_and_very_long_numbers_stay_text(stage):
     staged = stage("at,zip,order\n2026-03-01,01234,12345678901234567890\n2026-03-02,99999,12345678901234567891\n")
-    assert rows(staged, "zip, \"order\"") == [("01234", "12345678901234567890"), ("99999", "12345678901234567891")]
+    assert rows(staged, 'zip, "order"') == [("01234", "12345678901234567890"), ("99999", "12345678901234567891")]
 
 
 def test_whole_numbers_of_eighteen_digits_are_not_rounded(stage):
@@ -97,10 +106,12 @@ def test_dimensions_stay_text_and_declared_columns_are_found_whatever_their_case
 
 # --- bad rows ---
 
+
 def test_rows_whose_time_or_number_cannot_be_read_are_set_aside_with_the_reason(stage):
-    staged = stage("at,value\n" + TWENTY + "soon,1\n,2\n0001-01-01,3\n2026-03-01 01:00,many\n"
-                   "2026-03-01 01:01,NaN\n2026-03-01 01:02,1e400\n",
-                   numbers=("value",))
+    staged = stage(
+        "at,value\n" + TWENTY + "soon,1\n,2\n0001-01-01,3\n2026-03-01 01:00,many\n2026-03-01 01:01,NaN\n2026-03-01 01:02,1e400\n",
+        numbers=("value",),
+    )
     assert (staged.row_count, staged.bad_count) == (20, 6)
     assert reasons(staged) == [
         (21, "at: 'soon' is not a time; expected a time such as 2026-03-01 09:35"),
@@ -131,23 +142,26 @@ def test_bad_rows_may_be_dropped_and_are_counted(stage):
 def test_lines_with_too_few_or_too_many_values_are_set_aside_by_their_line(stage):
     staged = stage("at,value\n2026-03-01,1\n2026-03-02\n2026-03-03,3,4\n   \n2026-03-04,4\n")
     assert rows(staged, "value") == [(1,), (4,)]
-    assert reasons(staged) == [
-        (3, "line 3: Expected Number of Columns: 2 Found: 1"), (4, "line 4: Expected Number of Columns: 2 Found: 3")]
+    assert reasons(staged) == [(3, "line 3: Expected Number of Columns: 2 Found: 1"), (4, "line 4: Expected Number of Columns: 2 Found: 3")]
 
 
 # --- times ---
 
-@pytest.mark.parametrize(("time", "text", "expected"), [
-    ("at", "2026-03-01T09:35:00Z", "01 09:35"),
-    ("at", "2026-03-01 09:35:00+02:00", "01 07:35"),
-    ({"column": "at", "timezone": "Europe/Berlin"}, "2026-03-01 09:35", "01 08:35"),
-    ({"column": "at", "timezone": "Europe/Berlin"}, "2026-03-01T09:35Z", "01 09:35"),
-    ({"column": "at", "format": "%d/%m/%Y %H:%M"}, "01/03/2026 09:35", "01 09:35"),
-    ({"column": "at", "format": "%d.%m.%Y %H:%M", "timezone": "Europe/Berlin"}, " 01.03.2026 09:35 ", "01 08:35"),
-    ({"column": "at", "format": "%d/%m/%Y %H:%M %z", "timezone": "Europe/Berlin"}, "01/03/2026 09:35 +0000", "01 09:35"),
-    ({"column": "at", "format": "unix"}, "1772357700", "01 09:35"),
-    ({"column": "at", "format": "unix_ms"}, "1772357700000", "01 09:35"),
-])
+
+@pytest.mark.parametrize(
+    ("time", "text", "expected"),
+    [
+        ("at", "2026-03-01T09:35:00Z", "01 09:35"),
+        ("at", "2026-03-01 09:35:00+02:00", "01 07:35"),
+        ({"column": "at", "timezone": "Europe/Berlin"}, "2026-03-01 09:35", "01 08:35"),
+        ({"column": "at", "timezone": "Europe/Berlin"}, "2026-03-01T09:35Z", "01 09:35"),
+        ({"column": "at", "format": "%d/%m/%Y %H:%M"}, "01/03/2026 09:35", "01 09:35"),
+        ({"column": "at", "format": "%d.%m.%Y %H:%M", "timezone": "Europe/Berlin"}, " 01.03.2026 09:35 ", "01 08:35"),
+        ({"column": "at", "format": "%d/%m/%Y %H:%M %z", "timezone": "Europe/Berlin"}, "01/03/2026 09:35 +0000", "01 09:35"),
+        ({"column": "at", "format": "unix"}, "1772357700", "01 09:35"),
+        ({"column": "at", "format": "unix_ms"}, "1772357700000", "01 09:35"),
+    ],
+)
 def test_times_are_read_as_the_yaml_says(stage, time, text, expected):
     assert utc_times(stage(f"at,value\n{text},1\n", time=time)) == [expected]
 
@@ -161,12 +175,15 @@ def test_an_hour_that_the_clock_skips_is_a_reason(stage):
     assert reasons(staged) == [(2, "at: '2026-03-29 02:30' does not exist, the clock of Europe/Berlin skips it")]
 
 
-@pytest.mark.parametrize(("times", "expected"), [
-    (["01:00", "02:00", "02:00", "03:00"], ["24 23:00", "25 00:00", "25 01:00", "25 02:00"]),
-    (["02:00", "02:30", "02:00", "02:30", "03:00"], ["25 00:00", "25 00:30", "25 01:00", "25 01:30", "25 02:00"]),
-    (["02:00", "02:30", "03:00"], ["25 00:00", "25 00:30", "25 02:00"]),
-    (["02:10", "02:10", "02:20"], ["25 00:10", "25 00:10", "25 00:20"]),
-])
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (["01:00", "02:00", "02:00", "03:00"], ["24 23:00", "25 00:00", "25 01:00", "25 02:00"]),
+        (["02:00", "02:30", "02:00", "02:30", "03:00"], ["25 00:00", "25 00:30", "25 01:00", "25 01:30", "25 02:00"]),
+        (["02:00", "02:30", "03:00"], ["25 00:00", "25 00:30", "25 02:00"]),
+        (["02:10", "02:10", "02:20"], ["25 00:10", "25 00:10", "25 00:20"]),
+    ],
+)
 def test_the_hour_that_comes_twice_is_told_apart_by_order_and_named(stage, times, expected):
     staged = stage("at,value\n" + "".join(f"2026-10-25 {time},1\n" for time in times), time=BERLIN)
     assert utc_times(staged) == expected
@@ -192,11 +209,22 @@ def test_a_part_of_a_file_has_a_hash_of_its_own(stage):
 
 # --- dialects and encodings ---
 
-@pytest.mark.parametrize("content", [
-    "at;value\n2026-03-01;1\n", "at\tvalue\n2026-03-01\t1\n", "at|value\n2026-03-01|1\n", '"at","value"\n"2026-03-01","1"\n',
-    "\n\nat,value\n2026-03-01,1\n", "at,value\r\n2026-03-01,1\r\n", "at,value\r2026-03-01,1\r", b"\xef\xbb\xbfat,value\n2026-03-01,1\n",
-    "at,value\n2026-03-01,1\n".encode("utf-16"), gzip.compress(b"at,value\n2026-03-01,1\n", mtime=0),
-])
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "at;value\n2026-03-01;1\n",
+        "at\tvalue\n2026-03-01\t1\n",
+        "at|value\n2026-03-01|1\n",
+        '"at","value"\n"2026-03-01","1"\n',
+        "\n\nat,value\n2026-03-01,1\n",
+        "at,value\r\n2026-03-01,1\r\n",
+        "at,value\r2026-03-01,1\r",
+        b"\xef\xbb\xbfat,value\n2026-03-01,1\n",
+        "at,value\n2026-03-01,1\n".encode("utf-16"),
+        gzip.compress(b"at,value\n2026-03-01,1\n", mtime=0),
+    ],
+)
 def test_one_row_however_it_is_written(stage, content):
     assert rows(stage(content), '"at", value') == [(datetime(2026, 3, 1, tzinfo=UTC), 1)]
 
@@ -226,12 +254,14 @@ def test_columns_may_be_called_like_sql_and_the_index_of_pandas_has_no_name(stag
 
 # --- what is refused ---
 
+
 def test_a_file_that_cannot_be_used_says_why_and_what_to_do(refused, tmp_path):
     where = f"({tmp_path}/feed.csv"
     empty = f"web: the file is empty {where}). Copy it again, or take it away."
     assert refused("") == refused(gzip.compress(b"", mtime=0)) == empty
     assert refused("at,value\n2026-03-01,ä\n".encode("latin-1")) == (
-        f"web: the text is not utf-8 {where}, line 2). Set read.encoding, for example to latin-1 or cp1252.")
+        f"web: the text is not utf-8 {where}, line 2). Set read.encoding, for example to latin-1 or cp1252."
+    )
     every_line = "at,value\n" + "".join(f"2026-03-{day:02},ä\n" for day in range(1, 29))
     assert "the text is not utf-8" in refused(every_line.encode("latin-1"))
     assert refused(gzip.compress(TWENTY.encode())[:-12]).endswith("Copy it again; nothing of it was taken.")
@@ -239,13 +269,15 @@ def test_a_file_that_cannot_be_used_says_why_and_what_to_do(refused, tmp_path):
     assert "occurs twice" in refused("at,value,Value\n")
     assert "which SmartFlow keeps for itself" in refused("at,_row\n")
     assert refused('at,value\n2026-03-01,"1\n2026-03-02,2\n') == (
-        f"web: a quote is opened and never closed, which swallows the lines after it {where}, line 2). Close it.")
+        f"web: a quote is opened and never closed, which swallows the lines after it {where}, line 2). Close it."
+    )
 
 
 def test_a_missing_column_is_answered_with_the_nearest_and_all_there_are(refused, tmp_path):
     assert refused("timestamp,value\n2026-03-01,1\n", time="timestmp") == (
         f"web: there is no column 'timestmp', which read.time names; the file has timestamp, value ({tmp_path}/feed.csv). "
-        "Did you mean 'timestamp'? Correct read.time, or fix the feed.")
+        "Did you mean 'timestamp'? Correct read.time, or fix the feed."
+    )
     assert "'requests', which metrics names" in refused("at,value\n", numbers=("requests",))
     assert "'region', which dimensions names" in refused("at,value\n", texts=("region",))
 
@@ -267,11 +299,14 @@ def test_a_missing_file_names_the_field_and_where_it_was_looked_for(tmp_path):
     reader = CsvReader(path="gone.csv", time={"column": "at"})
     with pytest.raises(SourceError) as error:
         list(reader.batches(ReadContext("web", tmp_path, tmp_path / "staging")))
-    assert str(error.value) == (f"web: read.path: no file matches gone.csv ({tmp_path}/gone.csv). "
-                                "Put the file there, or correct read.path; it is relative to the data folder.")
+    assert str(error.value) == (
+        f"web: read.path: no file matches gone.csv ({tmp_path}/gone.csv). "
+        "Put the file there, or correct read.path; it is relative to the data folder."
+    )
 
 
 # --- which files ---
+
 
 def test_a_file_whose_name_looks_like_a_pattern_is_read_alone(tmp_path):
     for name, value in (("a*[1]?.csv", 1), ("ab1x.csv", 2), ("ab[1]x.csv", 3)):
@@ -321,8 +356,9 @@ def test_a_path_may_lead_out_of_the_data_folder_and_has_one_name_however_it_is_w
         origins("../../gone.csv")
 
 
-@pytest.mark.parametrize("name", [
-    b"it's \"q\".csv", b"two\nlines.csv", b"tab\t;--.csv", b"latin-\xe4.csv", b"*[x]?.csv", "日本.csv".encode()])
+@pytest.mark.parametrize(
+    "name", [b'it\'s "q".csv', b"two\nlines.csv", b"tab\t;--.csv", b"latin-\xe4.csv", b"*[x]?.csv", "日本.csv".encode()]
+)
 def test_files_of_any_name_are_read_and_named_in_one_line(tmp_path, name):
     path = tmp_path / os.fsdecode(name)
     path.write_text("at,value\n2026-03-01,1\n")

@@ -1,4 +1,5 @@
 """A web server as a source: paging, incremental reading, servers that fail, secrets that stay where they belong."""
+
 import gzip
 import json
 import logging
@@ -45,8 +46,17 @@ def take(tmp_path, warehouse, shop):
 
     def run(*, now=NOW, limits=None, wanted=Wanted(), url=None, time="at", **keys) -> Ingested:
         reader = HttpReader.model_validate({"url": url or shop.url, "time": time, **keys})
-        return ingest(warehouse, "web", reader, wanted=wanted, now=now, run_id=f"run{next(runs)}", staging=tmp_path / "staging",
-                      data=tmp_path, **(limits or {}))
+        return ingest(
+            warehouse,
+            "web",
+            reader,
+            wanted=wanted,
+            now=now,
+            run_id=f"run{next(runs)}",
+            staging=tmp_path / "staging",
+            data=tmp_path,
+            **(limits or {}),
+        )
 
     return run
 
@@ -68,18 +78,25 @@ def asked(shop: Shop, name: str) -> list[str | None]:
 
 # --- what is read ---
 
-@pytest.mark.parametrize(("headers", "body", "keys"), [
-    (JSON, shop_rows(1, 2, 3), {}),
-    (JSON, {"data": {"items": shop_rows(1, 2, 3)}}, ITEMS),
-    ({"Content-Type": "application/x-ndjson"}, "".join(json.dumps(row) + "\n" for row in shop_rows(1, 2, 3)), {"format": "json"}),
-    ({"Content-Type": "text/plain"}, "".join(json.dumps(row) + "\n" for row in shop_rows(1, 2, 3)), {}),
-    (CSV, "at,value\n2026-03-01 00:01,1\n2026-03-01 00:02,2\n2026-03-01 00:03,3\n", {}),
-    ({"Content-Type": "text/plain"}, "at;value\n2026-03-01 00:01;1\n2026-03-01 00:02;2\n2026-03-01 00:03;3\n", {}),
-    ({"Content-Type": "application/gzip"},
-     gzip.compress(b"at,value\n2026-03-01 00:01,1\n2026-03-01 00:02,2\n2026-03-01 00:03,3\n", mtime=0), {}),
-    ({}, "at;value\n2026-03-01 00:01;1,0\n2026-03-01 00:02;2,0\n2026-03-01 00:03;3,0\n", {"decimal": ","}),
-    ({"Content-Type": "text/html"} | CSV, "at|value\n2026-03-01 00:01|1\n2026-03-01 00:02|2\n2026-03-01 00:03|3\n", {"delimiter": "|"}),
-])
+
+@pytest.mark.parametrize(
+    ("headers", "body", "keys"),
+    [
+        (JSON, shop_rows(1, 2, 3), {}),
+        (JSON, {"data": {"items": shop_rows(1, 2, 3)}}, ITEMS),
+        ({"Content-Type": "application/x-ndjson"}, "".join(json.dumps(row) + "\n" for row in shop_rows(1, 2, 3)), {"format": "json"}),
+        ({"Content-Type": "text/plain"}, "".join(json.dumps(row) + "\n" for row in shop_rows(1, 2, 3)), {}),
+        (CSV, "at,value\n2026-03-01 00:01,1\n2026-03-01 00:02,2\n2026-03-01 00:03,3\n", {}),
+        ({"Content-Type": "text/plain"}, "at;value\n2026-03-01 00:01;1\n2026-03-01 00:02;2\n2026-03-01 00:03;3\n", {}),
+        (
+            {"Content-Type": "application/gzip"},
+            gzip.compress(b"at,value\n2026-03-01 00:01,1\n2026-03-01 00:02,2\n2026-03-01 00:03,3\n", mtime=0),
+            {},
+        ),
+        ({}, "at;value\n2026-03-01 00:01;1,0\n2026-03-01 00:02;2,0\n2026-03-01 00:03;3,0\n", {"decimal": ","}),
+        ({"Content-Type": "text/html"} | CSV, "at|value\n2026-03-01 00:01|1\n2026-03-01 00:02|2\n2026-03-01 00:03|3\n", {"delimiter": "|"}),
+    ],
+)
 def test_the_same_rows_however_they_are_written(shop, take, stored, headers, body, keys):
     shop.answers = [(200, headers, body)]
     assert take(**keys).new_rows == 3
@@ -176,8 +193,11 @@ def test_columns_may_come_and_change_between_pages(shop, take, warehouse):
 def test_paging_that_does_not_get_on_ends_with_the_reason(shop, refused):
     shop.rows = shop_rows(*range(8))
     assert "page 2 is the same as the one before it" in refused(paging={"by": "page", "parameter": "seite"}, **ITEMS)
-    shop.answers = [(200, JSON, {"n": "a", "rows": shop_rows(1)}), (200, JSON, {"n": "b", "rows": shop_rows(2)}),
-                    (200, JSON, {"n": "a", "rows": shop_rows(3)})]
+    shop.answers = [
+        (200, JSON, {"n": "a", "rows": shop_rows(1)}),
+        (200, JSON, {"n": "b", "rows": shop_rows(2)}),
+        (200, JSON, {"n": "a", "rows": shop_rows(3)}),
+    ]
     text = refused(paging={"by": "cursor", "parameter": "c", "next": "n"}, records="rows")
     assert "page 3 leads back to an earlier one" in text
     shop.answers = [(200, JSON, {"n": {}, "rows": []})]
@@ -186,13 +206,17 @@ def test_paging_that_does_not_get_on_ends_with_the_reason(shop, refused):
 
 # --- from a moment on ---
 
-@pytest.mark.parametrize(("since", "late_by", "expected"), [
-    ({}, "1h", "2026-03-01T01:00:00Z"),
-    ({}, "30min", "2026-03-01T01:30:00Z"),
-    ({"format": "unix"}, "1h", "1772326800"),
-    ({"format": "unix_ms"}, "1h", "1772326800000"),
-    ({"format": "%d.%m.%Y %H"}, "1h", "01.03.2026 02"),
-])
+
+@pytest.mark.parametrize(
+    ("since", "late_by", "expected"),
+    [
+        ({}, "1h", "2026-03-01T01:00:00Z"),
+        ({}, "30min", "2026-03-01T01:30:00Z"),
+        ({"format": "unix"}, "1h", "1772326800"),
+        ({"format": "unix_ms"}, "1h", "1772326800000"),
+        ({"format": "%d.%m.%Y %H"}, "1h", "01.03.2026 02"),
+    ],
+)
 def test_the_next_run_asks_from_the_newest_time_less_what_may_be_late(shop, take, since, late_by, expected):
     keys = {"since": SINCE | since, "late_by": late_by, "time": {"column": "at", "timezone": "Europe/Berlin"}}
     shop.answers = [(200, JSON, [{"at": "2026-03-01T02:00:00Z", "value": 1}]), (200, JSON, [])]
@@ -201,8 +225,10 @@ def test_the_next_run_asks_from_the_newest_time_less_what_may_be_late(shop, take
     assert asked(shop, "from") == [None, expected]
 
 
-@pytest.mark.parametrize(("start", "expected"), [
-    ("2024-01-01", "2023-12-31T23:00:00Z"), ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"), ("90 days", "2025-12-02T00:00:00Z")])
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [("2024-01-01", "2023-12-31T23:00:00Z"), ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"), ("90 days", "2025-12-02T00:00:00Z")],
+)
 def test_the_first_run_may_begin_at_a_date_or_so_long_ago(shop, take, start, expected):
     take(since=SINCE | {"start": start}, time={"column": "at", "timezone": "Europe/Berlin"}, **ITEMS)
     assert asked(shop, "from") == [expected]
@@ -233,7 +259,7 @@ def test_a_late_and_a_corrected_row_are_taken_within_the_overlap_and_the_old_one
     shop.rows = shop_rows(0, 30, 60, 75, 120, 150)
     shop.rows[2]["value"] = 6060.0
     take(since=SINCE, **ITEMS, paging=BY_PAGE)
-    assert stored() == [0, 30, 75, 120, 150, 6060]      # 90 was deleted at the source
+    assert stored() == [0, 30, 75, 120, 150, 6060]  # 90 was deleted at the source
 
 
 def test_the_newest_row_may_be_corrected_again_and_again(shop, take, stored):
@@ -254,8 +280,12 @@ def test_a_row_from_the_future_does_not_end_all_reading(shop, take, stored):
 
 def test_a_run_with_limits_takes_its_part_and_the_next_run_all(shop, take, stored):
     shop.rows = shop_rows(0, 30, 60, 90, 120)
-    take(since=SINCE, **ITEMS, paging=BY_PAGE,
-         limits={"since": datetime(2026, 3, 1, 0, 30, tzinfo=UTC), "until": datetime(2026, 3, 1, 1, 30, tzinfo=UTC)})
+    take(
+        since=SINCE,
+        **ITEMS,
+        paging=BY_PAGE,
+        limits={"since": datetime(2026, 3, 1, 0, 30, tzinfo=UTC), "until": datetime(2026, 3, 1, 1, 30, tzinfo=UTC)},
+    )
     assert (stored(), asked(shop, "from")[0]) == ([30, 60], "2026-03-01T00:30:00Z")
     take(since=SINCE, **ITEMS, paging=BY_PAGE)
     assert (stored(), asked(shop, "from")[-1]) == ([0, 30, 60, 90, 120], None)
@@ -279,6 +309,7 @@ def test_the_origin_is_the_window_without_parameters(shop, take, warehouse):
 
 
 # --- servers that fail ---
+
 
 def test_a_busy_server_and_a_lost_connection_are_asked_again(shop, take, stored):
     shop.rows = shop_rows(*range(8))
@@ -323,25 +354,49 @@ def test_a_server_that_trickles_is_given_up(shop, take, refused, monkeypatch):
     assert "the answer was not complete after" in refused(retries=0, **ITEMS)
 
 
-@pytest.mark.parametrize(("answer", "keys", "expected"), [
-    (401, {}, "the server does not know us (401) (URL). Give a key in read.headers, as ${NAME}."),
-    (403, {}, "the server does not let us read this (403) (URL). Ask for the right to, or correct read.url."),
-    (404, {}, "there is nothing at this address (404) (URL). Correct read.url."),
-    (418, {}, "the server answered 418 (URL). Correct read.url or read.parameters."),
-    ((400, JSON, {"error": "from is no date"}), {}, "the server answered 400: {\"error\": \"from is no date\"} (URL). Correct read.url or "
-     "read.parameters."),
-    ((200, {"Content-Type": "text/html"}, "<!DOCTYPE html><html>Log in"), {}, "the server answered with an HTML page, not with JSON or "
-     "CSV (URL). It may be a page to log in at: correct read.url or read.headers."),
-    ((200, JSON, "<html>"), {}, "the server answered with an HTML page, not with JSON or CSV (URL). It may be a page to log in at: "
-     "correct read.url or read.headers."),
-    ((200, {"Content-Type": "image/png"}, b"\x89PNG"), {}, "the server answered with image/png, not with JSON or CSV (URL). Correct "
-     "read.url, or set read.format."),
-    ((200, JSON, "[]"), {"format": "csv"}, "the server answered with application/json; read.format is csv (URL). Correct read.format or "
-     "read.headers."),
-    ((200, JSON, "[{}") , {"paging": BY_PAGE}, "the answer is not JSON, or was cut off: Expecting ',' delimiter: line 1 column 4 (char 3) "
-     "(URL). Mend the server, or set read.format."),
-    ((302, {"Location": "/orders"}, ""), {}, "REDIRECTS"),
-])
+@pytest.mark.parametrize(
+    ("answer", "keys", "expected"),
+    [
+        (401, {}, "the server does not know us (401) (URL). Give a key in read.headers, as ${NAME}."),
+        (403, {}, "the server does not let us read this (403) (URL). Ask for the right to, or correct read.url."),
+        (404, {}, "there is nothing at this address (404) (URL). Correct read.url."),
+        (418, {}, "the server answered 418 (URL). Correct read.url or read.parameters."),
+        (
+            (400, JSON, {"error": "from is no date"}),
+            {},
+            'the server answered 400: {"error": "from is no date"} (URL). Correct read.url or read.parameters.',
+        ),
+        (
+            (200, {"Content-Type": "text/html"}, "<!DOCTYPE html><html>Log in"),
+            {},
+            "the server answered with an HTML page, not with JSON or "
+            "CSV (URL). It may be a page to log in at: correct read.url or read.headers.",
+        ),
+        (
+            (200, JSON, "<html>"),
+            {},
+            "the server answered with an HTML page, not with JSON or CSV (URL). It may be a page to log in at: "
+            "correct read.url or read.headers.",
+        ),
+        (
+            (200, {"Content-Type": "image/png"}, b"\x89PNG"),
+            {},
+            "the server answered with image/png, not with JSON or CSV (URL). Correct read.url, or set read.format.",
+        ),
+        (
+            (200, JSON, "[]"),
+            {"format": "csv"},
+            "the server answered with application/json; read.format is csv (URL). Correct read.format or read.headers.",
+        ),
+        (
+            (200, JSON, "[{}"),
+            {"paging": BY_PAGE},
+            "the answer is not JSON, or was cut off: Expecting ',' delimiter: line 1 column 4 (char 3) "
+            "(URL). Mend the server, or set read.format.",
+        ),
+        ((302, {"Location": "/orders"}, ""), {}, "REDIRECTS"),
+    ],
+)
 def test_an_answer_that_is_none_says_why(shop, refused, stored, answer, keys, expected):
     if expected == "REDIRECTS":
         shop.answers = [answer] * 6
@@ -351,14 +406,17 @@ def test_an_answer_that_is_none_says_why(shop, refused, stored, answer, keys, ex
     assert refused(**keys) == "web: " + expected.replace("URL", shop.url)
 
 
-@pytest.mark.parametrize(("body", "keys", "expected"), [
-    ('[{"at": "2026-03-01", "val', {}, "cut off"),
-    ('{"data": {"items": []}}', {}, "there is no column 'at', which read.time names; the file has data.items"),
-    ('{"rows": []}', ITEMS, "there is no 'data', which read.records: data.items names; the object has rows"),
-    (b'[{"at": "2026-03-01", "value": "\xff"}]', {}, "the text is not utf-8"),
-    ('[{"when": "2026-03-01", "value": 1}]', {}, "there is no column 'at', which read.time names"),
-    ('[{"_row": 1, "at": "2026-03-01"}]', {}, "which SmartFlow keeps for itself"),
-])
+@pytest.mark.parametrize(
+    ("body", "keys", "expected"),
+    [
+        ('[{"at": "2026-03-01", "val', {}, "cut off"),
+        ('{"data": {"items": []}}', {}, "there is no column 'at', which read.time names; the file has data.items"),
+        ('{"rows": []}', ITEMS, "there is no 'data', which read.records: data.items names; the object has rows"),
+        (b'[{"at": "2026-03-01", "value": "\xff"}]', {}, "the text is not utf-8"),
+        ('[{"when": "2026-03-01", "value": 1}]', {}, "there is no column 'at', which read.time names"),
+        ('[{"_row": 1, "at": "2026-03-01"}]', {}, "which SmartFlow keeps for itself"),
+    ],
+)
 def test_rows_that_cannot_be_read_say_why_and_where(shop, refused, body, keys, expected):
     shop.answers = [(200, JSON, body)]
     text = refused(**keys)
@@ -417,7 +475,8 @@ def test_secrets_do_not_leave_their_host(shop, take, monkeypatch):
         shop.answers = [(200, JSON, {"data": {"items": shop_rows(9)}, "next": other.url})]
         take(paging={"by": "link", "next": "next"}, **KEYS, **ITEMS)
     assert [("X-Api-Key" in request.headers, request.headers["X-Plain"], request.parameters) for request in other.asked] == [
-        (False, "yes", {})] * 2
+        (False, "yes", {})
+    ] * 2
     shop.answers = [(307, {"Location": "/elsewhere"}, "")]
     take(**KEYS, **ITEMS)
     assert (shop.asked[-1].path, shop.asked[-1].headers["X-Api-Key"]) == ("/elsewhere", SECRET)
@@ -425,8 +484,9 @@ def test_secrets_do_not_leave_their_host(shop, take, monkeypatch):
 
 def test_a_variable_that_is_not_set_is_named_before_anything_is_asked(shop, refused, monkeypatch):
     monkeypatch.delenv("SHOP_KEY", raising=False)
-    assert refused(**KEYS) == (f"web: SHOP_KEY is not set in the environment ({shop.url}). Set it where SmartFlow runs, then start that "
-                               "process again.")
+    assert refused(**KEYS) == (
+        f"web: SHOP_KEY is not set in the environment ({shop.url}). Set it where SmartFlow runs, then start that process again."
+    )
     assert shop.asked == []
     monkeypatch.setenv("SHOP_KEY", "wrong")
     shop.answers = [401]
@@ -444,20 +504,36 @@ def test_the_address_may_be_a_secret_or_hold_one(shop, take, warehouse, monkeypa
     shop.rows = shop_rows(2)
     take(url=shop.url.replace("//", "//me:${SHOP_PASSWORD}@"), **ITEMS)
     assert "p/w" not in warehouse.read("SELECT * FROM ingestions").to_string()
-    shop.answers = [(302, {"Location": shop.url}, "")]          # an absolute address of the same host, without the login
+    shop.answers = [(302, {"Location": shop.url}, "")]  # an absolute address of the same host, without the login
     take(url=shop.url.replace("//", "//me:${SHOP_PASSWORD}@"), **ITEMS)
     logins = [b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() for request in shop.asked[1:]]
     assert logins == [f"me:{SECRET}"] * 3
 
 
-@pytest.mark.parametrize("keys", [
-    {"url": "shop.example/orders"}, {"url": "https://me:word@shop.example"}, {"url": "https://shop.example/?api_key=x"},
-    {"headers": {"Authorization": "Bearer x"}}, {"parameters": {"access_token": "x"}}, {"format": "xml"}, {"retries": -1},
-    {"since": {"parameter": "from", "format": "soon"}}, {"since": {}}, {"since": SINCE, "parameters": {"from": "x"}},
-    {"paging": {"by": "page"}}, {"paging": {"by": "cursor", "parameter": "c"}}, {"paging": {"by": "link", "parameter": "c"}},
-    {"paging": {"by": "page", "parameter": "p", "next": "n"}}, {"paging": {"by": "link", "first": 1}}, {"max_pages": 3},
-    {"paging": {"by": "cursor", "parameter": "c", "next": "n"}, "format": "csv"}, {"encoding": "x"}, {"late_by": "soon"},
-])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"url": "shop.example/orders"},
+        {"url": "https://me:word@shop.example"},
+        {"url": "https://shop.example/?api_key=x"},
+        {"headers": {"Authorization": "Bearer x"}},
+        {"parameters": {"access_token": "x"}},
+        {"format": "xml"},
+        {"retries": -1},
+        {"since": {"parameter": "from", "format": "soon"}},
+        {"since": {}},
+        {"since": SINCE, "parameters": {"from": "x"}},
+        {"paging": {"by": "page"}},
+        {"paging": {"by": "cursor", "parameter": "c"}},
+        {"paging": {"by": "link", "parameter": "c"}},
+        {"paging": {"by": "page", "parameter": "p", "next": "n"}},
+        {"paging": {"by": "link", "first": 1}},
+        {"max_pages": 3},
+        {"paging": {"by": "cursor", "parameter": "c", "next": "n"}, "format": "csv"},
+        {"encoding": "x"},
+        {"late_by": "soon"},
+    ],
+)
 def test_what_cannot_be_is_refused_before_anything_is_asked(keys):
     with pytest.raises(ValidationError):
         TypeAdapter(Reader).validate_python({"type": "http", "url": "https://shop.example/orders", "time": "at"} | keys)
@@ -498,8 +574,15 @@ def test_a_run_killed_between_pages_three_and_four_leaves_no_hole_and_doubles_no
     assert asked(shop, "from")[-1] == "2026-03-01T14:50:00Z"
 
 
-@pytest.mark.parametrize("url", ["https://sk_live_abc:@api.example.org/v1", "https://sk_live_abc@api.example.org/v1", "https://me:pw@example.org",
-                                 "${SCHEME}://me:pw@example.org"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://sk_live_abc:@api.example.org/v1",
+        "https://sk_live_abc@api.example.org/v1",
+        "https://me:pw@example.org",
+        "${SCHEME}://me:pw@example.org",
+    ],
+)
 def test_a_key_in_an_address_is_refused(url):
     with pytest.raises(ValidationError, match="never written in a file") as refused:
         HttpReader.model_validate({"type": "http", "url": url, "time": "at"})
@@ -514,6 +597,7 @@ def test_a_key_among_the_parameters_is_refused(name):
 
 def test_blank_lines_and_line_breaks_in_cells_are_no_rows(shop, take, stored):
     """The next offset is the number of rows so far: one line too many, and a row would be passed over."""
+
     def page(asked):
         first = int(asked.parameters.get("offset", 0))
         lines = [f'2026-03-01 00:{n:02};{n};"two\nlines"' for n in range(first, min(first + 3, 10))]

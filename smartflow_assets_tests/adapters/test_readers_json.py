@@ -1,4 +1,5 @@
 """JSON as servers and programs leave it: lists, lines, lists inside objects; what becomes a column, what is set aside, what is refused."""
+
 import gzip
 import json
 from datetime import UTC, datetime
@@ -49,19 +50,27 @@ def refused(stage, tmp_path):
 LINES = '{"at": "2026-03-01", "value": 1}\n\n{"at": "2026-03-02", "value": 2.5}\n'
 
 
-@pytest.mark.parametrize(("content", "keys"), [
-    (LINES, {}),
-    (LINES.replace("\n", "\r\n"), {}),
-    (LINES.replace("\n\n", "\r\n"), {}),
-    ("\ufeff" + LINES, {}),
-    (LINES.encode("utf-16"), {}),
-    (gzip.compress(LINES.encode(), mtime=0), {}),
-    ('[{"at": "2026-03-01", "value": 1}, {"at": "2026-03-02",\n"value": 2.5}]', {}),
-    ('{"meta": {"items": 2}, "data": {"n": 2, "items": [{"at": "2026-03-01", "value": 1}, {"at": "2026-03-02", "value": 2.5}], "x": []}}',
-     {"records": "data.items"}),
-    ('{"items": [{"at": "2026-03-01", "value": 1}]}\n{"items": []}\n{"items": [{"at": "2026-03-02", "value": 2.5}]}\n',
-     {"records": "items"}),
-])
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (LINES, {}),
+        (LINES.replace("\n", "\r\n"), {}),
+        (LINES.replace("\n\n", "\r\n"), {}),
+        ("\ufeff" + LINES, {}),
+        (LINES.encode("utf-16"), {}),
+        (gzip.compress(LINES.encode(), mtime=0), {}),
+        ('[{"at": "2026-03-01", "value": 1}, {"at": "2026-03-02",\n"value": 2.5}]', {}),
+        (
+            '{"meta": {"items": 2}, "data": {"n": 2, '
+            '"items": [{"at": "2026-03-01", "value": 1}, {"at": "2026-03-02", "value": 2.5}], "x": []}}',
+            {"records": "data.items"},
+        ),
+        (
+            '{"items": [{"at": "2026-03-01", "value": 1}]}\n{"items": []}\n{"items": [{"at": "2026-03-02", "value": 2.5}]}\n',
+            {"records": "items"},
+        ),
+    ],
+)
 def test_two_rows_however_they_are_written(stage, content, keys):
     staged = stage(content, **keys)
     assert rows(staged, '"at", value') == [(datetime(2026, 3, 1, tzinfo=UTC), 1), (datetime(2026, 3, 2, tzinfo=UTC), 2.5)]
@@ -82,16 +91,27 @@ def test_records_that_cross_the_blocks_in_which_a_file_is_read_stay_whole(stage,
 
 # --- columns ---
 
+
 def test_nested_objects_become_columns_and_lists_stay_json(stage):
-    staged = stage([
-        {"at": "2026-03-01", "user": {"id": 7, "address": {"city": "Köln"}}, "tags": ["a", {"b": 1}]},
-        {"at": "2026-03-02", "user": None, "tags": []},
-        {"at": "2026-03-03", "user": {"name": "x"}},
-    ])
-    assert types(staged) == {"at": "TIMESTAMP WITH TIME ZONE", "user.id": "BIGINT", "user.address.city": "VARCHAR", "user.name": "VARCHAR",
-                             "tags": "VARCHAR"}
+    staged = stage(
+        [
+            {"at": "2026-03-01", "user": {"id": 7, "address": {"city": "Köln"}}, "tags": ["a", {"b": 1}]},
+            {"at": "2026-03-02", "user": None, "tags": []},
+            {"at": "2026-03-03", "user": {"name": "x"}},
+        ]
+    )
+    assert types(staged) == {
+        "at": "TIMESTAMP WITH TIME ZONE",
+        "user.id": "BIGINT",
+        "user.address.city": "VARCHAR",
+        "user.name": "VARCHAR",
+        "tags": "VARCHAR",
+    }
     assert rows(staged, '"user.id", "user.address.city", "user.name", tags') == [
-        (7, "Köln", None, '["a",{"b":1}]'), (None, None, None, "[]"), (None, None, "x", None)]
+        (7, "Köln", None, '["a",{"b":1}]'),
+        (None, None, None, "[]"),
+        (None, None, "x", None),
+    ]
 
 
 def test_a_key_that_holds_objects_and_other_values_stays_one_column_of_json(stage):
@@ -110,8 +130,10 @@ def test_values_that_are_numbers_and_texts_by_turns_follow_the_rules_of_text(sta
     assert rows(staged, "v") == [("1",), ("2.5",), ("3",), ("true",), ("007",), (None,), (None,), ("many",)]
     declared = stage([{"at": "2026-03-01", "v": value} for value in values], numbers=("v",))
     assert rows(declared, "v") == [(1,), (2.5,), (3,), (7,), (None,), (None,)]
-    assert reasons(declared) == [(4, "v: 'true' is not a number; expected one up to 1e+150"),
-                                 (8, "v: 'many' is not a number; expected one up to 1e+150")]
+    assert reasons(declared) == [
+        (4, "v: 'true' is not a number; expected one up to 1e+150"),
+        (8, "v: 'many' is not a number; expected one up to 1e+150"),
+    ]
 
 
 def test_nan_of_python_is_no_value_and_infinity_is_a_bad_row(stage):
@@ -131,7 +153,7 @@ def test_nested_columns_can_be_declared(stage):
 
 def test_keys_may_hold_any_sign(stage):
     record = {"at": "2026-03-01", 'a "b"': 1, "c/d~e": {"f g": 2}, "select": 3, "": 4, "x\ny": 5, "it's": 6}
-    assert rows(stage([record]), "* EXCLUDE (\"at\", _row)") == [(1, 2, 3, 4, 5, 6)]
+    assert rows(stage([record]), '* EXCLUDE ("at", _row)') == [(1, 2, 3, 4, 5, 6)]
     assert types(stage([record])).keys() == {"at", 'a "b"', "c/d~e.f g", "select", "column5", "x\ny", "it's"}
 
 
@@ -140,7 +162,8 @@ def test_a_declared_key_that_a_few_records_lack_is_empty_but_many_lack_what_is_m
     assert rows(staged, "refund, store")[0] == (None, None)
     assert refused(TWENTY, numbers=("valeu",)) == (
         "there is no column 'valeu', which metrics names; the file has at, value (feed.json). Did you mean 'value'? "
-        "Correct metrics, or fix the feed.")
+        "Correct metrics, or fix the feed."
+    )
 
 
 def test_a_list_without_records_is_no_error_and_says_so(stage):
@@ -150,14 +173,21 @@ def test_a_list_without_records_is_no_error_and_says_so(stage):
 
 # --- bad records ---
 
+
 def test_lines_and_records_that_are_no_objects_are_set_aside(stage):
     staged = stage('{"at": "2026-03-01"}\n5\n{"at": \n"x"\n{"at": "soon"}\n{"at": "2026-03-02"}\n')
     assert staged.row_count == 2
     assert reasons(staged) == [
-        (2, "at: 'soon' is not a time; expected a time such as 2026-03-01 09:35"), (4, "record 2: a number, not an object"),
-        (5, "record 3: this is not JSON"), (6, "record 4: a text, not an object")]
+        (2, "at: 'soon' is not a time; expected a time such as 2026-03-01 09:35"),
+        (4, "record 2: a number, not an object"),
+        (5, "record 3: this is not JSON"),
+        (6, "record 4: a text, not an object"),
+    ]
     assert reasons(stage('[{"at": "2026-03-01"}, [1], null, true]')) == [
-        (2, "record 2: a list, not an object"), (3, "record 3: null, not an object"), (4, "record 4: true or false, not an object")]
+        (2, "record 2: a list, not an object"),
+        (3, "record 3: null, not an object"),
+        (4, "record 4: true or false, not an object"),
+    ]
 
 
 def test_the_last_line_of_a_file_that_is_still_written_waits_in_quarantine(stage):
@@ -167,11 +197,13 @@ def test_the_last_line_of_a_file_that_is_still_written_waits_in_quarantine(stage
 
 # --- what is refused ---
 
+
 @pytest.mark.parametrize("content", ["12", '"text"', "null", "true"])
 def test_json_that_is_no_list_says_what_it_is(refused, content):
     kind = {"12": "a number", '"text"': "a text", "null": "null", "true": "true or false"}[content]
     assert refused(content) == (
-        f"the JSON is {kind}; expected a list of objects (feed.json, line 1). Set read.records to the list in it, such as data.items.")
+        f"the JSON is {kind}; expected a list of objects (feed.json, line 1). Set read.records to the list in it, such as data.items."
+    )
 
 
 def test_an_object_that_holds_the_list_asks_for_the_way_to_it(refused):
@@ -179,7 +211,8 @@ def test_an_object_that_holds_the_list_asks_for_the_way_to_it(refused):
     assert "the JSON is an object; expected a list of objects" in refused(json.dumps(document, indent=1))
     assert refused(document, records="data.rows") == (
         "there is no 'rows', which read.records: data.rows names; the object has items (feed.json, line 1). "
-        "Correct read.records, or fix the feed.")
+        "Correct read.records, or fix the feed."
+    )
     assert "at read.records: data lies an object; expected a list of objects" in refused(document, records="data")
     assert "read.records: n.items names 'items' in a number; expected an object" in refused(document, records="n.items")
 
@@ -207,10 +240,15 @@ def test_a_damaged_gzip_an_empty_file_and_a_wrong_encoding_have_their_names(refu
     assert refused(b"PAR1") == "this is a Parquet file, not text (feed.json). Set read.type: parquet."
 
 
-@pytest.mark.parametrize("content", [
-    "[" * 100_000, '[{"at": 1, "v": ' + "[" * 100_000 + "]" * 100_000 + "}]",
-    '[{"at": 1, "v": ' + '{"a":' * 100_000 + "1" + "}" * 100_001 + "]",
-    '{"at": 1, "v": ' + '{"a":' * 100_000 + "1" + "}" * 100_001])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        '[{"at": 1, "v": ' + "[" * 100_000 + "]" * 100_000 + "}]",
+        '[{"at": 1, "v": ' + '{"a":' * 100_000 + "1" + "}" * 100_001 + "]",
+        '{"at": 1, "v": ' + '{"a":' * 100_000 + "1" + "}" * 100_001,
+    ],
+)
 def test_json_that_is_nested_without_end_is_refused(refused, content):
     assert refused(content) == "the JSON is nested too deeply to be read (feed.json). Fix the feed."
 
@@ -240,6 +278,7 @@ def test_a_way_without_keys_is_refused_before_any_file_is_read(records):
 
 
 # --- rows that a reader has fetched ---
+
 
 def test_rows_that_a_reader_fetched_are_staged_under_the_origin_it_names(tmp_path: Path):
     page = tmp_path / "page.jsonl"

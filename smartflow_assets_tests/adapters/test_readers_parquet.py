@@ -1,4 +1,5 @@
 """Parquet as other tools write it: types that stay, structs, rows set aside by the rules of text, and damaged files."""
+
 import gzip
 import shutil
 from datetime import UTC, date, datetime
@@ -47,11 +48,24 @@ def test_columns_keep_the_types_of_the_file(stage):
         TIMESTAMP '2026-01-01 10:00' AS local, '12' AS code, [1, 2] AS list,
         MAP {{'k': 1}} AS map, 'a'::ENUM ('a') AS kind, 'x'::BLOB AS blob, NULL AS nothing""")
     assert types(staged) == {
-        "at": "TIMESTAMP WITH TIME ZONE", "small": "BIGINT", "huge": "DOUBLE", "price": "DOUBLE", "real": "DOUBLE", "flag": "BOOLEAN",
-        "day": "DATE", "sent": "TIMESTAMP WITH TIME ZONE", "local": "TIMESTAMP", "code": "VARCHAR", "list": "VARCHAR", "map": "VARCHAR",
-        "kind": "VARCHAR", "blob": "VARCHAR"}
+        "at": "TIMESTAMP WITH TIME ZONE",
+        "small": "BIGINT",
+        "huge": "DOUBLE",
+        "price": "DOUBLE",
+        "real": "DOUBLE",
+        "flag": "BOOLEAN",
+        "day": "DATE",
+        "sent": "TIMESTAMP WITH TIME ZONE",
+        "local": "TIMESTAMP",
+        "code": "VARCHAR",
+        "list": "VARCHAR",
+        "map": "VARCHAR",
+        "kind": "VARCHAR",
+        "blob": "VARCHAR",
+    }
     assert rows(staged, "small, price, real, flag, day, sent, code, list, map") == [
-        (3, 1.25, 0.1, True, date(2026, 1, 2), datetime(2026, 1, 1, 8, tzinfo=UTC), "12", "[1,2]", '{"k":1}')]
+        (3, 1.25, 0.1, True, date(2026, 1, 2), datetime(2026, 1, 1, 8, tzinfo=UTC), "12", "[1,2]", '{"k":1}')
+    ]
 
 
 def test_the_fields_of_structs_become_columns(stage):
@@ -60,14 +74,19 @@ def test_the_fields_of_structs_become_columns(stage):
 
 
 def test_declared_columns_are_checked_with_the_rules_of_text(stage):
-    staged = stage("""SELECT * FROM (VALUES ('2026-03-01', '5', 1.0), ('soon', '6', 2.0), (NULL, '7', 3.0),
+    staged = stage(
+        """SELECT * FROM (VALUES ('2026-03-01', '5', 1.0), ('soon', '6', 2.0), (NULL, '7', 3.0),
         ('2026-03-02', 'many', 4.0),
         ('2026-03-03', '8', 'inf'::DOUBLE), ('2026-03-04', NULL, 'nan'::DOUBLE)) AS given("at", value, "real")""",
-        numbers=("value", "real"))
+        numbers=("value", "real"),
+    )
     assert rows(staged, 'value, "real"') == [(5, 1), (None, None)]
     assert reasons(staged) == [
-        (2, "at: 'soon' is not a time; expected a time such as 2026-03-01 09:35"), (3, "at is empty; expected a time"),
-        (4, "value: 'many' is not a number; expected one up to 1e+150"), (5, "real: 'inf' is not a number; expected one up to 1e+150")]
+        (2, "at: 'soon' is not a time; expected a time such as 2026-03-01 09:35"),
+        (3, "at is empty; expected a time"),
+        (4, "value: 'many' is not a number; expected one up to 1e+150"),
+        (5, "real: 'inf' is not a number; expected one up to 1e+150"),
+    ]
 
 
 def test_without_metrics_every_column_of_numbers_must_be_finite_and_text_stays_text(stage):
@@ -75,15 +94,18 @@ def test_without_metrics_every_column_of_numbers_must_be_finite_and_text_stays_t
     assert (rows(staged, "value, code"), staged.bad_count) == ([(1.5, "12")], 1)
 
 
-@pytest.mark.parametrize(("value", "time", "expected"), [
-    ("TIMESTAMP '2026-03-01 10:00:00.25'", "at", "01 10:00:00.250"),
-    ("TIMESTAMP '2026-03-01 10:00'", {"column": "at", "timezone": "Europe/Berlin"}, "01 09:00:00.000"),
-    ("TIMESTAMPTZ '2026-03-01 10:00:00+02'", {"column": "at", "timezone": "Europe/Berlin"}, "01 08:00:00.000"),
-    ("TIMESTAMP_NS '2026-03-01 10:00:00.123456789'", "at", "01 10:00:00.123"),
-    ("DATE '2026-03-01'", {"column": "at", "format": "%d/%m/%Y"}, "01 00:00:00.000"),
-    ("1772357700", {"column": "at", "format": "unix"}, "01 09:35:00.000"),
-    ("'01/03/2026'", {"column": "at", "format": "%d/%m/%Y"}, "01 00:00:00.000"),
-])
+@pytest.mark.parametrize(
+    ("value", "time", "expected"),
+    [
+        ("TIMESTAMP '2026-03-01 10:00:00.25'", "at", "01 10:00:00.250"),
+        ("TIMESTAMP '2026-03-01 10:00'", {"column": "at", "timezone": "Europe/Berlin"}, "01 09:00:00.000"),
+        ("TIMESTAMPTZ '2026-03-01 10:00:00+02'", {"column": "at", "timezone": "Europe/Berlin"}, "01 08:00:00.000"),
+        ("TIMESTAMP_NS '2026-03-01 10:00:00.123456789'", "at", "01 10:00:00.123"),
+        ("DATE '2026-03-01'", {"column": "at", "format": "%d/%m/%Y"}, "01 00:00:00.000"),
+        ("1772357700", {"column": "at", "format": "unix"}, "01 09:35:00.000"),
+        ("'01/03/2026'", {"column": "at", "format": "%d/%m/%Y"}, "01 00:00:00.000"),
+    ],
+)
 def test_times_of_all_types_are_read(stage, value, time, expected):
     assert rows(stage(f"SELECT {value} AS at, 1 AS value", time=time), "strftime(\"at\", '%d %H:%M:%S.%g')") == [(expected,)]
 
@@ -95,12 +117,19 @@ def test_many_files_gzipped_or_not_are_origins_of_their_own(tmp_path):
     reader = ParquetReader(path="*.parquet*", time={"column": "at"})
     staged = list(reader.batches(ReadContext("web", tmp_path, tmp_path / "staging")))
     assert [(batch.origin, rows(batch, "name")) for batch in staged] == [
-        ("a.parquet", [("a",)]), ("b.parquet", [("b",)]), ("c.parquet.gz", [("a",)])]
+        ("a.parquet", [("a",)]),
+        ("b.parquet", [("b",)]),
+        ("c.parquet.gz", [("a",)]),
+    ]
 
 
 def test_parts_of_one_content_are_joined_by_the_names_of_their_columns(tmp_path):
-    parts = [write(tmp_path / f"{number}.parquet", f"SELECT {AT}, {rest}") for number, rest in enumerate(
-        ("1 AS whole, 1 AS mixed, 'x' AS word", "2.5 AS whole, 'n' AS mixed", "3 AS whole, 4 AS mixed, 5 AS added"))]
+    parts = [
+        write(tmp_path / f"{number}.parquet", f"SELECT {AT}, {rest}")
+        for number, rest in enumerate(
+            ("1 AS whole, 1 AS mixed, 'x' AS word", "2.5 AS whole, 'n' AS mixed", "3 AS whole, 4 AS mixed, 5 AS added")
+        )
+    ]
     context = ReadContext("web", tmp_path, tmp_path / "staging")
     staged = stage_rows(ParquetReader(path="unused", time={"column": "at"}), parts, context, origin="o", content_hash="h", layout=Parquet())
     assert staged is not None
@@ -131,11 +160,13 @@ def test_files_that_cannot_be_used_say_why(stage, tmp_path):
     assert "there is no column 'at', which read.time names; the file has day" in refused("SELECT 1 AS day")
     assert "no value of column 'at' is a time" in refused("SELECT range AS at FROM range(20)")
     assert "column 'value' is text; expected a number, the first value is 'x'" in refused(
-        f"SELECT {AT}, 'x' AS value FROM range(20)", numbers=("value",))
+        f"SELECT {AT}, 'x' AS value FROM range(20)", numbers=("value",)
+    )
     assert "which SmartFlow keeps for itself" in refused(f"SELECT {AT}, 1 AS _row_hash")
 
 
 # --- the inbox takes all kinds ---
+
 
 def test_the_inbox_reads_files_by_their_ending(tmp_path):
     inbox = tmp_path / "inbox" / "web"

@@ -1,4 +1,5 @@
 """Functions of the user's own as sources: what they may give, what they are asked for, how they fail, and what a kill leaves."""
+
 import os
 import subprocess
 import sys
@@ -34,11 +35,22 @@ class Feed:
         (self.folder / "lib" / "their_feeds.py").write_text(HEAD + code)
         sys.modules.pop("their_feeds", None)
 
-    def take(self, function: str = "their_feeds:rows", *, now: datetime = NOW, numbers=None, late_by="0s", since=None, until=None,
-             **keys) -> Ingested:
+    def take(
+        self, function: str = "their_feeds:rows", *, now: datetime = NOW, numbers=None, late_by="0s", since=None, until=None, **keys
+    ) -> Ingested:
         reader = PythonReader.model_validate({"function": function, "time": "at", "late_by": late_by, **keys})
-        return ingest(self.warehouse, "web", reader, wanted=Wanted(numbers), now=now, run_id=f"run {now}", staging=self.folder / "staging",
-                      data=self.folder, since=since, until=until)
+        return ingest(
+            self.warehouse,
+            "web",
+            reader,
+            wanted=Wanted(numbers),
+            now=now,
+            run_id=f"run {now}",
+            staging=self.folder / "staging",
+            data=self.folder,
+            since=since,
+            until=until,
+        )
 
     def refused(self, code: str, function: str = "their_feeds:rows", **keys) -> str:
         self.write(code)
@@ -55,17 +67,22 @@ class Feed:
 
 # --- what a function may give ---
 
-@pytest.mark.parametrize("body", [
-    "return pd.DataFrame({'at': pd.to_datetime(['2026-03-01 00:00', '2026-03-01 01:00']), 'value': [1.5, 2]})",
-    "return pd.DataFrame({'value': [1.5, 2]}, index=pd.DatetimeIndex(['2026-03-01', '2026-03-01 01:00'], name='at'))",
-    "return [{'at': '2026-03-01', 'value': 1.5}, {'at': '2026-03-01T01:00:00Z', 'value': 2}]",
-    "return ({'at': datetime(2026, 3, 1, hour, tzinfo=timezone.utc), 'value': Decimal(value)} for hour, value in ((0, '1.5'), (1, '2')))",
-    "yield {'at': '2026-03-01', 'value': 1.5}\n    yield {'at': '2026-03-01 01:00', 'value': 2}",
-    "yield [{'at': '2026-03-01', 'value': 1.5}]\n    yield []\n    yield pd.DataFrame()\n"
-    "    yield pd.DataFrame({'at': ['2026-03-01 01:00'], 'value': [2]})",
-    "return [pd.DataFrame({'at': [date(2026, 3, 1)], 'value': [Decimal('1.5')]}), "
-    "pd.DataFrame({'at': ['2026-03-01 01:00'], 'value': [2]})]",
-])
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return pd.DataFrame({'at': pd.to_datetime(['2026-03-01 00:00', '2026-03-01 01:00']), 'value': [1.5, 2]})",
+        "return pd.DataFrame({'value': [1.5, 2]}, index=pd.DatetimeIndex(['2026-03-01', '2026-03-01 01:00'], name='at'))",
+        "return [{'at': '2026-03-01', 'value': 1.5}, {'at': '2026-03-01T01:00:00Z', 'value': 2}]",
+        "return ({'at': datetime(2026, 3, 1, hour, tzinfo=timezone.utc), 'value': Decimal(value)}"
+        " for hour, value in ((0, '1.5'), (1, '2')))",
+        "yield {'at': '2026-03-01', 'value': 1.5}\n    yield {'at': '2026-03-01 01:00', 'value': 2}",
+        "yield [{'at': '2026-03-01', 'value': 1.5}]\n    yield []\n    yield pd.DataFrame()\n"
+        "    yield pd.DataFrame({'at': ['2026-03-01 01:00'], 'value': [2]})",
+        "return [pd.DataFrame({'at': [date(2026, 3, 1)], 'value': [Decimal('1.5')]}), "
+        "pd.DataFrame({'at': ['2026-03-01 01:00'], 'value': [2]})]",
+    ],
+)
 def test_frames_and_dicts_in_any_packing_are_the_same_rows(feed, body):
     feed.write(f"def rows():\n    {body}\n")
     assert feed.take().new_rows == 2
@@ -81,12 +98,16 @@ def test_columns_of_frames_keep_their_types_and_odd_values_become_text(feed):
 """)
     feed.take()
     assert feed.rows('code, "on", mixed, tags, kind, price, month, "7", "a.b"') == [
-        ("12", True, "1", '["a"]', "a", 1.25, "2026-03", 1, 3.5), ("13", False, "x", None, "b", None, "2026-03", 2, None)]
+        ("12", True, "1", '["a"]', "a", 1.25, "2026-03", 1, 3.5),
+        ("13", False, "x", None, "b", None, "2026-03", 2, None),
+    ]
 
 
 def test_nested_dicts_become_columns_and_numbers_of_numpy_are_numbers(feed):
-    feed.write("import numpy as np\ndef rows():\n    yield {'at': np.datetime64('2026-03-01').item(), 'user': {'id': np.int64(7)}, "
-               "'value': np.float64('nan'), 'list': np.array([1, 2]), 'gone': pd.NaT, 'at2': pd.Timestamp('2026-03-01 02:00', tz='UTC')}\n")
+    feed.write(
+        "import numpy as np\ndef rows():\n    yield {'at': np.datetime64('2026-03-01').item(), 'user': {'id': np.int64(7)}, "
+        "'value': np.float64('nan'), 'list': np.array([1, 2]), 'gone': pd.NaT, 'at2': pd.Timestamp('2026-03-01 02:00', tz='UTC')}\n"
+    )
     feed.take(numbers=("value",))
     assert feed.rows('"user.id", value, list, epoch(at2)') == [(7, None, "[1,2]", 1772330400)]
 
@@ -104,7 +125,7 @@ def test_many_rows_are_stored_part_by_part(feed, monkeypatch):
     sizes: list[int] = []
     assert feed.take().new_rows == 18
     assert feed.rows() == list(range(18))
-    assert len(sizes) == 3 + 3 + 2 + 1      # dicts, the long frame, the short frames, the end of the window
+    assert len(sizes) == 3 + 3 + 2 + 1  # dicts, the long frame, the short frames, the end of the window
 
 
 def test_nothing_to_give_is_no_error(feed):
@@ -174,8 +195,10 @@ def test_a_window_of_the_past_is_asked_for_and_moves_no_watermark(orders):
 
 def test_a_function_that_takes_no_window_may_give_everything_each_time(feed):
     for count in (2, 3):
-        feed.write(f"def rows(limit=5, **more):\n    return pd.DataFrame({{'at': pd.date_range('2026-03-01', periods={count}, tz='UTC'), "
-                   f"'value': range({count})}})\n")
+        feed.write(
+            f"def rows(limit=5, **more):\n    return pd.DataFrame({{'at': pd.date_range('2026-03-01', periods={count}, tz='UTC'), "
+            f"'value': range({count})}})\n"
+        )
         feed.take()
     assert feed.rows() == [0, 1, 2]
 
@@ -216,8 +239,9 @@ module.ingest(warehouse, "web", reader, wanted=Wanted(), now=datetime(2026, 3, 2
 @pytest.mark.parametrize("last", [1, 2, 3])
 def test_a_killed_run_leaves_no_hole_and_doubles_nothing(orders, last):
     feed = orders(t0000=1, t0100=2, t0200=3, t0300=4)
-    killed = subprocess.run([sys.executable, "-c", KILL, str(feed.folder), str(last)], check=False,
-                            env=os.environ | {"PYTHONPATH": str(feed.folder / "lib")})
+    killed = subprocess.run(
+        [sys.executable, "-c", KILL, str(feed.folder), str(last)], check=False, env=os.environ | {"PYTHONPATH": str(feed.folder / "lib")}
+    )
     assert killed.returncode == -9
     assert len(feed.rows()) == min(2 * last, 4)
     feed.take(now=NOW + timedelta(hours=1), late_by="1h")
@@ -227,16 +251,18 @@ def test_a_killed_run_leaves_no_hole_and_doubles_nothing(orders, last):
 
 # --- what is refused ---
 
+
 def test_a_function_that_is_not_there_says_what_is_missing(feed):
-    assert feed.refused("def row(): pass") == (
-        "read.function: their_feeds has no function 'rows' (their_feeds:rows). Did you mean 'row'?")
+    assert feed.refused("def row(): pass") == ("read.function: their_feeds has no function 'rows' (their_feeds:rows). Did you mean 'row'?")
     assert feed.refused("rows = 5") == (
-        "read.function: 'rows' is a value of type int, not a function (their_feeds:rows). Correct the function, or read.function.")
+        "read.function: 'rows' is a value of type int, not a function (their_feeds:rows). Correct the function, or read.function."
+    )
     assert feed.refused("", "gone.feeds:rows") == (
-        "read.function: there is no module gone (gone.feeds:rows). Install it beside SmartFlow, or set PYTHONPATH to its folder.")
+        "read.function: there is no module gone (gone.feeds:rows). Install it beside SmartFlow, or set PYTHONPATH to its folder."
+    )
     assert feed.refused("import not_there").startswith(
-        "read.function: importing it raised ModuleNotFoundError: No module named 'not_there' (their_feeds:rows, "
-        "lib/their_feeds.py, line 4)")
+        "read.function: importing it raised ModuleNotFoundError: No module named 'not_there' (their_feeds:rows, lib/their_feeds.py, line 4)"
+    )
     assert "importing it raised SyntaxError" in feed.refused("def")
     assert "it needs 'shop'; it is given since, until and now, by name" in feed.refused("def rows(since, shop): pass")
     assert "it needs 'since, /'" in feed.refused("def rows(since, /): pass")
@@ -245,36 +271,51 @@ def test_a_function_that_is_not_there_says_what_is_missing(feed):
 def test_a_function_that_raises_names_the_line_and_no_password(feed):
     assert feed.refused("def rows():\n    raise ValueError('no\\nluck with https://me:secret@host/x')") == (
         "read.function: it raised ValueError: no luck with https://***@host/x (their_feeds:rows, lib/their_feeds.py, line 5). "
-        "Mend the function; the next run asks for the same again.")
+        "Mend the function; the next run asks for the same again."
+    )
     assert "it raised KeyError: 'x' (their_feeds:rows, lib/their_feeds.py, line 6)" in feed.refused(
-        "def rows():\n    yield {'at': '2026-03-01', 'value': 1}\n    yield {}['x']")
+        "def rows():\n    yield {'at': '2026-03-01', 'value': 1}\n    yield {}['x']"
+    )
     assert "it raised SystemExit: 3" in feed.refused("def rows():\n    raise SystemExit(3)")
 
 
-@pytest.mark.parametrize(("body", "kind"), [
-    ("return None", "it returned None"), ("return 5", "it returned a value of type int"),
-    ("return 'a,b'", "it returned a value of type str"),
-    ("return {'at': 1}", "it returned a value of type dict"), ("yield None", "it gave None"), ("yield 0", "it gave a value of type int"),
-    ("return ['a']", "it gave a value of type str"), ("yield [{'at': '2026-03-01'}, 7]", "it gave a value of type int"),
-])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("return None", "it returned None"),
+        ("return 5", "it returned a value of type int"),
+        ("return 'a,b'", "it returned a value of type str"),
+        ("return {'at': 1}", "it returned a value of type dict"),
+        ("yield None", "it gave None"),
+        ("yield 0", "it gave a value of type int"),
+        ("return ['a']", "it gave a value of type str"),
+        ("yield [{'at': '2026-03-01'}, 7]", "it gave a value of type int"),
+    ],
+)
 def test_a_function_that_gives_something_else_says_what(feed, body, kind):
     assert feed.refused(f"def rows():\n    {body}\n").startswith(
-        f"read.function: {kind}; expected DataFrames, or dicts as rows, in one piece, in a list or by yield")
+        f"read.function: {kind}; expected DataFrames, or dicts as rows, in one piece, in a list or by yield"
+    )
 
 
-@pytest.mark.parametrize(("body", "said"), [
-    ("return [{('a', 1): 2}]", "its rows cannot be stored: keys must be"),
-    ("a = {}; a['a'] = a; return [a]", "its rows cannot be stored: Circular reference"),
-    ("return pd.DataFrame([[1, 2]], columns=['a', 'a'])", "its rows cannot be stored: the column 'a' occurs twice"),
-    ("return pd.DataFrame({'a': [1j]})", "its rows cannot be stored: "),
-])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return [{('a', 1): 2}]", "its rows cannot be stored: keys must be"),
+        ("a = {}; a['a'] = a; return [a]", "its rows cannot be stored: Circular reference"),
+        ("return pd.DataFrame([[1, 2]], columns=['a', 'a'])", "its rows cannot be stored: the column 'a' occurs twice"),
+        ("return pd.DataFrame({'a': [1j]})", "its rows cannot be stored: "),
+    ],
+)
 def test_rows_that_cannot_be_stored_say_why(feed, body, said):
     assert said in feed.refused(f"def rows():\n    {body}\n")
 
 
 def test_columns_are_checked_like_those_of_files_and_what_was_stored_before_stays(feed):
-    feed.write("def rows():\n    yield {'at': '2026-03-01', 'value': 1}\n    yield {'at': 'soon', 'value': 2}\n"
-               "    yield {'at': '2026-03-01', 'value': 'x'}\n")
+    feed.write(
+        "def rows():\n    yield {'at': '2026-03-01', 'value': 1}\n    yield {'at': 'soon', 'value': 2}\n"
+        "    yield {'at': '2026-03-01', 'value': 'x'}\n"
+    )
     taken = feed.take(numbers=("value",))
     assert (taken.new_rows, taken.quarantined_count, feed.rows()) == (1, 2, [1])
     feed.write("def rows():\n    return [{'day': '2026-03-01', 'value': 1}]\n")

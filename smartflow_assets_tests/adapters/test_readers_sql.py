@@ -1,4 +1,5 @@
 """A database as a source: SQLite and a real PostgreSQL, from a moment on, in chunks, killed, and what they refuse."""
+
 import os
 import sqlite3
 import subprocess
@@ -28,8 +29,17 @@ def take(tmp_path, warehouse):
 
     def run(*, now=NOW, limits=None, wanted=Wanted(), time="at", **keys) -> Ingested:
         reader = SqlReader.model_validate({"time": time, **keys})
-        return ingest(warehouse, "web", reader, wanted=wanted, now=now, run_id=f"run{next(runs)}", staging=tmp_path / "staging",
-                      data=tmp_path, **(limits or {}))
+        return ingest(
+            warehouse,
+            "web",
+            reader,
+            wanted=wanted,
+            now=now,
+            run_id=f"run{next(runs)}",
+            staging=tmp_path / "staging",
+            data=tmp_path,
+            **(limits or {}),
+        )
 
     return run
 
@@ -56,11 +66,14 @@ def lite(tmp_path):
 
 
 def add(lite, *minutes: int, value: float | None = None) -> None:
-    lite.executemany("INSERT INTO orders VALUES (?, ?)", [
-        (f"2026-03-01 {minute // 60:02d}:{minute % 60:02d}:00", minute if value is None else value) for minute in minutes])
+    lite.executemany(
+        "INSERT INTO orders VALUES (?, ?)",
+        [(f"2026-03-01 {minute // 60:02d}:{minute % 60:02d}:00", minute if value is None else value) for minute in minutes],
+    )
 
 
 # --- SQLite ---
+
 
 def test_a_table_is_read_once_and_then_from_the_newest_time_on(lite, take, stored, warehouse):
     add(lite, 0, 30, 60, 90)
@@ -90,7 +103,7 @@ def test_a_corrected_row_takes_the_place_of_the_old_one_and_a_deleted_one_goes(l
     lite.execute("UPDATE orders SET value = 6060 WHERE value = 60")
     lite.execute("DELETE FROM orders WHERE value IN (0, 45)")
     take(**LITE)
-    assert stored() == [0, 30, 90, 6060]            # what lies before the overlap is not asked for again
+    assert stored() == [0, 30, 90, 6060]  # what lies before the overlap is not asked for again
 
 
 def test_an_emptied_table_takes_nothing_away(lite, take, stored):
@@ -183,15 +196,14 @@ def test_rows_without_a_time_or_a_number_are_held_once(lite, take, stored, wareh
     wanted = Wanted(numbers=("value",))
     assert (take(**LITE, wanted=wanted).quarantined_count, take(**LITE, wanted=wanted).quarantined_count) == (3, 0)
     reasons = warehouse.read("SELECT reason FROM quarantined_records ORDER BY reason")["reason"].tolist()
-    assert [reason.split(";")[0] for reason in reasons] == [
-        "at is empty", "at: 'soon' is not a time", "value: 'many' is not a number"]
+    assert [reason.split(";")[0] for reason in reasons] == ["at is empty", "at: 'soon' is not a time", "value: 'many' is not a number"]
     assert stored() == [0, 30]
 
 
 def test_names_may_be_hostile(lite, take, stored):
     lite.execute('''CREATE TABLE "o'r""d; DROP TABLE orders--" ("when? ""now""" TEXT, "sel ect" REAL)''')
-    lite.execute('''INSERT INTO "o'r""d; DROP TABLE orders--" VALUES ('2026-03-01', 5)''')
-    keys = {"url": LITE["url"], "table": '''o'r"d; DROP TABLE orders--''', "time": 'when? "now"'}
+    lite.execute("""INSERT INTO "o'r""d; DROP TABLE orders--" VALUES ('2026-03-01', 5)""")
+    keys = {"url": LITE["url"], "table": """o'r"d; DROP TABLE orders--""", "time": 'when? "now"'}
     take(**keys)
     take(**keys)
     assert stored("sel ect") == [5]
@@ -205,22 +217,28 @@ def test_nothing_is_ever_written(lite, refused):
     assert lite.execute("SELECT count(*) FROM orders").fetchone() == (1,)
 
 
-@pytest.mark.parametrize(("keys", "expected"), [
-    ({"table": "order"}, "the database says: no such table: order (sqlite:///shop.sqlite: order). Correct read.table"),
-    ({"query": "SELECT FROM orders"}, 'the database says: near "FROM": syntax error (sqlite:///shop.sqlite: query). Correct read.table'),
-    ({"query": "SELECT at FROM orders WHERE at > :begin"}, "the query cannot be sent: "),
-    ({"query": "SELECT value FROM orders"}, "there is no column 'at', which read.time names; the file has value"),
-    ({"query": "SELECT at, value, value FROM orders"}, "the column 'value' occurs twice"),
-    ({"query": "SELECT at, value AS _row FROM orders"}, "a column is called '_row', which SmartFlow keeps for itself"),
-    ({"table": "orders", "time": "moment"}, "no such column: moment"),
-    ({"table": "orders", "wanted": Wanted(numbers=("total",))}, "there is no column 'total', which metrics names"),
-    ({"table": "orders", "url": "sqlite:///gone.sqlite"}, "there is no such file (sqlite:///gone.sqlite: orders)"),
-    ({"table": "orders", "url": "sqlite:///broken.sqlite"}, "file is not a database"),
-    ({"table": "orders", "url": "nosuch://x/y"}, "SQLAlchemy knows no database called nosuch"),
-    ({"table": "orders", "url": "oracle://x/y"}, "is not installed (oracle://x/y: orders). pip install "),
-    ({"table": "orders", "url": "${NO_SUCH_URL}"}, "NO_SUCH_URL is not set in the environment (${NO_SUCH_URL}: orders)"),
-    ({"table": "orders", "url": "${BROKEN_URL}"}, "read.url is not the address of a database (${BROKEN_URL}: orders)"),
-])
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"table": "order"}, "the database says: no such table: order (sqlite:///shop.sqlite: order). Correct read.table"),
+        (
+            {"query": "SELECT FROM orders"},
+            'the database says: near "FROM": syntax error (sqlite:///shop.sqlite: query). Correct read.table',
+        ),
+        ({"query": "SELECT at FROM orders WHERE at > :begin"}, "the query cannot be sent: "),
+        ({"query": "SELECT value FROM orders"}, "there is no column 'at', which read.time names; the file has value"),
+        ({"query": "SELECT at, value, value FROM orders"}, "the column 'value' occurs twice"),
+        ({"query": "SELECT at, value AS _row FROM orders"}, "a column is called '_row', which SmartFlow keeps for itself"),
+        ({"table": "orders", "time": "moment"}, "no such column: moment"),
+        ({"table": "orders", "wanted": Wanted(numbers=("total",))}, "there is no column 'total', which metrics names"),
+        ({"table": "orders", "url": "sqlite:///gone.sqlite"}, "there is no such file (sqlite:///gone.sqlite: orders)"),
+        ({"table": "orders", "url": "sqlite:///broken.sqlite"}, "file is not a database"),
+        ({"table": "orders", "url": "nosuch://x/y"}, "SQLAlchemy knows no database called nosuch"),
+        ({"table": "orders", "url": "oracle://x/y"}, "is not installed (oracle://x/y: orders). pip install "),
+        ({"table": "orders", "url": "${NO_SUCH_URL}"}, "NO_SUCH_URL is not set in the environment (${NO_SUCH_URL}: orders)"),
+        ({"table": "orders", "url": "${BROKEN_URL}"}, "read.url is not the address of a database (${BROKEN_URL}: orders)"),
+    ],
+)
 def test_what_cannot_be_read_says_why(lite, refused, tmp_path, monkeypatch, keys, expected):
     (tmp_path / "broken.sqlite").write_text("no database at all, but long enough to be looked at" * 50)
     monkeypatch.setenv("BROKEN_URL", "sesame")
@@ -235,17 +253,28 @@ def test_a_text_that_is_not_utf_8_is_named(lite, refused):
     assert "Could not decode to UTF-8 column 'at'" in refused(**LITE)
 
 
-@pytest.mark.parametrize("keys", [
-    {"table": None}, {"query": "SELECT 1"}, {"url": "shop.sqlite"}, {"url": "postgresql://me:word@host/x"},
-    {"url": "postgresql://host/x?password=word"}, {"time": {"column": "at", "format": "%d/%m/%Y"}}, {"chunk": 0}, {"late_by": "soon"},
-    {"limit": 5}, {"table": ""},
-])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"table": None},
+        {"query": "SELECT 1"},
+        {"url": "shop.sqlite"},
+        {"url": "postgresql://me:word@host/x"},
+        {"url": "postgresql://host/x?password=word"},
+        {"time": {"column": "at", "format": "%d/%m/%Y"}},
+        {"chunk": 0},
+        {"late_by": "soon"},
+        {"limit": 5},
+        {"table": ""},
+    ],
+)
 def test_what_cannot_be_is_refused_before_anything_is_asked(keys):
     with pytest.raises(ValidationError):
         TypeAdapter(Reader).validate_python({"type": "sql", "time": "at"} | LITE | keys)
 
 
 # --- PostgreSQL ---
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Postgres]:
@@ -259,8 +288,9 @@ def cluster() -> Iterator[Postgres]:
 def connected(server: Postgres) -> Iterator:
     import psycopg
 
-    with psycopg.connect(host="127.0.0.1", port=server.port, user="shop", password=server.password, dbname="shop",
-                         autocommit=True) as connection:
+    with psycopg.connect(
+        host="127.0.0.1", port=server.port, user="shop", password=server.password, dbname="shop", autocommit=True
+    ) as connection:
         yield connection
 
 
@@ -290,8 +320,9 @@ def test_postgres_is_read_in_chunks_and_from_the_newest_time_on(shop, cluster, t
     assert warehouse.read("SELECT count(*) AS n FROM ingestions WHERE reached_at IS NULL")["n"].iloc[0] == 5
 
 
-@pytest.mark.parametrize(("type_", "zone"), [("timestamptz", "UTC"), ("timestamp", "UTC"), ("timestamp", "America/New_York"),
-                                             ("timestamp", "Europe/Berlin")])
+@pytest.mark.parametrize(
+    ("type_", "zone"), [("timestamptz", "UTC"), ("timestamp", "UTC"), ("timestamp", "America/New_York"), ("timestamp", "Europe/Berlin")]
+)
 def test_postgres_compares_times_in_the_zone_of_the_column(shop, cluster, take, stored, type_, zone):
     keys = {"url": cluster.url, "table": "orders", "time": {"column": "at", "timezone": zone}, "late_by": "10min"}
     fill(shop, 0, 99, type_)
@@ -318,7 +349,13 @@ def test_values_of_postgres_become_texts_numbers_and_columns(shop, cluster, take
     take(url=cluster.url, query='SELECT * FROM orders WHERE at >= :since AND "Größe"::int > 5')
     row = warehouse.read('SELECT * FROM raw."web"').iloc[0].to_dict()
     assert (row["at"], row["Größe"], row["raw"], row["yes"], row["what.a.b"], row["took"]) == (
-        datetime(2026, 3, 1, 8, tzinfo=UTC), 12345678.9, "00ff", True, 5, 5400)
+        datetime(2026, 3, 1, 8, tzinfo=UTC),
+        12345678.9,
+        "00ff",
+        True,
+        5,
+        5400,
+    )
     assert (row["what.c"], row["tags"]) == ("[1]", '["x","y z"]')
 
 

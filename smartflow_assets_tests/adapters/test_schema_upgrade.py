@@ -1,4 +1,5 @@
 """A file of another schema version: an older one becomes today's after a copy, a newer one is refused."""
+
 from pathlib import Path
 
 import duckdb
@@ -43,9 +44,17 @@ def test_older_file_is_upgraded_and_keeps_its_rows(old, renaming):
 
 def test_model_changes_of_version_4_get_the_times_that_they_must_have_had(warehouse):
     """Two trainings of one series, the first retired by the second, and one of another source."""
-    trained = pd.DataFrame({
-        "source": ["web", "web", "shop"], "series": "*", "detector": "auto", "model_id": ["a", "b", "c"], "status": "current",
-        "trained_at": [at(0), at(9), at(4)], "changed_at": [at(0), at(9), at(4)]})
+    trained = pd.DataFrame(
+        {
+            "source": ["web", "web", "shop"],
+            "series": "*",
+            "detector": "auto",
+            "model_id": ["a", "b", "c"],
+            "status": "current",
+            "trained_at": [at(0), at(9), at(4)],
+            "changed_at": [at(0), at(9), at(4)],
+        }
+    )
     retired = trained[:1].assign(status="retired", changed_at=at(9))
     warehouse.commit("run", [Append("trained_models", trained), Append("trained_models", retired)])
     with duckdb.connect() as connection:
@@ -54,18 +63,45 @@ def test_model_changes_of_version_4_get_the_times_that_they_must_have_had(wareho
             connection.execute(f"ALTER TABLE trained_models DROP COLUMN {column}")
         connection.execute("UPDATE snapshot_info SET schema_version = 4")
     rows = Warehouse(warehouse.path, warehouse.published).read(
-        "SELECT model_id, status, change, changed_at FROM trained_models ORDER BY model_id, changed_at")
+        "SELECT model_id, status, change, changed_at FROM trained_models ORDER BY model_id, changed_at"
+    )
     assert rows[["model_id", "status", "change"]].to_numpy().tolist() == [
-        ["a", "current", "trained"], ["a", "retired", "replaced"], ["b", "current", "trained"], ["c", "current", "trained"]]
+        ["a", "current", "trained"],
+        ["a", "retired", "replaced"],
+        ["b", "current", "trained"],
+        ["c", "current", "trained"],
+    ]
     assert rows["changed_at"].tolist() == [at(0), at(9), at(9), at(4)]
 
 
 def test_anomalies_of_version_6_say_how_far_and_which_way_they_went(warehouse):
     spells = [("a", 9.0, 5.0), ("b", 1.0, 5.0), ("c", float("nan"), 5.0)]
-    warehouse.commit("run", [Replace("anomalies", "web", pd.DataFrame([
-        {"source": "web", "anomaly_id": name, "series": "requests", "metric": "requests", "started_at": at(number),
-         "ended_at": at(number + 1), "value": value, "expected": expected}
-        for number, (name, value, expected) in enumerate(spells)]), at(0), at(5))])
+    warehouse.commit(
+        "run",
+        [
+            Replace(
+                "anomalies",
+                "web",
+                pd.DataFrame(
+                    [
+                        {
+                            "source": "web",
+                            "anomaly_id": name,
+                            "series": "requests",
+                            "metric": "requests",
+                            "started_at": at(number),
+                            "ended_at": at(number + 1),
+                            "value": value,
+                            "expected": expected,
+                        }
+                        for number, (name, value, expected) in enumerate(spells)
+                    ]
+                ),
+                at(0),
+                at(5),
+            )
+        ],
+    )
     with duckdb.connect() as connection:
         connection.execute(f"ATTACH '{warehouse.path}' AS old; USE old; DROP SCHEMA marts CASCADE")
         for column in ("deviation", "direction", "extreme", "slices", "last_similar_at", "last_similar_seconds"):

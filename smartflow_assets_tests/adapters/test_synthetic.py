@@ -1,4 +1,5 @@
 """A synthetic source is alive: each run adds the rows since the last one, and nothing that is stored ever changes."""
+
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,11 +25,22 @@ class Greenhouse:
     def __init__(self, folder: Path, warehouse: Warehouse) -> None:
         self.folder, self.warehouse, self.runs = folder, warehouse, 0
 
-    def take(self, now: datetime = NOW, wanted: Wanted = Wanted(), since: datetime | None = None, until: datetime | None = None,
-             **keys: object) -> Ingested:
+    def take(
+        self, now: datetime = NOW, wanted: Wanted = Wanted(), since: datetime | None = None, until: datetime | None = None, **keys: object
+    ) -> Ingested:
         self.runs += 1
-        return ingest(self.warehouse, "house", reader(**keys), wanted=wanted, now=now, run_id=f"run{self.runs}",
-                      staging=self.folder / "staging", data=self.folder, since=since, until=until)
+        return ingest(
+            self.warehouse,
+            "house",
+            reader(**keys),
+            wanted=wanted,
+            now=now,
+            run_id=f"run{self.runs}",
+            staging=self.folder / "staging",
+            data=self.folder,
+            since=since,
+            until=until,
+        )
 
     def rows(self, columns: str = "*", time: str = "timestamp") -> pd.DataFrame:
         return self.warehouse.read(f'SELECT {columns} FROM raw."house" ORDER BY {time}')
@@ -68,7 +80,7 @@ def test_each_later_clock_adds_exactly_the_rows_in_between(house):
     added = [house.take(NOW + timedelta(minutes=minutes)).new_rows for minutes in (5, 10, 25, 26, 60 * 24 * 40)]
     assert added == [1, 1, 3, 0, 12 * 24 * 40 - 5]
     rows = house.rows()
-    pd.testing.assert_frame_equal(rows[:len(old)], old)
+    pd.testing.assert_frame_equal(rows[: len(old)], old)
     assert rows["timestamp"].is_unique
     assert set(rows["timestamp"].diff().dropna()) == {STEP}
 
@@ -118,10 +130,17 @@ def test_limits_of_a_run_are_kept_and_the_rest_comes_with_the_next(house):
     assert house.take().new_rows == 12
 
 
-@pytest.mark.parametrize("keys", [
-    {"seed": 5}, {"anomaly_rate": 0.2}, {"domain": {"type": "iot_sensors", "swing": 2}},
-    {"domain": {"type": "iot_sensors", "step": "15min"}}, {"domain": {"type": "iot_sensors", "warmth": 3}},
-    {"domain": {"type": "iot_sensors", "battery": 40}}])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"seed": 5},
+        {"anomaly_rate": 0.2},
+        {"domain": {"type": "iot_sensors", "swing": 2}},
+        {"domain": {"type": "iot_sensors", "step": "15min"}},
+        {"domain": {"type": "iot_sensors", "warmth": 3}},
+        {"domain": {"type": "iot_sensors", "battery": 40}},
+    ],
+)
 def test_every_key_changes_rows_and_makes_all_anew(house, keys):
     house.take()
     before = values(house.rows())
@@ -155,13 +174,20 @@ def test_text_columns_stay_text(house):
     types = house.warehouse.read("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'house'")
     types = dict(zip(types["column_name"], types["data_type"], strict=True))
     assert {name: types[name] for name in ("timestamp", "account", "channel", "amount")} == {
-        "timestamp": "TIMESTAMP WITH TIME ZONE", "account": "VARCHAR", "channel": "VARCHAR", "amount": "DOUBLE"}
+        "timestamp": "TIMESTAMP WITH TIME ZONE",
+        "account": "VARCHAR",
+        "channel": "VARCHAR",
+        "amount": "DOUBLE",
+    }
 
 
-@pytest.mark.parametrize(("wanted", "said"), [
-    (Wanted(("heat",)), "metrics: the domain iot_sensors has no column 'heat'. It has temperature, humidity, battery."),
-    (Wanted(None, ("region",)), "dimensions: the domain iot_sensors has no column 'region'. It has temperature, humidity, battery."),
-])
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Wanted(("heat",)), "metrics: the domain iot_sensors has no column 'heat'. It has temperature, humidity, battery."),
+        (Wanted(None, ("region",)), "dimensions: the domain iot_sensors has no column 'region'. It has temperature, humidity, battery."),
+    ],
+)
 def test_a_column_that_is_not_there_is_named(house, wanted, said):
     with pytest.raises(SourceError) as error:
         house.take(wanted=wanted)
@@ -173,16 +199,22 @@ def test_a_metric_of_text_is_refused(house):
         house.take(domain="kpi_sales", wanted=Wanted(("campaign",)))
 
 
-@pytest.mark.parametrize(("keys", "said"), [
-    ({"domain": "weather"}, "there is no domain 'weather'; there are web_traffic, system_metrics, cpu_usage"),
-    ({"domain": {"type": "iot_sensors", "cores": 3}}, "cores"),
-    ({"time": {"column": "at", "timezone": "Europe/Berlin"}}, "the times are made and not read"),
-    ({"time": "humidity"}, "iot_sensors has a column of its own called humidity"),
-    ({"history": "2min"}, "history must be at least one step of the domain, 5min"),
-    ({"history": "36000 days", "domain": {"type": "iot_sensors", "step": "1min"}}, "a history of 36000 days has more than 20,000,000 rows"),
-    ({"history": "400000 days"}, "less than or equal to 36525 days"),
-    ({"anomaly_rate": 0.5}, "less than or equal to 0.3"),
-])
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"domain": "weather"}, "there is no domain 'weather'; there are web_traffic, system_metrics, cpu_usage"),
+        ({"domain": {"type": "iot_sensors", "cores": 3}}, "cores"),
+        ({"time": {"column": "at", "timezone": "Europe/Berlin"}}, "the times are made and not read"),
+        ({"time": "humidity"}, "iot_sensors has a column of its own called humidity"),
+        ({"history": "2min"}, "history must be at least one step of the domain, 5min"),
+        (
+            {"history": "36000 days", "domain": {"type": "iot_sensors", "step": "1min"}},
+            "a history of 36000 days has more than 20,000,000 rows",
+        ),
+        ({"history": "400000 days"}, "less than or equal to 36525 days"),
+        ({"anomaly_rate": 0.5}, "less than or equal to 0.3"),
+    ],
+)
 def test_keys_that_make_no_sense_are_refused(keys, said):
     with pytest.raises(ValidationError, match=said):
         reader(**keys)

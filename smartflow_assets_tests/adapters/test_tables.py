@@ -1,4 +1,5 @@
 """The declarations: everything is described, and what is declared is what the file has."""
+
 import pandas as pd
 import pytest
 

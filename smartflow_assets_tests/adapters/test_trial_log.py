@@ -1,4 +1,5 @@
 """Trials survive a kill at any byte."""
+
 from pathlib import Path
 
 import pytest

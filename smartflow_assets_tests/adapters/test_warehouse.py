@@ -1,4 +1,5 @@
 """Committing, reading and publishing: what is stored is what was given, and nothing else goes."""
+
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -95,9 +96,7 @@ def test_repeated_key_is_refused_and_shown(replace):
 
 
 def test_id_that_lives_outside_the_window_is_refused(replace):
-    anomaly = pd.DataFrame(
-        [{"anomaly_id": "a1", "series": "s", "metric": "m", "started_at": at(0), "ended_at": at(1)}]
-    )
+    anomaly = pd.DataFrame([{"anomaly_id": "a1", "series": "s", "metric": "m", "started_at": at(0), "ended_at": at(1)}])
     replace(anomaly, 0, 1, table="anomalies")
     with pytest.raises(WarehouseError, match="table anomalies already has the row anomaly_id=a1"):
         replace(anomaly.assign(started_at=at(5)), 5, 6, table="anomalies")
@@ -183,10 +182,19 @@ def test_conflicting_transaction_is_run_again_as_a_whole(warehouse, values, monk
 def test_all_types_come_back_as_they_went(warehouse):
     anomaly = pd.DataFrame(
         {
-            "anomaly_id": ["a", "b"], "series": "s", "metric": "m", "dimensions": [{"region": "ü", "a,b": '"'}, {}],
-            "started_at": pd.to_datetime(["2024-05-01T02:00:00.123456+02:00"] * 2), "ended_at": at(1), "peak_at": [pd.NaT, at(0)],
-            "point_count": [3, None], "value": [1.5, np.nan], "detectors": [["zscore", "it's"], None], "rules": [(), np.array(["r"])],
-            "contributions": [{"zscore": 0.25, "mad": np.nan}, None], "explanation": [None, "why\nso"],
+            "anomaly_id": ["a", "b"],
+            "series": "s",
+            "metric": "m",
+            "dimensions": [{"region": "ü", "a,b": '"'}, {}],
+            "started_at": pd.to_datetime(["2024-05-01T02:00:00.123456+02:00"] * 2),
+            "ended_at": at(1),
+            "peak_at": [pd.NaT, at(0)],
+            "point_count": [3, None],
+            "value": [1.5, np.nan],
+            "detectors": [["zscore", "it's"], None],
+            "rules": [(), np.array(["r"])],
+            "contributions": [{"zscore": 0.25, "mad": np.nan}, None],
+            "explanation": [None, "why\nso"],
         }
     )
     warehouse.commit("run", [Replace("anomalies", "web", anomaly, at(0), at(1))])

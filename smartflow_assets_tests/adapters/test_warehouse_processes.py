@@ -1,4 +1,5 @@
 """Many processes at one warehouse: nothing is lost, nothing fails, and who dies leaves the old rows."""
+
 import errno
 import multiprocessing
 import time

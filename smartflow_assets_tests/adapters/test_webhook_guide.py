@@ -1,4 +1,5 @@
 """docs/webhooks.md is run: its channels load and deliver, its verification accepts us and nobody else."""
+
 import json
 import re
 from pathlib import Path

@@ -1,4 +1,5 @@
 """What the processes do that `test_warehouse_processes.py` starts; here because a started process imports it by name."""
+
 import resource
 import time
 from datetime import timedelta

@@ -1,4 +1,5 @@
 """`smartflow backtest`: what would have been alerted, as if live, and nothing of the home is touched."""
+
 import hashlib
 import re
 from datetime import timedelta
@@ -20,7 +21,7 @@ def web(home: Path) -> Path:
     """A home with ten days in which there are three spikes, the last small; two of them are labelled."""
     rows = daily_series(DAYS)
     for row, factor in zip(SPIKES, (4, 3, 1.7), strict=True):
-        rows.loc[row:row + 2, "value"] *= factor
+        rows.loc[row : row + 2, "value"] *= factor
     write_rows(home / "data" / "examples" / "web.csv", rows)
     labels = [f"requests,{START + row * STEP:%Y-%m-%dT%H:%M:%SZ},{START + (row + 2) * STEP:%Y-%m-%dT%H:%M:%SZ}" for row in SPIKES[:2]]
     (home / "data" / "examples" / "web_labels.csv").write_text("\n".join(["series,started_at,ended_at", *labels]) + "\n")
@@ -29,8 +30,9 @@ def web(home: Path) -> Path:
 
 
 def content(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def listed(out: str) -> list[list[str]]:
@@ -47,8 +49,10 @@ def test_what_it_prints_is_what_live_runs_did_and_nothing_is_touched(smartflow: 
         assert smartflow("run", "web", "--as-of", clock.isoformat()).code == 0
     with duckdb.connect(str(web / "data/warehouse/analyst.duckdb"), read_only=True) as copy:
         copy.execute("SET TimeZone = 'UTC'")
-        live = copy.execute("SELECT strftime(opened_at, '%Y-%m-%d %H:%M'), strftime(resolved_at, '%Y-%m-%d %H:%M'), severity "
-                            "FROM incidents ORDER BY opened_at").fetchall()
+        live = copy.execute(
+            "SELECT strftime(opened_at, '%Y-%m-%d %H:%M'), strftime(resolved_at, '%Y-%m-%d %H:%M'), severity "
+            "FROM incidents ORDER BY opened_at"
+        ).fetchall()
     assert len(live) >= 2
     before = content(web)
     answer = smartflow("backtest", "web", "--from", since.isoformat())
@@ -100,17 +104,20 @@ def test_learning_anew_uses_newer_models(smartflow: Smartflow, web: Path) -> Non
     assert len(listed(answer.out)) >= 2
 
 
-@pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["backtest", "wbe"], 2, "there is no source 'wbe'. Did you mean web?"),
-    (["backtest", "web", "--from", "soon"], 2, "--from: 'soon' is not a time"),
-    (["backtest", "web", "--from", "2026-03-05", "--to", "2026-03-04"], 2, "--from 2026-03-05 is not before --to 2026-03-04"),
-    (["backtest", "web", "--set", "sensitivity"], 2, "web: 'sensitivity' is not key=value"),
-    (["backtest", "web", "--against", "sensitivity=extreme"], 2, "sensitivity=extreme"),
-    (["backtest", "web", "--against", "no.yaml"], 2, "'no.yaml' is neither a file nor key=value"),
-    (["backtest", "web", "-o", "nowhere/report.html"], 1, "nowhere: no such folder"),
-    (["backtest", "web", "--from", "2026-03-02T01:00"], 0, ""),
-    (["backtest", "web", "--to", "2026-03-02T01:00"], 1, "web: no row of that time could be judged"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["backtest", "wbe"], 2, "there is no source 'wbe'. Did you mean web?"),
+        (["backtest", "web", "--from", "soon"], 2, "--from: 'soon' is not a time"),
+        (["backtest", "web", "--from", "2026-03-05", "--to", "2026-03-04"], 2, "--from 2026-03-05 is not before --to 2026-03-04"),
+        (["backtest", "web", "--set", "sensitivity"], 2, "web: 'sensitivity' is not key=value"),
+        (["backtest", "web", "--against", "sensitivity=extreme"], 2, "sensitivity=extreme"),
+        (["backtest", "web", "--against", "no.yaml"], 2, "'no.yaml' is neither a file nor key=value"),
+        (["backtest", "web", "-o", "nowhere/report.html"], 1, "nowhere: no such folder"),
+        (["backtest", "web", "--from", "2026-03-02T01:00"], 0, ""),
+        (["backtest", "web", "--to", "2026-03-02T01:00"], 1, "web: no row of that time could be judged"),
+    ],
+)
 def test_what_cannot_be_is_said_in_one_line(smartflow: Smartflow, web: Path, arguments: list[str], code: int, message: str) -> None:
     answer = smartflow(*arguments)
     assert answer.code == code and message in answer.err, answer.err

@@ -1,4 +1,5 @@
 """`smartflow backup` and `smartflow restore`: what is put back is what was there."""
+
 import json
 import shutil
 from datetime import timedelta

@@ -1,4 +1,5 @@
 """Feeds of every kind that go bad after a good day: each is told in one line, what was stored stays, the other sources go on."""
+
 import json
 import os
 import sys
@@ -19,7 +20,8 @@ def parquet(path: Path) -> bytes:
     with duckdb.connect() as connection:
         connection.execute(
             f"COPY (SELECT TIMESTAMP '2026-03-01' + to_hours(CAST(range AS BIGINT)) AS ts, 100 + range % 7 AS n FROM range(120)) "
-            f"TO '{path}' (FORMAT parquet)").fetchall()
+            f"TO '{path}' (FORMAT parquet)"
+        ).fetchall()
     return path.read_bytes()
 
 
@@ -45,7 +47,8 @@ def test_a_feed_that_goes_bad_is_told_and_loses_nothing(smartflow: Smartflow, ho
         if kind == "python":
             read = f"{{type: python, function: 'bad_feed_{path.stem[-1]}:rows', time: ts}}"
         (home / "data" / "sources" / f"{name}.yaml").write_text(
-            SHOP.replace("name: shop", f"name: {name}").replace("{type: csv, path: feeds/shop.csv, time: ts}", read))
+            SHOP.replace("name: shop", f"name: {name}").replace("{type: csv, path: feeds/shop.csv, time: ts}", read)
+        )
     assert smartflow("run", "--as-of", "2026-03-06").code == 0
     before = counts(home)
     assert set(before.values()) == {120, 9}

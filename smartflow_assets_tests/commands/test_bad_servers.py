@@ -1,4 +1,5 @@
 """Servers that go bad after a good day: each is told in one line, without its secret; what was stored stays, other sources go on."""
+
 import sqlite3
 from pathlib import Path
 
@@ -69,9 +70,11 @@ def test_a_server_that_goes_bad_is_told_and_loses_nothing(smartflow: Smartflow, 
 
 def test_a_server_that_is_gone_stops_nothing_else(smartflow: Smartflow, home: Path) -> None:
     port = free_port()
-    for name, read in (("web", f'{{type: http, url: "http://127.0.0.1:{port}/x", retries: 0, time: ts}}'),
-                       ("base", f'{{type: sql, url: "postgresql://127.0.0.1:{port}/x", table: orders, time: ts}}'),
-                       ("outside", '{type: sql, url: "sqlite:///../../nowhere.sqlite", table: orders, time: ts}')):
+    for name, read in (
+        ("web", f'{{type: http, url: "http://127.0.0.1:{port}/x", retries: 0, time: ts}}'),
+        ("base", f'{{type: sql, url: "postgresql://127.0.0.1:{port}/x", table: orders, time: ts}}'),
+        ("outside", '{type: sql, url: "sqlite:///../../nowhere.sqlite", table: orders, time: ts}'),
+    ):
         text = SHOP.replace("name: shop", f"name: {name}").replace("{type: csv, path: feeds/shop.csv, time: ts}", read)
         (home / "data" / "sources" / f"{name}.yaml").write_text(text)
     answer = smartflow("run", "--as-of", "2026-03-06")

@@ -12,8 +12,29 @@ from smartflow_assets import cli
 from smartflow_assets.commands import terminal
 from smartflow_assets_tests.commands.conftest import Smartflow
 
-COMMANDS = ("demo", "run", "train", "ui", "plan", "validate", "config-schema", "sources", "show", "sql", "detect", "compare",
-            "backtest", "tune", "generate", "export", "push", "backup", "restore", "prune", "doctor")
+COMMANDS = (
+    "demo",
+    "run",
+    "train",
+    "ui",
+    "plan",
+    "validate",
+    "config-schema",
+    "sources",
+    "show",
+    "sql",
+    "detect",
+    "compare",
+    "backtest",
+    "tune",
+    "generate",
+    "export",
+    "push",
+    "backup",
+    "restore",
+    "prune",
+    "doctor",
+)
 
 
 def test_the_commands_are_those_of_the_readme(smartflow: Smartflow) -> None:
@@ -40,8 +61,9 @@ def test_without_a_command_the_help_is_shown(smartflow: Smartflow) -> None:
     assert "Usage" in answer.out
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--help"], ["run", "--help"], ["detect", "small.csv"], ["validate"], ["config-schema"], ["generate", "iot_sensors"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["detect", "small.csv"], ["validate"], ["config-schema"], ["generate", "iot_sensors"]]
+)
 def test_what_needs_no_dagster_does_not_import_it(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "data" / "sources").mkdir(parents=True)
     (tmp_path / "small.csv").write_text("ts,n\n" + "".join(f"2026-03-01T{hour:02}:00:00Z,{hour % 3}\n" for hour in range(24)))

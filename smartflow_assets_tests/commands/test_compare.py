@@ -1,4 +1,5 @@
 """`smartflow compare`: detectors over each other, from a source and from a file."""
+
 import re
 from io import BytesIO
 from pathlib import Path
@@ -52,17 +53,20 @@ def test_the_parameters_of_the_source_hold(smartflow: Smartflow, web: Path) -> N
     assert before[:3] != after[:3] and seasonal[:3] == seasonal_again[:3]
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["web", "--detectors", "seasonl"], "there is no detector 'seasonl'. Did you mean seasonal?"),
-    (["web", "--detectors", "xyz"], "There are auto, zscore"),
-    (["web", "--detectors", ","], "--detectors names 0 detectors"),
-    (["wbe"], "there is no source 'wbe'. Did you mean web?"),
-    (["no.csv"], "no.csv: there is no such file"),
-    (["web", "--series", "request"], "web has no series 'request'. Did you mean requests?"),
-    (["web", "--detectors", "mahalanobis"], "mahalanobis compares metrics with each other, and web has only requests"),
-    (["web", "-o", "web.pdf"], "its name ends neither in .png nor in .html"),
-    (["web", "--time", "at"], "--time, --value and --time-format are for a file"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["web", "--detectors", "seasonl"], "there is no detector 'seasonl'. Did you mean seasonal?"),
+        (["web", "--detectors", "xyz"], "There are auto, zscore"),
+        (["web", "--detectors", ","], "--detectors names 0 detectors"),
+        (["wbe"], "there is no source 'wbe'. Did you mean web?"),
+        (["no.csv"], "no.csv: there is no such file"),
+        (["web", "--series", "request"], "web has no series 'request'. Did you mean requests?"),
+        (["web", "--detectors", "mahalanobis"], "mahalanobis compares metrics with each other, and web has only requests"),
+        (["web", "-o", "web.pdf"], "its name ends neither in .png nor in .html"),
+        (["web", "--time", "at"], "--time, --value and --time-format are for a file"),
+    ],
+)
 def test_what_cannot_be_is_said_in_one_line(smartflow: Smartflow, web: Path, arguments: list[str], message: str) -> None:
     answer = smartflow("compare", *arguments)
     assert answer.code == 2 and message in answer.err, answer.err

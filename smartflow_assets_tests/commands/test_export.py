@@ -1,4 +1,5 @@
 """`smartflow export`: what is written reads back equal, in each format."""
+
 import csv
 import io
 import json

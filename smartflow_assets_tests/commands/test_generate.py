@@ -76,12 +76,16 @@ def test_the_first_rows_of_more_are_the_same_rows(smartflow: Smartflow) -> None:
     assert more.startswith(few)
 
 
-@pytest.mark.parametrize(("option", "value"), [
-    ("--seed", "9"), ("--anomaly-rate", "0.2"), ("--step", "10min"), ("--set", "swing=1"), ("--start", "2026-02-01"), ("--rows", "2999")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--seed", "9"), ("--anomaly-rate", "0.2"), ("--step", "10min"), ("--set", "swing=1"), ("--start", "2026-02-01"), ("--rows", "2999")],
+)
 def test_each_option_changes_the_rows(smartflow: Smartflow, option: str, value: str) -> None:
     usual = {"--rows": "3000", "--start": "2026-01-07"}
-    one, other = (smartflow("generate", "iot_sensors", *(part for pair in options.items() for part in pair))
-                  for options in (usual, usual | {option: value}))
+    one, other = (
+        smartflow("generate", "iot_sensors", *(part for pair in options.items() for part in pair))
+        for options in (usual, usual | {option: value})
+    )
     assert (one.code, other.code) == (0, 0)
     assert one.out != other.out
 
@@ -110,26 +114,29 @@ def test_the_list_names_domains_columns_and_parameters(smartflow: Smartflow) -> 
     assert any("temperature, humidity, battery" in line and "swing" in line for line in lines)
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    ((), "no domain is named. There are web_traffic, system_metrics,"),
-    (("iot_sensor",), "there is no domain 'iot_sensor'. Did you mean iot_sensors?"),
-    (("iot_sensors", "--start", "2026-01-01", "--end", "now"), "--start and --end exclude each other"),
-    (("iot_sensors", "--start", "tomorrow"), "--start tomorrow: this is no time between 1700 and 2200"),
-    (("iot_sensors", "--end", "9999-12-31"), "--end 9999-12-31: this is no time between 1700 and 2200"),
-    (("iot_sensors", "--step", "often"), "--step often: 'often' is not a duration"),
-    (("iot_sensors", "--step", "0.1s"), "--step 0.1s: Input should be greater than or equal to 1 second"),
-    (("iot_sensors", "--set", "swing"), "--set swing: a parameter is written KEY=VALUE"),
-    (("iot_sensors", "--set", "cores=2"), "--set cores=2: iot_sensors has no parameter 'cores'. It has step, warmth, swing, battery."),
-    (("iot_sensors", "--set", "swing=wide"), "--set swing=wide: Input should be a valid number"),
-    (("iot_sensors", "--set", "warmth=inf"), "--set warmth=inf: Input should be a finite number"),
-    (("kpi_sales", "--set", "regions="), "--set regions=: String should have at least 1 character"),
-    (("kpi_sales", "--set", "regions=a,a"), "--set regions=a,a: the region a is named twice"),
-    (("kpi_sales", "--rows", "5000000"), "--rows 5000000: so many steps are more than 1,000 years"),
-    (("iot_sensors", "-o", "rows.xlsx"), "rows.xlsx: the ending names no format. Use one of .csv"),
-    (("iot_sensors", "-o", "nowhere/rows.csv"), "nowhere: no such folder"),
-    (("iot_sensors", "--labels", "labels"), "labels: the ending names no format"),
-    (("iot_sensors", "-o", "a.csv", "--twin", "a.csv"), "-o and --twin both name a.csv"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no domain is named. There are web_traffic, system_metrics,"),
+        (("iot_sensor",), "there is no domain 'iot_sensor'. Did you mean iot_sensors?"),
+        (("iot_sensors", "--start", "2026-01-01", "--end", "now"), "--start and --end exclude each other"),
+        (("iot_sensors", "--start", "tomorrow"), "--start tomorrow: this is no time between 1700 and 2200"),
+        (("iot_sensors", "--end", "9999-12-31"), "--end 9999-12-31: this is no time between 1700 and 2200"),
+        (("iot_sensors", "--step", "often"), "--step often: 'often' is not a duration"),
+        (("iot_sensors", "--step", "0.1s"), "--step 0.1s: Input should be greater than or equal to 1 second"),
+        (("iot_sensors", "--set", "swing"), "--set swing: a parameter is written KEY=VALUE"),
+        (("iot_sensors", "--set", "cores=2"), "--set cores=2: iot_sensors has no parameter 'cores'. It has step, warmth, swing, battery."),
+        (("iot_sensors", "--set", "swing=wide"), "--set swing=wide: Input should be a valid number"),
+        (("iot_sensors", "--set", "warmth=inf"), "--set warmth=inf: Input should be a finite number"),
+        (("kpi_sales", "--set", "regions="), "--set regions=: String should have at least 1 character"),
+        (("kpi_sales", "--set", "regions=a,a"), "--set regions=a,a: the region a is named twice"),
+        (("kpi_sales", "--rows", "5000000"), "--rows 5000000: so many steps are more than 1,000 years"),
+        (("iot_sensors", "-o", "rows.xlsx"), "rows.xlsx: the ending names no format. Use one of .csv"),
+        (("iot_sensors", "-o", "nowhere/rows.csv"), "nowhere: no such folder"),
+        (("iot_sensors", "--labels", "labels"), "labels: the ending names no format"),
+        (("iot_sensors", "-o", "a.csv", "--twin", "a.csv"), "-o and --twin both name a.csv"),
+    ],
+)
 def test_what_cannot_be_is_one_line_and_exit_code_2(smartflow: Smartflow, folder: Path, arguments: tuple[str, ...], said: str) -> None:
     answer = smartflow("generate", *arguments)
     assert (answer.code, answer.out) == (2, "")

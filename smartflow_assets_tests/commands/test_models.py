@@ -1,4 +1,5 @@
 """`smartflow models`: what is stored, which one judges, and how a person changes that."""
+
 import getpass
 import re
 from datetime import timedelta
@@ -82,7 +83,9 @@ def test_a_model_is_listed_with_what_it_learnt_why_and_whether_it_can_be_used(sm
     lines = listed(smartflow("models", "list", "web").out)
     assert re.fullmatch(
         rf"\* +{first} +current +2026-03-12 00:00 +2026-03-02 00:00 +2026-03-0\d \d\d:00 +\d+ +auto +\d+ KiB +yes +"
-        rf"first training; rolled back by {getpass.getuser()}: worse", lines[first])
+        rf"first training; rolled back by {getpass.getuser()}: worse",
+        lines[first],
+    )
     assert re.search(r" retired .* 288 +auto +\d+ KiB +yes +by hand$", lines[second])
     for path in (watched / "data/warehouse/models/web" / second).iterdir():
         path.write_bytes(path.read_bytes() + b" ")
@@ -111,7 +114,8 @@ def test_a_training_that_is_asked_for_waits_for_one_and_says_why(smartflow: Smar
     answer = smartflow("models", "train", "web", "--reason", "the sale is over")
     assert answer.code == 0 and "web: asked for" in answer.out
     assert warehouse_of(watched).published_read("SELECT state, requested_by FROM training_requests").to_numpy().tolist() == [
-        ["open", getpass.getuser()]]
+        ["open", getpass.getuser()]
+    ]
     assert smartflow("train", "web").code == 0
     assert history(watched)[-1] == ["trained", "request: the sale is over", getpass.getuser()]
     assert smartflow("train", "web").code == 0
@@ -166,7 +170,8 @@ def test_a_copy_that_was_published_before_an_upgrade_is_waited_for(smartflow: Sm
 
 def test_a_source_without_a_model_says_when_there_will_be_one(smartflow: Smartflow, home: Path) -> None:
     assert smartflow("models", "list", "shop").out == (
-        "shop has no model yet: the first one is trained by a run, when there is enough history\n")
+        "shop has no model yet: the first one is trained by a run, when there is enough history\n"
+    )
 
 
 def test_a_model_is_not_changed_while_a_run_works_on_the_source(smartflow: Smartflow, watched: Path, monkeypatch) -> None:

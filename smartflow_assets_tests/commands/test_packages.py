@@ -1,4 +1,5 @@
 """A package of somebody else, installed as pip installs it: its reader, detector and channel stand in YAML and work in a run."""
+
 import os
 import shutil
 import subprocess
@@ -44,8 +45,10 @@ def home(tmp_path: Path) -> Path:
     (home / "data" / "sources").mkdir(parents=True)
     (home / "data" / "sources" / "room.yaml").write_text(SOURCE)
     (home / "data" / "channels.yaml").write_text("bell: {type: acme_bell, file: rung.txt}\n")
-    lines = [f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z room=kitchen celsius={20 + hour % 5 + 60 * (hour == 190)}"
-             for hour in range(200)]
+    lines = [
+        f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z room=kitchen celsius={20 + hour % 5 + 60 * (hour == 190)}"
+        for hour in range(200)
+    ]
     (home / "data" / "room.log").write_text("\n".join(lines) + "\n")
     return home
 
@@ -54,8 +57,9 @@ def smartflow(home: Path, *arguments: str, packages: str = "packages") -> subpro
     paths = os.pathsep.join([str(home.parent / packages), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": paths, "SMARTFLOW_HOME": str(home)}
     environment.pop("DAGSTER_HOME", None)
-    return subprocess.run([sys.executable, "-m", "smartflow_assets.cli", *arguments], capture_output=True, text=True, check=False,
-                          env=environment, cwd=home)
+    return subprocess.run(
+        [sys.executable, "-m", "smartflow_assets.cli", *arguments], capture_output=True, text=True, check=False, env=environment, cwd=home
+    )
 
 
 def published(home: Path, statement: str) -> list[tuple]:
@@ -97,8 +101,11 @@ def test_keys_of_a_package_are_described_checked_and_change_the_rows(home: Path)
 def test_without_the_package_its_types_are_refused_by_name_and_a_broken_one_stops_nothing_else(home: Path) -> None:
     refused = smartflow(home, "validate", packages="nothing")
     assert refused.returncode == 1
-    for said in ("`read.type: acme_log` is not available", "`detectors[1].type: acme_heat` is not available",
-                 "channel bell: `type: acme_bell` is not available"):
+    for said in (
+        "`read.type: acme_log` is not available",
+        "`detectors[1].type: acme_heat` is not available",
+        "channel bell: `type: acme_bell` is not available",
+    ):
         assert said in refused.stdout, refused.stdout
     (home.parent / "packages" / "acme" / "log_reader.py").write_text("import no_such_library\n")
     broken = smartflow(home, "validate")

@@ -1,4 +1,5 @@
 """`smartflow prune`: what is old goes and stays away, what is needed stays, and nothing is judged or told anew."""
+
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def first_at(home: Path, table: str, column: str = "observed_at") -> datetime:
 def state_of(home: Path) -> dict[str, pd.DataFrame]:
     read = warehouse_of(home).read
     return {name: read(f"SELECT * FROM {name} ORDER BY ALL") for name in ("anomalies", "incidents", "alert_sends")} | {
-        "scores": read("SELECT * FROM anomaly_scores ORDER BY observed_at")}
+        "scores": read("SELECT * FROM anomaly_scores ORDER BY observed_at")
+    }
 
 
 def test_old_rows_go_and_those_that_models_learn_from_stay(smartflow: Smartflow, aged: Path) -> None:
@@ -73,7 +75,8 @@ def test_old_rows_go_and_those_that_models_learn_from_stay(smartflow: Smartflow,
     assert warehouse.read("SELECT started_at FROM anomalies")["started_at"].tolist() == [moment(55)]
     assert warehouse.read("SELECT opened_at FROM incidents")["opened_at"].tolist() == [moment(55)]
     assert set(warehouse.read("SELECT incident_id FROM alert_sends")["incident_id"]) == set(
-        warehouse.read("SELECT incident_id FROM incidents")["incident_id"])
+        warehouse.read("SELECT incident_id FROM incidents")["incident_id"]
+    )
     kept = before["scores"][before["scores"]["observed_at"] >= moment(50)].reset_index(drop=True)
     pd.testing.assert_frame_equal(state_of(aged)["scores"], kept, check_exact=True)
 
@@ -99,7 +102,8 @@ def test_a_dry_run_says_the_same_and_deletes_nothing(smartflow: Smartflow, aged:
     assert said.code == 0 and "nothing was deleted" in said.err and warehouse_of(aged).tables() == tables
     done = smartflow(*arguments)
     assert [line for line in done.out.splitlines() if line.startswith("shop")] == [
-        line for line in said.out.splitlines() if line.startswith("shop")]
+        line for line in said.out.splitlines() if line.startswith("shop")
+    ]
     counts = {line.split()[1]: int(line.split()[2].replace(",", "")) for line in done.out.splitlines() if line.startswith("shop")}
     left = warehouse_of(aged).tables()
     assert counts["anomaly_scores"] == 50 * 24 and counts["raw.shop"] == 40 * 24 - 1
@@ -149,7 +153,8 @@ def test_shorter_writes_say_the_same_of_what_is_pending(aged: Path) -> None:
     assert warehouse.tables()["writes"] < rows / 2
     after = {step: warehouse.pending("shop", step, upstream) for step, upstream in steps.items()}
     assert {step: (windows[0].from_at, windows[-1].to_at) for step, windows in after.items() if windows} == {
-        step: (windows[0].from_at, windows[-1].to_at) for step, windows in pending.items() if windows}
+        step: (windows[0].from_at, windows[-1].to_at) for step, windows in pending.items() if windows
+    }
     assert after["clean_series"] == after["series_features"] == [] and after["never_written"]
 
 

@@ -1,4 +1,5 @@
 """`smartflow push`: rows from standard input are one file in the inbox, once."""
+
 from pathlib import Path
 
 import pytest

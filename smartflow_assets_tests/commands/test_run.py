@@ -82,7 +82,11 @@ def test_an_interrupt_ends_the_whole_command_with_130(home: Path) -> None:
     with lock.exclusive(timedelta(seconds=1), "somebody else"):  # so the run waits
         command = [sys.executable, "-m", "smartflow_assets.cli", "run", "shop"]
         with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it, and so its children
         ) as process:
             deadline = time.monotonic() + 60

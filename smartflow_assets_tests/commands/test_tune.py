@@ -1,4 +1,5 @@
 """`smartflow tune`: it finds what is truly better, proposes only what holds later, and goes on after a kill."""
+
 import difflib
 import os
 import re
@@ -160,8 +161,13 @@ def test_after_a_kill_it_goes_on_and_ends_as_if_it_had_not_been(smartflow: Smart
     write(load, FOREST + LABELS)
     arguments = ["tune", "load", "--parameters", "contamination,detectors", "--trials", "12"]
     folder = load / "data/tuning"
-    process = subprocess.Popen([sys.executable, "-m", "smartflow_assets.cli", *arguments], cwd=load, stderr=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, env=os.environ | {"SMARTFLOW_HOME": str(load)})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smartflow_assets.cli", *arguments],
+        cwd=load,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"SMARTFLOW_HOME": str(load)},
+    )
     while not (files := list(folder.glob("load-*.jsonl"))) or files[0].read_text().count("\n") < 3:
         assert process.poll() is None
         time.sleep(0.02)
@@ -191,11 +197,14 @@ def test_ctrl_c_says_what_is_kept(smartflow: Smartflow, load: Path, monkeypatch:
     assert "2 trials of an earlier run are taken over" in smartflow("tune", "load", "--parameters", "contamination", "--trials", "3").err
 
 
-@pytest.mark.parametrize("change", [
-    lambda home: (home / "data/examples/load.csv").open("a").write("2026-02-24T02:00:00Z,100\n2026-02-24T03:00:00Z,90\n"),
-    lambda home: write(home, FOREST.replace("any", "vote") + LABELS),
-    lambda home: (home / "data/examples/labels.csv").open("a").write("cpu,2026-02-20T02:00:00Z,2026-02-20T02:00:00Z\n"),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda home: (home / "data/examples/load.csv").open("a").write("2026-02-24T02:00:00Z,100\n2026-02-24T03:00:00Z,90\n"),
+        lambda home: write(home, FOREST.replace("any", "vote") + LABELS),
+        lambda home: (home / "data/examples/labels.csv").open("a").write("cpu,2026-02-20T02:00:00Z,2026-02-20T02:00:00Z\n"),
+    ],
+)
 def test_trials_of_other_rows_settings_or_labels_are_not_taken_over(smartflow: Smartflow, load: Path, change) -> None:
     write(load, FOREST + LABELS)
     arguments = ["tune", "load", "--parameters", "contamination", "--trials", "2"]
@@ -206,14 +215,17 @@ def test_trials_of_other_rows_settings_or_labels_are_not_taken_over(smartflow: S
     assert answer.code == 0 and "taken over" not in answer.err
 
 
-@pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["laod"], 2, "there is no source 'laod'. Did you mean load?"),
-    (["load", "--parameters", "contaminaton"], 2, "--parameters: there is no 'contaminaton'. Did you mean contamination?"),
-    (["load", "--parameters", "changepoint_prior_scale"], 2, "load: changepoint_prior_scale cannot be tuned: it belongs to prophet"),
-    (["load", "--parameters", "threshold"], 2, "threshold cannot be tuned: with combine: any"),
-    (["load", "--plant", "spikes"], 2, "--plant: there is no 'spikes'. Did you mean spike?"),
-    (["load", "--sizes", "big"], 2, "--sizes: 'big' are no sizes"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["laod"], 2, "there is no source 'laod'. Did you mean load?"),
+        (["load", "--parameters", "contaminaton"], 2, "--parameters: there is no 'contaminaton'. Did you mean contamination?"),
+        (["load", "--parameters", "changepoint_prior_scale"], 2, "load: changepoint_prior_scale cannot be tuned: it belongs to prophet"),
+        (["load", "--parameters", "threshold"], 2, "threshold cannot be tuned: with combine: any"),
+        (["load", "--plant", "spikes"], 2, "--plant: there is no 'spikes'. Did you mean spike?"),
+        (["load", "--sizes", "big"], 2, "--sizes: 'big' are no sizes"),
+    ],
+)
 def test_what_cannot_be_is_said_in_one_line(smartflow: Smartflow, load: Path, arguments: list[str], code: int, message: str) -> None:
     write(load, FOREST + LABELS)
     answer = smartflow("tune", *arguments)

@@ -1,4 +1,5 @@
 """All sources of a home: the good ones work whatever the others hold."""
+
 from pathlib import Path
 
 import pytest
@@ -69,22 +70,24 @@ def test_without_a_channels_file_there_is_the_file_channel(home):
 
 
 def test_the_file_channel_needs_no_entry_and_may_have_one(home):
-    home.channels_file.write_text("hook: {type: webhook, url: \"${HOOK}\"}\n")
+    home.channels_file.write_text('hook: {type: webhook, url: "${HOOK}"}\n')
     assert set(Catalogue.load(home).channels) == {"file", "hook"}
 
 
 def test_a_number_beyond_all_measure_breaks_its_own_source_only(home):
     for name, number in (("long", "9" * 400), ("endless", "1e999")):
         (home.sources / f"{name}.yaml").write_text(
-            f"name: {name}\nread: {{type: csv, path: x.csv, time: t}}\nmetrics: [{{name: n, aggregate: count, where: v > {number}}}]\n")
+            f"name: {name}\nread: {{type: csv, path: x.csv, time: t}}\nmetrics: [{{name: n, aggregate: count, where: v > {number}}}]\n"
+        )
     catalogue = Catalogue.load(home)
     assert {"long", "endless"} <= set(catalogue.broken) and not set(catalogue.sources) & {"long", "endless"}
     assert "beyond all measure" in str(catalogue.broken["long"])
 
 
 def test_a_secret_in_the_channels_file_is_refused_and_not_repeated(home):
-    home.channels_file.write_text("file: {type: file}\nops:\n  type: email\n  host: h\n  username: u\n  password: hunter2\n"
-                                  "  sender: a@b.c\n  to: [a@b.c]\n")
+    home.channels_file.write_text(
+        "file: {type: file}\nops:\n  type: email\n  host: h\n  username: u\n  password: hunter2\n  sender: a@b.c\n  to: [a@b.c]\n"
+    )
     add(home, "web", "alerts: {to: [ops, file]}\n")
     catalogue = Catalogue.load(home)
     text = str(catalogue.channel_errors["ops"])

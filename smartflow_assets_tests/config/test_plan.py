@@ -1,4 +1,5 @@
 """What a changed YAML will do, said before it is done."""
+
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -22,12 +23,18 @@ def test_a_source_without_rows_is_new():
     assert str(compare(source(), rows_made_under=None)) == "web: the source is new: its rows are read, its models trained"
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"time_bucket": {"every": "1h"}}, "time_bucket.every: 5min -> 1h"),
-    ({"metrics": [{"name": "requests", "column": "value", "aggregate": "sum"}]}, "metrics: requests requests mean -> requests value sum"),
-    ({"dimensions": ["region"]}, "dimensions: by default -> region"),
-    ({"calendar": {"timezone": "Europe/Berlin"}}, "calendar.timezone: UTC -> Europe/Berlin"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"time_bucket": {"every": "1h"}}, "time_bucket.every: 5min -> 1h"),
+        (
+            {"metrics": [{"name": "requests", "column": "value", "aggregate": "sum"}]},
+            "metrics: requests requests mean -> requests value sum",
+        ),
+        ({"dimensions": ["region"]}, "dimensions: by default -> region"),
+        ({"calendar": {"timezone": "Europe/Berlin"}}, "calendar.timezone: UTC -> Europe/Berlin"),
+    ],
+)
 def test_a_rebuild_names_the_keys_before_and_after(change, said):
     plan = compare(source(**change), rows_made_under=source().fingerprint)
     assert (plan.effect, [str(key) for key in plan.changes]) == ("rebuild", [said])
@@ -49,8 +56,18 @@ def warehouse(tmp_path):
 
 
 def test_a_bucket_that_rows_were_made_with_is_kept_when_the_yaml_names_none(warehouse):
-    rows = pd.DataFrame({"source": ["web"], "series": ["requests"], "metric": ["requests"], "dimensions": [{}],
-                         "observed_at": [pd.Timestamp(SINCE)], "value": [1.0], "value_raw": [1.0], "repair": ["none"]})
+    rows = pd.DataFrame(
+        {
+            "source": ["web"],
+            "series": ["requests"],
+            "metric": ["requests"],
+            "dimensions": [{}],
+            "observed_at": [pd.Timestamp(SINCE)],
+            "value": [1.0],
+            "value_raw": [1.0],
+            "repair": ["none"],
+        }
+    )
     assert set(rows) == set(TABLES["clean_series"].column_names)
     made = source(time_bucket={"every": "15min"})
     warehouse.commit("run", [Replace("clean_series", "web", rows, SINCE, UNTIL, fingerprint=made.fingerprint)])

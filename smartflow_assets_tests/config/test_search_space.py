@@ -1,4 +1,5 @@
 """What may be tried otherwise, and that each point of it is a source that its YAML can say."""
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,13 +52,16 @@ def types(source: Source) -> list[str]:
     return [detector.type for detector in source.detectors] if source.detectors != "auto" else ["auto"]
 
 
-@pytest.mark.parametrize(("more", "expected"), [
-    ("", {"detectors", "threshold"}),
-    (FOREST, {"detectors", "contamination", "n_estimators", "max_samples"}),  # with any, flags decide and no cut
-    (FOREST.replace("any", "mean"), {"detectors", "n_estimators", "max_samples", "threshold"}),
-    (PROPHET, {"detectors", "changepoint_prior_scale", "threshold"}),
-    (FOREST + "sensitivity: low\n", {"detectors", "contamination", "n_estimators", "max_samples"}),
-])
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("", {"detectors", "threshold"}),
+        (FOREST, {"detectors", "contamination", "n_estimators", "max_samples"}),  # with any, flags decide and no cut
+        (FOREST.replace("any", "mean"), {"detectors", "n_estimators", "max_samples", "threshold"}),
+        (PROPHET, {"detectors", "changepoint_prior_scale", "threshold"}),
+        (FOREST + "sensitivity: low\n", {"detectors", "contamination", "n_estimators", "max_samples"}),
+    ],
+)
 def test_what_has_an_effect_is_offered(made: Made, more: str, expected: set[str]) -> None:
     found = search_space(made(more), METRICS)
     assert {parameter.name for parameter in found} == expected <= set(NAMES)
@@ -80,13 +84,16 @@ def test_joint_detectors_are_offered_where_there_is_something_to_join(made: Made
     assert "detectors.mahalanobis" not in {parameter.key for parameter in search_space(made(), ("requests",))}
 
 
-@pytest.mark.parametrize(("more", "name", "message"), [
-    ("", "contamination", "it belongs to isolation_forest, which is not among the detectors"),
-    (FOREST.replace("any", "mean"), "contamination", "counts with combine: any or vote only; here it is mean"),
-    (FOREST, "threshold", "with combine: any the detectors' own flags decide"),
-    ("detectors: [{type: mad}, {type: seasonal}]\nensemble: {members: [mad]}\n", "detectors", "ensemble.members names those"),
-    ("threshold: {false_alerts: 1 per week}\n", "threshold", "it is a budget of false alerts, which is learnt"),
-])
+@pytest.mark.parametrize(
+    ("more", "name", "message"),
+    [
+        ("", "contamination", "it belongs to isolation_forest, which is not among the detectors"),
+        (FOREST.replace("any", "mean"), "contamination", "counts with combine: any or vote only; here it is mean"),
+        (FOREST, "threshold", "with combine: any the detectors' own flags decide"),
+        ("detectors: [{type: mad}, {type: seasonal}]\nensemble: {members: [mad]}\n", "detectors", "ensemble.members names those"),
+        ("threshold: {false_alerts: 1 per week}\n", "threshold", "it is a budget of false alerts, which is learnt"),
+    ],
+)
 def test_what_has_no_effect_is_refused_by_name(made: Made, more: str, name: str, message: str) -> None:
     with pytest.raises(SourceError, match=message) as caught:
         search_space(made(more), METRICS, [name])

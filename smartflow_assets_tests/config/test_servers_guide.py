@@ -1,4 +1,5 @@
 """The guide to servers: its YAML is valid, and every key of the two readers can be written in a file."""
+
 import re
 from pathlib import Path
 
@@ -9,12 +10,25 @@ from smartflow_assets.config.source_file import read_source, source_schema
 GUIDE = (Path(__file__).parents[2] / "docs" / "servers.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 HTTP = {
-    "type": "http", "url": "https://api.example.com/v1/orders", "parameters": {"limit": 500},
-    "headers": {"Authorization": "Bearer ${TOKEN}"}, "format": "json", "records": "data",
+    "type": "http",
+    "url": "https://api.example.com/v1/orders",
+    "parameters": {"limit": 500},
+    "headers": {"Authorization": "Bearer ${TOKEN}"},
+    "format": "json",
+    "records": "data",
     "since": {"parameter": "from", "format": "unix", "start": "90 days"},
-    "until": {"parameter": "to", "format": "%Y-%m-%d"}, "paging": {"by": "page", "parameter": "page", "first": 0}, "timeout": "10s",
-    "retries": 2, "max_wait": "1min", "ca_file": "ca.pem", "late_by": "2h", "delimiter": ";", "decimal": ",", "encoding": "cp1252",
-    "time": "at"}
+    "until": {"parameter": "to", "format": "%Y-%m-%d"},
+    "paging": {"by": "page", "parameter": "page", "first": 0},
+    "timeout": "10s",
+    "retries": 2,
+    "max_wait": "1min",
+    "ca_file": "ca.pem",
+    "late_by": "2h",
+    "delimiter": ";",
+    "decimal": ",",
+    "encoding": "cp1252",
+    "time": "at",
+}
 SQL = {"type": "sql", "url": "sqlite:///shop.sqlite", "table": "orders", "chunk": 1000, "late_by": "2h", "time": "at"}
 
 

@@ -1,4 +1,5 @@
 """Where things lie."""
+
 from pathlib import Path
 
 from smartflow_assets.config.settings import Settings

@@ -1,4 +1,5 @@
 """One YAML file to one source, or to all that is wrong with it, in plain words with lines."""
+
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -53,7 +54,10 @@ def test_the_full_example_without_those_keys_is_a_source(tmp_path):
             kept.append(line)
     source = source_of(tmp_path, "\n".join(kept))
     assert (source.time_bucket.every, source.metrics[0].aggregate, source.alerts.to) == (
-        timedelta(minutes=5), "sum", ("ops_email", "sheet_webhook"))
+        timedelta(minutes=5),
+        "sum",
+        ("ops_email", "sheet_webhook"),
+    )
     assert [rule.name for rule in source.rules] == ["promo_surge", "threshold"]
 
 
@@ -61,47 +65,68 @@ def test_a_typo_is_answered_with_the_nearest_key_file_and_line(tmp_path):
     assert problems(tmp_path, SMALL + "detctors: auto\n") == ["web: `detctors`: did you mean `detectors`? (web.yaml, line 3)."]
 
 
-@pytest.mark.parametrize(("line", "said"), [
-    ("read: {type: csv, path: a, tyme: t}", "`read.tyme`: did you mean `read.time`? (web.yaml, line 2)."),
-    ("read: {type: csv, pth: a, time: t}", "`read.pth`: did you mean `read.path`? (web.yaml, line 2)."),
-    ("read: {type: csv, path: a, time: {colum: t}}", "`read.time.colum`: did you mean `read.time.column`? (web.yaml, line 2)."),
-    ("read: {path: a, time: t}", f"`read` needs a `type` (web.yaml, line 2). Known are {', '.join(sorted(READ_TYPES))}."),
-    ("read: {type: cvs, path: a, time: t}",
-     f"`read.type: cvs` is not available in this version (web.yaml, line 2). Did you mean `csv`? Known are {', '.join(READ_TYPES)}."),
-    ("read: web.csv", "`read` must be keys with values, found 'web.csv' (web.yaml, line 2)."),
-    ("read: {type: csv, path: a, time: {column: t, format: x}}",
-     "`read.time.format`: 'x' is not a time format; write one such as %d/%m/%Y %H:%M, or iso, unix or unix_ms (web.yaml, line 2)."),
-    ("read: {type: csv, path: a, time: {column: t, timezone: Mars}}",
-     "`read.time.timezone`: 'Mars' is not a time zone; write a name such as UTC, Europe/Berlin or America/New_York (web.yaml, line 2)."),
-    ("read: {type: csv, path: a, time: t, encoding: utf-9}",
-     "`read`: 'utf-9' is not an encoding; write one such as utf-8, latin-1 or cp1252 (web.yaml, line 2)."),
-])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("read: {type: csv, path: a, tyme: t}", "`read.tyme`: did you mean `read.time`? (web.yaml, line 2)."),
+        ("read: {type: csv, pth: a, time: t}", "`read.pth`: did you mean `read.path`? (web.yaml, line 2)."),
+        ("read: {type: csv, path: a, time: {colum: t}}", "`read.time.colum`: did you mean `read.time.column`? (web.yaml, line 2)."),
+        ("read: {path: a, time: t}", f"`read` needs a `type` (web.yaml, line 2). Known are {', '.join(sorted(READ_TYPES))}."),
+        (
+            "read: {type: cvs, path: a, time: t}",
+            f"`read.type: cvs` is not available in this version (web.yaml, line 2). Did you mean `csv`? Known are {', '.join(READ_TYPES)}.",
+        ),
+        ("read: web.csv", "`read` must be keys with values, found 'web.csv' (web.yaml, line 2)."),
+        (
+            "read: {type: csv, path: a, time: {column: t, format: x}}",
+            "`read.time.format`: 'x' is not a time format; write one such as %d/%m/%Y %H:%M, or iso, unix or unix_ms (web.yaml, line 2).",
+        ),
+        (
+            "read: {type: csv, path: a, time: {column: t, timezone: Mars}}",
+            "`read.time.timezone`: 'Mars' is not a time zone; write a name such as UTC, "
+            "Europe/Berlin or America/New_York (web.yaml, line 2).",
+        ),
+        (
+            "read: {type: csv, path: a, time: t, encoding: utf-9}",
+            "`read`: 'utf-9' is not an encoding; write one such as utf-8, latin-1 or cp1252 (web.yaml, line 2).",
+        ),
+    ],
+)
 def test_problems_of_read(tmp_path, line, said):
     assert problems(tmp_path, f"name: web\n{line}\n") == [f"web: {said}"]
 
 
-@pytest.mark.parametrize(("line", "said"), [
-    ("direction: spik", "`direction` must be both, spike or drop, found 'spik' (web.yaml, line 3). Did you mean `spike`?"),
-    ("detectors: atuo", "`detectors` must be auto or a list, found 'atuo' (web.yaml, line 3). Did you mean `auto`?"),
-    ("detectors: [{type: zscore, windw: 20}]", "`detectors[1].windw`: did you mean `detectors[1].window`? (web.yaml, line 3)."),
-    ("detectors: [{type: zscore, window: 2}]", "`detectors[1].window` must be at least 10, found 2 (web.yaml, line 3)."),
-    ("rules: [{type: threshold, blow: 1}]", "`rules[1].blow`: did you mean `rules[1].below`? (web.yaml, line 3)."),
-    ("rules: [5]", "`rules[1]` must be keys with values, found 5 (web.yaml, line 3)."),
-    ("tags: {tier: 1}", '`tags.tier` must be text, found 1 (web.yaml, line 3). Put it in quotes: "1".'),
-    ("dimensions: region", "`dimensions` must be a list, found 'region' (web.yaml, line 3). Write [region]."),
-    ("training:", "`training` must be keys with values, found nothing (web.yaml, line 3). Give it a value, or delete the line."),
-    ("threshold: {false_alerts: seldom}",
-     "`threshold.false_alerts`: 'seldom' is no rate; write a number and a span, such as 1 per week or 3 per day (web.yaml, line 3)."),
-    ("threshold: {}", "`threshold`: write {score: 0.99} or {false_alerts: 1 per week} (web.yaml, line 3)."),
-    ("metrics: [a, b, a]", "metrics: a is named twice (web.yaml, line 3)."),
-    ("dimensions: [timestamp]", "timestamp is the time column; it cannot be a metric or a dimension as well (web.yaml)."),
-    ("owner: me", "`owner`: write team:name or an e-mail address (web.yaml, line 3)."),
-    ("time_bucket: {every: 5}",
-     "`time_bucket.every`: 5 is not a duration; write a number and a unit, such as 5min, 1h or 7 days (web.yaml, line 3)."),
-    ("schedule: sometimes",
-     "`schedule`: 'sometimes' is no schedule; write a duration such as 5min, a cron line such as '0 6 * * *', or manual "
-     "(web.yaml, line 3)."),
-])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("direction: spik", "`direction` must be both, spike or drop, found 'spik' (web.yaml, line 3). Did you mean `spike`?"),
+        ("detectors: atuo", "`detectors` must be auto or a list, found 'atuo' (web.yaml, line 3). Did you mean `auto`?"),
+        ("detectors: [{type: zscore, windw: 20}]", "`detectors[1].windw`: did you mean `detectors[1].window`? (web.yaml, line 3)."),
+        ("detectors: [{type: zscore, window: 2}]", "`detectors[1].window` must be at least 10, found 2 (web.yaml, line 3)."),
+        ("rules: [{type: threshold, blow: 1}]", "`rules[1].blow`: did you mean `rules[1].below`? (web.yaml, line 3)."),
+        ("rules: [5]", "`rules[1]` must be keys with values, found 5 (web.yaml, line 3)."),
+        ("tags: {tier: 1}", '`tags.tier` must be text, found 1 (web.yaml, line 3). Put it in quotes: "1".'),
+        ("dimensions: region", "`dimensions` must be a list, found 'region' (web.yaml, line 3). Write [region]."),
+        ("training:", "`training` must be keys with values, found nothing (web.yaml, line 3). Give it a value, or delete the line."),
+        (
+            "threshold: {false_alerts: seldom}",
+            "`threshold.false_alerts`: 'seldom' is no rate; write a number and a span, such as 1 per week or 3 per day (web.yaml, line 3).",
+        ),
+        ("threshold: {}", "`threshold`: write {score: 0.99} or {false_alerts: 1 per week} (web.yaml, line 3)."),
+        ("metrics: [a, b, a]", "metrics: a is named twice (web.yaml, line 3)."),
+        ("dimensions: [timestamp]", "timestamp is the time column; it cannot be a metric or a dimension as well (web.yaml)."),
+        ("owner: me", "`owner`: write team:name or an e-mail address (web.yaml, line 3)."),
+        (
+            "time_bucket: {every: 5}",
+            "`time_bucket.every`: 5 is not a duration; write a number and a unit, such as 5min, 1h or 7 days (web.yaml, line 3).",
+        ),
+        (
+            "schedule: sometimes",
+            "`schedule`: 'sometimes' is no schedule; write a duration such as 5min, a cron line such as '0 6 * * *', or manual "
+            "(web.yaml, line 3).",
+        ),
+    ],
+)
 def test_problems_of_other_keys(tmp_path, line, said):
     assert problems(tmp_path, f"{SMALL}{line}\n") == [f"web: {said}"]
 
@@ -115,7 +140,8 @@ def test_all_problems_of_a_file_are_named_in_the_order_of_its_lines(tmp_path):
     said = problems(tmp_path, "name: Web\nread: {type: csv, path: a}\ndrift: {}\nxyz: 1\n")
     assert [text.split(" (")[0] for text in said[:3]] == [
         "web: `name`: a source is named by a lower-case letter and up to 47 lower-case letters, digits and underscores",
-        "web: `read.time` is required", "web: `drift:` is not available in this version",
+        "web: `read.time` is required",
+        "web: `drift:` is not available in this version",
     ]
     assert said[3].startswith("web: `xyz` is not a key that is known here (web.yaml, line 4). Known are alerts, ")
 
@@ -126,8 +152,9 @@ def test_a_broken_file_says_its_first_problem_and_how_many_follow(tmp_path):
 
 
 def test_defaults_hold_below_the_file_and_keys_are_joined(tmp_path):
-    source = source_of(tmp_path, SMALL + "alerts: {min_severity: critical}\n",
-                       "alerts: {to: [file], min_severity: info}\nsensitivity: high\n")
+    source = source_of(
+        tmp_path, SMALL + "alerts: {min_severity: critical}\n", "alerts: {to: [file], min_severity: info}\nsensitivity: high\n"
+    )
     assert (source.alerts.to, source.alerts.min_severity, source.sensitivity) == (("file",), "critical", "high")
     assert source.where("alerts", "min_severity").endswith("web.yaml, line 3")
     assert source.where("sensitivity").endswith("defaults.yaml, line 2")
@@ -135,4 +162,5 @@ def test_defaults_hold_below_the_file_and_keys_are_joined(tmp_path):
 
 def test_a_mistake_in_the_defaults_is_found_there(tmp_path):
     assert problems(tmp_path, SMALL, "# all\nsensitivty: high\n") == [
-        "web: `sensitivty`: did you mean `sensitivity`? (defaults.yaml, line 2)."]
+        "web: `sensitivty`: did you mean `sensitivity`? (defaults.yaml, line 2)."
+    ]

@@ -1,4 +1,5 @@
 """Other settings for a source, before they are written down."""
+
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,15 +33,18 @@ def web(settings: Settings) -> Source:
     return read_source(settings.sources / "web.yaml")
 
 
-@pytest.mark.parametrize(("change", "found"), [
-    ("sensitivity=high", lambda source: source.sensitivity == "high"),
-    ("threshold.score=0.9", lambda source: source.threshold.score == 0.9),
-    ("threshold=null", lambda source: source.threshold is None),
-    ("metrics.1.direction=drop", lambda source: source.detection("errors").direction == "drop"),
-    ("detectors=[{type: mad, window: 99}]", lambda source: [getattr(each, "window", 0) for each in source.detectors] == [99]),
-    ("alerts.resolve_after=2h", lambda source: source.alerts.resolve_after == timedelta(hours=2)),
-    ("rules=[{type: threshold, metric: requests, above: 5}]", lambda source: [rule.above for rule in source.rules] == [5]),
-])
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("sensitivity=high", lambda source: source.sensitivity == "high"),
+        ("threshold.score=0.9", lambda source: source.threshold.score == 0.9),
+        ("threshold=null", lambda source: source.threshold is None),
+        ("metrics.1.direction=drop", lambda source: source.detection("errors").direction == "drop"),
+        ("detectors=[{type: mad, window: 99}]", lambda source: [getattr(each, "window", 0) for each in source.detectors] == [99]),
+        ("alerts.resolve_after=2h", lambda source: source.alerts.resolve_after == timedelta(hours=2)),
+        ("rules=[{type: threshold, metric: requests, above: 5}]", lambda source: [rule.above for rule in source.rules] == [5]),
+    ],
+)
 def test_a_change_is_put_where_its_key_leads(settings, web, change, found):
     assert not found(web)
     assert found(variant(web, settings, [change]))
@@ -72,16 +76,19 @@ def test_the_defaults_of_the_home_hold(settings, web):
     assert variant(web, settings, ["threshold=null"]).sensitivity == "low"
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ("sensitivity", "'sensitivity' is not key=value"),
-    ("=high", "'=high' is not key=value"),
-    ("sensitivity=extreme", r"sensitivity.*\(with sensitivity=extreme\)"),
-    ("sensitivty=high", "sensitivty.*Did you mean|sensitivty.*sensitivity"),
-    ("metrics.7.direction=drop", "7 is no place in a list of 2"),
-    ("metrics.x.direction=drop", "x is no place in a list of 2"),
-    ("detectors=[{", "the value of 'detectors=\\[{' is not YAML"),
-    ("drift.test=ks", "`drift.*` is not available in this version"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("sensitivity", "'sensitivity' is not key=value"),
+        ("=high", "'=high' is not key=value"),
+        ("sensitivity=extreme", r"sensitivity.*\(with sensitivity=extreme\)"),
+        ("sensitivty=high", "sensitivty.*Did you mean|sensitivty.*sensitivity"),
+        ("metrics.7.direction=drop", "7 is no place in a list of 2"),
+        ("metrics.x.direction=drop", "x is no place in a list of 2"),
+        ("detectors=[{", "the value of 'detectors=\\[{' is not YAML"),
+        ("drift.test=ks", "`drift.*` is not available in this version"),
+    ],
+)
 def test_a_change_that_cannot_be_is_named(settings, web, change, message):
     with pytest.raises(SourceError, match=message) as caught:
         variant(web, settings, [change])

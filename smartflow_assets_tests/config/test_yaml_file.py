@@ -1,4 +1,5 @@
 """YAML as people write it: values, lines, and what is refused."""
+
 import difflib
 from pathlib import Path
 
@@ -91,15 +92,20 @@ def changed_lines(text: str, change) -> list[str]:
     return [line for line in found if not line.startswith(("---", "+++", "@@"))]
 
 
-@pytest.mark.parametrize(("change", "expected"), [
-    (lambda tree: tree["detectors"][0].__setitem__("contamination", 0.01),
-     ["-  contamination:   0.3     # far too high", "+  contamination: 0.01      # far too high"]),
-    (lambda tree: tree["detectors"].append({"type": "seasonal"}), ["+- {type: seasonal}"]),
-    (lambda tree: tree["detectors"].pop(1), ["-- {type: mad}"]),
-    (lambda tree: tree.__setitem__("threshold", {"score": 0.97}), ["+threshold: {score: 0.97}"]),
-    (lambda tree: tree.pop("sensitivity"), ['-sensitivity: "high"   # why']),
-    (lambda tree: None, []),
-])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            lambda tree: tree["detectors"][0].__setitem__("contamination", 0.01),
+            ["-  contamination:   0.3     # far too high", "+  contamination: 0.01      # far too high"],
+        ),
+        (lambda tree: tree["detectors"].append({"type": "seasonal"}), ["+- {type: seasonal}"]),
+        (lambda tree: tree["detectors"].pop(1), ["-- {type: mad}"]),
+        (lambda tree: tree.__setitem__("threshold", {"score": 0.97}), ["+threshold: {score: 0.97}"]),
+        (lambda tree: tree.pop("sensitivity"), ['-sensitivity: "high"   # why']),
+        (lambda tree: None, []),
+    ],
+)
 def test_only_the_lines_of_what_is_changed_differ(change, expected):
     assert changed_lines(ODD, change) == expected
 

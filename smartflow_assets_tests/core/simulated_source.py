@@ -3,6 +3,7 @@
 Each row of a series is written as one letter, so that a test shows its data: `.` calm, `~` hovering at the cut, `w` and `c`
 flagged as warning or critical, `r` a broken rule that no detector flags, `-` missing.
 """
+
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -28,15 +29,24 @@ def scores_of(text: str, series: str = "requests") -> pd.DataFrame:
     """Rows of anomaly_scores, one for each letter."""
     flag = pd.Series(list(text)).isin(["w", "c"]).to_numpy()
     surprise = [{"~": 1.15, "e": 5.0, "w": 3.0, "c": 6.0}.get(letter, 0.2) for letter in text]
-    return pd.DataFrame({
-        "series": series, "metric": series, "dimensions": [{} for _ in text],
-        "observed_at": pd.date_range(START, periods=len(text), freq=STEP).as_unit("us"),
-        "value": [{"-": float("nan"), "w": 1500.0, "c": 1600.0, "r": 1550.0, "~": 600.0}.get(letter, 500.0) for letter in text],
-        "expected": 500.0, "lower": 430.0, "upper": 560.0, "raw_score": surprise,
-        "anomaly_score": [1 - 10**-value for value in surprise], "threshold": 0.94, "is_anomaly": flag,
-        "state": ["missing" if letter == "-" else "scored" for letter in text],
-        "severity": [{"w": "warning", "c": "critical"}.get(letter) for letter in text],
-    })
+    return pd.DataFrame(
+        {
+            "series": series,
+            "metric": series,
+            "dimensions": [{} for _ in text],
+            "observed_at": pd.date_range(START, periods=len(text), freq=STEP).as_unit("us"),
+            "value": [{"-": float("nan"), "w": 1500.0, "c": 1600.0, "r": 1550.0, "~": 600.0}.get(letter, 500.0) for letter in text],
+            "expected": 500.0,
+            "lower": 430.0,
+            "upper": 560.0,
+            "raw_score": surprise,
+            "anomaly_score": [1 - 10**-value for value in surprise],
+            "threshold": 0.94,
+            "is_anomaly": flag,
+            "state": ["missing" if letter == "-" else "scored" for letter in text],
+            "severity": [{"w": "warning", "c": "critical"}.get(letter) for letter in text],
+        }
+    )
 
 
 def violations_of(text: str, series: str = "requests") -> pd.DataFrame:
@@ -44,9 +54,17 @@ def violations_of(text: str, series: str = "requests") -> pd.DataFrame:
     rows = [row for row, letter in enumerate(text) if letter == "r"]
     if not rows:
         return no_violations()
-    return pd.DataFrame({
-        "series": series, "rule": "surge", "observed_at": pd.DatetimeIndex([at(row) for row in rows]).as_unit("us"),
-        "value": 1550.0, "limit_value": 1250.0, "severity": "warning", "message": "1550 is 3.1 x the median 500"})
+    return pd.DataFrame(
+        {
+            "series": series,
+            "rule": "surge",
+            "observed_at": pd.DatetimeIndex([at(row) for row in rows]).as_unit("us"),
+            "value": 1550.0,
+            "limit_value": 1250.0,
+            "severity": "warning",
+            "message": "1550 is 3.1 x the median 500",
+        }
+    )
 
 
 @dataclass
@@ -65,8 +83,13 @@ class Source:
         return fold(self.log)
 
     def run(
-        self, texts: str | dict[str, str], *, changed_from: int | None = None, changed_until: int | None = None,
-        now: datetime | None = None, **more,
+        self,
+        texts: str | dict[str, str],
+        *,
+        changed_from: int | None = None,
+        changed_until: int | None = None,
+        now: datetime | None = None,
+        **more,
     ) -> Advance:
         """One run that sees the rows of `texts`, all that there are by now; rows that were there before stay as they are unless
         `changed_from` (and `changed_until`) say otherwise."""
@@ -75,8 +98,10 @@ class Source:
         newest = max(len(text) for text in texts.values())
         first = min(known if changed_from is None else changed_from, newest)
         self.texts, self.runs = texts, self.runs + 1
-        rows = events.judge(pd.concat([scores_of(text, series) for series, text in texts.items()], ignore_index=True),
-                            pd.concat([violations_of(text, series) for series, text in texts.items()], ignore_index=True))
+        rows = events.judge(
+            pd.concat([scores_of(text, series) for series, text in texts.items()], ignore_index=True),
+            pd.concat([violations_of(text, series) for series, text in texts.items()], ignore_index=True),
+        )
         start, end = events.region(self.anomalies, at(first), at(changed_until or newest), STEP)
         inside = rows[(rows["observed_at"] >= start) & (rows["observed_at"] < end)]
         found = events.group(inside, source="web", step=STEP, run_id=f"run{self.runs}")
@@ -89,9 +114,17 @@ class Source:
         scope = incidents.scope(self.incidents, since, self.policy)
         news = incidents.advance(
             self.log[self.log["incident_id"].isin(scope.incident_ids)],
-            self.anomalies[self.anomalies["ended_at"] > scope.anomalies_since], rows[rows["observed_at"] >= scope.rows_since],
-            sends=self.sends[self.sends["incident_id"].isin(scope.incident_ids)], source="web", since=since, step=STEP,
-            policy=self.policy, now=now, run_id=f"run{self.runs}", **more)
+            self.anomalies[self.anomalies["ended_at"] > scope.anomalies_since],
+            rows[rows["observed_at"] >= scope.rows_since],
+            sends=self.sends[self.sends["incident_id"].isin(scope.incident_ids)],
+            source="web",
+            since=since,
+            step=STEP,
+            policy=self.policy,
+            now=now,
+            run_id=f"run{self.runs}",
+            **more,
+        )
         self.log = news.events if self.log.empty else pd.concat([self.log, news.events], ignore_index=True)
         self.sends = news.sends if self.sends.empty else pd.concat([self.sends, news.sends], ignore_index=True)
         return news

@@ -1,4 +1,5 @@
 """A budget of false alarms raises the cut of the series that alarm too often, and of no other."""
+
 from datetime import timedelta
 
 import numpy as np
@@ -21,8 +22,13 @@ def noisy(days: int, every: int, seed: int) -> np.ndarray:
 
 def frame() -> pd.DataFrame:
     times = pd.date_range("2026-01-05", periods=28 * DAY, freq=STEP, tz="UTC")
-    return pd.concat([pd.DataFrame({"series": name, "observed_at": times, "value": noisy(28, every, seed)})
-                      for seed, (name, every) in enumerate({"restless": 400, "calm": 10**9}.items())], ignore_index=True)
+    return pd.concat(
+        [
+            pd.DataFrame({"series": name, "observed_at": times, "value": noisy(28, every, seed)})
+            for seed, (name, every) in enumerate({"restless": 400, "calm": 10**9}.items())
+        ],
+        ignore_index=True,
+    )
 
 
 def alarms(settings: DetectionSettings) -> tuple[dict[str, int], FittedModels]:

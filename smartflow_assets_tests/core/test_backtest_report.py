@@ -1,4 +1,5 @@
 """What a backtest says of two settings."""
+
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -15,25 +16,46 @@ HOUR, STEP = pd.Timedelta("1h"), timedelta(minutes=5)
 
 def incidents(*spans: tuple[str, float, float]) -> pd.DataFrame:
     """Incidents by series, first and last hour."""
-    return pd.DataFrame([{
-        "series": series, "opened_at": START + first * HOUR, "last_seen_at": START + last * HOUR, "resolved_at": START + (last + 1) * HOUR,
-        "severity": "critical", "is_told": True, "title": f"<{series}> & co",
-    } for series, first, last in spans], columns=["series", "opened_at", "last_seen_at", "resolved_at", "severity", "is_told", "title"])
+    return pd.DataFrame(
+        [
+            {
+                "series": series,
+                "opened_at": START + first * HOUR,
+                "last_seen_at": START + last * HOUR,
+                "resolved_at": START + (last + 1) * HOUR,
+                "severity": "critical",
+                "is_told": True,
+                "title": f"<{series}> & co",
+            }
+            for series, first, last in spans
+        ],
+        columns=["series", "opened_at", "last_seen_at", "resolved_at", "severity", "is_told", "title"],
+    )
 
 
 def side(name: str, found: pd.DataFrame, *, is_labelled: bool = True, others: pd.DataFrame | None = None) -> Side:
     one = SeriesQuality("a", START, START + 48 * HOUR, EventScores(3, 1, 2), EventScores(5, 5, 0), 0.9, None, (300.0, 0.0, 600.0), 2.0)
-    return Side(name, found, 7, Quality((one,)), is_labelled, plots={"a": b"\x89PNG of " + name.encode()},
-                only=None if others is None else only_in(found, others, STEP))
+    return Side(
+        name,
+        found,
+        7,
+        Quality((one,)),
+        is_labelled,
+        plots={"a": b"\x89PNG of " + name.encode()},
+        only=None if others is None else only_in(found, others, STEP),
+    )
 
 
-@pytest.mark.parametrize(("other", "is_alone"), [
-    (("a", 2, 3), False),
-    (("a", 1, 9), False),
-    (("a", 3.08, 4), False),  # within five minutes
-    (("a", 3.2, 4), True),
-    (("b", 2, 3), True),
-])
+@pytest.mark.parametrize(
+    ("other", "is_alone"),
+    [
+        (("a", 2, 3), False),
+        (("a", 1, 9), False),
+        (("a", 3.08, 4), False),  # within five minutes
+        (("a", 3.2, 4), True),
+        (("b", 2, 3), True),
+    ],
+)
 def test_an_incident_is_the_same_when_series_and_time_meet(other, is_alone):
     assert len(only_in(incidents(("a", 2, 3)), incidents(other), STEP)) == is_alone
 

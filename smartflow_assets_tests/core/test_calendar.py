@@ -1,4 +1,5 @@
 """The calendar: zones and holidays."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,4 +1,5 @@
 """Surprise means the same for every raw score, and one long event does not hide the next."""
+
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +12,7 @@ from smartflow_assets.core import calibration
 def surprise_of(raw: np.ndarray, is_missing: np.ndarray | None = None, sizes: tuple[int, ...] = ()) -> np.ndarray:
     missing = np.zeros(len(raw), bool) if is_missing is None else is_missing
     state, cuts = calibration.start(), [0, *np.cumsum(sizes), len(raw)]
-    return np.concatenate(
-        [calibration.score(state, raw[a:b], missing[a:b], a)[0] for a, b in pairwise(cuts)]
-    )
+    return np.concatenate([calibration.score(state, raw[a:b], missing[a:b], a)[0] for a, b in pairwise(cuts)])
 
 
 def test_one_row_in_a_thousand_has_surprise_three() -> None:

@@ -1,4 +1,5 @@
 """Cleaning: regular series, labelled repairs, and one table however runs cut the data."""
+
 from datetime import timedelta
 
 import numpy as np
@@ -20,12 +21,17 @@ def minute(n: float) -> pd.Timestamp:
 
 
 def buckets(values: dict[int, float], series: str = "requests", duplicates: frozenset[int] = frozenset()) -> pd.DataFrame:
-    return pd.DataFrame({
-        "series": pd.Series([series] * len(values), dtype=str), "metric": series, "dimensions": [{}] * len(values),
-        "observed_at": pd.Series([minute(n) for n in values], dtype="datetime64[us, UTC]"),
-        "value": pd.Series(list(values.values()), dtype=float), "value_raw": pd.Series(list(values.values()), dtype=float),
-        "duplicate_count": [int(n in duplicates) for n in values],
-    })
+    return pd.DataFrame(
+        {
+            "series": pd.Series([series] * len(values), dtype=str),
+            "metric": series,
+            "dimensions": [{}] * len(values),
+            "observed_at": pd.Series([minute(n) for n in values], dtype="datetime64[us, UTC]"),
+            "value": pd.Series(list(values.values()), dtype=float),
+            "value_raw": pd.Series(list(values.values()), dtype=float),
+            "duplicate_count": [int(n in duplicates) for n in values],
+        }
+    )
 
 
 def cleaned(frame: pd.DataFrame, until: int, since: int = 0, **settings_) -> pd.DataFrame:
@@ -33,9 +39,15 @@ def cleaned(frame: pd.DataFrame, until: int, since: int = 0, **settings_) -> pd.
     return clean(frame, bucket=bucket, calendar=UTC, since=minute(since), until=minute(until))
 
 
-@pytest.mark.parametrize(("fill", "expected"), [
-    ("interpolate", [1, 2, 3, 4]), ("previous", [1, 1, 1, 4]), ("zero", [1, 0, 0, 4]), ("none", [1, np.nan, np.nan, 4]),
-])
+@pytest.mark.parametrize(
+    ("fill", "expected"),
+    [
+        ("interpolate", [1, 2, 3, 4]),
+        ("previous", [1, 1, 1, 4]),
+        ("zero", [1, 0, 0, 4]),
+        ("none", [1, np.nan, np.nan, 4]),
+    ],
+)
 def test_short_gap_is_filled_and_labelled(fill, expected):
     rows = cleaned(buckets({0: 1, 3: 4}), 4, fill=fill)
     np.testing.assert_array_equal(rows["value"], expected)
@@ -59,8 +71,7 @@ def test_series_starts_with_its_first_value():
 
 def test_silent_series_is_missing_while_its_sibling_speaks():
     known = pd.DataFrame({"series": ["a", "b"], "metric": ["a", "b"], "dimensions": [{}, {}], "first_at": [START, START]})
-    rows = clean(buckets({10: 1.0}, "a"), bucket=TimeBucket(every="1min"), calendar=UTC,
-                 since=minute(10), until=minute(11), known=known)
+    rows = clean(buckets({10: 1.0}, "a"), bucket=TimeBucket(every="1min"), calendar=UTC, since=minute(10), until=minute(11), known=known)
     assert rows[["series", "repair"]].to_numpy().tolist() == [["a", "none"], ["b", "missing"]]
 
 
@@ -108,7 +119,8 @@ def test_bucket_that_is_no_grid_is_refused(every):
 
 def known_series(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby("series", as_index=False).agg(
-        metric=("metric", "first"), dimensions=("dimensions", "first"), first_at=("observed_at", "min"))
+        metric=("metric", "first"), dimensions=("dimensions", "first"), first_at=("observed_at", "min")
+    )
 
 
 SERIES = ["a", "b"]
@@ -125,8 +137,17 @@ def test_table_does_not_depend_on_how_runs_cut_the_data(rows, run_times, fill, m
     margin = reach(bucket) * timedelta(minutes=1)
 
     def aggregate(clock, since, until):
-        frames = [buckets({at: value for (name, at), (arrived, value) in rows.items()
-                           if name == series and arrived < clock and since <= minute(at) < until}, series) for series in SERIES]
+        frames = [
+            buckets(
+                {
+                    at: value
+                    for (name, at), (arrived, value) in rows.items()
+                    if name == series and arrived < clock and since <= minute(at) < until
+                },
+                series,
+            )
+            for series in SERIES
+        ]
         return pd.concat(frames, ignore_index=True)
 
     def run(table, watermark, last_clock, clock):
@@ -136,11 +157,19 @@ def test_table_does_not_depend_on_how_runs_cut_the_data(rows, run_times, fill, m
         horizon = minute(min(clock, max(at for at, _ in here) + 1))
         late = [(minute(at), minute(at + 1)) for at, arrived in here if arrived >= last_clock and minute(at) < watermark]
         known = known_series(table)
-        windows = [affected(aggregate(clock, since, until), since, until, bucket=bucket, calendar=UTC, horizon=horizon, known=known)
-                   for since, until in [*late, (watermark, horizon)]]
+        windows = [
+            affected(aggregate(clock, since, until), since, until, bucket=bucket, calendar=UTC, horizon=horizon, known=known)
+            for since, until in [*late, (watermark, horizon)]
+        ]
         for since, until in windows:
-            new = clean(aggregate(clock, since - margin, min(until + margin, horizon)),
-                        bucket=bucket, calendar=UTC, since=since, until=until, known=known_series(table))
+            new = clean(
+                aggregate(clock, since - margin, min(until + margin, horizon)),
+                bucket=bucket,
+                calendar=UTC,
+                since=since,
+                until=until,
+                known=known_series(table),
+            )
             new = changes(table, new)
             table = pd.concat([table, new]).drop_duplicates(["series", "observed_at"], keep="last")
         return table, max(watermark, horizon)

@@ -1,4 +1,5 @@
 """How far detectors agree, on flags set by hand."""
+
 from datetime import timedelta
 from io import BytesIO
 
@@ -22,8 +23,16 @@ def opinion(name: str, *flagged: int, scores: np.ndarray | None = None, labels: 
     """A detector that flags these rows of one series."""
     raw = np.linspace(0, 1, ROWS) if scores is None else scores.copy()
     raw[list(flagged)] = 2 * CUT
-    frame = pd.DataFrame({"series": "load", "observed_at": TIMES, "raw_score": raw, "threshold": 1 - 10**-CUT,
-                          "is_anomaly": np.isin(np.arange(ROWS), flagged), "state": "scored"})
+    frame = pd.DataFrame(
+        {
+            "series": "load",
+            "observed_at": TIMES,
+            "raw_score": raw,
+            "threshold": 1 - 10**-CUT,
+            "is_anomaly": np.isin(np.arange(ROWS), flagged),
+            "state": "scored",
+        }
+    )
     return Opinion(name, frame, None if labels is None else quality(frame, labels, step=STEP))
 
 
@@ -92,7 +101,7 @@ def test_the_page_names_each_and_holds_its_pictures():
 def colours(png: bytes) -> set[str]:
     """Colours of which the picture has at least a line's worth, to the nearest of its palette."""
     pixels = np.asarray(Image.open(BytesIO(png)).convert("RGB")).reshape(-1, 3).astype(int)
-    wanted = {name: [int(name[at:at + 2], 16) for at in (1, 3, 5)] for name in (*COLOURS, "#f5c6c2")}
+    wanted = {name: [int(name[at : at + 2], 16) for at in (1, 3, 5)] for name in (*COLOURS, "#f5c6c2")}
     return {name for name, colour in wanted.items() if (np.abs(pixels - colour).sum(axis=1) < 12).sum() > 150}
 
 
@@ -107,8 +116,9 @@ def test_each_detector_has_a_lane_of_its_colour_and_labels_are_shaded():
 def test_of_many_rows_no_flag_is_lost_in_the_picture():
     many = 40_000
     times = pd.date_range("2026-03-02", periods=many, freq=STEP, tz="UTC")
-    frame = pd.DataFrame({"series": "load", "observed_at": times, "raw_score": 0.1, "threshold": 0.99, "is_anomaly": False,
-                          "state": "scored"})
+    frame = pd.DataFrame(
+        {"series": "load", "observed_at": times, "raw_score": 0.1, "threshold": 0.99, "is_anomaly": False, "state": "scored"}
+    )
     flagged = frame.assign(is_anomaly=frame.index == 12_345, raw_score=np.where(frame.index == 12_345, 5.0, 0.1))
     rows = pd.DataFrame({"observed_at": times, "value": 0.0})
     calm, strange = (comparison_plot(rows, [Opinion("one", each)], series="load", title="t") for each in (frame, flagged))

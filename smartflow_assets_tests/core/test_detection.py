@@ -1,4 +1,5 @@
 """detect, fit_models and Scoring on frames: what comes back, row by row, and that runs may cut time as they like."""
+
 import subprocess
 import sys
 from datetime import timedelta
@@ -23,8 +24,19 @@ from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets_tests.core.detectors.series_by_hand import HOUR, ROWS, SPIKE, daily, features_of, frame_of, with_spike
 
 COLUMNS = [
-    "series", "observed_at", "value", "expected", "lower", "upper", "raw_score", "anomaly_score", "threshold", "is_anomaly",
-    "state", "severity", "explanation",
+    "series",
+    "observed_at",
+    "value",
+    "expected",
+    "lower",
+    "upper",
+    "raw_score",
+    "anomaly_score",
+    "threshold",
+    "is_anomaly",
+    "state",
+    "severity",
+    "explanation",
 ]
 
 
@@ -132,9 +144,7 @@ def test_contamination_sets_the_vote_of_the_forest() -> None:
     features = frame[["series", "observed_at"]].assign(value=with_spike(), change=features_of(with_spike())[:, 1])
     counts = []
     for contamination in (0.01, 0.2):
-        settings = DetectionSettings(
-            detectors=[{"type": "isolation_forest", "contamination": contamination}], ensemble={"combine": "vote"}
-        )
+        settings = DetectionSettings(detectors=[{"type": "isolation_forest", "contamination": contamination}], ensemble={"combine": "vote"})
         fitted = fit_models(frame[:400], settings, features=features, is_first=True)
         counts.append(len(flagged(Scoring(fitted).score(frame, features=features).scores)))
     assert 0 < counts[0] < counts[1] / 5

@@ -1,4 +1,5 @@
 """What categories become, and what is none."""
+
 import pytest
 
 from smartflow_assets.core.encoding import MOST_CATEGORIES, MOST_COLUMNS, Counted, learn
@@ -22,10 +23,15 @@ def test_a_category_called_other_or_empty_takes_no_name_twice():
     assert note == "encode: channel has 3 categories; the 1 most frequent are told apart, the others share channel__other"
 
 
-@pytest.mark.parametrize(("counts", "positions"), [
-    ({"10": 5, "2": 90, "1": 5}, {"1": 0, "2": 1, "10": 2}), ({"10": 5, "2": 90, "gold": 5}, {"10": 0, "2": 1, "gold": 2}),
-    ({"b": 50, "": 30, "a": 20}, {"": 0, "a": 1, "b": 2}), ({"-1.5": 50, "": 30, "3": 20}, {"": 0, "-1.5": 1, "3": 2}),
-])
+@pytest.mark.parametrize(
+    ("counts", "positions"),
+    [
+        ({"10": 5, "2": 90, "1": 5}, {"1": 0, "2": 1, "10": 2}),
+        ({"10": 5, "2": 90, "gold": 5}, {"10": 0, "2": 1, "gold": 2}),
+        ({"b": 50, "": 30, "a": 20}, {"": 0, "a": 1, "b": 2}),
+        ({"-1.5": 50, "": 30, "3": 20}, {"": 0, "-1.5": 1, "3": 2}),
+    ],
+)
 def test_positions_follow_the_numbers_where_all_are_numbers_and_the_alphabet_elsewhere(counts, positions):
     assert learn("tier", "ordinal", Counted(counts, 100, 3))[0].codes == positions
 
@@ -44,12 +50,15 @@ def test_many_categories_are_limited_and_said():
     assert len(learn("merchant", "one_hot", many)[0].names) == MOST_COLUMNS + 1
 
 
-@pytest.mark.parametrize(("bad", "said"), [
-    (Counted({}, 0, 0), "there is no row"),
-    (Counted({"": 70}, 70, 1), "column 'c' is empty in all of the first 70 rows"),
-    (Counted({"12.5": 50, "3.25": 50, "7": 20}, 120, 3, fractions=2), "holds measured numbers such as 12.5, not categories"),
-    (Counted({"a": 1, "b": 1}, 200, 150), "150 different values in 200 rows: it names rows"),
-])
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (Counted({}, 0, 0), "there is no row"),
+        (Counted({"": 70}, 70, 1), "column 'c' is empty in all of the first 70 rows"),
+        (Counted({"12.5": 50, "3.25": 50, "7": 20}, 120, 3, fractions=2), "holds measured numbers such as 12.5, not categories"),
+        (Counted({"a": 1, "b": 1}, 200, 150), "150 different values in 200 rows: it names rows"),
+    ],
+)
 def test_what_is_no_category_is_refused(bad, said):
     with pytest.raises(SourceError, match=said):
         learn("c", "frequency", bad)

@@ -1,4 +1,5 @@
 """How members' words become one, and where the cut lies."""
+
 import numpy as np
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,5 @@
 """Event scores: by hand, and equal to the shared benchmark's where that is at hand."""
+
 import importlib
 import sys
 from pathlib import Path
@@ -22,19 +23,22 @@ def flags(*at: int, rows: int = 300) -> np.ndarray:
     return marked
 
 
-@pytest.mark.parametrize(("marked", "windows", "expected"), [
-    (flags(), [], (0, 0, 0)),
-    (flags(), [(50, 60)], (0, 1, 0)),
-    (flags(50, 55, 60), [(50, 60)], (1, 0, 0)),           # many flags in one event count once
-    (flags(62), [(50, 60)], (1, 0, 0)),                   # two rows late still counts
-    (flags(63), [(50, 60)], (0, 1, 0)),                   # later is near: neither right nor wrong
-    (flags(49), [(50, 60)], (0, 1, 0)),                   # early is near too
-    (flags(39), [(50, 60)], (0, 1, 1)),
-    (flags(100, 110), [], (0, 0, 1)),                     # ten rows apart is one alarm
-    (flags(100, 111), [], (0, 0, 2)),
-    (flags(*range(100, 151)), [], (0, 0, 2)),             # fifty rows on counts once more
-    (np.ones(300, dtype=bool), [(50, 60)], (1, 0, 6)),    # flagging every row does not pay
-])
+@pytest.mark.parametrize(
+    ("marked", "windows", "expected"),
+    [
+        (flags(), [], (0, 0, 0)),
+        (flags(), [(50, 60)], (0, 1, 0)),
+        (flags(50, 55, 60), [(50, 60)], (1, 0, 0)),  # many flags in one event count once
+        (flags(62), [(50, 60)], (1, 0, 0)),  # two rows late still counts
+        (flags(63), [(50, 60)], (0, 1, 0)),  # later is near: neither right nor wrong
+        (flags(49), [(50, 60)], (0, 1, 0)),  # early is near too
+        (flags(39), [(50, 60)], (0, 1, 1)),
+        (flags(100, 110), [], (0, 0, 1)),  # ten rows apart is one alarm
+        (flags(100, 111), [], (0, 0, 2)),
+        (flags(*range(100, 151)), [], (0, 0, 2)),  # fifty rows on counts once more
+        (np.ones(300, dtype=bool), [(50, 60)], (1, 0, 6)),  # flagging every row does not pay
+    ],
+)
 def test_events_are_counted(marked, windows, expected):
     assert count_events(marked, windows) == expected
 
@@ -54,11 +58,13 @@ def test_series_are_counted_apart_and_labels_found_by_time():
     at = rows["observed_at"].iloc[0]
     assert at != START
     marked = ((rows["series"] == "a") & (rows["observed_at"] == START + pd.Timedelta("500min"))).to_numpy()
-    labels = pd.DataFrame({
-        "series": ["a", "b", "b", "c"],
-        "started_at": [START + pd.Timedelta(minutes=m) for m in (490, 490, 100_000, 490)],
-        "ended_at": [START + pd.Timedelta(minutes=m) for m in (510, 510, 100_010, 510)],
-    })
+    labels = pd.DataFrame(
+        {
+            "series": ["a", "b", "b", "c"],
+            "started_at": [START + pd.Timedelta(minutes=m) for m in (490, 490, 100_000, 490)],
+            "ended_at": [START + pd.Timedelta(minutes=m) for m in (510, 510, 100_010, 510)],
+        }
+    )
     assert event_scores(rows, marked, labels) == EventScores(hits=1, misses=1, false_alerts=0)
     assert event_scores(rows, marked, no_labels()) == EventScores(hits=0, misses=0, false_alerts=1)
 
@@ -86,7 +92,7 @@ def metrics():
 def test_counts_equal_the_shared_benchmarks(metrics, marked, spells):
     is_anomaly, is_label = flags(*marked, rows=200), np.zeros(200, dtype=bool)
     for first, length in spells:
-        is_label[first:first + length + 1] = True
+        is_label[first : first + length + 1] = True
     windows = metrics.runs(is_label.astype(int))
     hits, false_alerts, misses, _ = metrics.event_counts(is_label, is_anomaly)
     assert count_events(is_anomaly, windows) == (hits, misses, false_alerts)
@@ -104,7 +110,7 @@ def scored() -> tuple[pd.DataFrame, pd.DataFrame]:
     for name, spells in SPELLS.items():
         score = chance.exponential(1, 300)
         for first, last in spells:
-            score[first + 2:last + 1] += 2.5  # two rows late
+            score[first + 2 : last + 1] += 2.5  # two rows late
             labels.append({"series": name, "started_at": START + first * STEP, "ended_at": START + last * STEP})
         rows.append(rows_of(name, 300).assign(raw_score=score, is_anomaly=score > 3.2))
     return pd.concat(rows, ignore_index=True), pd.DataFrame(labels)
@@ -112,17 +118,29 @@ def scored() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def figures_of(found) -> dict[str, float]:
     return {
-        "precision": found.events.precision, "recall": found.events.recall, "f1": found.events.f1,
-        "point_precision": found.points.precision, "point_recall": found.points.recall, "point_f1": found.points.f1,
-        "pr_auc": found.pr_auc, "delay": found.delay_seconds, "false_alerts": found.false_alerts_per_day,
+        "precision": found.events.precision,
+        "recall": found.events.recall,
+        "f1": found.events.f1,
+        "point_precision": found.points.precision,
+        "point_recall": found.points.recall,
+        "point_f1": found.points.f1,
+        "pr_auc": found.pr_auc,
+        "delay": found.delay_seconds,
+        "false_alerts": found.false_alerts_per_day,
     }
 
 
 # `theirs` of the test below, made with metrics.py of the shared benchmark, which not every machine has
 STORED = {
-    "precision": 0.13636363636363635, "recall": 0.75, "f1": 0.23076923076923075,
-    "point_precision": 0.4393939393939394, "point_recall": 0.5178571428571429, "point_f1": 0.47540983606557385,
-    "pr_auc": 0.46552077420229887, "delay": 600.0, "false_alerts": 6.08,
+    "precision": 0.13636363636363635,
+    "recall": 0.75,
+    "f1": 0.23076923076923075,
+    "point_precision": 0.4393939393939394,
+    "point_recall": 0.5178571428571429,
+    "point_f1": 0.47540983606557385,
+    "pr_auc": 0.46552077420229887,
+    "delay": 600.0,
+    "false_alerts": 6.08,
 }
 
 
@@ -139,7 +157,7 @@ def test_the_shared_benchmark_still_says_what_was_stored(metrics):
     for name, own in rows.groupby("series"):
         y = np.zeros(300, dtype=int)
         for first, last in SPELLS[str(name)]:
-            y[first:last + 1] = 1
+            y[first : last + 1] = 1
         flag, score = own["is_anomaly"].to_numpy(), own["raw_score"].to_numpy()
         counts.append(metrics.event_counts(y, flag))
         points.append(metrics.point_counts(y, flag))
@@ -148,8 +166,11 @@ def test_the_shared_benchmark_still_says_what_was_stored(metrics):
     theirs = dict(zip(names, metrics.event_prf(counts), strict=True))
     theirs |= dict(zip([f"point_{name}" for name in names], metrics.prf(*np.sum(points, axis=0)), strict=True))
     delays = [rows_late * STEP.total_seconds() for count in counts for rows_late in count[3]]
-    theirs |= {"pr_auc": np.mean(areas), "delay": np.median(delays),
-               "false_alerts": sum(count[1] for count in counts) / (900 * STEP / pd.Timedelta("1D"))}
+    theirs |= {
+        "pr_auc": np.mean(areas),
+        "delay": np.median(delays),
+        "false_alerts": sum(count[1] for count in counts) / (900 * STEP / pd.Timedelta("1D")),
+    }
     assert theirs == pytest.approx(STORED)
 
 

@@ -16,9 +16,13 @@ def found(text: str, **more) -> pd.DataFrame:
 
 def shares(text: str, **by_detector: float) -> pd.DataFrame:
     """Rows of detector_scores: the same shares in every row of the text."""
-    return pd.DataFrame([
-        {"series": "requests", "observed_at": at(row), "detector": name, "share": share}
-        for row in range(len(text)) for name, share in by_detector.items()])
+    return pd.DataFrame(
+        [
+            {"series": "requests", "observed_at": at(row), "detector": name, "share": share}
+            for row in range(len(text))
+            for name, share in by_detector.items()
+        ]
+    )
 
 
 def history_of(values: list[float], days: int) -> pd.DataFrame:
@@ -69,10 +73,17 @@ def test_contributions_are_shares_and_small_ones_are_not_named():
     assert anomaly["detectors"] == ["seasonal", "range_excess"]
 
 
-@pytest.mark.parametrize(("text", "detector", "value", "expected"), [
-    ("..w....", "seasonal", 1600, "point"), ("..www..", "seasonal", 1600, "collective"), ("..w....", "seasonal", 505, "contextual"),
-    ("..w....", "subsequence_pca", 1600, "collective"), ("..w....", "flatline", 1600, "collective"),
-    ("..w....", "missing", None, "volume")])
+@pytest.mark.parametrize(
+    ("text", "detector", "value", "expected"),
+    [
+        ("..w....", "seasonal", 1600, "point"),
+        ("..www..", "seasonal", 1600, "collective"),
+        ("..w....", "seasonal", 505, "contextual"),
+        ("..w....", "subsequence_pca", 1600, "collective"),
+        ("..w....", "flatline", 1600, "collective"),
+        ("..w....", "missing", None, "volume"),
+    ],
+)
 def test_the_type_follows_from_length_range_and_who_found_it(text, detector, value, expected):
     scores = scores_of(text).assign(value=lambda rows: rows["value"].where(~rows["is_anomaly"], value).astype(float))
     rows = events.judge(scores, violations_of(""))
@@ -84,11 +95,18 @@ def test_the_type_follows_from_length_range_and_who_found_it(text, detector, val
 def test_an_explanation_has_time_value_expectation_record_rule_and_shares():
     rows = events.judge(scores_of("c"), violations_of("r"))
     (anomaly,) = events.group(
-        rows, source="web", step=STEP, run_id="r", components=shares("c", seasonal=0.6, range_excess=0.4),
-        history=history_of([500.0] * 300, days=40), units={"requests": "requests"}).to_dict("records")
+        rows,
+        source="web",
+        step=STEP,
+        run_id="r",
+        components=shares("c", seasonal=0.6, range_excess=0.4),
+        history=history_of([500.0] * 300, days=40),
+        units={"requests": "requests"},
+    ).to_dict("records")
     assert anomaly["explanation"] == (
         "Mon 00:00: 1600 requests, expected 430 to 560 (+220 %); highest in 28 days. Rule surge: 1550 is 3.1 x the median 500. "
-        "Surprise: seasonal 60 %, range excess 40 %.")
+        "Surprise: seasonal 60 %, range excess 40 %."
+    )
 
 
 def test_times_of_an_explanation_are_local():
@@ -123,15 +141,20 @@ def test_a_null_verdict_of_a_row_that_is_warming_up_is_calm():
 
 
 @settings(max_examples=40, deadline=None)
-@given(text=st.text(alphabet="...wcr-", min_size=1, max_size=80), first=st.integers(0, 80), length=st.integers(1, 20),
-       late=st.text(alphabet="...wcr-", min_size=20, max_size=20))
+@given(
+    text=st.text(alphabet="...wcr-", min_size=1, max_size=80),
+    first=st.integers(0, 80),
+    length=st.integers(1, 20),
+    late=st.text(alphabet="...wcr-", min_size=20, max_size=20),
+)
 def test_regrouping_the_touched_region_is_grouping_everything(text, first, length, late):
     changed = (text[:first] + late[:length] + text[first + length :])[: len(text)]
     source = in_runs(text, [])
     source.run(changed, changed_from=min(first, len(text)), changed_until=min(first + length, len(text)))
     whole = in_runs(changed, [])
     pd.testing.assert_frame_equal(
-        source.anomalies.drop(columns="run_id").reset_index(drop=True), whole.anomalies.drop(columns="run_id"), check_dtype=False)
+        source.anomalies.drop(columns="run_id").reset_index(drop=True), whole.anomalies.drop(columns="run_id"), check_dtype=False
+    )
 
 
 def test_nothing_anomalous_is_an_empty_frame_with_types():
@@ -148,16 +171,19 @@ def before(*spells: tuple[int, int, str | None]) -> pd.DataFrame:
 DAY_ROWS = timedelta(days=1) // STEP
 
 
-@pytest.mark.parametrize(("earlier", "rows_ago", "buckets"), [
-    ([(-22 * DAY_ROWS, 5, "spike")], 22 * DAY_ROWS, 5),
-    ([(-22 * DAY_ROWS, 5, "spike"), (-3 * DAY_ROWS, 2, "drop")], 22 * DAY_ROWS, 5),  # it went the other way
-    ([(-3 * DAY_ROWS, 2, "spike"), (-3 * DAY_ROWS + 9, 1, "spike")], 3 * DAY_ROWS, 10),  # two anomalies of one incident
-    ([(-3 * DAY_ROWS, 2, "spike"), (-9, 1, "spike")], 3 * DAY_ROWS, 2),  # the newest is of this incident
-    ([(-91 * DAY_ROWS, 5, "spike")], None, None),
-    ([(-9, 1, "spike")], None, None),
-    ([(9, 1, "spike")], None, None),  # it came later
-    ([], None, None),
-])
+@pytest.mark.parametrize(
+    ("earlier", "rows_ago", "buckets"),
+    [
+        ([(-22 * DAY_ROWS, 5, "spike")], 22 * DAY_ROWS, 5),
+        ([(-22 * DAY_ROWS, 5, "spike"), (-3 * DAY_ROWS, 2, "drop")], 22 * DAY_ROWS, 5),  # it went the other way
+        ([(-3 * DAY_ROWS, 2, "spike"), (-3 * DAY_ROWS + 9, 1, "spike")], 3 * DAY_ROWS, 10),  # two anomalies of one incident
+        ([(-3 * DAY_ROWS, 2, "spike"), (-9, 1, "spike")], 3 * DAY_ROWS, 2),  # the newest is of this incident
+        ([(-91 * DAY_ROWS, 5, "spike")], None, None),
+        ([(-9, 1, "spike")], None, None),
+        ([(9, 1, "spike")], None, None),  # it came later
+        ([], None, None),
+    ],
+)
 def test_the_last_similar_incident_is_named(earlier, rows_ago, buckets):
     (anomaly,) = found("..w", earlier=before(*earlier), incidents_apart=10 * STEP).to_dict("records")
     if rows_ago is None:

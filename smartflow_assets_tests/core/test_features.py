@@ -1,4 +1,5 @@
 """Features: known values, no look ahead, and the same bits however rows are cut."""
+
 from datetime import timedelta
 
 import numpy as np
@@ -45,8 +46,8 @@ def test_lags_and_differences():
     at = 24 * 7
     for name, rows in {"lag_1": 1, "lag_2": 2, "lag_3": 3, "lag_day": 24, "lag_week": at}.items():
         assert row[name] == (at - rows) ** 2
-    assert row["difference"] == at ** 2 - (at - 1) ** 2
-    assert row["difference_short"] == at ** 2 - (at - 12) ** 2
+    assert row["difference"] == at**2 - (at - 1) ** 2
+    assert row["difference_short"] == at**2 - (at - 12) ** 2
 
 
 def test_ratio_to_the_median_of_the_day_before():
@@ -71,8 +72,9 @@ def test_same_time_of_day_is_local_across_a_change_of_the_clock():
 
 def test_calendar_features_are_local():
     frame = series(np.zeros(1), start=pd.Timestamp("2026-07-03T22:00Z"))  # Saturday midnight in Berlin; four in New York's afternoon
-    berlin, new_york = (compute(frame, step=HOUR, calendar=Calendar(timezone=zone, holidays="US")).iloc[0]
-                        for zone in ("Europe/Berlin", "America/New_York"))
+    berlin, new_york = (
+        compute(frame, step=HOUR, calendar=Calendar(timezone=zone, holidays="US")).iloc[0] for zone in ("Europe/Berlin", "America/New_York")
+    )
     assert (berlin["hour_sin"], berlin["hour_cos"], berlin["is_weekend"]) == (0, 1, 1)
     assert (new_york["is_weekend"], new_york["is_holiday"]) == (0, 1)  # the Friday on which the 4th is observed
     assert np.hypot(berlin["month_sin"], berlin["month_cos"]) == pytest.approx(1)
@@ -96,8 +98,8 @@ def test_steps_without_a_season_have_the_other_features(step):
 def test_no_feature_looks_ahead(at, seed, zone):
     calendar, values = Calendar(timezone=zone), noisy(401, seed)
     other = values.copy()
-    other[at + 1:] = np.random.default_rng(seed + 99).normal(0, 1e6, 400 - at)
-    one, two = (compute(series(v), step=HOUR, calendar=calendar).iloc[:at + 1] for v in (values, other))
+    other[at + 1 :] = np.random.default_rng(seed + 99).normal(0, 1e6, 400 - at)
+    one, two = (compute(series(v), step=HOUR, calendar=calendar).iloc[: at + 1] for v in (values, other))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 

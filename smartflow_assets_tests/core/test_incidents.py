@@ -132,7 +132,11 @@ def test_below_min_severity_nobody_is_told_until_it_is_worse():
 def test_each_channel_is_told():
     source = in_runs("..w......", [1] * 20, POLICY.model_copy(update={"to": ("mail", "hook")}))
     assert list(zip(source.sends["event"], source.sends["channel"], strict=True)) == [
-        ("opened", "mail"), ("opened", "hook"), ("resolved", "mail"), ("resolved", "hook")]
+        ("opened", "mail"),
+        ("opened", "hook"),
+        ("resolved", "mail"),
+        ("resolved", "hook"),
+    ]
 
 
 def test_what_ended_long_ago_is_recorded_and_skipped():
@@ -196,8 +200,15 @@ def test_a_new_anomaly_before_an_older_incident_is_an_incident_of_its_own():
 
 def person(source: Source, kind: str) -> None:
     incident = source.incidents.iloc[0].to_dict()
-    entry = log_entry(incident, kind, severity=incident["severity"], happened_at=at(99), run_id="", by_whom="ann",
-                      payload={"sequence": len(source.log) + 1})
+    entry = log_entry(
+        incident,
+        kind,
+        severity=incident["severity"],
+        happened_at=at(99),
+        run_id="",
+        by_whom="ann",
+        payload={"sequence": len(source.log) + 1},
+    )
     source.log = pd.concat([source.log, pd.DataFrame([entry])], ignore_index=True)
 
 

@@ -1,4 +1,5 @@
 """What a message says, held word by word on incidents written by hand."""
+
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -9,13 +10,32 @@ from smartflow_assets.core.messages import FACTS, Message, render
 
 NINE = datetime(2024, 3, 4, 9, 35, tzinfo=UTC)
 INCIDENT = {
-    "incident_id": "ab12", "source": "web_traffic", "series": "requests", "cause": "anomaly", "severity": "critical",
-    "state": "open", "opened_at": NINE, "resolved_at": None, "resolved_reason": None, "title": "requests spiked", "body": "",
+    "incident_id": "ab12",
+    "source": "web_traffic",
+    "series": "requests",
+    "cause": "anomaly",
+    "severity": "critical",
+    "state": "open",
+    "opened_at": NINE,
+    "resolved_at": None,
+    "resolved_reason": None,
+    "title": "requests spiked",
+    "body": "",
 }
 ANOMALY = {
-    "metric": "requests", "dimensions": {}, "anomaly_type": "point", "value": 1600.0, "expected": 559.0, "lower": 430.0,
-    "upper": 560.0, "deviation_percent": 186.2, "started_at": NINE, "ended_at": NINE + timedelta(minutes=5),
-    "detectors": np.array(["seasonal", "mad"]), "rules": ["promo_surge"], "explanation": "2.9 times the usual",
+    "metric": "requests",
+    "dimensions": {},
+    "anomaly_type": "point",
+    "value": 1600.0,
+    "expected": 559.0,
+    "lower": 430.0,
+    "upper": 560.0,
+    "deviation_percent": 186.2,
+    "started_at": NINE,
+    "ended_at": NINE + timedelta(minutes=5),
+    "detectors": np.array(["seasonal", "mad"]),
+    "rules": ["promo_surge"],
+    "explanation": "2.9 times the usual",
 }
 
 

@@ -1,4 +1,5 @@
 """Planted anomalies: where they lie, what they change, and what is left alone."""
+
 from collections import Counter
 from datetime import timedelta
 
@@ -98,11 +99,14 @@ def test_counts_stay_counts():
     assert len(labels) and (after["value"] >= 0).all() and (after["value"] == after["value"].round()).all()
 
 
-@pytest.mark.parametrize(("values", "kind"), [
-    (np.full(40 * DAY, 7.0), "level"),
-    (np.repeat(np.random.default_rng(0).normal(size=80), DAY // 2), "flat"),
-    (500 + 200 * np.sin(np.arange(40 * DAY) * 4 * np.pi / DAY), "context"),  # twelve hours before it was the same
-])
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (np.full(40 * DAY, 7.0), "level"),
+        (np.repeat(np.random.default_rng(0).normal(size=80), DAY // 2), "flat"),
+        (500 + 200 * np.sin(np.arange(40 * DAY) * 4 * np.pi / DAY), "context"),  # twelve hours before it was the same
+    ],
+)
 def test_what_nobody_could_see_is_not_planted(values, kind):
     before = rows(load=values)
     after, labels = plant(before, SINCE, UNTIL, period=DAY, types=(kind,))

@@ -21,8 +21,9 @@ def has_colour(png: bytes, colour: str) -> bool:
 
 def calm(rows: int = 864) -> pd.DataFrame:
     expected = 480 + 170 * np.sin(2 * np.pi * np.arange(rows) / 288)
-    return pd.DataFrame({"observed_at": TIMES[:rows], "value": expected + 5, "expected": expected, "lower": expected - 60,
-                         "upper": expected + 60})
+    return pd.DataFrame(
+        {"observed_at": TIMES[:rows], "value": expected + 5, "expected": expected, "lower": expected - 60, "upper": expected + 60}
+    )
 
 
 def test_a_small_plot_fits_into_metadata_even_when_the_series_is_noise():

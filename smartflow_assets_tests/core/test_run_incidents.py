@@ -20,8 +20,15 @@ class Machinery:
     def run(self, *failures: Failure, succeeded: set[str] = frozenset(), minute: int | None = None, run_id: str | None = None):
         self.runs += 1
         news = record_run(
-            self.log, failures, succeeded, sends=self.sends, source="web", policy=POLICY, run_id=run_id or f"run{self.runs}",
-            now=START + timedelta(minutes=self.runs if minute is None else minute))
+            self.log,
+            failures,
+            succeeded,
+            sends=self.sends,
+            source="web",
+            policy=POLICY,
+            run_id=run_id or f"run{self.runs}",
+            now=START + timedelta(minutes=self.runs if minute is None else minute),
+        )
         self.log = pd.concat([self.log, news.events], ignore_index=True) if len(self.log) else news.events
         self.sends = pd.concat([self.sends, news.sends], ignore_index=True) if len(self.sends) else news.sends
         return news

@@ -1,4 +1,5 @@
 """Scaling and the way back."""
+
 import json
 from dataclasses import asdict
 from typing import get_args
@@ -14,9 +15,15 @@ SCALES = get_args(Scale)
 VALUES = np.array([1.0, 2.0, np.nan, 3.0, 4.0, 1000.0])
 
 
-@pytest.mark.parametrize(("scale", "center", "unit"), [
-    ("none", 0, 1), ("standard", 202, np.std([1, 2, 3, 4, 1000])), ("min_max", 1, 999), ("robust", 3, 2 / 1.349),
-])
+@pytest.mark.parametrize(
+    ("scale", "center", "unit"),
+    [
+        ("none", 0, 1),
+        ("standard", 202, np.std([1, 2, 3, 4, 1000])),
+        ("min_max", 1, 999),
+        ("robust", 3, 2 / 1.349),
+    ],
+)
 def test_scales(scale, center, unit):
     scaler = Scaler.fit(VALUES, scale)
     assert (scaler.center, scaler.unit) == pytest.approx((center, unit))

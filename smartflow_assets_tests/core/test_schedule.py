@@ -1,4 +1,5 @@
 """Slots: from the clock alone, spread by name, caught up after a pause."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest

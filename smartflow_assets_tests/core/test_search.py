@@ -1,4 +1,5 @@
 """What to try next, and which is the best, on surfaces whose summit is known."""
+
 import pytest
 
 from smartflow_assets.core.search import Figures, Parameter, Point, Trial, best, point_key, propose
@@ -61,15 +62,18 @@ def test_another_seed_goes_another_way():
     assert [each.key for each in search(40, 1)] != [each.key for each in search(40, 2)]
 
 
-@pytest.mark.parametrize(("better", "worse"), [
-    (trial(0.8, 0.1, 9, a=100), trial(0.7, 0.9, 0)),
-    (trial(0.8, 0.6, 9, a=100), trial(0.8, 0.5, 0)),
-    (trial(0.8, 0.5, 1, a=100), trial(0.8, 0.5, 2)),
-    (trial(0.8, 0.50, 1, a=5), trial(0.8, 0.52, 1, a=2)),  # so small a difference is chance; 5 is the default
-    (trial(0.8, a=5), trial(0.8)),  # nearer to the default than what stands
-    (trial(0.8, b=0.2), trial(0.8, b=0.3)),
-    (trial(0.8), trial(0.8, b=0.2)),
-])
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (trial(0.8, 0.1, 9, a=100), trial(0.7, 0.9, 0)),
+        (trial(0.8, 0.6, 9, a=100), trial(0.8, 0.5, 0)),
+        (trial(0.8, 0.5, 1, a=100), trial(0.8, 0.5, 2)),
+        (trial(0.8, 0.50, 1, a=5), trial(0.8, 0.52, 1, a=2)),  # so small a difference is chance; 5 is the default
+        (trial(0.8, a=5), trial(0.8)),  # nearer to the default than what stands
+        (trial(0.8, b=0.2), trial(0.8, b=0.3)),
+        (trial(0.8), trial(0.8, b=0.2)),
+    ],
+)
 def test_f1_counts_first_then_ranking_then_false_alerts_then_the_defaults(better, worse):
     assert best([worse, better], SPACE, 2) == best([better, worse], SPACE, 2) == [better, worse]
 

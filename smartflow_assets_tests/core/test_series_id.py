@@ -1,4 +1,5 @@
 """Series ids: readable, and never the same for two series."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,4 +1,5 @@
 """Four shapes of series that defaults must suit untouched: short and daily, seasonal by the minute, rare counts, constant."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,16 +63,21 @@ def test_nothing_else_is(name: str) -> None:
 def test_the_choice_says_who_sits_out_and_why() -> None:
     lines = explained(DetectionSettings(), pd.Timedelta("10s").to_pytimedelta())
     assert "sits out: seasonal_shape, a season of 8640 rows is too long; at most 4085" in lines
-    assert not any("seasonal_shape" in line for line in explained(DetectionSettings(), pd.Timedelta("1min").to_pytimedelta())
-                   if line.startswith("sits out"))
+    assert not any(
+        "seasonal_shape" in line
+        for line in explained(DetectionSettings(), pd.Timedelta("1min").to_pytimedelta())
+        if line.startswith("sits out")
+    )
 
 
 def test_the_choice_speaks_of_votes_budgets_and_cuts() -> None:
-    vote = DetectionSettings.model_validate({"detectors": [{"type": "zscore"}, {"type": "mad"}, {"type": "iqr"}],
-                                             "ensemble": {"combine": "vote", "at_least": 2}})
+    vote = DetectionSettings.model_validate(
+        {"detectors": [{"type": "zscore"}, {"type": "mad"}, {"type": "iqr"}], "ensemble": {"combine": "vote", "at_least": 2}}
+    )
     lines = explained(vote, pd.Timedelta("1h").to_pytimedelta())
     assert "2 of: zscore, mad, iqr" in lines
     assert lines[-1] == "cut: each detector's own"
     budget = DetectionSettings.model_validate({"threshold": {"score": 0.99, "false_alerts": "1 per week"}})
     assert explained(budget, pd.Timedelta("1h").to_pytimedelta())[-1] == (
-        "cut: an anomaly score of 0.9900, by threshold.score; raised where a series would alarm more often than 1 per week")
+        "cut: an anomaly score of 0.9900, by threshold.score; raised where a series would alarm more often than 1 per week"
+    )

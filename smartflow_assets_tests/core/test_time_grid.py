@@ -1,4 +1,5 @@
 """The grid of buckets, in UTC and across changes of the clock."""
+
 from datetime import timedelta
 
 import numpy as np
@@ -39,14 +40,19 @@ def test_days_of_a_clock_change_are_odd():
     assert np.diff(berlin.start(np.append(days, days[-1] + 1))).astype("timedelta64[h]").astype(int).tolist() == [24, 23, 24]
 
 
-@pytest.mark.parametrize(("zone", "day", "start"), [
-    ("America/Sao_Paulo", "2018-11-04 12:00", "2018-11-04 03:00"),  # no midnight: the day starts at one o'clock
-    ("America/Havana", "2025-11-02 12:00", "2025-11-02 04:00"),     # two midnights: the day starts at the first
-])
+@pytest.mark.parametrize(
+    ("zone", "day", "start"),
+    [
+        ("America/Sao_Paulo", "2018-11-04 12:00", "2018-11-04 03:00"),  # no midnight: the day starts at one o'clock
+        ("America/Havana", "2025-11-02 12:00", "2025-11-02 04:00"),  # two midnights: the day starts at the first
+    ],
+)
 def test_days_without_or_with_two_midnights(zone, day, start):
     assert grid("1D", zone).floor(at(day)) == at(start)
     assert grid("1D", zone).number([at(start), at(start) - pd.Timedelta("1us")]).tolist() == [
-        grid("1D", zone).number([at(day)])[0], grid("1D", zone).number([at(day)])[0] - 1]
+        grid("1D", zone).number([at(day)])[0],
+        grid("1D", zone).number([at(day)])[0] - 1,
+    ]
 
 
 def test_window_ends_are_half_open():

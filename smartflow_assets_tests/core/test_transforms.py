@@ -1,4 +1,5 @@
 """What a metric measures in the place of the aggregated value; and that it does not matter how runs cut the data."""
+
 from datetime import timedelta
 
 import numpy as np
@@ -22,12 +23,17 @@ def minute(n: float) -> pd.Timestamp:
 
 
 def buckets(values: dict[int, float], series: str = "bytes") -> pd.DataFrame:
-    return pd.DataFrame({
-        "series": pd.Series([series] * len(values), dtype=str), "metric": series, "dimensions": [{}] * len(values),
-        "observed_at": pd.Series([minute(n) for n in values], dtype="datetime64[us, UTC]"),
-        "value": pd.Series(list(values.values()), dtype=float), "value_raw": pd.Series(list(values.values()), dtype=float),
-        "duplicate_count": 0,
-    })
+    return pd.DataFrame(
+        {
+            "series": pd.Series([series] * len(values), dtype=str),
+            "metric": series,
+            "dimensions": [{}] * len(values),
+            "observed_at": pd.Series([minute(n) for n in values], dtype="datetime64[us, UTC]"),
+            "value": pd.Series(list(values.values()), dtype=float),
+            "value_raw": pd.Series(list(values.values()), dtype=float),
+            "duplicate_count": 0,
+        }
+    )
 
 
 def cleaned(values: dict[int, float], treatment: Treatment, until: int, bucket: TimeBucket = NO_FILL) -> pd.DataFrame:
@@ -72,8 +78,14 @@ def test_the_rate_of_a_short_day_is_by_its_own_length():
     berlin = Calendar(timezone="Europe/Berlin")
     starts = pd.DatetimeIndex(["2026-03-27T23:00Z", "2026-03-28T23:00Z", "2026-03-29T22:00Z"]).as_unit("us")
     frame = buckets({0: 0, 1: 86_400, 2: 86_400 + 23 * 3600}).assign(observed_at=starts)
-    rows = clean(frame, bucket=TimeBucket(every="1 day"), calendar=berlin, since=starts[0], until=starts[2] + timedelta(days=1),
-                 treatments={"bytes": RATE})
+    rows = clean(
+        frame,
+        bucket=TimeBucket(every="1 day"),
+        calendar=berlin,
+        since=starts[0],
+        until=starts[2] + timedelta(days=1),
+        treatments={"bytes": RATE},
+    )
     np.testing.assert_array_equal(rows["value"], [np.nan, 1, 1])
 
 
@@ -122,10 +134,20 @@ def test_a_late_row_changes_nothing_outside_of_what_is_affected(treatment, value
     values = {0: 5.0, **values}
     before = {n: value for n, value in values.items() if n != late}
     after = dict(sorted({**values, late: 77.0}.items()))
-    one, two = (clean(buckets(found), bucket=bucket, calendar=UTC, since=START, until=minute(41), treatments=treatments)
-                for found in (before, after))
+    one, two = (
+        clean(buckets(found), bucket=bucket, calendar=UTC, since=START, until=minute(41), treatments=treatments)
+        for found in (before, after)
+    )
     known = pd.DataFrame({"series": ["bytes"], "first_at": [START]})
-    since, until = affected(buckets({late: 77.0}), minute(late), minute(late + 1), bucket=bucket, calendar=UTC, horizon=minute(41),
-                            known=known, treatments=treatments)
+    since, until = affected(
+        buckets({late: 77.0}),
+        minute(late),
+        minute(late + 1),
+        bucket=bucket,
+        calendar=UTC,
+        horizon=minute(41),
+        known=known,
+        treatments=treatments,
+    )
     outside = (one["observed_at"] < since) | (one["observed_at"] >= until)
     pd.testing.assert_frame_equal(one[outside].drop(columns="dimensions"), two[outside].drop(columns="dimensions"), check_exact=True)

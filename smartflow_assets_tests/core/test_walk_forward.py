@@ -1,4 +1,5 @@
 """Settings tried on clean rows: as detection does it, trained at moments, never with what comes later."""
+
 from datetime import timedelta
 
 import numpy as np
@@ -19,8 +20,16 @@ def ground(*, window: timedelta = timedelta(days=60), names: tuple[str, ...] = (
     parts = []
     for place, name in enumerate(names):
         wave = 100 + 20 * np.sin(np.arange(ROWS) * 2 * np.pi / 24) + np.random.default_rng(place).normal(size=ROWS)
-        parts.append(pd.DataFrame({"series": name, "metric": name, "observed_at": pd.date_range(START, periods=ROWS, freq=STEP),
-                                   "value": values.get(name, wave)}))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "series": name,
+                    "metric": name,
+                    "observed_at": pd.date_range(START, periods=ROWS, freq=STEP),
+                    "value": values.get(name, wave),
+                }
+            )
+        )
     rows = pd.concat(parts).sort_values(["observed_at", "series"], ignore_index=True)
     return Ground(rows, STEP, window, Calendar())
 
@@ -54,7 +63,7 @@ def test_no_verdict_depends_on_later_rows():
 
 def test_a_later_training_has_learnt_what_came_between():
     values = ground().rows["value"].to_numpy().copy()
-    values[24 * 12:] = np.where(np.arange(ROWS)[24 * 12:] % 2, 160, 40)  # from the twelfth day on it jumps to and fro
+    values[24 * 12 :] = np.where(np.arange(ROWS)[24 * 12 :] % 2, 160, 40)  # from the twelfth day on it jumps to and fro
     here, forest = ground(cpu=values), judge("isolation_forest", ensemble={"combine": "any"})
     once = walk_forward(here, [forest], [at(10)], at(30))
     twice = walk_forward(here, [forest], [at(10), at(20)], at(30))

@@ -1,4 +1,5 @@
 """The temporary home of the end-to-end tests, with a calm source in it."""
+
 import pytest
 
 from smartflow_assets_tests.end_to_end.conftest import Home, daily_series, home, write_rows

@@ -1,4 +1,5 @@
 """All that Dagster loads, by name: whoever adds, renames or drops one changes this file and sees what else must follow."""
+
 import subprocess
 import sys
 
@@ -39,12 +40,20 @@ def test_the_names_of_everything(defs):
         groups.setdefault(asset.group_names_by_key[asset.key], []).append(asset.key.to_user_string())
     assert {group: sorted(names) for group, names in groups.items()} == GROUPS
     assert sorted(check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys) == [
-        "anomalies:no_new_anomalies", "raw_records:every_row_was_readable"]
+        "anomalies:no_new_anomalies",
+        "raw_records:every_row_was_readable",
+    ]
     assert sorted(job.name for job in defs.jobs or ()) == ["monitor_source", "train_source"]
     assert sorted(schedule.name for schedule in defs.schedules or ()) == ["monitor_schedule", "train_schedule"]
     assert sorted(sensor.name for sensor in defs.sensors or ()) == [
-        "catalogue_sensor", "housekeeping_sensor", "inbox_sensor", "outbox_sensor", "settle_failure_sensor", "settle_success_sensor",
-        "training_sensor"]
+        "catalogue_sensor",
+        "housekeeping_sensor",
+        "inbox_sensor",
+        "outbox_sensor",
+        "settle_failure_sensor",
+        "settle_success_sensor",
+        "training_sensor",
+    ]
 
 
 @pytest.mark.parametrize("asset", ASSETS, ids=lambda asset: asset.key.to_user_string())
@@ -71,10 +80,13 @@ def test_everything_runs_without_being_switched_on(defs):
     assert all(each.description for each in (*(defs.schedules or ()), *(defs.sensors or ())))
 
 
-@pytest.mark.parametrize(("job", "fields"), [
-    ("monitor_source", ["since", "until", "as_of", "dry_run", "send"]),
-    ("train_source", ["as_of", "dry_run", "retrain"]),
-])
+@pytest.mark.parametrize(
+    ("job", "fields"),
+    [
+        ("monitor_source", ["since", "until", "as_of", "dry_run", "send"]),
+        ("train_source", ["as_of", "dry_run", "retrain"]),
+    ],
+)
 def test_the_launchpad_is_prefilled_with_what_a_run_without_it_does(defs, job, fields):
     config = defs.resolve_job_def(job).partitioned_config.get_run_config_for_partition_key("web")
     prefilled = config["resources"]["options"]["config"]

@@ -1,4 +1,5 @@
 """One history, whether Dagster was started by `smartflow` or by a bare `dagster dev` in the project folder."""
+
 import os
 import shutil
 import subprocess
@@ -69,8 +70,18 @@ def test_processes_that_create_the_history_at_once_leave_one_that_opens(tmp_path
                 print(instance.get_runs_count(), flush=True)
     """
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-    creators = [subprocess.Popen([sys.executable, "-c", program], env=environment, text=True, cwd=tmp_path,
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    creators = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            env=environment,
+            text=True,
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
     try:
         assert [creator.stdout.readline() for creator in creators if creator.stdout] == ["ready\n"] * 2
         for attempt in range(5):

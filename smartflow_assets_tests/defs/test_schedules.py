@@ -1,4 +1,5 @@
 """What a tick of the schedules asks for: sources that are due, that exist, and that have no run waiting."""
+
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -16,8 +17,7 @@ MONITOR_SOURCE = REPOSITORY.get_job("monitor_source")
 
 def tick(home, schedule=monitor_schedule):
     """What a tick of the schedule comes to, with all that Dagster checks: requests by source, or the reason for none."""
-    context = dg.build_schedule_context(
-        instance=home.instance, scheduled_execution_time=datetime.now(UTC), repository_def=REPOSITORY)
+    context = dg.build_schedule_context(instance=home.instance, scheduled_execution_time=datetime.now(UTC), repository_def=REPOSITORY)
     answer = schedule.evaluate_tick(context)
     assert len({request.run_key for request in answer.run_requests}) == len(answer.run_requests)
     return answer.skip_message or {request.partition_key: request.tags for request in answer.run_requests}

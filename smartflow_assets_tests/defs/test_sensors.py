@@ -1,4 +1,5 @@
 """What the sensors do at one look: files become runs once, partitions follow the folder, dead runs make way."""
+
 import json
 import os
 import time
@@ -50,7 +51,8 @@ def test_a_dropped_file_asks_for_one_run_once(feed):
     drop(feed, "a.csv")
     first = look(feed, inbox_sensor)
     assert [(request.partition_key, request.tags) for request in first.run_requests] == [
-        ("feed", {"smartflow/source": "feed", "smartflow/reason": "inbox"})]
+        ("feed", {"smartflow/source": "feed", "smartflow/reason": "inbox"})
+    ]
     assert isinstance(look(feed, inbox_sensor, first.cursor), dg.SkipReason)
 
 
@@ -150,9 +152,16 @@ def test_a_run_that_its_server_reports_as_dead_counts_as_killed(feed):
 
 
 def test_a_clock_that_cannot_be_read_fails_the_run_and_is_settled(feed):
-    result = build_definitions().resolve_job_def("monitor_source").execute_in_process(
-        instance=feed.instance, partition_key="feed", raise_on_error=False,
-        run_config={"resources": {"options": {"config": {"as_of": "tomorrow"}}}})
+    result = (
+        build_definitions()
+        .resolve_job_def("monitor_source")
+        .execute_in_process(
+            instance=feed.instance,
+            partition_key="feed",
+            raise_on_error=False,
+            run_config={"resources": {"options": {"config": {"as_of": "tomorrow"}}}},
+        )
+    )
     assert not result.success
     (failure,) = settle_run(feed.instance, result.run_id, settings=feed.settings).failures
     assert "as_of: 'tomorrow' is not a time" in failure.message
@@ -209,7 +218,9 @@ def test_a_request_starts_one_training_which_says_why(asked):
     assert request.partition_key == "shop" and request.job_name in (None, "train_source")
     start(asked, request)
     assert asked.table("trained_models", "status = 'current'").sort_values("changed_at")["reason"].tolist() == [
-        "first training", "request: the sale is over"]
+        "first training",
+        "request: the sale is over",
+    ]
     assert open_requests(asked.warehouse) == []
     assert look(asked, training_sensor).skip_message == "no training is asked for"
     start(asked, request)  # a daemon that asks twice: the request is answered, and nothing is learnt anew

@@ -4,6 +4,7 @@ Conventions, the same for readers and for tests: a block whose first line is a c
 line by bash; `text` after it is what it prints (… stands for anything); `sql` is asked of the published copy; `python` prints
 something. Blocks of other languages are shown, not run.
 """
+
 import os
 import re
 import shutil
@@ -69,8 +70,12 @@ class Reader:
 
     @property
     def environment(self) -> dict[str, str]:
-        paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "SMARTFLOW_HOME": str(self.home),
-                 "PYTHONPATH": os.pathsep.join([str(self.home / "packages"), str(self.home), str(ROOT)]), "PYTHONWARNINGS": "ignore"}
+        paths = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "SMARTFLOW_HOME": str(self.home),
+            "PYTHONPATH": os.pathsep.join([str(self.home / "packages"), str(self.home), str(ROOT)]),
+            "PYTHONWARNINGS": "ignore",
+        }
         return {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | paths
 
     def follow(self, page: Path) -> int:
@@ -115,8 +120,10 @@ class Reader:
         about = self.home / "packages" / f"{said['project']['name'].replace('-', '_')}-{said['project']['version']}.dist-info"
         about.mkdir()
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {said['project']['name']}\nVersion: {said['project']['version']}\n")
-        groups = (f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
-                  for group, points in said["project"]["entry-points"].items())
+        groups = (
+            f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+            for group, points in said["project"]["entry-points"].items()
+        )
         (about / "entry_points.txt").write_text("\n".join(groups))
 
     def compare(self, block: Block, printed: str) -> None:

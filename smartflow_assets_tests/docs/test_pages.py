@@ -1,4 +1,5 @@
 """README and docs are done as a reader does them, one page after the other in one home: what they say works, prints and links."""
+
 import json
 import re
 import shutil
@@ -21,8 +22,15 @@ from smartflow_assets_tests.docs.pages import DOCS, ROOT, Block, Reader, blocks
 
 README = ROOT / "README.md"
 FOLLOWED = {  # in this order, and how many blocks each must have at least, so that none is skipped unseen
-    README: 5, DOCS / "getting-started.md": 5, DOCS / "own-source.md": 12, DOCS / "analysts.md": 10, DOCS / "operations.md": 3,
-    DOCS / "extending.md": 5, DOCS / "algorithms.md": 3, DOCS / "webhooks.md": 1, DOCS / "data-dictionary.md": len(MARTS),
+    README: 5,
+    DOCS / "getting-started.md": 5,
+    DOCS / "own-source.md": 12,
+    DOCS / "analysts.md": 10,
+    DOCS / "operations.md": 3,
+    DOCS / "extending.md": 5,
+    DOCS / "algorithms.md": 3,
+    DOCS / "webhooks.md": 1,
+    DOCS / "data-dictionary.md": len(MARTS),
 }
 ALL = [README, *sorted(DOCS.glob("*.md"))]
 FRAGMENTS = [block for page in ALL for block in blocks(page) if block.language == "yaml" and block.path is None]
@@ -76,8 +84,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         path = (page.parent / name).resolve() if name else page
         assert path.exists(), target
         if anchor and path.suffix == ".md":
-            anchors.setdefault(path, {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-                                      for title in re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)})
+            anchors.setdefault(
+                path,
+                {
+                    re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+                    for title in re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+                },
+            )
             assert anchor in anchors[path], target
 
 

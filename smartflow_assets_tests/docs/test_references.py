@@ -1,4 +1,5 @@
 """The references in docs/ are what docs/generate.py writes of the models, the tables and the commands as they are now."""
+
 import shutil
 import subprocess
 import sys

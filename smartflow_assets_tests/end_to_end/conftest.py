@@ -1,4 +1,5 @@
 """A home with sources in a temporary folder, a real Dagster instance beside it, and real servers on loopback."""
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

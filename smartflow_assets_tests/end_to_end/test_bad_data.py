@@ -93,8 +93,9 @@ def test_rows_out_of_order_make_the_same_series(home):
     write_rows(home.settings.data / "examples" / "other.csv", rows.sample(frac=1, random_state=1))
     assert home.run("web", END).is_success and home.run("other", END).is_success
     columns = ["series", "observed_at", "value", "repair"]
-    first, second = (home.table("clean_series", f"source = '{name}'")[columns].sort_values("observed_at", ignore_index=True)
-                     for name in ("web", "other"))
+    first, second = (
+        home.table("clean_series", f"source = '{name}'")[columns].sort_values("observed_at", ignore_index=True) for name in ("web", "other")
+    )
     pd.testing.assert_frame_equal(first, second)
 
 

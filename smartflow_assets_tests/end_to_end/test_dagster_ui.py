@@ -3,6 +3,7 @@
 One Dagster for the whole module, started in a folder that is not the home. The tests stand in the order in which a person
 would look, and share the waiting: the first victim is killed before them, and its successor starts meanwhile.
 """
+
 import json
 import os
 import signal
@@ -77,8 +78,9 @@ class Dagster:
         return self.ask(query, tags=wanted)["runsOrError"]["results"]
 
     def smartflow(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([*SMARTFLOW, *arguments], env=self.environment, cwd=self.elsewhere,
-                              capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            [*SMARTFLOW, *arguments], env=self.environment, cwd=self.elsewhere, capture_output=True, text=True, timeout=120
+        )
 
     def kill(self, source: str, run_id: str, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
@@ -167,10 +169,13 @@ def test_no_asset_is_without_description_owner_kind_or_described_columns(dagster
 
 
 def test_every_sensor_and_schedule_runs_without_being_switched_on(dagster):
-    found = dagster.ask("""query ($at: RepositorySelector!) {
+    found = dagster.ask(
+        """query ($at: RepositorySelector!) {
         sensorsOrError(repositorySelector: $at) { ... on Sensors { results { name description sensorState { status } } } }
         schedulesOrError(repositorySelector: $at) { ... on Schedules { results { name description scheduleState { status } } } }
-        }""", at=LOCATION)
+        }""",
+        at=LOCATION,
+    )
     sensors, schedules = found["sensorsOrError"]["results"], found["schedulesOrError"]["results"]
     assert len(sensors) == 7 and len(schedules) == 2
     assert {sensor["sensorState"]["status"] for sensor in sensors} == {"RUNNING"}
@@ -183,8 +188,11 @@ def test_a_run_of_the_command_line_shows_up_with_its_partition_and_its_logs(dags
     assert (run.returncode, run.stderr) == (0, ""), run.stderr
     (shown,) = dagster.runs("by_hand", reason="command line")
     assert (shown["status"], shown["jobName"]) == ("SUCCESS", "monitor_source")
-    logs = dagster.ask("""query ($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
-        __typename ... on MessageEvent { message stepKey } ... on LogsCapturedEvent { fileKey } } } } }""", run=shown["runId"])
+    logs = dagster.ask(
+        """query ($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
+        __typename ... on MessageEvent { message stepKey } ... on LogsCapturedEvent { fileKey } } } } }""",
+        run=shown["runId"],
+    )
     events = logs["logsForRun"]["events"]
     assert any(event.get("stepKey") == "raw_records" and "576 new rows" in event["message"] for event in events)
     (key,) = {event["fileKey"] for event in events if event["__typename"] == "LogsCapturedEvent"}
@@ -226,8 +234,11 @@ def _is_settled_once(dagster: Dagster, source: str) -> None:
 
 
 def test_a_scheduled_run_that_nobody_clicked_succeeds_and_stands_in_the_run_log(dagster):
-    first = wait_for(lambda: [run for run in dagster.runs("web", reason="schedule") if run["status"] == "SUCCESS"], SCHEDULED_SECONDS,
-                     "scheduled run that succeeded")[-1]
+    first = wait_for(
+        lambda: [run for run in dagster.runs("web", reason="schedule") if run["status"] == "SUCCESS"],
+        SCHEDULED_SECONDS,
+        "scheduled run that succeeded",
+    )[-1]
     assert {"key": "dagster/schedule_name", "value": "monitor_schedule"} in first["tags"]
     log = _logged(dagster, "web", first["runId"])
     assert (log["status"], log["reason"], log["rows_in"]) == ("success", "schedule", 576)

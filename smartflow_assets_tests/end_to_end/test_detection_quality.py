@@ -1,4 +1,5 @@
 """A source with labels says how well it is watched: after new labels, after labelled scores, and not at every run."""
+
 import base64
 import re
 from datetime import timedelta
@@ -26,7 +27,7 @@ def write_labels(home: Home, *rows: tuple[int, int], series: str = "requests") -
 def web(home: Home) -> Home:
     """Ten days with one spike, which a rule and the detectors see; two labels, one of them wrong."""
     rows = daily_series(12)
-    rows.loc[SPIKE:SPIKE + 2, "value"] = 3000
+    rows.loc[SPIKE : SPIKE + 2, "value"] = 3000
     write_rows(home.settings.data / "examples" / "web.csv", rows)
     write_labels(home, (SPIKE - 1, SPIKE + 2), (UNSEEN, UNSEEN + 5))
     home.write_source("web", LABELLED)

@@ -1,4 +1,5 @@
 """Categories as numbers through real runs: learnt once, the same however runs cut the data, and named by metrics."""
+
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +24,8 @@ METRICS = [
     {"name": "others", "column": "channel__other", "aggregate": "sum"},
     {"name": "highest_tier", "column": "tier__ordinal", "aggregate": "max"},
     {"name": "rarest", "column": "merchant__frequency", "aggregate": "min"},
-    {"name": "amount", "aggregate": "sum"}]
+    {"name": "amount", "aggregate": "sum"},
+]
 DAYS = 12
 LEARNT = 7  # days
 
@@ -32,21 +34,35 @@ def payments(days: int = DAYS) -> pd.DataFrame:
     """A row each ten minutes; after the first week a channel and a merchant that nobody has seen."""
     chance = np.random.default_rng(2)
     times = pd.date_range(START, periods=days * 144, freq="10min")
-    rows = pd.DataFrame({
-        "at": times.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "channel": chance.choice(["web", "app", "shop"], len(times), p=[0.6, 0.3, 0.1]),
-        "tier": chance.choice(["2", "10", "1"], len(times)),
-        "merchant": chance.choice(["Köln's \"Kiosk\"", "book, film", "bakery"], len(times), p=[0.7, 0.2, 0.1]),
-        "category": "x", "amount": np.round(chance.lognormal(3, 1, len(times)), 2)})
+    rows = pd.DataFrame(
+        {
+            "at": times.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "channel": chance.choice(["web", "app", "shop"], len(times), p=[0.6, 0.3, 0.1]),
+            "tier": chance.choice(["2", "10", "1"], len(times)),
+            "merchant": chance.choice(['Köln\'s "Kiosk"', "book, film", "bakery"], len(times), p=[0.7, 0.2, 0.1]),
+            "category": "x",
+            "amount": np.round(chance.lognormal(3, 1, len(times)), 2),
+        }
+    )
     rows.loc[20, ["channel", "merchant"]] = None
-    rows.loc[9 * 144:9 * 144 + 2, ["channel", "tier", "merchant"]] = ["phone", "7", "casino"]
+    rows.loc[9 * 144 : 9 * 144 + 2, ["channel", "tier", "merchant"]] = ["phone", "7", "casino"]
     return rows
 
 
 def write_source(home: Home, encode: dict[str, str] = ENCODE, metrics: list | None = None, **more: object) -> None:
-    home.write_source("pay", yaml.safe_dump({
-        "name": "pay", "read": {"type": "csv", "path": "examples/pay.csv", "time": "at"}, "encode": encode,
-        "time_bucket": {"every": "1h", "settle": "0s"}, "metrics": METRICS if metrics is None else metrics, **more}))
+    home.write_source(
+        "pay",
+        yaml.safe_dump(
+            {
+                "name": "pay",
+                "read": {"type": "csv", "path": "examples/pay.csv", "time": "at"},
+                "encode": encode,
+                "time_bucket": {"every": "1h", "settle": "0s"},
+                "metrics": METRICS if metrics is None else metrics,
+                **more,
+            }
+        ),
+    )
 
 
 def make(folder: Path, rows: pd.DataFrame | None = None, encode: dict[str, str] = ENCODE, metrics: list | None = None) -> Home:
@@ -81,11 +97,15 @@ def pay(tmp_path_factory) -> Home:
 
 def test_categories_are_learnt_from_the_first_week_and_kept(pay):
     learnt = pay.table("encodings").sort_values(["column_name", "place"])
-    week = payments().iloc[:LEARNT * 144]
+    week = payments().iloc[: LEARNT * 144]
     assert set(learnt["learnt_from"]) == {pd.Timestamp(START)}
     assert set(learnt["learnt_to"]) == {pd.Timestamp(START) + pd.Timedelta(days=LEARNT)}
     assert learnt[learnt["column_name"] == "channel"]["encoded_column"].tolist() == [
-        "channel__web", "channel__app", "channel__shop", "channel__empty"]
+        "channel__web",
+        "channel__app",
+        "channel__shop",
+        "channel__empty",
+    ]
     tier = learnt[learnt["column_name"] == "tier"]
     assert dict(zip(tier["category"], tier["code"], strict=True)) == {"1": 0, "2": 1, "10": 2}
     merchant = learnt[learnt["column_name"] == "merchant"].set_index("category")["code"]
@@ -134,8 +154,11 @@ def test_a_changed_encoding_is_said_and_learnt_anew(tmp_path, pay):
     home = make(tmp_path)
     clean(home)
     before = series(home)
-    write_source(home, ENCODE | {"tier": "frequency"}, [m for m in METRICS if m["name"] != "highest_tier"] + [
-        {"name": "highest_tier", "column": "tier__frequency", "aggregate": "max"}])
+    write_source(
+        home,
+        ENCODE | {"tier": "frequency"},
+        [m for m in METRICS if m["name"] != "highest_tier"] + [{"name": "highest_tier", "column": "tier__frequency", "aggregate": "max"}],
+    )
     plan = compare(run_of(home).source, rows_made_under=made_under(home.warehouse, "pay"))
     assert plan.effect == "rebuild" and "encode.tier: ordinal -> frequency" in map(str, plan.changes)
     assert "because the configuration changed" in str(clean(home))
@@ -159,23 +182,36 @@ def test_columns_of_any_name_and_type_are_encoded(tmp_path):
     with duckdb.connect() as connection:
         connection.register("frame", frame)
         connection.execute(f"COPY (SELECT * FROM frame) TO '{home.settings.data / 'examples' / 'pay.parquet'}'")
-    home.write_source("pay", yaml.safe_dump({
-        "name": "pay", "read": {"type": "parquet", "path": "examples/pay.parquet", "time": "at"}, "time_bucket": {"every": "1h"},
-        "encode": {"category": "frequency", "learnt": "one_hot", "code": "ordinal"},
-        "metrics": [{"name": "a", "column": "category__frequency"}, {"name": "b", "column": "code__ordinal", "aggregate": "max"},
-                    {"name": "c", "column": "learnt__true"}]}))
+    home.write_source(
+        "pay",
+        yaml.safe_dump(
+            {
+                "name": "pay",
+                "read": {"type": "parquet", "path": "examples/pay.parquet", "time": "at"},
+                "time_bucket": {"every": "1h"},
+                "encode": {"category": "frequency", "learnt": "one_hot", "code": "ordinal"},
+                "metrics": [
+                    {"name": "a", "column": "category__frequency"},
+                    {"name": "b", "column": "code__ordinal", "aggregate": "max"},
+                    {"name": "c", "column": "learnt__true"},
+                ],
+            }
+        ),
+    )
     clean(home)
     made = series(home).groupby("series")["value"]
     assert made.max().to_dict() == pytest.approx({"a": 0.25, "b": 2, "c": 0.5})
     record = next(encoding.encoded_records(run_of(home), START, START + timedelta(days=1)))
-    assert list(record.columns[3:]) == [
-        "n", "category__frequency", "code__ordinal", "learnt__false", "learnt__true", "learnt__other"]
+    assert list(record.columns[3:]) == ["n", "category__frequency", "code__ordinal", "learnt__false", "learnt__true", "learnt__other"]
 
 
 def test_exact_copies_count_once_in_encoded_metrics_too(tmp_path):
     rows = payments()
-    home = make(tmp_path, pd.concat([rows, rows.iloc[1000:1004]], ignore_index=True), metrics=[
-        {"name": "web", "column": "channel__web", "aggregate": "sum"}, {"name": "rarest", "column": "merchant__frequency"}])
+    home = make(
+        tmp_path,
+        pd.concat([rows, rows.iloc[1000:1004]], ignore_index=True),
+        metrics=[{"name": "web", "column": "channel__web", "aggregate": "sum"}, {"name": "rarest", "column": "merchant__frequency"}],
+    )
     clean(home)
     made = home.table("clean_series", "repair = 'deduplicated'")
     assert len(made) >= 2 and (made["value"] <= made["value_raw"]).all()
@@ -197,11 +233,19 @@ def test_records_come_as_numbers_in_bounded_frames(pay):
     frames = list(encoding.encoded_records(run, since, until, most_rows=100))
     assert [len(frame) for frame in frames] == [100, 100, 88]
     whole = pd.concat(frames, ignore_index=True)
-    names = ["amount", "channel__web", "channel__app", "channel__shop", "channel__empty", "channel__other", "merchant__frequency",
-             "tier__ordinal"]
+    names = [
+        "amount",
+        "channel__web",
+        "channel__app",
+        "channel__shop",
+        "channel__empty",
+        "channel__other",
+        "merchant__frequency",
+        "tier__ordinal",
+    ]
     assert list(whole.columns) == ["happened_at", "_origin", "_row", *names]
     assert whole[names].dtypes.eq(float).all() and whole[names].notna().all(axis=None)
-    raw = payments().iloc[8 * 144:10 * 144].reset_index(drop=True)
+    raw = payments().iloc[8 * 144 : 10 * 144].reset_index(drop=True)
     np.testing.assert_array_equal(whole["amount"], raw["amount"])
     np.testing.assert_array_equal(whole["channel__app"], (raw["channel"] == "app").astype(float))
     np.testing.assert_array_equal(whole["tier__ordinal"], raw["tier"].map({"1": 0, "2": 1, "10": 2, "7": -1}))
@@ -217,13 +261,24 @@ def test_records_are_none_before_anything_is_learnt(tmp_path):
     assert list(encoding.encoded_records(run_of(home, 3), START, START + timedelta(days=3))) == []
 
 
-@pytest.mark.parametrize(("column", "values", "said"), [
-    ("chanel", None, r"pay: there is no column 'chanel', which encode names; .* \(.*pay.csv\). Did you mean 'channel'\? Correct encode"),
-    ("amount", None, r"pay: encode: column 'amount' holds measured numbers such as \d+\.\d+, not categories \(.*\). Take it out of encode"),
-    ("tier", "", r"pay: encode: column 'tier' is empty in all of the first 1008 rows \(.*line \d+\). Mend the feed, or take it out"),
-    ("tier", "NaN", r"pay: encode: column 'tier' is empty in all of the first 1008 rows"),
-    ("merchant", "id", r"pay: encode: column 'merchant' has 1008 different values in 1008 rows: it names rows, it has no categories"),
-])
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        (
+            "chanel",
+            None,
+            r"pay: there is no column 'chanel', which encode names; .* \(.*pay.csv\). Did you mean 'channel'\? Correct encode",
+        ),
+        (
+            "amount",
+            None,
+            r"pay: encode: column 'amount' holds measured numbers such as \d+\.\d+, not categories \(.*\). Take it out of encode",
+        ),
+        ("tier", "", r"pay: encode: column 'tier' is empty in all of the first 1008 rows \(.*line \d+\). Mend the feed, or take it out"),
+        ("tier", "NaN", r"pay: encode: column 'tier' is empty in all of the first 1008 rows"),
+        ("merchant", "id", r"pay: encode: column 'merchant' has 1008 different values in 1008 rows: it names rows, it has no categories"),
+    ],
+)
 def test_what_is_no_category_is_refused_in_one_line(tmp_path, column, values, said):
     rows = payments()
     if values is not None:
@@ -236,9 +291,16 @@ def test_what_is_no_category_is_refused_in_one_line(tmp_path, column, values, sa
 
 def test_many_categories_are_limited_with_a_note(tmp_path, caplog):
     rows = payments().assign(channel=[f"c{k % 57 if k % 2 else 1:02}" for k in range(DAYS * 144)])
-    home = make(tmp_path, rows, {"channel": "one_hot"}, [
-        {"name": "one", "column": "channel__c01", "aggregate": "sum"}, {"name": "rest", "column": "channel__other", "aggregate": "mean"},
-        {"name": "unknown", "column": "channel__c99", "aggregate": "sum"}])
+    home = make(
+        tmp_path,
+        rows,
+        {"channel": "one_hot"},
+        [
+            {"name": "one", "column": "channel__c01", "aggregate": "sum"},
+            {"name": "rest", "column": "channel__other", "aggregate": "mean"},
+            {"name": "unknown", "column": "channel__c99", "aggregate": "sum"},
+        ],
+    )
     clean(home)
     assert home.count("encodings") == 20
     assert "pay: encode: channel has 57 categories; the 20 most frequent are told apart, the others share channel__other" in caplog.text

@@ -1,4 +1,5 @@
 """A run that is killed in any stage: the next one goes on from there, nothing is lost, doubled or sent twice."""
+
 import os
 import signal
 import subprocess
@@ -15,8 +16,17 @@ from smartflow_assets.defs.housekeeping import fail_dead_runs
 from smartflow_assets.defs.settle import settle_run
 from smartflow_assets_tests.end_to_end.conftest import START, WEB, Home, daily_series, write_rows
 
-STAGES = ["raw_records", "clean_series", "rule_violations", "series_features", "trained_models", "anomaly_scores", "anomalies", "incidents",
-          "alert_sends"]
+STAGES = [
+    "raw_records",
+    "clean_series",
+    "rule_violations",
+    "series_features",
+    "trained_models",
+    "anomaly_scores",
+    "anomalies",
+    "incidents",
+    "alert_sends",
+]
 END = START + timedelta(days=4)
 RUN_AND_DIE = """
 import os, signal, sys
@@ -48,8 +58,12 @@ def prepared(folder: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.Dagster
 def what_is_stored(home: Home) -> dict[str, pd.DataFrame]:
     kept = {"clean_series": "observed_at", "anomaly_scores": "observed_at", "anomalies": "started_at", "incidents": "opened_at"}
     own = {"incidents": "cause = 'anomaly'"}
-    frames = {name: home.table(name, own.get(name, "TRUE")).drop(columns=["run_id", "model_id"], errors="ignore")
-              .sort_values(key, ignore_index=True) for name, key in kept.items()}
+    frames = {
+        name: home.table(name, own.get(name, "TRUE"))
+        .drop(columns=["run_id", "model_id"], errors="ignore")
+        .sort_values(key, ignore_index=True)
+        for name, key in kept.items()
+    }
     return frames | {"raw": home.table("raw.web")[["timestamp", "value"]].sort_values("timestamp", ignore_index=True)}
 
 
@@ -65,8 +79,12 @@ def test_a_run_killed_in_each_stage_is_finished_by_the_next(tmp_path, monkeypatc
         home = prepared(tmp_path / "killed", monkeypatch, instance)
         for stage in STAGES:
             environment = {**os.environ, "DAGSTER_HOME": str(dagster_home)}
-            died = subprocess.run([sys.executable, "-W", "ignore", "-c", RUN_AND_DIE, str(home.folder), stage, END.isoformat()],
-                                  env=environment, capture_output=True, text=True)
+            died = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", RUN_AND_DIE, str(home.folder), stage, END.isoformat()],
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
             assert died.returncode == -signal.SIGKILL, (stage, died.stderr[-2000:])
             assert fail_dead_runs(instance, home.settings, datetime.now(UTC)) == []  # a minute of grace
             (dead,) = fail_dead_runs(instance, home.settings, datetime.now(UTC) + timedelta(minutes=2))

@@ -1,4 +1,5 @@
 """Several metrics of one file: each key of a metric changes rows of that metric, and no row of another, to the bit."""
+
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,15 @@ from smartflow_assets.stages import detection, ingestion, modelling, preparation
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets_tests.end_to_end.conftest import START, Home, write_rows
 
-STAGES = [ingestion.raw_records, preparation.clean_series, preparation.series_features, preparation.rule_violations,
-          modelling.trained_models, detection.anomaly_scores, detection.anomalies]
+STAGES = [
+    ingestion.raw_records,
+    preparation.clean_series,
+    preparation.series_features,
+    preparation.rule_violations,
+    modelling.trained_models,
+    detection.anomaly_scores,
+    detection.anomalies,
+]
 TABLES = {"clean_series": "observed_at", "rule_violations": "observed_at", "anomaly_scores": "observed_at", "anomalies": "started_at"}
 DAYS = 40
 LOAD: dict[str, Any] = {"name": "load", "column": "load", "unit": "jobs", "ignore_small_changes": 20}
@@ -35,25 +43,43 @@ def rows() -> pd.DataFrame:
     load, amount = 200 + 60 * daily + chance.normal(0, 3, len(hours)), 100 + 30 * daily + chance.normal(0, 3, len(hours))
     for at, size in ((500, 60), (560, -60), (620, 90), (680, -90), (740, 130), (800, 400)):
         load[at], amount[at + 20] = load[at] + size, amount[at + 20] + size / 2
-    both = pd.concat([
-        pd.DataFrame({"timestamp": hours + pd.Timedelta(minutes=k), "load": np.round(load * (1 + k / 90), 2),
-                      "amount": np.round(amount, 2), "region": region})
-        for k, region in ((5, "north"), (35, "south"))])
+    both = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "timestamp": hours + pd.Timedelta(minutes=k),
+                    "load": np.round(load * (1 + k / 90), 2),
+                    "amount": np.round(amount, 2),
+                    "region": region,
+                }
+            )
+            for k, region in ((5, "north"), (35, "south"))
+        ]
+    )
     silent = [hours[n] for n in (300, 301, 700, 860)]
     kept = both[~both["timestamp"].dt.floor("1h").isin(silent)].sort_values("timestamp")
     return kept.assign(timestamp=kept["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def write_source(home: Home, *metrics: dict[str, Any]) -> None:
-    home.write_source("shop", yaml.safe_dump({
-        "name": "shop", "read": {"type": "csv", "path": "examples/shop.csv", "time": "timestamp"},
-        "time_bucket": {"every": "1h", "settle": "0s"}, "metrics": list(metrics)}))
+    home.write_source(
+        "shop",
+        yaml.safe_dump(
+            {
+                "name": "shop",
+                "read": {"type": "csv", "path": "examples/shop.csv", "time": "timestamp"},
+                "time_bucket": {"every": "1h", "settle": "0s"},
+                "metrics": list(metrics),
+            }
+        ),
+    )
 
 
 def run_stages(home: Home, days: float = DAYS) -> SourceRun:
     catalogue, now = Catalogue.load(home.settings), START + timedelta(days=days)
     run = SourceRun(
-        catalogue.source("shop"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models), now, f"run {uuid4()}")
+        catalogue.source("shop"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models), now, f"run {uuid4()}"
+    )
     for stage in STAGES:
         stage(run)
     return run
@@ -133,7 +159,9 @@ def test_what_a_metric_measures_is_said_by_the_plan_and_rebuilt(tmp_path, plain)
     source = Catalogue.load(home.settings).source("shop")
     plan = compare(source, rows_made_under=made_under(home.warehouse, "shop"))
     assert (plan.effect, str(plan.changes[0])) == (
-        "rebuild", "metrics: load load mean, sales amount sum -> load load mean difference, sales amount sum")
+        "rebuild",
+        "metrics: load load mean, sales amount sum -> load load mean difference, sales amount sum",
+    )
     run_stages(home)
     fresh = made(tmp_path / "fresh", LOAD | {"transform": "difference"}, SALES)
     pd.testing.assert_frame_equal(results(home)["clean_series"], results(fresh)["clean_series"], check_exact=True)

@@ -1,4 +1,5 @@
 """A new level that a person accepts: learnt from there on, no longer flagged, kept by the trainings that follow."""
+
 from datetime import datetime
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def moved(folder: Path, *, nightly: float = 0, level: float = 0) -> Home:
 
 def accept(home: Home, now: datetime, since: datetime | None = None) -> TrainingRequest:
     """What `smartflow models train web --since … --now` does."""
-    request = request_training("web", "new level since the migration", warehouse=home.warehouse, now=now, requested_by="ana",
-                               baseline_from=since or day(MOVED))
+    request = request_training(
+        "web", "new level since the migration", warehouse=home.warehouse, now=now, requested_by="ana", baseline_from=since or day(MOVED)
+    )
     train(home, now)
     return request
 
@@ -85,8 +87,7 @@ def test_later_trainings_begin_at_the_baseline_too(tmp_path):
     home.write_source("web", SOURCE + "sensitivity: high\n")
     watch(home, day(MOVED + 5))
     found = models(home)
-    assert found["trained_because"].tolist() == [
-        "first training", "request: new level since the migration", "schedule", "settings changed"]
+    assert found["trained_because"].tolist() == ["first training", "request: new level since the migration", "schedule", "settings changed"]
     assert found["baseline_from"].isna().tolist() == [True, False, False, False]
     assert (found["baseline_from"][1:] == pd.Timestamp(day(MOVED))).all() and (found["trained_from"][1:] >= pd.Timestamp(day(MOVED))).all()
     assert found["row_count"].tolist()[1:] == [48, 96, 96]

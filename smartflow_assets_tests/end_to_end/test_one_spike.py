@@ -1,4 +1,5 @@
 """One spike, one message: point by point, in one run, in runs of seven, with a dead channel, a retraining, and a month later."""
+
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -55,8 +56,10 @@ def results(home: Home) -> list[pd.DataFrame]:
     scores = home.table("anomaly_scores").drop(columns="model_id").sort_values("observed_at", ignore_index=True)
     anomalies = home.table("anomalies").drop(columns="run_id").sort_values("started_at", ignore_index=True)
     incidents = home.table("incidents").sort_values("opened_at", ignore_index=True)
-    return [frame[frame.iloc[:, frame.columns.get_indexer([column])[0]] >= FIRST].reset_index(drop=True)
-            for frame, column in ((scores, "observed_at"), (anomalies, "started_at"), (incidents, "opened_at"))]
+    return [
+        frame[frame.iloc[:, frame.columns.get_indexer([column])[0]] >= FIRST].reset_index(drop=True)
+        for frame, column in ((scores, "observed_at"), (anomalies, "started_at"), (incidents, "opened_at"))
+    ]
 
 
 def test_a_spike_over_forty_runs_is_one_mail_and_one_recovery(home, mailbox, receiver):
@@ -86,8 +89,16 @@ def test_a_spike_over_forty_runs_is_one_mail_and_one_recovery(home, mailbox, rec
     assert len(mailbox.mails) == 2
 
 
-STAGES = [ingestion.raw_records, preparation.clean_series, preparation.rule_violations, preparation.series_features,
-          modelling.trained_models, detection.anomaly_scores, detection.anomalies, alerting.incidents]
+STAGES = [
+    ingestion.raw_records,
+    preparation.clean_series,
+    preparation.rule_violations,
+    preparation.series_features,
+    modelling.trained_models,
+    detection.anomaly_scores,
+    detection.anomalies,
+    alerting.incidents,
+]
 
 
 def run_stages(home: Home, until: datetime) -> None:

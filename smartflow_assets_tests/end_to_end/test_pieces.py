@@ -1,4 +1,5 @@
 """A load that is too long for memory goes piece by piece: what it leaves is what one piece leaves, killed between two or not."""
+
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,12 +26,26 @@ training: {window: 30h}
 rules: [{type: ratio_to_median, metric: requests, at_least: 2.5, window: 6h}]
 alerts: {to: [file], max_age: 3650 days, resolve_after: 15min, reopen_within: 30min}
 """
-STAGES = [ingestion.raw_records, preparation.clean_series, preparation.series_features, preparation.rule_violations,
-          modelling.trained_models, detection.anomaly_scores, detection.anomalies, alerting.incidents]
+STAGES = [
+    ingestion.raw_records,
+    preparation.clean_series,
+    preparation.series_features,
+    preparation.rule_violations,
+    modelling.trained_models,
+    detection.anomaly_scores,
+    detection.anomalies,
+    alerting.incidents,
+]
 IN_PIECES = ["series_features", "rule_violations", "anomaly_scores", "anomalies", "incidents"]
 TABLES = {
-    "clean_series": "observed_at", "series_features": "observed_at", "rule_violations": "observed_at", "anomaly_scores": "observed_at",
-    "detector_scores": "observed_at", "anomalies": "started_at", "incidents": "opened_at"}
+    "clean_series": "observed_at",
+    "series_features": "observed_at",
+    "rule_violations": "observed_at",
+    "anomaly_scores": "observed_at",
+    "detector_scores": "observed_at",
+    "anomalies": "started_at",
+    "incidents": "opened_at",
+}
 DAYS = 5
 END = START + timedelta(days=DAYS)
 
@@ -64,7 +79,8 @@ def stored(home: Home) -> dict[str, pd.DataFrame]:
     keys = {name: [time, "series", *(["detector"] if name == "detector_scores" else [])] for name, time in TABLES.items()}
     sends = home.table("alert_sends")[["incident_id", "event", "channel", "status"]]
     return {name: frame.sort_values(keys[name], ignore_index=True) for name, frame in frames.items()} | {
-        "alert_sends": sends.sort_values(["incident_id", "event"], ignore_index=True)}
+        "alert_sends": sends.sort_values(["incident_id", "event"], ignore_index=True)
+    }
 
 
 def kill_after_a_piece_of(monkeypatch: pytest.MonkeyPatch, table: str) -> None:

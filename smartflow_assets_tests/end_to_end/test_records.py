@@ -1,4 +1,5 @@
 """Single records through real runs: judged once, the same however runs cut the data, told once, and healed by corrections."""
+
 import json
 import re
 import shutil
@@ -34,20 +35,36 @@ def payments(days: int = DAYS) -> pd.DataFrame:
     rng = np.random.default_rng(4)
     count = days * 144
     kind = rng.choice(["groceries", "electronics"], count, p=[0.8, 0.2])
-    rows = pd.DataFrame({
-        "at": pd.date_range(START, periods=count, freq="10min").strftime("%Y-%m-%dT%H:%M:%SZ"), "kind": kind,
-        "merchant": rng.choice([f"m{number:02}" for number in range(20)], count), "note": "paid",
-        "amount": np.round(np.where(kind == "electronics", 2000, 50) * np.exp(0.4 * rng.standard_normal(count)), 2)})
+    rows = pd.DataFrame(
+        {
+            "at": pd.date_range(START, periods=count, freq="10min").strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "kind": kind,
+            "merchant": rng.choice([f"m{number:02}" for number in range(20)], count),
+            "note": "paid",
+            "amount": np.round(np.where(kind == "electronics", 2000, 50) * np.exp(0.4 * rng.standard_normal(count)), 2),
+        }
+    )
     if len(rows) > FRAUD:
         rows.loc[FRAUD, ["kind", "merchant", "amount"]] = ["groceries", "casino", 18_200.0]
     return rows
 
 
 def write_source(home: Home, **more: object) -> None:
-    home.write_source("pay", yaml.safe_dump({
-        "name": "pay", "read": {"type": "csv", "path": "examples/pay.csv", "time": "at"}, "encode": ENCODE,
-        "time_bucket": {"every": "1h", "settle": "0s"}, "metrics": [{"name": "payments", "aggregate": "count"}],
-        "alerts": {"to": ["file"], "max_age": "3650 days", "min_severity": "critical"}, "records": {}} | more))
+    home.write_source(
+        "pay",
+        yaml.safe_dump(
+            {
+                "name": "pay",
+                "read": {"type": "csv", "path": "examples/pay.csv", "time": "at"},
+                "encode": ENCODE,
+                "time_bucket": {"every": "1h", "settle": "0s"},
+                "metrics": [{"name": "payments", "aggregate": "count"}],
+                "alerts": {"to": ["file"], "max_age": "3650 days", "min_severity": "critical"},
+                "records": {},
+            }
+            | more
+        ),
+    )
 
 
 def make(folder: Path, rows: pd.DataFrame | None = None, **more: object) -> Home:
@@ -64,8 +81,16 @@ def write(home: Home, rows: pd.DataFrame) -> None:
 def run_of(home: Home, days: float = DAYS, **more) -> SourceRun:
     catalogue = Catalogue.load(home.settings)
     assert not catalogue.broken, catalogue.broken
-    return SourceRun(catalogue.source("pay"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models),
-                     START + timedelta(days=days), f"run {days}", **more)
+    return SourceRun(
+        catalogue.source("pay"),
+        home.settings,
+        catalogue,
+        home.warehouse,
+        ModelStore(home.settings.models),
+        START + timedelta(days=days),
+        f"run {days}",
+        **more,
+    )
 
 
 def watch(home: Home, days: float = DAYS, **more) -> records.JudgedRecords:
@@ -83,9 +108,15 @@ def made(home: Home) -> dict[str, pd.DataFrame]:
     """What must not depend on the cut of runs, in order and without who and when."""
     hidden = ["run_id", "model_id", "learnt_at", "artefact", "sha256", "versions"]
     incidents = home.warehouse.read("SELECT * FROM incidents WHERE cause = 'anomaly' ORDER BY incident_id")
-    return {name: home.table(name).drop(columns=hidden, errors="ignore").sort_values(order, ignore_index=True) for name, order in {
-        "record_scores": ["observed_at"], "record_anomalies": ["observed_at", "_row"], "record_models": ["learnt_to"],
-        "anomalies": ["anomaly_id"]}.items()} | {"incidents": incidents}
+    return {
+        name: home.table(name).drop(columns=hidden, errors="ignore").sort_values(order, ignore_index=True)
+        for name, order in {
+            "record_scores": ["observed_at"],
+            "record_anomalies": ["observed_at", "_row"],
+            "record_models": ["learnt_to"],
+            "anomalies": ["anomaly_id"],
+        }.items()
+    } | {"incidents": incidents}
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +135,7 @@ def test_the_strange_payment_is_found_with_its_reasons_and_as_it_was_read(pay):
     assert found["_row"].tolist() == [FRAUD + 1] and found["_origin"].tolist() == ["examples/pay.csv"]
     fraud = found.iloc[0]
     assert json.loads(fraud["record"])["amount"] == 18_200.0 and json.loads(fraud["record"])["merchant"] == "casino"
-    assert fraud["explanation"] == (
-        "amount 18,200 (usual 20.9 to 126 with this kind) 90 %, merchant casino never seen before 10 %")
+    assert fraud["explanation"] == ("amount 18,200 (usual 20.9 to 126 with this kind) 90 %, merchant casino never seen before 10 %")
     assert fraud["contributions"]["amount"] > fraud["contributions"]["merchant"] > 0
     assert sum(fraud["contributions"].values()) == pytest.approx(1, abs=1e-3)
     assert fraud["anomaly_score"] > fraud["threshold"] == pytest.approx(1 - 1 / 144)  # 144 rows a day, one of them may be flagged
@@ -134,7 +164,7 @@ def test_the_cut_of_runs_changes_nothing(tmp_path, pay, cuts):
 
 def test_strange_records_of_a_bucket_open_one_incident_that_is_told_once_and_recovers(tmp_path):
     rows = payments()
-    rows.loc[FRAUD:FRAUD + 4, ["merchant", "amount"]] = ["casino", 18_200.0]
+    rows.loc[FRAUD : FRAUD + 4, ["merchant", "amount"]] = ["casino", 18_200.0]
     home = make(tmp_path, rows.iloc[: FRAUD + 6])
     watch(home, (FRAUD + 6) / 144)
     anomaly = home.table("anomalies", "series = 'records' ORDER BY started_at").iloc[-1]
@@ -209,7 +239,7 @@ def test_a_training_on_demand_judges_what_comes_after_it(tmp_path):
 
 def test_what_was_flagged_is_not_learnt_from(tmp_path):
     rows = payments()
-    rows.loc[8 * 144:8 * 144 + 60, ["merchant", "amount"]] = ["casino", 18_200.0]
+    rows.loc[8 * 144 : 8 * 144 + 60, ["merchant", "amount"]] = ["casino", 18_200.0]
     home = make(tmp_path, rows)
     watch(home)
     later = home.table("record_models").sort_values("learnt_to").iloc[-1]
@@ -227,12 +257,16 @@ def test_a_model_that_was_changed_on_disk_is_learnt_anew(tmp_path):
     assert home.count("record_models") == 2 and home.count("record_scores") == (13 - LEARNT) * 24
 
 
-@pytest.mark.parametrize(("settings", "expected"), [
-    ({"false_alerts": "1 per month"}, lambda found, usual: len(found) < len(usual)),
-    ({"columns": ["merchant"]}, lambda found, usual: set().union(*found["contributions"]) == {"merchant"}),
-    ({"detectors": ["isolation_forest"]}, lambda found, usual: not found["raw_score"].isin(usual["raw_score"]).any()),
-    ({"detectors": [{"type": "isolation_forest", "n_estimators": 10, "seed": 3}]}, lambda found, usual: len(found) > 0),
-], ids=["false_alerts", "columns", "detectors", "parameters"])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"false_alerts": "1 per month"}, lambda found, usual: len(found) < len(usual)),
+        ({"columns": ["merchant"]}, lambda found, usual: set().union(*found["contributions"]) == {"merchant"}),
+        ({"detectors": ["isolation_forest"]}, lambda found, usual: not found["raw_score"].isin(usual["raw_score"]).any()),
+        ({"detectors": [{"type": "isolation_forest", "n_estimators": 10, "seed": 3}]}, lambda found, usual: len(found) > 0),
+    ],
+    ids=["false_alerts", "columns", "detectors", "parameters"],
+)
 def test_every_key_changes_what_is_found(tmp_path, pay, settings, expected):
     home = make(tmp_path, records=settings)
     watch(home)
@@ -296,23 +330,30 @@ def test_the_view_names_the_incident_of_each_record(pay):
     assert row.tolist() == [incident["incident_id"], "resolved"]
 
 
-@pytest.mark.parametrize(("more", "sentence"), [
-    ({"metrics": [{"name": "records", "aggregate": "count"}]}, "metrics: records is what the series of strange records is called"),
-    ({"records": {"columns": ["at"]}}, "records: at is the time column; a record is not judged by it"),
-    ({"records": {"false_alerts": "seldom"}}, "'seldom' is no rate; write a number and a span, such as 1 per week"),
-    ({"records": {"detectors": ["prophet"]}}, "prophet"),
-    ({"records": {"detectors": []}}, "name at least one of the detectors mahalanobis and isolation_forest"),
-], ids=["metric", "time", "rate", "detector", "no detector"])
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"metrics": [{"name": "records", "aggregate": "count"}]}, "metrics: records is what the series of strange records is called"),
+        ({"records": {"columns": ["at"]}}, "records: at is the time column; a record is not judged by it"),
+        ({"records": {"false_alerts": "seldom"}}, "'seldom' is no rate; write a number and a span, such as 1 per week"),
+        ({"records": {"detectors": ["prophet"]}}, "prophet"),
+        ({"records": {"detectors": []}}, "name at least one of the detectors mahalanobis and isolation_forest"),
+    ],
+    ids=["metric", "time", "rate", "detector", "no detector"],
+)
 def test_what_cannot_be_meant_is_refused_when_the_file_is_read(tmp_path, more, sentence):
     home = make(tmp_path, **more)
     with pytest.raises(InvalidFileError, match=sentence):
         read_source(home.settings.sources / "pay.yaml")
 
 
-@pytest.mark.parametrize(("columns", "sentence"), [
-    (["note"], r"records: column 'note' holds no numbers.*Name it in `encode`, such as \{note: frequency\}"),
-    (["amuont"], "column 'amuont' is not in the rows.*[Dd]id you mean 'amount'"),
-])
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        (["note"], r"records: column 'note' holds no numbers.*Name it in `encode`, such as \{note: frequency\}"),
+        (["amuont"], "column 'amuont' is not in the rows.*[Dd]id you mean 'amount'"),
+    ],
+)
 def test_a_column_that_cannot_be_judged_by_is_named_with_its_remedy(tmp_path, columns, sentence):
     home = make(tmp_path, records={"columns": columns})
     with pytest.raises(SourceError, match=sentence):
@@ -334,8 +375,15 @@ def test_the_bundled_payments_are_judged_well_by_the_untouched_default(tmp_path)
     shutil.copy(data / "examples" / "payments.csv.gz", home.settings.data / "examples")
     shutil.copy(data / "sources" / "payments.yaml", home.settings.sources)
     catalogue = Catalogue.load(home.settings)
-    run = SourceRun(catalogue.source("payments"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models),
-                    END + timedelta(hours=1), "run")
+    run = SourceRun(
+        catalogue.source("payments"),
+        home.settings,
+        catalogue,
+        home.warehouse,
+        ModelStore(home.settings.models),
+        END + timedelta(hours=1),
+        "run",
+    )
     ingestion.raw_records(run)
     preparation.clean_series(run)
     judged = records.record_anomalies(run)

@@ -1,4 +1,5 @@
 """Running again: the same clock changes nothing, a later one adds the buckets between, an appended row adds itself."""
+
 from datetime import timedelta
 
 import pandas as pd
@@ -52,7 +53,11 @@ def test_an_appended_row_adds_exactly_itself(home):
     assert home.run("web", END + STEP).is_success
     after = counts(home)
     assert {name: after[name] - before[name] for name in ("raw.web", "clean_series", "series_features", "anomaly_scores")} == {
-        "raw.web": 1, "clean_series": 1, "series_features": 1, "anomaly_scores": 1}
+        "raw.web": 1,
+        "clean_series": 1,
+        "series_features": 1,
+        "anomaly_scores": 1,
+    }
 
 
 def test_a_late_row_changes_its_own_bucket_and_no_other_score(home):

@@ -1,4 +1,5 @@
 """A late row changes the bucket of its series; the series beside it and the buckets after it stay, whatever the bucket's length."""
+
 from datetime import timedelta
 
 import dagster as dg

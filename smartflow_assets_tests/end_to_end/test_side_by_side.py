@@ -1,4 +1,5 @@
 """Two commands at once and an analyst who never closes: nobody fails, nobody waits for the analyst, one message."""
+
 import os
 import subprocess
 import sys

@@ -1,4 +1,5 @@
 """Which slice explains an anomaly, through real runs on rows in which the cause is planted."""
+
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,10 +19,15 @@ from smartflow_assets_tests.end_to_end.conftest import START, Home, write_rows
 
 DAYS = 30
 AT = START + timedelta(days=29, hours=10)  # what is planted
-RULES = [{"type": "threshold", "metric": "orders", "above": 90}, {"type": "threshold", "name": "few", "metric": "orders", "below": 30},
-         {"type": "threshold", "name": "much", "metric": "revenue", "above": 1500}]
-METRICS = [{"name": "orders", "aggregate": "count", "without_rows": "zero", "explain_by": ["region", "channel"]},
-           {"name": "revenue", "column": "amount", "aggregate": "sum", "explain_by": ["region"]}]
+RULES = [
+    {"type": "threshold", "metric": "orders", "above": 90},
+    {"type": "threshold", "name": "few", "metric": "orders", "below": 30},
+    {"type": "threshold", "name": "much", "metric": "revenue", "above": 1500},
+]
+METRICS = [
+    {"name": "orders", "aggregate": "count", "without_rows": "zero", "explain_by": ["region", "channel"]},
+    {"name": "revenue", "column": "amount", "aggregate": "sum", "explain_by": ["region"]},
+]
 
 
 def orders(days: int = DAYS) -> pd.DataFrame:
@@ -43,9 +49,19 @@ def make(folder: Path, rows: pd.DataFrame, metrics: list = METRICS, **more: obje
     home = Home(folder, dg.DagsterInstance.ephemeral())
     write_rows(home.settings.data / "examples" / "shop.csv", rows)
     rules = [rule for rule in RULES if rule["metric"] in {metric["name"] for metric in metrics}]
-    home.write_source("shop", yaml.safe_dump({
-        "name": "shop", "read": {"type": "csv", "path": "examples/shop.csv", "time": "at"}, "time_bucket": {"every": "1h", "settle": "0s"},
-        "metrics": metrics, "rules": rules} | more))
+    home.write_source(
+        "shop",
+        yaml.safe_dump(
+            {
+                "name": "shop",
+                "read": {"type": "csv", "path": "examples/shop.csv", "time": "at"},
+                "time_bucket": {"every": "1h", "settle": "0s"},
+                "metrics": metrics,
+                "rules": rules,
+            }
+            | more
+        ),
+    )
     return home
 
 
@@ -131,12 +147,18 @@ def test_exact_copies_are_counted_once_as_in_the_series(tmp_path):
     assert anomaly(home)["value"] == 160 and anomaly(home)["slices"] == {"region=EU": 1.0, "channel=web": 1.0}
 
 
-@pytest.mark.parametrize(("metric", "sentence"), [
-    ({"name": "amount", "explain_by": ["region"]}, "explain_by: parts of a mean do not add up to it"),
-    ({"name": "amount", "aggregate": "sum", "transform": "difference", "explain_by": ["region"]}, "a difference is a change already"),
-    ({"name": "orders", "aggregate": "count", "dimensions": ["region"], "explain_by": ["region"]}, "region, which is a dimension of it"),
-    ({"name": "orders", "aggregate": "count", "explain_by": ["at"]}, "at, which is the time column"),
-])
+@pytest.mark.parametrize(
+    ("metric", "sentence"),
+    [
+        ({"name": "amount", "explain_by": ["region"]}, "explain_by: parts of a mean do not add up to it"),
+        ({"name": "amount", "aggregate": "sum", "transform": "difference", "explain_by": ["region"]}, "a difference is a change already"),
+        (
+            {"name": "orders", "aggregate": "count", "dimensions": ["region"], "explain_by": ["region"]},
+            "region, which is a dimension of it",
+        ),
+        ({"name": "orders", "aggregate": "count", "explain_by": ["at"]}, "at, which is the time column"),
+    ],
+)
 def test_what_cannot_be_explained_is_refused_with_the_reason(tmp_path, metric, sentence):
     home = make(tmp_path, orders(1), [metric])
     with pytest.raises(InvalidFileError, match=sentence):

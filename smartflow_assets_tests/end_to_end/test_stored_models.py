@@ -1,4 +1,5 @@
 """Which model judges: why each was trained, back to the one before with equal scores to the bit, and who changed it."""
+
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,8 +25,16 @@ time_bucket: {every: 1h, settle: 0s}
 training: {window: 30 days}
 alerts: {to: [file], max_age: 3650 days}
 """
-STAGES = [ingestion.raw_records, preparation.clean_series, preparation.series_features, preparation.rule_violations,
-          modelling.trained_models, detection.anomaly_scores, detection.anomalies, alerting.incidents]
+STAGES = [
+    ingestion.raw_records,
+    preparation.clean_series,
+    preparation.series_features,
+    preparation.rule_violations,
+    modelling.trained_models,
+    detection.anomaly_scores,
+    detection.anomalies,
+    alerting.incidents,
+]
 HOUR, DAYS = timedelta(hours=1), 16
 
 
@@ -35,8 +44,16 @@ def day(number: float) -> datetime:
 
 def run_of(home: Home, now: datetime, **options: object) -> SourceRun:
     catalogue = Catalogue.load(home.settings)
-    return SourceRun(catalogue.source("web"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models), now,
-                     f"run at {now:%m-%dT%H:%M}", **options)  # pyright: ignore
+    return SourceRun(
+        catalogue.source("web"),
+        home.settings,
+        catalogue,
+        home.warehouse,
+        ModelStore(home.settings.models),
+        now,
+        f"run at {now:%m-%dT%H:%M}",
+        **options,
+    )  # pyright: ignore
 
 
 def watch(home: Home, now: datetime, **options: object) -> None:
@@ -51,7 +68,8 @@ def train(home: Home, now: datetime, reason: str = "by hand") -> None:
 
 def scores(home: Home, since: datetime, until: datetime) -> pd.DataFrame:
     return home.table("anomaly_scores", f"observed_at >= '{since}' AND observed_at < '{until}'").sort_values(
-        ["observed_at", "series"], ignore_index=True)
+        ["observed_at", "series"], ignore_index=True
+    )
 
 
 def rows_of(days: float = DAYS) -> pd.DataFrame:
@@ -86,10 +104,13 @@ def test_each_model_says_why_it_was_trained(web):
     assert found["replaced_model_id"].tolist()[2] == found["model_id"].tolist()[1]
 
 
-@pytest.mark.parametrize(("harm", "why"), [
-    (lambda folder: folder.joinpath("arrays.npz").write_bytes(b"forged"), "is not the one that was trained: its hash differs"),
-    (lambda folder: folder.rename(folder.with_name("moved")), "is gone"),
-])
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda folder: folder.joinpath("arrays.npz").write_bytes(b"forged"), "is not the one that was trained: its hash differs"),
+        (lambda folder: folder.rename(folder.with_name("moved")), "is gone"),
+    ],
+)
 def test_a_model_whose_files_are_not_sound_is_trained_anew_and_says_so(web, caplog, harm, why):
     watch(web, day(10))
     harm(web.settings.models / "web" / models(web)["model_id"][0])
@@ -201,8 +222,13 @@ def test_the_files_that_a_rollback_needs_outlive_those_in_between(web, monkeypat
 
 def test_two_groups_of_metrics_go_back_together_or_one_by_its_name(web):
     peak = "\n  - {name: peak, column: value, aggregate: max, sensitivity: high}"
-    web.write_source("web", SOURCE.replace("metrics: [{name: requests, column: value, aggregate: sum}]",
-                                           f"metrics:\n  - {{name: requests, column: value, aggregate: sum}}{peak}"))
+    web.write_source(
+        "web",
+        SOURCE.replace(
+            "metrics: [{name: requests, column: value, aggregate: sum}]",
+            f"metrics:\n  - {{name: requests, column: value, aggregate: sum}}{peak}",
+        ),
+    )
     watch(web, day(10))
     train(web, day(11))
     done = rollback(run_of(web, day(11)), "peak", reason="worse", by_whom="ana")
@@ -243,7 +269,9 @@ def test_a_candidate_judges_nothing_until_it_is_promoted(web):
     modelling.trained_models(run_of(web, day(11), is_retraining=True, candidate="to compare with"))
     first, second = models(web)["model_id"]
     assert models(web)[["status", "trained_because"]].to_numpy().tolist() == [
-        ["current", "first training"], ["candidate", "candidate: to compare with"]]
+        ["current", "first training"],
+        ["candidate", "candidate: to compare with"],
+    ]
     watch(web, day(12))
     assert scores(web, day(10), day(12))["model_id"].unique().tolist() == [first]
     promote(run_of(web, day(12)), second, reason="better", by_whom="ana")

@@ -1,4 +1,5 @@
 """A source that nobody feeds, through all stages: each later clock adds its rows, and its anomalies become incidents."""
+
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,8 +22,16 @@ time_bucket: {every: 15min, settle: 0s}
 training: {window: 20 days}
 alerts: {to: [file], max_age: 3650 days}
 """
-STAGES = [ingestion.raw_records, preparation.clean_series, preparation.series_features, preparation.rule_violations,
-          modelling.trained_models, detection.anomaly_scores, detection.anomalies, alerting.incidents]
+STAGES = [
+    ingestion.raw_records,
+    preparation.clean_series,
+    preparation.series_features,
+    preparation.rule_violations,
+    modelling.trained_models,
+    detection.anomaly_scores,
+    detection.anomalies,
+    alerting.incidents,
+]
 START = datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
 
 
@@ -75,17 +84,36 @@ def test_what_generate_labels_is_what_the_source_holds_and_opens_incidents(house
     for hours in range(0, 97, 24):
         run_at(house, START + timedelta(hours=hours))
     labels = house.folder / "labels.csv"
-    answer = smartflow("generate", "iot_sensors", "--step", "15min", "--seed", "8", "--anomaly-rate", "0.02", "--end", end.isoformat(),
-                       "--rows", str(24 * 96), "-o", str(house.folder / "rows.csv"), "--labels", str(labels))
+    answer = smartflow(
+        "generate",
+        "iot_sensors",
+        "--step",
+        "15min",
+        "--seed",
+        "8",
+        "--anomaly-rate",
+        "0.02",
+        "--end",
+        end.isoformat(),
+        "--rows",
+        str(24 * 96),
+        "-o",
+        str(house.folder / "rows.csv"),
+        "--labels",
+        str(labels),
+    )
     assert answer.code == 0
     read = house.warehouse.read(
         f"SELECT count(*) AS n FROM raw.\"greenhouse\" JOIN read_csv('{house.folder / 'rows.csv'}') AS made "
-        "USING (timestamp, temperature, humidity, battery)")
+        "USING (timestamp, temperature, humidity, battery)"
+    )
     assert read["n"].iloc[0] == 24 * 96
     found = house.table("anomalies", f"ended_at >= TIMESTAMPTZ '{START.isoformat()}'")
     injected = pd.read_csv(labels, parse_dates=["started_at", "ended_at"])
     injected = injected[(injected["started_at"] >= START) & injected["series"].isin(["temperature", "humidity"])]
-    met = [((found["series"] == label.series) & (found["started_at"] <= label.ended_at) & (found["ended_at"] >= label.started_at)).any()
-           for label in injected.itertuples()]
+    met = [
+        ((found["series"] == label.series) & (found["started_at"] <= label.ended_at) & (found["ended_at"] >= label.started_at)).any()
+        for label in injected.itertuples()
+    ]
     assert (len(met), sum(met)) == (3, 3)
     assert house.count("incidents") >= 3

@@ -1,4 +1,5 @@
 """What models learn from: no row that is still to be scored, nothing of an incident that is not over, no anomaly unless it is usual."""
+
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -19,8 +20,13 @@ def watched(web: Home) -> Home:
     """Sixteen days, of which two thirds have been scored, without an anomaly."""
     watch(web, day(16))
     nothing = web.table("anomalies", "FALSE")
-    web.warehouse.commit("test", [Replace("anomalies", "web", nothing, day(0), day(17), is_empty_allowed=True),
-                                  Rewrite("incidents", tuple(web.table("incidents")["incident_id"]), web.table("incidents", "FALSE"))])
+    web.warehouse.commit(
+        "test",
+        [
+            Replace("anomalies", "web", nothing, day(0), day(17), is_empty_allowed=True),
+            Rewrite("incidents", tuple(web.table("incidents")["incident_id"]), web.table("incidents", "FALSE")),
+        ],
+    )
     return web
 
 
@@ -38,15 +44,46 @@ def between(since: float, until: float) -> list[pd.Timestamp]:
 
 def add_incident(home: Home, since: float, *, state: str = "open", cause: str = "anomaly", series: str = "requests") -> None:
     until = day(since) + HOUR
-    home.warehouse.commit("test", [Rewrite("incidents", (f"i{since}",), pd.DataFrame([{
-        "source": "web", "incident_id": f"i{since}", "cause": cause, "series": series, "fingerprint": "f", "severity": "warning",
-        "state": state, "opened_at": day(since), "last_seen_at": until, "resolved_at": until if state == "resolved" else None}]))])
+    home.warehouse.commit(
+        "test",
+        [
+            Rewrite(
+                "incidents",
+                (f"i{since}",),
+                pd.DataFrame(
+                    [
+                        {
+                            "source": "web",
+                            "incident_id": f"i{since}",
+                            "cause": cause,
+                            "series": series,
+                            "fingerprint": "f",
+                            "severity": "warning",
+                            "state": state,
+                            "opened_at": day(since),
+                            "last_seen_at": until,
+                            "resolved_at": until if state == "resolved" else None,
+                        }
+                    ]
+                ),
+            )
+        ],
+    )
 
 
 def add_anomaly(home: Home, since: float, until: float) -> None:
-    rows = pd.DataFrame([{
-        "source": "web", "anomaly_id": f"a{since}", "series": "requests", "metric": "requests", "started_at": day(since),
-        "ended_at": day(until)}])
+    rows = pd.DataFrame(
+        [
+            {
+                "source": "web",
+                "anomaly_id": f"a{since}",
+                "series": "requests",
+                "metric": "requests",
+                "started_at": day(since),
+                "ended_at": day(until),
+            }
+        ]
+    )
     home.warehouse.commit("test", [Replace("anomalies", "web", rows, day(since), day(until))])
 
 
@@ -76,12 +113,15 @@ def test_an_incident_that_is_over_hides_no_more_than_its_anomalies(watched):
     assert learnt(watched) == between(0, 10) + between(10.5, 16)
 
 
-@pytest.mark.parametrize(("cause", "series", "until"), [
-    ("check:row_count", "", 10),  # of all series
-    ("check:row_count", "requests", 10),
-    ("anomaly", "other", 16),  # of another series
-    ("alert_sends", "", 16),  # a step that failed: a dead channel says nothing of the rows
-])
+@pytest.mark.parametrize(
+    ("cause", "series", "until"),
+    [
+        ("check:row_count", "", 10),  # of all series
+        ("check:row_count", "requests", 10),
+        ("anomaly", "other", 16),  # of another series
+        ("alert_sends", "", 16),  # a step that failed: a dead channel says nothing of the rows
+    ],
+)
 def test_what_an_incident_is_about_decides_what_it_hides(watched, cause, series, until):
     add_incident(watched, 10, cause=cause, series=series)
     assert learnt(watched) == between(0, until)
@@ -90,7 +130,7 @@ def test_what_an_incident_is_about_decides_what_it_hides(watched, cause, series,
 @pytest.mark.parametrize(("until", "is_learnt"), [(13.1, False), (13.3, True)])
 def test_anomalies_on_more_than_a_fifth_of_the_rows_are_what_is_normal(watched, until, is_learnt):
     add_anomaly(watched, 10, until)
-    assert learnt(watched) == (between(0, 16) if is_learnt else between(0, 10) + between(until + .025, 16))
+    assert learnt(watched) == (between(0, 16) if is_learnt else between(0, 10) + between(until + 0.025, 16))
 
 
 def test_but_not_while_their_incident_is_open(watched):

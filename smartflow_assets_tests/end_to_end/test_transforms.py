@@ -1,4 +1,5 @@
 """Transforms through all stages: what detectors, rules, messages and pictures speak of, and that the cut of runs does not matter."""
+
 from datetime import timedelta
 
 import dagster as dg
@@ -13,8 +14,15 @@ from smartflow_assets.stages import detection, ingestion, modelling, preparation
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets_tests.end_to_end.conftest import START, Home, write_rows
 
-STAGES = [ingestion.raw_records, preparation.clean_series, preparation.series_features, preparation.rule_violations,
-          modelling.trained_models, detection.anomaly_scores, detection.anomalies]
+STAGES = [
+    ingestion.raw_records,
+    preparation.clean_series,
+    preparation.series_features,
+    preparation.rule_violations,
+    modelling.trained_models,
+    detection.anomaly_scores,
+    detection.anomalies,
+]
 HOURS = 24 * 40
 BURST, DROP = 700, 800  # hours
 
@@ -33,15 +41,32 @@ def write_counter_and_sales(home: Home) -> pd.DataFrame:
     rows = pd.DataFrame({"timestamp": hours.strftime("%Y-%m-%dT%H:%M:%SZ"), "bytes": np.round(counter), "sales": np.round(sales, 2)})
     rows = rows.drop(index=[400, 401, 500])
     write_rows(home.settings.data / "examples" / "host.csv", rows)
-    home.write_source("host", yaml.safe_dump({
-        "name": "host", "read": {"type": "csv", "path": "examples/host.csv", "time": "timestamp"},
-        "time_bucket": {"every": "1h", "settle": "0s"},
-        "metrics": [
-            {"name": "traffic", "column": "bytes", "transform": "cumulative_to_rate", "unit": "bytes/s",
-             "rules": [{"type": "threshold", "above": 300, "name": "flood"}]},
-            {"name": "sales", "transform": "log", "unit": "EUR", "rules": [{"type": "threshold", "below": 1, "name": "nothing_sold"}]},
-            {"name": "moved", "column": "sales", "transform": "difference", "unit": "EUR"}],
-    }))
+    home.write_source(
+        "host",
+        yaml.safe_dump(
+            {
+                "name": "host",
+                "read": {"type": "csv", "path": "examples/host.csv", "time": "timestamp"},
+                "time_bucket": {"every": "1h", "settle": "0s"},
+                "metrics": [
+                    {
+                        "name": "traffic",
+                        "column": "bytes",
+                        "transform": "cumulative_to_rate",
+                        "unit": "bytes/s",
+                        "rules": [{"type": "threshold", "above": 300, "name": "flood"}],
+                    },
+                    {
+                        "name": "sales",
+                        "transform": "log",
+                        "unit": "EUR",
+                        "rules": [{"type": "threshold", "below": 1, "name": "nothing_sold"}],
+                    },
+                    {"name": "moved", "column": "sales", "transform": "difference", "unit": "EUR"},
+                ],
+            }
+        ),
+    )
     return rows
 
 
@@ -77,8 +102,10 @@ def test_a_counter_is_judged_ruled_and_told_as_its_rate(host):
 
 def test_a_logarithm_is_seen_by_detectors_alone(host):
     scores = host.table("anomaly_scores", "metric = 'sales' AND state = 'scored'")
-    assert (scores["value"] == host.table("clean_series", "metric = 'sales'").set_index("observed_at")["value_raw"].reindex(
-        scores["observed_at"]).to_numpy()).all()
+    assert (
+        scores["value"]
+        == host.table("clean_series", "metric = 'sales'").set_index("observed_at")["value_raw"].reindex(scores["observed_at"]).to_numpy()
+    ).all()
     night, day = (scores[scores["observed_at"].dt.hour == hour].iloc[-1] for hour in (18, 6))
     assert night["lower"] > 0  # a share of the value, which no straight band leaves at night
     assert (day["upper"] - day["lower"]) / day["expected"] == pytest.approx((night["upper"] - night["lower"]) / night["expected"], rel=0.5)

@@ -3,6 +3,7 @@
 A channel listed here, or offered by an installed package under the entry point group `smartflow.channels`, can be named in
 data/channels.yaml; its fields are validated, documented in the JSON schema and covered by the conformance tests.
 """
+
 from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field

@@ -3,6 +3,7 @@
 A channel delivers one message once, within its timeout, or raises DeliveryError; it keeps no state and decides nothing.
 What is due, what was sent, retries and isolation belong to the outbox; what a message says belongs to core.messages.
 """
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import timedelta

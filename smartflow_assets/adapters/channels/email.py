@@ -3,6 +3,7 @@
 Text and HTML in one mail. Its Message-ID comes from the idempotency key, so that mail programs show a repeat once, and all
 mails of an incident refer to one thread. Which recipient the server refused decides whether another attempt can help.
 """
+
 import hashlib
 import smtplib
 import ssl

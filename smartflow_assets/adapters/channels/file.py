@@ -3,6 +3,7 @@
 The default channel: it needs no key, no server and no network. Files are written under a temporary name and renamed, and
 are named by time, source, event and key, so that a message delivered twice is one file.
 """
+
 import json
 import os
 from collections.abc import Mapping

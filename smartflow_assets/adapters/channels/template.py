@@ -3,6 +3,7 @@
 A text that is one placeholder and nothing else takes the field's own type, so `"{value}"` is a number. Only plain names are
 understood, no attributes or formats, and an unknown one is refused when the file is loaded. Braces are doubled to be meant.
 """
+
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches

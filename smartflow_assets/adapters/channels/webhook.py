@@ -3,6 +3,7 @@
 The body is the message's stable facts, or a template that the receiver dictates. A receiver recognises a repeat by
 `Idempotency-Key` and us by `X-SmartFlow-Signature` (docs/webhooks.md shows both). 2xx means taken.
 """
+
 import hashlib
 import hmac
 import json
@@ -98,9 +99,16 @@ def _not_one(where: str) -> DeliveryError:
 def _refusal(status: int, headers: Mapping[str, str], where: str) -> DeliveryError:
     if 300 <= status < 400:
         host = host_of(headers.get("Location", "")) or where
-        return DeliveryError(f"the receiver answered {status}, a redirect to {host}", is_final=True, where=where,
-                             remedy="Post to the address it leads to, or name that host in accept_redirect_to.")
+        return DeliveryError(
+            f"the receiver answered {status}, a redirect to {host}",
+            is_final=True,
+            where=where,
+            remedy="Post to the address it leads to, or name that host in accept_redirect_to.",
+        )
     return DeliveryError(
-        f"the receiver answered {status}", where=where, is_final=400 <= status < 500 and status not in _RETRYABLE,
-        is_channel_down=status in _DOWN, retry_after=retry_after(headers.get("Retry-After"), datetime.now(UTC)),
+        f"the receiver answered {status}",
+        where=where,
+        is_final=400 <= status < 500 and status not in _RETRYABLE,
+        is_channel_down=status in _DOWN,
+        retry_after=retry_after(headers.get("Retry-After"), datetime.now(UTC)),
     )

@@ -3,6 +3,7 @@
 A reader listed here, or offered by an installed package under the entry point group `smartflow.readers`, can stand in a
 source's `read:`; its fields are validated, documented in the JSON schema and covered by the conformance tests.
 """
+
 from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
@@ -19,12 +20,36 @@ from smartflow_assets.adapters.readers.sql import SqlReader
 from smartflow_assets.adapters.readers.synthetic import SyntheticReader
 from smartflow_assets.core.extensions import installed
 
-__all__ = ["READERS", "CsvReader", "FileReader", "HttpReader", "InboxReader", "JsonReader", "ParquetReader", "PythonReader",
-           "ReadContext", "Reader", "ReaderBase", "SqlReader", "Staged", "SyntheticReader", "TimeColumn", "Wanted"]
+__all__ = [
+    "READERS",
+    "CsvReader",
+    "FileReader",
+    "HttpReader",
+    "InboxReader",
+    "JsonReader",
+    "ParquetReader",
+    "PythonReader",
+    "ReadContext",
+    "Reader",
+    "ReaderBase",
+    "SqlReader",
+    "Staged",
+    "SyntheticReader",
+    "TimeColumn",
+    "Wanted",
+]
 
 READERS: tuple[type[ReaderBase], ...] = (
-    CsvReader, JsonReader, ParquetReader, InboxReader, HttpReader, SqlReader, PythonReader, SyntheticReader,
-    *installed("smartflow.readers", ReaderBase))
+    CsvReader,
+    JsonReader,
+    ParquetReader,
+    InboxReader,
+    HttpReader,
+    SqlReader,
+    PythonReader,
+    SyntheticReader,
+    *installed("smartflow.readers", ReaderBase),
+)
 
 if TYPE_CHECKING:
     Reader = ReaderBase

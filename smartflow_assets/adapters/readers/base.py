@@ -4,6 +4,7 @@ A reader hands over staged Parquet files, one for each origin whose content is n
 million of them pass in bounded memory. What is stored and what counts as known is adapters.ingest; how text becomes typed
 columns is adapters.staging.
 """
+
 import contextlib
 import re
 from abc import ABC, abstractmethod
@@ -49,10 +50,13 @@ class TimeColumn(BaseModel):
 
     column: str = Field(min_length=1, description="Name of the column in the data.")
     format: Annotated[str, AfterValidator(is_format)] = Field(
-        default="iso", examples=["iso", "%d/%m/%Y %H:%M", "unix"],
-        description="iso (2026-03-01 09:35, with or without an offset), unix (seconds), unix_ms, or a pattern of strptime.")
+        default="iso",
+        examples=["iso", "%d/%m/%Y %H:%M", "unix"],
+        description="iso (2026-03-01 09:35, with or without an offset), unix (seconds), unix_ms, or a pattern of strptime.",
+    )
     timezone: Annotated[str, AfterValidator(_is_zone)] = Field(
-        default="UTC", description="IANA zone of times that name no offset themselves.", examples=["UTC", "Europe/Berlin"])
+        default="UTC", description="IANA zone of times that name no offset themselves.", examples=["UTC", "Europe/Berlin"]
+    )
 
 
 def _column_alone(value: Any) -> Any:
@@ -128,7 +132,8 @@ class ReaderBase(BaseModel, ABC, frozen=True):
 
     type: str
     time: Annotated[TimeColumn, BeforeValidator(_column_alone, json_schema_input_type=str | TimeColumn)] = Field(
-        description="The column that says when: its name, or {column, format, timezone}.")
+        description="The column that says when: its name, or {column, format, timezone}."
+    )
 
     @abstractmethod
     def batches(self, context: ReadContext) -> Iterator[Staged]:
@@ -158,7 +163,8 @@ class DelimitedText(EncodedText, frozen=True):
 
     delimiter: str | None = Field(default=None, min_length=1, max_length=1, description="Default: found in the header line.")
     decimal: Literal[".", ","] = Field(
-        default=".", description="The sign before the decimals; where it is a comma, points may group thousands.")
+        default=".", description="The sign before the decimals; where it is a comma, points may group thousands."
+    )
 
     @property
     def delimited(self) -> Delimited:
@@ -171,8 +177,10 @@ class JsonText(EncodedText, frozen=True):
     kept as JSON text."""
 
     records: Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")] | None = Field(
-        default=None, examples=["data.items"],
-        description="Where in the JSON the list of records lies: the keys on the way to it. Default: the JSON is the list itself.")
+        default=None,
+        examples=["data.items"],
+        description="Where in the JSON the list of records lies: the keys on the way to it. Default: the JSON is the list itself.",
+    )
 
     @property
     def json_records(self) -> JsonRecords:

@@ -1,4 +1,5 @@
 """Delimited text files at a path."""
+
 from pathlib import Path
 from typing import Literal
 

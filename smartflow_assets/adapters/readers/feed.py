@@ -6,6 +6,7 @@ are stored already are left out and counted, a row that was corrected at the sou
 there goes. An answer without rows takes nothing away. Pages are stored as they come; how far a window was read is written down only
 at its end, so a run that stops between two pages is followed by one that asks for the same window again.
 """
+
 import hashlib
 import json
 from abc import abstractmethod
@@ -35,11 +36,13 @@ class Page:
 class FeedReader(ReaderBase, frozen=True):
     """Parent of the readers of servers; a subclass fetches."""
 
-    asking: ClassVar[frozenset[str]]    # the keys that decide which rows there are: after a change of one everything is read anew
+    asking: ClassVar[frozenset[str]]  # the keys that decide which rows there are: after a change of one everything is read anew
 
     late_by: Duration = Field(
-        default=timedelta(hours=1), ge=timedelta(0),
-        description="How long after its time a row may still come or be corrected: each run asks again for so much.")
+        default=timedelta(hours=1),
+        ge=timedelta(0),
+        description="How long after its time a row may still come or be corrected: each run asks again for so much.",
+    )
 
     @property
     @abstractmethod
@@ -81,8 +84,15 @@ class FeedReader(ReaderBase, frozen=True):
         for number, page in enumerate(self.pages(context), start=1):
             with page.path.open("rb") as content:
                 content_hash = f"{hashlib.file_digest(content, 'sha256').hexdigest()}.{reading}"
-            staged = stage_rows(self, [page.path], context, origin=f"{origin} page {number}", content_hash=content_hash,
-                                where=page.where, layout=page.layout)
+            staged = stage_rows(
+                self,
+                [page.path],
+                context,
+                origin=f"{origin} page {number}",
+                content_hash=content_hash,
+                where=page.where,
+                layout=page.layout,
+            )
             page.path.unlink()
             if staged is not None:
                 yield replace(staged, origin=origin)

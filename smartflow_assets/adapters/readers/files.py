@@ -1,4 +1,5 @@
 """What the readers of files share: each file is an origin of its own, staged when its content is new."""
+
 from abc import abstractmethod
 from collections.abc import Iterator
 from glob import glob
@@ -20,7 +21,8 @@ class FileReader(ReaderBase, frozen=True):
     on_missing_rows: MissingRows = Field(
         default="keep_older",
         description="Stored rows that a changed file does not hold any more: those from before its first time stay, since an export of "
-        "the last 24 hours or a log begun anew says nothing of them, and the others go (keep_older); or all of them go (delete).")
+        "the last 24 hours or a log begun anew says nothing of them, and the others go (keep_older); or all of them go (delete).",
+    )
 
     @abstractmethod
     def files(self, source: str, data: Path) -> list[Path]:
@@ -50,8 +52,11 @@ class PathReader(FileReader, frozen=True):
         files = [data / name for name in sorted(glob(self.path, root_dir=data, recursive=True)) if (data / name).is_file()]  # noqa: PTH207
         if not files:
             raise SourceError(
-                f"read.path: no file matches {printable(self.path)}", source=source, where=printable(str(data / self.path)),
-                remedy="Put the file there, or correct read.path; it is relative to the data folder.")
+                f"read.path: no file matches {printable(self.path)}",
+                source=source,
+                where=printable(str(data / self.path)),
+                remedy="Put the file there, or correct read.path; it is relative to the data folder.",
+            )
         return files
 
     def describe(self) -> str:

@@ -1,4 +1,5 @@
 """Rows that a web server gives: JSON or CSV, in one answer or page after page, all of it or from a moment on."""
+
 import codecs
 import csv
 import gzip
@@ -23,15 +24,17 @@ from smartflow_assets.core.durations import Duration
 
 MOST_PAGES = 100_000
 _GZIP = b"\x1f\x8b"
-LARGEST_PAGE = 256 << 20    # bytes of a page that must be searched for the next one
+LARGEST_PAGE = 256 << 20  # bytes of a page that must be searched for the next one
 _ANY = ("", "text/plain", "application/octet-stream", "binary/octet-stream", "application/gzip", "application/x-gzip")
 
 
 def _as_texts(parameters: Any) -> Any:
     if not isinstance(parameters, dict):
         return parameters
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
-            for name, value in parameters.items()}
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
+        for name, value in parameters.items()
+    }
 
 
 def _has_no_secret_query(url: str) -> str:
@@ -46,27 +49,38 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
 
     type: Literal["http"] = "http"
     url: Annotated[str, AfterValidator(is_web_address), AfterValidator(_has_no_secret_query)] = Field(
-        description="Address; ${NAME} for what is secret in it.", examples=["https://api.example.com/v1/orders"])
+        description="Address; ${NAME} for what is secret in it.", examples=["https://api.example.com/v1/orders"]
+    )
     parameters: Annotated[dict[str, str], BeforeValidator(_as_texts), AfterValidator(has_no_secret_parameters)] = Field(
-        default_factory=dict, description="Parameters of the address, such as the size of a page; secrets as ${NAME}.",
-        examples=[{"limit": "500", "api_key": "${SHOP_KEY}"}])
+        default_factory=dict,
+        description="Parameters of the address, such as the size of a page; secrets as ${NAME}.",
+        examples=[{"limit": "500", "api_key": "${SHOP_KEY}"}],
+    )
     headers: Annotated[dict[str, str], AfterValidator(has_no_secret_headers)] = Field(
-        default_factory=dict, description="Headers; secrets as ${NAME}. They go to the host of the address only.",
-        examples=[{"Authorization": "Bearer ${SHOP_TOKEN}"}])
+        default_factory=dict,
+        description="Headers; secrets as ${NAME}. They go to the host of the address only.",
+        examples=[{"Authorization": "Bearer ${SHOP_TOKEN}"}],
+    )
     format: Literal["json", "csv"] | None = Field(
-        default=None, description="How the answer is written. Default: as it says itself. JSON may be a list or lines.")
+        default=None, description="How the answer is written. Default: as it says itself. JSON may be a list or lines."
+    )
     records: str | None = Field(
-        default=None, min_length=1, description="Where in a JSON object the list of rows lies.", examples=["data.items"])
+        default=None, min_length=1, description="Where in a JSON object the list of rows lies.", examples=["data.items"]
+    )
     since: SinceParameter | None = Field(
-        default=None, description="The parameter that asks for rows from a moment on. Default: each run asks for everything.")
+        default=None, description="The parameter that asks for rows from a moment on. Default: each run asks for everything."
+    )
     until: MomentParameter | None = Field(
-        default=None, description="The parameter that ends what is asked for, where the server wants one: the clock of the run.")
+        default=None, description="The parameter that ends what is asked for, where the server wants one: the clock of the run."
+    )
     paging: Paging | None = Field(default=None, description="How to come to the next page. Default: there is one answer.")
     timeout: Duration = Field(default=timedelta(seconds=30), gt=timedelta(0), description="How long the server may be silent.")
     retries: int = Field(
-        default=4, ge=0, le=20, description="How often a page is asked for again: after 429, 5xx, a timeout or a lost connection.")
+        default=4, ge=0, le=20, description="How often a page is asked for again: after 429, 5xx, a timeout or a lost connection."
+    )
     max_wait: Duration = Field(
-        default=timedelta(minutes=5), ge=timedelta(0), description="The longest that a run waits for one page between attempts.")
+        default=timedelta(minutes=5), ge=timedelta(0), description="The longest that a run waits for one page between attempts."
+    )
     ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the built-in ones, in PEM.")
 
     @model_validator(mode="after")
@@ -94,8 +108,17 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
         return super().asked_from(context) or self.since.first(context.now or datetime.now(UTC), self.time.timezone)
 
     def pages(self, context: ReadContext) -> Iterator[Page]:
-        server = Server(context.source, self.feed, self.url, self.parameters, self.headers, self.timeout.total_seconds(), self.retries,
-                        self.max_wait.total_seconds(), context.data / self.ca_file if self.ca_file else None)
+        server = Server(
+            context.source,
+            self.feed,
+            self.url,
+            self.parameters,
+            self.headers,
+            self.timeout.total_seconds(),
+            self.retries,
+            self.max_wait.total_seconds(),
+            context.data / self.ca_file if self.ca_file else None,
+        )
         context.staging.mkdir(parents=True, exist_ok=True)
         with opened(server) as client:
             yield from _Walk(self, server, client, context).pages()
@@ -134,11 +157,11 @@ class _Walk:
             except Missing:
                 if number == 1 or paging.by != "page":
                     raise
-                return                      # beyond its last page a server may say that there is nothing
+                return  # beyond its last page a server may say that there is nothing
             layout = self._layout(answer)
             parsed, rows, count = self._look(answer, layout)
             if count:
-                if rows == last:            # the rows alone: a server may repeat in its answer what it was asked
+                if rows == last:  # the rows alone: a server may repeat in its answer what it was asked
                     raise self.server.error(f"page {number} is the same as the one before it", "Correct read.paging.")
                 yield Page(answer.path, layout or JsonRecords(), f"{self.server.where}, page {number}")
             following = self._following(answer, parsed, following, count)
@@ -195,7 +218,7 @@ class _Walk:
                 return None, lines, len(lines)
             raise self.server.error(f"the answer is not JSON, or was cut off: {error}", "Mend the server, or set read.format.") from None
         rows = parsed if self.reader.records is None else value_at(parsed, self.reader.records)
-        return parsed, rows, len(rows) if isinstance(rows, list) else 1     # of what is no list staging says what is wrong with it
+        return parsed, rows, len(rows) if isinstance(rows, list) else 1  # of what is no list staging says what is wrong with it
 
     def _layout(self, answer: Answer) -> Layout | None:
         """How the answer is laid out; None when it is empty. SourceError for what is neither JSON nor CSV."""
@@ -207,8 +230,10 @@ class _Walk:
             return None
         media, asked = answer.media_type, self.reader.format
         if media == "text/html" or start[:1] == b"<":
-            raise self.server.error(f"the server answered with {'an HTML page' if b'html' in start.lower() else media or 'markup'}, "
-                                    "not with JSON or CSV", "It may be a page to log in at: correct read.url or read.headers.")
+            raise self.server.error(
+                f"the server answered with {'an HTML page' if b'html' in start.lower() else media or 'markup'}, not with JSON or CSV",
+                "It may be a page to log in at: correct read.url or read.headers.",
+            )
         said = "json" if "json" in media else "csv" if "csv" in media or "tab-separated" in media else None
         looks = "json" if start[:1] in b"[{" else "csv"
         if asked is None and said is None and media not in _ANY:

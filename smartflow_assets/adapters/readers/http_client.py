@@ -3,6 +3,7 @@
 Errors name the address as the YAML writes it, so that no secret is in them. Secrets stay with the host that they were meant for:
 neither a redirect nor a link to the next page takes them elsewhere.
 """
+
 import os
 import random
 import ssl
@@ -23,9 +24,9 @@ from smartflow_assets.core.errors import SourceError
 if TYPE_CHECKING:
     import httpx
 
-FIRST_WAIT = 1.0            # seconds; doubled with each attempt
+FIRST_WAIT = 1.0  # seconds; doubled with each attempt
 MOST_REDIRECTS = 5
-SLOWEST = 20                # a whole answer may take so many times the timeout
+SLOWEST = 20  # a whole answer may take so many times the timeout
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -121,7 +122,8 @@ class HttpClient:
                 if again.wait is not None and waited + wait > self.server.max_wait:
                     raise self.server.error(
                         f"{again.what} and asks us to wait {wait:.0f} s, longer than read.max_wait allows",
-                        "Nothing is lost, the next run goes on. Ask less often, or raise read.max_wait.") from None
+                        "Nothing is lost, the next run goes on. Ask less often, or raise read.max_wait.",
+                    ) from None
                 if attempt > self.server.retries or waited + wait > self.server.max_wait:
                     times = f"{attempt} times" if attempt > 1 else "once"
                     raise self.server.error(f"{again.what} (asked {times})", again.remedy or "The next run goes on from here.") from None
@@ -153,13 +155,16 @@ class HttpClient:
         except httpx.TransportError as error:
             text = str(error) or type(error).__name__
             if "CERTIFICATE" in text.upper() or isinstance(error.__cause__, ssl.SSLCertVerificationError):
-                raise self.server.error(f"the certificate of {host_of(url)} is not trusted: {text}",
-                                        "Set read.ca_file to the authority that signed it.") from None
+                raise self.server.error(
+                    f"the certificate of {host_of(url)} is not trusted: {text}", "Set read.ca_file to the authority that signed it."
+                ) from None
             if "SSL" in text.upper():
                 raise self.server.error(f"no secure connection to {host_of(url)}: {text}", "Is it https that it speaks?") from None
             is_cut = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
-            raise _AgainError(f"the answer was cut off: {text}" if is_cut else f"the server cannot be reached: {text}",
-                              "" if is_cut else "Check read.url and the network; the next run goes on from here.") from None
+            raise _AgainError(
+                f"the answer was cut off: {text}" if is_cut else f"the server cannot be reached: {text}",
+                "" if is_cut else "Check read.url and the network; the next run goes on from here.",
+            ) from None
 
     def _save(self, answer: "httpx.Response", target: Path, deadline: float) -> None:
         with target.open("wb") as content:
@@ -182,10 +187,14 @@ class HttpClient:
         if status == 403:
             raise self.server.error("the server does not let us read this (403)", "Ask for the right to, or correct read.url.")
         if status in (404, 410):
-            raise Missing(f"there is nothing at this address ({status})", source=self.server.source, where=self.server.where,
-                          remedy="Correct read.url.")
+            raise Missing(
+                f"there is nothing at this address ({status})",
+                source=self.server.source,
+                where=self.server.where,
+                remedy="Correct read.url.",
+            )
         said = ""
-        if status in (400, 422):    # what it does not like stands in the body
+        if status in (400, 422):  # what it does not like stands in the body
             said = f": {answer.read()[:300].decode('utf-8', 'replace')}"
         raise self.server.error(f"the server answered {status}{said}", "Correct read.url or read.parameters.")
 
@@ -215,8 +224,10 @@ def opened(server: Server) -> Iterator[HttpClient]:
     import httpx  # 0.2 s to import, and only a process that asks pays for it
 
     if unset := [name for name in server.secrets if not os.environ.get(name)]:
-        raise server.error(f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set in the environment",
-                           "Set it where SmartFlow runs, then start that process again.")
+        raise server.error(
+            f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set in the environment",
+            "Set it where SmartFlow runs, then start that process again.",
+        )
     try:
         trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else True
     except (OSError, ssl.SSLError) as error:

@@ -3,6 +3,7 @@
 How many rows a page holds is an ordinary parameter of the server; an answer without rows is the end, since a short page in the
 middle is no rare thing.
 """
+
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -20,8 +21,10 @@ class MomentParameter(BaseModel):
 
     parameter: str = Field(min_length=1, description="Name of the parameter.", examples=["from", "updated_since"])
     format: Annotated[str, AfterValidator(is_format)] = Field(
-        default="iso", examples=["iso", "unix", "%Y-%m-%d"],
-        description="iso (2026-03-01T09:35:00Z), unix (seconds), unix_ms, or a pattern of strftime in read.time.timezone.")
+        default="iso",
+        examples=["iso", "unix", "%Y-%m-%d"],
+        description="iso (2026-03-01T09:35:00Z), unix (seconds), unix_ms, or a pattern of strftime in read.time.timezone.",
+    )
 
     def written(self, at: datetime, timezone: str) -> str:
         """The moment as the server reads it, never later than it is."""
@@ -37,8 +40,10 @@ class SinceParameter(MomentParameter):
     """From when on rows are asked for."""
 
     start: datetime | Duration | None = Field(
-        default=None, examples=["2024-01-01", "90 days"],
-        description="What the first run asks for: a date, or so long before now. Default: the parameter is left out.")
+        default=None,
+        examples=["2024-01-01", "90 days"],
+        description="What the first run asks for: a date, or so long before now. Default: the parameter is left out.",
+    )
 
     def first(self, now: datetime, timezone: str) -> datetime | None:
         """From when on the first run asks."""
@@ -54,12 +59,16 @@ class Paging(BaseModel):
 
     by: Literal["page", "offset", "cursor", "link"] = Field(
         description="page: a number that counts up; offset: how many rows to leave out; cursor: a value that each page gives "
-        "for the next one; link: each page gives the address of the next one.")
+        "for the next one; link: each page gives the address of the next one."
+    )
     parameter: str | None = Field(default=None, min_length=1, description="The parameter that takes the number or the cursor.")
     next: str | None = Field(
-        default=None, min_length=1, examples=["meta.next_cursor", "links.next", "data.-1.id"],
+        default=None,
+        min_length=1,
+        examples=["meta.next_cursor", "links.next", "data.-1.id"],
         description="Where in the answer the next cursor or address stands; -1 is the last of a list. An address may also stand "
-        "in the header Link, which is the default.")
+        "in the header Link, which is the default.",
+    )
     first: int | None = Field(default=None, ge=0, description="Number of the first page. Default: 1, for an offset 0.")
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 Each file is ingested once and stays where it is: its content hash says that it is known, so nothing is moved and a run that
 was killed leaves no half-moved file. An empty inbox is no error.
 """
+
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
@@ -21,16 +22,21 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
     be gzipped."""
 
     type: Literal["inbox"] = "inbox"
-    pattern: str = Field(
-        default="*", min_length=1, description="Which files to take, by name.", examples=["*.csv", "orders_*.json.gz"])
+    pattern: str = Field(default="*", min_length=1, description="Which files to take, by name.", examples=["*.csv", "orders_*.json.gz"])
 
     def files(self, source: str, data: Path) -> list[Path]:
         """The dropped files; hidden ones and those under a name of unfinished downloads are left alone."""
         folder = data / "inbox" / source
         if not folder.is_dir():
             return []
-        return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
-                      and not path.name.endswith(_STILL_WRITTEN) and fnmatch(path.name, self.pattern))
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if path.is_file()
+            and not path.name.startswith(".")
+            and not path.name.endswith(_STILL_WRITTEN)
+            and fnmatch(path.name, self.pattern)
+        )
 
     def layout(self, path: Path) -> Layout:
         return {"json": self.json_records, "parquet": Parquet()}.get(ending(path), self.delimited)

@@ -1,4 +1,5 @@
 """JSON files at a path: a list of objects, JSON lines, or a list somewhere in an object."""
+
 from pathlib import Path
 from typing import Literal
 

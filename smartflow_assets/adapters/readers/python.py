@@ -2,6 +2,7 @@
 
 The function is asked like a server (readers.feed): it is given `since`, and what it answers is stored part by part.
 """
+
 import importlib
 import inspect
 import re
@@ -38,8 +39,10 @@ class PythonReader(FeedReader, frozen=True):
 
     type: Literal["python"] = "python"
     function: str = Field(
-        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", examples=["my_pkg.feeds:orders"],
-        description="Module and function, module:function; the module must be installed beside SmartFlow or lie on PYTHONPATH.")
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        examples=["my_pkg.feeds:orders"],
+        description="Module and function, module:function; the module must be installed beside SmartFlow or lie on PYTHONPATH.",
+    )
 
     @property
     def feed(self) -> str:
@@ -89,7 +92,7 @@ class PythonReader(FeedReader, frozen=True):
                 item = next(remaining)
             except StopIteration:
                 return
-            except (Exception, SystemExit) as error:    # whatever a user's function raises
+            except (Exception, SystemExit) as error:  # whatever a user's function raises
                 raise self._raised(context, error) from error
             if isinstance(item, pd.DataFrame | Mapping):
                 yield item
@@ -117,15 +120,17 @@ class PythonReader(FeedReader, frozen=True):
         except ModuleNotFoundError as error:
             if error.name is None or not (module_name + ".").startswith(error.name + "."):
                 raise self._raised(context, error, "importing it") from error
-            raise self._error(context, f"there is no module {error.name}",
-                              "Install it beside SmartFlow, or set PYTHONPATH to its folder.") from error
+            raise self._error(
+                context, f"there is no module {error.name}", "Install it beside SmartFlow, or set PYTHONPATH to its folder."
+            ) from error
         except (Exception, SystemExit) as error:
             raise self._raised(context, error, "importing it") from error
         function = getattr(module, name, None)
         if function is None:
             near = get_close_matches(name, dir(module), n=1)
-            raise self._error(context, f"{module_name} has no function '{name}'",
-                              f"Did you mean '{near[0]}'?" if near else "Correct read.function.")
+            raise self._error(
+                context, f"{module_name} has no function '{name}'", f"Did you mean '{near[0]}'?" if near else "Correct read.function."
+            )
         if not callable(function):
             raise self._error(context, f"'{name}' is {_kind(function)}, not a function")
         return function
@@ -141,8 +146,11 @@ class PythonReader(FeedReader, frozen=True):
 
     def _raised(self, context: ReadContext, error: BaseException, doing: str = "it") -> SourceError:
         """What the user's code raised, and where: the innermost line outside of installed libraries."""
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__)
-                  if frame.filename not in (__file__, importlib.__file__) and Path(frame.filename).is_file()]
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename not in (__file__, importlib.__file__) and Path(frame.filename).is_file()
+        ]
         own = next((frame for frame in reversed(frames) if "site-packages" not in frame.filename), frames[-1] if frames else None)
         text = _CREDENTIALS.sub("***@", " ".join(str(error).split())[:300])
         what = f"read.function: {doing} raised {type(error).__name__}" + (f": {printable(text)}" if text else "")
@@ -158,7 +166,7 @@ def _taken(function: Callable[..., Any]) -> dict[str, bool]:
     """The names of what the function takes, and whether it must be given; since, until and now where it takes any name."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):     # some functions of C do not tell
+    except (TypeError, ValueError):  # some functions of C do not tell
         return {}
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
     taken: dict[str, bool] = dict.fromkeys(_GIVEN if takes_any else (), False)

@@ -1,4 +1,5 @@
 """DataFrames and dicts as files that staging reads: frames as Parquet, so that columns keep their types, dicts as JSON lines."""
+
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time
@@ -12,7 +13,7 @@ import pandas as pd
 from smartflow_assets.adapters.scans import JsonRecords, Layout, Parquet
 from smartflow_assets.adapters.table_spec import quoted_text
 
-PART = 100_000      # rows that are stored in one go
+PART = 100_000  # rows that are stored in one go
 Part = pd.DataFrame | list[Mapping[str, Any]]
 
 
@@ -32,7 +33,7 @@ def parts(items: Iterable[pd.DataFrame | Mapping[str, Any]]) -> Iterator[Part]:
             rows.append(item)
             continue
         for first in range(0, len(item), PART):
-            frames.append(item.iloc[first:first + PART])
+            frames.append(item.iloc[first : first + PART])
             if len(item) > PART:
                 yield frames.pop()
     if rows:
@@ -109,7 +110,7 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, set | frozenset):
         return sorted(value, key=str)
-    if hasattr(value, "tolist"):    # numpy's values and arrays
+    if hasattr(value, "tolist"):  # numpy's values and arrays
         return value.tolist()
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")

@@ -2,6 +2,7 @@
 
 SmartFlow only reads: PostgreSQL is told so, and a SQLite file is opened read-only. SQLite and PostgreSQL are tested.
 """
+
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -20,7 +21,7 @@ from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names, 
 
 
 def _has_no_password(url: str) -> str:
-    if REFERENCE.match(url) and "@" not in url:    # the whole address is the secret
+    if REFERENCE.match(url) and "@" not in url:  # the whole address is the secret
         return url
     if "://" not in url:
         raise ValueError("this is not the address of a database; write dialect://user:${PASSWORD}@host/database, or ${NAME}")
@@ -39,12 +40,17 @@ class SqlReader(FeedReader, frozen=True):
     type: Literal["sql"] = "sql"
     url: Annotated[str, AfterValidator(_has_no_password)] = Field(
         description="Address as SQLAlchemy writes it; ${NAME} for what is secret. A SQLite file is relative to the data folder.",
-        examples=["postgresql://shop:${SHOP_PASSWORD}@db.example.com/shop", "sqlite:///shop.sqlite"])
+        examples=["postgresql://shop:${SHOP_PASSWORD}@db.example.com/shop", "sqlite:///shop.sqlite"],
+    )
     table: str | None = Field(
-        default=None, min_length=1, description="Table or view, with its schema before a dot.", examples=["shop.orders"])
+        default=None, min_length=1, description="Table or view, with its schema before a dot.", examples=["shop.orders"]
+    )
     query: str | None = Field(
-        default=None, min_length=1, examples=["SELECT ordered_at, total FROM orders WHERE ordered_at >= :since"],
-        description="A SELECT instead of a table; :since is the time from which on rows are asked for.")
+        default=None,
+        min_length=1,
+        examples=["SELECT ordered_at, total FROM orders WHERE ordered_at >= :since"],
+        description="A SELECT instead of a table; :since is the time from which on rows are asked for.",
+    )
     chunk: int = Field(default=100_000, ge=1, description="How many rows are stored in one commit.")
 
     @model_validator(mode="after")

@@ -1,4 +1,5 @@
 """One asking of one database: from an address with references to rows that stream by, every failure named without a secret."""
+
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from smartflow_assets.core.errors import SourceError
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Executable
 
-FETCHED = 5_000             # rows that are held in memory at once
-PATIENCE = 30               # seconds for a database to answer a connection, or to free its lock
+FETCHED = 5_000  # rows that are held in memory at once
+PATIENCE = 30  # seconds for a database to answer a connection, or to free its lock
 _DRIVERS = {"psycopg": "'smartflow[postgres]'"}
 _HOW = "Write it as SQLAlchemy does, dialect://user@host/database."
 
@@ -33,8 +34,13 @@ class Database:
     data: Path
 
     @contextmanager
-    def rows(self, table: str | None, query: str | None, time: TimeColumn, *since: datetime | None,
-             ) -> Iterator[tuple[Sequence[str], Iterator[Sequence[Any]]]]:
+    def rows(
+        self,
+        table: str | None,
+        query: str | None,
+        time: TimeColumn,
+        *since: datetime | None,
+    ) -> Iterator[tuple[Sequence[str], Iterator[Sequence[Any]]]]:
         """The names of the columns and an iterator over the rows, which holds a few thousand of them at a time. `since` is bound
         as `:since` when it is given, None as a time long ago."""
         from sqlalchemy import create_engine, exc
@@ -74,8 +80,10 @@ class Database:
         from sqlalchemy import exc, make_url
 
         if unset := [name for name in dict.fromkeys(references(self.url)) if not os.environ.get(name)]:
-            raise self._error(f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set in the environment",
-                              "Set it where SmartFlow runs, then start that process again.")
+            raise self._error(
+                f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set in the environment",
+                "Set it where SmartFlow runs, then start that process again.",
+            )
         try:
             url = make_url(resolve_address(self.url, os.environ))
         except (exc.ArgumentError, ValueError):
@@ -132,5 +140,6 @@ def _statement(connection: "Connection", table_name: str | None, query: str | No
     at, since = column(time.column), bindparam("since")
     is_text = connection.dialect.name == "sqlite" and time.format == "iso"
     when, moment = (func.julianday(at), func.julianday(since)) if is_text else (at, since)
-    return (select(literal_column("*")).select_from(table(name, schema=schema or None))
-            .where(or_(when >= moment, when.is_(None))).order_by(at))
+    return (
+        select(literal_column("*")).select_from(table(name, schema=schema or None)).where(or_(when >= moment, when.is_(None))).order_by(at)
+    )

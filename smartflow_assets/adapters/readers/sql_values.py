@@ -1,4 +1,5 @@
 """Values of a database as JSON, and times as a database compares them."""
+
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from smartflow_assets.adapters.readers.base import TimeColumn
 
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)     # no time before it is believed (text_values)
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no time before it is believed (text_values)
 
 
 def as_line(row: Mapping[str, Any]) -> str:
@@ -25,7 +26,7 @@ def _plain(value: Any) -> Any:
         case None | bool() | int() | str():
             return value
         case float():
-            return value if abs(value) < float("inf") else str(value)   # JSON knows no NaN: it is told apart as a text
+            return value if abs(value) < float("inf") else str(value)  # JSON knows no NaN: it is told apart as a text
         case datetime():
             return value.isoformat(sep=" ")
         case date() | time():

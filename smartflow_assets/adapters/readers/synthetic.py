@@ -4,6 +4,7 @@ A row depends on its time and the seed, so nothing is remembered but what is sto
 by the keys that it was made under and the time up to which it was. A run makes the months that are not complete, and of them the
 warehouse takes the rows that it has not.
 """
+
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -49,14 +50,20 @@ class SyntheticReader(ReaderBase, frozen=True):
 
     type: Literal["synthetic"] = "synthetic"
     domain: Annotated[Generator, BeforeValidator(_domain_alone, json_schema_input_type=str | Generator)] = Field(
-        description="Name of the domain, or {type: name, …} with its own keys.", examples=["iot_sensors", "{type: web_traffic, peak: 90}"])
+        description="Name of the domain, or {type: name, …} with its own keys.", examples=["iot_sensors", "{type: web_traffic, peak: 90}"]
+    )
     seed: int = Field(default=0, description="Another seed gives other rows of the same kind.")
     history: Duration = Field(
-        default=timedelta(days=30), le=timedelta(days=36_525), description="How much lies before the first run; later runs add to it.")
+        default=timedelta(days=30), le=timedelta(days=36_525), description="How much lies before the first run; later runs add to it."
+    )
     anomaly_rate: float = Field(default=0.01, ge=0, le=0.3, description="Share of the rows that lie inside an anomaly, about.")
-    time: Annotated[TimeColumn, BeforeValidator(
-        lambda value: {"column": value} if isinstance(value, str) else value, json_schema_input_type=str | TimeColumn,
-    )] = Field(default=TimeColumn(column="timestamp"), description="What to call the column that says when.")
+    time: Annotated[
+        TimeColumn,
+        BeforeValidator(
+            lambda value: {"column": value} if isinstance(value, str) else value,
+            json_schema_input_type=str | TimeColumn,
+        ),
+    ] = Field(default=TimeColumn(column="timestamp"), description="What to call the column that says when.")
 
     @model_validator(mode="after")
     def _is_possible(self) -> "SyntheticReader":
@@ -67,8 +74,10 @@ class SyntheticReader(ReaderBase, frozen=True):
         if self.history < self.domain.step:
             raise ValueError(f"history must be at least one step of the domain, {format_duration(self.domain.step)}")
         if self.history / self.domain.step > MOST_ROWS:
-            raise ValueError(f"a history of {format_duration(self.history)} has more than {MOST_ROWS:,} rows at this step; "
-                             "make it shorter, or the step longer")
+            raise ValueError(
+                f"a history of {format_duration(self.history)} has more than {MOST_ROWS:,} rows at this step; "
+                "make it shorter, or the step longer"
+            )
         return self
 
     def batches(self, context: ReadContext) -> Iterator[Staged]:
@@ -125,8 +134,10 @@ class SyntheticReader(ReaderBase, frozen=True):
             if name.lower() not in columns or (field == "metrics" and not columns[name.lower()]):
                 wrong = "has no column" if name.lower() not in columns else "has no numbers in the column"
                 raise SourceError(
-                    f"{field}: the domain {self.domain.type} {wrong} '{name}'", source=context.source,
-                    remedy=f"It has {', '.join(name for name in self._columns if name != 'timestamp')}.")
+                    f"{field}: the domain {self.domain.type} {wrong} '{name}'",
+                    source=context.source,
+                    remedy=f"It has {', '.join(name for name in self._columns if name != 'timestamp')}.",
+                )
 
     def describe(self) -> str:
         return f"{self.domain.type}, seed {self.seed}"

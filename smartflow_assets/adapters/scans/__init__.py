@@ -3,6 +3,7 @@
 Delimited text, JSON and Parquet differ here and nowhere else: what a time or a number is, which rows are bad and what is
 written is adapters.staging, once for all of them.
 """
+
 from pathlib import Path
 
 from smartflow_assets.adapters.scans.base import Layout, Scan

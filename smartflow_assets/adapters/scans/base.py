@@ -1,4 +1,5 @@
 """What a layout gives to staging: a relation in SQL whose every value is text, and what in the content is no row at all."""
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ import duckdb
 
 from smartflow_assets.adapters.scans.plain_text import TextFile
 
-ENOUGH = 10         # rows from which on "none can be read" means a wrong setting and not some bad rows
+ENOUGH = 10  # rows from which on "none can be read" means a wrong setting and not some bad rows
 NOTHING_BROKEN = "SELECT 0 AS place, '' AS record, '' AS reason LIMIT 0"
 
 
@@ -22,8 +23,8 @@ class Scan(ABC):
     relation: str
     broken: str = NOTHING_BROKEN
     decimal: str = "."
-    has_decimal = False         # can a person say what the sign before the decimals is?
-    text: Path | None = None    # the UTF-8 text behind the relation, where there is one
+    has_decimal = False  # can a person say what the sign before the decimals is?
+    text: Path | None = None  # the UTF-8 text behind the relation, where there is one
 
     def refuse(self, connection: duckdb.DuckDBPyConnection, row_count: int) -> None:  # noqa: B027
         """SourceError when so much is broken that the settings or the feed must be wrong."""
@@ -37,7 +38,11 @@ class Layout(ABC):
 
     @abstractmethod
     def open(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[TextFile], declared: Sequence[tuple[str, str]], *,
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[TextFile],
+        declared: Sequence[tuple[str, str]],
+        *,
         is_rewritten: bool = False,
     ) -> Scan:
         """Look through the files, which are one content, and say what there is. `declared` are the wanted columns and their

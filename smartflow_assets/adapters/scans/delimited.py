@@ -1,4 +1,5 @@
 """Delimited text as a scan: DuckDB's parallel reader of CSV, with every value as text and every broken line kept."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,11 @@ class Delimited(Layout):
     name = "delimited text"
 
     def open(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[TextFile], declared: Sequence[tuple[str, str]], *,
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[TextFile],
+        declared: Sequence[tuple[str, str]],
+        *,
         is_rewritten: bool = False,
     ) -> "Scan":
         """A scan of one file."""
@@ -44,10 +49,12 @@ class _DelimitedScan(Scan):
         self.relation = (
             f"read_csv({quoted_text(one_path(text))}, auto_detect = false, header = true, skip = {header.skipped}, "
             f"delim = {quoted_text(header.delimiter)}, quote = '\"', escape = '\"', columns = {{{columns}}}, nullstr = '', "
-            f"store_rejects = true, rejects_limit = {2 * MOST_BROKEN_LINES})")
+            f"store_rejects = true, rejects_limit = {2 * MOST_BROKEN_LINES})"
+        )
         self.broken = (
             "SELECT line AS place, json_object('line', left(trim(any_value(csv_line), chr(10) || chr(13)), 1000)) AS record, "
-            f"concat('line ', line, ': ', any_value(error_message)) AS reason {_BROKEN} GROUP BY line")
+            f"concat('line ', line, ': ', any_value(error_message)) AS reason {_BROKEN} GROUP BY line"
+        )
 
     def refuse(self, connection: duckdb.DuckDBPyConnection, row_count: int) -> None:
         for line, kind, text in connection.execute(
@@ -61,7 +68,8 @@ class _DelimitedScan(Scan):
         ((broken,),) = connection.execute(f"SELECT count(DISTINCT line) {_BROKEN}").fetchall()
         if broken >= MOST_BROKEN_LINES or (broken >= ENOUGH and not row_count):
             raise self.file.error(
-                f"{broken:,} lines do not have the {len(self.names)} columns of the header line", "Set read.delimiter, or fix the feed.")
+                f"{broken:,} lines do not have the {len(self.names)} columns of the header line", "Set read.delimiter, or fix the feed."
+            )
 
 
 def one_path(path: Path) -> str:

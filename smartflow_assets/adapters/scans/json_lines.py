@@ -1,4 +1,5 @@
 """Any JSON text as JSON lines, one record each, in bounded memory: a list, lines, or a list somewhere inside an object."""
+
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +8,9 @@ from typing import IO
 from smartflow_assets.adapters.scans.plain_text import BLOCK, TextFile, as_plain_text, undecodable_line
 from smartflow_assets.core.errors import SourceError
 
-LONGEST = 16_000_000    # bytes of one record
+LONGEST = 16_000_000  # bytes of one record
 _BLANKS = (" ", "\n", "\r", "\t")
-_LONGEST_WORD = 16      # signs of a word or number that the end of a block may cut
+_LONGEST_WORD = 16  # signs of a word or number that the end of a block may cut
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 _MEND = "Copy it again, or fix the feed; nothing of it was taken."
 _decode = json.JSONDecoder().raw_decode
@@ -30,7 +31,7 @@ def as_json_lines(file: TextFile, records: str | None, *, encoding: str, is_rewr
             file.folder.mkdir(parents=True, exist_ok=True)
             with target.open("w", encoding="utf-8", newline="") as lines:
                 for record in walk.records(tuple(records.split(".")) if records else ()):
-                    lines.write(record.replace("\r", " ").replace("\n", " "))   # neither can stand inside a JSON text
+                    lines.write(record.replace("\r", " ").replace("\n", " "))  # neither can stand inside a JSON text
                     lines.write("\n")
             return target
         except UnicodeDecodeError as error:
@@ -49,16 +50,16 @@ class _Walk:
     def peek(self) -> str:
         """The next sign that is not blank; nothing at the end."""
         while True:
-            while self.buffer[self.at:self.at + 1] in _BLANKS:
+            while self.buffer[self.at : self.at + 1] in _BLANKS:
                 self.at += 1
             if self.at < len(self.buffer) or not self._more():
-                return self.buffer[self.at:self.at + 1]
+                return self.buffer[self.at : self.at + 1]
 
     def is_line(self) -> bool:
         """Is the first line a whole value by itself, as in JSON lines? The walk stays where it is."""
-        while "\n" not in self.buffer[self.at:] and len(self.buffer) <= LONGEST and self._more():
+        while "\n" not in self.buffer[self.at :] and len(self.buffer) <= LONGEST and self._more():
             pass
-        line = self.buffer[self.at:].partition("\n")[0]
+        line = self.buffer[self.at :].partition("\n")[0]
         try:
             return len(line) <= LONGEST and json.loads(line) is not None
         except json.JSONDecodeError:
@@ -86,12 +87,14 @@ class _Walk:
                     self._skip()
             if not is_found:
                 keys = ", ".join(names[:20]) or "no keys"
-                raise self._error(f"there is no '{path[0]}', which read.records: {named} names; the object has {keys}",
-                                  "Correct read.records, or fix the feed.")
+                raise self._error(
+                    f"there is no '{path[0]}', which read.records: {named} names; the object has {keys}",
+                    "Correct read.records, or fix the feed.",
+                )
         elif not path and sign == "[":
             yield from self._items()
         else:
-            value, _ = self._value()    # a text that is cut off says so instead
+            value, _ = self._value()  # a text that is cut off says so instead
             found = _KINDS.get(type(value), "a number")
             if path:
                 raise self._error(f"read.records: {named} names '{path[0]}' in {found}; expected an object", "Correct read.records.")
@@ -155,8 +158,8 @@ class _Walk:
                 if not is_mendable or self.is_end:
                     raise self._broken(error) from error
             else:
-                if end < len(self.buffer) or self.is_end:       # 12 may be the beginning of 123
-                    text, self.at = self.buffer[self.at:end], end
+                if end < len(self.buffer) or self.is_end:  # 12 may be the beginning of 123
+                    text, self.at = self.buffer[self.at : end], end
                     return value, text
             self._more()
 
@@ -167,7 +170,7 @@ class _Walk:
         block = self.content.read(max(BLOCK, len(self.buffer) - self.at))
         self.is_end = not block
         self.line += self.buffer.count("\n", 0, self.at)
-        self.buffer, self.at = self.buffer[self.at:] + block, 0
+        self.buffer, self.at = self.buffer[self.at :] + block, 0
         return bool(block)
 
     def _error(self, what: str, remedy: str) -> SourceError:
@@ -179,7 +182,7 @@ class _Walk:
         return self._error(f"this is not JSON: {sign!r} is not expected here", _MEND) if sign else self._error("the JSON is cut off", _MEND)
 
     def _broken(self, error: json.JSONDecodeError) -> SourceError:
-        rest = self.buffer[error.pos:error.pos + 20]
+        rest = self.buffer[error.pos : error.pos + 20]
         self.at = min(error.pos, len(self.buffer))
         if self.is_end and (not rest.strip() or error.msg.startswith("Unterminated")):
             return self._error("the JSON is cut off", _MEND)

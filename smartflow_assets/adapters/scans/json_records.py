@@ -4,6 +4,7 @@ Everything becomes JSON lines first (json_lines), then a Parquet file of texts i
 once and not for every question. A key that holds an object in each row that has it becomes a column for each of its keys, down
 to LEVELS; below that, or where it holds an object here and a number there, it stays one column of JSON text.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from smartflow_assets.adapters.scans.json_lines import LONGEST, as_json_lines
 from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names
 from smartflow_assets.adapters.table_spec import quoted_text
 
-LEVELS = 5              # of nested objects that become columns
-MOST_COLUMNS = 1_000    # keys that are ids make one column each
+LEVELS = 5  # of nested objects that become columns
+MOST_COLUMNS = 1_000  # keys that are ids make one column each
 _KINDS = {"ARRAY": "a list", "VARCHAR": "a text", "BOOLEAN": "true or false", "NULL": "null"}
 
 
@@ -31,7 +32,11 @@ class JsonRecords(Layout):
     name = "JSON"
 
     def open(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[TextFile], declared: Sequence[tuple[str, str]], *,
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[TextFile],
+        declared: Sequence[tuple[str, str]],
+        *,
         is_rewritten: bool = False,
     ) -> "Scan":
         """A scan of one file."""
@@ -42,7 +47,11 @@ class JsonRecords(Layout):
 
 class _JsonScan(Scan):
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, file: TextFile, lines: Path, declared: Sequence[tuple[str, str]],
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        file: TextFile,
+        lines: Path,
+        declared: Sequence[tuple[str, str]],
     ) -> None:
         self.connection, self.file, self.text = connection, file, lines
         self.records = file.folder / "records.parquet"
@@ -52,14 +61,16 @@ class _JsonScan(Scan):
         self.broken = (
             "SELECT place, CAST(json_object('line', left(line, 1000)) AS VARCHAR) AS record, concat('record ', place, ': ', CASE kind "
             f"WHEN 'BROKEN' THEN 'this is not JSON' ELSE concat(CASE kind {kinds} ELSE 'a number' END, ', not an object') END) AS reason "
-            f"FROM {self._scan} WHERE kind <> 'OBJECT'")
+            f"FROM {self._scan} WHERE kind <> 'OBJECT'"
+        )
         if broken and not self.row_count:
             ((reason,),) = connection.execute(f"SELECT reason FROM ({self.broken}) ORDER BY place LIMIT 1").fetchall()
-            raise file.error(f"none of {broken:,} records is an object; {reason}",
-                             "Set read.records to the list of objects, or fix the feed.")
+            raise file.error(
+                f"none of {broken:,} records is an object; {reason}", "Set read.records to the list of objects, or fix the feed."
+            )
         paths = self._leaves()
         names = [".".join(path) for path in paths]
-        if self.row_count < ENOUGH and not broken:      # a key that is in no record of a few is empty, not misspelt
+        if self.row_count < ENOUGH and not broken:  # a key that is in no record of a few is empty, not misspelt
             lowered = {name.lower() for name in names}
             missing = [name for name, field in declared if name.lower() not in lowered and (field != "read.time" or not self.row_count)]
             names, paths = [*names, *missing], [*paths, *((name,) for name in missing)]
@@ -76,12 +87,15 @@ class _JsonScan(Scan):
         return self.connection.execute(f"{select} FROM {self._scan} WHERE {where}").fetchall()[0]
 
     def _write_records(self, lines: Path) -> None:
-        scan = (f"read_csv({quoted_text(one_path(lines))}, auto_detect = false, header = false, delim = chr(31), quote = '', escape = '', "
-                f"columns = {{'line': 'VARCHAR'}}, max_line_size = {LONGEST}, store_rejects = true)").replace("chr(31)", "'\x1f'")
+        scan = (
+            f"read_csv({quoted_text(one_path(lines))}, auto_detect = false, header = false, delim = chr(31), quote = '', escape = '', "
+            f"columns = {{'line': 'VARCHAR'}}, max_line_size = {LONGEST}, store_rejects = true)"
+        ).replace("chr(31)", "'\x1f'")
         self.connection.execute(
             f"COPY (SELECT place, line, CASE WHEN json_valid(line) THEN json_type(line) ELSE 'BROKEN' END AS kind "
             f"FROM (SELECT row_number() OVER () AS place, line FROM {scan}) WHERE trim(line) <> '') "
-            f"TO {quoted_text(self.records)} (FORMAT parquet, COMPRESSION lz4_raw)").fetchall()
+            f"TO {quoted_text(self.records)} (FORMAT parquet, COMPRESSION lz4_raw)"
+        ).fetchall()
         for line, kind in self.connection.execute("SELECT line, error_type FROM reject_errors ORDER BY line LIMIT 1").fetchall():
             if kind == "INVALID ENCODING":
                 raise self.file.wrong_encoding("utf-8", line)
@@ -96,12 +110,13 @@ class _JsonScan(Scan):
                 break
             for parent in parents:
                 at = paths.index(parent)
-                paths[at:at + 1] = [(*parent, key) for key in self._keys(parent)]
+                paths[at : at + 1] = [(*parent, key) for key in self._keys(parent)]
             if len(paths) > MOST_COLUMNS:
                 near = ".".join(paths[-1][:-1])
                 raise self.file.error(
                     f"the records have {len(paths):,} different keys" + (f", many of them below '{near}'" if near else ""),
-                    "Keys that are ids make no columns: give the feed a list of objects, or set read.records to the list in it.")
+                    "Keys that are ids make no columns: give the feed a list of objects, or set read.records to the list in it.",
+                )
         return [path for path in paths if path]
 
     def _is_object(self, path: tuple[str, ...]) -> bool:
@@ -109,7 +124,8 @@ class _JsonScan(Scan):
             return bool(self.row_count)
         kind = f"json_type(line, {_pointer(path)})"
         objects, others = self._one(
-            f"SELECT count(*) FILTER ({kind} = 'OBJECT'), count(*) FILTER ({kind} NOT IN ('OBJECT', 'NULL'))", "kind = 'OBJECT'")
+            f"SELECT count(*) FILTER ({kind} = 'OBJECT'), count(*) FILTER ({kind} NOT IN ('OBJECT', 'NULL'))", "kind = 'OBJECT'"
+        )
         return bool(objects) and not others
 
     def _keys(self, path: tuple[str, ...]) -> list[str]:
@@ -117,17 +133,20 @@ class _JsonScan(Scan):
         found = self.connection.execute(
             f"SELECT key FROM (SELECT unnest(keys) AS key, unnest(range(len(keys))) AS seat, place FROM "
             f"(SELECT {keys} AS keys, place FROM {self._scan} WHERE kind = 'OBJECT')) "
-            "GROUP BY key ORDER BY min(place), min(seat), key").fetchall()
+            "GROUP BY key ORDER BY min(place), min(seat), key"
+        ).fetchall()
         return [key for (key,) in found]
 
     def _write_texts(self, paths: list[tuple[str, ...]]) -> None:
         pointers = ", ".join(map(_pointer, paths))
-        values = ", ".join(f"CASE WHEN texts[{index + 1}] NOT IN ('', 'NaN') THEN texts[{index + 1}] END AS c{index}"
-                           for index in range(len(paths)))
+        values = ", ".join(
+            f"CASE WHEN texts[{index + 1}] NOT IN ('', 'NaN') THEN texts[{index + 1}] END AS c{index}" for index in range(len(paths))
+        )
         self.connection.execute(
             f"COPY (SELECT {values} FROM "
             f"(SELECT json_extract_string(line, [{pointers}]) AS texts FROM {self._scan} WHERE kind = 'OBJECT')) "
-            f"TO {quoted_text(self.file.folder / 'texts.parquet')} (FORMAT parquet, COMPRESSION lz4_raw)").fetchall()
+            f"TO {quoted_text(self.file.folder / 'texts.parquet')} (FORMAT parquet, COMPRESSION lz4_raw)"
+        ).fetchall()
 
 
 def _pointer(path: tuple[str, ...]) -> str:

@@ -1,4 +1,5 @@
 """Parquet as a scan: columns keep the types of the file, structs become one column for each field, lists and maps JSON text."""
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,11 @@ class Parquet(Layout):
     name = "Parquet"
 
     def open(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[TextFile], declared: Sequence[tuple[str, str]], *,
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[TextFile],
+        declared: Sequence[tuple[str, str]],
+        *,
         is_rewritten: bool = False,
     ) -> "Scan":
         """A scan of all files, one after the other."""
@@ -39,8 +44,10 @@ class _ParquetScan(Scan):
             try:
                 found = connection.sql(f"FROM {scan}")
             except duckdb.Error as error:
-                raise file.error(f"the Parquet file is damaged or was cut off ({' '.join(str(error).split())[:200]})",
-                                 "Copy it again; nothing of it was taken.") from error
+                raise file.error(
+                    f"the Parquet file is damaged or was cut off ({' '.join(str(error).split())[:200]})",
+                    "Copy it again; nothing of it was taken.",
+                ) from error
             columns = {name: (type_, value) for name, type_, value in _leaves(found.columns, found.types)}
             checked_names(list(columns), file)
             parts.append((scan, columns))
@@ -49,8 +56,9 @@ class _ParquetScan(Scan):
         self.names, self.types = checked_names(list(merged), files[0]), tuple(merged.values())
         selects = []
         for scan, columns in parts:
-            values = (f"{columns[name][1] if name in columns else 'CAST(NULL AS VARCHAR)'} AS c{index}"
-                      for index, name in enumerate(self.names))
+            values = (
+                f"{columns[name][1] if name in columns else 'CAST(NULL AS VARCHAR)'} AS c{index}" for index, name in enumerate(self.names)
+            )
             selects.append(f"SELECT {', '.join(values)} FROM {scan}")
         self.relation = f"({' UNION ALL '.join(selects)})"
 
@@ -61,8 +69,7 @@ def _leaves(names: Sequence[str], types: Sequence[Any], before: str = "", within
         value = f"struct_extract({within}, {quoted_text(name)})" if within else quoted_column(name)
         kind = type_.id
         if kind == "struct":
-            yield from _leaves([child for child, _ in type_.children], [child for _, child in type_.children],
-                               f"{before}{name}.", value)
+            yield from _leaves([child for child, _ in type_.children], [child for _, child in type_.children], f"{before}{name}.", value)
         else:
             yield f"{before}{name}", _type(kind), _text(kind, value)
 
@@ -81,7 +88,7 @@ def _type(kind: str) -> str | None:
 def _text(kind: str, value: str) -> str:
     if kind in _NESTED:
         return f"CAST(to_json({value}) AS VARCHAR)"
-    if kind in ("float", "double"):     # writers of Parquet mean "no value" by it
+    if kind in ("float", "double"):  # writers of Parquet mean "no value" by it
         return f"CASE WHEN NOT isnan({value}) THEN CAST({value} AS VARCHAR) END"
     return f"nullif(CAST({value} AS VARCHAR), '')" if kind in _TEXTS else f"CAST({value} AS VARCHAR)"
 

@@ -3,6 +3,7 @@
 A plain UTF-8 file is used where it is; any other is rewritten once into the staging folder, in blocks. Here a damaged or
 empty file, a wrong encoding and a strange header get their names; what the values are is adapters.staging.
 """
+
 import codecs
 import csv
 import errno
@@ -32,7 +33,7 @@ class TextFile:
     source: str
     path: Path
     folder: Path
-    where: str = ""     # what errors call it, when it is not a file of the person who reads them: an address, a query
+    where: str = ""  # what errors call it, when it is not a file of the person who reads them: an address, a query
 
     def error(self, what: str, remedy: str = "", line: int | None = None) -> SourceError:
         """What is wrong with this file, in one line whatever its name holds."""
@@ -166,7 +167,7 @@ def undecodable_line(text: Path) -> int | None:
             try:
                 decoder.decode(block)
             except UnicodeDecodeError as error:
-                return line + block[:max(error.start, 0)].count(b"\n")
+                return line + block[: max(error.start, 0)].count(b"\n")
             line += block.count(b"\n")
     return None
 

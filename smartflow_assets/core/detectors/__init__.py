@@ -3,6 +3,7 @@
 Being listed here registers a detector: YAML may name it, the JSON schema documents it, the conformance tests run it. A
 user's own detector is a subclass of `BaseDetector` that an entry point of the group `smartflow.detectors` names.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Union

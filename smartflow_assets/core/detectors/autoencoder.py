@@ -1,4 +1,5 @@
 """What a small neural network cannot give back of the last window, having learnt the windows of calm rows."""
+
 from __future__ import annotations
 
 import warnings

@@ -1,4 +1,5 @@
 """Residual of a recursive least squares AR model that forgets slowly."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

@@ -5,6 +5,7 @@ empty state; score(fitted, state, rows) walks the rows once and returns results 
 The state is a dict of arrays, bounded, changed in place, and the same however the rows were cut. Calibration to a
 surprise and the combination of detectors are the business of `calibration` and `ensemble`.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

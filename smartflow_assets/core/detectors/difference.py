@@ -1,4 +1,5 @@
 """Size of the step from the row before."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

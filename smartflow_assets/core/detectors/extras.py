@@ -1,4 +1,5 @@
 """Libraries of the optional extras: only training needs them, and who has not installed them is told which and how."""
+
 from __future__ import annotations
 
 from importlib import import_module

@@ -1,4 +1,5 @@
 """What detectors on the features of a row share: which columns they see, and each series' own centre and unit of them."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar

@@ -3,6 +3,7 @@
 Scoring hands each detector the shared forecasts with its rows; a detector that learns from them walks its history through the
 same baseline here, on the same grid of time. The first rows, on which the baseline knows little, are left out.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """A run of equal values that this series' own runs make strange. Always on."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

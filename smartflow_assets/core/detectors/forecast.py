@@ -1,4 +1,5 @@
 """Residual of a mixture of seasonal and recent forecasts, weighted by their record."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal
@@ -36,7 +37,5 @@ class Forecast(BaseDetector, frozen=True):
         from smartflow_assets.core.kernels import residuals
 
         raw = np.empty(rows.count)
-        residuals.forecast(
-            rows.residual, rows.count, rows.first, state["counts"], state["ordered"], state["ring"], state["mean"], raw
-        )
+        residuals.forecast(rows.residual, rows.count, rows.first, state["counts"], state["ordered"], state["ring"], state["mean"], raw)
         return Result(raw), state

@@ -1,4 +1,5 @@
 """Distance outside the trailing quartiles in interquartile ranges (Tukey's fences)."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal
@@ -36,9 +37,7 @@ class Iqr(BaseDetector, frozen=True):
         from smartflow_assets.core.kernels import trailing
 
         found = np.empty((3, rows.count))
-        trailing.quantiles(
-            rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], QUARTILES, found
-        )
+        trailing.quantiles(rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], QUARTILES, found)
         low, median, high = found
         spread = np.maximum(high - low, trailing.LEAST_SPREAD)
         raw = np.maximum(np.maximum(low - rows.values, rows.values - high), 0) / spread

@@ -1,4 +1,5 @@
 """How few random cuts isolate the row among the features of its series (Liu et al., 2008)."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,9 +56,7 @@ class IsolationForest(FeatureDetector, frozen=True):
 
         out = np.empty(len(rows))
         single = np.ascontiguousarray(rows, dtype=np.float32)  # as scikit-learn compares, so that both see the same cuts
-        kernel.score(
-            single, model["feature"], model["threshold"], model["left"], model["right"], model["path"], model["usual_path"], out
-        )
+        kernel.score(single, model["feature"], model["threshold"], model["left"], model["right"], model["path"], model["usual_path"], out)
         return np.exp2(OCTAVES * (out - 0.5))
 
 

@@ -1,4 +1,5 @@
 """Mean of the last rows against the median of the rows before them, on three lengths."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

@@ -1,4 +1,5 @@
 """How much emptier it is around the row than around its neighbours among the features (Breunig et al., 2000)."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal

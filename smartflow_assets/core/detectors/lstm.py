@@ -1,4 +1,5 @@
 """Error of a recurrent network that corrects the baseline's forecast. Trained by torch, scored without."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal

@@ -1,4 +1,5 @@
 """Modified z-score: distance from the trailing median in median absolute deviations."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal
@@ -34,9 +35,7 @@ class Mad(BaseDetector, frozen=True):
         from smartflow_assets.core.kernels import trailing
 
         median, mad = np.empty((2, rows.count))
-        trailing.median_and_mad(
-            rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], median, mad
-        )
+        trailing.median_and_mad(rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], median, mad)
         raw = 0.6745 * np.abs(rows.values - median) / mad
         reach = self.limit * mad / 0.6745
         return band_result(raw, self.limit, median, median - reach, median + reach), state

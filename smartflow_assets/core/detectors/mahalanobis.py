@@ -1,4 +1,5 @@
 """How far the metrics of a source, taken together, are from moving as they usually do."""
+
 from __future__ import annotations
 
 import warnings
@@ -47,7 +48,6 @@ class Mahalanobis(BaseDetector, frozen=True):
     covariance: Literal["robust", "shrunk"] = Field(
         default="robust",
         description="robust: of the half of the training rows that lie closest together; shrunk: of all, for short histories",
-
     )
     surprise: float = Field(default=4.0, gt=0, description="flag above this surprise; 4 is one row in ten thousand")
 
@@ -84,9 +84,7 @@ class Mahalanobis(BaseDetector, frozen=True):
         stands_out = (shares.argmax(axis=1) == state["own"]) & (distance > LEAST_RAW)
         return Result(distance, stands_out, contributions=shares), state
 
-    def distances(
-        self, fitted: Fitted, group: int, residuals: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def distances(self, fitted: Fitted, group: int, residuals: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Distance of each row (NaN = unknown metric, which takes no part), and the share of each metric in it (rows x metrics)."""
         from smartflow_assets.core.kernels import mahalanobis as kernel
 

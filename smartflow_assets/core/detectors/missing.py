@@ -1,4 +1,5 @@
 """A run of missing values longer than its limit. Always on."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

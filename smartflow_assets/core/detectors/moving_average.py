@@ -1,4 +1,5 @@
 """Residual from a short trailing mean, in standard deviations of such residuals."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

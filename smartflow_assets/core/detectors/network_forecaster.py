@@ -1,4 +1,5 @@
 """What forecasting networks share: what they see of a row, how their error is measured, and how little of that needs torch."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -81,9 +82,7 @@ class NetworkForecaster(BaseDetector, frozen=True):
         if not state:
             return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_)), state
         seen = np.empty((rows.count, network_inputs.INPUTS))
-        network_inputs.walk(
-            rows.forecasts, rows.expected, rows.tamed, rows.offset, rows.count, state["unit"], state["last"], seen
-        )
+        network_inputs.walk(rows.forecasts, rows.expected, rows.tamed, rows.offset, rows.count, state["unit"], state["last"], seen)
         expected = rows.expected + state["unit"] * self._say(state["memory"], fitted.arrays, seen, rows.first)
         raw, band = np.abs(rows.values - expected) / state["noise"], self.sigmas * state["noise"]
         return band_result(raw, self.sigmas, expected, expected - band, expected + band), state

@@ -2,6 +2,7 @@
 
 The only place that torch is used in. What comes out are plain numpy arrays; scoring is a kernel and does without torch.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -28,8 +29,9 @@ def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_know
     """The rows of a series cut into sequences, each with `lead` rows before, that end with the newest row; at most so many, then
     evenly spread. Those with mostly missing rows are left out."""
     span = lead + LENGTH
-    starts = [a for a in range((len(targets) - lead) % LENGTH, len(targets) - span + 1, LENGTH)
-              if is_known[a + lead : a + span].mean() >= 0.5]
+    starts = [
+        a for a in range((len(targets) - lead) % LENGTH, len(targets) - span + 1, LENGTH) if is_known[a + lead : a + span].mean() >= 0.5
+    ]
     starts = starts[:: -(-len(starts) // most) or 1]
 
     def cut(rows: NDArray[Any]) -> NDArray[np.float32]:

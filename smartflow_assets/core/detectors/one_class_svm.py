@@ -1,4 +1,5 @@
 """How far the row lies outside the smallest region that holds nearly all training rows (Schölkopf et al., 2001)."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal

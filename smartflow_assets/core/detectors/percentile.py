@@ -1,4 +1,5 @@
 """Distance outside the trailing percentiles, in their distance from each other."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal
@@ -36,9 +37,7 @@ class Percentile(BaseDetector, frozen=True):
         from smartflow_assets.core.kernels import trailing
 
         found, shares = np.empty((3, rows.count)), np.array([self.lower / 100, 0.5, self.upper / 100])
-        trailing.quantiles(
-            rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], shares, found
-        )
+        trailing.quantiles(rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], shares, found)
         low, median, high = found
         spread = np.maximum(high - low, trailing.LEAST_SPREAD)
         raw = np.maximum(np.maximum(low - rows.values, rows.values - high), 0) / spread

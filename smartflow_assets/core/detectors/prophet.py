@@ -1,4 +1,5 @@
 """Distance from the forecast that Prophet made at the last training (Taylor and Letham, 2018)."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Distance outside the range of the last 8,000 rows."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

@@ -1,4 +1,5 @@
 """Error of a seasonal ARIMA model's forecast (Box and Jenkins, 1970). Fitted by statsmodels, scored without."""
+
 from __future__ import annotations
 
 import warnings

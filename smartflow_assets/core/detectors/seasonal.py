@@ -1,4 +1,5 @@
 """Residual from the same time of earlier days, three-row mean, over its usual size."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

@@ -1,4 +1,5 @@
 """Distance of the last rows to what stood at about the same time of earlier seasons, as they are and as a shape."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

@@ -1,4 +1,5 @@
 """Saliency of the newest row in the spectrum of the last 64."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

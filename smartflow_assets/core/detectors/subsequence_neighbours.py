@@ -1,4 +1,5 @@
 """Distance of the last window to its third nearest earlier window."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

@@ -1,4 +1,5 @@
 """Energy of the last window outside and inside the subspace of earlier windows."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

@@ -1,4 +1,5 @@
 """Spread of the last rows against its trailing median: bursts and calm that is too calm."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal
@@ -35,7 +36,5 @@ class Variability(BaseDetector, frozen=True):
         from smartflow_assets.core.kernels import variability as kernel
 
         raw = np.empty(rows.count)
-        kernel.walk(
-            rows.padded, rows.tamed, rows.offset, rows.count, rows.first, state["counts"], state["ordered"], state["ring"], raw
-        )
+        kernel.walk(rows.padded, rows.tamed, rows.offset, rows.count, rows.first, state["counts"], state["ordered"], state["ring"], raw)
         return Result(raw), state

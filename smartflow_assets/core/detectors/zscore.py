@@ -1,4 +1,5 @@
 """Distance from the trailing mean in trailing standard deviations."""
+
 from __future__ import annotations
 
 from typing import ClassVar, Literal

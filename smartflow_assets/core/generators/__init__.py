@@ -1,4 +1,5 @@
 """Synthetic domains: one file each. The union is the registry; a new domain is one file and one line here."""
+
 from typing import Annotated, get_args
 
 from pydantic import Field
@@ -18,8 +19,18 @@ from smartflow_assets.core.generators.system_metrics import SystemMetrics
 from smartflow_assets.core.generators.web_traffic import WebTraffic
 
 Generator = Annotated[
-    WebTraffic | SystemMetrics | CpuUsage | ServerTraffic | NetworkTraffic | Electricity | MachineHealth | IotSensors | Finance | StockRisk
-    | Fraud | KpiSales,
+    WebTraffic
+    | SystemMetrics
+    | CpuUsage
+    | ServerTraffic
+    | NetworkTraffic
+    | Electricity
+    | MachineHealth
+    | IotSensors
+    | Finance
+    | StockRisk
+    | Fraud
+    | KpiSales,
     Field(discriminator="type"),
 ]
 DOMAINS: dict[str, type[BaseGenerator]] = {domain.model_fields["type"].default: domain for domain in get_args(get_args(Generator)[0])}

@@ -4,6 +4,7 @@ There are two ways to ask. `generate` makes one piece, the events drawn with all
 enough to learn from. `stretch` cuts a period out of a run without beginning or end, made of blocks of whole weeks: a row
 depends on its time and the seed alone, so that a source can grow for ever and its past never changes.
 """
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta

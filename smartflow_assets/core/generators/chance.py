@@ -3,6 +3,7 @@
 A run is one piece, or it is endless and made of blocks. In an endless run whatever is quick has a stream for each block, and
 whatever is slow is a function of the time itself, so that two blocks fit together although neither has seen the other.
 """
+
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -51,7 +52,7 @@ class Chance:
         values = np.array([self.at(int(knot), stream).standard_normal() for knot in knots])[which]
         part = place - before
         part = part**2 * (3 - 2 * part)
-        return (values[:len(part)] * (1 - part) + values[len(part):] * part) / np.hypot(part, 1 - part)
+        return (values[: len(part)] * (1 - part) + values[len(part) :] * part) / np.hypot(part, 1 - part)
 
     def walk(self, shocks: np.ndarray, stream: int, size: float) -> np.ndarray:
         """The sum of the shocks, whose usual size is `size`; an endless one ends each block where the next one starts."""

@@ -2,6 +2,7 @@
 
 Office hours and an evening peak, short jobs at any time, and a nightly batch that waits for the disk more than it computes.
 """
+
 from collections.abc import Mapping
 from typing import Literal
 

@@ -3,6 +3,7 @@
 A working day has a peak in the morning and one in the evening, a weekend is lower and rises later; cold days are heated, hot
 ones are cooled, and the year has both.
 """
+
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
@@ -30,7 +31,8 @@ class Electricity(SeriesGenerator, frozen=True):
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {
-            "demand": Bounds(idle=0.3 * self.base), "temperature": Bounds(idle=-15.0, floor=-45.0, ceiling=55.0, decimals=1),
+            "demand": Bounds(idle=0.3 * self.base),
+            "temperature": Bounds(idle=-15.0, floor=-45.0, ceiling=55.0, decimals=1),
             "price": Bounds(idle=4.0, decimals=2),
         }
 

@@ -3,6 +3,7 @@
 Labels are what a person would circle on the plot. Sizes are fractions of the calm series' 1 to 99 % range, so that an event
 of size 1 is as large as the series' usual day.
 """
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +13,12 @@ import pandas as pd
 
 EventType = Literal["spike", "dropout", "level_shift", "flat", "burst", "surge"]
 LENGTHS: dict[EventType, tuple[int, int]] = {  # rows, both ends included
-    "spike": (1, 2), "dropout": (3, 12), "level_shift": (24, 60), "flat": (12, 36), "burst": (8, 24), "surge": (5, 12),
+    "spike": (1, 2),
+    "dropout": (3, 12),
+    "level_shift": (24, 60),
+    "flat": (12, 36),
+    "burst": (8, 24),
+    "surge": (5, 12),
 }
 KINDS = tuple(LENGTHS)
 APART = 60  # rows between two events of one series: nobody could tell closer ones from one
@@ -54,7 +60,14 @@ class Event:
 
 
 def inject(
-    name: str, values: np.ndarray, bounds: Bounds, own: list[Event], budget: float, rng: np.random.Generator, *, is_endless: bool,
+    name: str,
+    values: np.ndarray,
+    bounds: Bounds,
+    own: list[Event],
+    budget: float,
+    rng: np.random.Generator,
+    *,
+    is_endless: bool,
 ) -> list[Event]:
     """Draw events into `values` until `budget` rows are inside one, beside those of its `own`; all types come up equally often.
 
@@ -78,17 +91,17 @@ def inject(
             if is_endless:
                 low, high = APART // 2, rows - APART // 2
             if high - low <= length + APART:
-                return placed[len(own):]
+                return placed[len(own) :]
             first = int(rng.integers(low, high - length))
             last = first + length - 1
-            new = _shape(kind, calm[first:last + 1], size * width, bounds, rng)
+            new = _shape(kind, calm[first : last + 1], size * width, bounds, rng)
             is_free = all(first > other.last + APART or last < other.first - APART for other in placed)
-            if is_free and _is_visible(kind, calm[first:last + 1], bounds.applied(new), width):
-                values[first:last + 1] = new
+            if is_free and _is_visible(kind, calm[first : last + 1], bounds.applied(new), width):
+                values[first : last + 1] = new
                 placed.append(Event(name, kind, first, last))
                 break
         left -= length
-    return placed[len(own):]
+    return placed[len(own) :]
 
 
 def _shape(kind: EventType, calm: np.ndarray, amount: float, bounds: Bounds, rng: np.random.Generator) -> np.ndarray:

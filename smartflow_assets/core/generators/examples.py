@@ -4,6 +4,7 @@ The files in data/examples are versioned, so that a first run needs no code to m
 them from what stands here, and a test holds them equal. `iot_sensors` has no file: its reader makes the same rows. Seeds and
 events were fixed before there were detectors.
 """
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,9 @@ from smartflow_assets.core.generators import BaseGenerator, Fraud, Generated, Io
 END, SEED = datetime(2026, 2, 18, tzinfo=UTC), 7  # midnight after a Tuesday; what happens in a demo happens on that day
 PROMOTION_AT = datetime(2026, 2, 17, 9, 35, tzinfo=UTC)
 SEEN_IN = {  # the metric of `payments` that each scheme shows in
-    "card_testing": "small_online", "account_takeover": "large_purchases", "collect_scam": "large_transfers",
+    "card_testing": "small_online",
+    "account_takeover": "large_purchases",
+    "collect_scam": "large_transfers",
     "mule_transfers": "large_transfers",
 }
 

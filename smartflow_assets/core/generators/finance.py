@@ -3,6 +3,7 @@
 The price is a walk whose steps are small for days and large for days (volatility clusters); large steps bring volume, and
 spreads widen when the price is nervous.
 """
+
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
@@ -30,7 +31,8 @@ class Finance(SeriesGenerator, frozen=True):
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {
-            "price": Bounds(idle=0.01, decimals=3, reach=0.15 * self.volatility), "volume": Bounds(idle=5.0),
+            "price": Bounds(idle=0.01, decimals=3, reach=0.15 * self.volatility),
+            "volume": Bounds(idle=5.0),
             "spread": Bounds(idle=0.2, decimals=2),
         }
 

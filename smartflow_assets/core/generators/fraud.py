@@ -3,6 +3,7 @@
 Customers pay by habit: their own level of spending, the category that suits the hour, small amounts by UPI. A fraud is a
 handful of payments among those of all others; each of them is labelled on its own, under the name of the scheme.
 """
+
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal
@@ -19,9 +20,14 @@ from smartflow_assets.core.generators.season import bump, hour_of
 
 # usual amount, hour of its peak, share of all payments, share paid by UPI
 CATEGORIES = {
-    "groceries": (900, 18, 0.28, 0.7), "restaurant": (650, 20, 0.2, 0.75), "fuel": (1500, 9, 0.12, 0.5),
-    "online": (1800, 21, 0.16, 0.55), "utilities": (2400, 11, 0.08, 0.45), "electronics": (9000, 15, 0.04, 0.2),
-    "travel": (12_000, 13, 0.04, 0.15), "transfer": (4000, 12, 0.08, 0.6),
+    "groceries": (900, 18, 0.28, 0.7),
+    "restaurant": (650, 20, 0.2, 0.75),
+    "fuel": (1500, 9, 0.12, 0.5),
+    "online": (1800, 21, 0.16, 0.55),
+    "utilities": (2400, 11, 0.08, 0.45),
+    "electronics": (9000, 15, 0.04, 0.2),
+    "travel": (12_000, 13, 0.04, 0.15),
+    "transfer": (4000, 12, 0.08, 0.6),
 }
 UPI_LIMIT = 100_000.0
 DENSITY = np.linspace(0, 24, 24 * 60 + 1)  # minutes of the day, where the clock of the payments is tabulated
@@ -33,7 +39,8 @@ class Fraud(BaseGenerator, frozen=True):
 
     type: Literal["fraud"] = "fraud"
     step: Duration = Field(
-        default=timedelta(minutes=2), ge=timedelta(seconds=1), description="Mean time between two payments, whatever the hour.")
+        default=timedelta(minutes=2), ge=timedelta(seconds=1), description="Mean time between two payments, whatever the hour."
+    )
     accounts: int = Field(default=400, ge=1, description="Customers of the bank.")
 
     @property
@@ -61,10 +68,15 @@ class Fraud(BaseGenerator, frozen=True):
         is_upi = chance.rng(4).random(rows) < upi[category]
         amount = usual[category] * level[account] * np.where(is_upi, 0.6, 1.3) * np.exp(0.45 * chance.rng(5).standard_normal(rows))
         amount = np.where(is_upi, np.minimum(amount, UPI_LIMIT), amount)
-        return pd.DataFrame({
-            "timestamp": moments, "account": _names(account), "channel": np.where(is_upi, "upi", "bank").astype(object),
-            "category": np.array(list(CATEGORIES), dtype=object)[category], "amount": self.bounds["amount"].applied(amount),
-        }).astype(dict.fromkeys(("account", "channel", "category"), "str"))
+        return pd.DataFrame(
+            {
+                "timestamp": moments,
+                "account": _names(account),
+                "channel": np.where(is_upi, "upi", "bank").astype(object),
+                "category": np.array(list(CATEGORIES), dtype=object)[category],
+                "amount": self.bounds["amount"].applied(amount),
+            }
+        ).astype(dict.fromkeys(("account", "channel", "category"), "str"))
 
     def _commit(self, frame: pd.DataFrame, anomaly_rate: float, chance: Chance) -> dict[int, str]:
         """Put frauds into the rows; the scheme of each row that is one."""
@@ -117,8 +129,10 @@ def _as_one(rng: np.random.Generator, accounts: int, channel: str, category: str
 
 
 SCHEMES: dict[str, tuple[tuple[int, int], Callable[[int, int, np.random.Generator], Columns]]] = {  # payments, both ends included
-    "card_testing": ((8, 40), _card_testing), "account_takeover": ((1, 5), _account_takeover),
-    "collect_scam": ((5, 30), _collect_scam), "mule_transfers": ((3, 12), _mule_transfers),
+    "card_testing": ((8, 40), _card_testing),
+    "account_takeover": ((1, 5), _account_takeover),
+    "collect_scam": ((5, 30), _collect_scam),
+    "mule_transfers": ((3, 12), _mule_transfers),
 }
 
 

@@ -2,6 +2,7 @@
 
 Days, years and the weather of some days; the battery goes slowly up and down with what the sun gave.
 """
+
 from collections.abc import Mapping
 from typing import Literal
 

@@ -3,6 +3,7 @@
 The regions share season and calendar and have a size, a noise and campaigns of their own; on a holiday most shops are closed,
 in December people buy presents. The campaign of a week is a column of its own: a category that explains a part of the rows.
 """
+
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -38,11 +39,13 @@ class KpiSales(SeriesGenerator, frozen=True):
     type: Literal["kpi_sales"] = "kpi_sales"
     step: Duration = Field(default=timedelta(days=1), ge=timedelta(seconds=1), description="Time between two days of rows.")
     regions: Annotated[tuple[Region, ...], AfterValidator(_each_once)] = Field(
-        default=("north", "south", "west"), min_length=1, description="The regions, the largest first.")
+        default=("north", "south", "west"), min_length=1, description="The regions, the largest first."
+    )
     sales: float = Field(default=52_000.0, gt=0, description="Sales of a usual day in the largest region.")
     growth: float = Field(default=0.06, gt=-1, description="Growth per year, as a share.")
     holidays: str | None = Field(
-        default="US", pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$", description="Country whose public holidays close the shops; none for null.")
+        default="US", pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$", description="Country whose public holidays close the shops; none for null."
+    )
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
@@ -65,10 +68,18 @@ class KpiSales(SeriesGenerator, frozen=True):
         return values
 
     def table(self, times: pd.DatetimeIndex, values: Mapping[str, np.ndarray], chance: Chance) -> pd.DataFrame:
-        parts = [pd.DataFrame({
-            "timestamp": times, "region": region, "campaign": self._campaigns(times, k, chance),
-            "sales": values[_id("sales", region)], "orders": values[_id("orders", region)],
-        }) for k, region in enumerate(self.regions)]
+        parts = [
+            pd.DataFrame(
+                {
+                    "timestamp": times,
+                    "region": region,
+                    "campaign": self._campaigns(times, k, chance),
+                    "sales": values[_id("sales", region)],
+                    "orders": values[_id("orders", region)],
+                }
+            )
+            for k, region in enumerate(self.regions)
+        ]
         rows = pd.concat(parts).sort_values("timestamp", kind="stable", ignore_index=True)
         return rows.astype({"region": "str", "campaign": "str"})
 

@@ -2,6 +2,7 @@
 
 Each cycle starts, runs and rests; nights are quiet, on Sundays it stands; bearings wear until they are replaced.
 """
+
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
@@ -32,7 +33,8 @@ class MachineHealth(SeriesGenerator, frozen=True):
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {
-            "vibration": Bounds(idle=0.05, decimals=3), "temperature": Bounds(idle=15.0, ceiling=180.0, decimals=1),
+            "vibration": Bounds(idle=0.05, decimals=3),
+            "temperature": Bounds(idle=15.0, ceiling=180.0, decimals=1),
             "rpm": Bounds(idle=0.0, ceiling=1.6 * self.rpm),
         }
 

@@ -3,6 +3,7 @@
 Inbound follows the people, outbound follows inbound and carries the nightly copy to another site; the connections go with both,
 and packets are lost where the line is full.
 """
+
 from collections.abc import Mapping
 from typing import Literal
 
@@ -27,7 +28,9 @@ class NetworkTraffic(SeriesGenerator, frozen=True):
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {
-            "inbound": Bounds(idle=2.0, decimals=1), "outbound": Bounds(idle=1.0, decimals=1), "connections": Bounds(idle=40),
+            "inbound": Bounds(idle=2.0, decimals=1),
+            "outbound": Bounds(idle=1.0, decimals=1),
+            "connections": Bounds(idle=40),
             "dropped": Bounds(),
         }
 

@@ -1,4 +1,5 @@
 """Hours, days and years as curves: how busy people are, when it is warm. The seasons that synthetic domains share."""
+
 import numpy as np
 import pandas as pd
 

@@ -1,4 +1,5 @@
 """What the domains of evenly spaced series share: a domain says how its calm series behave, the events are drawn into them."""
+
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -38,7 +39,11 @@ class SeriesGenerator(BaseGenerator, frozen=True):
         return Generated(self.table(times, changed, chance), labels, self.table(times, calm, chance))
 
     def _labels(
-        self, times: pd.DatetimeIndex, events: Iterable[Event], calm: Mapping[str, np.ndarray], changed: Mapping[str, np.ndarray],
+        self,
+        times: pd.DatetimeIndex,
+        events: Iterable[Event],
+        calm: Mapping[str, np.ndarray],
+        changed: Mapping[str, np.ndarray],
     ) -> pd.DataFrame:
         rows = []
         for event in sorted(events, key=lambda event: (event.first, event.series)):

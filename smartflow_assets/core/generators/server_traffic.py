@@ -2,6 +2,7 @@
 
 A busy server answers more slowly, and its errors are counted among its requests: at night a single one is a large share.
 """
+
 from collections.abc import Mapping
 from typing import Literal
 
@@ -27,7 +28,8 @@ class ServerTraffic(SeriesGenerator, frozen=True):
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {
-            "requests": Bounds(idle=10), "latency": Bounds(idle=20.0, decimals=1),
+            "requests": Bounds(idle=10),
+            "latency": Bounds(idle=20.0, decimals=1),
             "error_rate": Bounds(ceiling=100.0, decimals=2),
         }
 

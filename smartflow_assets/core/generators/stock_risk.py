@@ -3,6 +3,7 @@
 The exchange is open on weekdays from 9 to 17; outside nothing is traded and the price stands. Volatility comes back to its
 mean within weeks.
 """
+
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
@@ -33,8 +34,10 @@ class StockRisk(SeriesGenerator, frozen=True):
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {
-            "price": Bounds(idle=0.01, decimals=2, reach=0.0025 * self.volatility), "volume": Bounds(),
-            "volatility": Bounds(idle=1.0, decimals=2), "value_at_risk": Bounds(idle=0.05, decimals=3),
+            "price": Bounds(idle=0.01, decimals=2, reach=0.0025 * self.volatility),
+            "volume": Bounds(),
+            "volatility": Bounds(idle=1.0, decimals=2),
+            "value_at_risk": Bounds(idle=0.05, decimals=3),
         }
 
     def calm(self, times: pd.DatetimeIndex, chance: Chance) -> dict[str, np.ndarray]:

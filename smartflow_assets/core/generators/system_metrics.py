@@ -3,6 +3,7 @@
 They share a load, and each has the character that makes it hard for one method to judge all: bursts, saw-teeth, heavy tails,
 and a backup every night that is large, regular and no anomaly.
 """
+
 from collections.abc import Mapping
 from typing import Literal
 

@@ -2,6 +2,7 @@
 
 An optional promotion is a surge at a known minute: the classic that a rule and the detectors should both see.
 """
+
 from collections.abc import Mapping
 from typing import Literal
 
@@ -46,6 +47,6 @@ class WebTraffic(SeriesGenerator, frozen=True):
         first, last = peak - 1, min(peak + len(PROMOTION) - 2, len(times) - 1)
         if first < 0 or peak >= len(times):
             return []
-        inside = values["value"][first:last + 1]
-        inside += PROMOTION[:len(inside)] * (self.promotion_peak - inside[1])
+        inside = values["value"][first : last + 1]
+        inside += PROMOTION[: len(inside)] * (self.promotion_peak - inside[1])
         return [Event("value", "surge", first, last)]

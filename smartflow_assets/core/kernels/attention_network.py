@@ -1,4 +1,5 @@
 """One block of a transformer over the last rows (Vaswani et al., 2017), whose keys and values are kept: a row costs one query."""
+
 import math
 
 import numpy as np

@@ -1,4 +1,5 @@
 """How badly a small network gives back the last window of a series, row by row so that no cut of the rows changes a bit."""
+
 import math
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Recursive least squares on the last twelve rows, robustly scaled: forgets with .9995 a row, learns from clipped errors."""
+
 import numpy as np
 
 from smartflow_assets.core.kernels.compile import compiled

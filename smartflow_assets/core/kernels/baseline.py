@@ -3,6 +3,7 @@
 All detectors build on this, so it is computed once. It also imputes: a missing value is replaced by what was expected, so
 that no kernel ever sees a NaN.
 """
+
 import math
 
 import numpy as np

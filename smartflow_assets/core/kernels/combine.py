@@ -1,4 +1,5 @@
 """From the members' surprises to one: average or maximum of capped surprises, weighted by how quiet the series usually is."""
+
 from smartflow_assets.core.kernels.compile import compiled
 
 

@@ -2,6 +2,7 @@
 
 No fastmath and no parallel loops: both change the order of sums, and one row would no longer equal a batch to the bit.
 """
+
 from numba import njit
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")

@@ -3,6 +3,7 @@
 The transition is sparse, so a row costs about the square of the number of states; once the gain has come to rest, and as long as
 no row is missing, it costs no more than the states themselves.
 """
+
 import math
 
 import numpy as np

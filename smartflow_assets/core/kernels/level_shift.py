@@ -1,4 +1,5 @@
 """Mean of the last w rows against the median of the 6w rows before them, over the usual size of that difference."""
+
 from smartflow_assets.core.kernels.compile import compiled
 from smartflow_assets.core.kernels.sorted_window import fading_mean, quantile, replace
 

@@ -2,6 +2,7 @@
 
 scikit-learn's answer to the last few digits, at some microseconds a row in place of a millisecond.
 """
+
 import numpy as np
 
 from smartflow_assets.core.kernels.compile import compiled

@@ -1,4 +1,5 @@
 """Mahalanobis distance of rows, and what each column has in it, row by row so that no cut of the rows changes a bit."""
+
 import numpy as np
 
 from smartflow_assets.core.kernels.compile import compiled

@@ -1,4 +1,5 @@
 """What a forecasting network sees of a row before its value is known, on a ruler that is straight near zero and logarithmic afar."""
+
 import math
 
 from smartflow_assets.core.kernels.compile import compiled

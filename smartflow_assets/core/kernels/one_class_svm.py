@@ -1,4 +1,5 @@
 """How far rows lie outside the support of a one-class machine with a Gaussian kernel, on a logarithmic ruler."""
+
 import math
 
 import numpy as np

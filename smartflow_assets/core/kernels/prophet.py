@@ -1,4 +1,5 @@
 """The forecast of a fitted Prophet model: bent line, Fourier series, holiday; row by row, without pandas."""
+
 import math
 
 from smartflow_assets.core.kernels.compile import compiled

@@ -1,4 +1,5 @@
 """One step of a recurrent network (LSTM; Hochreiter and Schmidhuber, 1997) a row: two small products, in a fixed order of sums."""
+
 import math
 
 from smartflow_assets.core.kernels.compile import compiled

@@ -1,4 +1,5 @@
 """Residuals from the shared forecasts, measured by their own usual size."""
+
 from smartflow_assets.core.kernels.compile import compiled
 from smartflow_assets.core.kernels.sorted_window import fading_mean, quantile, replace
 

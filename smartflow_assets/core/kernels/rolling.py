@@ -2,6 +2,7 @@
 
 Windows are short (a day at most), so two passes per row cost less than the care that running sums would need.
 """
+
 import math
 
 import numpy as np

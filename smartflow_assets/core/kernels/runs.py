@@ -1,4 +1,5 @@
 """Runs: of equal values, judged by the series' own earlier runs, and of missing values."""
+
 import math
 
 from smartflow_assets.core.kernels.compile import compiled

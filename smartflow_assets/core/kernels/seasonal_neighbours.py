@@ -1,4 +1,5 @@
 """Distance of the newest window to the nearest window at about the same time of earlier seasons."""
+
 from smartflow_assets.core.kernels.compile import compiled
 
 

@@ -3,6 +3,7 @@
 `replace` moves only the values between the ranks of the leaving and the entering value: 0.4 microseconds at 4,000 rows.
 Who owns the window also knows which value leaves, from its ring or from the history of the series.
 """
+
 from smartflow_assets.core.kernels.compile import compiled
 
 

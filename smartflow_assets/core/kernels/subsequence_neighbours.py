@@ -1,4 +1,5 @@
 """Distance of the newest window, its level removed, to its third nearest among 800 earlier windows."""
+
 import math
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Principal components of sliding windows: how far a window lies inside and outside the subspace of the earlier ones."""
+
 import math
 
 import numpy as np

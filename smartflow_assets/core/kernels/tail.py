@@ -4,6 +4,7 @@ Below the 98 % quantile the tail is empirical, above it a generalised Pareto tai
 2017). The history is declustered: of hot rows close together only the strangest stays, so that one long outage does not
 fill the tail and mask the next. Eight bins an octave change no figure of the benchmark against an exact history.
 """
+
 import math
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Textbook statistics of the trailing window, the row itself excluded: mean and deviation, quartiles, percentiles, medians."""
+
 import math
 
 import numpy as np

@@ -1,4 +1,5 @@
 """|log| of the spread of twelve rows over its trailing median: a burst and a calm that is too calm are both strange."""
+
 import math
 
 from smartflow_assets.core.kernels.compile import compiled

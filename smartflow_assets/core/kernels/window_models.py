@@ -1,4 +1,5 @@
 """When the models of whole windows are fitted: at rows 4m, 8m, ... below 1,000, later at every 1,000th row."""
+
 from smartflow_assets.core.kernels.compile import compiled
 
 EVERY_ROWS = 1000

@@ -3,6 +3,7 @@
 `columns` makes numbers of a row, `detectors` say how strange they are, `tail` gives that its meaning, `model` puts them
 together, `explanation` says it to people. Here is what a source's YAML may say of it.
 """
+
 import math
 from typing import Annotated, Literal, Self
 
@@ -23,7 +24,8 @@ def _by_name(value: object) -> object:
 
 
 DetectorOrName = Annotated[
-    RecordDetector, BeforeValidator(_by_name, json_schema_input_type=Literal["mahalanobis", "isolation_forest"] | RecordDetector)]
+    RecordDetector, BeforeValidator(_by_name, json_schema_input_type=Literal["mahalanobis", "isolation_forest"] | RecordDetector)
+]
 
 
 class Records(BaseModel):
@@ -32,14 +34,19 @@ class Records(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: tuple[str, ...] = Field(
-        default=(), description="Columns that a record is judged by: numeric ones, and categories that stand in `encode`. Default: all "
-        "numeric columns and all of encode.")
+        default=(),
+        description="Columns that a record is judged by: numeric ones, and categories that stand in `encode`. Default: all "
+        "numeric columns and all of encode.",
+    )
     detectors: tuple[DetectorOrName, ...] = Field(
         default=(RecordMahalanobis(),),
-        description="Whose surprise is averaged: mahalanobis, isolation_forest, by name or with their parameters.")
+        description="Whose surprise is averaged: mahalanobis, isolation_forest, by name or with their parameters.",
+    )
     false_alerts: Rate = Field(
-        default=Frequency(1, "day"), description="How many usual records may be flagged, such as 1 per day or 3 per week. It sets the cut "
-        "by how many rows a day has; never more than one row in a hundred.")
+        default=Frequency(1, "day"),
+        description="How many usual records may be flagged, such as 1 per day or 3 per week. It sets the cut "
+        "by how many rows a day has; never more than one row in a hundred.",
+    )
 
     @model_validator(mode="after")
     def _somebody_judges(self) -> Self:

@@ -1,4 +1,5 @@
 """Strange records of one bucket together: what is said of them, and how that joins what detectors say of series."""
+
 from typing import Any
 
 import pandas as pd
@@ -16,8 +17,11 @@ def of_bucket(strange: pd.DataFrame | None) -> dict[str, Any]:
     for shares in strange["contributions"]:
         for name, share in shares.items():
             total[name] = total.get(name, 0.0) + share / len(strange)
-    return {"severity": worst(strange["severity"]), "explanation": strange["explanation"].iloc[0],
-            "contributions": {name: round(total[name], 4) for name in sorted(total, key=lambda name: (-total[name], name))}}
+    return {
+        "severity": worst(strange["severity"]),
+        "explanation": strange["explanation"].iloc[0],
+        "contributions": {name: round(total[name], 4) for name in sorted(total, key=lambda name: (-total[name], name))},
+    }
 
 
 def record_components(rows: pd.DataFrame) -> pd.DataFrame:
@@ -25,5 +29,8 @@ def record_components(rows: pd.DataFrame) -> pd.DataFrame:
     have `contributions` by column."""
     parts = [
         {"series": row["series"], "observed_at": row["observed_at"], "detector": f"{METRIC}:{column}", "share": share}
-        for row in rows.to_dict("records") if isinstance(row.get("contributions"), dict) for column, share in row["contributions"].items()]
+        for row in rows.to_dict("records")
+        if isinstance(row.get("contributions"), dict)
+        for column, share in row["contributions"].items()
+    ]
     return pd.DataFrame(parts, columns=["series", "observed_at", "detector", "share"])

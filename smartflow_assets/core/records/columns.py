@@ -4,6 +4,7 @@ A numeric column is measured on the ruler, straight or logarithmic, on which the
 median: amounts, durations and sizes mostly on the logarithmic one. Its residual is what the record's one-hot categories do not
 explain, since 9,000 is usual for electronics and strange for groceries. An empty cell is as rare as empty cells were.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -96,8 +97,9 @@ class RecordColumns:
         residual = (straight - self._explained(frame)) / self.residual_unit
         is_empty = _stacked([np.isnan(_values(frame, number.name)) for number in self.numbers], len(frame)).astype(bool)
         residual = np.where(is_empty, 0.0, np.clip(residual, -FARTHEST, FARTHEST))
-        rarity = [_surprisal(np.where(empty, number.missing, 1 - number.missing))
-                  for number, empty in zip(self.numbers, is_empty.T, strict=True)]
+        rarity = [
+            _surprisal(np.where(empty, number.missing, 1 - number.missing)) for number, empty in zip(self.numbers, is_empty.T, strict=True)
+        ]
         rarity += [_surprisal(np.maximum(self.share(frame, category), category.least)) for category in self.categories]
         return RecordNumbers(residual, straight, _stacked(rarity, len(frame)))
 
@@ -159,8 +161,12 @@ class RecordColumns:
     @classmethod
     def stored(cls, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> RecordColumns:
         """What `parameters` and the two arrays were made of."""
-        return cls(tuple(Number(**each) for each in parameters["numbers"]), tuple(Category(**each) for each in parameters["categories"]),
-                   arrays["coefficients"], arrays["residual_unit"])
+        return cls(
+            tuple(Number(**each) for each in parameters["numbers"]),
+            tuple(Category(**each) for each in parameters["categories"]),
+            arrays["coefficients"],
+            arrays["residual_unit"],
+        )
 
 
 def learn_columns(frame: pd.DataFrame, numeric: Sequence[str], encodings: Sequence[LearntEncoding]) -> RecordColumns:
@@ -202,8 +208,9 @@ def _number(name: str, values: NDArray[np.float64]) -> Number:
     is_log = bool(shift == shift and _lean(np.log(known + shift)) < _lean(known))
     floor = float((known.min() + shift) * 1e-3) if is_log else 0.0
     ruled = np.log(known + shift) if is_log else known
-    return Number(name, is_log, shift if is_log else 0.0, floor, float(np.median(ruled)), _spread(ruled), float(np.median(known)),
-                  float(missing))
+    return Number(
+        name, is_log, shift if is_log else 0.0, floor, float(np.median(ruled)), _spread(ruled), float(np.median(known)), float(missing)
+    )
 
 
 def _category(encoding: LearntEncoding, frame: pd.DataFrame) -> Category:

@@ -3,6 +3,7 @@
 Each learns from the records that `columns` made numbers of, and gives each record a raw score, the same to the bit however
 records are cut into batches. What a score means is the business of `tail`.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union

@@ -1,4 +1,5 @@
 """Why a record is strange, in one line: `amount 18,200 (usual 500 to 2,400 with this category) 71 %, account never seen before 29 %`."""
+
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -10,7 +11,10 @@ MOST_COLUMNS, SMALLEST_SHARE, MOST_NAMED = 4, 0.05, 3
 
 
 def explain_records(
-    columns: RecordColumns, frame: pd.DataFrame, as_read: Sequence[Mapping[str, object]], contributions: Sequence[Mapping[str, float]],
+    columns: RecordColumns,
+    frame: pd.DataFrame,
+    as_read: Sequence[Mapping[str, object]],
+    contributions: Sequence[Mapping[str, float]],
 ) -> list[str]:
     """One line for each record of a frame of numbers.
 

@@ -3,6 +3,7 @@
 A record's surprise is a function of the record and of this model alone. What is stored is plain values, arrays and, for a
 forest, its estimator.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -74,10 +75,14 @@ class RecordModel:
     def parts(self) -> ModelParts:
         """Plain values, arrays and estimators, those of a detector named `<place>.<name>`."""
         parameters = {
-            "form": FORM, "rows_per_day": self.rows_per_day, "columns": self.columns.parameters(),
-            "detectors": [{"settings": detector.model_dump(mode="json"), "learnt": dict(fitted.parameters), "scale": tail.scale,
-                           "shape": tail.shape}
-                          for detector, fitted, tail in zip(self.detectors, self.fitted, self.tails, strict=True)]}
+            "form": FORM,
+            "rows_per_day": self.rows_per_day,
+            "columns": self.columns.parameters(),
+            "detectors": [
+                {"settings": detector.model_dump(mode="json"), "learnt": dict(fitted.parameters), "scale": tail.scale, "shape": tail.shape}
+                for detector, fitted, tail in zip(self.detectors, self.fitted, self.tails, strict=True)
+            ],
+        }
         arrays = {"coefficients": self.columns.coefficients, "residual_unit": self.columns.residual_unit}
         estimators = {}
         for place, (fitted, tail) in enumerate(zip(self.fitted, self.tails, strict=True)):
@@ -91,8 +96,9 @@ class RecordModel:
         """The model that `parts()` took apart; ModelError when another version of the program wrote it."""
         p = parts.parameters
         if p.get("form") != FORM:
-            raise ModelError(f"the stored model of records has form {p.get('form')}, this version reads form {FORM}",
-                             remedy="It is learnt again.")
+            raise ModelError(
+                f"the stored model of records has form {p.get('form')}, this version reads form {FORM}", remedy="It is learnt again."
+            )
         by_type = {detector.model_fields["type"].default: detector for detector in BUILT_IN}
         detectors, fitted, tails = [], [], []
         for place, stored in enumerate(p["detectors"]):
@@ -105,8 +111,12 @@ class RecordModel:
 
 
 def learn_records(
-    frame: pd.DataFrame, numeric: Sequence[str], encodings: Sequence[LearntEncoding],
-    detectors: Sequence[RecordMahalanobis | RecordForest], *, rows_per_day: float,
+    frame: pd.DataFrame,
+    numeric: Sequence[str],
+    encodings: Sequence[LearntEncoding],
+    detectors: Sequence[RecordMahalanobis | RecordForest],
+    *,
+    rows_per_day: float,
 ) -> RecordModel:
     """A model of training records as numbers: `numeric` columns, and those that `encodings` make."""
     columns = learn_columns(frame, numeric, encodings)

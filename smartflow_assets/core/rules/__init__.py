@@ -4,6 +4,7 @@ Being listed here, or offered by an installed package under the entry point grou
 rule, documents it in the JSON schema and puts it into the conformance tests. `evaluate` puts the rules of a source to its
 clean rows; what rows of a rule and of a detector have in common becomes one anomaly in `core.events`.
 """
+
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Union
@@ -20,11 +21,31 @@ from smartflow_assets.core.rules.rate_of_change import RateOfChange
 from smartflow_assets.core.rules.ratio_to_median import RatioToMedian
 from smartflow_assets.core.rules.threshold import Threshold
 
-__all__ = ["RULES", "VIOLATION_COLUMNS", "BaseRule", "Expression", "FlatlineRule", "MissingRule", "RateOfChange", "RatioToMedian",
-           "Rule", "Rules", "Threshold", "evaluate", "lookback"]
+__all__ = [
+    "RULES",
+    "VIOLATION_COLUMNS",
+    "BaseRule",
+    "Expression",
+    "FlatlineRule",
+    "MissingRule",
+    "RateOfChange",
+    "RatioToMedian",
+    "Rule",
+    "Rules",
+    "Threshold",
+    "evaluate",
+    "lookback",
+]
 
 RULES: tuple[type[BaseRule], ...] = (
-    Threshold, RatioToMedian, RateOfChange, FlatlineRule, MissingRule, Expression, *installed("smartflow.rules", BaseRule))
+    Threshold,
+    RatioToMedian,
+    RateOfChange,
+    FlatlineRule,
+    MissingRule,
+    Expression,
+    *installed("smartflow.rules", BaseRule),
+)
 
 if TYPE_CHECKING:
     Rule = BaseRule
@@ -53,7 +74,11 @@ def lookback(rules: Sequence[BaseRule], step: timedelta) -> timedelta:
 
 
 def evaluate(
-    rules: Sequence[BaseRule], rows: pd.DataFrame, *, step: timedelta, since: datetime | None = None,
+    rules: Sequence[BaseRule],
+    rows: pd.DataFrame,
+    *,
+    step: timedelta,
+    since: datetime | None = None,
 ) -> pd.DataFrame:
     """What breaks which rule: rows of the table rule_violations without its source, by series, time and rule.
 
@@ -64,7 +89,8 @@ def evaluate(
     if not rules or rows.empty:
         return no_violations()
     seen = rows[["series", "metric", "dimensions", "observed_at"]].assign(
-        value=rows["value"].astype(float).mask(rows["repair"].isin(["filled", "missing"])))
+        value=rows["value"].astype(float).mask(rows["repair"].isin(["filled", "missing"]))
+    )
     seen = seen.sort_values(["series", "observed_at"], ignore_index=True)
     found = [frame for rule in rules if len(frame := rule.evaluate(seen, step))]
     if not found:

@@ -4,6 +4,7 @@ A rule is a frozen pydantic model: what a person writes in YAML is what is evalu
 time and only say in `find` which of its rows break them; `expression` looks across metrics and replaces `evaluate`.
 A rule sees a row's own past and nothing else, so its verdict does not depend on how runs cut the data.
 """
+
 from datetime import timedelta
 from math import ceil
 from typing import Annotated, Any, NamedTuple
@@ -33,8 +34,7 @@ class BaseRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
-    name: str = Field(
-        default="", pattern=r"^[a-z][a-z0-9_]{0,63}$", description="What anomalies and messages call it; default: its type.")
+    name: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,63}$", description="What anomalies and messages call it; default: its type.")
     metric: str | None = Field(default=None, description="The metric it holds for; default: every metric of the source.")
     severity: Severity = Field(default="warning", description="How bad a violation is: info, warning or critical.")
     message: str | None = Field(default=None, description="Your own words, put before the numbers in every message.")
@@ -72,15 +72,17 @@ class BaseRule(BaseModel):
     def violations(self, series: str, rows: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
         """Findings among `rows` (observed_at, value) as rows of the table rule_violations, without its source."""
         at = [finding.row for finding in findings]
-        return pd.DataFrame({
-            "series": pd.Series([series] * len(at), dtype=object),
-            "rule": pd.Series([self.name] * len(at), dtype=object),
-            "observed_at": rows["observed_at"].iloc[at].reset_index(drop=True),
-            "value": rows["value"].iloc[at].to_numpy(float),
-            "limit_value": np.array([finding.limit for finding in findings], dtype=float),
-            "severity": pd.Series([self.severity] * len(at), dtype=object),
-            "message": pd.Series([self._say(finding.text) for finding in findings], dtype=object),
-        })
+        return pd.DataFrame(
+            {
+                "series": pd.Series([series] * len(at), dtype=object),
+                "rule": pd.Series([self.name] * len(at), dtype=object),
+                "observed_at": rows["observed_at"].iloc[at].reset_index(drop=True),
+                "value": rows["value"].iloc[at].to_numpy(float),
+                "limit_value": np.array([finding.limit for finding in findings], dtype=float),
+                "severity": pd.Series([self.severity] * len(at), dtype=object),
+                "message": pd.Series([self._say(finding.text) for finding in findings], dtype=object),
+            }
+        )
 
     def _say(self, numbers: str) -> str:
         return f"{self.message} ({numbers})" if self.message else numbers

@@ -3,6 +3,7 @@
 The text is parsed by `ast` against the short list below and evaluated by this module over arrays; nothing in it is ever
 run as Python. What is not on the list (calls, attributes, subscripts, powers, strings) is refused by name when the YAML is read.
 """
+
 import ast
 import operator
 from collections.abc import Callable, Mapping
@@ -20,10 +21,18 @@ from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets
 from smartflow_assets.core.wording import number
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne,
-    ast.And: np.logical_and, ast.Or: np.logical_or,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.And: np.logical_and,
+    ast.Or: np.logical_or,
 }
 _UNARY: dict[type, Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: np.logical_not}
 _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {"abs": (1, np.abs), "min": (2, np.minimum), "max": (2, np.maximum)}
@@ -138,7 +147,8 @@ class Expression(BaseRule):
     type: Literal["expression"] = "expression"
     when: Annotated[str, AfterValidator(_check_text)] = Field(
         description="A condition over metrics of the source: comparisons of numbers, + - * /, abs, min, max; and, or, not.",
-        examples=["cpu > 90 and memory > 80", "errors / max(requests, 1) > 0.05"])
+        examples=["cpu > 90 and memory > 80", "errors / max(requests, 1) > 0.05"],
+    )
     lasting: Lasting = timedelta(0)
 
     @property

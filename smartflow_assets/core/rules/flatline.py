@@ -1,4 +1,5 @@
 """A value that has stopped moving: `{type: flatline, for: 1h}`."""
+
 from datetime import timedelta
 from typing import Literal
 

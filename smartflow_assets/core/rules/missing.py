@@ -1,4 +1,5 @@
 """A series that has fallen silent: `{type: missing, for: 30min}`."""
+
 from datetime import timedelta
 from typing import Literal
 

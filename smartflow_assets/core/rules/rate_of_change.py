@@ -1,4 +1,5 @@
 """How fast a value moves: `{type: rate_of_change, rises_by: 50%, within: 1h}`."""
+
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
@@ -72,7 +73,9 @@ class RateOfChange(BaseRule):
             breaks = is_near & (sign * now >= sign * limit) & ((before != 0) if is_share else True)
             for row in np.flatnonzero(breaks):
                 share = f" ({percent((now[row] - before[row]) / abs(before[row]))})" if before[row] else ""
-                text = (f"{number(now[row])} is {number(abs(now[row] - before[row]))}{share} {word} {number(before[row])} "
-                        f"of {format_duration(distance * step)} earlier; limit {change if is_share else number(size)}")
+                text = (
+                    f"{number(now[row])} is {number(abs(now[row] - before[row]))}{share} {word} {number(before[row])} "
+                    f"of {format_duration(distance * step)} earlier; limit {change if is_share else number(size)}"
+                )
                 findings.append(Finding(int(row) + distance, float(limit[row]), text))
         return sorted(findings)

@@ -1,4 +1,5 @@
 """A value as a multiple of what is usual: `{type: ratio_to_median, at_least: 2.5, window: 1 day}`."""
+
 from datetime import timedelta
 from typing import Literal, Self
 

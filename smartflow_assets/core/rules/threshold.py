@@ -1,4 +1,5 @@
 """A fixed limit on the value itself: `{type: threshold, metric: requests, below: 1, for: 15min}`."""
+
 from datetime import timedelta
 from typing import Literal, Self
 

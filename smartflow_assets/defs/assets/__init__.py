@@ -1,22 +1,26 @@
 """The assets, one module for each stage; together they are the picture of the architecture."""
+
 from typing import cast
 
 import dagster as dg
 
 from smartflow_assets.defs.assets import alerting, detection, ingestion, modelling, preparation, serving
 
-ASSETS = cast(list[dg.AssetsDefinition], [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.series_features,
-    preparation.rule_violations,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.record_anomalies,
-    detection.anomalies,
-    detection.detection_quality,
-    alerting.incidents,
-    alerting.alert_sends,
-    serving.analyst_snapshot,
-    serving.anomaly_exports,
-])
+ASSETS = cast(
+    list[dg.AssetsDefinition],
+    [
+        ingestion.raw_records,
+        preparation.clean_series,
+        preparation.series_features,
+        preparation.rule_violations,
+        modelling.trained_models,
+        detection.anomaly_scores,
+        detection.record_anomalies,
+        detection.anomalies,
+        detection.detection_quality,
+        alerting.incidents,
+        alerting.alert_sends,
+        serving.analyst_snapshot,
+        serving.anomaly_exports,
+    ],
+)

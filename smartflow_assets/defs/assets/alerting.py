@@ -1,4 +1,5 @@
 """Alerting: one incident for one thing that is wrong, and each message once."""
+
 import os
 
 import dagster as dg
@@ -12,8 +13,16 @@ from smartflow_assets.stages import alerting
 def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Open, extend, escalate, resolve; plan the messages in the same commit."""
     moved = alerting.incidents(options.run)
-    metadata = numbers({"dagster/row_count": moved.table_rows, "incidents_opened": moved.opened, "incidents_resolved": moved.resolved,
-                        "open_incidents": moved.still_open, "messages_planned": moved.planned, "messages_skipped": moved.skipped})
+    metadata = numbers(
+        {
+            "dagster/row_count": moved.table_rows,
+            "incidents_opened": moved.opened,
+            "incidents_resolved": moved.resolved,
+            "open_incidents": moved.still_open,
+            "messages_planned": moved.planned,
+            "messages_skipped": moved.skipped,
+        }
+    )
     if len(moved.rows):
         metadata["incidents"] = small_table(moved.rows, ["opened_at", "state", "severity", "title"])
     else:
@@ -26,6 +35,12 @@ def alert_sends(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
     """Deliver what is due; a dead channel is retried later and stops nothing."""
     drained = alerting.alert_sends(options.run, environment=os.environ)
     context.log.info(str(drained))
-    return dg.MaterializeResult(metadata=numbers({
-        "dagster/row_count": alerting.table_rows(options.run, "alert_sends"), "messages_sent": drained.sent,
-        "messages_failed": drained.failed}))
+    return dg.MaterializeResult(
+        metadata=numbers(
+            {
+                "dagster/row_count": alerting.table_rows(options.run, "alert_sends"),
+                "messages_sent": drained.sent,
+                "messages_failed": drained.failed,
+            }
+        )
+    )

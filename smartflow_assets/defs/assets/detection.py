@@ -1,4 +1,5 @@
 """Detection: a score for every new bucket, and spells of strange ones as anomalies."""
+
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +13,11 @@ from smartflow_assets.stages import detection, quality, records
 from smartflow_assets.stages.anomaly_picture import anomaly_picture
 
 QUIET = dg.AssetCheckSpec(
-    "no_new_anomalies", asset="anomalies", partitions_def=SOURCES,
-    description="Nothing anomalous began in this run. A warning only: incidents and alerts are the business of `incidents`.")
+    "no_new_anomalies",
+    asset="anomalies",
+    partitions_def=SOURCES,
+    description="Nothing anomalous began in this run. A warning only: incidents and alerts are the business of `incidents`.",
+)
 
 
 @dg.asset(**asset_arguments("anomaly_scores", "detection", ["pandas", "scikitlearn"], deps=["series_features", "trained_models"]))
@@ -21,9 +25,16 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     """Score what has no score yet with the newest model; a score once given stands."""
     scored = detection.anomaly_scores(options.run)
     context.log.info(scored.summary)
-    metadata = numbers({
-        "dagster/row_count": scored.table_rows, "rows_scored": scored.scored_count, "rows_warming_up": scored.warming_count,
-        "anomalous_rows": scored.anomalous_count, "anomaly_rate": scored.anomaly_rate, "highest_score": scored.highest_score})
+    metadata = numbers(
+        {
+            "dagster/row_count": scored.table_rows,
+            "rows_scored": scored.scored_count,
+            "rows_warming_up": scored.warming_count,
+            "anomalous_rows": scored.anomalous_count,
+            "anomaly_rate": scored.anomaly_rate,
+            "highest_score": scored.highest_score,
+        }
+    )
     if len(scored.strangest):
         metadata["strangest"] = small_table(scored.strangest, ["observed_at", "series", "value", "anomaly_score"])
     if scored.plot:
@@ -38,9 +49,14 @@ def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> 
     """Judge the records of each bucket whose raw rows have changed, by the model of its time; keep the strange ones."""
     judged = records.record_anomalies(options.run)
     context.log.info(judged.summary)
-    metadata: dict[str, Any] = {"outcome": judged.summary} | numbers({
-        "dagster/row_count": judged.table_rows, "records_judged": judged.judged_count, "strange_records": judged.anomalous_count,
-        "anomaly_rate": judged.anomaly_rate})
+    metadata: dict[str, Any] = {"outcome": judged.summary} | numbers(
+        {
+            "dagster/row_count": judged.table_rows,
+            "records_judged": judged.judged_count,
+            "strange_records": judged.anomalous_count,
+            "anomaly_rate": judged.anomaly_rate,
+        }
+    )
     if not len(judged.strangest):
         return dg.MaterializeResult(metadata=metadata | kept(context, "strangest", "plot"))
     metadata["strangest"] = small_table(judged.strangest, ["observed_at", "severity", "explanation"])
@@ -48,15 +64,20 @@ def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> 
     return dg.MaterializeResult(metadata=metadata)
 
 
-@dg.asset(**asset_arguments("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations", "record_anomalies"]),
-          check_specs=[QUIET])
+@dg.asset(
+    **asset_arguments("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations", "record_anomalies"]),
+    check_specs=[QUIET],
+)
 def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Rows that the ensemble or a rule calls anomalous, grouped into spells with type, severity and explanation."""
     grouped = detection.anomalies(options.run)
     check = dg.AssetCheckResult(
-        check_name=QUIET.name, passed=grouped.new_count == 0, severity=dg.AssetCheckSeverity.WARN,
+        check_name=QUIET.name,
+        passed=grouped.new_count == 0,
+        severity=dg.AssetCheckSeverity.WARN,
         description=f"{counted(grouped.new_count, 'anomaly', 'anomalies')} began in this run.",
-        metadata=numbers({"new_anomalies": grouped.new_count}))
+        metadata=numbers({"new_anomalies": grouped.new_count}),
+    )
     metadata = numbers({"dagster/row_count": grouped.table_rows, "anomaly_count": grouped.new_count})
     if len(grouped.rows):
         newest = grouped.rows.sort_values("started_at", ascending=False)
@@ -77,9 +98,19 @@ def detection_quality(context: dg.AssetExecutionContext, options: RunOptions) ->
     if (found := measured.quality) is None:
         return dg.MaterializeResult(metadata=metadata | kept(context, "series", "plot"))
     metadata |= numbers({name: value for name, value in quality.figures(found).items() if not isinstance(value, datetime)})
-    metadata["series"] = small_table(pd.DataFrame([
-        {"series": each.series, "found": f"{each.events.hits} of {each.events.hits + each.events.misses}",
-         "false alerts": each.events.false_alerts, "pr_auc": each.pr_auc}
-        for each in sorted(found.series, key=lambda each: each.events.f1)]), ["series", "found", "false alerts", "pr_auc"])
+    metadata["series"] = small_table(
+        pd.DataFrame(
+            [
+                {
+                    "series": each.series,
+                    "found": f"{each.events.hits} of {each.events.hits + each.events.misses}",
+                    "false alerts": each.events.false_alerts,
+                    "pr_auc": each.pr_auc,
+                }
+                for each in sorted(found.series, key=lambda each: each.events.f1)
+            ]
+        ),
+        ["series", "found", "false alerts", "pr_auc"],
+    )
     metadata |= picture(measured.plot, "ROC and precision-recall curves") if measured.plot else {}
     return dg.MaterializeResult(metadata=metadata)

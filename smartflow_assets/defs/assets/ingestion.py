@@ -1,4 +1,5 @@
 """Ingestion: the rows of a source as they came, once each."""
+
 import dagster as dg
 
 from smartflow_assets.adapters.tables import RAW_COLUMNS
@@ -8,30 +9,58 @@ from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import ingestion
 
 READABLE = dg.AssetCheckSpec(
-    "every_row_was_readable", asset="raw_records", partitions_def=SOURCES,
-    description="No row of this run was put into quarantine because its time or a metric could not be read.")
+    "every_row_was_readable",
+    asset="raw_records",
+    partitions_def=SOURCES,
+    description="No row of this run was put into quarantine because its time or a metric could not be read.",
+)
 
 
 @dg.asset(
-    partitions_def=SOURCES, group_name="ingestion", owners=OWNERS, kinds={"duckdb", "python"}, check_specs=[READABLE],
+    partitions_def=SOURCES,
+    group_name="ingestion",
+    owners=OWNERS,
+    kinds={"duckdb", "python"},
+    check_specs=[READABLE],
     description="The rows of a source as they came, in the table raw.<source>: each row once, with where it came from. Columns of the "
     "source itself stand before these.",
-    metadata={"dagster/table_name": "raw.<source>", "dagster/column_schema": dg.TableSchema(columns=[
-        dg.TableColumn(name=column.name, type=column.type, description=column.description) for column in RAW_COLUMNS])})
+    metadata={
+        "dagster/table_name": "raw.<source>",
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name=column.name, type=column.type, description=column.description) for column in RAW_COLUMNS]
+        ),
+    },
+)
 def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Read what is new, quarantine what cannot be read, commit both at once."""
     read = ingestion.raw_records(options.run)
     context.log.info(
         f"{counted(read.new_rows, 'new row')} from {', '.join(read.origins)}; {read.duplicate_count:,} were there already, "
-        f"{read.quarantined_count:,} are in quarantine" if read.origins else "nothing new to read")
+        f"{read.quarantined_count:,} are in quarantine"
+        if read.origins
+        else "nothing new to read"
+    )
     reader = options.run.declared.read
     check = dg.AssetCheckResult(
-        check_name=READABLE.name, passed=read.quarantined_count == 0, severity=dg.AssetCheckSeverity.WARN,
+        check_name=READABLE.name,
+        passed=read.quarantined_count == 0,
+        severity=dg.AssetCheckSeverity.WARN,
         description=_readability(read.row_count, read.quarantined_count),
-        metadata=numbers({"quarantined_rows": read.quarantined_count}))
-    return dg.MaterializeResult(check_results=[check], metadata={"reads": f"{reader.type}: {reader.describe()}"} | numbers({
-        "dagster/row_count": ingestion.stored_rows(options.run), "rows_in": read.new_rows, "rows_read": read.row_count,
-        "duplicate_rows": read.duplicate_count, "quarantined_rows": read.quarantined_count}))
+        metadata=numbers({"quarantined_rows": read.quarantined_count}),
+    )
+    return dg.MaterializeResult(
+        check_results=[check],
+        metadata={"reads": f"{reader.type}: {reader.describe()}"}
+        | numbers(
+            {
+                "dagster/row_count": ingestion.stored_rows(options.run),
+                "rows_in": read.new_rows,
+                "rows_read": read.row_count,
+                "duplicate_rows": read.duplicate_count,
+                "quarantined_rows": read.quarantined_count,
+            }
+        ),
+    )
 
 
 def _readability(readable: int, quarantined: int) -> str:

@@ -1,4 +1,5 @@
 """Modelling: what is normal for a source, learnt and stored with its hash."""
+
 import dagster as dg
 
 from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, picture
@@ -12,8 +13,9 @@ def trained_models(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     trained = modelling.trained_models(options.run)
     outcome = trained.summary + records.learn_records_anew(options.run)
     context.log.info(outcome)
-    metadata = numbers({
-        "dagster/row_count": trained.table_rows, "models_trained": trained.trained_count, "training_rows": trained.training_rows})
+    metadata = numbers(
+        {"dagster/row_count": trained.table_rows, "models_trained": trained.trained_count, "training_rows": trained.training_rows}
+    )
     metadata["outcome"] = outcome
     metadata |= picture(trained.plot, "training window") if trained.plot else kept(context, "plot")
     return dg.MaterializeResult(metadata=metadata)

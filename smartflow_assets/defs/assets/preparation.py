@@ -1,4 +1,5 @@
 """Preparation: regular series from raw rows, what models see of them, and what the business rules say."""
+
 import dagster as dg
 
 from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, small_table
@@ -11,17 +12,27 @@ def clean_series(context: dg.AssetExecutionContext, options: RunOptions) -> dg.M
     """Closed, settled buckets on a regular grid; every repair labelled."""
     cleaned = preparation.clean_series(options.run)
     context.log.info(str(cleaned))
-    return dg.MaterializeResult(metadata=numbers({
-        "dagster/row_count": cleaned.table_rows, "buckets": cleaned.row_count, "missing_buckets": cleaned.missing_count,
-        "filled_buckets": cleaned.filled_count, "series": cleaned.series_count, "lag_seconds": cleaned.lag_seconds}))
+    return dg.MaterializeResult(
+        metadata=numbers(
+            {
+                "dagster/row_count": cleaned.table_rows,
+                "buckets": cleaned.row_count,
+                "missing_buckets": cleaned.missing_count,
+                "filled_buckets": cleaned.filled_count,
+                "series": cleaned.series_count,
+                "lag_seconds": cleaned.lag_seconds,
+            }
+        )
+    )
 
 
 @dg.asset(**asset_arguments("series_features", "preparation", ["pandas"], deps=["clean_series"]))
 def series_features(options: RunOptions) -> dg.MaterializeResult:
     """Rolling, lag, cyclic and calendar features; none looks ahead."""
     made = preparation.series_features(options.run)
-    return dg.MaterializeResult(metadata=numbers({
-        "dagster/row_count": made.table_rows, "feature_rows": made.row_count, "features": made.feature_count}))
+    return dg.MaterializeResult(
+        metadata=numbers({"dagster/row_count": made.table_rows, "feature_rows": made.row_count, "features": made.feature_count})
+    )
 
 
 @dg.asset(**asset_arguments("rule_violations", "preparation", ["pandas"], deps=["clean_series"]))

@@ -1,4 +1,5 @@
 """Serving: the copy of the warehouse that analysts read at any time, and the latest anomalies as files."""
+
 import dagster as dg
 
 from smartflow_assets.defs.metadata import OWNERS, asset_arguments, column_schema, numbers
@@ -7,9 +8,19 @@ from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import exporting
 
 
-@dg.asset(**asset_arguments("snapshot_info", "serving", ["python"], deps=["alert_sends"], description=(
-    "analyst.duckdb: a copy of the warehouse, replaced in one step after each run. Notebooks and BI tools that hold it open block nobody; "
-    "its schema `marts` holds the documented views.")))
+@dg.asset(
+    **asset_arguments(
+        "snapshot_info",
+        "serving",
+        ["python"],
+        deps=["alert_sends"],
+        description=(
+            "analyst.duckdb: a copy of the warehouse, replaced in one step after each run. "
+            "Notebooks and BI tools that hold it open block nobody; "
+            "its schema `marts` holds the documented views."
+        ),
+    )
+)
 def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     """Checkpoint, copy, replace. At once while the file is small, else at most once a minute."""
     run = options.run
@@ -19,13 +30,22 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
 
 
 @dg.asset(
-    partitions_def=SOURCES, group_name="serving", owners=OWNERS, kinds={"duckdb", "csv", "json"}, deps=["anomalies", "incidents"],
+    partitions_def=SOURCES,
+    group_name="serving",
+    owners=OWNERS,
+    kinds={"duckdb", "csv", "json"},
+    deps=["anomalies", "incidents"],
     description="data/exports/<source>/anomalies.csv and .json: the anomalies of the last 7 days of the source's data, newest first, each "
     "with its incident. For programs that want files; each is replaced in one step. `smartflow export` writes any other span.",
-    metadata={"dagster/table_name": "anomalies", "dagster/column_schema": column_schema("anomalies")})
+    metadata={"dagster/table_name": "anomalies", "dagster/column_schema": column_schema("anomalies")},
+)
 def anomaly_exports(options: RunOptions) -> dg.MaterializeResult:
     """Write both files anew."""
     exported = exporting.anomaly_exports(options.run)
-    return dg.MaterializeResult(metadata={
-        **numbers({"dagster/row_count": exported.row_count, "bytes": sum(path.stat().st_size for path in exported.files)}),
-        "csv": dg.MetadataValue.path(exported.files[0]), "json": dg.MetadataValue.path(exported.files[1])})
+    return dg.MaterializeResult(
+        metadata={
+            **numbers({"dagster/row_count": exported.row_count, "bytes": sum(path.stat().st_size for path in exported.files)}),
+            "csv": dg.MetadataValue.path(exported.files[0]),
+            "json": dg.MetadataValue.path(exported.files[1]),
+        }
+    )

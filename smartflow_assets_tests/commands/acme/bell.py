@@ -1,4 +1,5 @@
 """A channel that rings by writing the subject into a file."""
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal

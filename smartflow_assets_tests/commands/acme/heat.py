@@ -1,4 +1,5 @@
 """A detector: how far a value lies above the middle, in scaled units."""
+
 from typing import Literal
 
 import numpy as np

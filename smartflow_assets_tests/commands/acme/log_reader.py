@@ -1,4 +1,5 @@
 """Reads log lines such as `2026-03-01T00:00:00Z room=kitchen celsius=21.5`."""
+
 import hashlib
 import json
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
 """Series whose answer is known, and a scorer around one detector, for the tests of detection."""
+
 from datetime import timedelta
 
 import numpy as np
@@ -40,8 +41,12 @@ def features_of(values: np.ndarray) -> np.ndarray:
 
 def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
     known = facts.learn("load", values[:300], HOUR, "robust")
-    history = History({"load": known.scaler.transform(values[:300])}, {"load": features_of(values[:300])}, ("value", "change"),
-                      {"load": TIMES[:300][: len(values)]})
+    history = History(
+        {"load": known.scaler.transform(values[:300])},
+        {"load": features_of(values[:300])},
+        ("value", "change"),
+        {"load": TIMES[:300][: len(values)]},
+    )
     return SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
 
 

@@ -1,4 +1,5 @@
 """A stored model at work in a process that lacks what it was trained with."""
+
 import subprocess
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
 """A network on windows: its own forward pass is scikit-learn's, a strange shape is found, and storage changes no bit."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,4 +1,5 @@
 """What every detector of the registry must do, whatever it computes: a new type is tested by being listed."""
+
 import json
 from collections.abc import Iterator
 from dataclasses import replace

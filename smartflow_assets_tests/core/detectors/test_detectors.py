@@ -1,4 +1,5 @@
 """What single detectors find that others do not, and what their parameters change."""
+
 import os
 import subprocess
 import sys
@@ -33,9 +34,7 @@ def test_missing_flags_a_silence_longer_than_its_limit() -> None:
 
 def test_zscore_flags_by_its_own_sigmas() -> None:
     values = daily()
-    shares = [
-        scored_in_chunks(scorer_of(ZScore(sigmas=sigmas), values), values, 4096)["upper"][-1] for sigmas in (1.0, 2.0)
-    ]
+    shares = [scored_in_chunks(scorer_of(ZScore(sigmas=sigmas), values), values, 4096)["upper"][-1] for sigmas in (1.0, 2.0)]
     assert shares[0] < shares[1]
 
 
@@ -71,7 +70,7 @@ def test_a_forest_without_features_says_nothing() -> None:
     assert fitted == Fitted({"series": [], "columns": [], "limit": None})
 
 
-OWN = '''
+OWN = """
 from typing import Literal
 import numpy as np
 from smartflow_assets.core.detectors.base import BaseDetector, Result
@@ -84,7 +83,7 @@ class Surplus(BaseDetector, frozen=True):
 
     def score(self, fitted, state, rows):
         return Result(np.maximum(rows.values, 0)), state
-'''
+"""
 
 
 def test_a_detector_of_another_package_joins_the_registry(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """Detectors on the features of a row: they answer as scikit-learn does, their parameters count, and storage changes nothing."""
+
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,14 @@ def test_its_own_flag_marks_that_share_of_the_training_rows(name: str, detector:
     assert flagged.mean() == pytest.approx(share, abs=0.015)
 
 
-@pytest.mark.parametrize("one, other", [
-    (LocalOutlierFactor(n_neighbors=5), LocalOutlierFactor(n_neighbors=50)),
-    (OneClassSvm(gamma=0.05), OneClassSvm(gamma=2)),
-    (OneClassSvm(nu=0.01), OneClassSvm(nu=0.3)),
-])
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (LocalOutlierFactor(n_neighbors=5), LocalOutlierFactor(n_neighbors=50)),
+        (OneClassSvm(gamma=0.05), OneClassSvm(gamma=2)),
+        (OneClassSvm(nu=0.01), OneClassSvm(nu=0.3)),
+    ],
+)
 def test_parameters_change_the_scores(one: FeatureDetector, other: FeatureDetector) -> None:
     assert not np.allclose(one.measure(one.prepare(one.learn(ROWS)), NEW), other.measure(other.prepare(other.learn(ROWS)), NEW), rtol=0.01)
 
@@ -77,12 +81,18 @@ def test_a_stored_model_scores_alike(kind: str, tmp_path: Path) -> None:
 
 def test_a_forest_says_which_features_made_a_row_strange() -> None:
     random = np.random.default_rng(0)
-    rows = pd.DataFrame({"series": "load", "observed_at": pd.date_range("2026-03-01", periods=1200, freq="5min", tz="UTC"),
-                         "value": random.normal(size=1200)})
+    rows = pd.DataFrame(
+        {
+            "series": "load",
+            "observed_at": pd.date_range("2026-03-01", periods=1200, freq="5min", tz="UTC"),
+            "value": random.normal(size=1200),
+        }
+    )
     features = rows[["series", "observed_at"]].assign(calm=random.normal(size=1200), wild=random.normal(size=1200))
     features.loc[1000, "wild"] = 30.0
     settings = DetectionSettings.model_validate(
-        {"detectors": [{"type": "isolation_forest", "features": ["calm", "wild"]}], "threshold": {"score": 0.9}})
+        {"detectors": [{"type": "isolation_forest", "features": ["calm", "wild"]}], "threshold": {"score": 0.9}}
+    )
     fitted = fit_models(rows[:600], settings, features=features, is_first=True)
     said = Scoring(fitted).score(rows, features=features, components="all").components
     at = said[said["observed_at"] == rows["observed_at"][1000]].set_index("detector")["share"]

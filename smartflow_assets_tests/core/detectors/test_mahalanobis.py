@@ -1,4 +1,5 @@
 """Metrics that are fine each and wrong together: found, attributed to the metric that left the others, the same after storage."""
+
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,10 +119,17 @@ def test_a_higher_surprise_flags_less() -> None:
     assert counts[0] > counts[1] == 1
 
 
-@pytest.mark.parametrize("rows", [
-    np.full((200, 3), 7.0), np.full((200, 3), np.nan), np.column_stack([np.arange(200.0)] * 3) * 1e280, np.zeros((3, 3)),
-    np.where(np.random.default_rng(0).random((200, 3)) < 0.4, np.nan, np.random.default_rng(1).normal(size=(200, 3)) * 1e-300),
-], ids=["constant", "unknown", "huge_copies", "short", "gappy_tiny"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.full((200, 3), 7.0),
+        np.full((200, 3), np.nan),
+        np.column_stack([np.arange(200.0)] * 3) * 1e280,
+        np.zeros((3, 3)),
+        np.where(np.random.default_rng(0).random((200, 3)) < 0.4, np.nan, np.random.default_rng(1).normal(size=(200, 3)) * 1e-300),
+    ],
+    ids=["constant", "unknown", "huge_copies", "short", "gappy_tiny"],
+)
 def test_any_residuals_give_finite_distances(rows: np.ndarray) -> None:
     detector = Mahalanobis()
     fitted = detector.fit(History({"a": np.zeros(len(rows))}, {"a": rows}, NAMES))

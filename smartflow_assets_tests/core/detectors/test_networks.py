@@ -1,4 +1,5 @@
 """Forecasting networks: the kernels say what torch says, training is the same twice, and scoring does without torch."""
+
 import sys
 from pathlib import Path
 
@@ -83,10 +84,17 @@ def test_training_leaves_the_threads_and_the_chance_of_torch_alone() -> None:
     assert torch.rand(1) == expected
 
 
-@pytest.mark.parametrize("one, other", [
-    (Lstm(), Lstm(hidden=4)), (Lstm(), Lstm(epochs=2)), (Attention(), Attention(window=4)), (Attention(), Attention(size=4)),
-    (Attention(), Attention(heads=1)),
-], ids=str)
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (Lstm(), Lstm(hidden=4)),
+        (Lstm(), Lstm(epochs=2)),
+        (Attention(), Attention(window=4)),
+        (Attention(), Attention(size=4)),
+        (Attention(), Attention(heads=1)),
+    ],
+    ids=str,
+)
 def test_parameters_change_the_scores(one: NetworkForecaster, other: NetworkForecaster) -> None:
     found = [scored(detector, detector.fit(History({"load": waves()})), waves()) for detector in (one, other)]
     assert not np.allclose(found[0], found[1], rtol=0.01)

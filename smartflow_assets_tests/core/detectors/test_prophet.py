@@ -1,4 +1,5 @@
 """Prophet as a detector: its own forecast to the last digits, silent, in local time with holidays, the same after storage."""
+
 import subprocess
 import sys
 from pathlib import Path

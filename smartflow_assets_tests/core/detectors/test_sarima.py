@@ -1,4 +1,5 @@
 """SARIMA: its forecasts are those of statsmodels, gaps widen the band, a spike does not echo, scoring does without statsmodels."""
+
 import sys
 from pathlib import Path
 
@@ -30,13 +31,16 @@ def hourly(values: np.ndarray) -> History:
     return History({"load": values}, times={"load": TIMES[: len(values)]})
 
 
-@pytest.mark.parametrize("order, seasonal, params", [
-    ((1, 0, 1), (0, 1, 1, 24), [0.7, -0.3, -0.6, 0.04]),
-    ((2, 1, 0), (1, 0, 0, 7), [0.5, -0.2, 0.4, 0.1]),
-    ((0, 2, 1), (2, 1, 2, 4), [-0.8, 0.3, -0.1, -0.5, 0.2, 0.05]),
-    ((0, 1, 1), (0, 0, 0, 0), [-0.4, 0.2]),
-    ((0, 0, 0), (0, 0, 0, 0), [0.3]),
-])
+@pytest.mark.parametrize(
+    "order, seasonal, params",
+    [
+        ((1, 0, 1), (0, 1, 1, 24), [0.7, -0.3, -0.6, 0.04]),
+        ((2, 1, 0), (1, 0, 0, 7), [0.5, -0.2, 0.4, 0.1]),
+        ((0, 2, 1), (2, 1, 2, 4), [-0.8, 0.3, -0.1, -0.5, 0.2, 0.05]),
+        ((0, 1, 1), (0, 0, 0, 0), [-0.4, 0.2]),
+        ((0, 0, 0), (0, 0, 0, 0), [0.3]),
+    ],
+)
 def test_forecasts_are_those_of_statsmodels(order: tuple, seasonal: tuple, params: list[float]) -> None:
     values = SCALED.copy()
     values[[3, 200, 201, 202, 203, 500]] = np.nan
@@ -99,9 +103,7 @@ def test_what_cannot_be_fitted_is_silent() -> None:
 @pytest.mark.parametrize("change", [{"order": (0, 1, 1)}, {"seasonal_order": (0, 0, 0)}, {"sigmas": 2.0}], ids=str)
 def test_parameters_change_what_it_says(change: dict) -> None:
     frame = frame_of(with_spike())
-    found = [
-        detect(frame, settings=DetectionSettings.model_validate({"detectors": [{"type": "sarima", **more}]})) for more in ({}, change)
-    ]
+    found = [detect(frame, settings=DetectionSettings.model_validate({"detectors": [{"type": "sarima", **more}]})) for more in ({}, change)]
     widths = [(scores["upper"] - scores["lower"]).iloc[-300:].mean() for scores in found]
     assert widths[0] != pytest.approx(widths[1], rel=1e-4)
 

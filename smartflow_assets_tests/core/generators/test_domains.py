@@ -1,4 +1,5 @@
 """Every synthetic domain as an endless run: what holds for all of them, and what each of them claims about its series."""
+
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
@@ -25,12 +26,24 @@ DOMAINS = [domain() for domain in get_args(get_args(Generator)[0])]
 SERIES = [domain for domain in DOMAINS if isinstance(domain, SeriesGenerator)]
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 SEASONS = [  # domain, series, season that it claims
-    ("web_traffic", "value", DAY), ("web_traffic", "value", WEEK), ("system_metrics", "io", DAY), ("cpu_usage", "cpu", DAY),
-    ("server_traffic", "requests", DAY), ("server_traffic", "latency", DAY), ("network_traffic", "inbound", DAY),
-    ("network_traffic", "outbound", DAY), ("electricity", "demand", DAY), ("electricity", "demand", WEEK),
-    ("machine_health", "rpm", timedelta(hours=1)), ("machine_health", "vibration", DAY), ("iot_sensors", "temperature", DAY),
-    ("iot_sensors", "battery", DAY), ("finance", "volume", DAY), ("stock_risk", "volume", WEEK),
-    ("kpi_sales", "sales{region=north}", WEEK), ("kpi_sales", "orders{region=west}", WEEK),
+    ("web_traffic", "value", DAY),
+    ("web_traffic", "value", WEEK),
+    ("system_metrics", "io", DAY),
+    ("cpu_usage", "cpu", DAY),
+    ("server_traffic", "requests", DAY),
+    ("server_traffic", "latency", DAY),
+    ("network_traffic", "inbound", DAY),
+    ("network_traffic", "outbound", DAY),
+    ("electricity", "demand", DAY),
+    ("electricity", "demand", WEEK),
+    ("machine_health", "rpm", timedelta(hours=1)),
+    ("machine_health", "vibration", DAY),
+    ("iot_sensors", "temperature", DAY),
+    ("iot_sensors", "battery", DAY),
+    ("finance", "volume", DAY),
+    ("stock_risk", "volume", WEEK),
+    ("kpi_sales", "sales{region=north}", WEEK),
+    ("kpi_sales", "orders{region=west}", WEEK),
 ]
 
 
@@ -48,9 +61,13 @@ def series_of(frame: pd.DataFrame, series: str) -> pd.Series:
 def lengths(made: Generated) -> pd.Series:
     """Rows inside each label."""
     times = {series: series_of(made.frame, series).index for series in set(made.labels["series"])}
-    return pd.Series([
-        int(((times[label.series] >= label.started_at) & (times[label.series] <= label.ended_at)).sum())
-        for label in made.labels.itertuples()], dtype=int)
+    return pd.Series(
+        [
+            int(((times[label.series] >= label.started_at) & (times[label.series] <= label.ended_at)).sum())
+            for label in made.labels.itertuples()
+        ],
+        dtype=int,
+    )
 
 
 def calm(domain: BaseGenerator, rows: int, seed: int = 1) -> pd.DataFrame:

@@ -1,4 +1,5 @@
 """Pieces of synthetic domains, and the example files that are made of them: seeded, labelled, calm where nothing is labelled."""
+
 import gzip
 import runpy
 from datetime import UTC, datetime, timedelta
@@ -117,9 +118,15 @@ def test_committed_examples_are_what_the_generators_make():
         assert (gzip.decompress(data) if name.endswith(".gz") else data).decode() == text, f"{name}: run data/examples/regenerate.py"
 
 
-@pytest.mark.parametrize(("name", "lines", "damaged", "twice"), [
-    ("web_traffic.csv", 42 * 288 + 1, 1, 1), ("system_metrics.csv", 42 * 288 - 4, 0, 0), ("kpi_sales.csv", 5 * 1094, 0, 4 * 1094),
-    ("payments.csv.gz", 42 * 720, 0, None)])
+@pytest.mark.parametrize(
+    ("name", "lines", "damaged", "twice"),
+    [
+        ("web_traffic.csv", 42 * 288 + 1, 1, 1),
+        ("system_metrics.csv", 42 * 288 - 4, 0, 0),
+        ("kpi_sales.csv", 5 * 1094, 0, 4 * 1094),
+        ("payments.csv.gz", 42 * 720, 0, None),
+    ],
+)
 def test_examples_are_small_and_as_dirty_as_they_say(name, lines, damaged, twice):
     rows = pd.read_csv(DATA / name)
     assert (DATA / name).stat().st_size < 1_000_000
@@ -134,6 +141,10 @@ def test_the_living_example_is_what_its_source_makes():
     example = EXAMPLES["iot_sensors"]
     assert isinstance(source.read, SyntheticReader)
     assert (source.read.domain, source.read.seed, source.read.anomaly_rate, source.read.history) == (
-        example.domain, SEED, example.anomaly_rate, example.length)
+        example.domain,
+        SEED,
+        example.anomaly_rate,
+        example.length,
+    )
     made = example.make().frame["timestamp"]
     assert made.iloc[0] <= END - source.read.history - timedelta(hours=18) and made.iloc[-1] >= END + timedelta(hours=2)

@@ -1,4 +1,5 @@
 """Models of single records: what they find, what their surprise means, and that it does not depend on batches or storage."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,10 +88,13 @@ def test_surprise_means_how_rare_though_one_training_row_in_a_hundred_is_a_fraud
 
 
 SHAPES = {
-    "normal": lambda rng, rows: rng.normal(size=(rows, 2)), "lognormal": lambda rng, rows: rng.lognormal(size=(rows, 1)),
-    "heavy": lambda rng, rows: rng.standard_t(3, size=(rows, 2)), "exponential": lambda rng, rows: rng.exponential(size=(rows, 2)),
+    "normal": lambda rng, rows: rng.normal(size=(rows, 2)),
+    "lognormal": lambda rng, rows: rng.lognormal(size=(rows, 1)),
+    "heavy": lambda rng, rows: rng.standard_t(3, size=(rows, 2)),
+    "exponential": lambda rng, rows: rng.exponential(size=(rows, 2)),
     "mostly zero": lambda rng, rows: np.where(rng.random((rows, 1)) < 0.7, 0.0, rng.lognormal(size=(rows, 1))),
-    "uniform": lambda rng, rows: rng.random((rows, 3)), "counts": lambda rng, rows: rng.poisson(2, (rows, 2)),
+    "uniform": lambda rng, rows: rng.random((rows, 3)),
+    "counts": lambda rng, rows: rng.poisson(2, (rows, 2)),
     "two heaps": lambda rng, rows: rng.normal(size=(rows, 1)) + 20 * (rng.random((rows, 1)) < 0.5),
 }
 
@@ -110,8 +114,10 @@ def test_labelled_frauds_are_found_by_the_default_and_better_than_by_a_plain_for
     rows = made.frame
     is_fraud = (rows["amount"] != made.twin["amount"]).to_numpy()
     is_week = (rows["timestamp"] < rows["timestamp"].iloc[0].floor("1D") + pd.Timedelta(days=7)).to_numpy()
-    encodings = [encoding_of(rows[is_week], column, kind) for column, kind in
-                 {"account": "frequency", "category": "one_hot", "channel": "one_hot"}.items()]
+    encodings = [
+        encoding_of(rows[is_week], column, kind)
+        for column, kind in {"account": "frequency", "category": "one_hot", "channel": "one_hot"}.items()
+    ]
     numbers = as_numbers(rows, ["amount"], encodings)
     settings = Records()
     model = learn_records(numbers[is_week].reset_index(drop=True), ["amount"], encodings, settings.detectors, rows_per_day=720)
@@ -123,13 +129,16 @@ def test_labelled_frauds_are_found_by_the_default_and_better_than_by_a_plain_for
     assert average_precision_score(truth, surprise) > 0.9 > 0.5 > average_precision_score(truth, -forest.score_samples(later.to_numpy()))
 
 
-@pytest.mark.parametrize("detectors", [(RecordMahalanobis(),), (RecordForest(n_estimators=20),), (RecordMahalanobis(), RecordForest())],
-                         ids=["mahalanobis", "forest", "both"])
+@pytest.mark.parametrize(
+    "detectors",
+    [(RecordMahalanobis(),), (RecordForest(n_estimators=20),), (RecordMahalanobis(), RecordForest())],
+    ids=["mahalanobis", "forest", "both"],
+)
 def test_batches_and_storage_change_no_bit(kinds, detectors, tmp_path):
     model = model_of(kinds, *detectors)
     frame = as_numbers(shop(300, seed=5), ["price", "tax"], kinds)
     whole = model.surprise(frame)
-    assert np.concatenate([model.surprise(frame.iloc[at:at + 7]) for at in range(0, 300, 7)]).tolist() == whole.tolist()
+    assert np.concatenate([model.surprise(frame.iloc[at : at + 7]) for at in range(0, 300, 7)]).tolist() == whole.tolist()
     store = ModelStore(tmp_path)
     artefact = store.save("shop.records", "records", "m1", model.parts())
     loaded = RecordModel.from_parts(store.load(artefact))
@@ -143,9 +152,18 @@ def test_a_model_of_another_version_is_refused():
 
 
 @pytest.mark.parametrize("detector", [each() for each in BUILT_IN], ids=lambda each: each.type)
-@pytest.mark.parametrize("values", [np.full(2000, 5.0), np.zeros(2000), np.r_[np.zeros(1900), np.ones(100)], np.full(2000, np.nan),
-                                    np.geomspace(1e-300, 1e300, 2000), np.r_[np.nan, np.arange(1999.0)]],
-                         ids=["constant", "zero", "mostly zero", "empty", "huge", "one empty"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.full(2000, 5.0),
+        np.zeros(2000),
+        np.r_[np.zeros(1900), np.ones(100)],
+        np.full(2000, np.nan),
+        np.geomspace(1e-300, 1e300, 2000),
+        np.r_[np.nan, np.arange(1999.0)],
+    ],
+    ids=["constant", "zero", "mostly zero", "empty", "huge", "one empty"],
+)
 def test_odd_columns_give_finite_surprise(detector, values):
     frame = pd.DataFrame({"x": values, "y": np.arange(2000.0) % 97})
     model = learn_records(frame, ["x", "y"], [], [detector], rows_per_day=1000)
@@ -190,8 +208,13 @@ def test_the_explanation_names_what_is_usual_with_the_categories(kinds):
 
 def test_amounts_are_measured_on_the_logarithmic_ruler_and_even_columns_on_the_straight_one():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"amount": rng.lognormal(3, 1, 5000), "count": rng.poisson(0.7, 5000) * rng.lognormal(3, 1, 5000),
-                          "degrees": rng.normal(0, 8, 5000)})
+    frame = pd.DataFrame(
+        {
+            "amount": rng.lognormal(3, 1, 5000),
+            "count": rng.poisson(0.7, 5000) * rng.lognormal(3, 1, 5000),
+            "degrees": rng.normal(0, 8, 5000),
+        }
+    )
     columns = learn_columns(frame, ["amount", "count", "degrees"], [])
     assert [number.is_log for number in columns.numbers] == [True, True, False]
     assert columns.numbers[1].shift == frame["count"][frame["count"] > 0].min()

@@ -30,10 +30,16 @@ def parsed(**values) -> rules.BaseRule:
 def rows_of(**series) -> pd.DataFrame:
     """Clean rows of one source, one list of values for each metric; NaN is a missing bucket."""
     parts = [
-        pd.DataFrame({
-            "series": metric, "metric": metric, "dimensions": [{} for _ in values],
-            "observed_at": pd.date_range("2026-01-05", periods=len(values), freq=STEP, tz="UTC").as_unit("us"), "value": values,
-            "repair": ["missing" if value != value else "none" for value in values]})
+        pd.DataFrame(
+            {
+                "series": metric,
+                "metric": metric,
+                "dimensions": [{} for _ in values],
+                "observed_at": pd.date_range("2026-01-05", periods=len(values), freq=STEP, tz="UTC").as_unit("us"),
+                "value": values,
+                "repair": ["missing" if value != value else "none" for value in values],
+            }
+        )
         for metric, values in series.items()
     ]
     return pd.concat(parts, ignore_index=True)
@@ -118,9 +124,17 @@ def test_while_half_the_window_is_unknown_the_ratio_is_to_every_value():
 def test_a_promotion_surge_is_said_with_its_numbers():
     rule = parsed(type="ratio_to_median", name="promo_surge", at_least=2.5, window="1 day", severity="critical", message="Promotion")
     found = rules.evaluate([rule], rows_of(requests=[500.0] * 288 + [1600.0]), step=STEP)
-    assert found.to_dict("records") == [{
-        "series": "requests", "rule": "promo_surge", "observed_at": pd.Timestamp("2026-01-06", tz="UTC"), "value": 1600.0,
-        "limit_value": 1250.0, "severity": "critical", "message": "Promotion (1600 is 3.2 x the median 500 of the last day; limit 2.5)"}]
+    assert found.to_dict("records") == [
+        {
+            "series": "requests",
+            "rule": "promo_surge",
+            "observed_at": pd.Timestamp("2026-01-06", tz="UTC"),
+            "value": 1600.0,
+            "limit_value": 1250.0,
+            "severity": "critical",
+            "message": "Promotion (1600 is 3.2 x the median 500 of the last day; limit 2.5)",
+        }
+    ]
 
 
 def test_a_ratio_to_nothing_is_not_said():
@@ -147,37 +161,85 @@ def test_an_expression_belongs_to_the_first_metric_named():
 
 
 def test_an_expression_is_asked_within_the_same_dimensions():
-    rows = pd.concat([
-        rows_of(cpu=[95.0], memory=[85.0]).assign(dimensions=[{"host": "a"}] * 2, series=["cpu{host=a}", "memory{host=a}"]),
-        rows_of(cpu=[95.0], memory=[10.0]).assign(dimensions=[{"host": "b"}] * 2, series=["cpu{host=b}", "memory{host=b}"])])
+    rows = pd.concat(
+        [
+            rows_of(cpu=[95.0], memory=[85.0]).assign(dimensions=[{"host": "a"}] * 2, series=["cpu{host=a}", "memory{host=a}"]),
+            rows_of(cpu=[95.0], memory=[10.0]).assign(dimensions=[{"host": "b"}] * 2, series=["cpu{host=b}", "memory{host=b}"]),
+        ]
+    )
     found = rules.evaluate([parsed(type="expression", when="cpu > 90 and memory > 80")], rows, step=STEP)
     assert list(found["series"]) == ["cpu{host=a}"]
 
 
-@pytest.mark.parametrize(("when", "holds"), [
-    ("cpu > 1", True), ("not cpu > 1", False), ("cpu > memory", False), ("1 < cpu < 3", True), ("cpu + memory * 2 == 8", True),
-    ("abs(-cpu) >= 2 or memory > 9", True), ("max(cpu, memory) == 3 and min(cpu, 1) == 1", True), ("cpu / (memory - 3) > 5", True),
-    ("not gone > 1", False), ("cpu > 1 and hole != 4", False), ("`disk free` < 5", True), ("-cpu != -2", False)])
+@pytest.mark.parametrize(
+    ("when", "holds"),
+    [
+        ("cpu > 1", True),
+        ("not cpu > 1", False),
+        ("cpu > memory", False),
+        ("1 < cpu < 3", True),
+        ("cpu + memory * 2 == 8", True),
+        ("abs(-cpu) >= 2 or memory > 9", True),
+        ("max(cpu, memory) == 3 and min(cpu, 1) == 1", True),
+        ("cpu / (memory - 3) > 5", True),
+        ("not gone > 1", False),
+        ("cpu > 1 and hole != 4", False),
+        ("`disk free` < 5", True),
+        ("-cpu != -2", False),
+    ],
+)
 def test_expressions_reckon_as_they_read(when, holds):
     series = {"cpu": [2.0], "memory": [3.0], "hole": [NAN], "disk free": [4.0]}
     assert broken(parsed(type="expression", when=when), **series) == ([0] if holds else [])
 
 
-@pytest.mark.parametrize("when", [
-    "cpu", "cpu +", "1 > 0", "cpu.real > 1", "cpu[0] > 1", "cpu ** 9 ** 9 > 1", "'a' > cpu", "lambda: cpu > 1", "cpu > 1 + (2 > 1)",
-    "not cpu", "cpu in (1, 2)", "True", "cpu > 1j", "[x for x in cpu] > 1", "open('f') > cpu", "__import__('os') > cpu", "~cpu > 1",
-    "cpu > 1; cpu", "(cpu := 1) > 0", "cpu if cpu > 1 else cpu", "cpu > 1 " + "and cpu > 1 " * 60, "min(cpu) > 1", "f'{cpu}' > 1"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "cpu",
+        "cpu +",
+        "1 > 0",
+        "cpu.real > 1",
+        "cpu[0] > 1",
+        "cpu ** 9 ** 9 > 1",
+        "'a' > cpu",
+        "lambda: cpu > 1",
+        "cpu > 1 + (2 > 1)",
+        "not cpu",
+        "cpu in (1, 2)",
+        "True",
+        "cpu > 1j",
+        "[x for x in cpu] > 1",
+        "open('f') > cpu",
+        "__import__('os') > cpu",
+        "~cpu > 1",
+        "cpu > 1; cpu",
+        "(cpu := 1) > 0",
+        "cpu if cpu > 1 else cpu",
+        "cpu > 1 " + "and cpu > 1 " * 60,
+        "min(cpu) > 1",
+        "f'{cpu}' > 1",
+    ],
+)
 def test_what_is_no_condition_over_metrics_is_refused(when):
     with pytest.raises(ValidationError, match="when"):
         parsed(type="expression", when=when)
 
 
-@pytest.mark.parametrize(("values", "said"), [
-    ({"type": "threshold"}, "needs `below`, `above` or both"), ({"type": "threshold", "below": 9, "above": 1}, "swap the two"),
-    ({"type": "ratio_to_median"}, "needs `at_least`"), ({"type": "rate_of_change"}, "needs `rises_by`"),
-    ({"type": "rate_of_change", "rises_by": "fast"}, "is not a size of change"), ({"type": "flatline"}, "for"),
-    ({"type": "threshold", "below": 1, "lasts": "1h"}, "lasts"), ({"type": "treshold", "below": 1}, "treshold"),
-    ({"type": "threshold", "below": 1, "name": "Too low"}, "name")])
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"type": "threshold"}, "needs `below`, `above` or both"),
+        ({"type": "threshold", "below": 9, "above": 1}, "swap the two"),
+        ({"type": "ratio_to_median"}, "needs `at_least`"),
+        ({"type": "rate_of_change"}, "needs `rises_by`"),
+        ({"type": "rate_of_change", "rises_by": "fast"}, "is not a size of change"),
+        ({"type": "flatline"}, "for"),
+        ({"type": "threshold", "below": 1, "lasts": "1h"}, "lasts"),
+        ({"type": "treshold", "below": 1}, "treshold"),
+        ({"type": "threshold", "below": 1, "name": "Too low"}, "name"),
+    ],
+)
 def test_a_rule_that_cannot_be_is_refused(values, said):
     with pytest.raises(ValidationError, match=said):
         parsed(**values)
