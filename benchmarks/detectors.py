@@ -31,7 +31,8 @@ from rich.progress import Progress
 
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.detectors import DETECTORS, BaseDetector, MovingAverage
-from smartflow_assets.core.detectors.base import Fitted, History
+from smartflow_assets.core.detectors.base import History
+from smartflow_assets.core.model_parts import ModelParts
 
 WARM_UP_ROWS = 1500
 MIB = 2**20
@@ -49,7 +50,7 @@ def timed(kind: type[BaseDetector], training: Training) -> BaseDetector:
     """The detector with its defaults, whose trainings are counted."""
 
     class Timed(kind):  # type: ignore[misc, valid-type]
-        def fit(self, history: History) -> Fitted:
+        def fit(self, history: History) -> ModelParts:
             began = cpu_s()
             try:
                 return super().fit(history)

@@ -27,7 +27,7 @@ from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.detection import DetectionSettings, fit_models
-from smartflow_assets.core.series_scorer import SeriesScorer
+from smartflow_assets.core.detection.series_scorer import SeriesScorer
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.stages import detection, ingestion, modelling, preparation
 from smartflow_assets.stages.run import SourceRun

@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 import typer
 
-from smartflow_assets.adapters.marts import MARTS
-from smartflow_assets.adapters.tables import RAW_COLUMNS, TABLES
+from smartflow_assets.adapters.warehouse.marts import MARTS
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
 from smartflow_assets.cli import app
 from smartflow_assets.config.catalogue import channel_schema
 from smartflow_assets.config.source import DETECTION_KEYS

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, Wanted
+from smartflow_assets.adapters.readers.base import ReaderBase
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
-from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Finish, Load, Loaded
+from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Finish, Load, Loaded
 
 # A row that another origin held was left out. When that origin has since lost rows (a log was rotated), the row may be nowhere:
 # such an origin does not count as known, and is read once more. `gone` follows from the counts of two readings in a row.

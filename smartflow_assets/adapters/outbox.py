@@ -18,14 +18,14 @@ from urllib.parse import quote
 import pandas as pd
 
 from smartflow_assets.adapters.channels import ChannelBase
-from smartflow_assets.adapters.environment import unset
-from smartflow_assets.adapters.locks import AdvisoryLock
-from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Append
-from smartflow_assets.core.alerts import message_key
+from smartflow_assets.adapters.secret_references import unset
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError
-from smartflow_assets.core.incident_log import Row, in_order, records
-from smartflow_assets.core.messages import Message, render
+from smartflow_assets.core.incidents.alert_planning import message_key
+from smartflow_assets.core.incidents.event_log import Row, in_order, records
+from smartflow_assets.core.incidents.messages import Message, render
 
 BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180))
 """How long to wait after the first, second, … failure; the last holds for all further ones."""

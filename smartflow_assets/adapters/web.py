@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from smartflow_assets.adapters.environment import REFERENCE
+from smartflow_assets.adapters.secret_references import REFERENCE
 
 _SECRET_HEADER = re.compile("auth|token|key|secret|cookie|password|credential", re.IGNORECASE)
 _SECRET_PARAMETER = re.compile("token|secret|passw|credential|signature|api[-_]?key|[-_]key$|^auth|^key$|^sig$", re.IGNORECASE)

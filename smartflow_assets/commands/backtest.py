@@ -13,12 +13,12 @@ from smartflow_assets.core.errors import SmartflowError, SourceError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.config.source import Source
-    from smartflow_assets.core.backtest_report import Side
-    from smartflow_assets.stages.replay import Replay
+    from smartflow_assets.core.reports.backtest_report import Side
+    from smartflow_assets.stages.experiments.backtest import Replay
 
 EXAMPLES = """
 smartflow backtest web_traffic
@@ -82,7 +82,7 @@ def backtest(
     if output is not None and not output.absolute().parent.is_dir():
         raise SmartflowError(f"{output.parent}: no such folder", remedy="Make it first, or write elsewhere.")
     from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.core.backtest_report import html_report
+    from smartflow_assets.core.reports.backtest_report import html_report
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)
@@ -134,7 +134,7 @@ def _replayed(
     plotted: int,
 ) -> "tuple[list[Side], Source, tuple[datetime, datetime]]":
     """What each of the settings led to; the first of them with its bucket; and the time that was judged."""
-    from smartflow_assets.stages.replay import STAGES, replay, run_count, stored_rows
+    from smartflow_assets.stages.experiments.backtest import STAGES, replay, run_count, stored_rows
 
     replays: dict[str, Replay] = {}
     with terminal.quiet(), terminal.progress(None, "reading rows"):
@@ -167,7 +167,7 @@ def _sides(replays: "dict[str, Replay]", plotted: int) -> "list[Side]":
     """The replays with what only one of two found, and pictures of the series with the most incidents."""
     import pandas as pd
 
-    from smartflow_assets.core.backtest_report import Side, only_in
+    from smartflow_assets.core.reports.backtest_report import Side, only_in
 
     counts = pd.concat([replay.incidents["series"] for replay in replays.values()]).value_counts()
     rest = [each.series for replay in replays.values() for each in replay.quality.series]
@@ -193,7 +193,7 @@ def _sides(replays: "dict[str, Replay]", plotted: int) -> "list[Side]":
 
 
 def _print(sides: "list[Side]", timezone: str) -> None:
-    from smartflow_assets.core.backtest_report import INCIDENT_COLUMNS, figures, incident_rows
+    from smartflow_assets.core.reports.backtest_report import INCIDENT_COLUMNS, figures, incident_rows
 
     def incidents(title: str, found: "pd.DataFrame") -> None:
         terminal.result(f"\n{title}: {len(found) or 'none'}", style="bold")

@@ -28,7 +28,7 @@ def backup(
     Feeds that sources read and secrets are not in it. Every file has its hash in backup.json.
     """
     settings = home.open_home()
-    from smartflow_assets.stages.backup import back_up
+    from smartflow_assets.stages.maintenance.backup import back_up
 
     with terminal.progress(None, "copying") as advance:
         manifest = back_up(
@@ -49,7 +49,7 @@ def restore(
     Every file is verified first. Stop `smartflow ui` before; feeds and secrets are not part of a backup.
     """
     from smartflow_assets.config.settings import Settings
-    from smartflow_assets.stages.backup import restore as put_back
+    from smartflow_assets.stages.maintenance.backup import restore as put_back
 
     settings = Settings.from_environment(os.environ)
     now = datetime.now(UTC)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from smartflow_assets.core.comparison import Opinion
     from smartflow_assets.core.detection import DetectionSettings
-    from smartflow_assets.core.walk_forward import Ground, Judge
+    from smartflow_assets.core.evaluation.detector_agreement import Opinion
+    from smartflow_assets.core.evaluation.walk_forward import Ground, Judge
 
 EXAMPLES = """
 smartflow compare web_traffic
@@ -43,9 +43,9 @@ class Subject:
 
     def with_detectors(self, name: str) -> "list[Judge]":
         """The same with one detector alone (with the parameters that the source gives it), or with auto."""
+        from smartflow_assets.core.detection.ensemble import Ensemble
         from smartflow_assets.core.detectors import DETECTORS as KNOWN
-        from smartflow_assets.core.ensemble import Ensemble
-        from smartflow_assets.core.walk_forward import Judge
+        from smartflow_assets.core.evaluation.walk_forward import Judge
 
         def settings(given: "DetectionSettings") -> "DetectionSettings":
             listed = () if given.detectors == "auto" else given.detectors
@@ -143,9 +143,9 @@ def compare(
 
 def _of_source(name: str, labels: Path | None) -> Subject:
     settings = home.open_home()
-    from smartflow_assets.adapters.labels import read_labels
+    from smartflow_assets.adapters.files.labels import read_labels
     from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.stages.ground import source_ground
+    from smartflow_assets.stages.experiments.trial_data import source_ground
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)
@@ -158,12 +158,12 @@ def _of_source(name: str, labels: Path | None) -> Subject:
 def _of_file(file: Path, time: str | None, values: list[str], time_format: str, labels: Path | None) -> Subject:
     import pandas as pd
 
-    from smartflow_assets.adapters.labels import read_labels
-    from smartflow_assets.adapters.table_files import open_table
-    from smartflow_assets.core.calendar import Calendar
+    from smartflow_assets.adapters.files.labels import read_labels
+    from smartflow_assets.adapters.files.table_file import open_table
     from smartflow_assets.core.detection import DetectionSettings
-    from smartflow_assets.core.facts import typical_step
-    from smartflow_assets.core.walk_forward import Ground, Judge
+    from smartflow_assets.core.evaluation.walk_forward import Ground, Judge
+    from smartflow_assets.core.series.facts import typical_step
+    from smartflow_assets.core.temporal.calendar import Calendar
 
     with open_table(file) as table:
         columns = table_argument.columns_of(table, time, values, time_format)
@@ -200,12 +200,12 @@ def _opinions(known: Subject, names: list[str]) -> "tuple[list[Opinion], np.ndar
     """What each says, and which rows are flagged whatever is listed."""
     import numpy as np
 
-    from smartflow_assets.core.comparison import Opinion
     from smartflow_assets.core.detection import minimum_rows
     from smartflow_assets.core.detectors import DETECTORS as KNOWN
     from smartflow_assets.core.detectors import GUARDS
-    from smartflow_assets.core.evaluation import quality
-    from smartflow_assets.core.walk_forward import first_training, walk_forward
+    from smartflow_assets.core.evaluation.detector_agreement import Opinion
+    from smartflow_assets.core.evaluation.metrics import quality
+    from smartflow_assets.core.evaluation.walk_forward import first_training, walk_forward
 
     ground, judges = known.ground, {name: known.with_detectors(name) for name in names}
     least = max(minimum_rows(judge.settings, ground.step) for each in judges.values() for judge in each)
@@ -233,14 +233,14 @@ def _opinions(known: Subject, names: list[str]) -> "tuple[list[Opinion], np.ndar
 
 
 def _print(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray") -> None:
-    from smartflow_assets.core import comparison
+    from smartflow_assets.core.evaluation import detector_agreement
 
-    step, columns = known.ground.step, comparison.detector_columns(opinions)
-    terminal.table(columns, comparison.detector_rows(opinions, guarded, step), right=columns[1:])
+    step, columns = known.ground.step, detector_agreement.detector_columns(opinions)
+    terminal.table(columns, detector_agreement.detector_rows(opinions, guarded, step), right=columns[1:])
     if len(opinions) > 1:
         terminal.result("")
-        pairs = comparison.pair_rows(comparison.agreements(opinions, guarded, step))
-        terminal.table(comparison.PAIR_COLUMNS, pairs, right=comparison.PAIR_COLUMNS[1:])
+        pairs = detector_agreement.pair_rows(detector_agreement.agreements(opinions, guarded, step))
+        terminal.table(detector_agreement.PAIR_COLUMNS, pairs, right=detector_agreement.PAIR_COLUMNS[1:])
     if guarded.any():
         terminal.say(
             f"left out of the agreement: {terminal.count(int(guarded.sum()), 'row')} that flatline and missing flag whatever is listed"
@@ -248,8 +248,9 @@ def _print(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray") -> 
 
 
 def _write(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
-    from smartflow_assets.core.comparison import html_report, own_flags
-    from smartflow_assets.core.comparison_plot import comparison_plot
+    from smartflow_assets.core.evaluation.detector_agreement import own_flags
+    from smartflow_assets.core.reports.comparison_plot import comparison_plot
+    from smartflow_assets.core.reports.comparison_report import html_report
 
     rows, scores = known.ground.rows, opinions[0].scores
     counts = scores["series"][sum(own_flags(opinion, guarded).astype(int) for opinion in opinions) > 0].value_counts()

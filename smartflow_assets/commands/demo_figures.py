@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.config.source import Source
-    from smartflow_assets.core.evaluation import EventScores
+    from smartflow_assets.core.evaluation.metrics import EventScores
     from smartflow_assets.core.generators.examples import Example
 
 FLAGGED = """
@@ -55,7 +55,7 @@ class Figures:
 
 def measure(source: "Source", example: "Example", settings: "Settings", catalogue: "Catalogue", *, now: datetime) -> Figures:
     """The figures of an example that has been watched up to `now`."""
-    from smartflow_assets.core import evaluation
+    from smartflow_assets.core.evaluation import metrics
     from smartflow_assets.defs.resources import open_warehouse
 
     warehouse, made = open_warehouse(settings), example.make()
@@ -68,8 +68,8 @@ def measure(source: "Source", example: "Example", settings: "Settings", catalogu
         anomalies=_count(warehouse, "anomalies", source.name),
         incidents=_count(warehouse, "incidents", source.name),
         messages=_count(warehouse, "alert_sends", source.name, "AND status = 'sent'"),
-        found=evaluation.event_scores(judged, judged["is_anomaly"].to_numpy(bool), made.labels),
-        baselines={name: evaluation.event_scores(judged, flags, made.labels) for name, flags in evaluation.baselines(judged).items()},
+        found=metrics.event_scores(judged, judged["is_anomaly"].to_numpy(bool), made.labels),
+        baselines={name: metrics.event_scores(judged, flags, made.labels) for name, flags in metrics.baselines(judged).items()},
         twin_days=days,
         twin_alerts=alerts,
     )
@@ -78,7 +78,7 @@ def measure(source: "Source", example: "Example", settings: "Settings", catalogu
 def twin_alerts(source: "Source", twin: "pd.DataFrame", settings: "Settings", catalogue: "Catalogue", now: datetime) -> tuple[int, float]:
     """False alarms on the twin, and the days that were judged, of all series together."""
     from smartflow_assets.adapters.readers import CsvReader, TimeColumn
-    from smartflow_assets.stages.replay import replay, stored_rows
+    from smartflow_assets.stages.experiments.backtest import replay, stored_rows
 
     with tempfile.TemporaryDirectory(prefix="smartflow-twin-") as folder:
         rows = Path(folder) / "twin.csv"

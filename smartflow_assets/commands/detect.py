@@ -18,7 +18,7 @@ from smartflow_assets.core.errors import SmartflowError, SourceError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from smartflow_assets.adapters.table_files import Prepared, TableFile
+    from smartflow_assets.adapters.files.table_file import Prepared, TableFile
     from smartflow_assets.core.detection import DetectionSettings
 
 EXAMPLES = """
@@ -110,8 +110,8 @@ def detect(
     if train is not None and train_rows is not None:
         raise terminal.UsageError("--train and --train-rows exclude each other", remedy="Give one of them.")
     settings = _settings(detectors, sensitivity.value)
-    from smartflow_assets.adapters.result_file import result_file
-    from smartflow_assets.adapters.table_files import open_table
+    from smartflow_assets.adapters.files.result_file import result_file
+    from smartflow_assets.adapters.files.table_file import open_table
 
     with ExitStack() as stack:
         with table_argument.named_by_user():
@@ -132,7 +132,7 @@ def detect(
         for scores in _scored(table, past, columns, prepared, settings, train_rows):
             for state, count in scores["state"].value_counts().items():
                 counts[str(state)] += int(count)
-            flagged.append(_spells(scores))
+            flagged.append(_intervals(scores))
             scores["explanation"] = scores["explanation"].cat.remove_categories("")  # nothing to say is null in a file
             for start in range(0, len(scores) if target else 0, BATCH):
                 target.add(scores.iloc[start : start + BATCH])  # pyright: ignore[reportOptionalMemberAccess]
@@ -188,23 +188,21 @@ def _scored(
             )
 
 
-def _spells(scores: "pd.DataFrame") -> "pd.DataFrame":
-    """Flagged rows that lie close together as one row: that of the highest score, with the start and the size of the spell."""
-    import pandas as pd
-
-    from smartflow_assets.core.events import GAP_BUCKETS
-    from smartflow_assets.core.facts import typical_step
+def _intervals(scores: "pd.DataFrame") -> "pd.DataFrame":
+    """Flagged rows that lie close together as one row: that of the highest score, with the start and the size of the interval."""
+    from smartflow_assets.core.series.facts import typical_step
+    from smartflow_assets.core.series.intervals import interval_numbers
 
     found = scores[scores["is_anomaly"]]
     step = typical_step(scores["observed_at"].dt.tz_localize(None).to_numpy())
-    spell = (found["observed_at"].diff() > (GAP_BUCKETS + 1.5) * pd.Timedelta(step)).cumsum()
-    spans = found.groupby(spell)["observed_at"].agg(["min", "max", "size"])
-    peaks = found.loc[found.groupby(spell)["raw_score"].idxmax()]
+    interval = interval_numbers(found, step)
+    spans = found.groupby(interval)["observed_at"].agg(["min", "max", "size"])
+    peaks = found.loc[found.groupby(interval)["raw_score"].idxmax()]
     return peaks.assign(
         started_at=spans["min"].to_numpy(),
         last_at=spans["max"].to_numpy(),
         points=spans["size"].to_numpy(),
-        severity=found["severity"].groupby(spell).max().to_numpy(),
+        severity=found["severity"].groupby(interval).max().to_numpy(),
     )
 
 

@@ -21,7 +21,7 @@ from smartflow_assets.commands import home, terminal
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.settings import Settings
 
@@ -77,7 +77,7 @@ def doctor() -> None:
     Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
     """
     settings = home.open_home()
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
 
     catalogue = Catalogue.load(settings)
@@ -215,7 +215,7 @@ def disk_type(path: Path, mounts: str) -> str:
 
 
 def _sources(catalogue: "Catalogue") -> Findings:
-    from smartflow_assets.adapters.environment import references
+    from smartflow_assets.adapters.secret_references import references
 
     if not catalogue.names:
         remedy = "Add a file such as data/sources/orders.yaml; docs/own-source.md shows how."
@@ -253,7 +253,7 @@ def _channels(catalogue: "Catalogue") -> Findings:
 
 
 def _locks(settings: "Settings") -> Findings:
-    from smartflow_assets.adapters.locks import AdvisoryLock
+    from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 
     paths = [settings.warehouse_file.with_name(f"{settings.warehouse_file.name}.lock")]
     paths += sorted(settings.locks.glob("*.lock")) if settings.locks.exists() else []
@@ -270,7 +270,7 @@ def _runs(settings: "Settings") -> Findings:
         return
     import dagster as dg
 
-    from smartflow_assets.defs.housekeeping import fail_dead_runs
+    from smartflow_assets.defs.dead_runs import fail_dead_runs
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.settle import settle_run
 

@@ -13,7 +13,7 @@ from smartflow_assets.commands import home, terminal
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 
 EXAMPLES = """
 smartflow export anomalies -o anomalies.csv
@@ -62,9 +62,9 @@ def export(
     by a rule). Times are UTC. CSV holds lists and maps as JSON text; JSON and Parquet as they are.
     """
     settings = home.open_home()
-    from smartflow_assets.adapters.exports import EXPORTS, statement
-    from smartflow_assets.adapters.result_file import format_of
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.files.exports import EXPORTS, statement
+    from smartflow_assets.adapters.files.result_file import format_of
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 
     if not settings.published_file.exists():
         raise SmartflowError("there is nothing to export yet", remedy="`smartflow run` makes it; `smartflow demo` shows how.")

@@ -155,7 +155,7 @@ def _time(option: str, text: str, now: datetime) -> datetime:
 
 def _write(tables: dict[Path, "pd.DataFrame"]) -> None:
     """Each table to its file, all opened before the first is written; `-` is stdout."""
-    from smartflow_assets.adapters.result_file import result_file
+    from smartflow_assets.adapters.files.result_file import result_file
     from smartflow_assets.core.errors import SourceError
 
     with ExitStack() as stack:
@@ -175,8 +175,8 @@ def _write(tables: dict[Path, "pd.DataFrame"]) -> None:
 
 
 def _list() -> None:
-    from smartflow_assets.core.durations import format_duration
     from smartflow_assets.core.generators import DOMAINS
+    from smartflow_assets.core.temporal.notation import format_duration
 
     lines = []
     for name, domain in DOMAINS.items():

@@ -14,7 +14,7 @@ import typer
 
 from smartflow_assets.commands.terminal import UsageError
 from smartflow_assets.core.errors import SmartflowError, SourceError
-from smartflow_assets.core.moments import parse_moment
+from smartflow_assets.core.temporal.notation import parse_moment
 
 if TYPE_CHECKING:
     from smartflow_assets.config.catalogue import Catalogue
@@ -63,7 +63,7 @@ def moment(text: str | None, option: str) -> datetime | None:
 
 def duration(text: str, option: str) -> timedelta:
     """The length of time that an option was given. UsageError when it is none."""
-    from smartflow_assets.core.durations import parse_duration
+    from smartflow_assets.core.temporal.notation import parse_duration
 
     try:
         return parse_duration(text)

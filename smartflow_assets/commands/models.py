@@ -15,8 +15,8 @@ from smartflow_assets.commands import home, run, terminal
 if TYPE_CHECKING:
     import pandas as pd
 
+    from smartflow_assets.stages.model_ledger import Switched
     from smartflow_assets.stages.run import SourceRun
-    from smartflow_assets.stages.stored_models import Switched
 
 HELP = "The trained models of a source: list them, make another one current, go back, or have it learnt anew."
 LIST_EXAMPLES = """
@@ -55,7 +55,7 @@ def list_models(name: home.SourceName) -> None:
     in UTC. All changes: the view marts.model_history.
     """
     from smartflow_assets.stages.metric_groups import metric_groups
-    from smartflow_assets.stages.stored_models import stored_models, unusable_because
+    from smartflow_assets.stages.model_ledger import stored_models, unusable_because
 
     source = _source(name)
     models = stored_models(source.warehouse, name).sort_values(["series", "trained_at"])
@@ -90,11 +90,11 @@ def promote(
 
     Rows that have a score keep it. The next training by `training.every` makes a new model current, as ever.
     """
-    from smartflow_assets.stages import stored_models
+    from smartflow_assets.stages import model_ledger
 
     home.moment(rescore_from, "--rescore-from")
     with _writing(name) as source:
-        done = stored_models.promote(source, model_id, reason=reason, by_whom=_user())
+        done = model_ledger.promote(source, model_id, reason=reason, by_whom=_user())
     _tell(name, [done], rescore_from)
 
 
@@ -113,11 +113,11 @@ def rollback(
     to, when its files are gone, or when the YAML has other settings now. The next training by `training.every` makes a new model
     current, as ever.
     """
-    from smartflow_assets.stages import stored_models
+    from smartflow_assets.stages import model_ledger
 
     home.moment(rescore_from, "--rescore-from")
     with _writing(name) as source:
-        done = stored_models.rollback(source, series, reason=reason, by_whom=_user())
+        done = model_ledger.rollback(source, series, reason=reason, by_whom=_user())
     _tell(name, done, rescore_from)
 
 
@@ -148,7 +148,7 @@ def train(
     if not reason.strip():
         raise terminal.UsageError("--reason is empty", remedy="Say why, in a few words: it will stand beside the model.")
     source = _source(name)
-    from smartflow_assets.stages.training_requests import open_requests, request_training
+    from smartflow_assets.stages.scheduling.training_requests import open_requests, request_training
 
     if candidate:
         run.run_all("train_source", [name], {"retrain": True, "candidate": reason}, run.TRAIN_FACTS)
@@ -173,7 +173,7 @@ def _source(name: str) -> "SourceRun":
     """The source at hand, without a run of Dagster."""
     settings = home.open_home()
     from smartflow_assets.adapters.model_store import ModelStore
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.stages.run import SourceRun
 

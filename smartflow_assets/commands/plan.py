@@ -7,7 +7,7 @@ from smartflow_assets.commands import home, terminal
 from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.plan import Plan
     from smartflow_assets.config.settings import Settings
@@ -25,7 +25,7 @@ def plan(sources: home.SourceNames = None) -> None:
     Compares each YAML file with what the stored rows and models were made under. Nothing is changed.
     """
     settings = home.open_home()
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
 
     catalogue, warehouse = Catalogue.load(settings), Warehouse(settings.warehouse_file, settings.published_file)
@@ -57,7 +57,8 @@ def _tell(plan: "Plan") -> None:
 
 def _plan(name: str, settings: "Settings", catalogue: "Catalogue", warehouse: "Warehouse") -> "Plan":
     from smartflow_assets.adapters.model_store import ModelStore
-    from smartflow_assets.config.plan import compare, made_under
+    from smartflow_assets.config.plan import compare
+    from smartflow_assets.stages.bucket_resolution import made_under
     from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
     from smartflow_assets.stages.run import SourceRun
 

@@ -11,7 +11,7 @@ from smartflow_assets.commands import home, terminal
 
 if TYPE_CHECKING:
     from smartflow_assets.config.settings import Settings
-    from smartflow_assets.stages.pruning import Pruned
+    from smartflow_assets.stages.maintenance.retention import Pruned
 
 EXAMPLES = """
 smartflow prune --older-than "90 days" --dry-run
@@ -36,14 +36,14 @@ def prune(
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="smartflow-prune-") as folder:
             trial = settings.with_state_in(Path(folder))
-            from smartflow_assets.adapters.warehouse import Warehouse
+            from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 
             Warehouse(settings.warehouse_file, settings.published_file).copy_to(trial.warehouse_file)
             _tell(_prune_rows(trial, before))
         terminal.say("nothing was deleted; Dagster's history was not counted")
         return
     pruned = _prune_rows(settings, before)
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.run_history import prune_runs
 
@@ -56,15 +56,15 @@ def prune(
 
 def _prune_rows(settings: "Settings", before: datetime) -> "list[Pruned]":
     from smartflow_assets.adapters.model_store import ModelStore
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.stages import pruning
+    from smartflow_assets.stages.maintenance import retention
 
     warehouse = Warehouse(settings.warehouse_file, settings.published_file)
-    sources = pruning.stored_sources(warehouse)
+    sources = retention.stored_sources(warehouse)
     done = []
     with terminal.progress(len(sources), "pruning") as advance:
-        for pruned in pruning.prune(warehouse, ModelStore(settings.models), Catalogue.load(settings), before=before):
+        for pruned in retention.prune(warehouse, ModelStore(settings.models), Catalogue.load(settings), before=before):
             advance(1, pruned.source)
             done.append(pruned)
     return done

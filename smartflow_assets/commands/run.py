@@ -121,8 +121,8 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
 
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.defs.build import ASSETS
+    from smartflow_assets.defs.dead_runs import fail_dead_runs
     from smartflow_assets.defs.execute import execute
-    from smartflow_assets.defs.housekeeping import fail_dead_runs
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.defs.settle import settle_run

@@ -79,7 +79,7 @@ def show(
 
 
 def _settings(source: "Source") -> None:
-    from smartflow_assets.core.durations import format_duration
+    from smartflow_assets.core.temporal.notation import format_duration
 
     facts = {
         "source": f"{source.name}: {source.description}" if source.description else source.name,
@@ -106,8 +106,8 @@ def _settings(source: "Source") -> None:
 
 def _choices(settings: "Settings", source: "Source") -> None:
     """What judges each metric and why, as comments of the YAML; metrics that are judged alike stand together."""
-    from smartflow_assets.core.choice import explained
-    from smartflow_assets.core.durations import format_duration
+    from smartflow_assets.core.detection.settings_summary import explained
+    from smartflow_assets.core.temporal.notation import format_duration
 
     step, alike = source.time_bucket.every, dict[str, list[str]]()
     known = _published(settings, "SELECT DISTINCT metric FROM clean_series WHERE source = ? ORDER BY metric", [source.name])
@@ -119,7 +119,7 @@ def _choices(settings: "Settings", source: "Source") -> None:
 
 def _state(settings: "Settings", source: "Source") -> None:
     """What the published copy knows, a table for each matter that has rows."""
-    from smartflow_assets.adapters.tables import SCHEMA_VERSION
+    from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
 
     info = _published(settings, "SELECT max(schema_version) AS version FROM snapshot_info", [])
     if info and info[0]["version"] < SCHEMA_VERSION:
@@ -160,7 +160,7 @@ def _published(settings: "Settings", statement: str, parameters: list[Any]) -> l
         return []
     import pandas as pd
 
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 
     rows = Warehouse(settings.warehouse_file, settings.published_file).published_read(statement, parameters)
     return [{str(name): None if pd.isna(value) else value for name, value in row.items()} for row in rows.to_dict("records")]

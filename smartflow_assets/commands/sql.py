@@ -39,7 +39,7 @@ def sql(
     The copy is data/warehouse/analyst.duckdb, and any DuckDB tool may open it. Its schema `marts` holds the documented views.
     Times are UTC. The age of the copy goes to stderr.
     """
-    from smartflow_assets.adapters.warehouse import Warehouse
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 
     settings = home.open_home()
     if not settings.published_file.exists():

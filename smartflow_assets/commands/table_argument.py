@@ -1,6 +1,6 @@
 """A CSV or Parquet file as an argument of a command: which columns it is read by, and what was not as it should be.
 
-A guess is said, what is left out is said, and what is wrong is named by option. Reading is adapters.table_files.
+A guess is said, what is left out is said, and what is wrong is named by option. Reading is adapters.files.table_file.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from smartflow_assets.commands import terminal
 from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from smartflow_assets.adapters.table_files import FileColumn, Prepared, TableFile
+    from smartflow_assets.adapters.files.table_file import FileColumn, Prepared, TableFile
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import typer
 from smartflow_assets.commands import home, terminal
 
 if TYPE_CHECKING:
-    from smartflow_assets.adapters.trial_log import TrialLog
+    from smartflow_assets.adapters.files.trial_log import TrialLog
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.config.source import Source
-    from smartflow_assets.core.search import Figures, Parameter, Point, Trial
-    from smartflow_assets.stages.tuning import Bench
+    from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial
+    from smartflow_assets.stages.experiments.tuning import Bench
 
 EXAMPLES = """
 smartflow tune web_traffic
@@ -67,14 +67,14 @@ def tune(
     not proposed. A run that was cut off goes on where it was. Nothing but --write changes the home's YAML.
     """
     settings = home.open_home()
-    from smartflow_assets.adapters.trial_log import TrialLog
+    from smartflow_assets.adapters.files.trial_log import TrialLog
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.search_space import NAMES, search_space
     from smartflow_assets.core.errors import SourceError
-    from smartflow_assets.core.planting import PLANTED
-    from smartflow_assets.core.search import best
-    from smartflow_assets.stages.ground import source_ground
-    from smartflow_assets.stages.tuning import bench
+    from smartflow_assets.core.evaluation.anomaly_injection import PLANTED
+    from smartflow_assets.core.evaluation.settings_search import best
+    from smartflow_assets.stages.experiments.trial_data import source_ground
+    from smartflow_assets.stages.experiments.tuning import bench
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)
@@ -139,7 +139,7 @@ def _say_what_is_judged(place: "Bench") -> None:
 
 def _search(place: "Bench", settings: "Settings", space: "Sequence[Parameter]", log: "TrialLog", count: int, seed: int) -> "list[Trial]":
     """The trials, those of an earlier run that was cut off among them."""
-    from smartflow_assets.core.search import best, propose
+    from smartflow_assets.core.evaluation.settings_search import best, propose
 
     tried = log.read()[:count]
     if tried:

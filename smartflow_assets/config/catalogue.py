@@ -19,8 +19,8 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import build_source, source_schema
 from smartflow_assets.config.yaml_file import YamlFile, read_yaml
-from smartflow_assets.core.alert_policy import AlertPolicy
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 
 CHANNELS_FILE = "channels.yaml"  # the key of `channel_errors` when the file as a whole cannot be read
 _CHANNEL: TypeAdapter[Any] = TypeAdapter(Channel)

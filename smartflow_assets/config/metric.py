@@ -4,11 +4,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from smartflow_assets.adapters.buckets import Aggregate, MetricColumn
+from smartflow_assets.adapters.aggregation.buckets import Aggregate, MetricColumn
 from smartflow_assets.core.detection import DetectionSettings
-from smartflow_assets.core.row_condition import Where
+from smartflow_assets.core.preparation.row_condition import Where
+from smartflow_assets.core.preparation.transforms import Transform, Treatment, WithoutRows
 from smartflow_assets.core.rules import Rules
-from smartflow_assets.core.transforms import Transform, Treatment, WithoutRows
 
 COUNTING = ("count", "distinct_count")  # these need no numbers
 ADDING_UP = ("count", "sum")

@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from smartflow_assets.core.durations import format_duration
-from smartflow_assets.core.rate import Frequency
+from smartflow_assets.core.temporal.notation import Frequency, format_duration
 
 
 class ReadableSchema(GenerateJsonSchema):

@@ -2,7 +2,7 @@
 
 Only what is judged can differ, never how rows are read and cleaned, and only keys of the source: what a metric says for itself
 stays. A key that has no effect with the settings that stand (such as the share that a forest's own flag marks, where flags
-are not asked) is not offered. The search is core.search.
+are not asked) is not offered. The search is core.evaluation.settings_search.
 """
 
 import math
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from smartflow_assets.config.source import Source
-from smartflow_assets.core.detection_settings import DetectionSettings
+from smartflow_assets.core.detection.ensemble import SENSITIVITY
+from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.detectors import AUTO, DETECTORS, BaseDetector
-from smartflow_assets.core.ensemble import SENSITIVITY
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.search import Parameter, Point, Value
+from smartflow_assets.core.evaluation.settings_search import Parameter, Point, Value
 
 TUNABLE: dict[str, dict[str, tuple[Value, ...]]] = {
     "isolation_forest": {

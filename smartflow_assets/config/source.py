@@ -12,23 +12,23 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from smartflow_assets.adapters.buckets import MetricColumn
+from smartflow_assets.adapters.aggregation.buckets import MetricColumn
 from smartflow_assets.adapters.readers import Reader, Wanted
-from smartflow_assets.adapters.readers.base import BadRows
+from smartflow_assets.adapters.staging.contract import BadRows
 from smartflow_assets.config.metric import COUNTING, DETECTION_KEYS, Metric, MetricOrName
 from smartflow_assets.config.yaml_file import YamlFile
-from smartflow_assets.core.alert_policy import AlertPolicy
-from smartflow_assets.core.calendar import Calendar
-from smartflow_assets.core.cleaning import TimeBucket
 from smartflow_assets.core.detection import DetectionSettings
-from smartflow_assets.core.durations import Duration
-from smartflow_assets.core.encoding import Encoding
-from smartflow_assets.core.records import METRIC as RECORDS
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.preparation.category_encoding import Encoding
+from smartflow_assets.core.preparation.cleaning import TimeBucket
+from smartflow_assets.core.preparation.row_condition import parse, text_columns
+from smartflow_assets.core.preparation.transforms import Treatment
 from smartflow_assets.core.records import Records
-from smartflow_assets.core.row_condition import parse, text_columns
 from smartflow_assets.core.rules import BaseRule, Rules
-from smartflow_assets.core.schedule import Schedule
-from smartflow_assets.core.transforms import Treatment
+from smartflow_assets.core.series.series_id import RECORDS_METRIC
+from smartflow_assets.core.temporal.calendar import Calendar
+from smartflow_assets.core.temporal.notation import Duration
+from smartflow_assets.core.temporal.schedule import Schedule
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
@@ -112,8 +112,10 @@ class Source(DetectionSettings):
             if told := next((column for column in metric.explain_by if column in (*dimensions, self.time_column)), None):
                 role = "the time column" if told == self.time_column else "a dimension of it: each of its series has one value there"
                 raise ValueError(f"metrics: explain_by of {metric.name} names {told}, which is {role}")
-        if self.records is not None and RECORDS in names:
-            raise ValueError(f"metrics: {RECORDS} is what the series of strange records is called, because of `records`; rename the metric")
+        if self.records is not None and RECORDS_METRIC in names:
+            raise ValueError(
+                f"metrics: {RECORDS_METRIC} is what the series of strange records is called, because of `records`; rename the metric"
+            )
         if self.records is not None and self.time_column in self.records.columns:
             raise ValueError(f"records: {self.time_column} is the time column; a record is not judged by it")
         for column in self.encode:
@@ -200,7 +202,7 @@ class Source(DetectionSettings):
     def units(self) -> dict[str, str]:
         """Unit of each metric that has one."""
         own = {metric.name: metric.unit for metric in self.metrics if metric.unit}
-        return own if self.records is None else own | {RECORDS: "strange"}
+        return own if self.records is None else own | {RECORDS_METRIC: "strange"}
 
     def unit(self, metric: str) -> str:
         """Unit of a metric, or nothing."""

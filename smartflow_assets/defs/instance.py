@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 
 INSTANCE_SETTINGS: dict[str, Any] = {
     "telemetry": {"enabled": False},

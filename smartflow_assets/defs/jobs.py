@@ -6,8 +6,12 @@ would import the world again.
 
 import dagster as dg
 
+from smartflow_assets.defs.assets import ASSETS
+
 MONITOR_JOB = "monitor_source"
 TRAIN_JOB = "train_source"
+_KEYS = frozenset(key for asset in ASSETS for key in asset.keys)
+_IMPLICIT_JOB = "__ASSET_JOB"
 LAUNCHPAD = {"resources": {"options": {"config": {"since": "", "until": "", "as_of": "", "dry_run": False, "send": True}}}}
 TRAINING_LAUNCHPAD = {"resources": {"options": {"config": {"as_of": "", "dry_run": False, "retrain": True}}}}
 
@@ -27,3 +31,13 @@ train_source = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Learn one source anew from its training window, without the windows of incidents. Scores that stand keep standing.",
 )
+
+
+def our_job(run: dg.DagsterRun) -> str | None:
+    """The job that a run is counted as; None for a stranger's, since an instance may be
+    shared: those runs are neither settled nor failed by us. Backfills and "Materialize" in the UI run as an implicit job, and
+    watch a source as monitor_source does."""
+    if run.job_name in (MONITOR_JOB, TRAIN_JOB):
+        return run.job_name
+    is_ours = run.job_name.startswith(_IMPLICIT_JOB) and bool(_KEYS & (run.asset_selection or set()))
+    return MONITOR_JOB if is_ours else None

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from smartflow_assets.adapters.tables import TABLES
+from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.defs.partitions import SOURCES
 
 CELL, LARGEST_PLOT = 80, 64_000

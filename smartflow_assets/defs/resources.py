@@ -17,13 +17,13 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from smartflow_assets.adapters.locks import AdvisoryLock
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
-from smartflow_assets.core.moments import parse_moment
+from smartflow_assets.core.temporal.notation import parse_moment
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG
 from smartflow_assets.stages.run import SourceRun
 

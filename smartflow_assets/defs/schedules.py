@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import dagster as dg
 
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.jobs import MONITOR_JOB, TRAIN_JOB, monitor_source, train_source
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, SOURCE_TAG
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.source_partitions import add_partitions
-from smartflow_assets.stages.timetable import last_runs, last_trainings, monitoring_due, training_due
+from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
 
 Answer = TypeVar("Answer")
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]

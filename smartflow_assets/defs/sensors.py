@@ -19,7 +19,7 @@ import dagster as dg
 
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.defs.housekeeping import fail_dead_runs
+from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.jobs import TRAIN_JOB, monitor_source, train_source
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG, SOURCE_TAG, SOURCES
 from smartflow_assets.defs.resources import open_warehouse
@@ -27,9 +27,9 @@ from smartflow_assets.defs.schedules import UNDER_WAY
 from smartflow_assets.defs.settle import settle_run
 from smartflow_assets.defs.source_partitions import match_partitions
 from smartflow_assets.stages.alerting import drain_outbox
-from smartflow_assets.stages.inbox import waiting_files
-from smartflow_assets.stages.timetable import RETRIES_AT_ONCE
-from smartflow_assets.stages.training_requests import TrainingRequest, open_requests
+from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
+from smartflow_assets.stages.scheduling.inbox import waiting_files
+from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, open_requests
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 QUIET_SECONDS, FILES_PER_TICK = 5, 50

@@ -12,11 +12,11 @@ from typing import Any
 
 import dagster as dg
 
-from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.defs.our_runs import our_job
+from smartflow_assets.defs.jobs import our_job
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
 from smartflow_assets.defs.resources import open_warehouse, parse_time
 from smartflow_assets.stages.alerting import Failure

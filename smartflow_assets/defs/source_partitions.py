@@ -8,7 +8,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.stages.alerting import close_incidents_of

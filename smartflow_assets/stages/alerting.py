@@ -12,15 +12,15 @@ import pandas as pd
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.outbox import Drained
-from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Append, Rewrite, Seen, Write
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Append, Rewrite, Seen, Write
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core import run_incidents
-from smartflow_assets.core.alert_policy import AlertPolicy
-from smartflow_assets.core.alerts import Advance, untold
-from smartflow_assets.core.incidents import advance, scope
-from smartflow_assets.core.run_incidents import Failure
+from smartflow_assets.core.incidents import run_failures
+from smartflow_assets.core.incidents.alert_planning import Advance, untold
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.lifecycle import advance, scope
+from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import left, pending_windows, pieces, table_rows
@@ -159,7 +159,7 @@ def record_failures(
     """What a finished run says of the machinery: failures open incidents or go on, what succeeded again recovers."""
     history = warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause <> 'anomaly'", [source])
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
-    return run_incidents.record_run(history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id)
+    return run_failures.record_run(history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id)
 
 
 def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reason: str, policy: AlertPolicy) -> None:
@@ -172,7 +172,7 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     if history.empty:
         return
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
-    step = run_incidents.close(history, reason=reason, sends=sends, policy=policy, now=now, run_id="catalogue")
+    step = run_failures.close(history, reason=reason, sends=sends, policy=policy, now=now, run_id="catalogue")
     warehouse.commit("catalogue", writes_of(step))
 
 

@@ -10,19 +10,20 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from smartflow_assets.adapters.writes import Replace, Write
-from smartflow_assets.core import events, plots, similar
+from smartflow_assets.adapters.warehouse.writes import Replace, Write
+from smartflow_assets.core.anomalies import grouping, recurrence
+from smartflow_assets.core.anomalies.grouping import no_anomalies
 from smartflow_assets.core.detection import Scoring
-from smartflow_assets.core.events import no_anomalies
+from smartflow_assets.core.detection.verdicts import no_components
 from smartflow_assets.core.records.buckets import record_components
-from smartflow_assets.core.verdicts import no_components
+from smartflow_assets.core.reports import series_plot
 from smartflow_assets.stages.metric_groups import MetricGroup, metric_groups
+from smartflow_assets.stages.model_ledger import StoredModel, current_model
 from smartflow_assets.stages.modelling import feature_rows
 from smartflow_assets.stages.preparation import clean_rows
 from smartflow_assets.stages.records import bucket_verdicts
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.slices import with_slices
-from smartflow_assets.stages.stored_models import StoredModel, current_model
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 
 PLOTTED, SHOWN = timedelta(days=3), 10
@@ -75,6 +76,10 @@ class Grouped:
     rows: pd.DataFrame
     new_count: int
     table_rows: int
+
+
+PICTURE_BEFORE, PICTURE_AFTER = timedelta(days=3), 12  # of the series in the picture of an anomaly; AFTER in buckets
+PICTURE_BUCKETS = 48  # before the anomaly, where three days have fewer
 
 
 def anomaly_scores(run: SourceRun) -> ScoredRows:
@@ -142,7 +147,7 @@ def anomalies(run: SourceRun) -> Grouped:
     for piece, rest in pieces(run, pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores"])):
         standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
         known = set(standing["anomaly_id"]) if known is None else known
-        regions = merged(events.region(standing, *window, run.source.time_bucket.every) for window in piece)
+        regions = merged(grouping.region(standing, *window, run.source.time_bucket.every) for window in piece)
         found = [_group(run, *region) for region in regions]
         writes = [Replace("anomalies", run.name, part, *region, is_empty_allowed=True) for region, part in zip(regions, found, strict=True)]
         run.warehouse.commit(run.run_id, [*writes, *left(run, "anomalies", rest)])
@@ -160,7 +165,7 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     history = run.warehouse.read(
         "SELECT series, observed_at, value FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? "
         "AND list_contains(?, series)",
-        [run.name, since - events.RECORD_WINDOW, until, names],
+        [run.name, since - grouping.RECORD_WINDOW, until, names],
     )
     components = run.warehouse.read(
         "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
@@ -170,10 +175,10 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     earlier = run.warehouse.read(
         "SELECT series, started_at, ended_at, direction FROM anomalies WHERE source = ? AND started_at >= ? AND started_at < ? "
         "AND list_contains(?, series)",
-        [run.name, since - similar.LOOKBACK, since, names],
+        [run.name, since - recurrence.LOOKBACK, since, names],
     )
     policy = run.source.alerts
-    found = events.group(
+    found = grouping.group(
         rows,
         source=run.name,
         step=run.source.time_bucket.every,
@@ -207,7 +212,7 @@ def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalou
     )
     records = bucket_verdicts(run, since, until)
     records = records[records["is_anomaly"]] if is_anomalous else records
-    return events.judge(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)
+    return grouping.judge(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)
 
 
 def _plot(run: SourceRun, strangest: pd.DataFrame) -> bytes:
@@ -216,10 +221,30 @@ def _plot(run: SourceRun, strangest: pd.DataFrame) -> bytes:
     newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
     shown = judged_rows(run, newest - PLOTTED, newest + run.source.time_bucket.every)
     shown = shown[shown["series"] == series]
-    return plots.series_plot(
+    return series_plot.series_plot(
         shown,
         shown[shown["is_anomalous"]],
         title=f"{run.name} {series}",
         unit=run.source.unit(metric),
         timezone=run.source.calendar.timezone,
+    )
+
+
+def anomaly_picture(run: SourceRun, anomalies: pd.DataFrame) -> bytes | None:
+    """The newest of some anomalies: its series with the usual range, the explanation below it; None when there is none."""
+    if anomalies.empty:
+        return None
+    newest = anomalies.sort_values(["started_at", "anomaly_score"]).iloc[-1]
+    step = run.source.time_bucket.every
+    rows = judged_rows(run, newest["started_at"] - max(PICTURE_BEFORE, PICTURE_BUCKETS * step), newest["ended_at"] + PICTURE_AFTER * step)
+    rows = rows[rows["series"] == newest["series"]]
+    if rows.empty:
+        return None
+    return series_plot.series_plot(
+        rows,
+        rows[rows["is_anomalous"]],
+        title=f"{run.name} {newest['series']}",
+        unit=run.source.unit(newest["metric"]),
+        timezone=run.source.calendar.timezone,
+        caption=str(newest["explanation"]),
     )

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from smartflow_assets.adapters import encoded_columns
-from smartflow_assets.adapters.buckets import EncodedSql, column_types, require_columns
-from smartflow_assets.adapters.table_spec import quoted, quoted_column
-from smartflow_assets.adapters.tables import raw_table
-from smartflow_assets.adapters.writes import Append, Delete, Write
-from smartflow_assets.core.encoding import FEW_ROWS, LearntEncoding, learn
+from smartflow_assets.adapters.aggregation import encoded_columns
+from smartflow_assets.adapters.aggregation.buckets import EncodedSql, column_types, require_columns
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.writes import Append, Delete, Write
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.time_grid import TimeGrid
+from smartflow_assets.core.preparation.category_encoding import FEW_ROWS, LearntEncoding, learn
+from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages.run import SourceRun
 
 LEAST_TIME, LEAST_BUCKETS = timedelta(days=7), 36

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from smartflow_assets.adapters.table_spec import quoted_text
+from smartflow_assets.adapters.sql_quoting import quoted_text
 from smartflow_assets.stages.run import SourceRun
 
 

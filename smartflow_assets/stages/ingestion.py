@@ -1,8 +1,8 @@
 """Ingestion: the reader of the source, and one commit."""
 
 from smartflow_assets.adapters.ingest import Ingested, ingest
-from smartflow_assets.adapters.table_spec import quoted
-from smartflow_assets.adapters.tables import raw_table
+from smartflow_assets.adapters.sql_quoting import quoted
+from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.stages.run import SourceRun
 
 

@@ -11,13 +11,14 @@ from datetime import datetime
 
 import pandas as pd
 
-from smartflow_assets.core import plots, siblings
 from smartflow_assets.core.detection import CONTEXT_ROWS, fit_models, minimum_rows, with_budget
+from smartflow_assets.core.preparation.features import with_siblings
+from smartflow_assets.core.reports import series_plot
 from smartflow_assets.stages.metric_groups import MetricGroup, fingerprint, metric_groups
+from smartflow_assets.stages.model_ledger import StoredModel, current_model, kept_models, made_candidate, made_current, standing_models
 from smartflow_assets.stages.preparation import features_of
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.stored_models import StoredModel, current_model, kept_models, made_candidate, made_current, standing_models
-from smartflow_assets.stages.training_requests import TrainingRequest, answered, baseline_of, open_requests
+from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, answered, baseline_of, open_requests
 from smartflow_assets.stages.training_rows import Learnable, learnable_rows
 from smartflow_assets.stages.windows import table_rows
 
@@ -160,7 +161,7 @@ def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.D
     if stored.empty or since < stored["observed_at"].min():
         stored = features_of(run, since, until)
     if any(detector.is_joint for detector in group.settings.active()):  # before other groups go: all metrics are compared
-        stored = siblings.add(stored, step=run.source.time_bucket.every)
+        stored = with_siblings(stored, step=run.source.time_bucket.every)
     return stored[stored["series"].isin(rows["series"].unique())].reset_index(drop=True)
 
 
@@ -174,7 +175,7 @@ def _plot(run: SourceRun, rows: pd.DataFrame) -> bytes | None:
     """The series with the most rows, as far as it was learnt from."""
     shown = first_series(rows, rows["series"].unique())
     unit = run.source.unit(str(shown["metric"].iloc[0]))
-    return plots.series_plot(
+    return series_plot.series_plot(
         shown,
         None,
         title=f"{run.name} {shown['series'].iloc[0]}: learnt from",

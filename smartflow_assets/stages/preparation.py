@@ -12,13 +12,15 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.adapters import buckets
-from smartflow_assets.adapters.tables import raw_table
-from smartflow_assets.adapters.writes import Delete, Replace, Write
-from smartflow_assets.config.plan import changes_between, made_under
-from smartflow_assets.core import cleaning, features, rules
-from smartflow_assets.core.time_grid import TimeGrid
+from smartflow_assets.adapters.aggregation import buckets
+from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.writes import Delete, Replace, Write
+from smartflow_assets.config.plan import changes_between
+from smartflow_assets.core import rules
+from smartflow_assets.core.preparation import cleaning, features
+from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import encoding
+from smartflow_assets.stages.bucket_resolution import made_under
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
 

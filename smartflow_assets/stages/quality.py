@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from smartflow_assets.adapters.labels import read_labels
-from smartflow_assets.adapters.writes import Append, Seen, Write
-from smartflow_assets.core.evaluation import LATE, Quality, quality
-from smartflow_assets.core.quality_plot import quality_plot
+from smartflow_assets.adapters.files.labels import read_labels
+from smartflow_assets.adapters.warehouse.writes import Append, Seen, Write
+from smartflow_assets.core.evaluation.metrics import LATE, Quality, quality
+from smartflow_assets.core.reports.quality_plot import quality_plot
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import PIECE_ROWS, Window, pending_windows, table_rows
 

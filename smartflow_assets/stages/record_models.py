@@ -13,18 +13,18 @@ from typing import Any
 
 import pandas as pd
 
-from smartflow_assets.adapters import encoded_columns
-from smartflow_assets.adapters.buckets import require_columns
+from smartflow_assets.adapters.aggregation import encoded_columns
+from smartflow_assets.adapters.aggregation.buckets import require_columns
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.adapters.pruning import KEPT_RECORD_MODELS as KEPT_MODELS
-from smartflow_assets.adapters.table_spec import quoted, quoted_column
-from smartflow_assets.adapters.tables import raw_table
-from smartflow_assets.adapters.writes import Append
-from smartflow_assets.core.encoding import LearntEncoding
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.warehouse.retention import KEPT_RECORD_MODELS as KEPT_MODELS
+from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import ModelError, SourceError
+from smartflow_assets.core.preparation.category_encoding import LearntEncoding
 from smartflow_assets.core.records import LEAST_ROWS, Records
 from smartflow_assets.core.records.model import RecordModel, learn_records
-from smartflow_assets.core.time_grid import TimeGrid
+from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages.encoding import LEAST_BUCKETS, LEAST_TIME, encoded_records
 from smartflow_assets.stages.run import SourceRun
 

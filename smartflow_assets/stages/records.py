@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.adapters import encoded_columns
-from smartflow_assets.adapters.tables import raw_table
-from smartflow_assets.adapters.writes import Replace
-from smartflow_assets.core import plots
-from smartflow_assets.core.records import METRIC, Records, least_surprise
+from smartflow_assets.adapters.aggregation import encoded_columns
+from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.writes import Replace
+from smartflow_assets.core.detection.verdicts import severity_of
+from smartflow_assets.core.records import Records, least_surprise
 from smartflow_assets.core.records.buckets import of_bucket
 from smartflow_assets.core.records.explanation import explain_records
-from smartflow_assets.core.time_grid import TimeGrid
-from smartflow_assets.core.verdicts import severity_of
+from smartflow_assets.core.reports import series_plot
+from smartflow_assets.core.series.series_id import RECORDS_METRIC
+from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages.encoding import encoded_records
 from smartflow_assets.stages.preparation import closed_end
 from smartflow_assets.stages.record_models import RecordModels, StoredRecordModel
@@ -223,8 +224,8 @@ def bucket_verdicts(run: SourceRun, since: datetime, until: datetime) -> pd.Data
     is_strange = rows["anomalous_count"] > 0
     scores = {name: rows[name].where(is_strange) for name in ("raw_score", "anomaly_score")}
     return rows.assign(
-        series=METRIC,
-        metric=METRIC,
+        series=RECORDS_METRIC,
+        metric=RECORDS_METRIC,
         dimensions=dimensions,
         value=rows["anomalous_count"].astype(float),
         **nothing,
@@ -273,7 +274,7 @@ def _plot(run: SourceRun) -> bytes | None:
     if newest is None:
         return None
     shown = bucket_verdicts(run, newest - 200 * run.source.time_bucket.every, newest)
-    return plots.series_plot(
+    return series_plot.series_plot(
         shown.assign(severity=shown["severity"].fillna("info")),
         shown[shown["is_anomaly"]],
         title=f"{run.name}: strange records",

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.config.plan import with_known_bucket
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
+from smartflow_assets.stages.bucket_resolution import with_known_bucket
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from datetime import datetime
 
 import pandas as pd
 
-from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Append
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.stages.alerting import Failure, drain_outbox, record_failures, writes_of
-from smartflow_assets.stages.timetable import RETRIES_AT_ONCE
+from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
 
 
 @dataclass(frozen=True)

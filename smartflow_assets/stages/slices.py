@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from smartflow_assets.adapters import buckets
+from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.config.metric import Metric
-from smartflow_assets.core.slices import describe_slices, named_slices, slice_shares
+from smartflow_assets.core.anomalies.slice_attribution import describe_slices, named_slices, slice_shares
 from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.run import SourceRun
 

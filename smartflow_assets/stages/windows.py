@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from smartflow_assets.adapters.writes import Left
+from smartflow_assets.adapters.warehouse.writes import Left
 from smartflow_assets.stages.run import SourceRun
 
 Window = tuple[datetime, datetime]

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from smartflow_assets.adapters.beat import usual_bucket
+from smartflow_assets.adapters.aggregation.bucket_inference import usual_bucket
 from smartflow_assets.adapters.ingest import Ingested, ingest
 from smartflow_assets.adapters.readers import CsvReader, InboxReader, ReaderBase, Wanted
-from smartflow_assets.adapters.writes import Delete
+from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.core.errors import SourceError
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -293,13 +293,15 @@ KILL = """
 import os, signal, sys
 from datetime import datetime, UTC
 from pathlib import Path
-from smartflow_assets.adapters import ingest as module, staging
-from smartflow_assets.adapters.readers import CsvReader, Wanted
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters import ingest as module
+from smartflow_assets.adapters.readers import CsvReader
+from smartflow_assets.adapters.staging import stage
+from smartflow_assets.adapters.staging.contract import Wanted
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 
 folder, point = Path(sys.argv[1]), sys.argv[2]
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-commit, write_good, done = Warehouse.commit, staging._Staging._write_good, []
+commit, write_good, done = Warehouse.commit, stage._Staging._write_good, []
 
 def dying_commit(self, run_id, writes):
     if point == "before the commit":
@@ -316,7 +318,7 @@ def dying_write(self):
         die()
     return path
 
-Warehouse.commit, staging._Staging._write_good = dying_commit, dying_write
+Warehouse.commit, stage._Staging._write_good = dying_commit, dying_write
 module.ingest(Warehouse(folder / "smartflow.duckdb", folder / "analyst.duckdb"), "web", CsvReader(path="web*.csv", time={"column": "ts"}),
               wanted=Wanted(), now=datetime(2026, 3, 2, tzinfo=UTC), run_id="killed", staging=folder / "staging", data=folder / "data")
 """

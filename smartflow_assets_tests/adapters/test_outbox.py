@@ -15,14 +15,14 @@ import pytest
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.channels import ChannelBase, EmailChannel, FileChannel, WebhookChannel
-from smartflow_assets.adapters.locks import AdvisoryLock
 from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS, Drained, drain
-from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Append, Rewrite
-from smartflow_assets.core.alert_policy import AlertPolicy
-from smartflow_assets.core.alerts import SEND_COLUMNS, message_key
-from smartflow_assets.core.incident_log import EVENT_COLUMNS, fold, records
-from smartflow_assets.core.messages import Message
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Append, Rewrite
+from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS, message_key
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold, records
+from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets_tests.core.simulated_source import Source, at
 from smartflow_assets_tests.receivers import free_port, hook_server, mail_server
 

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from smartflow_assets_tests.commands.conftest import Smartflow
-from smartflow_assets_tests.end_to_end.conftest import START, STEP, WEB, daily_series, write_rows
+from smartflow_assets_tests.homes import START, STEP, WEB, daily_series, write_rows
 
 SPIKES = (2100, 2300, 2500)
 DAYS = 10

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.locks import AdvisoryLock
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets_tests.commands.conftest import Smartflow
 
 AS_OF = "2026-03-06T00:00:00Z"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.commands import doctor
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
 
@@ -74,11 +74,11 @@ def test_who_holds_a_lock_is_named(smartflow: Smartflow, home: Path) -> None:
 def test_a_dead_run_is_failed_and_settled(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import dagster as dg
 
-    from smartflow_assets.defs import housekeeping
+    from smartflow_assets.defs import dead_runs
     from smartflow_assets.defs.instance import open_instance
 
     monkeypatch.setenv("SMARTFLOW_HOME", str(home))
-    monkeypatch.setattr(housekeeping, "GRACE", timedelta(0))
+    monkeypatch.setattr(dead_runs, "GRACE", timedelta(0))
     with open_instance(home / "data/dagster") as instance:
         run = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "shop"})
     answer = smartflow("doctor")

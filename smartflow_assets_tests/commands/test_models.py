@@ -10,11 +10,11 @@ import duckdb
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.locks import AdvisoryLock
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets_tests.commands.conftest import Smartflow
-from smartflow_assets_tests.end_to_end.conftest import START, Home, daily_series, write_rows
-from smartflow_assets_tests.end_to_end.test_stored_models import watch
+from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
+from smartflow_assets_tests.stages.test_model_ledger import watch
 
 HOUR = timedelta(hours=1)
 YAML = """\

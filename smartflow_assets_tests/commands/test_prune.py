@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Prune
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Prune
 from smartflow_assets_tests.commands.conftest import Smartflow
 
 START, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 60

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from smartflow_assets.adapters.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
 
 

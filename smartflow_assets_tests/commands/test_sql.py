@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Append
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets_tests.commands.conftest import Smartflow
 
 

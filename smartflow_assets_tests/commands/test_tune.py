@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.commands import tune
-from smartflow_assets.stages.tuning import Bench, near
+from smartflow_assets.stages.experiments.tuning import Bench, near
 from smartflow_assets_tests.commands.conftest import Smartflow
 from smartflow_assets_tests.commands.test_backtest import content
 
@@ -244,7 +244,7 @@ def test_a_history_that_is_too_short_says_how_much_is_missing(smartflow: Smartfl
 
 def test_names_of_parameters_in_the_help_are_those_that_there_are() -> None:
     from smartflow_assets.config.search_space import NAMES
-    from smartflow_assets.core.planting import PLANTED
+    from smartflow_assets.core.evaluation.anomaly_injection import PLANTED
 
     text = Path(tune.__file__).read_text()
     said = re.sub(r'"\s+f?"', "", text)

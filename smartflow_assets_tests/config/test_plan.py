@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.tables import TABLES
-from smartflow_assets.adapters.warehouse import Warehouse
-from smartflow_assets.adapters.writes import Replace
-from smartflow_assets.config.plan import compare, made_under, removal, with_known_bucket
+from smartflow_assets.adapters.warehouse.tables import TABLES
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Replace
+from smartflow_assets.config.plan import compare, removal
 from smartflow_assets.config.source import Source
+from smartflow_assets.stages.bucket_resolution import made_under, with_known_bucket
 
 SMALL = {"name": "web", "read": {"type": "csv", "path": "a.csv", "time": "ts"}, "time_bucket": {"every": "5min"}, "metrics": ["requests"]}
 SINCE, UNTIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)

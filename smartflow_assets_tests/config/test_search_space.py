@@ -11,10 +11,10 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import read_source
 from smartflow_assets.config.variant import changed
 from smartflow_assets.config.yaml_file import edit_yaml, read_yaml
+from smartflow_assets.core.detection.ensemble import SENSITIVITY
 from smartflow_assets.core.detectors import AUTO
-from smartflow_assets.core.ensemble import SENSITIVITY
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.search import Point
+from smartflow_assets.core.evaluation.settings_search import Point
 
 HEAD = """\
 name: web

@@ -7,7 +7,7 @@ import pytest
 
 from smartflow_assets.config.catalogue import json_schema
 from smartflow_assets.config.source import DETECTION_KEYS, Source
-from smartflow_assets.core.durations import format_duration, parse_duration
+from smartflow_assets.core.temporal.notation import format_duration, parse_duration
 
 SMALL = {"name": "web", "read": {"type": "csv", "path": "web.csv", "time": "ts"}}
 

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from smartflow_assets.core import events, incidents
-from smartflow_assets.core.alert_policy import AlertPolicy
-from smartflow_assets.core.alerts import SEND_COLUMNS, Advance
-from smartflow_assets.core.incident_log import EVENT_COLUMNS, fold
+from smartflow_assets.core.anomalies import grouping
+from smartflow_assets.core.incidents import lifecycle
+from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS, Advance
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold
 from smartflow_assets.core.rules.base import no_violations
 
 STEP = timedelta(minutes=5)
@@ -73,7 +74,7 @@ class Source:
 
     policy: AlertPolicy = POLICY
     texts: dict[str, str] = field(default_factory=dict)
-    anomalies: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=events.ANOMALY_COLUMNS))
+    anomalies: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=grouping.ANOMALY_COLUMNS))
     log: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EVENT_COLUMNS))
     sends: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SEND_COLUMNS))
     runs: int = 0
@@ -98,21 +99,21 @@ class Source:
         newest = max(len(text) for text in texts.values())
         first = min(known if changed_from is None else changed_from, newest)
         self.texts, self.runs = texts, self.runs + 1
-        rows = events.judge(
+        rows = grouping.judge(
             pd.concat([scores_of(text, series) for series, text in texts.items()], ignore_index=True),
             pd.concat([violations_of(text, series) for series, text in texts.items()], ignore_index=True),
         )
-        start, end = events.region(self.anomalies, at(first), at(changed_until or newest), STEP)
+        start, end = grouping.region(self.anomalies, at(first), at(changed_until or newest), STEP)
         inside = rows[(rows["observed_at"] >= start) & (rows["observed_at"] < end)]
-        found = events.group(inside, source="web", step=STEP, run_id=f"run{self.runs}")
+        found = grouping.group(inside, source="web", step=STEP, run_id=f"run{self.runs}")
         kept = self.anomalies[(self.anomalies["started_at"] < start) | (self.anomalies["started_at"] >= end)]
         self.anomalies = found if kept.empty else pd.concat([kept, found]).sort_values(["series", "started_at"])
         return self.alert(rows, start, now=now or at(newest), **more)
 
     def alert(self, rows: pd.DataFrame, since: datetime, *, now: datetime, **more) -> Advance:
         """The last step of a run: from anomalies to incidents and messages."""
-        scope = incidents.scope(self.incidents, since, self.policy)
-        news = incidents.advance(
+        scope = lifecycle.scope(self.incidents, since, self.policy)
+        news = lifecycle.advance(
             self.log[self.log["incident_id"].isin(scope.incident_ids)],
             self.anomalies[self.anomalies["ended_at"] > scope.anomalies_since],
             rows[rows["observed_at"] >= scope.rows_since],

@@ -2,7 +2,8 @@
 
 import pytest
 
-from smartflow_assets_tests.end_to_end.conftest import Home, daily_series, home, write_rows
+from smartflow_assets_tests.end_to_end.conftest import home
+from smartflow_assets_tests.homes import Home, daily_series, write_rows
 
 __all__ = ["home", "shop"]
 

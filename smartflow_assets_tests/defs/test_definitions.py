@@ -6,7 +6,7 @@ import sys
 import dagster as dg
 import pytest
 
-from smartflow_assets.adapters.tables import RAW_COLUMNS, TABLES
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
 from smartflow_assets.defs.build import ASSETS, build_definitions
 from smartflow_assets.defs.resources import RunOptions
 

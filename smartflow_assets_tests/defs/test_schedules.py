@@ -9,7 +9,7 @@ from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
 from smartflow_assets_tests.defs.conftest import SHOP
-from smartflow_assets_tests.end_to_end.conftest import START
+from smartflow_assets_tests.homes import START
 
 REPOSITORY = build_definitions().get_repository_def()
 MONITOR_SOURCE = REPOSITORY.get_job("monitor_source")

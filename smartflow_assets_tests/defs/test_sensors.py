@@ -11,13 +11,13 @@ import pytest
 
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.defs.build import build_definitions
-from smartflow_assets.defs.housekeeping import fail_dead_runs
+from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.sensors import catalogue_sensor, housekeeping_sensor, inbox_sensor, outbox_sensor, training_sensor
 from smartflow_assets.defs.settle import settle_run
-from smartflow_assets.stages.training_requests import open_requests, request_training
+from smartflow_assets.stages.scheduling.training_requests import open_requests, request_training
 from smartflow_assets_tests.defs.conftest import SHOP
-from smartflow_assets_tests.end_to_end.conftest import START, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
 
 FEED = """
 name: feed
@@ -116,7 +116,7 @@ def started_run(home: Home, job: str = "monitor_source", status=dg.DagsterRunSta
 
 
 def test_a_run_without_a_process_is_failed_and_settled_in_one_look(feed, monkeypatch):
-    monkeypatch.setattr("smartflow_assets.defs.housekeeping.GRACE", timedelta(0))
+    monkeypatch.setattr("smartflow_assets.defs.dead_runs.GRACE", timedelta(0))
     run = started_run(feed)
     assert look(feed, housekeeping_sensor).skip_message == f"failed 1 dead runs: {run.run_id}"
     assert feed.table("run_log")["status"].tolist() == ["killed"]

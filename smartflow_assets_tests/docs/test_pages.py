@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 from smartflow_assets.adapters.channels import Channel
-from smartflow_assets.adapters.marts import MARTS
+from smartflow_assets.adapters.warehouse.marts import MARTS
 from smartflow_assets.cli import app
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.detectors import DETECTORS

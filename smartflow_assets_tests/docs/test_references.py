@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from smartflow_assets.adapters.marts import MARTS
-from smartflow_assets.adapters.tables import RAW_COLUMNS, TABLES
+from smartflow_assets.adapters.warehouse.marts import MARTS
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
 from smartflow_assets.cli import app
 from smartflow_assets.config.catalogue import channel_schema, json_schema
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.defs.execute import execute
-from smartflow_assets_tests.end_to_end.conftest import START, STEP, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import START, STEP, Home, daily_series, write_rows
 
 SOURCE = """
 name: {name}

@@ -23,12 +23,12 @@ import pandas as pd
 import psutil
 import pytest
 
-from smartflow_assets.adapters.locks import AdvisoryLock
-from smartflow_assets.adapters.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.instance import INSTANCE_SETTINGS
 from smartflow_assets.defs.resources import open_warehouse, source_lock
-from smartflow_assets_tests.end_to_end.conftest import daily_series, write_rows
+from smartflow_assets_tests.homes import daily_series, write_rows
 
 SOURCE = """
 name: {name}

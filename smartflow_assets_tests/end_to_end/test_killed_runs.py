@@ -11,10 +11,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.execute import execute
-from smartflow_assets.defs.housekeeping import fail_dead_runs
 from smartflow_assets.defs.settle import settle_run
-from smartflow_assets_tests.end_to_end.conftest import START, WEB, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import START, WEB, Home, daily_series, write_rows
 
 STAGES = [
     "raw_records",

@@ -12,7 +12,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets_tests.end_to_end.conftest import START, STEP, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import START, STEP, Home, daily_series, write_rows
 from smartflow_assets_tests.receivers import HookServer, MailServer
 
 DAYS, POINTS = 12, 40

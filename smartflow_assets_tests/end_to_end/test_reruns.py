@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pandas as pd
 
-from smartflow_assets.adapters.tables import TABLES
-from smartflow_assets_tests.end_to_end.conftest import START, STEP, WEB, Home, daily_series, write_rows
+from smartflow_assets.adapters.warehouse.tables import TABLES
+from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
 
 LEDGERS = {"run_log", "writes", "snapshot_info"}  # a run leaves a trace there, whatever it found
 END = START + timedelta(days=6)

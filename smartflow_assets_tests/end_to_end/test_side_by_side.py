@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from smartflow_assets_tests.end_to_end.conftest import START, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
 
 SOURCE = """
 name: {name}

@@ -12,7 +12,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets_tests.commands.conftest import Smartflow, smartflow  # noqa: F401
-from smartflow_assets_tests.end_to_end.conftest import Home
+from smartflow_assets_tests.homes import Home
 
 SOURCE = """
 name: greenhouse

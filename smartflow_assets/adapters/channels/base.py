@@ -1,7 +1,7 @@
 """What every channel is: a frozen model of its settings and one verb, `deliver`.
 
 A channel delivers one message once, within its timeout, or raises DeliveryError; it keeps no state and decides nothing.
-What is due, what was sent, retries and isolation belong to the outbox; what a message says belongs to core.messages.
+What is due, what was sent, retries and isolation belong to the outbox; what a message says belongs to core.incidents.messages.
 """
 
 from abc import ABC, abstractmethod
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from smartflow_assets.adapters.environment import redact, references
-from smartflow_assets.core.durations import Duration
-from smartflow_assets.core.messages import Message
+from smartflow_assets.adapters.secret_references import redact, references
+from smartflow_assets.core.incidents.messages import Message
+from smartflow_assets.core.temporal.notation import Duration
 
 
 class ChannelBase(BaseModel, ABC):

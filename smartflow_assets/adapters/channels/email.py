@@ -18,9 +18,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from smartflow_assets.adapters.channels.base import ChannelBase
-from smartflow_assets.adapters.environment import Secret, resolve
+from smartflow_assets.adapters.secret_references import Secret, resolve
 from smartflow_assets.core.errors import DeliveryError
-from smartflow_assets.core.messages import Message
+from smartflow_assets.core.incidents.messages import Message
 
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -15,7 +15,7 @@ from pydantic import Field
 from smartflow_assets.adapters.channels.base import ChannelBase
 from smartflow_assets.adapters.channels.email import compose
 from smartflow_assets.core.errors import DeliveryError
-from smartflow_assets.core.messages import Message
+from smartflow_assets.core.incidents.messages import Message
 
 
 class FileChannel(ChannelBase):

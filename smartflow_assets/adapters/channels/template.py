@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from smartflow_assets.adapters.environment import resolve
-from smartflow_assets.core.messages import FACTS
+from smartflow_assets.adapters.secret_references import resolve
+from smartflow_assets.core.incidents.messages import FACTS
 
 _TOKEN = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{\{|\}\}|\{([^{}]*)\}|[{}]")
 

@@ -18,10 +18,10 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from smartflow_assets.adapters.channels.base import ChannelBase
 from smartflow_assets.adapters.channels.template import check_template, fill
-from smartflow_assets.adapters.environment import Secret, resolve
+from smartflow_assets.adapters.secret_references import Secret, resolve
 from smartflow_assets.adapters.web import has_no_secret_headers, host_of, is_web_address, retry_after, without_request_log
 from smartflow_assets.core.errors import DeliveryError
-from smartflow_assets.core.messages import Message
+from smartflow_assets.core.incidents.messages import Message
 
 _RETRYABLE = (408, 425, 429)
 _DOWN = (429, 502, 503, 504)  # the receiver as a whole is not serving us now

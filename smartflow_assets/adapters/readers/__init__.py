@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, TimeColumn, Wanted
+from smartflow_assets.adapters.readers.base import ReaderBase
 from smartflow_assets.adapters.readers.csv import CsvReader
 from smartflow_assets.adapters.readers.files import FileReader
 from smartflow_assets.adapters.readers.http import HttpReader
@@ -18,6 +18,7 @@ from smartflow_assets.adapters.readers.parquet import ParquetReader
 from smartflow_assets.adapters.readers.python import PythonReader
 from smartflow_assets.adapters.readers.sql import SqlReader
 from smartflow_assets.adapters.readers.synthetic import SyntheticReader
+from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn, Wanted
 from smartflow_assets.core.extensions import installed
 
 __all__ = [

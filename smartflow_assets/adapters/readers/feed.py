@@ -18,10 +18,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, Wanted
+from smartflow_assets.adapters.readers.base import ReaderBase
 from smartflow_assets.adapters.scans import Layout
-from smartflow_assets.adapters.staging import stage_rows
-from smartflow_assets.core.durations import Duration
+from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
+from smartflow_assets.adapters.staging.stage import stage_rows
+from smartflow_assets.core.temporal.notation import Duration
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged
+from smartflow_assets.adapters.readers.base import ReaderBase
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
-from smartflow_assets.adapters.staging import stage_file
-from smartflow_assets.adapters.writes import MissingRows
+from smartflow_assets.adapters.staging.contract import ReadContext, Staged
+from smartflow_assets.adapters.staging.stage import stage_file
+from smartflow_assets.adapters.warehouse.writes import MissingRows
 from smartflow_assets.core.errors import SourceError
 
 

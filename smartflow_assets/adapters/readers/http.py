@@ -13,14 +13,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from smartflow_assets.adapters.readers.base import DelimitedText, ReadContext
+from smartflow_assets.adapters.readers.base import DelimitedText
 from smartflow_assets.adapters.readers.feed import FeedReader, Page
 from smartflow_assets.adapters.readers.http_client import Answer, HttpClient, Missing, Server, opened
 from smartflow_assets.adapters.readers.http_paging import MomentParameter, Paging, SinceParameter, value_at
 from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout
 from smartflow_assets.adapters.scans.plain_text import likely_delimiter
+from smartflow_assets.adapters.staging.contract import ReadContext
 from smartflow_assets.adapters.web import has_no_secret_headers, has_no_secret_parameters, is_web_address
-from smartflow_assets.core.durations import Duration
+from smartflow_assets.core.temporal.notation import Duration
 
 MOST_PAGES = 100_000
 _GZIP = b"\x1f\x8b"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urljoin, urlsplit
 
-from smartflow_assets.adapters.environment import redact, references, resolve, resolve_address
+from smartflow_assets.adapters.secret_references import redact, references, resolve, resolve_address
 from smartflow_assets.adapters.web import host_of, retry_after, without_request_log
 from smartflow_assets.core.errors import SourceError
 

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from smartflow_assets.adapters.readers.base import is_format
-from smartflow_assets.core.durations import Duration
+from smartflow_assets.adapters.staging.contract import is_format
+from smartflow_assets.core.temporal.notation import Duration
 
 
 class MomentParameter(BaseModel):

@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Literal
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReadContext
 from smartflow_assets.adapters.readers.feed import FeedReader, Page
 from smartflow_assets.adapters.readers.python_rows import Part, parts, write_part
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
+from smartflow_assets.adapters.staging.contract import ReadContext
 from smartflow_assets.core.errors import SourceError
 
 _EXPECTED = "expected DataFrames, or dicts as rows, in one piece, in a list or by yield"

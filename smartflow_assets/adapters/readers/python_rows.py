@@ -11,7 +11,7 @@ import duckdb
 import pandas as pd
 
 from smartflow_assets.adapters.scans import JsonRecords, Layout, Parquet
-from smartflow_assets.adapters.table_spec import quoted_text
+from smartflow_assets.adapters.sql_quoting import quoted_text
 
 PART = 100_000  # rows that are stored in one go
 Part = pd.DataFrame | list[Mapping[str, Any]]

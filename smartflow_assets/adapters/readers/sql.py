@@ -11,13 +11,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from smartflow_assets.adapters.environment import REFERENCE
-from smartflow_assets.adapters.readers.base import ReadContext
 from smartflow_assets.adapters.readers.feed import FeedReader, Page
 from smartflow_assets.adapters.readers.sql_database import Database
 from smartflow_assets.adapters.readers.sql_values import as_line
 from smartflow_assets.adapters.scans import JsonRecords
 from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names, require_columns
+from smartflow_assets.adapters.secret_references import REFERENCE
+from smartflow_assets.adapters.staging.contract import ReadContext
 
 
 def _has_no_password(url: str) -> str:

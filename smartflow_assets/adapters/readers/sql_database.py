@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from smartflow_assets.adapters.environment import redact, references, resolve_address
-from smartflow_assets.adapters.readers.base import TimeColumn
 from smartflow_assets.adapters.readers.sql_values import bound_moment
-from smartflow_assets.adapters.table_spec import quoted_text
+from smartflow_assets.adapters.secret_references import redact, references, resolve_address
+from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.adapters.staging.contract import TimeColumn
 from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:

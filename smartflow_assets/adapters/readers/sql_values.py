@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from smartflow_assets.adapters.readers.base import TimeColumn
+from smartflow_assets.adapters.staging.contract import TimeColumn
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no time before it is believed (text_values)
 

@@ -15,11 +15,12 @@ import duckdb
 import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
-from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged, TimeColumn
-from smartflow_assets.adapters.table_spec import quoted_text
-from smartflow_assets.core.durations import Duration, format_duration
+from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.generators import DOMAINS, BaseGenerator, Generator
+from smartflow_assets.core.temporal.notation import Duration, format_duration
 
 MOST_ROWS = 20_000_000  # of a history: what is more is a mistake in `step`
 _FORM = "%Y-%m-%dT%H:%M:%SZ"

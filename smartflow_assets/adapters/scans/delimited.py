@@ -8,7 +8,7 @@ import duckdb
 
 from smartflow_assets.adapters.scans.base import ENOUGH, Layout, Scan
 from smartflow_assets.adapters.scans.plain_text import Header, TextFile, as_plain_text, read_header
-from smartflow_assets.adapters.table_spec import quoted_text
+from smartflow_assets.adapters.sql_quoting import quoted_text
 
 MOST_BROKEN_LINES = 100_000
 # lines that are no rows; one of blanks holds nothing to lose

@@ -15,7 +15,7 @@ from smartflow_assets.adapters.scans.base import ENOUGH, Layout, Scan
 from smartflow_assets.adapters.scans.delimited import one_path
 from smartflow_assets.adapters.scans.json_lines import LONGEST, as_json_lines
 from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names
-from smartflow_assets.adapters.table_spec import quoted_text
+from smartflow_assets.adapters.sql_quoting import quoted_text
 
 LEVELS = 5  # of nested objects that become columns
 MOST_COLUMNS = 1_000  # keys that are ids make one column each

@@ -9,7 +9,7 @@ import duckdb
 from smartflow_assets.adapters.scans.base import Layout, Scan
 from smartflow_assets.adapters.scans.delimited import one_path
 from smartflow_assets.adapters.scans.plain_text import TextFile, as_binary, checked_names
-from smartflow_assets.adapters.table_spec import quoted_column, quoted_text
+from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 
 _INTEGERS = {"tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger"}
 _REALS = {"float", "double", "decimal", "ubigint", "hugeint", "uhugeint"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from smartflow_assets.core.detectors.base import State
 from smartflow_assets.core.detectors.network_forecaster import NetworkForecaster
+from smartflow_assets.core.series.blocks import State
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,13 +21,13 @@ class Attention(NetworkForecaster, frozen=True):
     What is learnt of the distance between rows is added to their likeness, so no place in time is coded. Training needs the extra
     `deep` (torch).
 
-    >>> from smartflow_assets.core import baseline
-    >>> from smartflow_assets.core.detectors.base import Fitted, History, SeriesFacts
+    >>> from smartflow_assets.core.series import baseline
+    >>> from smartflow_assets.core.detectors.base import ModelParts, History, SeriesFacts
     >>> calm = np.sin(np.arange(600.0) / 5)
     >>> detector, facts = Attention(epochs=20), SeriesFacts("load")
     >>> fitted = detector.fit(History({"load": calm}))
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(calm, 2.0))
-    >>> result, _ = detector.score(fitted, detector.start(fitted, facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(calm, 2.0))
+    >>> result = detector.score(fitted, detector.start(fitted, facts), rows)
     >>> bool(result.raw_score[599] < 4 < 8 < result.raw_score[600])
     True
     """
@@ -74,12 +75,12 @@ class Attention(NetworkForecaster, frozen=True):
 
         return Network()
 
-    def begin(self, weights: dict[str, NDArray[Any]]) -> State:
+    def begin(self, weights: Mapping[str, NDArray[Any]]) -> State:
         shape = weights["nearness"].shape[1], len(weights["mix.bias"])
         return {"keys": np.zeros(shape), "values": np.zeros(shape)}
 
     def walk(
-        self, memory: State, weights: dict[str, NDArray[Any]], inputs: NDArray[np.float64], first: int, out: NDArray[np.float64]
+        self, memory: State, weights: Mapping[str, NDArray[Any]], inputs: NDArray[np.float64], first: int, out: NDArray[np.float64]
     ) -> None:
         from smartflow_assets.core.kernels import attention_network as kernel
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, History, Result, Rows, SeriesFacts, State
+from smartflow_assets.core.detectors.base import BaseDetector, History, Result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,12 +26,12 @@ class Autoencoder(BaseDetector, frozen=True):
     It learns from up to 10,000 windows without missing rows, each centred on its level. The raw score is the root mean square of
     what is lost, in usual spreads of the series; an anomaly stays in it for `window` rows.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> calm = np.sin(np.arange(400.0) * 2 * np.pi / 24)
     >>> detector, facts = Autoencoder(window=24), SeriesFacts("load")
     >>> fitted = detector.fit(History({"load": calm}))
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(calm, np.tile([1.0, -1.0], 12)))
-    >>> result, _ = detector.score(fitted, detector.start(fitted, facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(calm, np.tile([1.0, -1.0], 12)))
+    >>> result = detector.score(fitted, detector.start(fitted, facts), rows)
     >>> bool(result.raw_score[399] < 0.2 < 0.8 < result.raw_score[423])
     True
     """
@@ -45,12 +48,12 @@ class Autoencoder(BaseDetector, frozen=True):
     def minimum_rows(self, facts: SeriesFacts) -> int:
         return LEAST_WINDOWS + 2 * self.window
 
-    def fit(self, history: History) -> Fitted:
+    def fit(self, history: History) -> ModelParts:
         from sklearn.neural_network import MLPRegressor
 
         windows = np.concatenate([np.empty((0, self.window)), *(self._windows(values) for values in history.values.values())])
         if len(windows) < LEAST_WINDOWS:
-            return Fitted()
+            return ModelParts()
         windows = windows[:: -(-len(windows) // TRAINING_WINDOWS)]
         network = MLPRegressor(
             hidden_layer_sizes=(self.hidden, self.bottleneck, self.hidden), activation="tanh", max_iter=self.epochs, random_state=self.seed
@@ -62,12 +65,12 @@ class Autoencoder(BaseDetector, frozen=True):
             "weights": np.concatenate([layer.ravel() for layer in network.coefs_]),
             "biases": np.concatenate(network.intercepts_),
         }
-        return Fitted({"sizes": [self.window, self.hidden, self.bottleneck, self.hidden, self.window]}, arrays)
+        return ModelParts({"sizes": [self.window, self.hidden, self.bottleneck, self.hidden, self.window]}, arrays)
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         return {"sizes": np.array(fitted.parameters["sizes"]), **fitted.arrays} if fitted.arrays else {}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import autoencoder as kernel
 
         raw = np.zeros(rows.count)
@@ -76,7 +79,7 @@ class Autoencoder(BaseDetector, frozen=True):
                 rows.padded, rows.tamed, rows.offset, rows.count, rows.first, state["sizes"], state["weights"], state["biases"],
                 LARGEST, raw,
             )  # fmt: skip
-        return Result(raw), state
+        return Result(raw)
 
     def _windows(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """All windows of a series without missing rows, centred and cut (windows x rows)."""

@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
+from smartflow_assets.core.detectors.base import BaseDetector, Result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 
 class Autoregressive(BaseDetector, frozen=True):
@@ -15,10 +18,10 @@ class Autoregressive(BaseDetector, frozen=True):
 
     Forgets with .9995 a row; errors are clipped before they are learnt from, so that a spike does not bend it.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), Autoregressive()
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
-    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows)
     >>> result.raw_score[[250, 300]].round(1).tolist()
     [0.4, 248.4]
     """
@@ -27,7 +30,7 @@ class Autoregressive(BaseDetector, frozen=True):
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
     surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         from smartflow_assets.core.kernels import autoregressive as kernel
 
         return {
@@ -42,7 +45,7 @@ class Autoregressive(BaseDetector, frozen=True):
             "error_ring": np.zeros(kernel.ERROR_WINDOW),
         }
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import autoregressive as kernel
 
         raw = np.empty(rows.count)
@@ -51,4 +54,4 @@ class Autoregressive(BaseDetector, frozen=True):
             rows.padded, rows.offset, rows.count, rows.first, s["counts"], s["level"], s["spread"], s["error_scale"],
             s["weights"], s["inverse"], s["lags"], s["errors"], s["error_ring"], raw,
         )  # fmt: skip
-        return Result(raw), state
+        return Result(raw)

@@ -1,6 +1,6 @@
 """What every detector is: a frozen pydantic model with a literal `type` and the verbs fit, start, score.
 
-fit(history) looks at the rows that may be learnt from and returns what is stored (`Fitted`); start(fitted) returns the
+fit(history) looks at the rows that may be learnt from and returns what is stored (`ModelParts`); start(fitted) returns the
 empty state; score(fitted, state, rows) walks the rows once and returns results and the state that continues after them.
 The state is a dict of arrays, bounded, changed in place, and the same however the rows were cut. Calibration to a
 surprise and the combination of detectors are the business of `calibration` and `ensemble`.
@@ -9,68 +9,19 @@ surprise and the combination of detectors are the business of `calibration` and 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from smartflow_assets.core.scaling import Scaler
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from smartflow_assets.core.calendar import Calendar
-
-State = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class SeriesFacts:
-    """What is known of a series before any row is scored.
-
-    name: the series. period: rows in a season (a day, or a week for slow series; 0 = no season). scaler: detectors see
-    scaled values, so that nothing depends on the unit of measurement. is_never_negative: nothing that was learnt from lies below
-    zero, so nothing below zero is expected.
-    """
-
-    name: str = ""
-    period: int = 0
-    scaler: Scaler = field(default_factory=Scaler)
-    is_never_negative: bool = False
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A block of rows of one series on its grid of time, in scaled units; nothing in it is NaN.
-
-    `padded[offset : offset + count]` are the block's values, before them `baseline.HISTORY` older rows (the first value
-    repeated where there are none); `tamed` is the same with outliers put on the edge of twice the band. `first` is the row
-    number of the block's first row. `forecasts` is 6 x count: last row, median of 5, median of 288, median of the same time
-    of up to 7 seasons, that + current level, 7 seasons ago + current level. `expected` is a mixture of the slow ones,
-    `residual` what is left of the value by the mixture of all, `seasonal_deviation` the size of the three-row mean of what
-    is left of the season. `ranges` is 6 x count: the quantiles .002, .005, .05, .95, .995, .998 of the 8,000 rows before.
-    `is_missing` marks rows whose value was imputed by `expected`. `features` is count x k, or None. `times`: when, in UTC (NaT in a
-    row that nobody gave), or None where the caller does not know.
-    """
-
-    padded: NDArray[np.float64]
-    tamed: NDArray[np.float64]
-    offset: int
-    count: int
-    first: int
-    forecasts: NDArray[np.float64]
-    expected: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    seasonal_deviation: NDArray[np.float64]
-    ranges: NDArray[np.float64]
-    is_missing: NDArray[np.bool_]
-    features: NDArray[np.float64] | None = None
-    times: NDArray[np.datetime64] | None = None
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """The block's own values, scaled units."""
-        return self.padded[self.offset : self.offset + self.count]
+    from smartflow_assets.core.temporal.calendar import Calendar
 
 
 @dataclass
@@ -120,15 +71,6 @@ class History:
     calendar: Calendar | None = None
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What training leaves behind: JSON-able parameters, arrays and scikit-learn estimators. Never changed."""
-
-    parameters: dict[str, Any] = field(default_factory=dict)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    estimators: dict[str, Any] = field(default_factory=dict)
-
-
 class BaseDetector(BaseModel, frozen=True):
     """Parent of all detectors; a subclass adds `type: Literal[...]`, its parameters and `score`."""
 
@@ -142,9 +84,9 @@ class BaseDetector(BaseModel, frozen=True):
     needs_features: ClassVar[bool] = False
     is_joint: ClassVar[bool] = False
     """It judges all metrics of a source at a time, whose residuals are among its features: a guard that is calibrated. It flags a
-    surprise above its `surprise`, in the series that its Result flags as the one that stands out; Fitted.parameters has `columns`."""
+    surprise above its `surprise`, in the series that its Result flags as the one that stands out; ModelParts.parameters has `columns`."""
 
-    def columns(self, fitted: Fitted, feature_names: tuple[str, ...]) -> tuple[str, ...]:
+    def columns(self, fitted: ModelParts, feature_names: tuple[str, ...]) -> tuple[str, ...]:
         """The columns that its contributions speak of; `feature_names`: all that it was shown."""
         return ()
 
@@ -156,14 +98,14 @@ class BaseDetector(BaseModel, frozen=True):
         """Why it can say nothing of such a series and has no part in the average; empty when it can."""
         return ""
 
-    def fit(self, history: History) -> Fitted:
+    def fit(self, history: History) -> ModelParts:
         """Learn from history; most detectors learn while they score and store nothing."""
-        return Fitted()
+        return ModelParts()
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         """The state before the first row."""
         raise NotImplementedError
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         """Results of the rows and the state after them; the state is changed in place."""
         raise NotImplementedError

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, History, Result, Rows, SeriesFacts, State
+from smartflow_assets.core.detectors.base import BaseDetector, History, Result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,36 +34,36 @@ class FeatureDetector(BaseDetector, frozen=True):
         description="columns of series_features that it sees; where none of them is there it sees all",
     )
 
-    def fit(self, history: History) -> Fitted:
+    def fit(self, history: History) -> ModelParts:
         chosen = [i for i, name in enumerate(history.feature_names) if name in self.features]
         columns = chosen or list(range(len(history.feature_names)))
         parameters: dict[str, Any] = {"series": list(history.features), "columns": columns, "limit": None}
         known = {name: matrix[np.isfinite(history.values[name])][:, columns] for name, matrix in history.features.items()}
         if not known or sum(map(len, known.values())) < LEAST_ROWS:
-            return Fitted(parameters)
+            return ModelParts(parameters)
         scales = [robust_center(matrix) for matrix in known.values()]
         center, unit = np.array([c for c, _ in scales]), np.array([u for _, u in scales])
         rows = np.concatenate([scaled(m, c, u) for m, c, u in zip(known.values(), center, unit, strict=True)])
         learnt = self.learn(rows[:: -(-len(rows) // self.training_rows)])
-        return Fitted({**parameters, **learnt.parameters}, {"center": center, "unit": unit, **learnt.arrays}, learnt.estimators)
+        return ModelParts({**parameters, **learnt.parameters}, {"center": center, "unit": unit, **learnt.arrays}, learnt.estimators)
 
-    def columns(self, fitted: Fitted, feature_names: tuple[str, ...]) -> tuple[str, ...]:
+    def columns(self, fitted: ModelParts, feature_names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(feature_names[place] for place in fitted.parameters["columns"])
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         if fitted.parameters.get("limit") is None or facts.name not in fitted.parameters["series"]:
             return {}
         place = fitted.parameters["series"].index(facts.name)
         return {"center": fitted.arrays["center"][place], "unit": fitted.arrays["unit"][place], "model": self.prepare(fitted)}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         if not state or rows.features is None:
             nothing = np.zeros((rows.count, len(fitted.parameters["columns"])))
-            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_), contributions=nothing), state
+            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_), contributions=nothing)
         seen = scaled(rows.features[:, fitted.parameters["columns"]], state["center"], state["unit"])
         raw = self.measure(state["model"], seen)
         is_strange = raw > fitted.parameters["limit"]
-        return Result(raw, is_strange, contributions=self._contributions(state["model"], seen, raw, is_strange)), state
+        return Result(raw, is_strange, contributions=self._contributions(state["model"], seen, raw, is_strange))
 
     def _contributions(
         self, model: dict[str, Any], seen: NDArray[np.float64], raw: NDArray[np.float64], is_strange: NDArray[np.bool_]
@@ -75,11 +78,11 @@ class FeatureDetector(BaseDetector, frozen=True):
         total = shares.sum(axis=1, keepdims=True)
         return np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
 
-    def learn(self, rows: NDArray[np.float64]) -> Fitted:
+    def learn(self, rows: NDArray[np.float64]) -> ModelParts:
         """What is stored of scaled training rows; nothing in them is NaN."""
         raise NotImplementedError
 
-    def prepare(self, fitted: Fitted) -> dict[str, Any]:
+    def prepare(self, fitted: ModelParts) -> dict[str, Any]:
         """What `measure` needs, made once for a series; arrays and numbers."""
         raise NotImplementedError
 

@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
+from smartflow_assets.core.detectors.base import BaseDetector, Result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 
 class Flatline(BaseDetector, frozen=True):
@@ -15,10 +18,10 @@ class Flatline(BaseDetector, frozen=True):
 
     Its score is the -log10 of the run's chance. Silent in a series that rarely moves, and once a run is `alarm_rows` old.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), Flatline()
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.random.default_rng(0).normal(size=700), np.full(20, 0.5)))
-    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(np.random.default_rng(0).normal(size=700), np.full(20, 0.5)))
+    >>> result = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows)
     >>> result.raw_score[[650, 719]].round(1).tolist()
     [0.0, 5.6]
     """
@@ -30,7 +33,7 @@ class Flatline(BaseDetector, frozen=True):
     surprise: float = Field(default=5.0, gt=0, description="-log10 of the run's chance, learnt from the series' own runs")
     alarm_rows: int = Field(default=48, ge=1, description="rows after which the same run is old news")
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         from smartflow_assets.core.kernels import runs
 
         return {
@@ -40,7 +43,7 @@ class Flatline(BaseDetector, frozen=True):
             "moves": np.zeros(runs.MOVING_WINDOW + runs.MOVING_DELAY),
         }
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import runs
 
         surprise, length, moving = np.empty((3, rows.count))
@@ -49,4 +52,4 @@ class Flatline(BaseDetector, frozen=True):
             state["seen"], state["moves"], surprise, length, moving,
         )  # fmt: skip
         is_run = (length >= self.rows) & (length < self.rows + self.alarm_rows) & (moving > 0.5)
-        return Result(surprise, flag=is_run & (surprise > self.surprise)), state
+        return Result(surprise, flag=is_run & (surprise > self.surprise))

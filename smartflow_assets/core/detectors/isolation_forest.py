@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import Fitted
 from smartflow_assets.core.detectors.feature_detector import FeatureDetector
+from smartflow_assets.core.model_parts import ModelParts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,16 +39,16 @@ class IsolationForest(FeatureDetector, frozen=True):
     max_samples: int = Field(default=256, ge=16, le=65536, description="training rows a tree is grown on")
     seed: int = Field(default=0, ge=0, description="seed of the trees")
 
-    def learn(self, rows: NDArray[np.float64]) -> Fitted:
+    def learn(self, rows: NDArray[np.float64]) -> ModelParts:
         from sklearn.ensemble import IsolationForest as Forest
 
         samples: Any = min(self.max_samples, len(rows))
         forest = Forest(n_estimators=self.n_estimators, max_samples=samples, random_state=self.seed)
         forest.fit(rows)
         limit = float(np.quantile(self.measure(_flatten(forest), rows), 1 - self.contamination))
-        return Fitted({"limit": limit}, estimators={"forest": forest})
+        return ModelParts({"limit": limit}, estimators={"forest": forest})
 
-    def prepare(self, fitted: Fitted) -> dict[str, Any]:
+    def prepare(self, fitted: ModelParts) -> dict[str, Any]:
         return _flatten(fitted.estimators["forest"])
 
     def measure(self, model: dict[str, Any], rows: NDArray[np.float64]) -> NDArray[np.float64]:

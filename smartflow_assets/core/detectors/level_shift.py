@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
+from smartflow_assets.core.detectors.base import BaseDetector, Result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 WIDTHS = (6, 24, 96)
 
@@ -17,10 +20,10 @@ class LevelShift(BaseDetector, frozen=True):
 
     Finds what stays, at the price of a few rows' delay.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), LevelShift()
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), np.full(20, 3.0)))
-    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), np.full(20, 3.0)))
+    >>> result = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows)
     >>> result.raw_score[[250, 305]].round(1).tolist()
     [10.0, 50.3]
     """
@@ -29,7 +32,7 @@ class LevelShift(BaseDetector, frozen=True):
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)
     surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         state: State = {}
         for width in WIDTHS:
             state |= {
@@ -40,7 +43,7 @@ class LevelShift(BaseDetector, frozen=True):
             }
         return state
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import level_shift as kernel
 
         raw = np.zeros(rows.count)
@@ -49,4 +52,4 @@ class LevelShift(BaseDetector, frozen=True):
                 rows.padded, rows.offset, rows.count, rows.first, width, state[f"counts_{width}"],
                 state[f"ordered_{width}"], state[f"total_{width}"], state[f"mean_{width}"], raw,
             )  # fmt: skip
-        return Result(raw), state
+        return Result(raw)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import Fitted
 from smartflow_assets.core.detectors.feature_detector import FeatureDetector
+from smartflow_assets.core.model_parts import ModelParts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class LocalOutlierFactor(FeatureDetector, frozen=True):
     n_neighbors: int = Field(default=20, ge=2, le=500, description="neighbours that a row is compared with")
     contamination: float = Field(default=0.01, gt=0, le=0.5, description="share of training rows that its own flag and vote mark")
 
-    def learn(self, rows: NDArray[np.float64]) -> Fitted:
+    def learn(self, rows: NDArray[np.float64]) -> ModelParts:
         from sklearn.neighbors import NearestNeighbors
 
         from smartflow_assets.core.kernels.local_outlier_factor import FINEST
@@ -47,9 +47,9 @@ class LocalOutlierFactor(FeatureDetector, frozen=True):
         distance = distances[:, -1]
         density = 1 / (np.maximum(distances, distance[who]).mean(axis=1) + FINEST)
         limit = float(np.quantile(_raw(density[who].mean(axis=1) / density), 1 - self.contamination))
-        return Fitted({"limit": limit, "neighbours": count}, {"rows": rows, "distance": distance, "density": density})
+        return ModelParts({"limit": limit, "neighbours": count}, {"rows": rows, "distance": distance, "density": density})
 
-    def prepare(self, fitted: Fitted) -> dict[str, Any]:
+    def prepare(self, fitted: ModelParts) -> dict[str, Any]:
         return {**{name: fitted.arrays[name] for name in ("rows", "distance", "density")}, "neighbours": fitted.parameters["neighbours"]}
 
     def measure(self, model: dict[str, Any], rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import State
 from smartflow_assets.core.detectors.network_forecaster import NetworkForecaster
+from smartflow_assets.core.series.blocks import State
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,13 +20,13 @@ class Lstm(NetworkForecaster, frozen=True):
 
     Its memory goes on from row to row, so a row costs the same whatever came before. Training needs the extra `deep` (torch).
 
-    >>> from smartflow_assets.core import baseline
-    >>> from smartflow_assets.core.detectors.base import Fitted, History, SeriesFacts
+    >>> from smartflow_assets.core.series import baseline
+    >>> from smartflow_assets.core.detectors.base import ModelParts, History, SeriesFacts
     >>> calm = np.sin(np.arange(600.0) / 5)
     >>> detector, facts = Lstm(epochs=20), SeriesFacts("load")
     >>> fitted = detector.fit(History({"load": calm}))
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(calm, 2.0))
-    >>> result, _ = detector.score(fitted, detector.start(fitted, facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(calm, 2.0))
+    >>> result = detector.score(fitted, detector.start(fitted, facts), rows)
     >>> bool(result.raw_score[599] < 4 < 8 < result.raw_score[600])
     True
     """
@@ -49,7 +50,7 @@ class Lstm(NetworkForecaster, frozen=True):
 
         return Network()
 
-    def begin(self, weights: dict[str, NDArray[Any]]) -> State:
+    def begin(self, weights: Mapping[str, NDArray[Any]]) -> State:
         size = weights["head.weight"].shape[1]
         return {
             "hidden": np.zeros(size),
@@ -59,7 +60,7 @@ class Lstm(NetworkForecaster, frozen=True):
         }
 
     def walk(
-        self, memory: State, weights: dict[str, NDArray[Any]], inputs: NDArray[np.float64], first: int, out: NDArray[np.float64]
+        self, memory: State, weights: Mapping[str, NDArray[Any]], inputs: NDArray[np.float64], first: int, out: NDArray[np.float64]
     ) -> None:
         from smartflow_assets.core.kernels import recurrent_network as kernel
 

@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
+from smartflow_assets.core.detectors.base import BaseDetector, Result, band_result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 
 class Mad(BaseDetector, frozen=True):
@@ -15,10 +18,10 @@ class Mad(BaseDetector, frozen=True):
 
     Half of the window may be wrong before the median and the MAD are.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), Mad()
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
-    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows)
     >>> result.raw_score[[250, 300]].round(1).tolist()
     [0.9, 8.6]
     """
@@ -28,14 +31,14 @@ class Mad(BaseDetector, frozen=True):
     window: int = Field(default=288, ge=10, le=8000, description="trailing rows to compare with, the row itself excluded")
     limit: float = Field(default=6.0, gt=0, description="own flag above this modified z-score; the textbook says 3.5")
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         return {"counts": np.zeros(1, np.int64), "ordered": np.zeros(self.window)}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import trailing
 
         median, mad = np.empty((2, rows.count))
         trailing.median_and_mad(rows.padded, rows.offset, rows.count, self.window, state["counts"], state["ordered"], median, mad)
         raw = 0.6745 * np.abs(rows.values - median) / mad
         reach = self.limit * mad / 0.6745
-        return band_result(raw, self.limit, median, median - reach, median + reach), state
+        return band_result(raw, self.limit, median, median - reach, median + reach)

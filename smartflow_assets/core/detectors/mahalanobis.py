@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, History, Result, Rows, SeriesFacts, State
+from smartflow_assets.core.detectors.base import BaseDetector, History, Result
 from smartflow_assets.core.detectors.feature_detector import robust_center, scaled
-from smartflow_assets.core.series_id import metric_and_dimensions
-from smartflow_assets.core.siblings import PREFIX
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.preparation.features import SIBLING_PREFIX
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
+from smartflow_assets.core.series.series_id import metric_and_dimensions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,9 +54,9 @@ class Mahalanobis(BaseDetector, frozen=True):
     )
     surprise: float = Field(default=4.0, gt=0, description="flag above this surprise; 4 is one row in ten thousand")
 
-    def fit(self, history: History) -> Fitted:
-        at = [i for i, name in enumerate(history.feature_names) if name.startswith(PREFIX)]
-        names = [history.feature_names[i].removeprefix(PREFIX) for i in at]
+    def fit(self, history: History) -> ModelParts:
+        at = [i for i, name in enumerate(history.feature_names) if name.startswith(SIBLING_PREFIX)]
+        names = [history.feature_names[i].removeprefix(SIBLING_PREFIX) for i in at]
         parameters: dict[str, Any] = {"columns": names, "at": at, "series": {}}
         arrays: dict[str, NDArray[Any]] = {}
         groups: dict[str, list[str]] = {}
@@ -65,26 +68,26 @@ class Mahalanobis(BaseDetector, frozen=True):
             if learnt is not None:
                 arrays |= {f"{number}/{key}": value for key, value in learnt.items()}
                 parameters["series"] |= dict.fromkeys(members, number)
-        return Fitted(parameters, arrays)
+        return ModelParts(parameters, arrays)
 
-    def columns(self, fitted: Fitted, feature_names: tuple[str, ...]) -> tuple[str, ...]:
+    def columns(self, fitted: ModelParts, feature_names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(fitted.parameters["columns"])
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         metric = metric_and_dimensions(facts.name)[0]
         if facts.name not in fitted.parameters["series"] or metric not in fitted.parameters["columns"]:
             return {}
         return {"group": fitted.parameters["series"][facts.name], "own": fitted.parameters["columns"].index(metric)}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         width = len(fitted.parameters["columns"])
         if not state or rows.features is None:
-            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_), contributions=np.zeros((rows.count, width))), state
+            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_), contributions=np.zeros((rows.count, width)))
         distance, shares = self.distances(fitted, state["group"], rows.features[:, fitted.parameters["at"]])
         stands_out = (shares.argmax(axis=1) == state["own"]) & (distance > LEAST_RAW)
-        return Result(distance, stands_out, contributions=shares), state
+        return Result(distance, stands_out, contributions=shares)
 
-    def distances(self, fitted: Fitted, group: int, residuals: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def distances(self, fitted: ModelParts, group: int, residuals: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Distance of each row (NaN = unknown metric, which takes no part), and the share of each metric in it (rows x metrics)."""
         from smartflow_assets.core.kernels import mahalanobis as kernel
 

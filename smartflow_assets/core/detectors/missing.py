@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
+from smartflow_assets.core.detectors.base import BaseDetector, Result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 
 class Missing(BaseDetector, frozen=True):
@@ -15,10 +18,10 @@ class Missing(BaseDetector, frozen=True):
 
     Its score is 2 x length / limit: critical at about twice the limit.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), Missing()
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), np.full(20, np.nan)))
-    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), np.full(20, np.nan)))
+    >>> result = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows)
     >>> result.raw_score[[250, 319]].round(1).tolist()
     [0.0, 3.3]
     """
@@ -28,12 +31,12 @@ class Missing(BaseDetector, frozen=True):
     is_guard: ClassVar[bool] = True
     rows: int = Field(default=12, ge=1, description="missing rows in a row that are still tolerated")
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         return {"progress": np.zeros(1)}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import runs
 
         length = np.empty(rows.count)
         runs.missing_values(rows.is_missing, rows.count, state["progress"], length)
-        return Result(2 * length / self.rows, flag=length > self.rows), state
+        return Result(2 * length / self.rows, flag=length > self.rows)

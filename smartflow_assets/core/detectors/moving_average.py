@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
+from smartflow_assets.core.detectors.base import BaseDetector, Result, band_result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 
 class MovingAverage(BaseDetector, frozen=True):
@@ -15,10 +18,10 @@ class MovingAverage(BaseDetector, frozen=True):
 
     Follows a drifting level; a slow change is learnt within a window.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), MovingAverage()
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
-    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows)
     >>> result.raw_score[[250, 300]].round(1).tolist()
     [1.4, 12.1]
     """
@@ -29,10 +32,10 @@ class MovingAverage(BaseDetector, frozen=True):
     spread_window: int = Field(default=288, ge=10, le=8000, description="trailing residuals that give the standard deviation")
     sigmas: float = Field(default=4.0, gt=0, description="own flag above so many standard deviations; the textbook says 2.5 or 3")
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         return {"residual_ring": np.zeros(self.spread_window)}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import trailing
 
         mean, deviation = np.empty((2, rows.count))
@@ -41,4 +44,4 @@ class MovingAverage(BaseDetector, frozen=True):
             mean, deviation,
         )  # fmt: skip
         raw = np.abs(rows.values - mean) / deviation
-        return band_result(raw, self.sigmas, mean, mean - self.sigmas * deviation, mean + self.sigmas * deviation), state
+        return band_result(raw, self.sigmas, mean, mean - self.sigmas * deviation, mean + self.sigmas * deviation)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, History, Result, Rows, SeriesFacts, State, band_result
-from smartflow_assets.core.detectors.first_look import first_look
+from smartflow_assets.core.detectors.base import BaseDetector, History, Result, band_result
+from smartflow_assets.core.detectors.baseline_history import first_look
 from smartflow_assets.core.detectors.network_training import LEAST_SEQUENCES, LENGTH, sequences, train
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +57,7 @@ class NetworkForecaster(BaseDetector, frozen=True):
     def minimum_rows(self, facts: SeriesFacts) -> int:
         return (self.lead + LEAST_SEQUENCES * LENGTH) * 3 // 2  # a third is left to the baseline
 
-    def fit(self, history: History) -> Fitted:
+    def fit(self, history: History) -> ModelParts:
         longest = sorted(history.values, key=lambda name: -int(np.isfinite(history.values[name]).sum()))[:MOST_SERIES]
         most = MOST_SEQUENCES // max(len(longest), 1)
         cut = [sequences(seen.inputs, seen.targets, seen.is_known, self.lead, most) for name in longest if (seen := _seen(history, name))]
@@ -67,27 +71,27 @@ class NetworkForecaster(BaseDetector, frozen=True):
             names.append(name)
             units.append(seen.unit)
             noises.append(max(float(np.quantile(errors[seen.is_known], 0.95)) / NORMAL_95, FINEST))
-        return Fitted({"series": names}, {"unit": np.array(units), "noise": np.array(noises), **weights}) if names else Fitted()
+        return ModelParts({"series": names}, {"unit": np.array(units), "noise": np.array(noises), **weights}) if names else ModelParts()
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         if facts.name not in fitted.parameters.get("series", ()):
             return {}
         place = fitted.parameters["series"].index(facts.name)
         known = {"unit": float(fitted.arrays["unit"][place]), "noise": float(fitted.arrays["noise"][place])}
         return {**known, "last": np.zeros(1), "memory": self.begin(fitted.arrays)}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import network_inputs
 
         if not state:
-            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_)), state
+            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_))
         seen = np.empty((rows.count, network_inputs.INPUTS))
         network_inputs.walk(rows.forecasts, rows.expected, rows.tamed, rows.offset, rows.count, state["unit"], state["last"], seen)
         expected = rows.expected + state["unit"] * self._say(state["memory"], fitted.arrays, seen, rows.first)
         raw, band = np.abs(rows.values - expected) / state["noise"], self.sigmas * state["noise"]
-        return band_result(raw, self.sigmas, expected, expected - band, expected + band), state
+        return band_result(raw, self.sigmas, expected, expected - band, expected + band)
 
-    def _say(self, memory: State, weights: dict[str, NDArray[Any]], inputs: NDArray[np.float64], first: int) -> NDArray[np.float64]:
+    def _say(self, memory: State, weights: Mapping[str, NDArray[Any]], inputs: NDArray[np.float64], first: int) -> NDArray[np.float64]:
         said = np.empty(len(inputs))
         self.walk(memory, weights, inputs, first, said)
         return np.clip(said, -FARTHEST, FARTHEST)
@@ -96,12 +100,12 @@ class NetworkForecaster(BaseDetector, frozen=True):
         """The network as a torch module: sequences x rows x inputs in, sequences x rows out; it says 0 before it has learnt."""
         raise NotImplementedError
 
-    def begin(self, weights: dict[str, NDArray[Any]]) -> State:
+    def begin(self, weights: Mapping[str, NDArray[Any]]) -> State:
         """What the network remembers before the first row."""
         raise NotImplementedError
 
     def walk(
-        self, memory: State, weights: dict[str, NDArray[Any]], inputs: NDArray[np.float64], first: int, out: NDArray[np.float64]
+        self, memory: State, weights: Mapping[str, NDArray[Any]], inputs: NDArray[np.float64], first: int, out: NDArray[np.float64]
     ) -> None:
         """Write what the trained network says of each row; the memory is changed in place. `first`: row number of the first."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smartflow_assets.core.detectors.extras import library
+from smartflow_assets.core.detectors.optional_libraries import library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import Fitted
 from smartflow_assets.core.detectors.feature_detector import FeatureDetector
+from smartflow_assets.core.model_parts import ModelParts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class OneClassSvm(FeatureDetector, frozen=True):
         default="scale", description="how tightly the region follows the rows; scale: 1 / (columns x variance)"
     )
 
-    def learn(self, rows: NDArray[np.float64]) -> Fitted:
+    def learn(self, rows: NDArray[np.float64]) -> ModelParts:
         from sklearn.svm import OneClassSVM
 
         variance = float(rows.var())
@@ -48,9 +48,9 @@ class OneClassSvm(FeatureDetector, frozen=True):
         model = {"vectors": machine.support_vectors_, "weights": machine.dual_coef_[0]}
         numbers = {"gamma": gamma, "offset": float(machine.offset_[0])}
         limit = float(np.quantile(self.measure(model | numbers, rows), 1 - self.nu))  # the solver leaves some on the wrong side
-        return Fitted({"limit": max(limit, BORDER), **numbers}, model)
+        return ModelParts({"limit": max(limit, BORDER), **numbers}, model)
 
-    def prepare(self, fitted: Fitted) -> dict[str, Any]:
+    def prepare(self, fitted: ModelParts) -> dict[str, Any]:
         numbers = {name: fitted.parameters[name] for name in ("gamma", "offset")}
         return {name: fitted.arrays[name] for name in ("vectors", "weights")} | numbers
 

@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State, band_result
+from smartflow_assets.core.detectors.base import BaseDetector, Result, band_result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 
 class Percentile(BaseDetector, frozen=True):
@@ -15,10 +18,10 @@ class Percentile(BaseDetector, frozen=True):
 
     Makes no assumption on the shape of the distribution; needs a long window.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), Percentile()
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
-    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows)
     >>> result.raw_score[[250, 300]].round(1).tolist()
     [0.0, 4.0]
     """
@@ -30,10 +33,10 @@ class Percentile(BaseDetector, frozen=True):
     upper: float = Field(default=99.9, gt=50, le=100, description="upper percentile; the textbook says 99")
     margin: float = Field(default=0.1, ge=0, description="own flag so far outside, as a share of their distance")
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         return {"counts": np.zeros(1, np.int64), "ordered": np.zeros(self.window)}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import trailing
 
         found, shares = np.empty((3, rows.count)), np.array([self.lower / 100, 0.5, self.upper / 100])
@@ -41,4 +44,4 @@ class Percentile(BaseDetector, frozen=True):
         low, median, high = found
         spread = np.maximum(high - low, trailing.LEAST_SPREAD)
         raw = np.maximum(np.maximum(low - rows.values, rows.values - high), 0) / spread
-        return band_result(raw, self.margin, median, low - self.margin * spread, high + self.margin * spread), state
+        return band_result(raw, self.margin, median, low - self.margin * spread, high + self.margin * spread)

@@ -13,8 +13,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.calendar import Calendar
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, History, Result, Rows, SeriesFacts, State, band_result
+from smartflow_assets.core.detectors.base import BaseDetector, History, Result, band_result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
+from smartflow_assets.core.temporal.calendar import Calendar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +54,7 @@ class Prophet(BaseDetector, frozen=True):
     def minimum_rows(self, facts: SeriesFacts) -> int:
         return max(2 * facts.period, 2 * LEAST_ROWS)
 
-    def fit(self, history: History) -> Fitted:
+    def fit(self, history: History) -> ModelParts:
         calendar = history.calendar or Calendar()
         models = {}
         for name, values in history.values.items():
@@ -62,9 +65,9 @@ class Prophet(BaseDetector, frozen=True):
             model = self._fit(rows[:: -(-len(rows) // TRAINING_ROWS)], calendar)
             if model is not None:
                 models[name] = model
-        return Fitted({"calendar": calendar.model_dump(), "series": models})
+        return ModelParts({"calendar": calendar.model_dump(), "series": models})
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         if facts.name not in fitted.parameters.get("series", {}):
             return {}
         stored = json.loads(fitted.parameters["series"][facts.name])
@@ -88,12 +91,12 @@ class Prophet(BaseDetector, frozen=True):
             "noise": max(float(params["sigma_obs"][0]) * float(stored["y_scale"]), LEAST_NOISE),
         }
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         if not state or rows.times is None:
-            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_)), state
+            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_))
         expected, noise = self.forecast(state, rows.times), state["noise"]
         raw = np.abs(rows.values - expected) / noise
-        return band_result(raw, self.sigmas, expected, expected - self.sigmas * noise, expected + self.sigmas * noise), state
+        return band_result(raw, self.sigmas, expected, expected - self.sigmas * noise, expected + self.sigmas * noise)
 
     def forecast(self, state: State, times: NDArray[np.datetime64]) -> NDArray[np.float64]:
         """Expected scaled value at each time (UTC), past or future; NaN where the time is not known."""

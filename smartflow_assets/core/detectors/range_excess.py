@@ -7,7 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, Result, Rows, SeriesFacts, State
+from smartflow_assets.core.detectors.base import BaseDetector, Result
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 LEAST_ROWS = 50
 
@@ -17,10 +20,10 @@ class RangeExcess(BaseDetector, frozen=True):
 
     0 for every row inside: what has been seen before is not strange to it.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), RangeExcess()
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
-    >>> result, _ = detector.score(Fitted(), detector.start(Fitted(), facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(np.sin(np.arange(300.0)), 9.0))
+    >>> result = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows)
     >>> result.raw_score[[250, 300]].round(1).tolist()
     [0.0, 4.1]
     """
@@ -29,13 +32,13 @@ class RangeExcess(BaseDetector, frozen=True):
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
     surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         return {}
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         lowest, _, low, high, _, highest = rows.ranges
         width = high - low
         width = np.where(width > 1e-9, width, 1.0)
         raw = np.maximum(np.maximum(lowest - rows.values, rows.values - highest), 0) / width
         raw[: max(0, LEAST_ROWS - rows.first)] = 0
-        return Result(raw), state
+        return Result(raw)

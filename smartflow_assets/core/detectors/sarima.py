@@ -1,4 +1,4 @@
-"""Error of a seasonal ARIMA model's forecast (Box and Jenkins, 1970). Fitted by statsmodels, scored without."""
+"""Error of a seasonal ARIMA model's forecast (Box and Jenkins, 1970). ModelParts by statsmodels, scored without."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Fitted, History, Result, Rows, SeriesFacts, State, band_result
-from smartflow_assets.core.detectors.extras import library
-from smartflow_assets.core.detectors.first_look import first_look
+from smartflow_assets.core.detectors.base import BaseDetector, History, Result, band_result
+from smartflow_assets.core.detectors.baseline_history import first_look
+from smartflow_assets.core.detectors.optional_libraries import library
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series.blocks import Rows, State
+from smartflow_assets.core.series.facts import SeriesFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,18 +32,18 @@ Once = Annotated[int, Field(ge=0, le=1)]
 class Sarima(BaseDetector, frozen=True):
     """Residual from the one-step forecast of a SARIMA model over its own standard deviation, by a Kalman filter. For short seasons.
 
-    Fitted for each series at training, on its last 1,000 rows with outliers put on the edge of the band. A season is modelled up
+    ModelParts for each series at training, on its last 1,000 rows with outliers put on the edge of the band. A season is modelled up
     to 48 rows; a longer one, or one that is not there three times, is not: the median of the same time in earlier seasons is taken
     off first, and the rest is an ARIMA model of `order`. A series that cannot be fitted, does not move or is shorter than 40 rows
     scores 0. Missing rows widen the band. Training needs the extra `forecast` (statsmodels) and seconds for each series.
 
-    >>> from smartflow_assets.core import baseline
+    >>> from smartflow_assets.core.series import baseline
     >>> noise = np.random.default_rng(0).normal(size=401)
     >>> values = np.convolve(noise, [1.0, 0.8])[:401]
     >>> detector, facts = Sarima(order=(0, 0, 1)), SeriesFacts("load")
     >>> fitted = detector.fit(History({"load": values[:400]}))
-    >>> rows, *_ = baseline.score(baseline.start(facts), facts, np.append(values[:400], 9.0))
-    >>> result, _ = detector.score(fitted, detector.start(fitted, facts), rows)
+    >>> rows, _ = baseline.score(baseline.start(facts), facts, np.append(values[:400], 9.0))
+    >>> result = detector.score(fitted, detector.start(fitted, facts), rows)
     >>> bool(result.raw_score[399] < 2 < 6 < result.raw_score[400])
     True
     """
@@ -56,7 +59,7 @@ class Sarima(BaseDetector, frozen=True):
     def minimum_rows(self, facts: SeriesFacts) -> int:
         return max(2 * LEAST_ROWS, 6 * facts.period if facts.period <= LONGEST_SEASON else 2 * facts.period)
 
-    def fit(self, history: History) -> Fitted:
+    def fit(self, history: History) -> ModelParts:
         numbers: dict[str, int] = {}
         arrays: dict[str, NDArray[np.float64]] = {}
         without_season: list[str] = []
@@ -73,9 +76,9 @@ class Sarima(BaseDetector, frozen=True):
             arrays |= {f"{numbers[name]}/{key}": value for key, value in found.items()}
             if look.period and not is_short:
                 without_season.append(name)
-        return Fitted({"series": numbers, "without_season": without_season}, arrays)
+        return ModelParts({"series": numbers, "without_season": without_season}, arrays)
 
-    def start(self, fitted: Fitted, facts: SeriesFacts) -> State:
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         if facts.name not in fitted.parameters.get("series", {}):
             return {}
         number = fitted.parameters["series"][facts.name]
@@ -95,11 +98,11 @@ class Sarima(BaseDetector, frozen=True):
             "rested": np.zeros(1, np.int64),
         }
 
-    def score(self, fitted: Fitted, state: State, rows: Rows) -> tuple[Result, State]:
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import kalman
 
         if not state:
-            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_)), state
+            return Result(np.zeros(rows.count), np.zeros(rows.count, np.bool_))
         season = rows.forecasts[3] if state["is_season_taken_off"] else np.zeros(rows.count)
         left, deviation, s = np.empty(rows.count), np.empty(rows.count), state
         kalman.walk(
@@ -107,7 +110,7 @@ class Sarima(BaseDetector, frozen=True):
             s["mean"], s["covariance"], s["gain"], s["rested"], left, deviation,
         )  # fmt: skip
         expected, band = season + left, self.sigmas * deviation
-        return band_result(np.abs(rows.values - expected) / deviation, self.sigmas, expected, expected - band, expected + band), state
+        return band_result(np.abs(rows.values - expected) / deviation, self.sigmas, expected, expected - band, expected + band)
 
     def _fit(self, rows: NDArray[np.float64], season: int) -> dict[str, NDArray[np.float64]] | None:
         """The matrices of the fitted model and its state before the first row; None where it cannot be fitted."""

@@ -13,9 +13,9 @@ from zlib import crc32
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from smartflow_assets.core.durations import Duration
-from smartflow_assets.core.generators.chance import EPOCH, Chance
-from smartflow_assets.core.generators.events import Bounds
+from smartflow_assets.core.generators.anomaly_events import Bounds
+from smartflow_assets.core.generators.random_streams import EPOCH, Chance
+from smartflow_assets.core.temporal.notation import Duration
 
 BLOCK_ROWS, WEEK = 2016, timedelta(days=7)  # a block is the fewest weeks that hold so many rows
 

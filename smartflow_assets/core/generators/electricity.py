@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.durations import Duration
-from smartflow_assets.core.generators.chance import Chance
-from smartflow_assets.core.generators.events import Bounds
-from smartflow_assets.core.generators.season import bump, hour_of, yearly
+from smartflow_assets.core.generators.anomaly_events import Bounds
+from smartflow_assets.core.generators.random_streams import Chance
+from smartflow_assets.core.generators.seasonality import bump, hour_of, yearly
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
+from smartflow_assets.core.temporal.notation import Duration
 
 
 class Electricity(SeriesGenerator, frozen=True):

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.durations import Duration
+from smartflow_assets.core.generators.anomaly_events import Bounds, labels_of
 from smartflow_assets.core.generators.base import BaseGenerator, Generated
-from smartflow_assets.core.generators.chance import Chance
-from smartflow_assets.core.generators.events import Bounds, labels_of
-from smartflow_assets.core.generators.season import bump, hour_of
+from smartflow_assets.core.generators.random_streams import Chance
+from smartflow_assets.core.generators.seasonality import bump, hour_of
+from smartflow_assets.core.temporal.notation import Duration
 
 # usual amount, hour of its peak, share of all payments, share paid by UPI
 CATEGORIES = {

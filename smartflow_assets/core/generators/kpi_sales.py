@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from smartflow_assets.core.calendar import Calendar
-from smartflow_assets.core.durations import Duration
-from smartflow_assets.core.generators.chance import EPOCH, Chance
-from smartflow_assets.core.generators.events import Bounds
-from smartflow_assets.core.generators.season import yearly
+from smartflow_assets.core.generators.anomaly_events import Bounds
+from smartflow_assets.core.generators.random_streams import EPOCH, Chance
+from smartflow_assets.core.generators.seasonality import yearly
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
-from smartflow_assets.core.series_id import series_id
+from smartflow_assets.core.series.series_id import series_id
+from smartflow_assets.core.temporal.calendar import Calendar
+from smartflow_assets.core.temporal.notation import Duration
 
 WEEK = np.array([0.86, 0.88, 0.92, 1.0, 1.22, 1.34, 0.78])  # from Monday on
 CAMPAIGNS = {"none": (0.7, 1.0), "newsletter": (0.2, 1.04), "discount": (0.1, 1.1)}  # how often, and what it does to the sales

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.durations import Duration
-from smartflow_assets.core.generators.chance import EPOCH, Chance
-from smartflow_assets.core.generators.events import Bounds
-from smartflow_assets.core.generators.season import hour_of
+from smartflow_assets.core.generators.anomaly_events import Bounds
+from smartflow_assets.core.generators.random_streams import EPOCH, Chance
+from smartflow_assets.core.generators.seasonality import hour_of
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
+from smartflow_assets.core.temporal.notation import Duration
 
 IDLE_RPM = 240
 

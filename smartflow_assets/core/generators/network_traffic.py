@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.generators.chance import Chance
-from smartflow_assets.core.generators.events import Bounds
-from smartflow_assets.core.generators.season import bump, busyness, hour_of
+from smartflow_assets.core.generators.anomaly_events import Bounds
+from smartflow_assets.core.generators.random_streams import Chance
+from smartflow_assets.core.generators.seasonality import bump, busyness, hour_of
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.core.generators.anomaly_events import Event, inject, labels_of
 from smartflow_assets.core.generators.base import BaseGenerator, Generated
-from smartflow_assets.core.generators.chance import Chance
-from smartflow_assets.core.generators.events import Event, inject, labels_of
+from smartflow_assets.core.generators.random_streams import Chance
 
 
 class SeriesGenerator(BaseGenerator, frozen=True):

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.generators.chance import Chance
-from smartflow_assets.core.generators.events import Bounds
-from smartflow_assets.core.generators.season import busyness
+from smartflow_assets.core.generators.anomaly_events import Bounds
+from smartflow_assets.core.generators.random_streams import Chance
+from smartflow_assets.core.generators.seasonality import busyness
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
 
 

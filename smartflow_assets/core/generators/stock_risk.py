@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.durations import Duration
-from smartflow_assets.core.generators.chance import Chance
-from smartflow_assets.core.generators.events import Bounds
-from smartflow_assets.core.generators.season import hour_of
+from smartflow_assets.core.generators.anomaly_events import Bounds
+from smartflow_assets.core.generators.random_streams import Chance
+from smartflow_assets.core.generators.seasonality import hour_of
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
+from smartflow_assets.core.temporal.notation import Duration
 
 OPEN_HOURS, OPEN_DAYS = 8, 252  # hours of a day, days of a year
 QUANTILE = 1.645  # of the normal distribution, at 95 %

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.generators.chance import Chance
-from smartflow_assets.core.generators.events import Bounds
-from smartflow_assets.core.generators.season import busyness, hour_of
+from smartflow_assets.core.generators.anomaly_events import Bounds
+from smartflow_assets.core.generators.random_streams import Chance
+from smartflow_assets.core.generators.seasonality import busyness, hour_of
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
 
 RESTART, BACKUP_FROM, BACKUP_TO = 3.5, 1.5, 2.5  # hours of the day

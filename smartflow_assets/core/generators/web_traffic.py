@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, Field
 
-from smartflow_assets.core.generators.chance import Chance
-from smartflow_assets.core.generators.events import Bounds, Event
-from smartflow_assets.core.generators.season import busyness
+from smartflow_assets.core.generators.anomaly_events import Bounds, Event
+from smartflow_assets.core.generators.random_streams import Chance
+from smartflow_assets.core.generators.seasonality import busyness
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
 
 PROMOTION = np.array([0.35, 1.0, 0.86, 0.7, 0.54, 0.4, 0.28, 0.18])  # share of the surge by row; the second row is the peak

@@ -9,11 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from smartflow_assets.core.rate import Frequency, Rate
 from smartflow_assets.core.records.detectors import RecordDetector, RecordMahalanobis
+from smartflow_assets.core.temporal.notation import Frequency, Rate
 
-METRIC = "records"
-"""The series of a source that counts its strange records by bucket; `metrics` cannot have one of that name beside it."""
 LEAST_ROWS = 1000
 """Fewer rows say too little of their own tail."""
 SMALLEST_CUT = 2.0  # one in a hundred: with a tighter budget for false alerts nothing is told apart any more

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from smartflow_assets.core.records import METRIC
+from smartflow_assets.core.series.series_id import RECORDS_METRIC
 from smartflow_assets.core.severity import worst
 
 
@@ -28,7 +28,7 @@ def record_components(rows: pd.DataFrame) -> pd.DataFrame:
     """What each column has in the strange records of a bucket, as rows of detector_scores; `rows` of `judge`, where those of records
     have `contributions` by column."""
     parts = [
-        {"series": row["series"], "observed_at": row["observed_at"], "detector": f"{METRIC}:{column}", "share": share}
+        {"series": row["series"], "observed_at": row["observed_at"], "detector": f"{RECORDS_METRIC}:{column}", "share": share}
         for row in rows.to_dict("records")
         if isinstance(row.get("contributions"), dict)
         for column, share in row["contributions"].items()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.core.encoding import LearntEncoding
+from smartflow_assets.core.preparation.category_encoding import LearntEncoding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

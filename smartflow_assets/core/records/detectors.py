@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from smartflow_assets.core.detectors.base import Fitted
 from smartflow_assets.core.detectors.isolation_forest import IsolationForest
+from smartflow_assets.core.model_parts import ModelParts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,10 +46,10 @@ class RecordMahalanobis(_RecordDetector):
 
     type: Literal["mahalanobis"] = "mahalanobis"
 
-    def learn(self, numbers: RecordNumbers) -> Fitted:
+    def learn(self, numbers: RecordNumbers) -> ModelParts:
         rows, width = numbers.residual, numbers.residual.shape[1]
         if not width:
-            return Fitted(arrays={"precision": np.zeros((0, 0))})
+            return ModelParts(arrays={"precision": np.zeros((0, 0))})
         precision, kept = np.eye(width), np.ones(len(rows), np.bool_)
         for _ in range(3):
             near = rows[kept]
@@ -58,9 +58,9 @@ class RecordMahalanobis(_RecordDetector):
             precision = np.linalg.inv(covariance + ridge * np.eye(width))
             square = self._squares(precision, rows)
             kept = square <= np.quantile(square, TRIMMED)
-        return Fitted(arrays={"precision": precision})
+        return ModelParts(arrays={"precision": precision})
 
-    def prepare(self, fitted: Fitted) -> dict[str, Any]:
+    def prepare(self, fitted: ModelParts) -> dict[str, Any]:
         return {"precision": np.ascontiguousarray(fitted.arrays["precision"])}
 
     def measure(self, model: dict[str, Any], numbers: RecordNumbers) -> NDArray[np.float64]:
@@ -91,11 +91,11 @@ class RecordForest(_RecordDetector):
     seed: int = Field(default=0, ge=0, description="Seed of the trees.")
     training_rows: ClassVar[int] = IsolationForest.training_rows
 
-    def learn(self, numbers: RecordNumbers) -> Fitted:
+    def learn(self, numbers: RecordNumbers) -> ModelParts:
         rows = numbers.matrix
         return self._forest.learn(rows[:: -(-len(rows) // self.training_rows)])
 
-    def prepare(self, fitted: Fitted) -> dict[str, Any]:
+    def prepare(self, fitted: ModelParts) -> dict[str, Any]:
         return self._forest.prepare(fitted)
 
     def measure(self, model: dict[str, Any], numbers: RecordNumbers) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from smartflow_assets.core.records.columns import RecordColumns
-from smartflow_assets.core.wording import number
+from smartflow_assets.core.text_format import number
 
 MOST_COLUMNS, SMALLEST_SHARE, MOST_NAMED = 4, 0.05, 3
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.core.detectors.base import Fitted
-from smartflow_assets.core.encoding import LearntEncoding
 from smartflow_assets.core.errors import ModelError
 from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.preparation.category_encoding import LearntEncoding
 from smartflow_assets.core.records.columns import RecordColumns, learn_columns
 from smartflow_assets.core.records.detectors import BUILT_IN, RecordForest, RecordMahalanobis
 from smartflow_assets.core.records.tail import Tail
@@ -37,7 +36,7 @@ class RecordModel:
 
     columns: RecordColumns
     detectors: tuple[RecordMahalanobis | RecordForest, ...]
-    fitted: tuple[Fitted, ...]
+    fitted: tuple[ModelParts, ...]
     tails: tuple[Tail, ...]
     rows_per_day: float
 
@@ -105,7 +104,7 @@ class RecordModel:
             own = {name.removeprefix(f"{place}."): value for name, value in parts.arrays.items() if name.startswith(f"{place}.")}
             tails.append(Tail(own.pop("tail_scores"), own.pop("tail_shares"), stored["scale"], stored["shape"]))
             estimators = {name.removeprefix(f"{place}."): value for name, value in parts.estimators.items() if name.startswith(f"{place}.")}
-            fitted.append(Fitted(stored["learnt"], own, estimators))
+            fitted.append(ModelParts(stored["learnt"], own, estimators))
             detectors.append(by_type[stored["settings"]["type"]].model_validate(stored["settings"]))
         return cls(RecordColumns.stored(p["columns"], parts.arrays), tuple(detectors), tuple(fitted), tuple(tails), p["rows_per_day"])
 

@@ -2,7 +2,7 @@
 
 Being listed here, or offered by an installed package under the entry point group `smartflow.rules`, lets a YAML name a
 rule, documents it in the JSON schema and puts it into the conformance tests. `evaluate` puts the rules of a source to its
-clean rows; what rows of a rule and of a detector have in common becomes one anomaly in `core.events`.
+clean rows; what rows of a rule and of a detector have in common becomes one anomaly in `core.anomalies.grouping`.
 """
 
 from collections.abc import Sequence

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from smartflow_assets.core.durations import Duration
 from smartflow_assets.core.severity import Severity
+from smartflow_assets.core.temporal.notation import Duration
 
 Lasting = Annotated[Duration, Field(alias="for", description="How long without a break before it counts.")]
 """The key `for`, which Python keeps for itself."""

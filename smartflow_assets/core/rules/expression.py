@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from smartflow_assets.core.condition_text import syntax_tree
-from smartflow_assets.core.durations import format_duration
+from smartflow_assets.core.condition_syntax import syntax_tree
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, microseconds, no_violations, run_lengths
-from smartflow_assets.core.wording import number
+from smartflow_assets.core.temporal.notation import format_duration
+from smartflow_assets.core.text_format import number
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

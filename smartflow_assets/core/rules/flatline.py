@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.durations import format_duration
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, run_lengths
-from smartflow_assets.core.wording import number
+from smartflow_assets.core.temporal.notation import format_duration
+from smartflow_assets.core.text_format import number
 
 
 class FlatlineRule(BaseRule):

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from smartflow_assets.core.durations import format_duration
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, run_lengths
+from smartflow_assets.core.temporal.notation import format_duration
 
 
 class MissingRule(BaseRule):

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from smartflow_assets.core.durations import Duration, format_duration
 from smartflow_assets.core.rules.base import BaseRule, Finding, buckets
-from smartflow_assets.core.wording import number, percent
+from smartflow_assets.core.temporal.notation import Duration, format_duration
+from smartflow_assets.core.text_format import number, percent
 
 
 def _check_size(value: float | str) -> float | str:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from smartflow_assets.core.durations import Duration
 from smartflow_assets.core.rules.base import BaseRule, Finding
-from smartflow_assets.core.wording import last, number
+from smartflow_assets.core.temporal.notation import Duration
+from smartflow_assets.core.text_format import last, number
 
 FEWEST_VALUES = 3  # fewer known values are no usual level
 

@@ -6,9 +6,9 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from smartflow_assets.core.durations import format_duration
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, run_lengths
-from smartflow_assets.core.wording import number
+from smartflow_assets.core.temporal.notation import format_duration
+from smartflow_assets.core.text_format import number
 
 
 class Threshold(BaseRule):

@@ -10,7 +10,7 @@ from smartflow_assets.defs.metadata import asset_arguments, counted, kept, numbe
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import detection, quality, records
-from smartflow_assets.stages.anomaly_picture import anomaly_picture
+from smartflow_assets.stages.detection import anomaly_picture
 
 QUIET = dg.AssetCheckSpec(
     "no_new_anomalies",

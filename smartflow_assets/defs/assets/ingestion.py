@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartflow_assets.adapters.tables import RAW_COLUMNS
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS
 from smartflow_assets.defs.metadata import OWNERS, counted, numbers
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from smartflow_assets.adapters.channels.base import ChannelBase
-from smartflow_assets.core.messages import Message
+from smartflow_assets.core.incidents.messages import Message
 
 
 class AcmeBell(ChannelBase):

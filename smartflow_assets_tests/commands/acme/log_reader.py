@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReadContext, ReaderBase, Staged
-from smartflow_assets.adapters.staging import stage_rows
+from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.staging.contract import ReadContext, Staged
+from smartflow_assets.adapters.staging.stage import stage_rows
 from smartflow_assets.core.errors import SourceError
 
 

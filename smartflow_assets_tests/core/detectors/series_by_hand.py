@@ -5,11 +5,11 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.core import facts
+from smartflow_assets.core.detection.ensemble import Ensemble
+from smartflow_assets.core.detection.series_scorer import Scored, SeriesScorer
 from smartflow_assets.core.detectors import DETECTORS, BaseDetector
 from smartflow_assets.core.detectors.base import History
-from smartflow_assets.core.ensemble import Ensemble
-from smartflow_assets.core.series_scorer import Scored, SeriesScorer
+from smartflow_assets.core.series import facts
 
 HOUR = timedelta(hours=1)
 ROWS = 1100  # past the first regular fit of the window models at row 1,000

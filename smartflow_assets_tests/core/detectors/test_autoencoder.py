@@ -8,17 +8,19 @@ import pytest
 from sklearn.neural_network import MLPRegressor
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.core import baseline
 from smartflow_assets.core.detection import DetectionSettings, FittedModels, Scoring, fit_models
 from smartflow_assets.core.detectors import Autoencoder
-from smartflow_assets.core.detectors.base import Fitted, History, SeriesFacts
+from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.kernels import autoencoder as kernel
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series import baseline
+from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets_tests.core.detectors.series_by_hand import daily, frame_of
 
 
-def scored(detector: Autoencoder, fitted: Fitted, values: np.ndarray) -> np.ndarray:
+def scored(detector: Autoencoder, fitted: ModelParts, values: np.ndarray) -> np.ndarray:
     facts = SeriesFacts("load")
-    rows, *_ = baseline.score(baseline.start(facts), facts, values)
+    rows, _ = baseline.score(baseline.start(facts), facts, values)
     return detector.score(fitted, detector.start(fitted, facts), rows)[0].raw_score
 
 
@@ -55,7 +57,7 @@ def test_windows_with_missing_rows_are_not_learnt_from_and_too_few_mean_silence(
     values = daily(300)
     values[::20] = np.nan
     fitted = Autoencoder().fit(History({"load": values}))
-    assert fitted == Fitted()
+    assert fitted == ModelParts()
     assert (scored(Autoencoder(), fitted, daily(300)) == 0).all()
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.core.detectors import DETECTORS, BaseDetector, Detector
-from smartflow_assets.core.detectors.base import Fitted
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets_tests.core.detectors.series_by_hand import (
     ALL,
@@ -144,7 +143,7 @@ def test_what_it_learnt_scores_alike_after_storage(detector: BaseDetector, tmp_p
     fitted = scorer.fitted[0]
     parts = ModelParts(fitted.parameters, fitted.arrays, fitted.estimators)
     read = store.load(store.save("web", detector.type, "m1", parts))
-    rebuilt = replace(scorer, fitted=(Fitted(dict(read.parameters), dict(read.arrays), dict(read.estimators)),))
+    rebuilt = replace(scorer, fitted=(ModelParts(dict(read.parameters), dict(read.arrays), dict(read.estimators)),))
     first, second = (scored_in_chunks(one, values, 4096) for one in (scorer, rebuilt))
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name], err_msg=name)

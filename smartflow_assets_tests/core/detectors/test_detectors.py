@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from smartflow_assets.core.detectors import Flatline, IsolationForest, Missing, ZScore
-from smartflow_assets.core.detectors.base import Fitted, History
+from smartflow_assets.core.detectors.base import History
+from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, daily, features_of, scored_in_chunks, scorer_of, with_spike
 
 
@@ -67,7 +68,7 @@ def test_a_forest_sees_only_the_features_that_it_names() -> None:
 
 def test_a_forest_without_features_says_nothing() -> None:
     fitted = IsolationForest().fit(History({"load": daily()}))
-    assert fitted == Fitted({"series": [], "columns": [], "limit": None})
+    assert fitted == ModelParts({"series": [], "columns": [], "limit": None})
 
 
 OWN = """

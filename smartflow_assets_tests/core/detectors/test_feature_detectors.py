@@ -11,8 +11,9 @@ from sklearn.svm import OneClassSVM
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.core.detection import DetectionSettings, FittedModels, Scoring, fit_models
 from smartflow_assets.core.detectors import LocalOutlierFactor, OneClassSvm
-from smartflow_assets.core.detectors.base import Fitted, History
+from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.detectors.feature_detector import FeatureDetector
+from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, daily, features_of, frame_of, with_spike
 
 ROWS = np.random.default_rng(0).normal(size=(500, 3))
@@ -64,7 +65,7 @@ def test_only_the_named_features_are_seen_and_none_means_silence(detector: Featu
     history = History({"load": values}, {"load": features_of(values)}, ("value", "change"))
     one = detector.model_copy(update={"features": ("change",)}).fit(history)
     assert (one.parameters["columns"], one.arrays["center"].shape) == ([1], (1, 1))
-    assert detector.fit(History({"load": daily()})) == Fitted({"series": [], "columns": [], "limit": None})
+    assert detector.fit(History({"load": daily()})) == ModelParts({"series": [], "columns": [], "limit": None})
 
 
 @pytest.mark.parametrize("kind", ["local_outlier_factor", "one_class_svm", "isolation_forest"])

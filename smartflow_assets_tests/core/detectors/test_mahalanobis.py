@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.core import events, features, siblings
-from smartflow_assets.core.calendar import Calendar
+from smartflow_assets.core.anomalies import grouping
 from smartflow_assets.core.detection import DetectionSettings, FittedModels, Scoring, detect, fit_models
 from smartflow_assets.core.detectors import Mahalanobis
 from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.preparation import features
+from smartflow_assets.core.temporal.calendar import Calendar
 from smartflow_assets_tests.core.detectors.series_by_hand import HOUR, frame_of
 
 ROWS, STRANGE = 1500, 1200
@@ -58,8 +59,8 @@ def test_contributions_of_each_metric_reach_the_anomaly_and_its_explanation() ->
     violations = pd.DataFrame(columns=["series", "observed_at", "rule", "value", "limit_value", "severity", "message"])
     scores = scored.scores.drop(columns="explanation").astype({"severity": object})
     scores = scores.assign(metric=frame["series"], dimensions=pd.Series([{}] * len(frame)))
-    rows = events.judge(scores, violations)
-    (anomaly,) = events.group(rows, source="web", step=HOUR, run_id="r", components=scored.components).to_dict("records")
+    rows = grouping.judge(scores, violations)
+    (anomaly,) = grouping.group(rows, source="web", step=HOUR, run_id="r", components=scored.components).to_dict("records")
     assert next(iter(anomaly["contributions"])) == "mahalanobis:memory"
     assert sum(anomaly["contributions"].values()) == pytest.approx(1, abs=1e-3)
     assert (anomaly["detectors"], anomaly["anomaly_type"]) == (["mahalanobis"], "multivariate")
@@ -78,7 +79,7 @@ def test_chunks_and_storage_change_no_bit(tmp_path: Path) -> None:
     fitted = fit_models(frame[frame["observed_at"] < frame["observed_at"][700]], settings(), step=HOUR, is_first=True)
     store = ModelStore(tmp_path)
     rebuilt = FittedModels.from_parts(store.load(store.save("web", "mahalanobis", "m1", fitted.parts())))
-    table = siblings.add(features.compute(frame, step=HOUR, calendar=Calendar()), step=HOUR)
+    table = features.with_siblings(features.compute(frame, step=HOUR, calendar=Calendar()), step=HOUR)
     whole = Scoring(fitted).score(frame, features=table).scores
     kept, row = Scoring(rebuilt), frame.index % ROWS
     parts = [

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.core import baseline
 from smartflow_assets.core.detection import DetectionSettings, FittedModels, Scoring, detect, fit_models
 from smartflow_assets.core.detectors import Attention, Lstm
-from smartflow_assets.core.detectors.base import Fitted, History, SeriesFacts
+from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.detectors.network_forecaster import NetworkForecaster
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series import baseline
+from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, TIMES, daily, frame_of, with_spike
 from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
@@ -30,9 +32,9 @@ def waves(rows: int = 1000, seed: int = 0) -> np.ndarray:
     return values
 
 
-def scored(detector: NetworkForecaster, fitted: Fitted, values: np.ndarray) -> np.ndarray:
+def scored(detector: NetworkForecaster, fitted: ModelParts, values: np.ndarray) -> np.ndarray:
     facts = SeriesFacts("load")
-    rows, *_ = baseline.score(baseline.start(facts), facts, values)
+    rows, _ = baseline.score(baseline.start(facts), facts, values)
     return detector.score(fitted, detector.start(fitted, facts), rows)[0].raw_score
 
 
@@ -55,8 +57,8 @@ def test_the_kernel_says_what_torch_says(detector: NetworkForecaster) -> None:
 def test_it_learns_what_the_baseline_does_not_know(detector: NetworkForecaster) -> None:
     fitted = detector.fit(History({"load": waves()}))
     facts, values = SeriesFacts("load"), waves(seed=1)
-    rows, *_ = baseline.score(baseline.start(facts), facts, values)
-    result, _ = detector.score(fitted, detector.start(fitted, facts), rows)
+    rows, _ = baseline.score(baseline.start(facts), facts, values)
+    result = detector.score(fitted, detector.start(fitted, facts), rows)
     assert result.expected is not None
     own, shared = (np.abs(values - expected)[300:].mean() for expected in (result.expected, rows.expected))
     assert own < 0.65 * shared  # of the values' deviation 2.3, noise is 1
@@ -114,8 +116,8 @@ def test_more_sigmas_widen_the_band(detector: NetworkForecaster) -> None:
 def test_too_little_history_means_silence(detector: NetworkForecaster) -> None:
     gappy = np.where(np.arange(400) % 3 > 0, np.nan, daily(400))
     for history in (daily(100), gappy, np.full(400, np.nan)):
-        assert detector.fit(History({"load": history})) == Fitted()
-    assert (scored(detector, Fitted(), daily(300)) == 0).all()
+        assert detector.fit(History({"load": history})) == ModelParts()
+    assert (scored(detector, ModelParts(), daily(300)) == 0).all()
 
 
 def test_each_row_of_a_wide_window_is_learnt_from() -> None:
@@ -124,7 +126,7 @@ def test_each_row_of_a_wide_window_is_learnt_from() -> None:
     nearness = detector.fit(History({"load": waves(1000)})).arrays["nearness"]
     assert nearness.shape == (2, 128)
     assert (nearness != 0).all()
-    assert detector.fit(History({"load": waves(425)})) == Fitted()
+    assert detector.fit(History({"load": waves(425)})) == ModelParts()
 
 
 @each_network

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.core import baseline
 from smartflow_assets.core.detection import DetectionSettings, FittedModels, Scoring, detect, fit_models
 from smartflow_assets.core.detectors import Sarima
-from smartflow_assets.core.detectors.base import Fitted, History, Result, SeriesFacts
+from smartflow_assets.core.detectors.base import History, Result
 from smartflow_assets.core.detectors.sarima import matrices
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.model_parts import ModelParts
+from smartflow_assets.core.series import baseline
+from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, TIMES, daily, frame_of, with_spike
 from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
@@ -21,9 +23,9 @@ sarimax = pytest.importorskip("statsmodels.tsa.statespace.sarimax")
 SCALED = (daily(700) - 100) / 20
 
 
-def scored(detector: Sarima, fitted: Fitted, values: np.ndarray, period: int = 24) -> Result:
+def scored(detector: Sarima, fitted: ModelParts, values: np.ndarray, period: int = 24) -> Result:
     facts = SeriesFacts("load", period)
-    rows, *_ = baseline.score(baseline.start(facts), facts, values.copy())
+    rows, _ = baseline.score(baseline.start(facts), facts, values.copy())
     return detector.score(fitted, detector.start(fitted, facts), rows)[0]
 
 
@@ -46,7 +48,7 @@ def test_forecasts_are_those_of_statsmodels(order: tuple, seasonal: tuple, param
     values[[3, 200, 201, 202, 203, 500]] = np.nan
     model = sarimax.SARIMAX(values, order=order, seasonal_order=seasonal)
     theirs = model.filter(params).filter_results
-    fitted = Fitted({"series": {"load": 0}, "without_season": []}, {f"0/{k}": v for k, v in matrices(model, np.array(params)).items()})
+    fitted = ModelParts({"series": {"load": 0}, "without_season": []}, {f"0/{k}": v for k, v in matrices(model, np.array(params)).items()})
     own = scored(Sarima(sigmas=1e6), fitted, values)
     np.testing.assert_allclose(own.expected, theirs.forecasts[0], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose((own.upper - own.expected) / 1e6, np.sqrt(theirs.forecasts_error_cov[0, 0]), rtol=1e-6)
@@ -96,7 +98,7 @@ def test_a_season_that_is_too_long_is_taken_off_first() -> None:
 def test_what_cannot_be_fitted_is_silent() -> None:
     for values in (SCALED[:50], np.full(400, 3.0), np.full(400, np.nan), np.where(np.arange(400) % 3, np.nan, SCALED[:400])):
         fitted = Sarima().fit(hourly(values))
-        assert fitted == Fitted({"series": {}, "without_season": []})
+        assert fitted == ModelParts({"series": {}, "without_season": []})
     assert (scored(Sarima(), fitted, SCALED).raw_score == 0).all()
 
 

@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartflow_assets.core.calendar import Calendar
 from smartflow_assets.core.generators import BaseGenerator, Generated, Generator
-from smartflow_assets.core.generators.chance import EPOCH
 from smartflow_assets.core.generators.electricity import Electricity
 from smartflow_assets.core.generators.finance import Finance
 from smartflow_assets.core.generators.fraud import SCHEMES, Fraud
@@ -17,9 +15,11 @@ from smartflow_assets.core.generators.iot_sensors import IotSensors
 from smartflow_assets.core.generators.kpi_sales import KpiSales
 from smartflow_assets.core.generators.machine_health import MachineHealth
 from smartflow_assets.core.generators.network_traffic import NetworkTraffic
+from smartflow_assets.core.generators.random_streams import EPOCH
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
 from smartflow_assets.core.generators.server_traffic import ServerTraffic
 from smartflow_assets.core.generators.stock_risk import StockRisk
+from smartflow_assets.core.temporal.calendar import Calendar
 
 START = datetime(2026, 1, 7, tzinfo=UTC)
 DOMAINS = [domain() for domain in get_args(get_args(Generator)[0])]

@@ -13,7 +13,7 @@ from smartflow_assets.adapters.readers import SyntheticReader
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.generators import SystemMetrics, WebTraffic
-from smartflow_assets.core.generators.events import KINDS, LENGTHS
+from smartflow_assets.core.generators.anomaly_events import KINDS, LENGTHS
 from smartflow_assets.core.generators.examples import END, EXAMPLES, PROMOTION_AT, SEED
 from smartflow_assets.core.generators.iot_sensors import IotSensors
 

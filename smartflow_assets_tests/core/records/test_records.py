@@ -7,17 +7,17 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.core.encoding import Counted, LearntEncoding, learn
 from smartflow_assets.core.errors import ModelError
 from smartflow_assets.core.generators.examples import END, EXAMPLES
 from smartflow_assets.core.model_parts import ModelParts
-from smartflow_assets.core.rate import parse_rate
+from smartflow_assets.core.preparation.category_encoding import Counted, LearntEncoding, learn
 from smartflow_assets.core.records import Records, least_surprise
 from smartflow_assets.core.records.columns import learn_columns
 from smartflow_assets.core.records.detectors import BUILT_IN, RecordForest, RecordMahalanobis
 from smartflow_assets.core.records.explanation import explain_records
 from smartflow_assets.core.records.model import RecordModel, learn_records
 from smartflow_assets.core.records.tail import Tail
+from smartflow_assets.core.temporal.notation import parse_rate
 
 KINDS = ["groceries", "electronics"]
 

@@ -1,0 +1,293 @@
+"""Raw rows to time buckets, in SQL inside the warehouse: ten million rows come out as a few thousand buckets.
+
+Holds which aggregates there are and how rows become series. Gaps, fills and repairs are core.preparation.cleaning; reading files into
+`raw.<source>` is adapters.ingest. Sums are taken in the order of the values, so that a bucket has the same last bit
+whichever way its rows lie in the table and however many threads add them (measured: 0.8 s instead of 0.2 s for 10M rows).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.adapters.aggregation.row_filter import as_sql
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.preparation.row_condition import columns as asked_columns
+from smartflow_assets.core.preparation.row_condition import parse
+from smartflow_assets.core.series.series_id import series_id
+from smartflow_assets.core.temporal.calendar import Calendar
+from smartflow_assets.core.temporal.time_grid import ORIGIN, ORIGIN_US, TimeGrid
+
+Aggregate = Literal[
+    "mean", "sum", "count", "min", "max", "median", "last", "first", "p05", "p25", "p75", "p90", "p95", "p99", "distinct_count"
+]
+
+_SQL: dict[str, str] = {
+    "mean": "sum({x} ORDER BY {x}) {only} / nullif(count({x}) {only}, 0)",
+    "sum": "sum({x} ORDER BY {x}) {only}",
+    "count": "count({any}) {only}",
+    "min": "min({x}) {only}",
+    "max": "max({x}) {only}",
+    "median": "median({x}) {only}",
+    "last": "last({x} ORDER BY happened_at, _origin, _row) {only_with_x}",
+    "first": "first({x} ORDER BY happened_at, _origin, _row) {only_with_x}",
+    **{f"p{percent:02}": f"quantile_cont({{x}}, {percent / 100}) {{only}}" for percent in (5, 25, 75, 90, 95, 99)},
+    "distinct_count": "count(DISTINCT {any}) {only}",
+}
+NUMERIC = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "UHUGEINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+)
+_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "row_count", "duplicate_count"]
+MOST_BUCKETS = 500_000
+RAW = "raw_rows"
+"""What the raw table is called in the SQL of an encoded column."""
+
+
+class Reads(Protocol):
+    """The part of the warehouse that is used here."""
+
+    def read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame: ...
+
+
+@dataclass(frozen=True)
+class MetricColumn:
+    """One metric: the column it is made from and how the rows of a bucket become one value. `column` None counts rows;
+    `dimensions` None means those of the plan; `where` says which rows, as row_condition reads it."""
+
+    name: str
+    column: str | None
+    aggregate: Aggregate = "mean"
+    dimensions: tuple[str, ...] | None = None
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class EncodedSql:
+    """Columns that are not in the raw table but made of it: the SQL of each, and the joins beside the raw table that it needs."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    lookups: str = ""
+
+
+@dataclass(frozen=True)
+class BucketPlan:
+    """All that the SQL needs to know of a source. No `metrics`: every numeric column of the raw table but `categories`, mean."""
+
+    time_column: str
+    every: timedelta
+    metrics: tuple[MetricColumn, ...] = ()
+    dimensions: tuple[str, ...] = ()
+    calendar: Calendar = field(default_factory=Calendar)
+    categories: tuple[str, ...] = ()
+    encoded: EncodedSql = EncodedSql()
+
+    @property
+    def grid(self) -> TimeGrid:
+        return TimeGrid(self.every, self.calendar)
+
+    def by_dimensions(self, metrics: Sequence[MetricColumn]) -> dict[tuple[str, ...], list[MetricColumn]]:
+        """The metrics that are cut by the same dimensions, which are aggregated in one go."""
+        groups: dict[tuple[str, ...], list[MetricColumn]] = {}
+        for metric in metrics:
+            groups.setdefault(self.dimensions if metric.dimensions is None else metric.dimensions, []).append(metric)
+        return groups
+
+
+def aggregate(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> pd.DataFrame:
+    """The buckets of raw.<source> whose rows lie in [since, until); both should be starts of buckets.
+
+    One row per series and bucket that has rows: series, metric, dimensions (dict), observed_at (start, UTC), value (NaN when
+    no row has a number), value_raw (the same with exact duplicates counted), row_count, duplicate_count. A row is a duplicate
+    when all its values equal those of another row of the source. Text in a numeric metric, NaN and infinity count as no
+    number; a null dimension is the empty text. `SourceError` when a column is not there.
+    """
+    metrics = _metrics(plan, column_types(warehouse, source), source)
+    time, window = quoted_column(plan.time_column), [_utc(since), _utc(until)]
+    copied = f"""
+        SELECT _row_hash FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} < ? GROUP BY _row_hash HAVING count(*) > 1"""
+    # the first of equal rows is kept; looked for only when there are some, since it costs as much as the rest
+    has_copies = bool(metrics) and len(warehouse.read(f"SELECT 1 AS found FROM ({copied}) LIMIT 1", window)) > 0
+    frames = []
+    for dimensions, group in plan.by_dimensions(metrics).items():
+        sql = _sql(source, plan, dimensions, group, copied if has_copies else "")
+        found = warehouse.read(sql, 3 * window if has_copies else window)
+        frames += _frames(found, plan.grid, dimensions, [metric.name for metric in group])
+    if not frames:
+        types = {"observed_at": "datetime64[us, UTC]", "value": float, "value_raw": float, "dimensions": object}
+        counts = dict.fromkeys(["row_count", "duplicate_count"], "int64")
+        return pd.DataFrame({name: pd.Series(dtype={**types, **counts}.get(name, str)) for name in _COLUMNS})
+    return pd.concat(frames, ignore_index=True).sort_values(["series", "observed_at"], ignore_index=True)
+
+
+def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """The starts of the oldest and the newest bucket in which the source has rows; None when it has none."""
+    time = quoted_column(plan.time_column)
+    found = warehouse.read(f"SELECT min({time}) AS oldest, max({time}) AS newest FROM {quoted(raw_table(source))}")
+    if pd.isna(found["oldest"][0]):
+        return None
+    return plan.grid.floor(found["oldest"][0]), plan.grid.floor(found["newest"][0])
+
+
+def windows(
+    warehouse: Reads,
+    source: str,
+    plan: BucketPlan,
+    since: datetime,
+    until: datetime,
+    most: int = MOST_BUCKETS,
+) -> Iterator[tuple[pd.Timestamp, pd.Timestamp]]:
+    """[since, until) in pieces of at most `most` values (buckets x series), so that memory stays bounded; cut between buckets."""
+    time = quoted_column(plan.time_column)
+    metrics, series = plan.metrics or _metrics(plan, column_types(warehouse, source), source), 0
+    for dimensions, group in plan.by_dimensions(metrics).items():
+        names = ", ".join(map(quoted_column, dimensions)) or "0"
+        combinations = warehouse.read(
+            f"SELECT count(*) AS found FROM (SELECT DISTINCT {names} FROM {quoted(raw_table(source))} WHERE {time} < ?)", [_utc(until)]
+        )["found"][0]
+        series += max(1, int(combinations)) * len(group)
+    series = max(1, series)
+    numbers = plan.grid.numbers(since, until)
+    length = max(1, most // series)
+    for first in range(0, len(numbers), length):
+        piece = numbers[first : first + length]
+        start, end = plan.grid.start(np.array([piece[0], piece[-1] + 1]))
+        yield start, end
+
+
+def known_series(warehouse: Reads, source: str) -> pd.DataFrame:
+    """The series of a source that clean_series holds: series, metric, dimensions and first_at, as core.preparation.cleaning asks for."""
+    return warehouse.read(
+        """SELECT series, any_value(metric) AS metric, any_value(dimensions) AS dimensions, min(observed_at) AS first_at
+           FROM clean_series WHERE source = ? GROUP BY series ORDER BY series""",
+        [source],
+    )
+
+
+def column_types(warehouse: Reads, source: str) -> dict[str, str]:
+    found = warehouse.read(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {quoted(raw_table(source))})")
+    return dict(zip(found["column_name"], found["column_type"], strict=True))
+
+
+def require_columns(types: Mapping[str, str], names: Iterable[str], source: str, where: str = "") -> None:
+    """`SourceError` with the nearest name when a column is not in the raw table, whose columns are `types`."""
+    ours = {column.name for column in RAW_COLUMNS}
+    by_name = {name.lower(): name for name in types if name not in ours}
+    for name in names:
+        if name.lower() not in by_name:
+            close = get_close_matches(name.lower(), by_name, 1)
+            hint = f"did you mean '{by_name[close[0]]}'? " if close else ""
+            raise SourceError(
+                f"column '{name}' is not in the rows that were ingested",
+                source=source,
+                where=where,
+                remedy=f"{hint}The columns are {', '.join(by_name.values())}.".capitalize(),
+            )
+
+
+def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[MetricColumn, ...]:
+    columns = (
+        name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ())) if name and name not in plan.encoded.columns
+    )
+    conditions = (name for metric in plan.metrics if metric.where for name in asked_columns(parse(metric.where)))
+    require_columns(types, (plan.time_column, *plan.dimensions, *columns, *conditions), source)
+    if plan.metrics:
+        return plan.metrics
+    taken = {name.lower() for name in (plan.time_column, *plan.dimensions, *plan.categories, *(column.name for column in RAW_COLUMNS))}
+    return tuple(MetricColumn(name, name) for name in types if name.lower() not in taken and types[name].partition("(")[0] in NUMERIC)
+
+
+def _bucket(plan: BucketPlan) -> str:
+    """The number of the bucket, as TimeGrid counts; floor division for times before the origin too."""
+    time = quoted_column(plan.time_column)
+    local_day = f"CAST({time} AT TIME ZONE {quoted_text(plan.calendar.timezone)} AS DATE)"
+    since_origin = f"({local_day} - DATE '{ORIGIN}')" if plan.grid.is_local else f"(epoch_us({time}) - {ORIGIN_US})"
+    width = plan.grid.width
+    return f"CAST(({since_origin} - (({since_origin} % {width}) + {width}) % {width}) // {width} AS BIGINT)"
+
+
+def _inputs(k: int, metric: MetricColumn, encoded: Mapping[str, str]) -> str:
+    chosen = as_sql(parse(metric.where)) if metric.where else "TRUE"
+    if metric.column is None:
+        return f", CASE WHEN {chosen} THEN 1 END AS a{k}, CASE WHEN {chosen} THEN 1.0 END AS x{k}"
+    column = encoded.get(metric.column) or quoted_column(metric.column)
+    number = f"TRY_CAST({column} AS DOUBLE)"
+    return f", CASE WHEN {chosen} THEN {column} END AS a{k}, CASE WHEN {chosen} AND isfinite({number}) THEN {number} END AS x{k}"
+
+
+def _sql(source: str, plan: BucketPlan, dimensions: tuple[str, ...], metrics: list[MetricColumn], copied: str) -> str:
+    """The buckets of some metrics: d0.. the dimensions, v0.. the values, r0.. those with exact copies counted, if there are any.
+    `copied` selects the hashes of rows that occur more than once; the window is bound once, with `copied` three times."""
+    time = quoted_column(plan.time_column)
+    rows = f"""
+        SELECT {_bucket(plan)} AS bucket, {time} AS happened_at, _origin, _row, _row_hash
+               {"".join(f", coalesce(CAST({quoted_column(name)} AS VARCHAR), '') AS d{k}" for k, name in enumerate(dimensions))}
+               {"".join(_inputs(k, metric, plan.encoded.columns) for k, metric in enumerate(metrics))}
+        FROM {quoted(raw_table(source))} AS {RAW} {plan.encoded.lookups} WHERE {time} >= ? AND {time} < ?"""
+    if copied:
+        kept = f"""
+            SELECT _row_hash, min(ROW(_origin, _row)) AS kept FROM ({rows}) SEMI JOIN ({copied}) USING (_row_hash) GROUP BY _row_hash"""
+        rows = f"""
+            SELECT *, coalesce(kept <> ROW(_origin, _row), false) AS is_copy FROM ({rows}) LEFT JOIN ({kept}) USING (_row_hash)"""
+    keys = "".join(f", d{k}" for k in range(len(dimensions)))
+    values = "".join(f", {_value(k, metric, bool(copied))} AS v{k}" for k, metric in enumerate(metrics))
+    raw_values = "".join(f", {_value(k, metric, False)} AS r{k}" for k, metric in enumerate(metrics)) if copied else ""
+    return f"""SELECT bucket{keys}, count(*) AS row_count,
+                      {"count(*) FILTER (WHERE is_copy)" if copied else "0"} AS duplicate_count{values}{raw_values}
+               FROM ({rows}) GROUP BY bucket{keys} ORDER BY bucket{keys}"""
+
+
+def _value(k: int, metric: MetricColumn, is_without_copies: bool) -> str:
+    only = "FILTER (WHERE NOT is_copy)" if is_without_copies else ""
+    only_with_x = f"FILTER (WHERE x{k} IS NOT NULL{' AND NOT is_copy' if is_without_copies else ''})"
+    aggregated = _SQL[metric.aggregate].format(x=f"x{k}", any=f"a{k}", only=only, only_with_x=only_with_x)
+    return f"CAST({aggregated} AS DOUBLE)"
+
+
+def _frames(found: pd.DataFrame, grid: TimeGrid, dimensions: tuple[str, ...], metrics: list[str]) -> list[pd.DataFrame]:
+    """One row per bucket and metric, from one row per bucket; a frame for each metric."""
+    group, keys = np.zeros(len(found), int), [()]
+    if dimensions:
+        combined = pd.MultiIndex.from_frame(found[[f"d{k}" for k in range(len(dimensions))]])
+        group, keys = combined.factorize()
+    frames = []
+    for k, metric in enumerate(metrics):
+        named = [dict(zip(dimensions, key, strict=True)) for key in keys]
+        ids = np.array([series_id(metric, values) for values in named], dtype=object)
+        value = found[f"v{k}"].to_numpy(dtype=float, na_value=np.nan)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "series": ids[group],
+                    "metric": metric,
+                    "dimensions": np.array([*named, None], dtype=object)[group],
+                    "observed_at": grid.start(found["bucket"].to_numpy(np.int64)),
+                    "value": value,
+                    "value_raw": found[f"r{k}"].to_numpy(dtype=float, na_value=np.nan) if f"r{k}" in found else value,
+                    "row_count": found["row_count"].to_numpy(np.int64),
+                    "duplicate_count": found["duplicate_count"].to_numpy(np.int64),
+                }
+            ).astype({"series": str, "metric": str})
+        )
+    return frames
+
+
+def _utc(at: datetime) -> datetime:
+    return pd.Timestamp(at).tz_convert("UTC").to_pydatetime()

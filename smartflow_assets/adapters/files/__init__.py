@@ -1,0 +1,1 @@
+"""Files beside the warehouse: tables that people bring, results, exports, labels, copies."""

@@ -1,0 +1,373 @@
+"""From one content, in whatever layout, to one typed Parquet file, in SQL, in bounded memory.
+
+All values are read as text (a scan, adapters.scans) and every type is decided from the whole column, never from a sample. A
+column that the source declares (time, numbers, dimensions, categories) has the type it needs, and a row that breaks it becomes a bad row
+with its reason; any other column keeps the type that its file gives it, or takes the narrowest type that all of its values
+have. Nothing here touches the warehouse.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout, Parquet, ending
+from smartflow_assets.adapters.scans.base import ENOUGH
+from smartflow_assets.adapters.scans.plain_text import TextFile, undecodable_line
+from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
+from smartflow_assets.adapters.staging import text_parsing
+from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimedReader, Wanted, origin_of
+from smartflow_assets.adapters.staging.text_table import Column, TextTable, declared_columns
+from smartflow_assets.adapters.warehouse.writes import MissingRows
+from smartflow_assets.core.errors import SourceError
+
+MEMORY = "384MB"  # ten million rows stage in less; what does not fit goes to the staging folder
+MOSTLY = 0.9  # an undeclared column holds numbers when nine in ten of its values are
+EARLIEST_UNIX = datetime(1980, 1, 1, tzinfo=UTC)  # numbers of rows, read as seconds, all lie in 1970
+SAMPLE = 2_000
+GOOD, BAD = "rows.parquet", "rejected.parquet"
+
+
+def stage_file(
+    reader: TimedReader,
+    path: Path,
+    context: ReadContext,
+    layout: Layout,
+    on_missing_rows: MissingRows = "keep_older",
+) -> Staged | None:
+    """Stage one file; None when its content is known. SourceError naming file, field and remedy when it cannot be used.
+
+    The hash is taken before anything else is read: should the file grow meanwhile, the next run finds another hash and reads
+    it again, so nothing that was half written stays.
+    """
+    origin = origin_of(path, context.data)
+    file = TextFile(context.source, path, _folder(context, origin))
+    with file.reading(), path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    content_hash = f"{digest}.{reading_hash(reader, layout, context.wanted, on_missing_rows)}"
+    if (context.since or context.until) and context.known.get(origin) != content_hash:
+        if origin in context.known:  # what is stored is replaced as a whole: a part would take the rest away
+            context = replace(context, since=None, until=None)
+        else:  # and a part is not the whole: the next run without limits reads the file again
+            content_hash += f" {_moment(context.since)}..{_moment(context.until)}"
+    if context.known.get(origin) == content_hash:
+        return None
+    return replace(_staged([file], reader, context, layout, origin, content_hash), on_missing_rows=on_missing_rows)
+
+
+def stage_rows(
+    reader: TimedReader,
+    paths: Sequence[Path],
+    context: ReadContext,
+    *,
+    origin: str,
+    content_hash: str,
+    where: str = "",
+    layout: Layout | None = None,
+) -> Staged | None:
+    """Stage rows that a reader has fetched and written to files; None when `content_hash` is what the origin is known by.
+
+    `paths` are one content: one JSON-lines or delimited file, or any number of Parquet files with the same or other columns.
+    The reader writes them into `context.staging` (it may not exist yet) under names of its own; ingestion clears the folder.
+    `layout` says how they are laid out; default: by the ending of the first (.jsonl, .parquet, else CSV with a header line).
+    Types, bad rows, quarantine and messages are those of files; in JSON lines nested objects become columns `a.b`.
+
+    `origin` names in the tables what was asked: the window or the address, without secrets. Staging the same origin with another
+    hash replaces the rows that came from it within the time that it spans; rows that other origins hold already are left
+    out and counted, so windows may overlap. `since` and `until` of the context limit what is taken. `where` is what errors
+    name in the place of the staged file, such as an address without its secrets; default: the origin.
+    """
+    if context.known.get(origin) == content_hash:
+        return None
+    files = [TextFile(context.source, path, _folder(context, f"{origin} {number}"), where or origin) for number, path in enumerate(paths)]
+    kinds = {"json": JsonRecords, "parquet": Parquet, "csv": Delimited}
+    return _staged(files, reader, context, layout or kinds[ending(paths[0])](), origin, content_hash)
+
+
+def _folder(context: ReadContext, name: str) -> Path:
+    return context.staging / hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+def reading_hash(reader: TimedReader, layout: Layout, wanted: Wanted, on_missing_rows: MissingRows) -> str:
+    """Eight signs that say how a content is read: when a person corrects a format or a zone, known files are read again."""
+    keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), wanted.reading, on_missing_rows])
+    return hashlib.sha256(keys.encode()).hexdigest()[:8]
+
+
+def _staged(
+    files: Sequence[TextFile],
+    reader: TimedReader,
+    context: ReadContext,
+    layout: Layout,
+    origin: str,
+    content_hash: str,
+) -> Staged:
+    file = files[0]
+    for each in files:
+        each.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        try:
+            return _stage(files, reader, context, layout, origin, content_hash)
+        except duckdb.InvalidInputException as error:
+            if "state machine" not in str(error):
+                raise
+            return _stage(files, reader, context, layout, origin, content_hash, is_rewritten=True)  # line ends of two kinds
+    except duckdb.Error as error:
+        raise _named(error, file, layout) from error
+    finally:
+        for each in files:
+            for copy in each.folder.iterdir():
+                if copy.name not in (GOOD, BAD) and copy.is_file():
+                    copy.unlink()
+
+
+def _stage(
+    files: Sequence[TextFile],
+    reader: TimedReader,
+    context: ReadContext,
+    layout: Layout,
+    origin: str,
+    content_hash: str,
+    *,
+    is_rewritten: bool = False,
+) -> Staged:
+    file, declared = files[0], declared_columns(reader.time, context.wanted)
+    with _session(file.folder, reader.time.timezone) as connection:
+        text = None
+        try:
+            scan = layout.open(connection, files, declared, is_rewritten=is_rewritten)
+            text = scan.text
+            table = TextTable(reader.time, context.wanted, file, scan)
+            return _Staging(connection, table, file, _window(context)).run(origin, content_hash)
+        except duckdb.InternalException as error:  # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
+            if text is None or (line := undecodable_line(text)) is None:
+                raise
+            raise file.wrong_encoding("utf-8", line) from error
+
+
+class _Staging:
+    """One file on its way: four scans (sample, profile, good rows, bad rows) and the decisions between them."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: TextTable, file: TextFile, window: str) -> None:
+        self.connection, self.table, self.file, self.window = connection, table, file, window
+        self.taken = table.columns
+        self.notes: list[str] = []
+
+    def run(self, origin: str, content_hash: str) -> Staged:
+        """Decide the types, write the good and the bad rows."""
+        self._sniff()
+        facts = self._profile()
+        self._decide(facts)
+        self._refuse(facts)
+        self._find_second_hours(facts["ambiguous"])
+        self._tell_what_is_emptied(facts)
+        parquet = self._write_good()
+        time = quoted_column(self.table.time.name)
+        row_count, first_at, last_at = self._one(f"SELECT count(*), min({time}), max({time}) FROM {quoted_text(parquet)}")
+        if last_at is not None and self.table.reading.format in ("unix", "unix_ms") and last_at < EARLIEST_UNIX:
+            raise self.file.error(
+                f"the times of column '{self.table.time.name}' end on {last_at:%Y-%m-%d}: these are no {self.table.reading.format} times",
+                "Correct read.time: format unix counts seconds since 1970, unix_ms milliseconds.",
+            )
+        bad_count, rejected = self._write_bad(facts)
+        span = (_utc(first_at), _utc(last_at))
+        return Staged(origin, content_hash, parquet, row_count, *span, bad_count, rejected, tuple(self.notes))
+
+    # --- the scans ---
+
+    def _sniff(self) -> None:
+        """Which types an undeclared column may have: a value of the sample that does not fit excludes a type for good."""
+        asked = [(column, type_, test) for column in self.table.undeclared for type_, test in self.table.type_tests(column).items()]
+        if not asked:
+            return
+        fits = self._one(
+            f"SELECT {', '.join(f'bool_and({column.c} IS NULL OR {test})' for column, _, test in asked)} "
+            f"FROM (SELECT * FROM {self.table.scan.relation} LIMIT {SAMPLE})"
+        )
+        for (column, type_, _), is_fitting in zip(asked, fits, strict=True):
+            if is_fitting or (type_ == "DOUBLE" and self.table.wanted.numbers is None):
+                column.candidates.add(type_)
+
+    def _profile(self) -> dict[str, int]:
+        """Counts over all rows: what each column could be, and which times are readable."""
+        asked = {"rows": "count(*)", "timed": "count(moment)", "ambiguous": "count_if(is_ambiguous)"}
+        for column in self.table.columns:
+            asked[f"{column.c} filled"] = f"count({column.c})"
+            if column.is_number or "DOUBLE" in column.candidates:
+                asked[f"{column.c} numbers"] = f"count({self.table.number(column)})"
+                asked[f"{column.c} codes"] = f"count_if({text_parsing.is_code(column.c)})"
+            for type_ in column.candidates - {"DOUBLE"}:
+                asked[f"{column.c} {type_}"] = f"count_if({self.table.type_tests(column)[type_]})"
+        counts = self._one(f"SELECT {', '.join(asked.values())} FROM ({self.table.rows(is_numbered=False)})")
+        return dict(zip(asked, counts, strict=True))
+
+    def _decide(self, facts: dict[str, int]) -> None:
+        """The type of each undeclared column, and which columns are taken."""
+        for column in self.table.columns:
+            filled, numbers = facts[f"{column.c} filled"], facts.get(f"{column.c} numbers", 0)
+            fitting = [
+                type_
+                for type_ in self.table.type_tests(column)
+                if type_ in column.candidates and (numbers if type_ == "DOUBLE" else facts[f"{column.c} {type_}"]) == filled > 0
+            ]
+            if "DOUBLE" in column.candidates and facts[f"{column.c} codes"]:
+                fitting = []
+            elif "DOUBLE" in column.candidates and self.table.wanted.numbers is None and numbers >= MOSTLY * filled > 0:
+                column.is_number = True
+                fitting = fitting or ["DOUBLE"]
+            column.type = fitting[0] if fitting else column.type
+        # an undeclared column without a value has no type yet: it joins the table with its first one
+        self.taken = [
+            column
+            for column in self.table.columns
+            if facts[f"{column.c} filled"]
+            or column is self.table.time
+            or column.is_text
+            or (column.is_number and self.table.wanted.numbers is not None)
+        ]
+
+    def _refuse(self, facts: dict[str, int]) -> None:
+        """A file of which nothing can be read is a wrong setting, or a feed that changed: not a pile of bad rows."""
+        time, name = self.table.reading, self.table.time.name
+        if facts["rows"] >= ENOUGH and not facts["timed"]:
+            example = self._example(self.table.time)
+            digits = len(example.strip()) if example.strip().isdigit() else 0
+            form = "%d/%m/%Y %H:%M" if not digits else "%Y%m%d" if digits == 8 else "unix"
+            remedy = f'Say how it is written, such as read.time: {{column: {name}, format: "{form}"}}, or correct read.time.'
+            if 0 < digits < 8:
+                remedy = "It looks like a number of the row: correct read.time. For a table without times see docs/own-source.md."
+            raise self.file.error(
+                f"no value of column '{name}' is a time; expected {text_parsing.expected_time(time)}, the first is {example!r}", remedy
+            )
+        for column in self.table.columns:
+            is_text = column.is_number and facts[f"{column.c} filled"] >= ENOUGH and not facts[f"{column.c} numbers"]
+            if is_text and self.table.wanted.on_bad_rows != "keep":
+                raise self.file.error(
+                    f"column '{column.name}' is text; expected a number, the first value is {self._example(column)!r}",
+                    "Fix the feed, set read.decimal if it writes 1,5, or correct metrics."
+                    if self.table.scan.has_decimal
+                    else "Fix the feed, or correct metrics.",
+                )
+        self.table.scan.refuse(self.connection, facts["rows"])
+        if not facts["rows"] and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
+            self.notes.append("holds no rows")
+
+    def _tell_what_is_emptied(self, facts: dict[str, int]) -> None:
+        """With `on_bad_rows: keep` a row stays, and the number that could not be read is null: somebody should hear of it."""
+        for column in self.table.columns if self.table.wanted.on_bad_rows == "keep" else ():
+            lost = facts[f"{column.c} filled"] - facts[f"{column.c} numbers"] if column.is_number else 0
+            if lost:
+                self.notes.append(f"{lost:,} values of column '{column.name}' are no numbers and are empty now (on_bad_rows: keep)")
+
+    def _find_second_hours(self, ambiguous_count: int) -> None:
+        """In the night in which the clock is set back an hour occurs twice. In file order and within the dimensions, rows
+        after a step back in time belong to the second one; so does a time that is there twice when all of that hour are."""
+        if not ambiguous_count:
+            return
+        own = ", ".join(["night", *(column.c for column in self.table.columns if column.name in self.table.wanted.texts)])
+        self.connection.execute(f"""
+            CREATE TEMP TABLE second_hour AS
+            WITH nights AS (SELECT *, date_trunc('day', moment) AS night FROM ({self.table.rows()}) WHERE is_ambiguous),
+            steps AS (
+                SELECT *, count(*) OVER (PARTITION BY {own}) = 2 * count(DISTINCT moment) OVER (PARTITION BY {own}) AS is_paired,
+                       max(moment) OVER (PARTITION BY {own} ORDER BY row_number
+                                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS highest
+                FROM nights
+            ),
+            backs AS (
+                SELECT row_number, bool_or(coalesce(moment < highest OR (is_paired AND moment = highest), FALSE))
+                                   OVER (PARTITION BY {own} ORDER BY row_number) AS is_second
+                FROM steps
+            )
+            SELECT row_number FROM backs WHERE is_second
+        """)
+        self.table.has_second_hours = True
+        second = self._one("SELECT count(*) FROM second_hour")[0]
+        self.notes.append(
+            f"{ambiguous_count} rows lie in an hour that the clock of {self.table.reading.timezone} shows twice; "
+            f"{ambiguous_count - second} are taken as the first, {second} as the second"
+        )
+
+    def _write_good(self) -> Path:
+        parquet = self.file.folder / GOOD
+        values = ", ".join(f"{self.table.typed(column)} AS {quoted_column(column.name)}" for column in self.taken)
+        self.connection.execute(
+            f"COPY (SELECT {values}, row_number AS _row FROM ({self.table.rows()}) WHERE reason IS NULL AND {self.window}) "
+            f"TO {quoted_text(parquet)} (FORMAT parquet, COMPRESSION lz4_raw)"
+        )
+        return parquet
+
+    def _write_bad(self, facts: dict[str, int]) -> tuple[int, Path | None]:
+        """Rows that break a declared column, by their number among all rows; after them what is no row at all."""
+        is_number_bad = self.table.wanted.on_bad_rows != "keep" and any(
+            facts[f"{column.c} numbers"] < facts[f"{column.c} filled"] for column in self.table.columns if column.is_number
+        )
+        if facts["timed"] == facts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
+            return 0, None
+        record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.columns)
+        rejected = self.file.folder / BAD
+        self.connection.execute(f"""
+            COPY (
+                SELECT row_number, CAST(json_object({record}) AS VARCHAR) AS record, reason
+                FROM ({self.table.rows()}) WHERE reason IS NOT NULL AND (moment IS NULL OR {self.window})
+                UNION ALL
+                SELECT {facts["rows"]} + row_number() OVER (ORDER BY place), CAST(record AS VARCHAR), reason
+                FROM ({self.table.scan.broken})
+            ) TO {quoted_text(rejected)} (FORMAT parquet)
+        """)
+        count = self._one(f"SELECT count(*) FROM {quoted_text(rejected)}")[0]
+        return count, rejected if count and self.table.wanted.on_bad_rows != "drop" else None
+
+    def _one(self, sql: str) -> tuple:
+        return self.connection.execute(sql).fetchall()[0]
+
+    def _example(self, column: Column) -> str:
+        first = f"SELECT {column.c} FROM {self.table.scan.relation} WHERE {column.c} IS NOT NULL LIMIT 1"
+        return str(self.connection.execute(first).fetchall()[0][0])
+
+
+@contextlib.contextmanager
+def _session(folder: Path, timezone: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database of its own, in memory, whose time zone is the reader's; it asks no network for extensions."""
+    connection = duckdb.connect(
+        config={"memory_limit": MEMORY, "temp_directory": str(folder / "spill"), "threads": "2", "autoinstall_known_extensions": "false"}
+    )
+    try:
+        connection.execute(f"SET TimeZone = {quoted_text(timezone)}")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _window(context: ReadContext) -> str:
+    """Which moments a run takes that asks for a part of the file."""
+    limits = [f"moment >= TIMESTAMPTZ '{_moment(context.since)}'"] if context.since else []
+    limits += [f"moment < TIMESTAMPTZ '{_moment(context.until)}'"] if context.until else []
+    return " AND ".join(limits) or "TRUE"
+
+
+def _moment(at: datetime | None) -> str:
+    return at.astimezone(UTC).isoformat() if at else ""
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at.astimezone(UTC) if at else None
+
+
+def _named(error: duckdb.Error, file: TextFile, layout: Layout) -> SourceError:
+    """What DuckDB says, in one line, with a remedy where there is one."""
+    text = " ".join(str(error).split())[:300]
+    if "No space left" in text:
+        return file.error("the disk is full", "Free some space; nothing was taken.")
+    if "format specifier" in text or "strptime" in text:
+        return file.error(f"read.time.format: {text}", "See the patterns of strptime.")
+    if layout.name == "Parquet":
+        return file.error(f"the Parquet file is damaged or was cut off ({text})", "Copy it again; nothing of it was taken.")
+    settings = " or ".join(f"read.{field.name}" for field in fields(layout) if field.name != "decimal")
+    remedy = f"Set {settings}, or fix the feed." if settings else "Fix the feed."
+    return file.error(f"the content cannot be read as {layout.name}: {text}", remedy)

@@ -1,0 +1,187 @@
+"""Views for analysts, in the schema `marts`: questions that people ask, answered in one table each.
+
+They hold no rows. They are created with the warehouse and again before every publish, so the copy always has the current
+ones. Days are UTC days, whatever the reader's session says. Drift, checks and feedback bring their views with them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A view, what it answers, and a query to start from."""
+
+    name: str
+    description: str
+    example: str
+    sql: str
+
+    def statements(self) -> Iterator[str]:
+        yield f"CREATE OR REPLACE VIEW {quoted(self.name)} AS {self.sql}"
+        yield f"COMMENT ON VIEW {quoted(self.name)} IS {quoted_text(f'{self.description} Example: {self.example}')}"
+
+
+_ALL = (
+    Mart(
+        "marts.anomalies_latest",
+        "Anomalies in the last 7 days of each source's data, newest first, with the incident that each belongs to.",
+        "SELECT source, series, started_at, severity, explanation FROM marts.anomalies_latest LIMIT 20",
+        """
+        SELECT anomalies.*, owners.incident_id, incidents.state AS incident_state
+        FROM anomalies
+        JOIN (SELECT source, max(observed_at) AS newest_at FROM clean_series GROUP BY source) AS sources USING (source)
+        LEFT JOIN (SELECT anomaly_id, max(incident_id) AS incident_id
+                   FROM (SELECT unnest(anomaly_ids) AS anomaly_id, incident_id FROM incident_events)
+                   GROUP BY anomaly_id) AS owners USING (anomaly_id)
+        LEFT JOIN incidents USING (incident_id)
+        WHERE anomalies.ended_at >= sources.newest_at - INTERVAL 7 DAY
+        ORDER BY anomalies.started_at DESC, anomalies.source, anomalies.series
+        """,
+    ),
+    Mart(
+        "marts.anomaly_history",
+        "Anomalies counted by day (UTC), source, metric, type and severity.",
+        "SELECT day, sum(anomaly_count) AS anomalies FROM marts.anomaly_history GROUP BY day ORDER BY day",
+        """
+        SELECT CAST(started_at AT TIME ZONE 'UTC' AS DATE) AS day, source, metric, anomaly_type, severity,
+               count(*) AS anomaly_count, sum(point_count) AS point_count, max(anomaly_score) AS highest_score
+        FROM anomalies GROUP BY ALL
+        """,
+    ),
+    Mart(
+        "marts.open_incidents",
+        "Incidents that nobody has resolved, worst first, with the last message that went out.",
+        "SELECT title, severity, opened_at, last_sent_at FROM marts.open_incidents",
+        """
+        SELECT incidents.*, sends.last_sent_at, coalesce(sends.sent_count, 0) AS sent_count
+        FROM incidents
+        LEFT JOIN (SELECT incident_id, max(happened_at) AS last_sent_at, count(*) AS sent_count
+                   FROM alert_sends WHERE status = 'sent' GROUP BY incident_id) AS sends USING (incident_id)
+        WHERE incidents.state IN ('open', 'acknowledged')
+        ORDER BY CASE incidents.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, incidents.opened_at
+        """,
+    ),
+    Mart(
+        "marts.source_health",
+        "One row for each source: its last run, how far its data goes, how much of it is anomalous, what is open.",
+        "SELECT source, last_run_status, last_observed_at, anomaly_rate, open_incidents FROM marts.source_health",
+        """
+        SELECT sources.source, runs.last_run_at, runs.last_run_status, series.last_observed_at,
+               coalesce(series.record_count, 0) AS record_count, coalesce(found.anomaly_count, 0) AS anomaly_count,
+               scores.anomaly_rate, coalesce(unresolved.open_incidents, 0) AS open_incidents, models.model_trained_at
+        FROM (SELECT source FROM run_log UNION SELECT source FROM ingestions UNION SELECT source FROM clean_series) AS sources
+        LEFT JOIN (SELECT source, max(coalesce(ended_at, started_at)) AS last_run_at,
+                          arg_max(status, started_at) AS last_run_status
+                   FROM run_log GROUP BY source) AS runs USING (source)
+        LEFT JOIN (SELECT source, max(observed_at) AS last_observed_at, count(*) AS record_count
+                   FROM clean_series GROUP BY source) AS series USING (source)
+        LEFT JOIN (SELECT source, count(*) AS anomaly_count FROM anomalies GROUP BY source) AS found USING (source)
+        LEFT JOIN (SELECT source, avg(CAST(is_anomaly AS DOUBLE)) FILTER (WHERE state = 'scored') AS anomaly_rate
+                   FROM anomaly_scores GROUP BY source) AS scores USING (source)
+        LEFT JOIN (SELECT source, count(*) AS open_incidents FROM incidents
+                   WHERE state IN ('open', 'acknowledged') GROUP BY source) AS unresolved USING (source)
+        LEFT JOIN (SELECT source, max(trained_at) AS model_trained_at FROM trained_models
+                   GROUP BY source) AS models USING (source)
+        """,
+    ),
+    Mart(
+        "marts.series_with_bands",
+        "Every bucket with its value, the expected band, the score, and the rules that it broke: one chart needs no join.",
+        "SELECT observed_at, value, lower, upper FROM marts.series_with_bands WHERE series = 'requests' ORDER BY observed_at",
+        """
+        SELECT clean.*, scores.expected, scores.lower, scores.upper, scores.raw_score, scores.anomaly_score, scores.threshold,
+               scores.is_anomaly, scores.state, scores.severity, scores.model_id, broken.rules
+        FROM clean_series AS clean
+        LEFT JOIN (SELECT source, series, observed_at, expected, lower, upper, raw_score, anomaly_score, threshold, is_anomaly,
+                          state, severity, model_id FROM anomaly_scores) AS scores USING (source, series, observed_at)
+        LEFT JOIN (SELECT source, series, observed_at, list(DISTINCT rule ORDER BY rule) AS rules FROM rule_violations
+                   GROUP BY source, series, observed_at) AS broken USING (source, series, observed_at)
+        """,
+    ),
+    Mart(
+        "marts.detection_quality_latest",
+        "The newest measure of each labelled source (series *) and of each of its labelled series.",
+        "SELECT source, precision, recall, f1, label_count FROM marts.detection_quality_latest WHERE series = '*'",
+        """
+        SELECT measures.* FROM detection_quality AS measures
+        JOIN (SELECT source, max(measured_at) AS measured_at FROM detection_quality GROUP BY source) AS newest
+          USING (source, measured_at)
+        ORDER BY measures.source, measures.series
+        """,
+    ),
+    Mart(
+        "marts.strange_records",
+        "Single records that are strange, newest first, as they were read, with the incident that they opened or belong to.",
+        "SELECT observed_at, severity, explanation, record->>'amount' AS amount FROM marts.strange_records LIMIT 20",
+        """
+        SELECT found.*, owners.incident_id, incidents.state AS incident_state
+        FROM record_anomalies AS found
+        LEFT JOIN (SELECT source, anomaly_id, started_at, ended_at FROM anomalies WHERE series = 'records') AS spells
+          ON spells.source = found.source AND found.observed_at >= spells.started_at AND found.observed_at < spells.ended_at
+        LEFT JOIN (SELECT anomaly_id, max(incident_id) AS incident_id
+                   FROM (SELECT unnest(anomaly_ids) AS anomaly_id, incident_id FROM incident_events)
+                   GROUP BY anomaly_id) AS owners USING (anomaly_id)
+        LEFT JOIN incidents USING (incident_id)
+        ORDER BY found.observed_at DESC, found.source, found._origin, found._row
+        """,
+    ),
+    Mart(
+        "marts.model_history",
+        "Which model judged a source from when to when, who made it so, and why; the newest of each series has no current_until.",
+        "SELECT current_from, series, model_id, change, changed_by, reason FROM marts.model_history WHERE current_until IS NULL",
+        """
+        SELECT source, series, model_id, changed_at AS current_from,
+               lead(changed_at) OVER (PARTITION BY source, series ORDER BY changed_at) AS current_until,
+               change, reason, changed_by, replaced_model_id, detector, trained_at, trained_from, trained_to, row_count, baseline_from
+        FROM trained_models WHERE status = 'current' ORDER BY source, series, changed_at
+        """,
+    ),
+    Mart(
+        "marts.detector_agreement",
+        "For each pair of detectors of a source: anomalies that both flagged, that either flagged, and the share of both.",
+        "SELECT detector, other_detector, agreement FROM marts.detector_agreement WHERE source = 'web_traffic'",
+        """
+        WITH flagged AS (SELECT source, anomaly_id, unnest(detectors) AS detector FROM anomalies),
+             totals AS (SELECT source, detector, count(*) AS flag_count FROM flagged GROUP BY source, detector),
+             pairs AS (SELECT one.source, one.detector, other.detector AS other_detector, count(*) AS both_count
+                       FROM flagged AS one JOIN flagged AS other
+                         ON one.source = other.source AND one.anomaly_id = other.anomaly_id AND one.detector < other.detector
+                       GROUP BY one.source, one.detector, other.detector)
+        SELECT one.source, one.detector, other.detector AS other_detector, coalesce(pairs.both_count, 0) AS both_count,
+               one.flag_count + other.flag_count - coalesce(pairs.both_count, 0) AS either_count,
+               coalesce(pairs.both_count, 0) / (one.flag_count + other.flag_count - coalesce(pairs.both_count, 0)) AS agreement
+        FROM totals AS one
+        JOIN totals AS other ON one.source = other.source AND one.detector < other.detector
+        LEFT JOIN pairs ON pairs.source = one.source AND pairs.detector = one.detector
+                       AND pairs.other_detector = other.detector
+        """,
+    ),
+    Mart(
+        "marts.metrics_wide",
+        "One row for each bucket and dimensions, its metrics side by side in a map.",
+        "SELECT observed_at, metrics['cpu'] AS cpu, metrics['memory'] AS memory FROM marts.metrics_wide",
+        """
+        SELECT source, dimensions, observed_at, map_from_entries(list((metric, value) ORDER BY metric)) AS metrics
+        FROM clean_series GROUP BY source, dimensions, observed_at
+        """,
+    ),
+    Mart(
+        "marts.alert_log",
+        "Every attempt to send a message, newest first, with the incident it was about.",
+        "SELECT happened_at, channel, event, status, title, error FROM marts.alert_log WHERE is_newest",
+        """
+        SELECT sends.*, incidents.title, incidents.severity,
+               row_number() OVER (PARTITION BY sends.source, sends.idempotency_key, sends.incident_id, sends.event, sends.channel
+                                  ORDER BY sends.attempt DESC, sends.happened_at DESC,
+                                           list_position(['skipped', 'failed', 'sent', 'claimed', 'planned'], sends.status)) = 1
+                 AS is_newest
+        FROM alert_sends AS sends
+        LEFT JOIN (SELECT incident_id, title, severity FROM incidents) AS incidents USING (incident_id)
+        ORDER BY sends.happened_at DESC
+        """,
+    ),
+)
+MARTS: dict[str, Mart] = {mart.name: mart for mart in _ALL}

@@ -1,0 +1,1 @@
+"""From verdicts to anomalies: grouping, explanation, recurrence, attribution to slices."""

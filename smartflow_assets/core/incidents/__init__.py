@@ -1,0 +1,1 @@
+"""From anomalies and failures to incidents and messages: lifecycle, event log, policy, planning, content."""

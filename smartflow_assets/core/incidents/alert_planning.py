@@ -1,0 +1,137 @@
+"""Which messages the events of incidents call for: rows for the table alert_sends, planned or skipped with the reason.
+
+An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told.
+What a message says is in `messages`, how it is delivered and recorded in the outbox; here it is only planned, in the same
+commit as the event, under a key by which receivers know a repeat.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, records
+from smartflow_assets.core.temporal.notation import format_duration
+
+SEND_COLUMNS = [
+    "source",
+    "incident_id",
+    "event",
+    "channel",
+    "attempt",
+    "status",
+    "due_at",
+    "happened_at",
+    "is_possible_repeat",
+    "idempotency_key",
+    "error",
+    "run_id",
+]
+_SEND_OF = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What to write in one commit: events to append, the touched incidents to rewrite, messages to append."""
+
+    events: pd.DataFrame
+    incidents: pd.DataFrame
+    sends: pd.DataFrame
+
+    @property
+    def summary(self) -> str:
+        """One line on what was recorded without telling anybody, empty when there is nothing to say."""
+        return untold(self.sends)
+
+
+def message_key(incident_id: str, send: str, channel: str, sequence: int) -> str:
+    """The idempotency key of the message that the incident's event of this sequence calls for on a channel.
+
+    The outbox finds by it which event a message is of: an incident may open, recover and open again in one run.
+    """
+    return hashlib.sha256(f"{incident_id}|{send}|{channel}|{sequence}".encode()).hexdigest()[:32]
+
+
+def untold(sends: pd.DataFrame) -> str:
+    """One line on the messages of a run that nobody was told, empty when there are none."""
+    skipped = sends[sends["status"] == "skipped"]
+    if skipped.empty:
+        return ""
+    count = skipped["incident_id"].nunique()
+    return (
+        f"{count} past incident{'s are' if count > 1 else ' is'} recorded without telling anybody: "
+        f"{len(skipped)} message{'s' if len(skipped) > 1 else ''} skipped."
+    )
+
+
+class Announcer:
+    """Plans the messages of one run. It knows from `sends` (the rows of alert_sends so far) which channel has been told what."""
+
+    def __init__(
+        self,
+        sends: pd.DataFrame,
+        policy: AlertPolicy,
+        *,
+        now: datetime,
+        run_id: str,
+        quiet_before: datetime | None = None,
+    ) -> None:
+        self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
+        self._planned: list[Row] = []
+        told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
+        self._balance: Counter[tuple[str, str]] = Counter()  # messages that an incident is on, less those that it is over
+        for row in records(told):
+            self._balance[row["incident_id"], row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
+
+    def announce(self, event: Row, ended_at: datetime) -> None:
+        """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended."""
+        wanted = _SEND_OF.get(event["event"])
+        if wanted is None or (wanted != "resolved" and not self._policy.is_worth_telling(event["severity"])):
+            return
+        for channel in dict.fromkeys(self._policy.to):
+            is_told = self._balance[event["incident_id"], channel] > 0
+            if (wanted == "opened" and is_told) or (wanted == "resolved" and not is_told):
+                continue
+            send = wanted if is_told else "opened"  # whoever was told nothing hears of a worse severity as of something new
+            self._plan(event, send, channel, self._too_old(ended_at) if send == "opened" else None)
+
+    def conclude(self, history: pd.DataFrame, log: list[Row]) -> Advance:
+        """The events of this run with the incidents that come of them: `history` holds the earlier events of those incidents."""
+        events = pd.DataFrame(log, columns=EVENT_COLUMNS).astype({"happened_at": "datetime64[us, UTC]"})
+        earlier = history[history["incident_id"].isin(events["incident_id"])]
+        every = events if earlier.empty else pd.concat([earlier[EVENT_COLUMNS], events], ignore_index=True)
+        times = dict.fromkeys(("due_at", "happened_at"), "datetime64[us, UTC]")
+        sends = pd.DataFrame(self._planned, columns=SEND_COLUMNS)
+        sends = sends.astype({**times, "attempt": "int64", "is_possible_repeat": bool})
+        return Advance(events, fold(every), sends)
+
+    def _too_old(self, ended_at: datetime) -> str | None:
+        if self._quiet_before is not None and ended_at <= self._quiet_before:
+            return f"it ended before the rebuild of {self._quiet_before:%Y-%m-%d %H:%M} UTC"
+        if ended_at < self._now - self._policy.max_age:
+            return f"it ended {ended_at:%Y-%m-%d %H:%M} UTC, longer ago than max_age {format_duration(self._policy.max_age)}"
+        return None
+
+    def _plan(self, event: Row, send: str, channel: str, reason: str | None) -> None:
+        if not reason:
+            self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
+        sequence = read_payload(event["payload"])["sequence"]
+        self._planned.append(
+            {
+                "source": event["source"],
+                "incident_id": event["incident_id"],
+                "event": send,
+                "channel": channel,
+                "attempt": 1,
+                "status": "skipped" if reason else "planned",
+                "due_at": self._now,
+                "happened_at": self._now,
+                "is_possible_repeat": False,
+                "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
+                "error": reason,
+                "run_id": self._run_id,
+            }
+        )

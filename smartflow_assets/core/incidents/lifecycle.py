@@ -1,0 +1,339 @@
+"""Incidents: what people are told of, once, and when it is over.
+
+An incident is one matter of one (source, series, cause) from its first anomaly to its recovery. `advance` compares the
+anomalies as they are now with the incidents as they stand and says which events to append and which messages to plan; run
+again on the same input it says nothing. It goes through the data in the order of its own time, so the incidents come out
+the same whether the data came in one run or in forty. How events fold to incidents is in `incident_log`, which messages
+they call for in `alerts`; incidents of failed runs are in `run_incidents`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.core.anomalies.explanation import headline, records_headline
+from smartflow_assets.core.anomalies.grouping import anomaly_id
+from smartflow_assets.core.incidents.alert_planning import Advance, Announcer
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, records
+from smartflow_assets.core.series.series_id import RECORDS_METRIC
+from smartflow_assets.core.severity import RANK, worst
+from smartflow_assets.core.temporal.notation import format_duration
+
+CAUSE = "anomaly"
+HEALED = "healed by late data: nothing in it is anomalous any more"
+_TELLING = ("opened", "reopened", "escalated")
+_ANOMALY_FACTS = (
+    "metric",
+    "dimensions",
+    "anomaly_type",
+    "started_at",
+    "ended_at",
+    "peak_at",
+    "point_count",
+    "value",
+    "expected",
+    "lower",
+    "upper",
+    "deviation",
+    "deviation_percent",
+    "direction",
+    "extreme",
+    "anomaly_score",
+    "detectors",
+    "rules",
+    "contributions",
+    "slices",
+    "last_similar_at",
+    "last_similar_seconds",
+    "explanation",
+)
+_STANDING = ("last_seen_at", "anomaly_count", "severity", "title", "body")  # what makes news when it changes
+
+
+class Scope(NamedTuple):
+    """What `advance` must be given when rows from some time on have changed."""
+
+    incident_ids: list[str]  # incidents whose events and sends it needs
+    anomalies_since: datetime  # anomalies that ended after this
+    rows_since: datetime  # judged rows from this on, up to the newest
+
+
+def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scope:
+    """How far back to read for `advance`: `incidents` of the source as they stand, `since` the start of the changed region
+    (of `events.region`)."""
+    mine = incidents[incidents["cause"] == CAUSE]
+    is_open = mine["state"] != "resolved"
+    touched = mine[is_open | (mine[["last_seen_at", "resolved_at"]].max(axis=1) + policy.reopen_within >= since)]
+    start = pd.Timestamp(since)
+    return Scope(
+        incident_ids=list(touched["incident_id"]),
+        anomalies_since=min([start, *touched["opened_at"]]),
+        rows_since=min([start, *mine.loc[is_open, "last_seen_at"]]),
+    )
+
+
+def advance(
+    history: pd.DataFrame,
+    anomalies: pd.DataFrame,
+    rows: pd.DataFrame,
+    *,
+    sends: pd.DataFrame,
+    source: str,
+    since: datetime,
+    step: timedelta,
+    policy: AlertPolicy,
+    now: datetime,
+    run_id: str,
+    units: Mapping[str, str] | None = None,
+    timezone: str = "UTC",
+    quiet_before: datetime | None = None,
+) -> Advance:
+    """Bring the incidents of a source up to its anomalies.
+
+    `history` and `sends`: the rows of incident_events and alert_sends of the incidents in `scope(...)`; `anomalies`: all
+    that ended after `scope(...).anomalies_since`; `rows`: judged rows (`events.judge`) from `rows_since` to the newest;
+    `since`: the start of the changed region. What ended more than `policy.max_age` before `now`, or before `quiet_before`
+    (the time of a rebuild), is recorded and its messages are skipped.
+    """
+    calm = _Calm(rows, step, policy.resolve_after)
+    announcer = Announcer(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before)
+    stored = _stored_tracks(history, policy, units or {})
+    by_series = {str(series): records(group) for series, group in anomalies.sort_values("started_at").groupby("series")}
+    log: list[Row] = []
+    for series in sorted({*by_series, *(track.series for track in stored)}):
+        tracks = [track for track in stored if track.series == series]
+        near = list(tracks)
+        for anomaly in by_series.get(series, []):
+            near = [track for track in near if not track.is_past(anomaly["started_at"])]
+            track = _home(near, anomaly, calm)
+            if track is not None:
+                track.take(anomaly)
+            elif anomaly["ended_at"] > since:  # what ended before is of incidents that are out of scope
+                tracks.append(_open_track(source, anomaly, policy, units or {}))
+                near.append(tracks[-1])
+        for track in tracks:
+            for change in track.settle(calm):
+                track.sequence += 1
+                payload = change.facts | {"sequence": track.sequence, "timezone": timezone}
+                log.append(
+                    log_entry(
+                        track.incident,
+                        change.kind,
+                        severity=change.severity,
+                        happened_at=now,
+                        run_id=run_id,
+                        payload=payload,
+                        anomaly_ids=change.anomaly_ids,
+                    )
+                )
+                if not (track.is_suppressed and change.kind != "reopened"):
+                    announcer.announce(log[-1], change.ended_at)
+    return announcer.conclude(history, log)
+
+
+class _Calm:
+    """When, after some moment, a series had been calm for long enough: so many calm buckets, with none between them that
+    was observed and not calm. A missing bucket neither counts nor breaks them."""
+
+    def __init__(self, rows: pd.DataFrame, step: timedelta, resolve_after: timedelta) -> None:
+        self.step, self.needed = step, max(1, ceil(resolve_after / step))
+        self._ends = {str(series): newest + step for series, newest in rows.groupby("series")["observed_at"].max().items()}
+        observed = rows[rows["is_observed"]].sort_values(["series", "observed_at"])
+        self._rows = {
+            str(series): (pd.DatetimeIndex(group["observed_at"]), group["is_calm"].to_numpy(bool))
+            for series, group in observed.groupby("series")
+        }
+
+    def reached(self, series: str, after: datetime, by: datetime | None = None) -> pd.Timestamp | None:
+        """The end of the bucket that completed the calm after a moment; None when it has not come, or not `by` then."""
+        times, is_calm = self._rows.get(series, (pd.DatetimeIndex([], tz="UTC"), np.zeros(0, dtype=bool)))
+        first, last = times.searchsorted(pd.Timestamp(after)), len(times) if by is None else times.searchsorted(pd.Timestamp(by))
+        position = np.arange(max(0, last - first))
+        restless = np.maximum.accumulate(np.where(is_calm[first:last], -1, position)) if len(position) else position
+        complete = np.flatnonzero(position - restless >= self.needed)
+        return times[first + complete[0]] + self.step if len(complete) else None
+
+    def newest(self, series: str) -> pd.Timestamp | None:
+        """The end of the newest bucket of the series."""
+        return self._ends.get(series)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """One event that has to be appended, and when the newest anomaly that it speaks of ended."""
+
+    kind: str
+    severity: str
+    facts: Row
+    anomaly_ids: list[str]
+    ended_at: datetime
+
+
+@dataclass
+class _Track:
+    """One incident on its way through the anomalies of its series: how it stands, and what has to be appended to that."""
+
+    incident: Row  # source, incident_id, cause, series, opened_at, and how it stands
+    policy: AlertPolicy
+    units: Mapping[str, str]
+    last_seen_at: datetime
+    is_open: bool = True
+    resolved_at: datetime | None = None
+    told_severity: str | None = None  # the worst that a telling event has named
+    sequence: int = 0
+    taken: list[Row] = field(default_factory=list)
+    changes: list[_Change] = field(default_factory=list)
+    is_grown: bool = False  # it was over, then its last anomaly turned out to be longer
+
+    @property
+    def series(self) -> str:
+        return self.incident["series"]
+
+    @property
+    def is_suppressed(self) -> bool:
+        return self.incident.get("state") == "suppressed"
+
+    def is_past(self, moment: datetime) -> bool:
+        """Whether nothing that begins at a moment or later can belong here."""
+        return self.resolved_at is not None and max(self.resolved_at, self.last_seen_at) + self.policy.reopen_within < moment
+
+    def overlaps(self, anomaly: Row) -> bool:
+        return anomaly["started_at"] <= self.last_seen_at and anomaly["ended_at"] >= self.incident["opened_at"]
+
+    def goes_on_with(self, anomaly: Row, calm: _Calm) -> bool:
+        """Whether an anomaly after all that was seen still belongs here. On the way there the incident may have been resolved."""
+        if self.is_open and (reached := calm.reached(self.series, self.last_seen_at, anomaly["started_at"])):
+            self._resolve(reached, calm)
+        return self.is_open or anomaly["started_at"] - self.resolved_at <= self.policy.reopen_within
+
+    def take(self, anomaly: Row) -> None:
+        """Make the anomaly a part of the incident."""
+        is_healed = self.incident.get("resolved_reason") == HEALED and not self.taken
+        is_new_spell = anomaly["started_at"] > self.last_seen_at or is_healed
+        self.taken.append(anomaly)
+        if anomaly["ended_at"] <= self.last_seen_at and not is_healed:
+            return
+        self.last_seen_at = max(self.last_seen_at, anomaly["ended_at"])
+        if not self.is_open:
+            self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_spell
+            self.add("reopened")
+
+    def settle(self, calm: _Calm) -> list[_Change]:
+        """What has to be appended, now that every anomaly has found its incident."""
+        if not self.taken:
+            if self.is_open:
+                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, HEALED)
+            return self.changes
+        self.last_seen_at = max(anomaly["ended_at"] for anomaly in self.taken)  # late data may have made it shorter
+        if self.is_open and self._has_worsened():
+            self.add("escalated")
+        if self.is_open and (reached := calm.reached(self.series, self.last_seen_at)):
+            self._resolve(reached, calm)
+        if self.is_grown and [change.kind for change in self.changes[:2]] == ["reopened", "resolved"]:
+            self.changes[:2] = [replace(self.changes[1], kind="seen")]  # only its end has moved: nobody needs to hear of it
+        if any(self.incident.get(name) != value for name, value in self._standing().items()):
+            self.add("seen")
+        return self.changes
+
+    def add(self, kind: str, **more: Any) -> None:
+        """Append an event of this kind, with all that is known now."""
+        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default={})
+        standing = self._standing() if newest else {}
+        severity = self._severity()
+        facts = {name: newest.get(name) for name in _ANOMALY_FACTS} | {"unit": self._unit(newest)} if newest else {}
+        facts |= {name: value for name, value in standing.items() if name != "severity"} | more
+        if kind == "opened":
+            facts["opened_at"] = self.incident["opened_at"]
+        if kind in _TELLING:
+            self.told_severity = worst([self.told_severity, severity])
+        self.incident |= standing
+        ids = [anomaly["anomaly_id"] for anomaly in self.taken]
+        self.changes.append(_Change(kind, severity, facts, ids, self.last_seen_at))
+
+    def _resolve(self, at: datetime, calm: _Calm, reason: str = "") -> None:
+        self.is_open, self.resolved_at = False, at
+        normal = f"back to normal for {format_duration(calm.needed * calm.step)}"
+        self.add("resolved", resolved_at=at, resolved_reason=reason or normal)
+
+    def _has_worsened(self) -> bool:
+        """Whether people must hear of a worse severity: at once where they were told nothing, else once the incident has
+        outlasted `resolve_after`. The first rows of a spike often differ in severity, and one spike is one message."""
+        if self.told_severity is not None and RANK[self._severity()] <= RANK[self.told_severity]:
+            return False
+        is_untold = self.told_severity is None or not self.policy.is_worth_telling(self.told_severity)
+        return is_untold or self.last_seen_at - self.incident["opened_at"] > self.policy.resolve_after
+
+    def _severity(self) -> str:
+        return worst([self.incident.get("severity"), *(anomaly["severity"] for anomaly in self.taken)])
+
+    def _unit(self, anomaly: Row) -> str:
+        return self.units.get(str(anomaly["metric"]), "")
+
+    def _standing(self) -> Row:
+        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"])
+        value, expected, lower, upper = (
+            float("nan") if newest[name] is None else newest[name] for name in ("value", "expected", "lower", "upper")
+        )
+        title = headline(value, expected, lower, upper, self._unit(newest))
+        if list(newest["detectors"]) == [RECORDS_METRIC]:
+            title = records_headline(value, newest["contributions"])
+        if len(newest["rules"]) and not len(newest["detectors"]):  # a rule's own reason is not the expected range
+            title = f"{', '.join(newest['rules'])}: {title}"
+        known = (self.last_seen_at, len(self.taken), self._severity(), title, newest["explanation"])
+        return dict(zip(_STANDING, known, strict=True))
+
+
+def _home(tracks: list[_Track], anomaly: Row, calm: _Calm) -> _Track | None:
+    """The incident that an anomaly belongs to: the one that it overlaps; else the last one before it that is not over, or was
+    over less than `reopen_within` before; else the next one after it, if that is as near (its start has moved)."""
+    overlapping = [track for track in tracks if track.overlaps(anomaly)]
+    if overlapping:
+        return max(overlapping, key=lambda track: (track.is_open, track.incident["opened_at"]))
+    before = [track for track in tracks if track.last_seen_at < anomaly["started_at"]]
+    if before and (last := max(before, key=lambda track: track.last_seen_at)).goes_on_with(anomaly, calm):
+        return last
+    after = [track for track in tracks if track.incident["opened_at"] > anomaly["ended_at"]]
+    following = min(after, key=lambda track: track.incident["opened_at"], default=None)
+    is_near = following is not None and following.incident["opened_at"] - anomaly["ended_at"] <= following.policy.reopen_within
+    return following if is_near else None
+
+
+def _open_track(source: str, anomaly: Row, policy: AlertPolicy, units: Mapping[str, str]) -> _Track:
+    series, start = anomaly["series"], anomaly["started_at"]
+    incident = {
+        "source": source,
+        "incident_id": anomaly_id(source, series, CAUSE, start),
+        "cause": CAUSE,
+        "series": series,
+        "opened_at": start,
+    }
+    track = _Track(incident, policy, units, last_seen_at=anomaly["ended_at"], taken=[anomaly])
+    track.add("opened")
+    return track
+
+
+def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[str, str]) -> list[_Track]:
+    entries: dict[str, list[Row]] = {}
+    for entry in in_order(history):
+        entries.setdefault(entry["incident_id"], []).append(entry)
+    return [
+        _Track(
+            incident,
+            policy,
+            units,
+            last_seen_at=incident["last_seen_at"],
+            is_open=incident["state"] != "resolved",
+            resolved_at=incident["resolved_at"],
+            told_severity=worst(entry["severity"] for entry in mine if entry["event"] in _TELLING),
+            sequence=max(entry["payload"].get("sequence", 0) for entry in mine),
+        )
+        for incident in records(fold(history))
+        if incident["cause"] == CAUSE
+        for mine in [entries[incident["incident_id"]]]
+    ]

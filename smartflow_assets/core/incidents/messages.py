@@ -1,0 +1,269 @@
+"""What a message says: the subject, text and HTML that people read, and the facts that programs read.
+
+`render` turns one incident and one of its events into a Message; channels only carry it. The facts are a promise to
+receivers: the fields of FACTS are always there (null when unknown), are only ever added to, and `version` changes when one
+changes its meaning.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from html import escape
+from math import isfinite, nan
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from smartflow_assets.core.anomalies.explanation import headline
+from smartflow_assets.core.text_format import lasting, number, percent
+
+VERSION = 1
+
+FACTS: dict[str, str] = {
+    "version": "Version of this list of fields.",
+    "idempotency_key": "The same in every repeat of this message.",
+    "event": "opened, escalated, reminder or resolved.",
+    "happened_at": "When the incident came to this event.",
+    "subject": "The message in one line.",
+    "text": "The message as plain text.",
+    "incident_id": "The incident; the same from opened to resolved.",
+    "source": "The monitored source.",
+    "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
+    "metric": "Its metric.",
+    "dimensions": "Its dimensions, name to value.",
+    "cause": "anomaly, or the step or check that failed.",
+    "severity": "info, warning or critical.",
+    "state": "open, acknowledged, resolved or suppressed.",
+    "title": "The incident in a few words.",
+    "anomaly_type": "point, contextual, collective, …",
+    "value": "The value at its strangest.",
+    "expected": "What was expected there.",
+    "lower": "The lower end of the expected range.",
+    "upper": "The upper end of the expected range.",
+    "deviation": "How far the value is from the expected one, in the unit, signed.",
+    "deviation_percent": "How far the value is from the expected one, in percent of it.",
+    "direction": "spike above what was expected, drop below it.",
+    "extreme": "highest or lowest in so many days, up to 28.",
+    "unit": "The unit of value, expected, lower and upper.",
+    "anomaly_score": "How strange, 0 to 1.",
+    "point_count": "How many buckets its newest anomaly has.",
+    "started_at": "First bucket of its newest anomaly.",
+    "ended_at": "End of its newest anomaly.",
+    "opened_at": "When the incident began, in the time of the data.",
+    "resolved_at": "When it was over, in the time of the data.",
+    "resolved_reason": "Why it was resolved.",
+    "duration_seconds": "From opened_at to resolved_at, or to ended_at while it is open.",
+    "detectors": "The detectors that found it.",
+    "rules": "The rules that it breaks.",
+    "contributions": "Share of each detector, or column, in the surprise.",
+    "slices": "Share of the change that each value of a column explains, for metrics with explain_by.",
+    "last_similar_at": "Start of the last incident of the series that went the same way.",
+    "last_similar_seconds": "How long that one lasted.",
+    "explanation": "Why it counts as strange, in one line.",
+    "next_step": "What to do next.",
+}
+
+_NUMBERS = ("value", "expected", "lower", "upper")
+_COLOUR = {"critical": "#b3261e", "warning": "#b26a00", "info": "#2f5d8a", "resolved": "#2e7d32"}
+_FILE_SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of one incident event to one channel. `facts` has exactly the fields of FACTS and is JSON-able."""
+
+    idempotency_key: str
+    event: str
+    happened_at: datetime
+    incident_id: str
+    source: str
+    series: str
+    severity: str
+    subject: str
+    text: str
+    html: str = field(repr=False)
+    facts: dict[str, Any] = field(repr=False)
+
+    @property
+    def file_key(self) -> str:
+        """The idempotency key as a part of a file name: itself when it is one, else its hash."""
+        if _FILE_SAFE.fullmatch(self.idempotency_key):
+            return self.idempotency_key
+        return hashlib.sha256(self.idempotency_key.encode()).hexdigest()[:16]
+
+
+def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *, idempotency_key: str, happened_at: datetime) -> Message:
+    """The message of an incident's event.
+
+    `incident` is a row of the table incidents. `facts` is the payload of the event and wins over it, since the incident may
+    have gone on before the message went out: the columns of its newest anomaly (table anomalies), `unit`, `next_step`, and
+    `timezone`, in which times are shown (default UTC). Unknown fields are passed over, missing ones are null, so that failed
+    steps and checks render too.
+    """
+    known = {name: _plain(facts.get(name, incident.get(name))) for name in FACTS}
+    known |= {name: _plain(incident.get(name)) for name in ("incident_id", "source", "cause", "severity")}
+    known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _plain(happened_at)}
+    known["series"] = _plain(incident.get("series")) or ""
+    known["dimensions"], known["detectors"], known["rules"] = (
+        dict(known["dimensions"] or {}),
+        list(known["detectors"] or ()),
+        list(known["rules"] or ()),
+    )
+    known["explanation"] = known["explanation"] or _plain(facts.get("body") or incident.get("body"))
+    known["next_step"] = known["next_step"] or _next_step(known)
+    known["duration_seconds"] = _duration(known)
+    if event == "resolved":
+        known["state"] = "resolved"
+    elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before
+        known |= {"state": "open", "resolved_at": None, "resolved_reason": None}
+    zone = ZoneInfo(str(facts.get("timezone") or "UTC"))
+    known["subject"] = subject = _subject(known)
+    rows = _rows(known, zone)
+    known["text"] = text = _text(subject, rows)
+    return Message(
+        idempotency_key=idempotency_key,
+        event=event,
+        happened_at=happened_at,
+        incident_id=known["incident_id"],
+        source=known["source"],
+        series=known["series"],
+        severity=known["severity"],
+        subject=subject,
+        text=text,
+        html=_html(known, subject, rows),
+        facts=known,
+    )
+
+
+def _subject(known: Mapping[str, Any]) -> str:
+    severity, event, what = known["severity"], known["event"], f"{known['source']} {known['series']}".strip()
+    tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
+    if event == "resolved":
+        lasted = f" after {lasting(timedelta(seconds=known['duration_seconds']))}" if known["duration_seconds"] else ""
+        return _one_line(f"[{tag}] {what if known['series'] else what + ' ' + (known['cause'] or '')}{lasted}")
+    said = known["title"] or known["cause"] or "incident"
+    if known["value"] is not None:
+        value, expected, lower, upper = (nan if known[name] is None else known[name] for name in _NUMBERS)
+        said = headline(value, expected, lower, upper, _unit(known))
+    return _one_line(f"[{tag}] {said if said.startswith(known['source']) else f'{what}: {said}'}")
+
+
+def _rows(known: Mapping[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
+    """The table of a mail: label and text, only what is known."""
+    duration = known["duration_seconds"]
+    candidates = [
+        ("Source", known["source"]),
+        ("Series", known["series"]),
+        ("Value", _measured(known["value"], known)),
+        ("Expected", _expected(known)),
+        ("Deviation", _deviation(known)),
+        ("Since", _time(known["opened_at"] or known["started_at"], zone)),
+        ("Lasted" if known["event"] == "resolved" else "Lasting", lasting(timedelta(seconds=duration)) if duration else ""),
+        ("Type", known["anomaly_type"]),
+        ("Found by", ", ".join(known["detectors"])),
+        ("Rules", ", ".join(known["rules"])),
+        ("Why", known["explanation"]),
+        ("Resolved", _time(known["resolved_at"], zone)),
+        ("Reason", known["resolved_reason"]),
+        ("Next", known["next_step"]),
+        ("Incident", known["incident_id"]),
+    ]
+    return [(label, str(value)) for label, value in candidates if value not in (None, "")]
+
+
+def _text(subject: str, rows: list[tuple[str, str]]) -> str:
+    width = max(len(label) for label, _ in rows)
+    lines = [f"{label + ':':<{width + 1}} {_one_line(value, 2000)}" for label, value in rows]
+    return "\n".join([subject, "", *lines, ""])
+
+
+def _html(known: Mapping[str, Any], subject: str, rows: list[tuple[str, str]]) -> str:
+    is_resolved = known["event"] == "resolved"
+    colour = _COLOUR["resolved" if is_resolved else known["severity"]] if known["severity"] in _COLOUR else _COLOUR["info"]
+    cells = "".join(
+        f'<tr><td style="padding:4px 16px 4px 0;color:#5f6368;white-space:nowrap;vertical-align:top">{escape(label)}</td>'
+        f'<td style="padding:4px 0;color:#202124">{escape(value)}</td></tr>'
+        for label, value in rows
+    )
+    return (
+        "<!DOCTYPE html><html><body style=\"margin:0;padding:24px;background:#f4f5f7;font:14px/1.5 -apple-system,'Segoe UI',"
+        'Roboto,Helvetica,Arial,sans-serif"><div style="max-width:640px;margin:0 auto;background:#ffffff;border-radius:6px;'
+        f'border-top:4px solid {colour};padding:20px 24px"><div style="font-size:17px;font-weight:600;color:{colour};'
+        f'margin-bottom:12px">{escape(subject)}</div><table role="presentation" style="border-collapse:collapse;font-size:14px">'
+        f'{cells}</table><div style="margin-top:16px;color:#80868b;font-size:12px">Sent by SmartFlow.</div></div></body></html>\n'
+    )
+
+
+def _next_step(known: Mapping[str, Any]) -> str | None:
+    """A query that shows the incident to whoever reads the message; nothing is to be done once it is resolved."""
+    if known["event"] == "resolved":
+        return None
+    if known["cause"] not in (None, "anomaly"):
+        return f"Run: smartflow doctor, then: smartflow run {known['source']}"
+    view = "strange_records" if known["detectors"] == ["records"] else "anomalies_latest"
+    return f"Run: smartflow sql \"select * from marts.{view} where incident_id = '{known['incident_id']}'\""
+
+
+def _deviation(known: Mapping[str, Any]) -> str:
+    """In the unit and in percent, as far as they are known."""
+    deviation, ratio = known["deviation"], known["deviation_percent"]
+    measured = "" if deviation is None else f"{'+' if deviation > 0 else ''}{_measured(deviation, known)}"
+    relative = "" if ratio is None else percent(ratio / 100)
+    return f"{measured} ({relative})" if measured and relative else measured or relative
+
+
+def _expected(known: Mapping[str, Any]) -> str:
+    lower, upper, expected = known["lower"], known["upper"], known["expected"]
+    if lower is not None and upper is not None:
+        return f"{number(lower)} to {_measured(upper, known)}"
+    if lower is not None:
+        return f"at least {_measured(lower, known)}"
+    if upper is not None:
+        return f"at most {_measured(upper, known)}"
+    return _measured(expected, known)
+
+
+def _measured(value: float | None, known: Mapping[str, Any]) -> str:
+    if value is None:
+        return ""
+    return f"{number(value)} {_unit(known)}".rstrip()
+
+
+def _unit(known: Mapping[str, Any]) -> str:
+    """The unit, unless the metric says it already: `requests: 1600`, not `requests: 1600 requests`."""
+    return "" if known["unit"] in (None, known["metric"]) else known["unit"]
+
+
+def _duration(known: Mapping[str, Any]) -> float | None:
+    """From the opening, which is the beginning in the data, to the resolution or the newest anomalous bucket."""
+    start = known["opened_at"] or known["started_at"]
+    end = (known["resolved_at"] or known["happened_at"]) if known["event"] == "resolved" else known["ended_at"]
+    if start is None or end is None:
+        return None
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+
+
+def _time(moment: str | None, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(zone):%Y-%m-%d %H:%M %Z}" if moment else ""
+
+
+def _one_line(text: str, length: int = 200) -> str:
+    """Without line breaks and other controls, which a mail header must not carry and which data may contain."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _plain(value: Any) -> Any:
+    """As JSON knows it: no numpy, no NaN, times as ISO text in UTC."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, datetime):
+        return None if value != value else value.astimezone(UTC).isoformat()  # NaT is a datetime that differs from itself
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return value if isinstance(value, str | int | bool) else None

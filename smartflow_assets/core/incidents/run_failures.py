@@ -1,0 +1,98 @@
+"""Incidents of the machinery itself: a step that failed, a check that blocked, a YAML that cannot be read.
+
+Their cause is the step, the check, or `run` for what failed outside any step; they have no series. One opens at the first
+failure, goes on with each failed run, and is resolved by the next success of the same step. A run is counted once, however
+often it is settled.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from smartflow_assets.core.anomalies.grouping import anomaly_id
+from smartflow_assets.core.incidents.alert_planning import Advance, Announcer
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, next_sequence, records
+from smartflow_assets.core.incidents.lifecycle import CAUSE
+from smartflow_assets.core.severity import Severity
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What failed (`cause`: a step, `check:<name>`, `run`) and the error in a sentence."""
+
+    cause: str
+    message: str
+    severity: Severity = "critical"
+
+
+def record_run(
+    history: pd.DataFrame,
+    failures: Sequence[Failure],
+    succeeded: Collection[str],
+    *,
+    sends: pd.DataFrame,
+    source: str,
+    policy: AlertPolicy,
+    now: datetime,
+    run_id: str,
+) -> Advance:
+    """What a run says about the machinery: `failures` open or go on, the causes in `succeeded` recover.
+
+    `history` and `sends`: rows of incident_events and alert_sends of the source's incidents whose cause is not `anomaly`.
+    A cause that this run has already spoken of is passed over, and a cause that both failed and succeeded has failed.
+    """
+    announcer = Announcer(sends, policy, now=now, run_id=run_id)
+    entries = in_order(history)
+    spoken = {entry["cause"] for entry in entries if entry["run_id"] == run_id}
+    newest: dict[str, Row] = {}
+    for incident in sorted(records(fold(history)), key=lambda incident: incident["opened_at"]):
+        newest[incident["cause"]] = incident
+    log: list[Row] = []
+
+    def append(incident: Row, kind: str, severity: str, **facts: Any) -> None:
+        payload = facts | {"sequence": next_sequence(entries, incident["incident_id"])}
+        log.append(log_entry(incident, kind, severity=severity, happened_at=now, run_id=run_id, payload=payload))
+        if incident.get("state") != "suppressed" or kind == "reopened":
+            announcer.announce(log[-1], now)
+
+    for failure in {failure.cause: failure for failure in reversed(failures)}.values():  # of two for one cause, the first
+        if failure.cause in spoken:
+            continue
+        incident, moment = newest.get(failure.cause), pd.Timestamp(now)
+        title = f"{failure.cause} failed: {failure.message.splitlines()[0] if failure.message else 'no reason was given'}"
+        facts: Row = {"last_seen_at": moment, "title": title[:200], "body": failure.message}
+        if incident is None or (incident["state"] == "resolved" and moment - incident["resolved_at"] > policy.reopen_within):
+            identity = anomaly_id(source, "", failure.cause, now)
+            opened = {"source": source, "incident_id": identity, "cause": failure.cause, "series": ""}
+            append(opened, "opened", failure.severity, opened_at=moment, anomaly_count=0, **facts)
+        else:
+            append(incident, "reopened" if incident["state"] == "resolved" else "seen", failure.severity, **facts)
+    failed = {failure.cause for failure in failures} | {CAUSE} | spoken
+    for cause, incident in newest.items():
+        if cause in succeeded and cause not in failed and incident["state"] != "resolved":
+            append(incident, "resolved", incident["severity"], resolved_at=now, resolved_reason=f"{cause} succeeded again")
+    return announcer.conclude(history, log)
+
+
+def close(
+    history: pd.DataFrame,
+    *,
+    reason: str,
+    sends: pd.DataFrame,
+    policy: AlertPolicy,
+    now: datetime,
+    run_id: str,
+) -> Advance:
+    """Resolve every incident that is not over, of whatever cause: the source was removed. `history` and `sends` of those."""
+    announcer, log = Announcer(sends, policy, now=now, run_id=run_id), []
+    entries = in_order(history)
+    for incident in records(fold(history)):
+        if incident["state"] != "resolved":
+            payload = {"sequence": next_sequence(entries, incident["incident_id"]), "resolved_at": now, "resolved_reason": reason}
+            log.append(log_entry(incident, "resolved", severity=incident["severity"], happened_at=now, run_id=run_id, payload=payload))
+            announcer.announce(log[-1], now)
+    return announcer.conclude(history, log)

@@ -1,0 +1,1 @@
+"""From raw rows to clean, transformed, encoded values and features. Nothing looks ahead."""

@@ -1,0 +1,45 @@
+"""Runs that died without a word: a killed process leaves its run STARTED for ever, and its source waits behind it.
+
+A living run holds `run-<id>.lock`; the kernel frees it when the process ends, however it ends. So a run that Dagster thinks is
+under way, and whose lock nobody holds, is dead. Called by the housekeeping sensor, by `smartflow run` when it starts, and by
+`smartflow doctor`.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.jobs import our_job
+from smartflow_assets.defs.partitions import KILLED_TAG
+from smartflow_assets.defs.resources import run_lock
+
+GRACE = timedelta(seconds=30)  # a run takes its lock within two seconds of its start
+START_GRACE = timedelta(minutes=2)  # until then a process may still be importing; Dagster's run monitoring has the same limit
+HAS_STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+UNDER_WAY = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, *HAS_STARTED]
+
+
+def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> list[str]:
+    """Mark as failed every run of ours under way for half a minute whose process is gone; free its pool slots. -> their ids.
+
+    What counts is the time since the run left the queue: it may have waited there for long.
+    """
+    dead = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
+        run = record.dagster_run
+        begun = datetime.fromtimestamp(record.start_time, UTC) if record.start_time else record.update_timestamp
+        lock = run_lock(settings, run.run_id)
+        is_young = now - begun < (GRACE if run.status in HAS_STARTED else START_GRACE)
+        if our_job(run) is None or is_young or lock.holder() is not None:
+            continue
+        instance.add_run_tags(run.run_id, {KILLED_TAG: "true"})
+        instance.report_run_failed(
+            run,
+            "The process of this run is gone: it was killed, or the machine went down. What it had committed "
+            "stands; the next run goes on from there.",
+        )
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        lock.remove()
+        dead.append(run.run_id)
+    return dead

@@ -1,0 +1,1 @@
+"""Trials on a copy of the past: backtest, tuning, comparison of detectors."""

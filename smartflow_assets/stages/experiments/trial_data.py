@@ -1,0 +1,70 @@
+"""The clean rows of a source to try settings on, made once: what `core.evaluation.walk_forward` is given by `compare` and `tune`.
+
+Read and cleaned by the stages of a run, in a folder of its own that the caller throws away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from smartflow_assets.adapters.model_store import ModelStore
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.writes import Delete
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.config.source import Source
+from smartflow_assets.core.evaluation.walk_forward import Ground, Judge
+from smartflow_assets.stages import preparation, quality
+from smartflow_assets.stages.experiments import backtest
+from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.windows import series_rows
+
+
+@dataclass(frozen=True)
+class SourceGround:
+    """A source's run in a throw-away folder, its clean rows (of `Ground`, with dimensions and repair), and its labels (series,
+    started_at, ended_at) if it names some."""
+
+    run: SourceRun
+    ground: Ground
+    labels: pd.DataFrame | None
+
+    @property
+    def judges(self) -> list[Judge]:
+        """The settings of the source, each with the metrics that are judged by it."""
+        return judges_of(self.run.source, self.metrics)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that have rows."""
+        return tuple(sorted(self.ground.rows["metric"].unique()))
+
+
+def source_ground(source: Source, settings: Settings, apart: Settings, catalogue: Catalogue, now: datetime) -> SourceGround:
+    """Read the rows of a source, or take those that are stored, and clean them in `apart`. SourceError when there are none."""
+    warehouse = backtest.stored_rows(source, settings, apart, catalogue, now)
+    warehouse.commit(backtest.RUN_ID, [Delete(table, source.name) for table in backtest.MADE])
+    time = quoted_column(source.time_column)
+    newest = warehouse.read(f"SELECT max({time}) AS at FROM {quoted(raw_table(source.name))}")["at"].iloc[0]
+    run = SourceRun(source, apart, catalogue, warehouse, ModelStore(apart.models), newest, backtest.RUN_ID, is_sending=False)
+    bucket = run.source.time_bucket
+    run = SourceRun(
+        source, apart, catalogue, warehouse, run.models, newest + bucket.every + bucket.settle_time, backtest.RUN_ID, is_sending=False
+    )
+    preparation.clean_series(run)
+    rows = series_rows(run, "clean_series", "observed_at, value, repair", quality.EVER, run.now)
+    rows = rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))
+    rows = rows.sort_values(["observed_at", "series"], ignore_index=True)
+    labels = quality.known_labels(run) if source.labels else None
+    return SourceGround(run, Ground(rows, bucket.every, source.training.window, source.calendar), labels)
+
+
+def judges_of(source: Source, metrics: Sequence[str]) -> list[Judge]:
+    """The settings of a source, each with those of these metrics that are judged by it, on the same ruler."""
+    found: dict[tuple[object, bool], list[str]] = {}
+    for metric in metrics:
+        found.setdefault((source.detection(metric), source.metric(metric).transform == "log"), []).append(metric)
+    return [Judge(settings, tuple(names), is_log) for (settings, is_log), names in found.items()]  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,246 @@
+"""Tuning: how settings do on the past of a source, with the later part of it kept out of the search.
+
+The rows are read and cleaned once; a trial trains and judges in memory, as detection does it, with training at several moments.
+What is right is said by labels where both parts have some, else by anomalies that are planted: few at a time, in several copies
+of the rows, and false alerts are counted on the rows as they are. Rules count too, as users get the flags of both.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from statistics import fmean
+
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.config.search_space import put
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.config.source import Source
+from smartflow_assets.config.variant import changed
+from smartflow_assets.core import rules
+from smartflow_assets.core.detection import fitted_models, minimum_rows
+from smartflow_assets.core.detection.ensemble import Ensemble
+from smartflow_assets.core.detectors import DETECTORS
+from smartflow_assets.core.detectors.base import BaseDetector
+from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.core.evaluation.anomaly_injection import plant
+from smartflow_assets.core.evaluation.metrics import Quality, quality
+from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial
+from smartflow_assets.core.evaluation.walk_forward import Ground, Judge, first_training, trainings, walk_forward
+from smartflow_assets.core.series import facts
+from smartflow_assets.core.series.facts import SeriesFacts
+from smartflow_assets.core.series.intervals import ALARM_GAP_ROWS
+from smartflow_assets.stages.experiments.trial_data import SourceGround, judges_of
+
+SEARCHED = 0.7  # of the time; what comes later is not seen by the search
+LEAST_LABELS = 3  # labelled spells in each part, to do without planted ones
+ENOUGH = 20  # planted anomalies in each part
+COPIES, COPIED_ROWS = (4, 12), 100_000  # of the rows, with some planted ones each: at most so many, the more the shorter they are
+EVENT_ROWS = 1000  # of a series, in which one event is supposed where there are no labels: about what the examples and public corpora have
+LEAST_JUDGED = 100  # rows of the longest series in each part
+TRAININGS = 12  # at most, of both parts together, for detectors that learn; others follow the rows by themselves
+FEW_TRAININGS = 4
+FORM = 1  # raised whenever the same trial would be measured otherwise
+
+
+@dataclass(frozen=True)
+class Track:
+    """Rows to judge, as they are or with anomalies planted into them; what is strange in them (series, started_at, ended_at); and
+    the (series, observed_at) at which a rule is broken, which is flagged whatever is tried."""
+
+    ground: Ground
+    labels: pd.DataFrame
+    broken: pd.MultiIndex
+
+    @classmethod
+    def of(cls, ground: Ground, labels: pd.DataFrame, source: Source) -> "Track":
+        """With the rules of a source put to them."""
+        broken = rules.evaluate(source.all_rules, ground.rows, step=ground.step)
+        return cls(ground, labels, pd.MultiIndex.from_frame(broken[["series", "observed_at"]]))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where settings are tried: the rows as they are, and with planted anomalies where there are too few labels; and the moments from
+    which the search judges, up to which it does, and up to which the part that is kept out goes."""
+
+    clean: Track
+    since: datetime
+    split: datetime
+    until: datetime
+    source: Source
+    metrics: tuple[str, ...]
+    planted: tuple[Track, ...] = ()
+
+    def try_out(self, settings: Settings, point: Point) -> Trial:
+        """How a point does on the part that is searched; what cannot be is a trial with an error."""
+        try:
+            return Trial(point, self.measure(self.varied(settings, point), is_held_out=False))
+        except (SmartflowError, ValueError) as error:
+            return Trial(point, None, str(error))
+
+    def varied(self, settings: Settings, point: Point) -> Source:
+        """The source with a point of its search space."""
+        return changed(self.source, settings, lambda values: put(values, self.source, point), asked="a trial") if point else self.source
+
+    def counts(self) -> tuple[int, int]:
+        """Events in the part that is searched and in the one that is kept out."""
+        labels = pd.concat([each.labels for each in self.planted]) if self.planted else self.clean.labels
+        early = labels["started_at"].between(self.since, self.split, inclusive="left")
+        return int(early.sum()), int(labels["started_at"].between(self.split, self.until, inclusive="left").sum())
+
+    def measure(self, source: Source, *, is_held_out: bool) -> Figures:
+        """The figures of settings on the part that is searched, or on the later one.
+
+        With planted anomalies: false alerts are those of the rows as they are, but for what is neutral; precision and F1 are as
+        if there were an event in each `EVENT_ROWS` rows, of which as many are found as of those that were planted.
+        """
+        judges = judges_of(source, self.metrics)
+        found = self._quality(self.clean, judges, is_held_out)
+        if not self.planted:
+            events = found.events
+            return Figures(events.precision, events.recall, events.f1, found.pr_auc, events.false_alerts, found.false_alerts_per_day)
+        parts = [self._quality(track, judges, is_held_out) for track in self.planted]
+        hits, misses = sum(part.events.hits for part in parts), sum(part.events.misses for part in parts)
+        areas = [part.pr_auc for part in parts if part.pr_auc is not None]
+        recall, false_alerts = hits / max(hits + misses, 1), found.events.false_alerts
+        right = recall * (found.days * timedelta(days=1) / self.clean.ground.step / EVENT_ROWS)
+        precision = right / (right + false_alerts) if hits else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+        return Figures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
+
+    def _quality(self, track: Track, judges: Sequence[Judge], is_held_out: bool) -> Quality:
+        """How rows are judged that are not neutral. The part that is kept out is walked to through the other one, as live: what was
+        flagged there is not learnt from."""
+        is_learning = any(type(each).fit is not BaseDetector.fit for judge in judges for each in judge.settings.active())
+        every = max(self.source.training.every, (self.until - self.since) / (TRAININGS if is_learning else FEW_TRAININGS))
+        moments, since, until = trainings(self.since, self.split, every, TRAININGS), self.since, self.split
+        if is_held_out:
+            moments, since, until = [*moments, *trainings(self.split, self.until, every, TRAININGS)], self.split, self.until
+        scores = walk_forward(track.ground, judges, moments, until)
+        scores = scores[scores["observed_at"] >= since]
+        is_broken = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(track.broken)
+        judged = scores.assign(is_anomaly=scores["is_anomaly"] | is_broken)
+        labels = track.labels[(track.labels["ended_at"] >= since) & (track.labels["started_at"] < until)]
+        if self.planted:
+            labels = labels if track is not self.clean else labels[:0]  # the few that are known are neutral
+            judged = judged[~near(judged, self._neutral, ALARM_GAP_ROWS * track.ground.step) | near(judged, labels, timedelta(0))]
+        return quality(judged, labels, step=track.ground.step)
+
+    @cached_property
+    def _neutral(self) -> pd.DataFrame:
+        """Spells of the rows as they are that may well be strange, so that nobody is to blame for flagging them: those that are labelled,
+        that break a rule, or that the default detectors flag. Without it each real anomaly would be a false alert to everybody, and
+        some more of them would hardly count."""
+        usual = {"detectors": "auto", "ensemble": Ensemble(), "threshold": None, "sensitivity": "medium"}
+        judges = [replace(judge, settings=judge.settings.model_copy(update=usual)) for judge in judges_of(self.source, self.metrics)]
+        every = (self.until - self.since) / FEW_TRAININGS
+        scores = walk_forward(self.clean.ground, judges, trainings(self.since, self.until, every, FEW_TRAININGS), self.until)
+        flagged = scores.loc[scores["is_anomaly"], ["series", "observed_at"]]
+        rows = pd.concat([flagged, self.clean.broken.to_frame(index=False)], ignore_index=True)
+        spells = rows.assign(started_at=rows["observed_at"], ended_at=rows["observed_at"]).drop(columns="observed_at")
+        return pd.concat([self.clean.labels, spells], ignore_index=True)
+
+    def key(self, space: Sequence[Parameter], seed: int) -> str:
+        """What the trials of a search depend on: settings, rows, labels, space and seed; 16 hexadecimal digits."""
+        rows = self.clean.ground.rows[["series", "observed_at", "value"]]
+        said = [
+            FORM,
+            fitted_models.FORM,
+            seed,
+            self.source.fingerprint,
+            self.source.model_dump(mode="json", exclude={"alerts", "description", "owner", "tags", "read", "schedule"}),
+            [[each.key, each.values, each.present] for each in space],
+            f"{self.since} {self.split} {self.until}",
+            [
+                int(pd.util.hash_pandas_object(frame, index=False).to_numpy().sum(dtype=np.uint64))
+                for frame in (rows, self.clean.labels, *(each.labels for each in self.planted))
+            ],
+        ]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def bench(found: SourceGround, space: Sequence[Parameter], *, types: Sequence[str], sizes: Sequence[float], seed: int) -> Bench:
+    """Divide the rows of a source, and plant anomalies into both parts where they have too few labels.
+
+    SourceError when the history is too short for all that the space may try.
+    """
+    ground, source = found.ground, found.run.source
+    first, until = ground.rows["observed_at"].min(), ground.rows["observed_at"].max() + ground.step
+    split = (first + (until - first) * SEARCHED // ground.step * ground.step).to_pydatetime()
+    early = ground.rows[ground.rows["observed_at"] < split]
+    since = first_training(early, ground.step, _least(source, found.metrics, space, ground.step))
+    parts = [(since, split), (split, until.to_pydatetime())]
+    judged = [int((end - start) / ground.step) for start, end in parts]
+    if min(judged) < LEAST_JUDGED:
+        short = max((LEAST_JUDGED - rows) / share for rows, share in zip(judged, (SEARCHED, 1 - SEARCHED), strict=True))
+        raise SourceError(
+            f"the history is too short to tune on: about {int(short) + 1:,} more buckets are needed",
+            source=source.name,
+            remedy="Tune when there is more, or fewer detectors with --parameters.",
+        )
+    known = _known(found)
+    made = Bench(Track.of(ground, known, source), since, parts[1][0], parts[1][1], source, found.metrics)
+    if min(made.counts()) >= LEAST_LABELS:
+        return made
+    planted: list[Track] = []
+    most = int(np.clip(COPIED_ROWS // len(ground.rows), *COPIES))
+    while len(planted) < most and (not planted or min(replace(made, planted=tuple(planted)).counts()) < ENOUGH):
+        rows, labels = _planted(made.clean, parts, types, sizes, seed * COPIES[1] + len(planted))
+        planted.append(Track.of(replace(ground, rows=rows), labels, source))
+    made = replace(made, planted=tuple(planted))
+    if min(made.counts()) < LEAST_LABELS:
+        raise SourceError(
+            "the history is too short, or has too many holes, to plant anomalies into it",
+            source=source.name,
+            remedy="Label known anomalies with `labels:`, or tune when there is more.",
+        )
+    return made
+
+
+def _planted(
+    track: Track, parts: Sequence[tuple[datetime, datetime]], types: Sequence[str], sizes: Sequence[float], seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows with some anomalies in each part, and which."""
+    ground, labels = track.ground, list[pd.DataFrame]()
+    value, period = ground.rows["value"], facts.season(ground.step)
+    for part, (start, end) in enumerate(parts):
+        own_seed = len(parts) * seed + part
+        rows, found = plant(ground.rows, start, end, period=period, types=types, sizes=sizes, seed=own_seed, known=track.labels)
+        value = value.where((rows["observed_at"] < start) | (rows["observed_at"] >= end), rows["value"])
+        labels.append(found)
+    return ground.rows.assign(value=value), pd.concat(labels, ignore_index=True)
+
+
+def near(rows: pd.DataFrame, spells: pd.DataFrame, reach: timedelta) -> np.ndarray:
+    """Which rows (series, observed_at) lie in a spell (series, started_at, ended_at) of their series, or as near to one as `reach`."""
+    found, of_series = np.zeros(len(rows), dtype=bool), {str(name): own for name, own in spells.groupby("series")}
+    for name, places in rows.groupby("series").indices.items():
+        if str(name) in of_series:
+            times = pd.DatetimeIndex(rows["observed_at"].iloc[places])
+            order = np.argsort(times)
+            starts, ends = (pd.DatetimeIndex(of_series[str(name)][key]) for key in ("started_at", "ended_at"))
+            first, last = times[order].searchsorted(starts - reach, "left"), times[order].searchsorted(ends + reach, "right")
+            inside = np.zeros(len(times) + 1, dtype=int)
+            np.add.at(inside, first, 1)
+            np.add.at(inside, last, -1)
+            found[places[order]] = np.cumsum(inside)[:-1] > 0
+    return found
+
+
+def _known(found: SourceGround) -> pd.DataFrame:
+    if found.labels is not None:
+        return found.labels[["series", "started_at", "ended_at"]]
+    empty = pd.DataFrame({"series": [], "started_at": [], "ended_at": []})
+    return empty.astype({"series": object, "started_at": "datetime64[us, UTC]", "ended_at": "datetime64[us, UTC]"})
+
+
+def _least(source: Source, metrics: Sequence[str], space: Sequence[Parameter], step: timedelta) -> int:
+    """Rows that the most demanding of the settings asks for, with those detectors that may come."""
+    added = [each.key.removeprefix("detectors.") for each in space if each.name == "detectors" and each.present is False]
+    listed = [minimum_rows(judge.settings, step) for judge in judges_of(source, metrics)]
+    season = SeriesFacts(period=facts.season(step))
+    return max([*listed, *(DETECTORS[kind].model_validate({"type": kind}).minimum_rows(season) for kind in added)])

@@ -1,0 +1,1 @@
+"""Care of a home: backup and restore, retention."""

@@ -1,0 +1,1 @@
+"""Which source is due, and why: slots, dropped files, requests for a training."""

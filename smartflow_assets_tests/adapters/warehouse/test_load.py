@@ -1,0 +1,376 @@
+"""Loading an origin of raw.<source>: what is new, what changed, what was there already, and types that change."""
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from smartflow_assets.adapters.warehouse.writes import Delete, Finish, Load, Prune
+from smartflow_assets.core.errors import WarehouseError
+
+NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+
+
+def at(minute: int) -> pd.Timestamp:
+    return pd.Timestamp("2024-05-01 00:00", tz="UTC") + pd.Timedelta(minutes=minute)
+
+
+def rows(*minutes_and_values: tuple, type_: str = "DOUBLE") -> str:
+    values = ", ".join(f"({minute}, {value})" for minute, value in minutes_and_values)
+    return (
+        "SELECT TIMESTAMPTZ '2024-05-01 00:00:00+00' + to_minutes(CAST(minute AS BIGINT)) AS seen_at,"
+        f" CAST(value AS {type_}) AS value FROM (VALUES {values}) AS given(minute, value)"
+    )
+
+
+@pytest.fixture
+def load(warehouse, staged):
+    def run(sql: str, origin: str = "a.csv", source: str = "web", **options):
+        write = Load(source, origin, f"hash of {sql}", staged(sql), "seen_at", NOW, **options)
+        (loaded,) = warehouse.commit("run", [write]).loads
+        return loaded
+
+    return run
+
+
+@pytest.fixture
+def raw(warehouse):
+    def values(columns: str = "value", source: str = "web") -> list:
+        found = warehouse.read(f'SELECT {columns} FROM raw."{source}" ORDER BY _origin, _row').astype(object)
+        found = found.where(found.notna(), None)
+        return list(found.itertuples(index=False, name=None)) if len(found.columns) > 1 else found.iloc[:, 0].tolist()
+
+    return values
+
+
+def windows(warehouse, table: str = "raw.web") -> list:
+    found = warehouse.read("SELECT from_at, to_at, row_count FROM writes WHERE table_name = ? ORDER BY written_at", [table])
+    return list(found.itertuples(index=False, name=None))
+
+
+def test_first_load_takes_all_rows_and_counts_them(load, raw, warehouse):
+    loaded = load(rows((0, 1), (5, 2), (10, 3)))
+    assert raw("_origin, _row, value, _run_id") == [("a.csv", 1, 1, "run"), ("a.csv", 2, 2, "run"), ("a.csv", 3, 3, "run")]
+    assert (loaded.row_count, loaded.new_count, loaded.gone_count, loaded.duplicate_count) == (3, 3, 0, 0)
+    assert windows(warehouse) == [(at(0), at(10) + INSTANT, 3)]
+    ledger = warehouse.read("SELECT * FROM ingestions").iloc[0]
+    assert (ledger["row_count"], ledger["new_count"], ledger["first_at"], ledger["last_at"]) == (3, 3, at(0), at(10))
+
+
+def test_same_content_again_changes_nothing(load, raw, warehouse):
+    load(rows((0, 1), (5, 2)))
+    again = load(rows((0, 1), (5, 2)))
+    assert raw() == [1, 2]
+    assert (again.row_count, again.new_count) == (2, 0)
+    assert len(windows(warehouse)) == 1
+
+
+def test_grown_file_adds_its_new_rows_only(load, raw, warehouse):
+    load(rows((0, 1), (5, 2)))
+    grown = load(rows((0, 1), (5, 2), (10, 3)))
+    assert raw() == [1, 2, 3]
+    assert grown.new_count == 1
+    assert windows(warehouse)[1:] == [(at(10), at(10) + INSTANT, 1)]
+
+
+def test_late_row_at_the_top_of_the_file_touches_its_own_time_only(load, raw, warehouse):
+    load(rows((5, 2), (10, 3)))
+    late = load(rows((0, 1), (5, 2), (10, 3)))
+    assert raw("_row, value") == [(1, 1), (2, 2), (3, 3)]
+    assert late.new_count == 1
+    assert windows(warehouse)[1:] == [(at(0), at(0) + INSTANT, 1)]
+
+
+def test_corrected_and_removed_rows_touch_their_times(load, raw, warehouse):
+    load(rows((0, 1), (5, 2), (10, 3), (15, 4)))
+    corrected = load(rows((0, 1), (5, 99), (15, 4)))
+    assert raw() == [1, 99, 4]
+    assert (corrected.new_count, corrected.gone_count) == (1, 2)
+    assert windows(warehouse)[1:] == [(at(5), at(10) + INSTANT, 3)]
+
+
+def test_row_repeated_within_a_file_stays_repeated(load, raw, warehouse):
+    load(rows((0, 1), (0, 1)))
+    assert raw() == [1, 1]
+    load(rows((0, 1)))
+    assert raw() == [1]
+    assert windows(warehouse)[1:] == [(at(0), at(0) + INSTANT, 1)]
+
+
+def test_rows_that_another_origin_holds_are_skipped_and_counted(load, raw, warehouse):
+    load(rows((0, 1), (5, 2)), origin="a.csv")
+    overlapping = load(rows((5, 2), (10, 3)), origin="b.csv")
+    assert raw("_origin, value") == [("a.csv", 1), ("a.csv", 2), ("b.csv", 3)]
+    assert (overlapping.row_count, overlapping.new_count, overlapping.duplicate_count) == (2, 1, 1)
+    assert windows(warehouse)[1:] == [(at(10), at(10) + INSTANT, 1)]
+
+
+def test_overlap_is_found_whatever_the_number_type_and_column_order(load, raw):
+    load(rows((0, 1), (5, 2), type_="DOUBLE"), origin="a.csv")
+    turned = f"SELECT value, seen_at, NULL AS note FROM ({rows((5, 2), (10, 3), type_='INTEGER')})"
+    assert load(turned, origin="b.csv").duplicate_count == 1
+    assert raw() == [1, 2, 3]
+
+
+def test_empty_file_does_not_wipe_its_origin_by_accident(load, raw):
+    load(rows((0, 1)))
+    empty = f"SELECT * FROM ({rows((0, 1))}) WHERE false"
+    with pytest.raises(WarehouseError, match=r"web: the file is empty now, but 1 of its rows are stored \(a.csv\)"):
+        load(empty)
+    assert raw() == [1]
+    assert load(empty, is_empty_allowed=True).gone_count == 1
+    assert raw() == []
+
+
+def test_rows_from_before_the_file_stay_in_their_order_when_asked(load, raw, warehouse):
+    load(rows((0, 1), (5, 2), (10, 3)))
+    later = load(rows((10, 3), (15, 4)), on_missing_rows="keep_older")
+    assert raw("_row, value") == [(-1, 1), (0, 2), (1, 3), (2, 4)]
+    assert (later.new_count, later.gone_count) == (1, 0)
+    assert windows(warehouse)[1:] == [(at(15), at(15) + INSTANT, 1)]
+    load(rows((15, 5)), on_missing_rows="keep_older")
+    assert raw("_row, value") == [(-2, 3), (-1, 1), (0, 2), (1, 5)]
+    assert load(rows((15, 5)), on_missing_rows="delete").gone_count == 3
+    assert raw() == [5]
+
+
+def test_empty_file_takes_nothing_away_where_older_rows_are_kept(load, raw):
+    load(rows((0, 1)))
+    assert load(f"SELECT * FROM ({rows((0, 1))}) WHERE false", on_missing_rows="keep_older").gone_count == 0
+    assert raw("_row, value") == [(1, 1)]
+
+
+def test_new_column_is_added_and_old_rows_are_null_there(load, raw):
+    load(rows((0, 1)))
+    load(f"SELECT *, 'eu' AS region FROM ({rows((5, 2))})", origin="b.csv")
+    assert raw("value, region") == [(1, None), (2, "eu")]
+
+
+def test_integer_widens_to_double(load, raw):
+    load(rows((0, 1), type_="INTEGER"))
+    load(rows((5, 2.5)), origin="b.csv")
+    assert raw() == [1, 2.5]
+
+
+def test_integers_fit_a_double_column(load, raw):
+    load(rows((0, 1.5)))
+    load(rows((5, 2), type_="INTEGER"), origin="b.csv")
+    assert raw() == [1.5, 2]
+
+
+def test_text_in_a_number_column_goes_beside_it(load, raw):
+    load(rows((0, 1)))
+    load(rows((5, "'2'"), (10, "'broken'"), type_="VARCHAR"), origin="b.csv")
+    assert raw("value, value__text") == [(1, None), (2, None), (None, "broken")]
+
+
+def test_type_of_another_kind_goes_beside_the_column(load, raw):
+    load(rows((0, 1)))
+    load(rows((5, True), type_="BOOLEAN"), origin="b.csv")
+    assert raw("value, value__text") == [(1, None), (None, "true")]
+
+
+def test_wanted_type_holds_from_the_first_row(load, raw):
+    load(rows((0, "'1,5'"), (5, "'2'"), type_="VARCHAR"), types={"value": "DOUBLE"})
+    assert raw("value, value__text") == [(None, "1,5"), (2, None)]
+
+
+def test_any_column_name_and_any_source_name_can_be_stored(load, raw, warehouse):
+    odd = f"""SELECT seen_at, value AS "select a""b.c, d" FROM ({rows((0, 1))})"""
+    load(odd, source="order")
+    assert raw('"select a""b.c, d"', source="order") == [1]
+    assert warehouse.tables()["raw.order"] == 1
+
+
+def test_reserved_column_and_missing_time_are_named(load):
+    with pytest.raises(WarehouseError, match=r"web: the column name '_origin' is reserved \(a.csv\)"):
+        load(f"SELECT *, 1 AS _Origin FROM ({rows((0, 1))})")
+    with pytest.raises(WarehouseError, match="'seen_at' should be TIMESTAMPTZ, it is VARCHAR"):
+        load(f"SELECT CAST(seen_at AS VARCHAR) AS seen_at FROM ({rows((0, 1))})")
+    with pytest.raises(WarehouseError, match="1 staged rows have no time in 'seen_at'"):
+        load(f"SELECT CASE WHEN value = 1 THEN seen_at END AS seen_at FROM ({rows((0, 1), (5, 2))})")
+
+
+def test_unreadable_rows_are_held_and_keep_their_state(load, staged, warehouse):
+    def rejected(*records: tuple[int, str]):
+        values = ", ".join(f"""({number}, '{{"value": "{text}"}}', 'value is not a number')""" for number, text in records)
+        return staged(f"SELECT * FROM (VALUES {values}) AS given(row_number, record, reason)")
+
+    loaded = load(rows((0, 1)), rejected=rejected((2, "x"), (3, "y")))
+    assert loaded.quarantined_count == 2
+    held = warehouse.read("SELECT row_number, record, reason, state FROM quarantined_records ORDER BY row_number")
+    assert held["record"].tolist() == ['{"value": "x"}', '{"value": "y"}']
+    load(rows((0, 1), (5, 2)), rejected=rejected((3, "y"), (4, "z")))
+    kept = warehouse.read("SELECT row_number, run_id, state FROM quarantined_records ORDER BY row_number")
+    assert kept["row_number"].tolist() == [3, 4]
+    load(rows((0, 1), (5, 2), (10, 3)))
+    assert warehouse.tables()["quarantined_records"] == 0
+
+
+def test_deleting_a_raw_table_takes_its_ledgers_with_it(load, warehouse):
+    load(rows((0, 1)))
+    load(rows((0, 1)), source="shop")
+    warehouse.commit("run", [Delete("raw.web", "web")])
+    counts = warehouse.tables()
+    assert "raw.web" not in counts and counts["raw.shop"] == 1 and counts["ingestions"] == 1
+    assert load(rows((0, 1))).new_count == 1
+
+
+def test_several_loads_in_one_commit_are_one_transaction(load, raw, staged, warehouse):
+    good = Load("web", "a.csv", "1", staged(rows((0, 1))), "seen_at", NOW)
+    bad = Load("web", "b.csv", "2", staged("SELECT 1 AS value"), "seen_at", NOW)
+    with pytest.raises(WarehouseError, match="'seen_at' should be TIMESTAMPTZ, it is not there"):
+        warehouse.commit("run", [good, bad])
+    assert "raw.web" not in warehouse.tables()
+    later = Load("web", "b.csv", "2", staged(rows((0, 1), (5, 2.5))), "seen_at", NOW)
+    assert [loaded.new_count for loaded in warehouse.commit("run", [good, later]).loads] == [1, 1]
+
+
+def test_columns_that_come_up_later_in_a_commit_are_no_conflict(load, raw, staged, warehouse):
+    load(rows((0, 1), type_="INTEGER"), origin="a.csv")
+    load(rows((5, 2), type_="INTEGER"), origin="b.csv")
+    first = Load("web", "a.csv", "2", staged(rows((0, 10), type_="INTEGER")), "seen_at", NOW)
+    later = Load("web", "b.csv", "2", staged(f"SELECT *, 'eu' AS region FROM ({rows((5, 2.5))})"), "seen_at", NOW)
+    warehouse.commit("run", [first, later])
+    assert raw("value, region") == [(10, None), (2.5, "eu")]
+
+
+def test_source_is_rebuilt_in_one_commit(load, raw, staged, warehouse):
+    load(rows((0, 1), (5, 2), type_="INTEGER"))
+    again = Load("web", "a.csv", "2", staged(rows((0, "'text'"), type_="VARCHAR")), "seen_at", NOW)
+    loaded = warehouse.commit("run", [Delete("raw.web", "web"), again]).loads[0]
+    assert raw() == ["text"]
+    assert (loaded.new_count, loaded.gone_count) == (1, 0)
+
+
+# --- windows of a server ---
+
+FEED = "https://shop/orders since "
+
+
+@pytest.fixture
+def page(warehouse, staged):
+    """Loads one page of a window; what came of it is returned with the write, for the end of the window."""
+
+    def run(sql: str, since: str = "start", run_id: str = "run", **options) -> tuple:
+        write = Load("web", FEED + since, f"hash of {sql}", staged(sql), "seen_at", NOW, mode="insert", feed=FEED, **options)
+        (loaded,) = warehouse.commit(run_id, [write]).loads
+        return write, loaded
+
+    return run
+
+
+@pytest.fixture
+def finish(warehouse):
+    def run(*pages: tuple, since=None, reached=None, origin: str = FEED + "start", run_id: str = "later", feed: str = FEED) -> None:
+        loads = [loaded for _, loaded in pages]
+        first_at = min((load.first_at for load in loads if load.first_at), default=None)
+        last_at = max((load.last_at for load in loads if load.last_at), default=None)
+        warehouse.commit(
+            run_id,
+            [
+                Finish(
+                    "web",
+                    origin,
+                    "as read",
+                    feed,
+                    tuple(write for write, _ in pages),
+                    NOW,
+                    first_at,
+                    last_at,
+                    since=since,
+                    is_from_start=since is not None,
+                    reached_at=reached,
+                )
+            ],
+        )
+
+    return run
+
+
+def test_pages_add_to_their_window_and_number_on(page, raw):
+    page(rows((0, 1), (5, 2)))
+    page(rows((5, 2), (10, 3)))
+    assert raw("_origin, _row, value") == [(FEED + "start", 1, 1), (FEED + "start", 2, 2), (FEED + "start", 4, 3)]
+
+
+def test_a_row_of_a_page_is_taken_once_whatever_window_or_file_brought_it(load, page, raw):
+    load(rows((0, 1)))
+    page(rows((0, 1), (5, 2)), since="start")
+    _, again = page(rows((0, 1), (5, 2), (10, 3)), since="00:05")
+    assert (again.row_count, again.new_count, again.duplicate_count) == (3, 1, 2)
+    assert sorted(raw()) == [1, 2, 3]
+
+
+def test_equal_rows_of_one_page_are_all_kept(page, raw):
+    page(rows((0, 1), (0, 1)))
+    assert raw() == [1, 1]
+
+
+def test_a_known_page_that_brings_nothing_leaves_no_trace(page, warehouse):
+    page(rows((0, 1)))
+    before = warehouse.tables()
+    page(rows((0, 1)), run_id="again")
+    assert warehouse.tables() == before
+
+
+def test_a_bad_row_that_two_windows_bring_is_held_once(page, warehouse, staged):
+    def bad(*records: str):
+        values = ", ".join(f"({number}, '{record}', 'why')" for number, record in enumerate(records, 1))
+        return staged(f"SELECT * FROM (VALUES {values}) AS given(row_number, record, reason)")
+
+    _, first = page(rows((0, 1)), rejected=bad('{"a": 1}'))
+    _, second = page(rows((5, 2)), since="00:05", rejected=bad('{"a": 2}', '{"a": 1}'))
+    assert (first.quarantined_count, second.quarantined_count) == (1, 1)
+    held = warehouse.read("SELECT origin, record FROM quarantined_records ORDER BY origin DESC")
+    assert held.to_numpy().tolist() == [[FEED + "start", '{"a": 1}'], [FEED + "00:05", '{"a": 2}']]
+
+
+def test_a_corrected_row_takes_the_place_of_the_old_one_when_its_window_ends(page, finish, raw, warehouse):
+    page(rows((0, 1), (5, 2), (10, 3)))
+    corrected = page(rows((5, 22), (10, 3), (15, 4)), since="00:05", run_id="later")
+    assert sorted(raw()) == [1, 2, 3, 4, 22]
+    finish(corrected, since=at(5), origin=FEED + "00:05")
+    assert sorted(raw()) == [1, 3, 4, 22]
+    assert windows(warehouse)[-1] == (at(5), at(5) + INSTANT, 1)
+
+
+def test_a_deleted_row_goes_and_rows_outside_the_answer_stay(page, finish, load, raw):
+    load(rows((6, 6)))  # not from this feed
+    page(rows((0, 1), (5, 2), (10, 3), (15, 4)))
+    shown = page(rows((0, 1), (10, 3)), since="00:00", run_id="later")
+    finish(shown, since=at(0))
+    assert sorted(raw()) == [1, 3, 4, 6]
+
+
+def test_a_server_that_shows_its_latest_rows_takes_none_of_the_first_time_away(page, finish, raw):
+    page(rows((5, 2), (5, 3), (10, 4), (10, 5), (15, 6)))
+    shown = page(rows((5, 3), (10, 5), (15, 6)), run_id="later")
+    finish(shown, since=None)
+    assert sorted(raw()) == [2, 3, 5, 6]
+
+
+def test_the_end_of_a_window_without_rows_takes_nothing_away(page, finish, raw):
+    page(rows((0, 1)))
+    finish(since=at(0))
+    assert raw() == [1]
+
+
+def test_how_far_a_server_was_read_only_goes_on(page, finish, warehouse):
+    shown = page(rows((0, 1)))
+    for reached in (at(10), at(10), at(5), at(15)):
+        finish(shown, reached=reached)
+    assert warehouse.read("SELECT reached_at FROM ingestions WHERE reached_at IS NOT NULL")["reached_at"].tolist() == [at(10), at(15)]
+
+
+def test_pruned_rows_stay_away_until_the_source_begins_anew(load, raw, warehouse):
+    load(rows((0, 1), (1, 2), (2, 3)))
+    warehouse.commit("prune", [Prune("raw.web", "web", at(2).to_pydatetime(), "seen_at")])
+    assert raw() == [3]
+    assert load(rows((0, 1), (1, 2), (2, 3), (3, 4))).new_count == 1
+    assert load(rows((0, 9)), origin="backfill.csv").row_count == 0
+    assert raw() == [3, 4]
+    warehouse.commit("remove", [Delete("raw.web", "web")])
+    load(rows((0, 1), (1, 2), (2, 3), (3, 4)))
+    assert raw() == [1, 2, 3, 4]

@@ -1,0 +1,129 @@
+"""A new level that a person accepts: learnt from there on, no longer flagged, kept by the trainings that follow."""
+
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from smartflow_assets.adapters.model_store import ModelStore
+from smartflow_assets.core.detection import FittedModels
+from smartflow_assets.stages.model_ledger import rollback
+from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, open_requests, request_training
+from smartflow_assets_tests.homes import Home, daily_series, write_rows
+from smartflow_assets_tests.stages.test_model_ledger import HOUR, SOURCE, day, models, run_of, scores, train, watch
+
+MOVED = 20  # the day of the migration
+DAYS = 30
+
+
+def moved(folder: Path, *, nightly: float = 0, level: float = 0) -> Home:
+    """Thirty days; since the migration a load in the third hour of each night, or another level."""
+    home = Home(folder, dg.DagsterInstance.ephemeral())
+    home.write_source("web", SOURCE)
+    home.write_channels("file: {type: file}\n")
+    rows = daily_series(DAYS, step=HOUR)
+    rows.loc[rows.index >= 24 * MOVED, "value"] += level
+    rows.loc[(rows.index >= 24 * MOVED) & (rows.index % 24 == 2), "value"] += nightly
+    write_rows(home.settings.data / "examples" / "web.csv", rows)
+    return home
+
+
+def accept(home: Home, now: datetime, since: datetime | None = None) -> TrainingRequest:
+    """What `smartflow models train web --since … --now` does."""
+    request = request_training(
+        "web", "new level since the migration", warehouse=home.warehouse, now=now, requested_by="ana", baseline_from=since or day(MOVED)
+    )
+    train(home, now)
+    return request
+
+
+def context_from(home: Home) -> pd.Timestamp:
+    row = models(home).iloc[-1]
+    assert row["status"] == "current"
+    return FittedModels.from_parts(ModelStore(home.settings.models).load({str(name): value for name, value in row.items()})).context_from
+
+
+def flagged(home: Home, since: datetime, until: datetime) -> int:
+    return int(scores(home, since, until)["is_anomaly"].sum())
+
+
+def test_what_a_person_has_accepted_is_no_longer_flagged(tmp_path):
+    alone, accepted = moved(tmp_path / "alone", nightly=600), moved(tmp_path / "accepted", nightly=600)
+    for home in (alone, accepted):
+        watch(home, day(MOVED))
+        watch(home, day(MOVED + 2))
+        assert flagged(home, day(MOVED), day(MOVED + 2)) == 2  # both nights
+    train(alone, day(MOVED + 2), "schedule")
+    accept(accepted, day(MOVED + 2))
+    for home in (alone, accepted):
+        watch(home, day(DAYS))
+    assert flagged(alone, day(MOVED + 2), day(DAYS)) >= 1
+    assert flagged(accepted, day(MOVED + 2), day(DAYS)) == 0
+
+
+def test_a_shift_that_was_accepted_is_no_anomaly_once_its_rows_are_scored_again(tmp_path):
+    home = moved(tmp_path, level=500)
+    watch(home, day(MOVED))
+    watch(home, day(MOVED + 2))
+    shift = home.table("anomalies", f"started_at >= '{day(MOVED)}'")
+    assert len(shift) == 1 and flagged(home, day(MOVED), day(MOVED + 2)) >= 5
+    accept(home, day(MOVED + 2))
+    watch(home, day(MOVED + 2), since=day(MOVED), until=day(MOVED + 2))
+    again = scores(home, day(MOVED), day(MOVED + 2))
+    assert not again["is_anomaly"].any() and again["state"].tolist() == ["warming_up"] * 36 + ["scored"] * 12
+    assert home.count("anomalies", f"started_at >= '{day(MOVED)}'") == 0
+    watch(home, day(DAYS))
+    assert flagged(home, day(MOVED + 2), day(DAYS)) == 0
+
+
+def test_later_trainings_begin_at_the_baseline_too(tmp_path):
+    home = moved(tmp_path, level=500)
+    watch(home, day(MOVED + 2))
+    accept(home, day(MOVED + 2))
+    watch(home, day(MOVED + 4))
+    train(home, day(MOVED + 4), "schedule")
+    home.write_source("web", SOURCE + "sensitivity: high\n")
+    watch(home, day(MOVED + 5))
+    found = models(home)
+    assert found["trained_because"].tolist() == ["first training", "request: new level since the migration", "schedule", "settings changed"]
+    assert found["baseline_from"].isna().tolist() == [True, False, False, False]
+    assert (found["baseline_from"][1:] == pd.Timestamp(day(MOVED))).all() and (found["trained_from"][1:] >= pd.Timestamp(day(MOVED))).all()
+    assert found["row_count"].tolist()[1:] == [48, 96, 96]
+    assert home.table("trained_models", "changed_by = 'ana' AND change = 'trained'")["model_id"].tolist() == [found["model_id"][1]]
+    assert context_from(home) == pd.Timestamp(day(MOVED))
+
+
+def test_a_rollback_past_the_baseline_takes_it_back(tmp_path):
+    home = moved(tmp_path, level=500)
+    watch(home, day(MOVED + 2))
+    accept(home, day(MOVED + 2))
+    rollback(run_of(home, day(MOVED + 2)), None, reason="it was only a test", by_whom="ana")
+    train(home, day(MOVED + 3), "schedule")
+    assert pd.isna(models(home)["baseline_from"].iloc[-1]) and models(home)["trained_from"].iloc[-1] < pd.Timestamp(day(MOVED))
+
+
+def test_a_baseline_with_too_few_rows_waits_and_is_taken_by_a_later_training(tmp_path):
+    home = moved(tmp_path, level=500)
+    watch(home, day(MOVED + 1))
+    request = accept(home, day(MOVED + 1))  # 24 rows of 36
+    assert models(home)["trained_because"].tolist() == ["first training"] and open_requests(home.warehouse) == [request]
+    watch(home, day(MOVED + 2))
+    train(home, day(MOVED + 2), "schedule")
+    assert models(home)["trained_because"].tolist() == ["first training", "request: new level since the migration"]
+    assert open_requests(home.warehouse) == [] and context_from(home) == pd.Timestamp(day(MOVED))
+
+
+@pytest.mark.parametrize("since", [MOVED, 0.5])
+def test_a_first_training_keeps_to_a_baseline_as_well(tmp_path, since):
+    home = moved(tmp_path, level=500)
+    for stage_now in (day(0.2),):
+        watch(home, stage_now)  # too little for a model
+    request_training("web", "what was before is of another system", warehouse=home.warehouse, now=day(1), baseline_from=day(since))
+    watch(home, day(DAYS), is_retraining=True)
+    found = models(home)
+    assert found["trained_because"].tolist() == ["request: what was before is of another system"]
+    assert context_from(home) == pd.Timestamp(day(since))
+    assert (scores(home, day(0), day(since))["state"] == "warming_up").all()
+    assert (scores(home, day(DAYS - 2), day(DAYS))["state"] == "scored").all()
