@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from smartflow_assets.core.detection import DetectionSettings
-    from smartflow_assets.core.evaluation.detector_agreement import Opinion
-    from smartflow_assets.core.evaluation.walk_forward import Ground, Judge
+    from smartflow_assets.core.evaluation.detector_agreement import DetectorResult
+    from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData
 
 EXAMPLES = """
 smartflow compare web_traffic
@@ -36,7 +36,7 @@ class Subject:
     """What is compared on: rows, how they are judged but for the detectors, what is known to be strange, and how to draw it."""
 
     name: str
-    ground: "Ground"
+    trial_data: "TrialData"
     judges: "list[Judge]"
     labels: "pd.DataFrame | None"
     units: dict[str, str]
@@ -115,7 +115,7 @@ def compare(
     """Draw detectors over each other, and say how far they agree.
 
     Each is put to the same rows as if it were the only one listed, learns from the first third and judges the rest. Jaccard indices
-    of flagged rows and spells, and the rank correlation of the scores, say how alike two are: 1 is the same, 0 nothing in common.
+    of flagged rows and intervals, and the rank correlation of the scores, say how alike two are: 1 is the same, 0 nothing in common.
     Where there are labels, each is measured on them. Nothing of the home is touched.
     """
     names = table_argument.detector_names(detectors)
@@ -134,10 +134,10 @@ def compare(
     known = _of_file(Path(subject), time, value or [], time_format, labels) if is_file else _of_source(subject, labels)
     chosen = _series(known, series or [])
     _refuse_lonely(known, names)
-    opinions, guarded = _opinions(known, names)
-    _print(known, opinions, guarded)
+    results, guarded = _opinions(known, names)
+    _print(known, results, guarded)
     with terminal.progress(None, f"drawing {target.name}"):
-        _write(known, opinions, guarded, chosen, target)
+        _write(known, results, guarded, chosen, target)
     terminal.say(f"the {'picture' if target.suffix.lower() == '.png' else 'page'} is {target}")
 
 
@@ -152,7 +152,7 @@ def _of_source(name: str, labels: Path | None) -> Subject:
     with tempfile.TemporaryDirectory(prefix="smartflow-compare-") as folder, terminal.quiet(), terminal.progress(None, "reading rows"):
         found = source_ground(catalogue.source(name), settings, settings.with_state_in(Path(folder)), catalogue, datetime.now(UTC))
         known = read_labels(labels, name) if labels else found.labels
-        return Subject(name, found.ground, found.judges, known, found.run.source.units)
+        return Subject(name, found.trial_data, found.judges, known, found.run.source.units)
 
 
 def _of_file(file: Path, time: str | None, values: list[str], time_format: str, labels: Path | None) -> Subject:
@@ -161,7 +161,7 @@ def _of_file(file: Path, time: str | None, values: list[str], time_format: str, 
     from smartflow_assets.adapters.files.labels import read_labels
     from smartflow_assets.adapters.files.table_file import open_table
     from smartflow_assets.core.detection import DetectionSettings
-    from smartflow_assets.core.evaluation.walk_forward import Ground, Judge
+    from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData
     from smartflow_assets.core.series.facts import typical_step
     from smartflow_assets.core.temporal.calendar import Calendar
 
@@ -172,14 +172,16 @@ def _of_file(file: Path, time: str | None, values: list[str], time_format: str, 
     step = typical_step(parts[0]["observed_at"].dt.tz_localize(None).to_numpy())
     rows = pd.concat(parts, ignore_index=True).sort_values(["observed_at", "series"], ignore_index=True)
     known = read_labels(labels, file.name) if labels else None
-    return Subject(file.name, Ground(rows, step, timedelta(days=3650), Calendar()), [Judge(DetectionSettings(), columns.values)], known, {})
+    return Subject(
+        file.name, TrialData(rows, step, timedelta(days=3650), Calendar()), [Judge(DetectionSettings(), columns.values)], known, {}
+    )
 
 
 def _series(known: Subject, asked: list[str]) -> list[str]:
     """The series to draw that were asked for. UsageError, with the nearest name, for one that there is not."""
     from difflib import get_close_matches
 
-    names = [str(name) for name in known.ground.rows["series"].unique()]
+    names = [str(name) for name in known.trial_data.rows["series"].unique()]
     for name in asked:
         if name not in names:
             near = get_close_matches(name, names, 1)
@@ -191,27 +193,27 @@ def _series(known: Subject, asked: list[str]) -> list[str]:
 def _refuse_lonely(known: Subject, names: list[str]) -> None:
     from smartflow_assets.core.detectors import DETECTORS as KNOWN
 
-    metrics = known.ground.rows["metric"].unique()
+    metrics = known.trial_data.rows["metric"].unique()
     if len(metrics) == 1 and (lonely := next((name for name in names if name != "auto" and KNOWN[name].is_joint), None)):
         raise terminal.UsageError(f"{lonely} compares metrics with each other, and {known.name} has only {metrics[0]}")
 
 
-def _opinions(known: Subject, names: list[str]) -> "tuple[list[Opinion], np.ndarray]":
+def _opinions(known: Subject, names: list[str]) -> "tuple[list[DetectorResult], np.ndarray]":
     """What each says, and which rows are flagged whatever is listed."""
     import numpy as np
 
     from smartflow_assets.core.detection import minimum_rows
     from smartflow_assets.core.detectors import DETECTORS as KNOWN
     from smartflow_assets.core.detectors import GUARDS
-    from smartflow_assets.core.evaluation.detector_agreement import Opinion
+    from smartflow_assets.core.evaluation.detector_agreement import DetectorResult
     from smartflow_assets.core.evaluation.metrics import quality
     from smartflow_assets.core.evaluation.walk_forward import first_training, walk_forward
 
-    ground, judges = known.ground, {name: known.with_detectors(name) for name in names}
-    least = max(minimum_rows(judge.settings, ground.step) for each in judges.values() for judge in each)
-    since, until = first_training(ground.rows, ground.step, least), ground.rows["observed_at"].max() + ground.step
+    trial_data, judges = known.trial_data, {name: known.with_detectors(name) for name in names}
+    least = max(minimum_rows(judge.settings, trial_data.step) for each in judges.values() for judge in each)
+    since, until = first_training(trial_data.rows, trial_data.step, least), trial_data.rows["observed_at"].max() + trial_data.step
     if since >= until:
-        count = ground.rows.groupby("series").size().max()
+        count = trial_data.rows.groupby("series").size().max()
         raise SourceError(
             f"{count:,} rows are too few: {', '.join(names)} learn from {least:,} and judge what follows",
             source=known.name,
@@ -219,27 +221,27 @@ def _opinions(known: Subject, names: list[str]) -> "tuple[list[Opinion], np.ndar
         )
 
     def scored(judges: "list[Judge]", name: str, advance: Callable[..., None]) -> "pd.DataFrame":
-        scores = walk_forward(ground, judges, [since], until, report=lambda rows: advance(rows, name))
+        scores = walk_forward(trial_data, judges, [since], until, report=lambda rows: advance(rows, name))
         return scores.sort_values(["observed_at", "series"], ignore_index=True)
 
-    judged = int((ground.rows["observed_at"] >= since).sum())
+    judged = int((trial_data.rows["observed_at"] >= since).sum())
     with terminal.quiet(), terminal.progress(judged * (len(names) + 1), "learning") as advance:
         verdicts = {name: scored(each, name, advance) for name, each in judges.items()}
         guards = scored(known.with_detectors(GUARDS[0].type), "guards", advance)["is_anomaly"].to_numpy(dtype=bool)
     if any(name != "auto" and KNOWN[name].is_guard and not KNOWN[name].is_joint for name in names):
         guards = np.zeros_like(guards)
-    measured = {} if known.labels is None else {name: quality(each, known.labels, step=ground.step) for name, each in verdicts.items()}
-    return [Opinion(name, each, measured.get(name)) for name, each in verdicts.items()], guards
+    measured = {} if known.labels is None else {name: quality(each, known.labels, step=trial_data.step) for name, each in verdicts.items()}
+    return [DetectorResult(name, each, measured.get(name)) for name, each in verdicts.items()], guards
 
 
-def _print(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray") -> None:
+def _print(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray") -> None:
     from smartflow_assets.core.evaluation import detector_agreement
 
-    step, columns = known.ground.step, detector_agreement.detector_columns(opinions)
-    terminal.table(columns, detector_agreement.detector_rows(opinions, guarded, step), right=columns[1:])
-    if len(opinions) > 1:
+    step, columns = known.trial_data.step, detector_agreement.detector_columns(results)
+    terminal.table(columns, detector_agreement.detector_rows(results, guarded, step), right=columns[1:])
+    if len(results) > 1:
         terminal.result("")
-        pairs = detector_agreement.pair_rows(detector_agreement.agreements(opinions, guarded, step))
+        pairs = detector_agreement.pair_rows(detector_agreement.agreements(results, guarded, step))
         terminal.table(detector_agreement.PAIR_COLUMNS, pairs, right=detector_agreement.PAIR_COLUMNS[1:])
     if guarded.any():
         terminal.say(
@@ -247,22 +249,22 @@ def _print(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray") -> 
         )
 
 
-def _write(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
+def _write(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
     from smartflow_assets.core.evaluation.detector_agreement import own_flags
     from smartflow_assets.core.reports.comparison_plot import comparison_plot
     from smartflow_assets.core.reports.comparison_report import html_report
 
-    rows, scores = known.ground.rows, opinions[0].scores
-    counts = scores["series"][sum(own_flags(opinion, guarded).astype(int) for opinion in opinions) > 0].value_counts()
+    rows, scores = known.trial_data.rows, results[0].scores
+    counts = scores["series"][sum(own_flags(result, guarded).astype(int) for result in results) > 0].value_counts()
     shown = chosen or list(dict.fromkeys([*map(str, counts.index), *map(str, rows["series"].unique())]))[:PLOTTED]
-    timezone, pictures = known.ground.calendar.timezone, dict[str, bytes]()
+    timezone, pictures = known.trial_data.calendar.timezone, dict[str, bytes]()
     for series in shown[:1] if target.suffix.lower() == ".png" else shown:
         own = rows[rows["series"] == series]
         labels = None if known.labels is None else known.labels[known.labels["series"] == series]
         title = f"{known.name} {series}" if series != known.name else series
         pictures[series] = comparison_plot(
             own,
-            opinions,
+            results,
             series=series,
             title=title,
             unit=known.units.get(str(own["metric"].iloc[0]), ""),
@@ -277,11 +279,11 @@ def _write(known: Subject, opinions: "list[Opinion]", guarded: "np.ndarray", cho
     facts = [
         f"Judged from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, each detector as if it were the only one listed, after "
         f"learning once from what lies before. Times are of {timezone}. A full lane is three times the score from which its "
-        "detector flags; the dashed line is that score; labelled spells are shaded."
+        "detector flags; the dashed line is that score; labelled intervals are shaded."
         + (" A tick at the foot of a series is a row that flatline or missing flags whatever is listed." if guarded.any() else "")
     ]
     target.write_text(
-        html_report(f"Detectors compared on {known.name}", facts, opinions, guarded, known.ground.step, pictures), encoding="utf-8"
+        html_report(f"Detectors compared on {known.name}", facts, results, guarded, known.trial_data.step, pictures), encoding="utf-8"
     )
 
 

@@ -104,7 +104,7 @@ def detect(
 ) -> None:
     """Find what is strange in a file: no setup, no Dagster.
 
-    Prints the anomalies, the strangest spells first when there are many; -o writes every row with value, expected band, scores
+    Prints the anomalies, the strangest intervals first when there are many; -o writes every row with value, expected band, scores
     and explanation. No row is judged by a later one. Rows that are learnt from are not judged.
     """
     if train is not None and train_rows is not None:
@@ -209,9 +209,11 @@ def _intervals(scores: "pd.DataFrame") -> "pd.DataFrame":
 def _summary(file: Path, flagged: list["pd.DataFrame"], counts: Mapping[str, int], output: Path | None) -> None:
     import pandas as pd
 
-    spells = pd.concat([part.astype({"explanation": object, "series": object, "severity": object}) for part in flagged], ignore_index=True)
-    strangest = spells.nlargest(SHOWN, "raw_score").sort_values(["started_at", "series"])
-    if len(spells):
+    intervals = pd.concat(
+        [part.astype({"explanation": object, "series": object, "severity": object}) for part in flagged], ignore_index=True
+    )
+    strangest = intervals.nlargest(SHOWN, "raw_score").sort_values(["started_at", "series"])
+    if len(intervals):
         terminal.table(
             ["when (UTC)", "series", "severity", "points", "score", "explanation"],
             (
@@ -221,11 +223,11 @@ def _summary(file: Path, flagged: list["pd.DataFrame"], counts: Mapping[str, int
             right=["points", "score"],
             styles=terminal.SEVERITY_STYLES,
         )
-    if len(spells) > SHOWN:
-        terminal.say(f"… the {SHOWN} strangest of {len(spells):,}" + ("" if output else "; -o FILE writes all rows"))
+    if len(intervals) > SHOWN:
+        terminal.say(f"… the {SHOWN} strangest of {len(intervals):,}" + ("" if output else "; -o FILE writes all rows"))
     total = sum(counts.values())
     terminal.say(
-        f"{terminal.count(len(spells), 'anomaly', 'anomalies')} in {counts['scored']:,} judged rows of {total:,} "
+        f"{terminal.count(len(intervals), 'anomaly', 'anomalies')} in {counts['scored']:,} judged rows of {total:,} "
         f"({counts['warming_up']:,} learnt from, {counts['missing']:,} missing)" + (f"; every row is in {output}" if output else "")
     )
     if not counts["scored"]:

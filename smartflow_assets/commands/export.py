@@ -41,7 +41,7 @@ class Format(StrEnum):
 
 
 def export(
-    what: Annotated[What, typer.Argument(help="scores: every judged bucket; anomalies: spells of them; incidents.", show_default=False)],
+    what: Annotated[What, typer.Argument(help="scores: every judged bucket; anomalies: intervals of them; incidents.", show_default=False)],
     source: Annotated[str, typer.Option("--source", "-s", help="Only this source; default: all.", show_default=False)] = "",
     only_anomalies: Annotated[
         bool,

@@ -26,7 +26,7 @@ smartflow tune shop --plant spike,dropout --sizes 0.5
 """
 FIGURES = ("F1", "precision", "recall", "PR AUC", "false alerts a day")
 SHOWN = 5
-FEW = 10  # labelled spells
+FEW = 10  # labelled intervals
 
 
 def tune(
@@ -125,8 +125,8 @@ def _sizes(text: str) -> list[float]:
 
 
 def _say_what_is_judged(place: "Bench") -> None:
-    rows, counts, day = place.clean.ground.rows, place.counts(), "%Y-%m-%d %H:%M"
-    kind = "planted anomalies" if place.planted else "labelled spells"
+    rows, counts, day = place.clean.trial_data.rows, place.counts(), "%Y-%m-%d %H:%M"
+    kind = "planted anomalies" if place.planted else "labelled intervals"
     terminal.say(
         f"{terminal.count(len(rows), 'bucket')} of {rows['series'].nunique():,} series; searched from {place.since:{day}} to "
         f"{place.split:{day}} by {counts[0]:,} {kind}, kept out up to {place.until:{day}} with {counts[1]:,}"
@@ -134,7 +134,7 @@ def _say_what_is_judged(place: "Bench") -> None:
     if place.planted:
         terminal.note("there are too few labels, so anomalies are planted: figures compare settings and are no promise")
     elif min(counts) < FEW:
-        terminal.note(f"with so few labelled spells a small difference is chance; from {FEW} in each part on it says more")
+        terminal.note(f"with so few labelled intervals a small difference is chance; from {FEW} in each part on it says more")
 
 
 def _search(place: "Bench", settings: "Settings", space: "Sequence[Parameter]", log: "TrialLog", count: int, seed: int) -> "list[Trial]":

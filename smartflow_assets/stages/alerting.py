@@ -13,7 +13,7 @@ import pandas as pd
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.outbox import Drained
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.adapters.warehouse.writes import Append, Rewrite, Seen, Write
+from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Rewrite, Write
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents import run_failures
@@ -52,7 +52,7 @@ def incidents(run: SourceRun) -> Moved:
         quiet_before = _rebuilt_until(run)
         for (window,), rest in pieces(run, [(pending[0][0], end)]):  # without holes: an incident may span them
             steps.append(_advance(run, *window, quiet_before))
-            seen = Seen("incidents", run.name, *window)
+            seen = MarkProcessed("incidents", run.name, *window)
             run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *left(run, "incidents", rest)])
     return _moved(run, steps)
 

@@ -89,8 +89,8 @@ def clean_series(run: SourceRun) -> Cleaned:
             written.update(changed["repair"])
             touched = rows[rows["observed_at"].isin(changed["observed_at"])]  # with its siblings that stayed: all of a bucket is written
             writes += [
-                Replace("clean_series", run.name, within(touched, spell), *spell, fingerprint=run.source.fingerprint)
-                for spell in _spells(touched["observed_at"], bucket_plan(run).grid)
+                Replace("clean_series", run.name, within(touched, interval), *interval, fingerprint=run.source.fingerprint)
+                for interval in _spells(touched["observed_at"], bucket_plan(run).grid)
             ]
         if writes:
             run.warehouse.commit(run.run_id, writes)
@@ -226,8 +226,8 @@ def _with_new_series(known: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 def _spells(times: pd.Series, grid: TimeGrid) -> list[Window]:
     """Windows that cover the changed buckets and nothing between them that stayed: a score once given stands."""
     numbers = np.unique(grid.number(times))
-    spells = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1) if len(numbers) else []
-    return [(grid.start(spell[:1])[0], grid.start(spell[-1:] + 1)[0]) for spell in spells]
+    intervals = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1) if len(numbers) else []
+    return [(grid.start(interval[:1])[0], grid.start(interval[-1:] + 1)[0]) for interval in intervals]
 
 
 def series_features(run: SourceRun) -> Made:

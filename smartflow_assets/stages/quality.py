@@ -1,6 +1,6 @@
 """Quality: how well a source's labelled anomalies were found by what it flagged, for sources that have labels.
 
-Measured once for each content of the labels, when new scores lie in a labelled spell, and else once for each day of new
+Measured once for each content of the labels, when new scores lie in a labelled interval, and else once for each day of new
 scores: a source that runs each five minutes is not measured each five minutes. Series are read in batches, so that memory is
 bounded however long the history is.
 """
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters.files.labels import read_labels
-from smartflow_assets.adapters.warehouse.writes import Append, Seen, Write
+from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Write
 from smartflow_assets.core.evaluation.metrics import LATE, Quality, quality
 from smartflow_assets.core.reports.quality_plot import quality_plot
 from smartflow_assets.stages.run import SourceRun
@@ -59,11 +59,11 @@ def detection_quality(run: SourceRun) -> Measured:
     now = pd.Timestamp(run.now) if measured_at is None else max(pd.Timestamp(run.now), measured_at + timedelta(microseconds=1))
     writes: list[Write] = [Append("detection_quality", _rows(run, found).assign(measured_at=now, labels_hash=labels_hash))]
     if pending:
-        writes.append(Seen("detection_quality", run.name, pending[0][0], pending[-1][1]))
+        writes.append(MarkProcessed("detection_quality", run.name, pending[0][0], pending[-1][1]))
     run.warehouse.commit(run.run_id, writes)
     events = found.events
     summary = (
-        f"{events.hits} of {found.label_count} labelled spells found, {events.false_alerts} false alerts in {found.days:.0f} series-days"
+        f"{events.hits} of {found.label_count} labelled intervals found, {events.false_alerts} false alerts in {found.days:.0f} series-days"
     )
     return Measured(found, summary, table_rows(run, "detection_quality"), plot)
 

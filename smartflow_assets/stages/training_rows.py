@@ -63,10 +63,10 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
 
 def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with NaN inside anomalies, which are not what is normal; a series with too many of them keeps them."""
-    spells = run.warehouse.read(
+    intervals = run.warehouse.read(
         "SELECT series, started_at, ended_at FROM anomalies WHERE source = ? AND ended_at > ?", [run.name, rows["observed_at"].min()]
     )
-    is_strange = _within(rows, spells)
+    is_strange = _within(rows, intervals)
     share = is_strange.groupby(rows["series"]).transform("mean")
     return rows.assign(value=rows["value"].mask(is_strange & (share <= NEW_NORMAL)))
 
@@ -74,18 +74,18 @@ def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
 def _without_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with NaN from the start of each incident on that is open or acknowledged: a matter of the data (a step that failed
     says nothing of them), of one series or of all. However long it lasts: whoever finds it normal says so with a new baseline."""
-    spells = run.warehouse.read(
+    intervals = run.warehouse.read(
         "SELECT nullif(series, '') AS series, opened_at AS started_at, ? AS ended_at FROM incidents "
         "WHERE source = ? AND state IN ('open', 'acknowledged') AND (cause = 'anomaly' OR starts_with(cause, 'check:'))",
         [rows["observed_at"].max() + run.source.time_bucket.every, run.name],
     )
-    return rows.assign(value=rows["value"].mask(_within(rows, spells)))
+    return rows.assign(value=rows["value"].mask(_within(rows, intervals)))
 
 
-def _within(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
-    """Whether each row lies in one of the spells of its series, or of all series."""
+def _within(rows: pd.DataFrame, intervals: pd.DataFrame) -> pd.Series:
+    """Whether each row lies in one of the intervals of its series, or of all series."""
     found = pd.Series(False, index=rows.index)
-    for spell in spells.itertuples(index=False):
-        own = rows["series"] == spell.series if isinstance(spell.series, str) else True
-        found |= own & (rows["observed_at"] >= spell.started_at) & (rows["observed_at"] < spell.ended_at)
+    for interval in intervals.itertuples(index=False):
+        own = rows["series"] == interval.series if isinstance(interval.series, str) else True
+        found |= own & (rows["observed_at"] >= interval.started_at) & (rows["observed_at"] < interval.ended_at)
     return found

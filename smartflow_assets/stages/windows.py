@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from smartflow_assets.adapters.warehouse.writes import Left
+from smartflow_assets.adapters.warehouse.writes import LeavePending
 from smartflow_assets.stages.run import SourceRun
 
 Window = tuple[datetime, datetime]
@@ -53,9 +53,9 @@ def split(windows: Iterable[Window], at: datetime) -> tuple[list[Window], list[W
     return merged((start, min(end, at)) for start, end in windows), merged((max(start, at), end) for start, end in windows)
 
 
-def left(run: SourceRun, table: str, windows: Iterable[Window]) -> list[Left]:
+def left(run: SourceRun, table: str, windows: Iterable[Window]) -> list[LeavePending]:
     """For the commit of a piece: the windows that stay pending."""
-    return [Left(table, run.name, *window) for window in windows]
+    return [LeavePending(table, run.name, *window) for window in windows]
 
 
 def merged(windows: Iterable[Window]) -> list[Window]:

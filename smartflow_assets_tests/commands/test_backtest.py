@@ -58,7 +58,7 @@ def test_what_it_prints_is_what_live_runs_did_and_nothing_is_touched(smartflow: 
     answer = smartflow("backtest", "web", "--from", since.isoformat())
     assert answer.code == 0, answer.err
     assert listed(answer.out) == [list(row) for row in live]
-    assert re.search(r"labelled spells found +2 of 2", answer.out)
+    assert re.search(r"labelled intervals found +2 of 2", answer.out)
     assert content(web) == before
 
 
@@ -91,7 +91,7 @@ def test_a_file_is_compared_and_the_end_of_the_time_holds(smartflow: Smartflow, 
     answer = smartflow("backtest", "web", "--to", end.isoformat(), "--against", "next.yaml")
     assert answer.code == 0, answer.err
     assert all(opened < f"{end:%Y-%m-%d %H:%M}" for opened, *_ in listed(answer.out))
-    assert re.search(r"labelled spells found +1 of 1 +1 of 1", answer.out)
+    assert re.search(r"labelled intervals found +1 of 1 +1 of 1", answer.out)
     assert "next.yaml" in answer.out
 
 

@@ -110,9 +110,9 @@ def test_what_the_defaults_flag_without_a_label_is_no_false_alert(smartflow: Sma
 def test_rows_near_a_spell_are_those_of_its_series_within_reach() -> None:
     times = pd.date_range(START, periods=6, freq=STEP)
     rows = pd.DataFrame({"series": ["a", "b"] * 6, "observed_at": times.repeat(2)}).sample(frac=1, random_state=0)
-    spells = pd.DataFrame({"series": ["a", "a", "c"], "started_at": times[[0, 4, 2]], "ended_at": times[[1, 4, 2]]})
+    intervals = pd.DataFrame({"series": ["a", "a", "c"], "started_at": times[[0, 4, 2]], "ended_at": times[[1, 4, 2]]})
     for reach, expected in ((timedelta(0), [0, 1, 4]), (STEP, [0, 1, 2, 3, 4, 5])):
-        found = rows[near(rows, spells, reach)]
+        found = rows[near(rows, intervals, reach)]
         assert set(found["series"]) == {"a"} and sorted(found["observed_at"]) == [times[place] for place in expected]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.adapters.warehouse.writes import Left
+from smartflow_assets.adapters.warehouse.writes import LeavePending
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, windows
 from smartflow_assets.stages.run import SourceRun
@@ -86,7 +86,7 @@ def stored(home: Home) -> dict[str, pd.DataFrame]:
 def kill_after_a_piece_of(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     def commit(self: Warehouse, run_id: str, writes: list) -> object:
         done = ORIGINAL(self, run_id, writes)
-        if any(isinstance(write, Left) and write.table == table for write in writes):
+        if any(isinstance(write, LeavePending) and write.table == table for write in writes):
             raise Killed
         return done
 

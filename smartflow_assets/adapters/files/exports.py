@@ -32,7 +32,7 @@ _ALL = (
         "timestamp",
         "is_anomaly",
     ),
-    Export("anomalies", "Spells of anomalous buckets, with who flagged them and why.", "SELECT * FROM anomalies", "started_at"),
+    Export("anomalies", "Intervals of anomalous buckets, with who flagged them and why.", "SELECT * FROM anomalies", "started_at"),
     Export("incidents", "Incidents and where they stand.", "SELECT * FROM incidents", "opened_at", "cause = 'anomaly'"),
 )
 EXPORTS: dict[str, Export] = {export.name: export for export in _ALL}

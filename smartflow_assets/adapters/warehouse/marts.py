@@ -119,8 +119,8 @@ _ALL = (
         """
         SELECT found.*, owners.incident_id, incidents.state AS incident_state
         FROM record_anomalies AS found
-        LEFT JOIN (SELECT source, anomaly_id, started_at, ended_at FROM anomalies WHERE series = 'records') AS spells
-          ON spells.source = found.source AND found.observed_at >= spells.started_at AND found.observed_at < spells.ended_at
+        LEFT JOIN (SELECT source, anomaly_id, started_at, ended_at FROM anomalies WHERE series = 'records') AS intervals
+          ON intervals.source = found.source AND found.observed_at >= intervals.started_at AND found.observed_at < intervals.ended_at
         LEFT JOIN (SELECT anomaly_id, max(incident_id) AS incident_id
                    FROM (SELECT unnest(anomaly_ids) AS anomaly_id, incident_id FROM incident_events)
                    GROUP BY anomaly_id) AS owners USING (anomaly_id)

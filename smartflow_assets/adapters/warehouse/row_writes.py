@@ -15,7 +15,7 @@ import pandas as pd
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.table_spec import TableSpec
 from smartflow_assets.adapters.warehouse.tables import raw_table, table_spec
-from smartflow_assets.adapters.warehouse.writes import Append, Delete, Left, Replace, Rewrite, Seen
+from smartflow_assets.adapters.warehouse.writes import Append, Delete, LeavePending, MarkProcessed, Replace, Rewrite
 from smartflow_assets.core.errors import WarehouseError
 
 AN_INSTANT = timedelta(microseconds=1)
@@ -101,11 +101,11 @@ def delete(connection: duckdb.DuckDBPyConnection, write: Delete) -> list[Change]
     return [Change(write.source, write.table, "delete", None, None, count), *changes]
 
 
-def seen(write: Seen) -> list[Change]:
+def seen(write: MarkProcessed) -> list[Change]:
     return [Change(write.source, table_spec(write.table).name, "seen", _aware(write.since), _aware(write.until), 0)]
 
 
-def left(write: Left) -> list[Change]:
+def left(write: LeavePending) -> list[Change]:
     return [Change(write.source, table_spec(write.table).name, "left", _aware(write.since), _aware(write.until), 0)]
 
 

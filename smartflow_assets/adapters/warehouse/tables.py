@@ -301,7 +301,7 @@ _ALL = (
     ),
     TableSpec(
         "anomalies",
-        "Spells of anomalous rows: what detectors and rules flagged together, once.",
+        "Intervals of anomalous rows: what detectors and rules flagged together, once.",
         (
             _SOURCE,
             _always("anomaly_id", TEXT, "Id of the anomaly, from source, series and start."),
@@ -411,17 +411,19 @@ _ALL = (
             _always("measured_at", TIME, "Clock of the run that measured; later than every measure of the source before it."),
             Column("from_at", TIME, "Start of the first bucket that was judged."),
             Column("to_at", TIME, "End of the last bucket that was judged."),
-            Column("precision", NUMBER, "Share of alarms that lie in or beside a labelled spell; a long false alarm counts several times."),
-            Column("recall", NUMBER, "Share of labelled spells that were flagged."),
+            Column(
+                "precision", NUMBER, "Share of alarms that lie in or beside a labelled interval; a long false alarm counts several times."
+            ),
+            Column("recall", NUMBER, "Share of labelled intervals that were flagged."),
             Column("f1", NUMBER, "Harmonic mean of precision and recall."),
             Column("point_precision", NUMBER, "Share of flagged buckets that are labelled, each by itself."),
             Column("point_recall", NUMBER, "Share of labelled buckets that were flagged."),
             Column("point_f1", NUMBER, "Harmonic mean of point_precision and point_recall."),
             Column("roc_auc", NUMBER, "How often a labelled bucket has a higher raw score than another; of * the mean over series."),
             Column("pr_auc", NUMBER, "Average precision of the raw score; of * the mean over series that have labels."),
-            Column("delay_seconds", NUMBER, "From the start of a spell to its first flagged bucket, median over the found ones."),
+            Column("delay_seconds", NUMBER, "From the start of an interval to its first flagged bucket, median over the found ones."),
             Column("false_alerts_per_day", NUMBER, "False alerts for each day and series that was judged."),
-            Column("label_count", COUNT, "Labelled spells that were judged."),
+            Column("label_count", COUNT, "Labelled intervals that were judged."),
             Column("labels_hash", TEXT, "Hash of the labels; other labels are measured at once."),
             _RUN,
         ),

@@ -28,13 +28,13 @@ from smartflow_assets.adapters.warehouse.writes import (
     Committed,
     Delete,
     Finish,
-    Left,
+    LeavePending,
     Load,
     Loaded,
+    MarkProcessed,
     Prune,
     Replace,
     Rewrite,
-    Seen,
     Write,
 )
 from smartflow_assets.core.errors import WarehouseError
@@ -157,8 +157,8 @@ class Warehouse:
         """The times that `upstream` tables changed since this table was last written for the source, in order and merged.
 
         Late rows, corrections and rebuilds are found by it. One commit of a step settles all windows that were pending, except
-        those that it names as `Left`. A `Rewrite` settles nothing, since others than the step write single rows too: the step
-        says `Seen`. A table that was deleted, or never written, has everything pending.
+        those that it names as `LeavePending`. A `Rewrite` settles nothing, since others than the step write single rows too: the step
+        says `MarkProcessed`. A table that was deleted, or never written, has everything pending.
         """
         windows = self.read(
             """
@@ -296,9 +296,9 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
             return _Done(row_writes.delete(connection, write), [])
         case Prune():
             return _Done(retention.prune(connection, write), [])
-        case Seen():
+        case MarkProcessed():
             return _Done(row_writes.seen(write), [])
-        case Left():
+        case LeavePending():
             return _Done(row_writes.left(write), [])
         case Finish():
             return _Done(reconciliation.finish(connection, write, run_id), [])

@@ -132,7 +132,7 @@ class Finish:
 
 
 @dataclass(frozen=True)
-class Seen:
+class MarkProcessed:
     """A table has taken notice of its upstream in [since, until) and had nothing, or not in this table, to write. Without it
     the same windows would be pending for ever."""
 
@@ -143,7 +143,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Left:
+class LeavePending:
     """What was pending for a table in [since, until) and this commit did not get to: it stays pending. So a load that is too
     long for memory goes on piece by piece, and after a kill from the piece where it was."""
 
@@ -153,7 +153,7 @@ class Left:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Prune | Load | Finish | Seen | Left
+Write = Replace | Append | Rewrite | Delete | Prune | Load | Finish | MarkProcessed | LeavePending
 
 
 @dataclass(frozen=True)

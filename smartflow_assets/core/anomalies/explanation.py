@@ -1,4 +1,4 @@
-"""Why a spell of rows is an anomaly, in one line that an analyst can read.
+"""Why an interval of rows is an anomaly, in one line that an analyst can read.
 
     Tue 09:35: 1600 requests, expected 430 to 560 (+223 %); highest in 28 days. Rule promo_surge: 1600 is 3.2 x the median
     500 of the last day; limit 2.5. Surprise: seasonal 48 %, range excess 31 %.
@@ -50,7 +50,7 @@ def _deviation(value: float, expected: float) -> str:
 
 
 def when(started_at: datetime, ended_at: datetime, step: timedelta, timezone: str) -> str:
-    """The spell in local time: `Tue 09:35`, or `Tue 23:50 to Wed 00:10` when it lasted longer than a bucket. The zone is
+    """The interval in local time: `Tue 09:35`, or `Tue 23:50 to Wed 00:10` when it lasted longer than a bucket. The zone is
     named unless it is UTC; buckets of a day or more are named by their date."""
     zone = ZoneInfo(timezone)
     start, end = started_at.astimezone(zone), ended_at.astimezone(zone)

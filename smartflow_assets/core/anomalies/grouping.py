@@ -1,8 +1,8 @@
-"""From anomalous rows to anomalies: one spell of rows, one anomaly, whatever said so.
+"""From anomalous rows to anomalies: one interval of rows, one anomaly, whatever said so.
 
-A row is anomalous when the detectors flag it or a rule is broken. Rows of a series that lie close together are one spell;
-each spell becomes one row of the table `anomalies` that names its detectors and its rules. Whether somebody is told is the
-business of `incidents`. A spell is a matter of the rows alone: however runs cut the data, the last word is the same.
+A row is anomalous when the detectors flag it or a rule is broken. Rows of a series that lie close together are one interval;
+each interval becomes one row of the table `anomalies` that names its detectors and its rules. Whether somebody is told is the
+business of `incidents`. An interval is a matter of the rows alone: however runs cut the data, the last word is the same.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.anomalies.explanation import explain
-from smartflow_assets.core.anomalies.recurrence import Spell, last_similar
+from smartflow_assets.core.anomalies.recurrence import Interval, last_similar
 from smartflow_assets.core.series.intervals import GAP_BUCKETS, interval_numbers
 from smartflow_assets.core.severity import RANK, SEVERITIES, worst
 
@@ -170,10 +170,12 @@ def group(
     members: dict[int, list[dict[str, Any]]] = {}
     for number, row in zip(interval, found.to_dict("records"), strict=True):
         members.setdefault(number, []).append(row)  # pyright: ignore[reportArgumentType]
-    before: dict[str, list[Spell]] = {}
-    for past_spell in [] if earlier is None else earlier.to_dict("records"):
-        direction = past_spell["direction"] if isinstance(past_spell["direction"], str) else None
-        before.setdefault(str(past_spell["series"]), []).append(Spell(past_spell["started_at"], past_spell["ended_at"], direction))
+    before: dict[str, list[Interval]] = {}
+    for past_interval in [] if earlier is None else earlier.to_dict("records"):
+        direction = past_interval["direction"] if isinstance(past_interval["direction"], str) else None
+        before.setdefault(str(past_interval["series"]), []).append(
+            Interval(past_interval["started_at"], past_interval["ended_at"], direction)
+        )
     anomalies: list[dict[str, Any]] = []
     for number, own in members.items():  # of each series in the order of time
         known = before.setdefault(str(own[0]["series"]), [])
@@ -191,7 +193,7 @@ def group(
                 apart=None if earlier is None else incidents_apart,
             )
         )
-        known.append(Spell(*(anomalies[-1][name] for name in Spell._fields)))
+        known.append(Interval(*(anomalies[-1][name] for name in Interval._fields)))
     return _typed(pd.DataFrame(anomalies, columns=ANOMALY_COLUMNS))
 
 
@@ -211,7 +213,7 @@ def _anomaly(
     timezone: str,
     unit: str,
     past: tuple[np.ndarray, np.ndarray] | None,
-    before: Sequence[Spell],
+    before: Sequence[Interval],
     apart: timedelta | None,
 ) -> dict[str, Any]:
     peak = max(rows, key=_strangeness)  # the first of equals
@@ -224,13 +226,13 @@ def _anomaly(
     strongest = sorted(by_detector, key=lambda name: -by_detector[name])
     named = [name for place, name in enumerate(strongest) if place == 0 or by_detector[name] >= _NAMED_SHARE]
     record, is_usual = _record(value, started_at, past)
-    rules: dict[str, str] = dict(peak["rules"])  # as broken at the peak, then those broken elsewhere in the spell
+    rules: dict[str, str] = dict(peak["rules"])  # as broken at the peak, then those broken elsewhere in the interval
     for row in rows:
         rules = {**row["rules"], **rules}
     rules = {name: rules[name] for name in [*peak["rules"], *sorted(set(rules) - set(peak["rules"]))]}
     deviation = value - expected if isfinite(value - expected) else None
     direction = None if not deviation else "spike" if deviation > 0 else "drop"
-    similar = None if apart is None else last_similar(before, Spell(started_at, last_at + step, direction), apart)
+    similar = None if apart is None else last_similar(before, Interval(started_at, last_at + step, direction), apart)
     facts = {
         "started_at": started_at,
         "ended_at": last_at + step,
@@ -280,7 +282,7 @@ def _text(value: Any) -> str:
 
 
 def _strangeness(row: Mapping[str, Any]) -> tuple[float, float]:
-    """How strange a row is beside others of its spell: how far it is from what was expected or allowed, then its surprise, which
+    """How strange a row is beside others of its interval: how far it is from what was expected or allowed, then its surprise, which
     lags by a row since it looks at three."""
     surprise, expected, limit = (float(row[name]) for name in ("raw_score", "expected", "limit_value"))
     distance = abs(float(row["value"]) - (limit if np.isnan(expected) else expected))
@@ -288,17 +290,18 @@ def _strangeness(row: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _shares(found: pd.DataFrame, components: pd.DataFrame | None) -> dict[Any, dict[str, float]]:
-    """By spell: each detector's share of the surprise over the rows that detectors flagged; they sum to 1."""
+    """By interval: each detector's share of the surprise over the rows that detectors flagged; they sum to 1."""
     if components is None or components.empty or found.empty:
         return {}
-    flagged = found.loc[found["is_flagged"], ["series", "observed_at", "spell"]].merge(components, on=["series", "observed_at"])
-    flagged = flagged[flagged["share"] > 0].sort_values(["spell", "observed_at", "detector"])
+    flagged = found.loc[found["is_flagged"], ["series", "observed_at", "interval"]].merge(components, on=["series", "observed_at"])
+    flagged = flagged[flagged["share"] > 0].sort_values(["interval", "observed_at", "detector"])
     sums: dict[Any, dict[str, float]] = {}
-    for spell, detector, share in zip(flagged["spell"], flagged["detector"], flagged["share"], strict=True):
-        shares = sums.setdefault(spell, {})
+    for interval, detector, share in zip(flagged["interval"], flagged["detector"], flagged["share"], strict=True):
+        shares = sums.setdefault(interval, {})
         shares[detector] = shares.get(detector, 0.0) + share
     return {
-        spell: {detector: round(share / sum(shares.values()), 4) for detector, share in shares.items()} for spell, shares in sums.items()
+        interval: {detector: round(share / sum(shares.values()), 4) for detector, share in shares.items()}
+        for interval, shares in sums.items()
     }
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 LOOKBACK = timedelta(days=90)
 
 
-class Spell(NamedTuple):
+class Interval(NamedTuple):
     """An anomaly of a series: from when to when, and whether it was a spike, a drop or neither."""
 
     started_at: pd.Timestamp
@@ -21,26 +21,26 @@ class Spell(NamedTuple):
     direction: str | None
 
 
-def last_similar(earlier: Iterable[Spell], spell: Spell, apart: timedelta) -> tuple[pd.Timestamp, timedelta] | None:
+def last_similar(earlier: Iterable[Interval], interval: Interval, apart: timedelta) -> tuple[pd.Timestamp, timedelta] | None:
     """Start and length of the last incident of the same direction, within 90 days; None when there was none.
 
-    `earlier`: anomalies of the series, in any order; those that begin at or after the spell are passed over. `apart`: what two
+    `earlier`: anomalies of the series, in any order; those that begin at or after the interval are passed over. `apart`: what two
     anomalies of different incidents lie apart at least.
 
     >>> day = [pd.Timestamp("2026-03-01", tz="UTC") + timedelta(days=n) for n in range(30)]
-    >>> past = [Spell(day[3], day[3] + timedelta(hours=1), "spike"), Spell(day[9], day[10], "drop")]
-    >>> last_similar(past, Spell(day[24], day[25], "spike"), timedelta(hours=1))
+    >>> past = [Interval(day[3], day[3] + timedelta(hours=1), "spike"), Interval(day[9], day[10], "drop")]
+    >>> last_similar(past, Interval(day[24], day[25], "spike"), timedelta(hours=1))
     (Timestamp('2026-03-04 00:00:00+0000', tz='UTC'), Timedelta('0 days 01:00:00'))
     """
-    since = spell.started_at - LOOKBACK
-    incidents: list[list[Spell]] = []
-    for each in sorted((each for each in earlier if since <= each.started_at < spell.started_at), key=lambda each: each[:2]):
+    since = interval.started_at - LOOKBACK
+    incidents: list[list[Interval]] = []
+    for each in sorted((each for each in earlier if since <= each.started_at < interval.started_at), key=lambda each: each[:2]):
         if incidents and each.started_at - max(other.ended_at for other in incidents[-1]) <= apart:
             incidents[-1].append(each)
         else:
             incidents.append([each])
     for incident in reversed(incidents):
         start, end = incident[0].started_at, max(each.ended_at for each in incident)
-        if spell.started_at - end > apart and any(each.direction == spell.direction for each in incident):
+        if interval.started_at - end > apart and any(each.direction == interval.direction for each in incident):
             return start, end - start
     return None

@@ -26,7 +26,7 @@ SETTLED = 288
 
 
 @dataclass(frozen=True)
-class FirstLook:
+class BaselineHistory:
     """The rows of a series after the baseline; names and shapes as in `Rows`, with `tamed` for these rows alone."""
 
     period: int
@@ -37,7 +37,7 @@ class FirstLook:
     is_missing: NDArray[np.bool_]
 
 
-def first_look(history: History, name: str) -> FirstLook | None:
+def baseline_history(history: History, name: str) -> BaselineHistory | None:
     """The baseline's word on the newest settled rows of a series; None where nothing is known of it."""
     from smartflow_assets.core.series import baseline, facts
 
@@ -59,4 +59,4 @@ def first_look(history: History, name: str) -> FirstLook | None:
         tamed = rows.tamed[rows.offset : rows.offset + rows.count]
         parts.append((rows.values.copy(), tamed.copy(), rows.forecasts, rows.expected, rows.is_missing))
     settled = min(SETTLED, len(values) // 3)
-    return FirstLook(period, *(np.concatenate(part, axis=-1)[..., settled:] for part in zip(*parts, strict=True)))
+    return BaselineHistory(period, *(np.concatenate(part, axis=-1)[..., settled:] for part in zip(*parts, strict=True)))

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from smartflow_assets.core.detectors.base import BaseDetector, History, Result, band_result
-from smartflow_assets.core.detectors.baseline_history import first_look
+from smartflow_assets.core.detectors.baseline_history import baseline_history
 from smartflow_assets.core.detectors.network_training import LEAST_SEQUENCES, LENGTH, sequences, train
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series.blocks import Rows, State
@@ -114,7 +114,7 @@ class NetworkForecaster(BaseDetector, frozen=True):
 def _seen(history: History, name: str) -> _Seen | None:
     from smartflow_assets.core.kernels import network_inputs
 
-    look = first_look(history, name)
+    look = baseline_history(history, name)
     if look is None:
         return None
     left = look.values - look.expected

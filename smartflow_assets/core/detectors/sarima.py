@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from smartflow_assets.core.detectors.base import BaseDetector, History, Result, band_result
-from smartflow_assets.core.detectors.baseline_history import first_look
+from smartflow_assets.core.detectors.baseline_history import baseline_history
 from smartflow_assets.core.detectors.optional_libraries import library
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series.blocks import Rows, State
@@ -32,7 +32,7 @@ Once = Annotated[int, Field(ge=0, le=1)]
 class Sarima(BaseDetector, frozen=True):
     """Residual from the one-step forecast of a SARIMA model over its own standard deviation, by a Kalman filter. For short seasons.
 
-    ModelParts for each series at training, on its last 1,000 rows with outliers put on the edge of the band. A season is modelled up
+    Fitted for each series at training, on its last 1,000 rows with outliers put on the edge of the band. A season is modelled up
     to 48 rows; a longer one, or one that is not there three times, is not: the median of the same time in earlier seasons is taken
     off first, and the rest is an ARIMA model of `order`. A series that cannot be fitted, does not move or is shorter than 40 rows
     scores 0. Missing rows widen the band. Training needs the extra `forecast` (statsmodels) and seconds for each series.
@@ -64,7 +64,7 @@ class Sarima(BaseDetector, frozen=True):
         arrays: dict[str, NDArray[np.float64]] = {}
         without_season: list[str] = []
         for name in history.values:
-            look = first_look(history, name)
+            look = baseline_history(history, name)
             if look is None:
                 continue
             is_short = 1 < look.period <= LONGEST_SEASON and len(look.values) >= LEAST_SEASONS * look.period

@@ -16,7 +16,7 @@ from smartflow_assets.core.series.facts import SeriesFacts
 class SubsequencePca(BaseDetector, frozen=True):
     """Distance of the last window inside and outside the leading components of earlier windows (90 % of their variance).
 
-    ModelParts on the last 6,000 rows, at every 1,000th row; the 2 % strangest windows do not take part.
+    Fitted on the last 6,000 rows, at every 1,000th row; the 2 % strangest windows do not take part.
 
     >>> from smartflow_assets.core.series import baseline
     >>> facts, detector = SeriesFacts(), SubsequencePca()

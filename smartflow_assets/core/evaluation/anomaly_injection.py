@@ -17,16 +17,16 @@ from smartflow_assets.core.series.intervals import ALARM_GAP_ROWS
 PlantedType = Literal["spike", "dropout", "level", "flat", "context", "burst", "half_volume"]
 PLANTED: dict[PlantedType, str] = {
     "spike": "one row, up or down",
-    "dropout": "a spell that is lower",
-    "level": "a spell that is higher",
-    "flat": "a spell in which the value stands still",
-    "context": "a spell with the values of half a season before",
-    "burst": "a spell of noise",
-    "half_volume": "a spell with half of the value",
+    "dropout": "an interval that is lower",
+    "level": "an interval that is higher",
+    "flat": "an interval in which the value stands still",
+    "context": "an interval with the values of half a season before",
+    "burst": "an interval of noise",
+    "half_volume": "an interval with half of the value",
 }
 SIZED = ("spike", "dropout", "level", "burst")
-SHORT, LONGEST = 4, 60  # rows; a spell is at most a fifth of a season
-APART = 25  # lengths of the longest spell from one to the next: denser ones would be learnt as usual, and find themselves no more
+SHORT, LONGEST = 4, 60  # rows; an interval is at most a fifth of a season
+APART = 25  # lengths of the longest interval from one to the next: denser ones would be learnt as usual, and find themselves no more
 LEAST_CHANGE = 0.1  # of the range, on average
 
 
@@ -64,11 +64,11 @@ def plant(
             room = int(rng.integers(longest // 3, longest + 1))
             first = start + int(rng.integers(0, max(1, apart - 2 * longest))) if apart > 2 * longest else start
             for kind, size in wanted:
-                spell = slice(first, first + (1 if kind == "spike" else room))
-                new = _planted(kind, size, own, spell, period, rng) if free[spell].all() else None
+                interval = slice(first, first + (1 if kind == "spike" else room))
+                new = _planted(kind, size, own, interval, period, rng) if free[interval].all() else None
                 if new is not None:
-                    value[places[spell]] = new
-                    labels.append((name, times.iloc[first], times.iloc[spell.stop - 1], kind, size if kind in SIZED else np.nan))
+                    value[places[interval]] = new
+                    labels.append((name, times.iloc[first], times.iloc[interval.stop - 1], kind, size if kind in SIZED else np.nan))
                     wanted = [each for each in wanted if each != (kind, size)] + [(kind, size)]  # the others have their turn
                     break
     frame = pd.DataFrame(labels, columns=["series", "started_at", "ended_at", "type", "size"])
@@ -86,9 +86,9 @@ def _free(times: pd.Series, known: pd.DataFrame | None) -> np.ndarray:
     return free
 
 
-def _planted(kind: str, size: float, own: np.ndarray, spell: slice, period: int, rng: np.random.Generator) -> np.ndarray | None:
-    """The values of a spell with the anomaly in it; None where there is nothing to change, or nobody would see it."""
-    old, seen = own[spell], own[np.isfinite(own)]
+def _planted(kind: str, size: float, own: np.ndarray, interval: slice, period: int, rng: np.random.Generator) -> np.ndarray | None:
+    """The values of an interval with the anomaly in it; None where there is nothing to change, or nobody would see it."""
+    old, seen = own[interval], own[np.isfinite(own)]
     if not np.isfinite(old).all():
         return None
     low, high = np.quantile(seen, [0.01, 0.99])
@@ -103,7 +103,7 @@ def _planted(kind: str, size: float, own: np.ndarray, spell: slice, period: int,
         case "flat":
             new = np.full(length, old[0])
         case "context":
-            new = own[spell.start - period // 2 : spell.stop - period // 2] if 1 < period <= 2 * spell.start else old
+            new = own[interval.start - period // 2 : interval.stop - period // 2] if 1 < period <= 2 * interval.start else old
         case "burst":
             new = old + 0.5 * size * width * rng.standard_normal(length)
         case _:

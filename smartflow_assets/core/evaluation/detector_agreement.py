@@ -1,4 +1,4 @@
-"""How far detectors agree on the same rows: which rows and spells several of them flag, and whether they rank rows alike.
+"""How far detectors agree on the same rows: which rows and intervals several of them flag, and whether they rank rows alike.
 
 Each detector speaks for itself here, as if it were the only one listed. What the guards flag is flagged whatever is listed, so
 it says nothing of agreement and is left out of it; it counts where a detector is measured against labels, as users get it.
@@ -15,13 +15,13 @@ import pandas as pd
 from smartflow_assets.core.evaluation.metrics import Quality
 from smartflow_assets.core.series.intervals import flagged_intervals
 
-DETECTOR_COLUMNS = ("detector", "rows", "spells", "alone")
+DETECTOR_COLUMNS = ("detector", "rows", "intervals", "alone")
 QUALITY_COLUMNS = ("precision", "recall", "F1", "PR AUC", "false alerts a day")
-PAIR_COLUMNS = ("pair", "same rows", "same spells", "rank correlation")
+PAIR_COLUMNS = ("pair", "same rows", "same intervals", "rank correlation")
 
 
 @dataclass(frozen=True)
-class Opinion:
+class DetectorResult:
     """What one detector alone says: `scores` are series, observed_at, raw_score, threshold, is_anomaly and state of each judged
     row, in the same order for all. quality: against labels, if there are any."""
 
@@ -37,28 +37,28 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two detectors agree: Jaccard indices (0 none of what one flags is flagged by the other, 1 all) of rows and of spells,
+    """How far two detectors agree: Jaccard indices (0 none of what one flags is flagged by the other, 1 all) of rows and of intervals,
     and Spearman's rank correlation of the scores, the mean over the series. None where nothing was flagged, or scores do not vary."""
 
     first: str
     second: str
     rows: float | None
-    spells: float | None
+    intervals: float | None
     ranks: float | None
 
 
-def own_flags(opinion: Opinion, guarded: np.ndarray) -> np.ndarray:
+def own_flags(result: DetectorResult, guarded: np.ndarray) -> np.ndarray:
     """The rows that it flags and no guard does."""
-    return opinion.scores["is_anomaly"].to_numpy(dtype=bool) & ~guarded
+    return result.scores["is_anomaly"].to_numpy(dtype=bool) & ~guarded
 
 
-def agreements(opinions: Sequence[Opinion], guarded: np.ndarray, step: timedelta) -> list[Agreement]:
-    """Each pair of detectors, the most agreeing on spells first. guarded: rows that are flagged whatever is listed."""
-    found = [_agreement(one, other, guarded, step) for one, other in combinations(opinions, 2)]
-    return sorted(found, key=lambda each: (-(each.spells or 0.0), -(each.rows or 0.0)))
+def agreements(results: Sequence[DetectorResult], guarded: np.ndarray, step: timedelta) -> list[Agreement]:
+    """Each pair of detectors, the most agreeing on intervals first. guarded: rows that are flagged whatever is listed."""
+    found = [_agreement(one, other, guarded, step) for one, other in combinations(results, 2)]
+    return sorted(found, key=lambda each: (-(each.intervals or 0.0), -(each.rows or 0.0)))
 
 
-def _agreement(one: Opinion, other: Opinion, guarded: np.ndarray, step: timedelta) -> Agreement:
+def _agreement(one: DetectorResult, other: DetectorResult, guarded: np.ndarray, step: timedelta) -> Agreement:
     flags = own_flags(one, guarded), own_flags(other, guarded)
     either = flags[0] | flags[1]
     number = flagged_intervals(one.scores, either, step)
@@ -74,32 +74,32 @@ def _agreement(one: Opinion, other: Opinion, guarded: np.ndarray, step: timedelt
         one.name,
         other.name,
         rows=float((flags[0] & flags[1]).sum() / either.sum()) if either.any() else None,
-        spells=len(shared[0] & shared[1]) / len(shared[0] | shared[1]) if either.any() else None,
+        intervals=len(shared[0] & shared[1]) / len(shared[0] | shared[1]) if either.any() else None,
         ranks=float(np.mean(correlations)) if correlations else None,
     )
 
 
-def detector_rows(opinions: Sequence[Opinion], guarded: np.ndarray, step: timedelta) -> list[list[str]]:
-    """What each flags, as rows of `detector_columns`: rows, spells, and spells in which no other one has a part."""
-    flags = [own_flags(opinion, guarded) for opinion in opinions]
-    number = flagged_intervals(opinions[0].scores, np.logical_or.reduce(flags), step)
+def detector_rows(results: Sequence[DetectorResult], guarded: np.ndarray, step: timedelta) -> list[list[str]]:
+    """What each flags, as rows of `detector_columns`: rows, intervals, and intervals in which no other one has a part."""
+    flags = [own_flags(result, guarded) for result in results]
+    number = flagged_intervals(results[0].scores, np.logical_or.reduce(flags), step)
     rows = []
-    for place, opinion in enumerate(opinions):
+    for place, result in enumerate(results):
         others = [set(number[other]) for at, other in enumerate(flags) if at != place]
-        own = flagged_intervals(opinion.scores, flags[place], step)
+        own = flagged_intervals(result.scores, flags[place], step)
         alone = len(set(number[flags[place]]) - set().union(*others)) if others else 0
-        rows.append([opinion.name, f"{flags[place].sum():,}", f"{own.max(initial=0):,}", f"{alone:,}", *_figures(opinion.quality)])
+        rows.append([result.name, f"{flags[place].sum():,}", f"{own.max(initial=0):,}", f"{alone:,}", *_figures(result.quality)])
     return rows
 
 
-def detector_columns(opinions: Sequence[Opinion]) -> list[str]:
+def detector_columns(results: Sequence[DetectorResult]) -> list[str]:
     """What `detector_rows` says in each column."""
-    return [*DETECTOR_COLUMNS, *(QUALITY_COLUMNS if opinions[0].quality is not None else ())]
+    return [*DETECTOR_COLUMNS, *(QUALITY_COLUMNS if results[0].quality is not None else ())]
 
 
 def pair_rows(found: Sequence[Agreement]) -> list[list[str]]:
     """The pairs as rows of `PAIR_COLUMNS`."""
-    return [[f"{each.first} and {each.second}", _share(each.rows), _share(each.spells), _share(each.ranks)] for each in found]
+    return [[f"{each.first} and {each.second}", _share(each.rows), _share(each.intervals), _share(each.ranks)] for each in found]
 
 
 def _figures(quality: Quality | None) -> list[str]:

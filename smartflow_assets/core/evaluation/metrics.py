@@ -1,4 +1,4 @@
-"""How good were the flags and the scores against labelled spells, and what a simple method would have done.
+"""How good were the flags and the scores against labelled intervals, and what a simple method would have done.
 
 An event counts once however many of its rows are flagged, and a long false alarm counts several times, so that neither a
 flag on every row nor one flag per hour looks good. No point adjustment: with it a random flag on 1 % of rows gets .93.
@@ -66,7 +66,7 @@ class Quality:
 
     @property
     def events(self) -> EventScores:
-        """Labelled spells: found, missed, and alarms outside them."""
+        """Labelled intervals: found, missed, and alarms outside them."""
         return _added(each.events for each in self.series)
 
     @property
@@ -102,7 +102,7 @@ class Quality:
 
     @property
     def label_count(self) -> int:
-        """Labelled spells that were judged."""
+        """Labelled intervals that were judged."""
         return self.events.hits + self.events.misses
 
 

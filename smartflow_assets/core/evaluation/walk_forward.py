@@ -21,7 +21,7 @@ NEW_NORMAL = 0.2  # rows that were flagged are not learnt from, unless they are 
 
 
 @dataclass(frozen=True)
-class Ground:
+class TrialData:
     """Clean rows to try settings on: series, metric, observed_at, value (NaN = missing), in order of time.
 
     step: the bucket. window: how far back a training looks.
@@ -66,7 +66,7 @@ def trainings(since: datetime, until: datetime, every: timedelta, most: int) -> 
 
 
 def walk_forward(
-    ground: Ground,
+    trial_data: TrialData,
     judges: Sequence[Judge],
     moments: Sequence[datetime],
     until: datetime,
@@ -78,17 +78,19 @@ def walk_forward(
     Models are trained at each moment on the window before it, without the rows that were flagged since the first, and judge up
     to the next. Rows of series that a training has not seen are `warming_up`. report: told how many rows have been judged.
     """
-    return pd.concat([_walked(ground, judge, moments, until, report) for judge in judges], ignore_index=True)
+    return pd.concat([_walked(trial_data, judge, moments, until, report) for judge in judges], ignore_index=True)
 
 
-def _walked(ground: Ground, judge: Judge, moments: Sequence[datetime], until: datetime, report: Callable[[int], None]) -> pd.DataFrame:
-    rows = ground.rows[ground.rows["metric"].isin(judge.metrics)]
-    table = ground.features if any(detector.needs_features for detector in judge.settings.active()) else None
+def _walked(
+    trial_data: TrialData, judge: Judge, moments: Sequence[datetime], until: datetime, report: Callable[[int], None]
+) -> pd.DataFrame:
+    rows = trial_data.rows[trial_data.rows["metric"].isin(judge.metrics)]
+    table = trial_data.features if any(detector.needs_features for detector in judge.settings.active()) else None
     calm, parts = rows["value"].copy(), list[pd.DataFrame]()
     for since, end in pairwise([*moments, until]):
-        is_past = (rows["observed_at"] < since) & (rows["observed_at"] >= since - ground.window)
+        is_past = (rows["observed_at"] < since) & (rows["observed_at"] >= since - trial_data.window)
         known = rows[is_past].assign(value=_learnable(rows[is_past], calm[is_past]))
-        fitted = fit_models(known, judge.settings, features=table, step=ground.step, is_log=judge.is_log, calendar=ground.calendar)
+        fitted = fit_models(known, judge.settings, features=table, step=trial_data.step, is_log=judge.is_log, calendar=trial_data.calendar)
         scoring = Scoring(fitted)
         seen = rows[(rows["observed_at"] >= fitted.context_from) & (rows["observed_at"] < end)]
         for _, own in seen.groupby("series", sort=False):

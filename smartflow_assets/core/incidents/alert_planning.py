@@ -67,7 +67,7 @@ def untold(sends: pd.DataFrame) -> str:
     )
 
 
-class Announcer:
+class AlertPlanner:
     """Plans the messages of one run. It knows from `sends` (the rows of alert_sends so far) which channel has been told what."""
 
     def __init__(

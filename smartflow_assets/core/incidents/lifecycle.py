@@ -18,7 +18,7 @@ import pandas as pd
 
 from smartflow_assets.core.anomalies.explanation import headline, records_headline
 from smartflow_assets.core.anomalies.grouping import anomaly_id
-from smartflow_assets.core.incidents.alert_planning import Advance, Announcer
+from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, records
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
@@ -102,7 +102,7 @@ def advance(
     (the time of a rebuild), is recorded and its messages are skipped.
     """
     calm = _Calm(rows, step, policy.resolve_after)
-    announcer = Announcer(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before)
+    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before)
     stored = _stored_tracks(history, policy, units or {})
     by_series = {str(series): records(group) for series, group in anomalies.sort_values("started_at").groupby("series")}
     log: list[Row] = []

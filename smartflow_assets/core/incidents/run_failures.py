@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from smartflow_assets.core.anomalies.grouping import anomaly_id
-from smartflow_assets.core.incidents.alert_planning import Advance, Announcer
+from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, next_sequence, records
 from smartflow_assets.core.incidents.lifecycle import CAUSE
@@ -45,7 +45,7 @@ def record_run(
     `history` and `sends`: rows of incident_events and alert_sends of the source's incidents whose cause is not `anomaly`.
     A cause that this run has already spoken of is passed over, and a cause that both failed and succeeded has failed.
     """
-    announcer = Announcer(sends, policy, now=now, run_id=run_id)
+    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id)
     entries = in_order(history)
     spoken = {entry["cause"] for entry in entries if entry["run_id"] == run_id}
     newest: dict[str, Row] = {}
@@ -88,7 +88,7 @@ def close(
     run_id: str,
 ) -> Advance:
     """Resolve every incident that is not over, of whatever cause: the source was removed. `history` and `sends` of those."""
-    announcer, log = Announcer(sends, policy, now=now, run_id=run_id), []
+    announcer, log = AlertPlanner(sends, policy, now=now, run_id=run_id), []
     entries = in_order(history)
     for incident in records(fold(history)):
         if incident["state"] != "resolved":

@@ -59,7 +59,7 @@ def figures(sides: Sequence[Side]) -> list[list[str]]:
     found = [side.quality for side in sides]
     return [
         *rows,
-        ["labelled spells found", *(f"{each.events.hits} of {each.label_count}" for each in found)],
+        ["labelled intervals found", *(f"{each.events.hits} of {each.label_count}" for each in found)],
         ["event precision", *(f"{each.events.precision:.2f}" for each in found)],
         ["event recall", *(f"{each.events.recall:.2f}" for each in found)],
         ["event F1", *(f"{each.events.f1:.2f}" for each in found)],

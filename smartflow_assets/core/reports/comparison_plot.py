@@ -1,6 +1,6 @@
 """Detectors over each other in one picture: the series on top, and below it a lane for each with its score and its flags.
 
-All lanes share the time and one ruler: a full lane is three times the cut of its detector. Labelled spells are shaded through
+All lanes share the time and one ruler: a full lane is three times the cut of its detector. Labelled intervals are shaded through
 all of them, so that the eye sees who found what. The strip between says how many agree.
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.core.evaluation.detector_agreement import Opinion, own_flags
+from smartflow_assets.core.evaluation.detector_agreement import DetectorResult, own_flags
 from smartflow_assets.core.reports import series_plot
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LINE, _TEXT, _FAINT, _CALM = "#263746", "#37474f", "#8a98a3", "#c9d3da"
 
 def comparison_plot(
     rows: pd.DataFrame,
-    opinions: Sequence[Opinion],
+    results: Sequence[DetectorResult],
     *,
     series: str,
     title: str,
@@ -35,28 +35,28 @@ def comparison_plot(
     guarded: np.ndarray | None = None,
 ) -> bytes:
     """One series as PNG. `rows`: its observed_at and value, with as much before the judged rows as is to be shown; `known`: its
-    labelled spells; `guarded`: rows of the opinions that are flagged whatever is listed, ticks at the foot of the series.
+    labelled intervals; `guarded`: rows of the results that are flagged whatever is listed, ticks at the foot of the series.
     ValueError when there are no rows."""
     from matplotlib.figure import Figure
 
     if rows.empty:
         raise ValueError(f"{title}: there are no rows to draw")
-    nobody = np.zeros(len(opinions[0].scores), dtype=bool)
+    nobody = np.zeros(len(results[0].scores), dtype=bool)
     guarded = nobody if guarded is None else guarded
-    height = TOP + STRIP + LANE * len(opinions)
+    height = TOP + STRIP + LANE * len(results)
     figure = Figure(figsize=(WIDTH, height + 0.5), dpi=DOTS, facecolor="white", layout="constrained")
     figure.get_layout_engine().set(h_pad=0.045, hspace=0.0)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue]
-    panels = figure.subplots(len(opinions) + 2, 1, sharex=True, height_ratios=[TOP, STRIP, *([LANE] * len(opinions))])
+    panels = figure.subplots(len(results) + 2, 1, sharex=True, height_ratios=[TOP, STRIP, *([LANE] * len(results))])
     rows = rows.sort_values("observed_at")
     times = series_plot.local_times(rows["observed_at"], timezone)
     panels[0].plot(times, rows["value"].to_numpy(float), color=_LINE, linewidth=1.1 if len(rows) < 1500 else 0.7, zorder=3)
-    own = (opinions[0].scores["series"] == series).to_numpy()
-    judged = series_plot.local_times(opinions[0].scores["observed_at"][own], timezone)
-    flags = np.array([own_flags(opinion, guarded)[own] for opinion in opinions])
+    own = (results[0].scores["series"] == series).to_numpy()
+    judged = series_plot.local_times(results[0].scores["observed_at"][own], timezone)
+    flags = np.array([own_flags(result, guarded)[own] for result in results])
     _draw_top(panels[0], title, unit)
-    _draw_strip(panels[1], judged, flags.sum(axis=0), len(opinions))
-    for number, (opinion, axes) in enumerate(zip(opinions, panels[2:], strict=True)):
-        _draw_lane(axes, judged, opinion, own, flags[number], series, COLOURS[number % len(COLOURS)])
+    _draw_strip(panels[1], judged, flags.sum(axis=0), len(results))
+    for number, (result, axes) in enumerate(zip(results, panels[2:], strict=True)):
+        _draw_lane(axes, judged, result, own, flags[number], series, COLOURS[number % len(COLOURS)])
     if guarded[own].any():
         low = panels[0].get_ylim()[0]
         panels[0].scatter(judged[guarded[own]], np.full(guarded[own].sum(), low), marker="|", s=28, color=_FAINT, zorder=4, clip_on=False)
@@ -104,8 +104,10 @@ def _draw_strip(axes: "Axes", times: np.ndarray, votes: np.ndarray, most: int) -
     _name(axes, "how many agree", _FAINT, f"at most {int(votes.max(initial=0))} of {most}")
 
 
-def _draw_lane(axes: "Axes", times: np.ndarray, opinion: Opinion, own: np.ndarray, flags: np.ndarray, series: str, colour: str) -> None:
-    share = np.clip(opinion.ratios[own] / REACH, 0, 1)
+def _draw_lane(
+    axes: "Axes", times: np.ndarray, result: DetectorResult, own: np.ndarray, flags: np.ndarray, series: str, colour: str
+) -> None:
+    share = np.clip(result.ratios[own] / REACH, 0, 1)
     at, (height, flagged) = _columns(times, np.array([share, np.where(flags, share, 0.0)]))
     axes.fill_between(at, 0, height, color=_CALM, linewidth=0, zorder=1)
     found = np.flatnonzero(flagged > 0)
@@ -115,10 +117,10 @@ def _draw_lane(axes: "Axes", times: np.ndarray, opinion: Opinion, own: np.ndarra
     axes.axhline(1 / REACH, color=colour, linewidth=0.7, linestyle=(0, (4, 3)), alpha=0.8, zorder=2)
     axes.set_ylim(0, 1.05)
     quality = f"{flags.sum():,} flagged"
-    if opinion.quality is not None:
-        events = next((each.events for each in opinion.quality.series if each.series == series), None)
+    if result.quality is not None:
+        events = next((each.events for each in result.quality.series if each.series == series), None)
         quality += f"\nF1 {events.f1:.2f}" if events and events.hits + events.misses else ""
-    _name(axes, opinion.name, colour, quality)
+    _name(axes, result.name, colour, quality)
 
 
 def _name(axes: "Axes", name: str, colour: str, remark: str) -> None:

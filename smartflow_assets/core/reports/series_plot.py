@@ -44,7 +44,7 @@ def series_plot(
     `rows`: observed_at and value, and expected, lower and upper where they are known; NaN leaves a hole. `anomalies`: what to
     mark, as anomalous rows (observed_at, value, severity) or as rows of the table anomalies (peak_at, value, severity); where
     nothing was observed the mark stands on the expected value. `training_cut`: a model was learnt from what lies before.
-    `known`: labelled spells (started_at, ended_at), shaded behind the line. `caption`: a sentence or two below it, in up
+    `known`: labelled intervals (started_at, ended_at), shaded behind the line. `caption`: a sentence or two below it, in up
     to three lines that make the picture higher. ValueError when there are no rows.
     """
     if rows.empty:
@@ -125,10 +125,10 @@ def _draw_anomalies(axes: "Axes", anomalies: pd.DataFrame, timezone: str) -> Non
 
 
 def shade(axes: "Axes", known: pd.DataFrame, times: np.ndarray, timezone: str) -> None:
-    """Labelled spells, each at least so wide that it is seen."""
+    """Labelled intervals, each at least so wide that it is seen."""
     least = (times[-1] - times[0]) / 300
-    spells = zip(local_times(known["started_at"], timezone), local_times(known["ended_at"], timezone), strict=True)
-    shown = [(start, end) for start, end in spells if end >= times[0] and start <= times[-1]]
+    intervals = zip(local_times(known["started_at"], timezone), local_times(known["ended_at"], timezone), strict=True)
+    shown = [(start, end) for start, end in intervals if end >= times[0] and start <= times[-1]]
     for number, (start, end) in enumerate(shown):
         more = max(least - (end - start), least * 0) / 2
         axes.axvspan(start - more, end + more, color=_KNOWN, linewidth=0, zorder=0, label=None if number else "labelled")

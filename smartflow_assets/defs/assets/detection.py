@@ -1,4 +1,4 @@
-"""Detection: a score for every new bucket, and spells of strange ones as anomalies."""
+"""Detection: a score for every new bucket, and intervals of strange ones as anomalies."""
 
 from datetime import datetime
 from typing import Any
@@ -69,7 +69,7 @@ def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> 
     check_specs=[QUIET],
 )
 def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
-    """Rows that the ensemble or a rule calls anomalous, grouped into spells with type, severity and explanation."""
+    """Rows that the ensemble or a rule calls anomalous, grouped into intervals with type, severity and explanation."""
     grouped = detection.anomalies(options.run)
     check = dg.AssetCheckResult(
         check_name=QUIET.name,

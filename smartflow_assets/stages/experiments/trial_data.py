@@ -16,7 +16,7 @@ from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
-from smartflow_assets.core.evaluation.walk_forward import Ground, Judge
+from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData
 from smartflow_assets.stages import preparation, quality
 from smartflow_assets.stages.experiments import backtest
 from smartflow_assets.stages.run import SourceRun
@@ -24,12 +24,12 @@ from smartflow_assets.stages.windows import series_rows
 
 
 @dataclass(frozen=True)
-class SourceGround:
-    """A source's run in a throw-away folder, its clean rows (of `Ground`, with dimensions and repair), and its labels (series,
+class SourceTrialData:
+    """A source's run in a throw-away folder, its clean rows (of `TrialData`, with dimensions and repair), and its labels (series,
     started_at, ended_at) if it names some."""
 
     run: SourceRun
-    ground: Ground
+    trial_data: TrialData
     labels: pd.DataFrame | None
 
     @property
@@ -40,10 +40,10 @@ class SourceGround:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that have rows."""
-        return tuple(sorted(self.ground.rows["metric"].unique()))
+        return tuple(sorted(self.trial_data.rows["metric"].unique()))
 
 
-def source_ground(source: Source, settings: Settings, apart: Settings, catalogue: Catalogue, now: datetime) -> SourceGround:
+def source_ground(source: Source, settings: Settings, apart: Settings, catalogue: Catalogue, now: datetime) -> SourceTrialData:
     """Read the rows of a source, or take those that are stored, and clean them in `apart`. SourceError when there are none."""
     warehouse = backtest.stored_rows(source, settings, apart, catalogue, now)
     warehouse.commit(backtest.RUN_ID, [Delete(table, source.name) for table in backtest.MADE])
@@ -59,7 +59,7 @@ def source_ground(source: Source, settings: Settings, apart: Settings, catalogue
     rows = rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))
     rows = rows.sort_values(["observed_at", "series"], ignore_index=True)
     labels = quality.known_labels(run) if source.labels else None
-    return SourceGround(run, Ground(rows, bucket.every, source.training.window, source.calendar), labels)
+    return SourceTrialData(run, TrialData(rows, bucket.every, source.training.window, source.calendar), labels)
 
 
 def judges_of(source: Source, metrics: Sequence[str]) -> list[Judge]:

@@ -29,14 +29,14 @@ from smartflow_assets.core.errors import SmartflowError, SourceError
 from smartflow_assets.core.evaluation.anomaly_injection import plant
 from smartflow_assets.core.evaluation.metrics import Quality, quality
 from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial
-from smartflow_assets.core.evaluation.walk_forward import Ground, Judge, first_training, trainings, walk_forward
+from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData, first_training, trainings, walk_forward
 from smartflow_assets.core.series import facts
 from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets.core.series.intervals import ALARM_GAP_ROWS
-from smartflow_assets.stages.experiments.trial_data import SourceGround, judges_of
+from smartflow_assets.stages.experiments.trial_data import SourceTrialData, judges_of
 
 SEARCHED = 0.7  # of the time; what comes later is not seen by the search
-LEAST_LABELS = 3  # labelled spells in each part, to do without planted ones
+LEAST_LABELS = 3  # labelled intervals in each part, to do without planted ones
 ENOUGH = 20  # planted anomalies in each part
 COPIES, COPIED_ROWS = (4, 12), 100_000  # of the rows, with some planted ones each: at most so many, the more the shorter they are
 EVENT_ROWS = 1000  # of a series, in which one event is supposed where there are no labels: about what the examples and public corpora have
@@ -51,15 +51,15 @@ class Track:
     """Rows to judge, as they are or with anomalies planted into them; what is strange in them (series, started_at, ended_at); and
     the (series, observed_at) at which a rule is broken, which is flagged whatever is tried."""
 
-    ground: Ground
+    trial_data: TrialData
     labels: pd.DataFrame
     broken: pd.MultiIndex
 
     @classmethod
-    def of(cls, ground: Ground, labels: pd.DataFrame, source: Source) -> "Track":
+    def of(cls, trial_data: TrialData, labels: pd.DataFrame, source: Source) -> "Track":
         """With the rules of a source put to them."""
-        broken = rules.evaluate(source.all_rules, ground.rows, step=ground.step)
-        return cls(ground, labels, pd.MultiIndex.from_frame(broken[["series", "observed_at"]]))
+        broken = rules.evaluate(source.all_rules, trial_data.rows, step=trial_data.step)
+        return cls(trial_data, labels, pd.MultiIndex.from_frame(broken[["series", "observed_at"]]))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Bench:
         hits, misses = sum(part.events.hits for part in parts), sum(part.events.misses for part in parts)
         areas = [part.pr_auc for part in parts if part.pr_auc is not None]
         recall, false_alerts = hits / max(hits + misses, 1), found.events.false_alerts
-        right = recall * (found.days * timedelta(days=1) / self.clean.ground.step / EVENT_ROWS)
+        right = recall * (found.days * timedelta(days=1) / self.clean.trial_data.step / EVENT_ROWS)
         precision = right / (right + false_alerts) if hits else 0.0
         f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
         return Figures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
@@ -120,33 +120,33 @@ class Bench:
         moments, since, until = trainings(self.since, self.split, every, TRAININGS), self.since, self.split
         if is_held_out:
             moments, since, until = [*moments, *trainings(self.split, self.until, every, TRAININGS)], self.split, self.until
-        scores = walk_forward(track.ground, judges, moments, until)
+        scores = walk_forward(track.trial_data, judges, moments, until)
         scores = scores[scores["observed_at"] >= since]
         is_broken = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(track.broken)
         judged = scores.assign(is_anomaly=scores["is_anomaly"] | is_broken)
         labels = track.labels[(track.labels["ended_at"] >= since) & (track.labels["started_at"] < until)]
         if self.planted:
             labels = labels if track is not self.clean else labels[:0]  # the few that are known are neutral
-            judged = judged[~near(judged, self._neutral, ALARM_GAP_ROWS * track.ground.step) | near(judged, labels, timedelta(0))]
-        return quality(judged, labels, step=track.ground.step)
+            judged = judged[~near(judged, self._neutral, ALARM_GAP_ROWS * track.trial_data.step) | near(judged, labels, timedelta(0))]
+        return quality(judged, labels, step=track.trial_data.step)
 
     @cached_property
     def _neutral(self) -> pd.DataFrame:
-        """Spells of the rows as they are that may well be strange, so that nobody is to blame for flagging them: those that are labelled,
-        that break a rule, or that the default detectors flag. Without it each real anomaly would be a false alert to everybody, and
+        """Intervals of the rows as they are that may well be strange, so that nobody is to blame for flagging them: those that are
+        labelled, that break a rule, or that the default detectors flag. Without it each real anomaly would be a false alert to everybody, and
         some more of them would hardly count."""
         usual = {"detectors": "auto", "ensemble": Ensemble(), "threshold": None, "sensitivity": "medium"}
         judges = [replace(judge, settings=judge.settings.model_copy(update=usual)) for judge in judges_of(self.source, self.metrics)]
         every = (self.until - self.since) / FEW_TRAININGS
-        scores = walk_forward(self.clean.ground, judges, trainings(self.since, self.until, every, FEW_TRAININGS), self.until)
+        scores = walk_forward(self.clean.trial_data, judges, trainings(self.since, self.until, every, FEW_TRAININGS), self.until)
         flagged = scores.loc[scores["is_anomaly"], ["series", "observed_at"]]
         rows = pd.concat([flagged, self.clean.broken.to_frame(index=False)], ignore_index=True)
-        spells = rows.assign(started_at=rows["observed_at"], ended_at=rows["observed_at"]).drop(columns="observed_at")
-        return pd.concat([self.clean.labels, spells], ignore_index=True)
+        intervals = rows.assign(started_at=rows["observed_at"], ended_at=rows["observed_at"]).drop(columns="observed_at")
+        return pd.concat([self.clean.labels, intervals], ignore_index=True)
 
     def key(self, space: Sequence[Parameter], seed: int) -> str:
         """What the trials of a search depend on: settings, rows, labels, space and seed; 16 hexadecimal digits."""
-        rows = self.clean.ground.rows[["series", "observed_at", "value"]]
+        rows = self.clean.trial_data.rows[["series", "observed_at", "value"]]
         said = [
             FORM,
             fitted_models.FORM,
@@ -163,18 +163,18 @@ class Bench:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def bench(found: SourceGround, space: Sequence[Parameter], *, types: Sequence[str], sizes: Sequence[float], seed: int) -> Bench:
+def bench(found: SourceTrialData, space: Sequence[Parameter], *, types: Sequence[str], sizes: Sequence[float], seed: int) -> Bench:
     """Divide the rows of a source, and plant anomalies into both parts where they have too few labels.
 
     SourceError when the history is too short for all that the space may try.
     """
-    ground, source = found.ground, found.run.source
-    first, until = ground.rows["observed_at"].min(), ground.rows["observed_at"].max() + ground.step
-    split = (first + (until - first) * SEARCHED // ground.step * ground.step).to_pydatetime()
-    early = ground.rows[ground.rows["observed_at"] < split]
-    since = first_training(early, ground.step, _least(source, found.metrics, space, ground.step))
+    trial_data, source = found.trial_data, found.run.source
+    first, until = trial_data.rows["observed_at"].min(), trial_data.rows["observed_at"].max() + trial_data.step
+    split = (first + (until - first) * SEARCHED // trial_data.step * trial_data.step).to_pydatetime()
+    early = trial_data.rows[trial_data.rows["observed_at"] < split]
+    since = first_training(early, trial_data.step, _least(source, found.metrics, space, trial_data.step))
     parts = [(since, split), (split, until.to_pydatetime())]
-    judged = [int((end - start) / ground.step) for start, end in parts]
+    judged = [int((end - start) / trial_data.step) for start, end in parts]
     if min(judged) < LEAST_JUDGED:
         short = max((LEAST_JUDGED - rows) / share for rows, share in zip(judged, (SEARCHED, 1 - SEARCHED), strict=True))
         raise SourceError(
@@ -183,14 +183,14 @@ def bench(found: SourceGround, space: Sequence[Parameter], *, types: Sequence[st
             remedy="Tune when there is more, or fewer detectors with --parameters.",
         )
     known = _known(found)
-    made = Bench(Track.of(ground, known, source), since, parts[1][0], parts[1][1], source, found.metrics)
+    made = Bench(Track.of(trial_data, known, source), since, parts[1][0], parts[1][1], source, found.metrics)
     if min(made.counts()) >= LEAST_LABELS:
         return made
     planted: list[Track] = []
-    most = int(np.clip(COPIED_ROWS // len(ground.rows), *COPIES))
+    most = int(np.clip(COPIED_ROWS // len(trial_data.rows), *COPIES))
     while len(planted) < most and (not planted or min(replace(made, planted=tuple(planted)).counts()) < ENOUGH):
         rows, labels = _planted(made.clean, parts, types, sizes, seed * COPIES[1] + len(planted))
-        planted.append(Track.of(replace(ground, rows=rows), labels, source))
+        planted.append(Track.of(replace(trial_data, rows=rows), labels, source))
     made = replace(made, planted=tuple(planted))
     if min(made.counts()) < LEAST_LABELS:
         raise SourceError(
@@ -205,19 +205,19 @@ def _planted(
     track: Track, parts: Sequence[tuple[datetime, datetime]], types: Sequence[str], sizes: Sequence[float], seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows with some anomalies in each part, and which."""
-    ground, labels = track.ground, list[pd.DataFrame]()
-    value, period = ground.rows["value"], facts.season(ground.step)
+    trial_data, labels = track.trial_data, list[pd.DataFrame]()
+    value, period = trial_data.rows["value"], facts.season(trial_data.step)
     for part, (start, end) in enumerate(parts):
         own_seed = len(parts) * seed + part
-        rows, found = plant(ground.rows, start, end, period=period, types=types, sizes=sizes, seed=own_seed, known=track.labels)
+        rows, found = plant(trial_data.rows, start, end, period=period, types=types, sizes=sizes, seed=own_seed, known=track.labels)
         value = value.where((rows["observed_at"] < start) | (rows["observed_at"] >= end), rows["value"])
         labels.append(found)
-    return ground.rows.assign(value=value), pd.concat(labels, ignore_index=True)
+    return trial_data.rows.assign(value=value), pd.concat(labels, ignore_index=True)
 
 
-def near(rows: pd.DataFrame, spells: pd.DataFrame, reach: timedelta) -> np.ndarray:
-    """Which rows (series, observed_at) lie in a spell (series, started_at, ended_at) of their series, or as near to one as `reach`."""
-    found, of_series = np.zeros(len(rows), dtype=bool), {str(name): own for name, own in spells.groupby("series")}
+def near(rows: pd.DataFrame, intervals: pd.DataFrame, reach: timedelta) -> np.ndarray:
+    """Which rows (series, observed_at) lie in an interval (series, started_at, ended_at) of their series, or as near to one as `reach`."""
+    found, of_series = np.zeros(len(rows), dtype=bool), {str(name): own for name, own in intervals.groupby("series")}
     for name, places in rows.groupby("series").indices.items():
         if str(name) in of_series:
             times = pd.DatetimeIndex(rows["observed_at"].iloc[places])
@@ -231,7 +231,7 @@ def near(rows: pd.DataFrame, spells: pd.DataFrame, reach: timedelta) -> np.ndarr
     return found
 
 
-def _known(found: SourceGround) -> pd.DataFrame:
+def _known(found: SourceTrialData) -> pd.DataFrame:
     if found.labels is not None:
         return found.labels[["series", "started_at", "ended_at"]]
     empty = pd.DataFrame({"series": [], "started_at": [], "ended_at": []})

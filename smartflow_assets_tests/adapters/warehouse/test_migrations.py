@@ -75,7 +75,7 @@ def test_model_changes_of_version_4_get_the_times_that_they_must_have_had(wareho
 
 
 def test_anomalies_of_version_6_say_how_far_and_which_way_they_went(warehouse):
-    spells = [("a", 9.0, 5.0), ("b", 1.0, 5.0), ("c", float("nan"), 5.0)]
+    intervals = [("a", 9.0, 5.0), ("b", 1.0, 5.0), ("c", float("nan"), 5.0)]
     warehouse.commit(
         "run",
         [
@@ -94,7 +94,7 @@ def test_anomalies_of_version_6_say_how_far_and_which_way_they_went(warehouse):
                             "value": value,
                             "expected": expected,
                         }
-                        for number, (name, value, expected) in enumerate(spells)
+                        for number, (name, value, expected) in enumerate(intervals)
                     ]
                 ),
                 at(0),

@@ -10,7 +10,7 @@ import pytest
 
 from smartflow_assets.adapters.warehouse import publishing
 from smartflow_assets.adapters.warehouse import warehouse as warehouse_module
-from smartflow_assets.adapters.warehouse.writes import Append, Delete, Left, Replace, Rewrite, Seen
+from smartflow_assets.adapters.warehouse.writes import Append, Delete, LeavePending, MarkProcessed, Replace, Rewrite
 from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets_tests.adapters.warehouse.frames import START, at, clean
 
@@ -331,7 +331,9 @@ def test_writes_of_one_commit_are_not_pending_for_each_other(warehouse):
 def test_what_a_commit_leaves_stays_pending_until_the_next(replace, warehouse):
     replace(clean([1, 2, 3]), 0, 3)
     features = clean([1])[["series", "observed_at"]].assign(lag=1.0)
-    warehouse.commit("run", [Replace("series_features", "web", features, at(0), at(1)), Left("series_features", "web", at(1), at(3))])
+    warehouse.commit(
+        "run", [Replace("series_features", "web", features, at(0), at(1)), LeavePending("series_features", "web", at(1), at(3))]
+    )
     assert pending(warehouse) == [(at(1), at(3))]
     replace(clean([9], first=9), 9, 10)
     assert pending(warehouse) == [(at(1), at(3)), (at(9), at(10))]
@@ -345,7 +347,7 @@ def test_rewritten_rows_settle_nothing(replace, warehouse):
     replace(clean([1, 2, 3]), 0, 3)
     warehouse.commit("run", [Rewrite("incidents", ("i1",), incident("i1"))])
     assert warehouse.pending("web", "incidents", ["clean_series"]) == [(at(0), at(3))]
-    warehouse.commit("run", [Rewrite("incidents", ("i1",), incident("i1")), Seen("incidents", "web", at(0), at(3))])
+    warehouse.commit("run", [Rewrite("incidents", ("i1",), incident("i1")), MarkProcessed("incidents", "web", at(0), at(3))])
     assert warehouse.pending("web", "incidents", ["clean_series"]) == []
 
 

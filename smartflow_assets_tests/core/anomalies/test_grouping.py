@@ -48,9 +48,9 @@ def test_a_rule_holds_where_nothing_was_scored():
     assert list(grouping.judge(scores_of("").astype({"series": object}), violations_of("..r"))["metric"]) == ["requests"]
 
 
-@pytest.mark.parametrize(("text", "spells"), [("ww", 1), ("w.w", 1), ("w..w", 1), ("w...w", 2), ("w--w", 1), (".....", 0)])
-def test_a_pause_of_two_buckets_does_not_part_a_spell(text, spells):
-    assert len(found(text)) == spells
+@pytest.mark.parametrize(("text", "intervals"), [("ww", 1), ("w.w", 1), ("w..w", 1), ("w...w", 2), ("w--w", 1), (".....", 0)])
+def test_a_pause_of_two_buckets_does_not_part_a_spell(text, intervals):
+    assert len(found(text)) == intervals
 
 
 def test_a_spell_says_its_span_its_size_and_its_worst():
@@ -162,9 +162,9 @@ def test_nothing_anomalous_is_an_empty_frame_with_types():
     assert list(empty.columns) == grouping.ANOMALY_COLUMNS and empty["started_at"].dtype == "datetime64[us, UTC]"
 
 
-def before(*spells: tuple[int, int, str | None]) -> pd.DataFrame:
+def before(*intervals: tuple[int, int, str | None]) -> pd.DataFrame:
     """Anomalies of earlier: first bucket, buckets, direction."""
-    rows = [("requests", at(row), at(row) + length * STEP, direction) for row, length, direction in spells]
+    rows = [("requests", at(row), at(row) + length * STEP, direction) for row, length, direction in intervals]
     return pd.DataFrame(rows, columns=["series", "started_at", "ended_at", "direction"])
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from smartflow_assets.core.evaluation.detector_agreement import Opinion, agreements, detector_columns, detector_rows, pair_rows
+from smartflow_assets.core.evaluation.detector_agreement import DetectorResult, agreements, detector_columns, detector_rows, pair_rows
 from smartflow_assets.core.evaluation.metrics import quality
 from smartflow_assets.core.reports.comparison_plot import COLOURS, comparison_plot
 from smartflow_assets.core.reports.comparison_report import html_report
@@ -20,7 +20,7 @@ NOBODY = np.zeros(ROWS, dtype=bool)
 CUT = 2.0
 
 
-def opinion(name: str, *flagged: int, scores: np.ndarray | None = None, labels: pd.DataFrame | None = None) -> Opinion:
+def result(name: str, *flagged: int, scores: np.ndarray | None = None, labels: pd.DataFrame | None = None) -> DetectorResult:
     """A detector that flags these rows of one series."""
     raw = np.linspace(0, 1, ROWS) if scores is None else scores.copy()
     raw[list(flagged)] = 2 * CUT
@@ -34,7 +34,7 @@ def opinion(name: str, *flagged: int, scores: np.ndarray | None = None, labels: 
             "state": "scored",
         }
     )
-    return Opinion(name, frame, None if labels is None else quality(frame, labels, step=STEP))
+    return DetectorResult(name, frame, None if labels is None else quality(frame, labels, step=STEP))
 
 
 def labels(first: int, last: int) -> pd.DataFrame:
@@ -42,60 +42,60 @@ def labels(first: int, last: int) -> pd.DataFrame:
 
 
 def test_rows_and_spells_that_both_flag_count_against_all_that_either_flags():
-    one, other = opinion("one", 50, 51, 200), opinion("other", 51, 300)
+    one, other = result("one", 50, 51, 200), result("other", 51, 300)
     (found,) = agreements([one, other], NOBODY, STEP)
     assert found.rows == 1 / 4  # row 51 of 50, 51, 200 and 300
-    assert found.spells == 1 / 3  # 50 to 51, 200, 300
+    assert found.intervals == 1 / 3  # 50 to 51, 200, 300
 
 
 def test_flags_a_few_buckets_apart_are_one_spell():
-    near, far = opinion("near", 53), opinion("far", 54)
-    assert agreements([opinion("one", 50), near], NOBODY, STEP)[0].spells == 1.0
-    assert agreements([opinion("one", 50), far], NOBODY, STEP)[0].spells == 0.0
+    near, far = result("near", 53), result("far", 54)
+    assert agreements([result("one", 50), near], NOBODY, STEP)[0].intervals == 1.0
+    assert agreements([result("one", 50), far], NOBODY, STEP)[0].intervals == 0.0
 
 
 def test_ranks_are_compared_whatever_the_scale():
     rising = np.linspace(0.1, 1, ROWS)
-    (same,) = agreements([opinion("one", scores=rising), opinion("other", scores=rising**5)], NOBODY, STEP)
-    (opposite,) = agreements([opinion("one", scores=rising), opinion("other", scores=1 / rising)], NOBODY, STEP)
+    (same,) = agreements([result("one", scores=rising), result("other", scores=rising**5)], NOBODY, STEP)
+    (opposite,) = agreements([result("one", scores=rising), result("other", scores=1 / rising)], NOBODY, STEP)
     assert same.ranks == pytest.approx(1) and opposite.ranks == pytest.approx(-1)
 
 
 def test_rows_that_one_of_them_does_not_score_are_not_ranked():
     rising = np.linspace(0.1, 1, ROWS)
-    other = opinion("other", scores=rising)
+    other = result("other", scores=rising)
     other.scores.loc[:199, ["raw_score", "state"]] = 0.0, "warming_up"
-    assert agreements([opinion("one", scores=rising), other], NOBODY, STEP)[0].ranks == pytest.approx(1)
+    assert agreements([result("one", scores=rising), other], NOBODY, STEP)[0].ranks == pytest.approx(1)
 
 
 def test_where_nothing_is_flagged_there_is_no_agreement_to_speak_of():
     constant = np.ones(ROWS)
-    pairs = agreements([opinion("one", scores=constant), opinion("other", scores=constant)], NOBODY, STEP)
+    pairs = agreements([result("one", scores=constant), result("other", scores=constant)], NOBODY, STEP)
     assert pair_rows(pairs) == [["one and other", "–", "–", "–"]]
 
 
 def test_what_guards_flag_says_nothing_of_agreement():
     guarded = np.isin(np.arange(ROWS), [50, 51])
-    (found,) = agreements([opinion("one", 50, 51, 200), opinion("other", 50, 51, 300)], guarded, STEP)
-    assert found.rows == 0 and found.spells == 0
-    assert detector_rows([opinion("one", 50, 51, 200)], guarded, STEP)[0][1:3] == ["1", "1"]
+    (found,) = agreements([result("one", 50, 51, 200), result("other", 50, 51, 300)], guarded, STEP)
+    assert found.rows == 0 and found.intervals == 0
+    assert detector_rows([result("one", 50, 51, 200)], guarded, STEP)[0][1:3] == ["1", "1"]
 
 
 def test_a_spell_in_which_another_one_has_a_part_is_not_found_alone():
-    opinions = [opinion("one", 50, 51, 200), opinion("other", 53, 300, 350)]
-    assert [row[:4] for row in detector_rows(opinions, NOBODY, STEP)] == [["one", "3", "2", "1"], ["other", "3", "3", "2"]]
+    results = [result("one", 50, 51, 200), result("other", 53, 300, 350)]
+    assert [row[:4] for row in detector_rows(results, NOBODY, STEP)] == [["one", "3", "2", "1"], ["other", "3", "3", "2"]]
 
 
 def test_with_labels_each_is_measured():
-    opinions = [opinion("one", 100, labels=labels(99, 110)), opinion("other", 300, labels=labels(99, 110))]
-    columns = detector_columns(opinions)
-    rows = [dict(zip(columns, row, strict=True)) for row in detector_rows(opinions, NOBODY, STEP)]
+    results = [result("one", 100, labels=labels(99, 110)), result("other", 300, labels=labels(99, 110))]
+    columns = detector_columns(results)
+    rows = [dict(zip(columns, row, strict=True)) for row in detector_rows(results, NOBODY, STEP)]
     assert [(row["recall"], row["F1"]) for row in rows] == [("1.00", "1.00"), ("0.00", "0.00")]
-    assert "F1" not in detector_columns([opinion("one")])
+    assert "F1" not in detector_columns([result("one")])
 
 
 def test_the_page_names_each_and_holds_its_pictures():
-    page = html_report("Title", ["Fact."], [opinion("one", 50), opinion("other", 51)], NOBODY, STEP, {"load": b"\x89PNG"})
+    page = html_report("Title", ["Fact."], [result("one", 50), result("other", 51)], NOBODY, STEP, {"load": b"\x89PNG"})
     assert "one and other" in page and page.count("data:image/png;base64,") == 1 and "http" not in page
 
 
@@ -108,10 +108,10 @@ def colours(png: bytes) -> set[str]:
 
 def test_each_detector_has_a_lane_of_its_colour_and_labels_are_shaded():
     rows = pd.DataFrame({"observed_at": TIMES, "value": np.sin(np.arange(ROWS) / 20)})
-    opinions = [opinion("one", *range(50, 60)), opinion("other", *range(200, 210)), opinion("third")]
-    found = colours(comparison_plot(rows, opinions, series="load", title="t", known=labels(50, 80)))
+    results = [result("one", *range(50, 60)), result("other", *range(200, 210)), result("third")]
+    found = colours(comparison_plot(rows, results, series="load", title="t", known=labels(50, 80)))
     assert {*COLOURS[:3], "#f5c6c2"} <= found and not {*COLOURS[4:8]} & found
-    assert "#f5c6c2" not in colours(comparison_plot(rows, opinions, series="load", title="t"))
+    assert "#f5c6c2" not in colours(comparison_plot(rows, results, series="load", title="t"))
 
 
 def test_of_many_rows_no_flag_is_lost_in_the_picture():
@@ -122,11 +122,11 @@ def test_of_many_rows_no_flag_is_lost_in_the_picture():
     )
     flagged = frame.assign(is_anomaly=frame.index == 12_345, raw_score=np.where(frame.index == 12_345, 5.0, 0.1))
     rows = pd.DataFrame({"observed_at": times, "value": 0.0})
-    calm, strange = (comparison_plot(rows, [Opinion("one", each)], series="load", title="t") for each in (frame, flagged))
+    calm, strange = (comparison_plot(rows, [DetectorResult("one", each)], series="load", title="t") for each in (frame, flagged))
     assert calm != strange
 
 
 def test_nothing_to_draw_is_said():
     rows = pd.DataFrame({"observed_at": TIMES[:0], "value": []})
     with pytest.raises(ValueError, match="no rows"):
-        comparison_plot(rows, [opinion("one")], series="load", title="t")
+        comparison_plot(rows, [result("one")], series="load", title="t")

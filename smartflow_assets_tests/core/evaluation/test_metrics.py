@@ -89,9 +89,9 @@ def metrics():
 
 
 @given(st.lists(st.integers(0, 199), max_size=40), st.lists(st.tuples(st.integers(0, 199), st.integers(0, 20)), max_size=5))
-def test_counts_equal_the_shared_benchmarks(metrics, marked, spells):
+def test_counts_equal_the_shared_benchmarks(metrics, marked, intervals):
     is_anomaly, is_label = flags(*marked, rows=200), np.zeros(200, dtype=bool)
-    for first, length in spells:
+    for first, length in intervals:
         is_label[first : first + length + 1] = True
     windows = metrics.runs(is_label.astype(int))
     hits, false_alerts, misses, _ = metrics.event_counts(is_label, is_anomaly)
@@ -107,9 +107,9 @@ SPELLS = {"a": [(40, 49), (120, 120), (200, 230)], "b": [(77, 90)], "calm": []}
 def scored() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Three series of 300 rows, one of them without labels: scores that are higher inside labels, and the flags above a cut."""
     chance, rows, labels = np.random.default_rng(4), [], []
-    for name, spells in SPELLS.items():
+    for name, intervals in SPELLS.items():
         score = chance.exponential(1, 300)
-        for first, last in spells:
+        for first, last in intervals:
             score[first + 2 : last + 1] += 2.5  # two rows late
             labels.append({"series": name, "started_at": START + first * STEP, "ended_at": START + last * STEP})
         rows.append(rows_of(name, 300).assign(raw_score=score, is_anomaly=score > 3.2))

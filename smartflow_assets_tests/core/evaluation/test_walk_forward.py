@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.core.detection import DetectionSettings, Scoring, fit_models
-from smartflow_assets.core.evaluation.walk_forward import Ground, Judge, first_training, trainings, walk_forward
+from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData, first_training, trainings, walk_forward
 from smartflow_assets.core.temporal.calendar import Calendar
 
 STEP = timedelta(hours=1)
@@ -15,7 +15,7 @@ START = pd.Timestamp("2026-03-02", tz="UTC")
 ROWS = 24 * 30
 
 
-def ground(*, window: timedelta = timedelta(days=60), names: tuple[str, ...] = ("cpu",), **values: np.ndarray) -> Ground:
+def trial_data(*, window: timedelta = timedelta(days=60), names: tuple[str, ...] = ("cpu",), **values: np.ndarray) -> TrialData:
     """Thirty days of hours of each series, a daily wave with noise."""
     parts = []
     for place, name in enumerate(names):
@@ -31,7 +31,7 @@ def ground(*, window: timedelta = timedelta(days=60), names: tuple[str, ...] = (
             )
         )
     rows = pd.concat(parts).sort_values(["observed_at", "series"], ignore_index=True)
-    return Ground(rows, STEP, window, Calendar())
+    return TrialData(rows, STEP, window, Calendar())
 
 
 def judge(*types: str, metrics: tuple[str, ...] = ("cpu",), **more: object) -> Judge:
@@ -43,7 +43,7 @@ def at(day: int) -> pd.Timestamp:
 
 
 def test_with_one_training_it_is_what_detection_says():
-    here, both = ground(), judge("seasonal", "isolation_forest")
+    here, both = trial_data(), judge("seasonal", "isolation_forest")
     rows = here.rows
     fitted = fit_models(rows[rows["observed_at"] < at(10)], both.settings, features=here.features, step=STEP)
     expected = Scoring(fitted).score(rows, features=here.features).scores
@@ -53,18 +53,18 @@ def test_with_one_training_it_is_what_detection_says():
 
 
 def test_no_verdict_depends_on_later_rows():
-    here = ground()
+    here = trial_data()
     changed = here.rows["value"].where(here.rows["observed_at"] < at(20), 500.0)
-    later = Ground(here.rows.assign(value=changed), STEP, here.window, here.calendar)
+    later = TrialData(here.rows.assign(value=changed), STEP, here.window, here.calendar)
     moments = [at(10), at(15)]
     before, after = (walk_forward(each, [judge("isolation_forest")], moments, at(20)) for each in (here, later))
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_a_later_training_has_learnt_what_came_between():
-    values = ground().rows["value"].to_numpy().copy()
+    values = trial_data().rows["value"].to_numpy().copy()
     values[24 * 12 :] = np.where(np.arange(ROWS)[24 * 12 :] % 2, 160, 40)  # from the twelfth day on it jumps to and fro
-    here, forest = ground(cpu=values), judge("isolation_forest", ensemble={"combine": "any"})
+    here, forest = trial_data(cpu=values), judge("isolation_forest", ensemble={"combine": "any"})
     once = walk_forward(here, [forest], [at(10)], at(30))
     twice = walk_forward(here, [forest], [at(10), at(20)], at(30))
     late = once["observed_at"] >= at(20)
@@ -73,12 +73,12 @@ def test_a_later_training_has_learnt_what_came_between():
 
 
 def test_the_window_bounds_what_is_learnt_from():
-    short, long = (walk_forward(ground(window=timedelta(days=days)), [judge("isolation_forest")], [at(20)], at(30)) for days in (5, 20))
+    short, long = (walk_forward(trial_data(window=timedelta(days=days)), [judge("isolation_forest")], [at(20)], at(30)) for days in (5, 20))
     assert not short["raw_score"].equals(long["raw_score"])
 
 
 def test_metrics_may_have_settings_of_their_own_and_joint_detectors_see_all():
-    here = ground(names=("cpu", "memory"))
+    here = trial_data(names=("cpu", "memory"))
     found = walk_forward(here, [judge("mad"), judge("mahalanobis", metrics=("memory",))], [at(10)], at(30))
     assert found.groupby("series")["raw_score"].max().gt(0).to_dict() == {"cpu": True, "memory": True}
     assert set(found["metric"]) == {"cpu", "memory"} and len(found) == 2 * 24 * 20
@@ -86,13 +86,15 @@ def test_metrics_may_have_settings_of_their_own_and_joint_detectors_see_all():
 
 def test_progress_adds_up_to_the_judged_rows():
     told: list[int] = []
-    walk_forward(ground(names=("cpu", "memory")), [judge("mad", metrics=("cpu", "memory"))], [at(10), at(20)], at(30), report=told.append)
+    walk_forward(
+        trial_data(names=("cpu", "memory")), [judge("mad", metrics=("cpu", "memory"))], [at(10), at(20)], at(30), report=told.append
+    )
     assert sum(told) == 2 * 24 * 20 and len(told) == 4
 
 
 @pytest.mark.parametrize(("least", "day"), [(36, 10), (24 * 15, 15)])
 def test_the_first_training_is_after_a_third_and_after_enough(least, day):
-    assert first_training(ground().rows, STEP, least) == at(day)
+    assert first_training(trial_data().rows, STEP, least) == at(day)
 
 
 @pytest.mark.parametrize(("every", "most", "days"), [(1, 4, [10, 15, 20, 25]), (10, 4, [10, 20]), (90, 4, [10]), (1, 1, [10])])
