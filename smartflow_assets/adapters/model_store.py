@@ -1,4 +1,4 @@
-"""ModelParts models on disk: JSON, safetensors and skops files, never pickle, so that a model file cannot run code.
+"""Fitted models on disk: JSON, safetensors and skops files, never pickle, so that a model file cannot run code.
 
 One artefact per training of a source is a folder `<source>/<model_id>` with one hash over all its files. It is written
 under a temporary name and renamed, so that a killed run leaves no half model; the hash is verified before anything is

@@ -133,8 +133,8 @@ class Bench:
     @cached_property
     def _neutral(self) -> pd.DataFrame:
         """Intervals of the rows as they are that may well be strange, so that nobody is to blame for flagging them: those that are
-        labelled, that break a rule, or that the default detectors flag. Without it each real anomaly would be a false alert to everybody, and
-        some more of them would hardly count."""
+        labelled, that break a rule, or that the default detectors flag. Without it each real anomaly would be a false alert to
+        everybody, and some more of them would hardly count."""
         usual = {"detectors": "auto", "ensemble": Ensemble(), "threshold": None, "sensitivity": "medium"}
         judges = [replace(judge, settings=judge.settings.model_copy(update=usual)) for judge in judges_of(self.source, self.metrics)]
         every = (self.until - self.since) / FEW_TRAININGS
