@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from smartflow_assets.adapters.channels import Channel, ChannelBase, FileChannel
+from smartflow_assets.adapters.channels import BaseChannel, Channel, FileChannel
 from smartflow_assets.config.problems import InvalidFileError, nearest, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.settings import Settings
@@ -33,7 +33,7 @@ class Catalogue:
     settings: Settings
     sources: Mapping[str, Source] = field(default_factory=dict)
     broken: Mapping[str, InvalidFileError] = field(default_factory=dict)
-    channels: Mapping[str, ChannelBase] = field(default_factory=dict)
+    channels: Mapping[str, BaseChannel] = field(default_factory=dict)
     channel_errors: Mapping[str, SourceError] = field(default_factory=dict)
     default_policy: AlertPolicy = field(default_factory=AlertPolicy)
 
@@ -92,7 +92,7 @@ def source_files(settings: Settings) -> list[Path]:
 def cross_check(
     source: Source,
     path: Path,
-    channels: Mapping[str, ChannelBase],
+    channels: Mapping[str, BaseChannel],
     channel_errors: Mapping[str, SourceError],
 ) -> list[SourceError]:
     """What only shows beside other files: a name that is not the file's, a channel that nobody defined."""
@@ -146,7 +146,7 @@ def _default_policy(defaults: YamlFile | None) -> AlertPolicy:
         return AlertPolicy(to=("file",))
 
 
-def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError]]:
+def _channels(path: Path) -> tuple[dict[str, BaseChannel], dict[str, SourceError]]:
     """The channels that can be used, and why others cannot. The channel `file` needs no entry, so it is always there."""
     if not path.exists():
         return {"file": FileChannel()}, {}
@@ -154,7 +154,7 @@ def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError
         file = read_yaml(path)
     except SourceError as error:
         return {"file": FileChannel()}, {CHANNELS_FILE: error}
-    channels: dict[str, ChannelBase] = {} if "file" in file.values else {"file": FileChannel()}
+    channels: dict[str, BaseChannel] = {} if "file" in file.values else {"file": FileChannel()}
     errors: dict[str, SourceError] = {}
     for name, values in file.values.items():
         try:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from smartflow_assets.adapters.channels.base import ChannelBase
+from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.channels.email import EmailChannel
 from smartflow_assets.adapters.channels.file import FileChannel
 from smartflow_assets.adapters.channels.webhook import WebhookChannel
 from smartflow_assets.core.extensions import installed
 
-__all__ = ["CHANNELS", "Channel", "ChannelBase", "EmailChannel", "FileChannel", "WebhookChannel"]
+__all__ = ["CHANNELS", "BaseChannel", "Channel", "EmailChannel", "FileChannel", "WebhookChannel"]
 
-BUILT_IN: tuple[type[ChannelBase], ...] = (EmailChannel, WebhookChannel, FileChannel)
-CHANNELS = (*BUILT_IN, *installed("smartflow.channels", ChannelBase))
+BUILT_IN: tuple[type[BaseChannel], ...] = (EmailChannel, WebhookChannel, FileChannel)
+CHANNELS = (*BUILT_IN, *installed("smartflow.channels", BaseChannel))
 
 if TYPE_CHECKING:
     Channel = EmailChannel | WebhookChannel | FileChannel

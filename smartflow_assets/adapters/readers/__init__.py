@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.csv import CsvReader
 from smartflow_assets.adapters.readers.files import FileReader
 from smartflow_assets.adapters.readers.http import HttpReader
@@ -23,6 +23,7 @@ from smartflow_assets.core.extensions import installed
 
 __all__ = [
     "READERS",
+    "BaseReader",
     "CsvReader",
     "FileReader",
     "HttpReader",
@@ -32,7 +33,6 @@ __all__ = [
     "PythonReader",
     "ReadContext",
     "Reader",
-    "ReaderBase",
     "SqlReader",
     "Staged",
     "SyntheticReader",
@@ -40,7 +40,7 @@ __all__ = [
     "Wanted",
 ]
 
-READERS: tuple[type[ReaderBase], ...] = (
+READERS: tuple[type[BaseReader], ...] = (
     CsvReader,
     JsonReader,
     ParquetReader,
@@ -49,10 +49,10 @@ READERS: tuple[type[ReaderBase], ...] = (
     SqlReader,
     PythonReader,
     SyntheticReader,
-    *installed("smartflow.readers", ReaderBase),
+    *installed("smartflow.readers", BaseReader),
 )
 
 if TYPE_CHECKING:
-    Reader = ReaderBase
+    Reader = BaseReader
 else:
     Reader = Annotated[Union[READERS], Field(discriminator="type")]  # noqa: UP007
