@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from smartflow_assets.core.json_value import json_value
 from smartflow_assets.core.severity import worst
 
 KINDS = ("opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped")
@@ -66,7 +67,7 @@ def log_entry(
 ) -> Row:
     """One row of the table incident_events. `payload` needs `sequence`, its place among the incident's events, which orders
     the fold; times of the data stand in it, `happened_at` is the clock of the run or of the person."""
-    text = json.dumps({name: plain(value) for name, value in payload.items()}, sort_keys=True, allow_nan=False)
+    text = json.dumps(json_value(payload), sort_keys=True, allow_nan=False)
     identity = f"{incident['incident_id']}|{kind}|{text}|{run_id}"
     return {
         "source": incident["source"],
@@ -118,21 +119,6 @@ def records(frame: pd.DataFrame | None) -> list[Row]:
     if frame is None or frame.empty:
         return []
     return [{name: None if _is_null(value) else value for name, value in row.items()} for row in frame.to_dict("records")]  # pyright: ignore[reportReturnType]
-
-
-def plain(value: Any) -> Any:
-    """As JSON knows it: no numpy, no NaN, times as ISO text in UTC."""
-    if _is_null(value):
-        return None
-    if isinstance(value, datetime):
-        return pd.Timestamp(value).tz_convert("UTC").isoformat()
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
 
 
 def _is_null(value: Any) -> bool:
