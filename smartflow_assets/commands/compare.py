@@ -11,6 +11,7 @@ import typer
 
 from smartflow_assets.commands import home, table_argument, terminal
 from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -179,13 +180,10 @@ def _of_file(file: Path, time: str | None, values: list[str], time_format: str, 
 
 def _series(known: Subject, asked: list[str]) -> list[str]:
     """The series to draw that were asked for. UsageError, with the nearest name, for one that there is not."""
-    from difflib import get_close_matches
-
     names = [str(name) for name in known.trial_data.rows["series"].unique()]
     for name in asked:
         if name not in names:
-            near = get_close_matches(name, names, 1)
-            remedy = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names[:20])}{' …' if len(names) > 20 else ''}."
+            remedy = did_you_mean(name, names, f"There are {', '.join(names[:20])}{' …' if len(names) > 20 else ''}.")
             raise terminal.UsageError(f"{known.name} has no series {name!r}", remedy=remedy)
     return list(dict.fromkeys(asked))
 

@@ -3,13 +3,14 @@
 import tempfile
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches, unified_diff
+from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smartflow_assets.commands import home, terminal
+from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
     from smartflow_assets.adapters.files.trial_log import TrialLog
@@ -107,10 +108,8 @@ def _chosen(text: str, known: Collection[str], option: str) -> list[str]:
     chosen = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in chosen:
         if name not in known:
-            near = get_close_matches(name, list(known), 1)
-            raise terminal.UsageError(
-                f"{option}: there is no {name!r}", remedy=f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
-            )
+            remedy = did_you_mean(name, known, f"There are {', '.join(known)}.")
+            raise terminal.UsageError(f"{option}: there is no {name!r}", remedy=remedy)
     return chosen
 
 

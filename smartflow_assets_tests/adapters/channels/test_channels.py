@@ -34,7 +34,7 @@ def message(event: str = "opened", key: str = "k1") -> Message:
     return render(incident, event, {"value": 1600.0, "lower": 430.0, "upper": 560.0}, idempotency_key=key, happened_at=NINE)
 
 
-@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.__name__)
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=lambda channel: channel.__name__)
 def test_every_channel_documents_its_fields_and_is_frozen(channel: type[BaseChannel]) -> None:
     undocumented = [name for name, field in channel.model_fields.items() if name != "type" and not field.description]
     assert undocumented == []
