@@ -58,14 +58,14 @@ def _tell(plan: "Plan") -> None:
 def _plan(name: str, settings: "Settings", catalogue: "Catalogue", warehouse: "Warehouse") -> "Plan":
     from smartflow_assets.adapters.model_store import ModelStore
     from smartflow_assets.config.plan import compare
-    from smartflow_assets.stages.bucket_resolution import made_under
+    from smartflow_assets.stages.bucket_resolution import made_under, with_bucket
     from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
     from smartflow_assets.stages.run import SourceRun
 
     source = catalogue.source(name)
     if not settings.warehouse_file.exists():
         return compare(source, rows_made_under=None)
-    run = SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), datetime.now(UTC), "plan")
+    run = with_bucket(SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), datetime.now(UTC), "plan"))
     stored = warehouse.read("SELECT DISTINCT fingerprint FROM trained_models WHERE source = ?", [name])["fingerprint"].dropna()
     wanted = {fingerprint(run, group) for group in metric_groups(run)} if len(stored) else set()
     return compare(run.source, rows_made_under=made_under(warehouse, name), models=set(stored), models_wanted=wanted)

@@ -24,6 +24,7 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.evaluation.metrics import Quality, no_labels
 from smartflow_assets.core.reports import series_plot
 from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, records, training_rows
+from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
 
 STAGES = 8  # that report their begin in each run of a replay
@@ -117,7 +118,7 @@ def replay(
     silent._files = source._files
     first, newest = _extent(warehouse, source)
     models = ModelStore(settings.models)
-    run = SourceRun(silent, settings, catalogue, warehouse, models, newest, RUN_ID, report=report, is_sending=False)
+    run = with_bucket(SourceRun(silent, settings, catalogue, warehouse, models, newest, RUN_ID, report=report, is_sending=False))
     bucket = run.source.time_bucket
     run = replace(run, now=until or newest + bucket.every + bucket.settle_time)
     for clock in _clocks(run, first, since, is_retraining):

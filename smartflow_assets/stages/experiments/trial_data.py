@@ -4,7 +4,7 @@ Read and cleaned by the stages of a run, in a folder of its own that the caller 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
@@ -18,6 +18,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData
 from smartflow_assets.stages import preparation, quality
+from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.experiments import backtest
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import series_rows
@@ -50,10 +51,9 @@ def source_ground(source: Source, settings: Settings, apart: Settings, catalogue
     time = quoted_column(source.time_column)
     newest = warehouse.read(f"SELECT max({time}) AS at FROM {quoted(raw_table(source.name))}")["at"].iloc[0]
     run = SourceRun(source, apart, catalogue, warehouse, ModelStore(apart.models), newest, backtest.RUN_ID, is_sending=False)
+    run = with_bucket(run)
     bucket = run.source.time_bucket
-    run = SourceRun(
-        source, apart, catalogue, warehouse, run.models, newest + bucket.every + bucket.settle_time, backtest.RUN_ID, is_sending=False
-    )
+    run = replace(run, now=newest + bucket.every + bucket.settle_time)
     preparation.clean_series(run)
     rows = series_rows(run, "clean_series", "observed_at, value, repair", quality.EVER, run.now)
     rows = rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))
