@@ -3,7 +3,6 @@
 Read and cleaned by the stages of a run, in a folder of its own that the caller throws away.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,10 +15,12 @@ from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
-from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData
+from smartflow_assets.core.detection import MetricGroup
+from smartflow_assets.core.evaluation.walk_forward import TrialData
 from smartflow_assets.stages import preparation, quality
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.experiments import backtest
+from smartflow_assets.stages.metric_groups import groups_of
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import series_rows
 
@@ -34,9 +35,9 @@ class SourceTrialData:
     labels: pd.DataFrame | None
 
     @property
-    def judges(self) -> list[Judge]:
-        """The settings of the source, each with the metrics that are judged by it."""
-        return judges_of(self.run.source, self.metrics)
+    def groups(self) -> list[MetricGroup]:
+        """The metrics that have rows, grouped by the settings of the source."""
+        return groups_of(self.run.source, self.metrics)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ class SourceTrialData:
         return tuple(sorted(self.trial_data.rows["metric"].unique()))
 
 
-def source_ground(source: Source, settings: Settings, apart: Settings, catalogue: Catalogue, now: datetime) -> SourceTrialData:
+def source_trial_data(source: Source, settings: Settings, apart: Settings, catalogue: Catalogue, now: datetime) -> SourceTrialData:
     """Read the rows of a source, or take those that are stored, and clean them in `apart`. SourceError when there are none."""
     warehouse = backtest.stored_rows(source, settings, apart, catalogue, now)
     warehouse.commit(backtest.RUN_ID, [Delete(table, source.name) for table in backtest.MADE])
@@ -60,11 +61,3 @@ def source_ground(source: Source, settings: Settings, apart: Settings, catalogue
     rows = rows.sort_values(["observed_at", "series"], ignore_index=True)
     labels = quality.known_labels(run) if source.labels else None
     return SourceTrialData(run, TrialData(rows, bucket.every, source.training.window, source.calendar), labels)
-
-
-def judges_of(source: Source, metrics: Sequence[str]) -> list[Judge]:
-    """The settings of a source, each with those of these metrics that are judged by it, on the same ruler."""
-    found: dict[tuple[object, bool], list[str]] = {}
-    for metric in metrics:
-        found.setdefault((source.detection(metric), source.metric(metric).transform == "log"), []).append(metric)
-    return [Judge(settings, tuple(names), is_log) for (settings, is_log), names in found.items()]  # pyright: ignore[reportArgumentType]
