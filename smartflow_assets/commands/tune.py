@@ -141,7 +141,7 @@ def _search(
     data: "TuningData", settings: "Settings", space: "Sequence[Parameter]", log: "TrialLog", count: int, seed: int
 ) -> "list[Trial]":
     """The trials, those of an earlier run that was cut off among them."""
-    from smartflow_assets.core.evaluation.settings_search import best, propose
+    from smartflow_assets.core.evaluation.settings_search import best
 
     tried = log.read()[:count]
     if tried:
@@ -149,8 +149,7 @@ def _search(
     try:
         with terminal.quiet(), terminal.progress(count, "trying settings") as advance:
             advance(len(tried))
-            while len(tried) < count and (point := propose(space, tried, seed)) is not None:
-                trial = data.try_out(settings, point)
+            for trial in data.search(settings, space, tried, count, seed):
                 log.append(trial)
                 tried.append(trial)
                 leader = best(tried, space)

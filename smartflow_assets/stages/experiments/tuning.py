@@ -7,7 +7,7 @@ of the rows, and false alerts are counted on the rows as they are. Rules count t
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -28,7 +28,7 @@ from smartflow_assets.core.detectors.base import BaseDetector
 from smartflow_assets.core.errors import SmartflowError, SourceError
 from smartflow_assets.core.evaluation.anomaly_injection import plant
 from smartflow_assets.core.evaluation.metrics import Quality, quality
-from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial
+from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial, propose
 from smartflow_assets.core.evaluation.walk_forward import TrialData, first_training, trainings, walk_forward
 from smartflow_assets.core.series import facts
 from smartflow_assets.core.series.facts import SeriesFacts
@@ -82,6 +82,13 @@ class TuningData:
             return Trial(point, self.measure(self.varied(settings, point), is_held_out=False))
         except (SmartflowError, ValueError) as error:
             return Trial(point, None, str(error))
+
+    def search(self, settings: Settings, space: Sequence[Parameter], known: Sequence[Trial], count: int, seed: int) -> Iterator[Trial]:
+        """The trials that follow those that are known, up to `count` in all; fewer where the space has no more points."""
+        tried = list(known)
+        while len(tried) < count and (point := propose(space, tried, seed)) is not None:
+            tried.append(self.try_out(settings, point))
+            yield tried[-1]
 
     def varied(self, settings: Settings, point: Point) -> Source:
         """The source with a point of its search space."""
