@@ -1,6 +1,6 @@
 """The log of incidents and its fold: what happened, appended for ever, and where each incident stands after it.
 
-People and runs append events of the kinds in `KINDS`; nobody changes one. `fold` replays them in the order in which they
+People and runs append events of the kinds in `IncidentEvent`; nobody changes one. `fold` replays them in the order in which they
 were written and gives the rows of the table `incidents`; folding in pieces gives what folding all at once gives. Which
 events a run has to append is decided in `incidents`.
 """
@@ -9,13 +9,19 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from smartflow_assets.core.severity import worst
+from smartflow_assets.core.severity import Severity, worst
 
-KINDS = ("opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped")
+IncidentEvent = Literal["opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped"]
+"""What may happen to an incident."""
+IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
+"""Where an incident stands; the column is called `state`."""
+Cause = Literal["anomaly", "run"]
+"""What an incident is about, where it has a fixed name: anomalies of a series, or a run that failed outside any step. The cause of any
+other incident is `check:<name>` or the name of the step that failed."""
 EVENT_COLUMNS = [
     "source",
     "event_id",
@@ -55,9 +61,9 @@ Row = dict[str, Any]
 
 def log_entry(
     incident: Mapping[str, Any],
-    kind: str,
+    kind: IncidentEvent,
     *,
-    severity: str,
+    severity: Severity,
     happened_at: datetime,
     run_id: str,
     payload: Mapping[str, Any],
