@@ -252,7 +252,7 @@ def _print(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray
 def _write(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
     from smartflow_assets.core.evaluation.detector_agreement import own_flags
     from smartflow_assets.core.reports.comparison_plot import comparison_plot
-    from smartflow_assets.core.reports.comparison_report import html_report
+    from smartflow_assets.core.reports.comparison_report import comparison_page
 
     rows, scores = known.trial_data.rows, results[0].scores
     counts = scores["series"][sum(own_flags(result, guarded).astype(int) for result in results) > 0].value_counts()
@@ -283,7 +283,7 @@ def _write(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray
         + (" A tick at the foot of a series is a row that flatline or missing flags whatever is listed." if guarded.any() else "")
     ]
     target.write_text(
-        html_report(f"Detectors compared on {known.name}", facts, results, guarded, known.trial_data.step, pictures), encoding="utf-8"
+        comparison_page(f"Detectors compared on {known.name}", facts, results, guarded, known.trial_data.step, pictures), encoding="utf-8"
     )
 
 
