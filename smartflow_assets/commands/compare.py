@@ -182,7 +182,7 @@ def _print(known: "ComparisonSubject", results: "list[DetectorResult]", guarded:
 
 def _write(known: "ComparisonSubject", results: "list[DetectorResult]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
     from smartflow_assets.core.reports.comparison_plot import comparison_plot
-    from smartflow_assets.core.reports.comparison_report import html_report
+    from smartflow_assets.core.reports.comparison_report import comparison_page
     from smartflow_assets.stages.experiments.comparison import most_flagged
 
     rows, scores = known.trial_data.rows, results[0].scores
@@ -213,7 +213,7 @@ def _write(known: "ComparisonSubject", results: "list[DetectorResult]", guarded:
         + (" A tick at the foot of a series is a row that flatline or missing flags whatever is listed." if guarded.any() else "")
     ]
     target.write_text(
-        html_report(f"Detectors compared on {known.name}", facts, results, guarded, known.trial_data.step, pictures), encoding="utf-8"
+        comparison_page(f"Detectors compared on {known.name}", facts, results, guarded, known.trial_data.step, pictures), encoding="utf-8"
     )
 
 

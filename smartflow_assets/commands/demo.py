@@ -26,12 +26,12 @@ def demo() -> None:
     Prints, for each source, what was found, measured on its labels; exits 1 below precision .9 or recall .8.
     """
     from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.core.generators.examples import END, EXAMPLES
+    from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
     from smartflow_assets.stages.experiments.example_figures import measure
 
     settings = open_home()
     catalogue = Catalogue.load(settings)
-    for name in EXAMPLES:
+    for name in EXAMPLE_SOURCES:
         if name in catalogue.broken:
             raise catalogue.broken[name]
         if name not in catalogue.sources:
@@ -39,10 +39,10 @@ def demo() -> None:
                 f"the example source {name} is not in {settings.sources}", remedy="Take it from the project's data folder."
             )
     clocks = [END - REPLAYED + k * TICK for k in range(int((REPLAYED + AFTERWARDS) / TICK) + 1)]
-    _replay(settings, list(EXAMPLES), clocks)
+    _replay(settings, list(EXAMPLE_SOURCES), clocks)
     figures = []
-    with terminal.progress(len(EXAMPLES), "measuring") as advance:
-        for name, example in EXAMPLES.items():
+    with terminal.progress(len(EXAMPLE_SOURCES), "measuring") as advance:
+        for name, example in EXAMPLE_SOURCES.items():
             figures.append(measure(catalogue.source(name), example, settings, catalogue, now=clocks[-1]))
             advance(1, f"measuring {name}")
     _print(figures, settings)

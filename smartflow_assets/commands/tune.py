@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smartflow_assets.adapters.files.trial_log import TrialLog
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.config.source import Source
-    from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial
+    from smartflow_assets.core.evaluation.settings_search import Parameter, Point, Trial, TrialFigures
     from smartflow_assets.stages.experiments.tuning import TuningData
 
 EXAMPLES = """
@@ -217,7 +217,7 @@ def _write(source: "Source", point: "Point") -> None:
     edit_yaml(Path(source.file), lambda tree: put(tree, source, point))
 
 
-def _figures(found: "Figures | None") -> list[str]:
+def _figures(found: "TrialFigures | None") -> list[str]:
     if found is None:
         return ["–"] * len(FIGURES)
     return [

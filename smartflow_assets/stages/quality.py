@@ -14,7 +14,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.files.labels import read_labels
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Write
-from smartflow_assets.core.evaluation.metrics import LATE, Quality, quality
+from smartflow_assets.core.evaluation.metrics import LATE_ROWS, Quality, quality
 from smartflow_assets.core.reports.quality_plot import quality_plot
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import PIECE_ROWS, Window, pending_windows, table_rows
@@ -102,7 +102,7 @@ def _is_due(pending: Sequence[Window], labels: pd.DataFrame, step: timedelta) ->
     """Whether what was scored since is worth a measure."""
     if sum((end - start for start, end in pending), timedelta(0)) >= RESTED:
         return True
-    return any(((labels["started_at"] < end) & (labels["ended_at"] + (1 + LATE) * step > start)).any() for start, end in pending)
+    return any(((labels["started_at"] < end) & (labels["ended_at"] + (1 + LATE_ROWS) * step > start)).any() for start, end in pending)
 
 
 def _last(run: SourceRun) -> tuple[str | None, pd.Timestamp | None]:

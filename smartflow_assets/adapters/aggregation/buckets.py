@@ -19,7 +19,7 @@ from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.nearest_name import nearest_name
 from smartflow_assets.core.preparation.row_condition import columns as asked_columns
-from smartflow_assets.core.preparation.row_condition import parse
+from smartflow_assets.core.preparation.row_condition import parse_condition
 from smartflow_assets.core.series.series_id import series_id
 from smartflow_assets.core.temporal.calendar import Calendar
 from smartflow_assets.core.temporal.time_grid import ORIGIN, ORIGIN_US, TimeGrid
@@ -206,7 +206,7 @@ def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[Metr
     columns = (
         name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ())) if name and name not in plan.encoded.columns
     )
-    conditions = (name for metric in plan.metrics if metric.where for name in asked_columns(parse(metric.where)))
+    conditions = (name for metric in plan.metrics if metric.where for name in asked_columns(parse_condition(metric.where)))
     require_columns(types, (plan.time_column, *plan.dimensions, *columns, *conditions), source)
     if plan.metrics:
         return plan.metrics
@@ -224,7 +224,7 @@ def _bucket(plan: BucketPlan) -> str:
 
 
 def _inputs(k: int, metric: MetricColumn, encoded: Mapping[str, str]) -> str:
-    chosen = as_sql(parse(metric.where)) if metric.where else "TRUE"
+    chosen = as_sql(parse_condition(metric.where)) if metric.where else "TRUE"
     if metric.column is None:
         return f", CASE WHEN {chosen} THEN 1 END AS a{k}, CASE WHEN {chosen} THEN 1.0 END AS x{k}"
     column = encoded.get(metric.column) or quoted_column(metric.column)

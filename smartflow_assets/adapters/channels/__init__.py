@@ -14,7 +14,7 @@ from smartflow_assets.adapters.channels.file import FileChannel
 from smartflow_assets.adapters.channels.webhook import WebhookChannel
 from smartflow_assets.core.extensions import registry
 
-__all__ = ["CHANNELS", "Channel", "BaseChannel", "EmailChannel", "FileChannel", "WebhookChannel"]
+__all__ = ["CHANNELS", "BaseChannel", "Channel", "EmailChannel", "FileChannel", "WebhookChannel"]
 
 BUILT_IN: tuple[type[BaseChannel], ...] = (EmailChannel, WebhookChannel, FileChannel)
 CHANNELS = registry("smartflow.channels", BaseChannel, BUILT_IN)

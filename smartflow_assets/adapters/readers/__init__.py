@@ -23,6 +23,7 @@ from smartflow_assets.core.extensions import registry
 
 __all__ = [
     "READERS",
+    "BaseReader",
     "CsvReader",
     "FileReader",
     "HttpReader",
@@ -32,7 +33,6 @@ __all__ = [
     "PythonReader",
     "ReadContext",
     "Reader",
-    "BaseReader",
     "SqlReader",
     "Staged",
     "SyntheticReader",

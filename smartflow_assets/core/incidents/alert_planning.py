@@ -14,7 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, records
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, row_dicts
 from smartflow_assets.core.temporal.notation import format_duration
 
 SEND_COLUMNS = [
@@ -88,7 +88,7 @@ class AlertPlanner:
         self._planned: list[Row] = []
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
         self._balance: Counter[tuple[str, str]] = Counter()  # messages that an incident is on, less those that it is over
-        for row in records(told):
+        for row in row_dicts(told):
             self._balance[row["incident_id"], row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
 
     def announce(self, event: Row, ended_at: datetime) -> None:

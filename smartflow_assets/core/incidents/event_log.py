@@ -96,7 +96,7 @@ def fold(events: pd.DataFrame, onto: pd.DataFrame | None = None) -> pd.DataFrame
 
     `onto` are incidents as folded from earlier events. An event of an incident that was never opened is an error: ValueError.
     """
-    folded: dict[str, Row] = {row["incident_id"]: row for row in records(onto)}
+    folded: dict[str, Row] = {row["incident_id"]: row for row in row_dicts(onto)}
     for row in in_order(events):
         folded[row["incident_id"]] = _apply(folded.get(row["incident_id"]), row)
     frame = pd.DataFrame(list(folded.values()), columns=INCIDENT_COLUMNS)
@@ -106,7 +106,7 @@ def fold(events: pd.DataFrame, onto: pd.DataFrame | None = None) -> pd.DataFrame
 
 def in_order(events: pd.DataFrame | None) -> list[Row]:
     """Events as dicts with their payload read, in the order in which they were written."""
-    rows = [{**row, "payload": read_payload(row["payload"])} for row in records(events)]
+    rows = [{**row, "payload": read_payload(row["payload"])} for row in row_dicts(events)]
     return sorted(rows, key=lambda row: (row["payload"].get("sequence", 0), row["happened_at"], row["event_id"]))
 
 
@@ -120,7 +120,7 @@ def read_payload(payload: Any) -> Row:
     return json.loads(payload) if isinstance(payload, str) and payload else dict(payload) if isinstance(payload, Mapping) else {}
 
 
-def records(frame: pd.DataFrame | None) -> list[Row]:
+def row_dicts(frame: pd.DataFrame | None) -> list[Row]:
     """The rows of a frame as dicts, NaN and NaT as None."""
     if frame is None or frame.empty:
         return []

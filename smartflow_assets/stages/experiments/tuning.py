@@ -28,7 +28,7 @@ from smartflow_assets.core.detectors.base import BaseDetector
 from smartflow_assets.core.errors import SmartflowError, SourceError
 from smartflow_assets.core.evaluation.anomaly_injection import plant
 from smartflow_assets.core.evaluation.metrics import Quality, quality
-from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial, propose
+from smartflow_assets.core.evaluation.settings_search import Parameter, Point, Trial, TrialFigures, propose
 from smartflow_assets.core.evaluation.walk_forward import TrialData, first_training, trainings, walk_forward
 from smartflow_assets.core.series import facts
 from smartflow_assets.core.series.facts import SeriesFacts
@@ -100,7 +100,7 @@ class TuningData:
         early = labels["started_at"].between(self.since, self.split, inclusive="left")
         return int(early.sum()), int(labels["started_at"].between(self.split, self.until, inclusive="left").sum())
 
-    def measure(self, source: Source, *, is_held_out: bool) -> Figures:
+    def measure(self, source: Source, *, is_held_out: bool) -> TrialFigures:
         """The figures of settings on the part that is searched, or on the later one.
 
         With planted anomalies: false alerts are those of the rows as they are, but for what is neutral; precision and F1 are as
@@ -110,7 +110,7 @@ class TuningData:
         found = self._quality(self.clean, groups, is_held_out)
         if not self.planted:
             events = found.events
-            return Figures(events.precision, events.recall, events.f1, found.pr_auc, events.false_alerts, found.false_alerts_per_day)
+            return TrialFigures(events.precision, events.recall, events.f1, found.pr_auc, events.false_alerts, found.false_alerts_per_day)
         parts = [self._quality(labelled, groups, is_held_out) for labelled in self.planted]
         hits, misses = sum(part.events.hits for part in parts), sum(part.events.misses for part in parts)
         areas = [part.pr_auc for part in parts if part.pr_auc is not None]
@@ -118,7 +118,7 @@ class TuningData:
         right = recall * (found.days * timedelta(days=1) / self.clean.trial_data.step / EVENT_ROWS)
         precision = right / (right + false_alerts) if hits else 0.0
         f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-        return Figures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
+        return TrialFigures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
 
     def _quality(self, labelled: LabelledData, groups: Sequence[MetricGroup], is_held_out: bool) -> Quality:
         """How rows are judged that are not neutral. The part that is kept out is walked to through the other one, as live: what was

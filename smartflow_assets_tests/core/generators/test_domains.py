@@ -15,7 +15,7 @@ from smartflow_assets.core.generators.iot_sensors import IotSensors
 from smartflow_assets.core.generators.kpi_sales import KpiSales
 from smartflow_assets.core.generators.machine_health import MachineHealth
 from smartflow_assets.core.generators.network_traffic import NetworkTraffic
-from smartflow_assets.core.generators.random_streams import EPOCH
+from smartflow_assets.core.generators.random_streams import FIRST_MONDAY
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
 from smartflow_assets.core.generators.server_traffic import ServerTraffic
 from smartflow_assets.core.generators.stock_risk import StockRisk
@@ -167,7 +167,7 @@ def test_times_are_even_and_on_the_grid_of_the_step(domain):
     for series in domain.bounds:
         times = series_of(domain.rows_from(START, 5000, 1).frame, series).index
         assert set(np.diff(times)) == {np.timedelta64(domain.step)}
-        assert (times[0] - EPOCH) % domain.step == timedelta(0)
+        assert (times[0] - FIRST_MONDAY) % domain.step == timedelta(0)
 
 
 @pytest.mark.parametrize("domain", SERIES, ids=lambda domain: domain.type)
@@ -175,11 +175,11 @@ def test_blocks_join_without_a_jump(domain):
     """No step over a boundary of blocks is larger than the steps inside them are."""
     seams = 12
     weeks = -(-2016 * domain.step // WEEK) * WEEK
-    first = EPOCH + (START - EPOCH) // weeks * weeks
+    first = FIRST_MONDAY + (START - FIRST_MONDAY) // weeks * weeks
     frame = domain.stretch(first, first + seams * weeks, 5, anomaly_rate=0).frame
     for series in domain.bounds:
         steps = series_of(frame, series).diff().abs().dropna()
-        at_seams = steps[(steps.index - EPOCH) % weeks == timedelta(0)]
+        at_seams = steps[(steps.index - FIRST_MONDAY) % weeks == timedelta(0)]
         assert len(at_seams) == seams - 1
         assert at_seams.max() <= steps.drop(at_seams.index).max()
 
@@ -214,7 +214,7 @@ def test_machine_shakes_with_its_speed_stands_on_sundays_and_wears():
     assert 0.3 < frame["temperature"].corr(frame["rpm"]) < 0.95
     assert frame["rpm"][frame.index.day_of_week == 6].max() < 300
     fast = frame[frame["rpm"] > 2700]
-    worn = ((fast.index - EPOCH) / MachineHealth().maintenance) % 1
+    worn = ((fast.index - FIRST_MONDAY) / MachineHealth().maintenance) % 1
     assert fast["vibration"][worn > 0.8].mean() > 1.1 * fast["vibration"][worn < 0.2].mean()
 
 
