@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from smartflow_assets.commands import terminal
-from smartflow_assets.commands.demo_figures import twin_alerts
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.detection import Threshold
 from smartflow_assets.core.generators.examples import END, EXAMPLES
+from smartflow_assets.stages.experiments.example_figures import twin_alerts
 
 
 def main() -> None:

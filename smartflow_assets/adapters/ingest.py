@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
@@ -59,7 +59,7 @@ class Ingested:
 def ingest(
     warehouse: Warehouse,
     source: str,
-    reader: ReaderBase,
+    reader: BaseReader,
     *,
     wanted: Wanted,
     now: datetime,

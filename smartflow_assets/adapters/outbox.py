@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from smartflow_assets.adapters.channels import ChannelBase
+from smartflow_assets.adapters.channels import BaseChannel
 from smartflow_assets.adapters.secret_references import unset
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -63,7 +63,7 @@ class Drained:
 
 def drain(
     warehouse: Warehouse,
-    channels: Mapping[str, ChannelBase],
+    channels: Mapping[str, BaseChannel],
     *,
     now: datetime,
     run_id: str,
@@ -112,7 +112,7 @@ class _ChannelDrain:
         self,
         warehouse: Warehouse,
         name: str,
-        channel: ChannelBase | None,
+        channel: BaseChannel | None,
         now: datetime,
         run_id: str,
         environment: Mapping[str, str],

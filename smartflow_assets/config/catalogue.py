@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from smartflow_assets.adapters.channels import Channel, ChannelBase, FileChannel
-from smartflow_assets.config.problems import InvalidFileError, nearest, problems_of
+from smartflow_assets.adapters.channels import BaseChannel, Channel, FileChannel
+from smartflow_assets.config.problems import InvalidFileError, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
@@ -21,6 +21,7 @@ from smartflow_assets.config.source_file import build_source, source_schema
 from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.nearest_name import did_you_mean
 
 CHANNELS_FILE = "channels.yaml"  # the key of `channel_errors` when the file as a whole cannot be read
 _CHANNEL: TypeAdapter[Any] = TypeAdapter(Channel)
@@ -33,7 +34,7 @@ class Catalogue:
     settings: Settings
     sources: Mapping[str, Source] = field(default_factory=dict)
     broken: Mapping[str, InvalidFileError] = field(default_factory=dict)
-    channels: Mapping[str, ChannelBase] = field(default_factory=dict)
+    channels: Mapping[str, BaseChannel] = field(default_factory=dict)
     channel_errors: Mapping[str, SourceError] = field(default_factory=dict)
     default_policy: AlertPolicy = field(default_factory=AlertPolicy)
 
@@ -72,9 +73,8 @@ class Catalogue:
         if name in self.broken:
             raise self.broken[name]
         if name not in self.sources:
-            near = nearest(name, self.names)
             known = f"There are {', '.join(self.names)}." if self.names else "There is none yet."
-            hint = f"Did you mean {near}?" if near else known
+            hint = did_you_mean(name, self.names, known)
             raise SourceError("there is no such source", source=name, where=str(self.settings.sources), remedy=hint)
         return self.sources[name]
 
@@ -92,7 +92,7 @@ def source_files(settings: Settings) -> list[Path]:
 def cross_check(
     source: Source,
     path: Path,
-    channels: Mapping[str, ChannelBase],
+    channels: Mapping[str, BaseChannel],
     channel_errors: Mapping[str, SourceError],
 ) -> list[SourceError]:
     """What only shows beside other files: a name that is not the file's, a channel that nobody defined."""
@@ -108,8 +108,7 @@ def cross_check(
         )
     for index, channel in enumerate(source.alerts.to):
         if channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
-            near = nearest(channel, tuple(channels))
-            hint = f"Did you mean {near}?" if near else f"data/channels.yaml has {', '.join(channels)}."
+            hint = did_you_mean(channel, channels, f"data/channels.yaml has {', '.join(channels)}.")
             problems.append(
                 SourceError(
                     f"`alerts.to`: there is no channel {channel}", source=path.stem, where=source.where("alerts", "to", index), remedy=hint
@@ -146,7 +145,7 @@ def _default_policy(defaults: YamlFile | None) -> AlertPolicy:
         return AlertPolicy(to=("file",))
 
 
-def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError]]:
+def _channels(path: Path) -> tuple[dict[str, BaseChannel], dict[str, SourceError]]:
     """The channels that can be used, and why others cannot. The channel `file` needs no entry, so it is always there."""
     if not path.exists():
         return {"file": FileChannel()}, {}
@@ -154,7 +153,7 @@ def _channels(path: Path) -> tuple[dict[str, ChannelBase], dict[str, SourceError
         file = read_yaml(path)
     except SourceError as error:
         return {"file": FileChannel()}, {CHANNELS_FILE: error}
-    channels: dict[str, ChannelBase] = {} if "file" in file.values else {"file": FileChannel()}
+    channels: dict[str, BaseChannel] = {} if "file" in file.values else {"file": FileChannel()}
     errors: dict[str, SourceError] = {}
     for name, values in file.values.items():
         try:

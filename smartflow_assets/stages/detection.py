@@ -13,11 +13,11 @@ import pandas as pd
 from smartflow_assets.adapters.warehouse.writes import Replace, Write
 from smartflow_assets.core.anomalies import grouping, recurrence
 from smartflow_assets.core.anomalies.grouping import no_anomalies
-from smartflow_assets.core.detection import Scoring
+from smartflow_assets.core.detection import MetricGroup, Scoring
 from smartflow_assets.core.detection.verdicts import no_components
 from smartflow_assets.core.records.buckets import record_components
 from smartflow_assets.core.reports import series_plot
-from smartflow_assets.stages.metric_groups import MetricGroup, metric_groups
+from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.model_ledger import StoredModel, current_model
 from smartflow_assets.stages.modelling import feature_rows
 from smartflow_assets.stages.preparation import clean_rows

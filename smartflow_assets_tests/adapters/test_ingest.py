@@ -10,7 +10,7 @@ import pytest
 
 from smartflow_assets.adapters.aggregation.bucket_inference import usual_bucket
 from smartflow_assets.adapters.ingest import Ingested, ingest
-from smartflow_assets.adapters.readers import CsvReader, InboxReader, ReaderBase, Wanted
+from smartflow_assets.adapters.readers import BaseReader, CsvReader, InboxReader, Wanted
 from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.core.errors import SourceError
 
@@ -39,7 +39,7 @@ class Feed:
     def write(self, text: str | bytes, name: str = "web.csv") -> None:
         (self.data / name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    def take(self, reader: ReaderBase = CSV, *, now: datetime = NOW, wanted: Wanted = Wanted(), **limits) -> Ingested:
+    def take(self, reader: BaseReader = CSV, *, now: datetime = NOW, wanted: Wanted = Wanted(), **limits) -> Ingested:
         self.runs += 1
         return ingest(
             self.warehouse, "web", reader, wanted=wanted, now=now, run_id=f"run{self.runs}", staging=self.staging, data=self.data, **limits

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters import outbox
-from smartflow_assets.adapters.channels import ChannelBase, EmailChannel, FileChannel, WebhookChannel
+from smartflow_assets.adapters.channels import BaseChannel, EmailChannel, FileChannel, WebhookChannel
 from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS, Drained, drain
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -31,7 +31,7 @@ MINUTE = timedelta(minutes=1)
 _SEND_OF = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
 
 
-class Recorder(ChannelBase):
+class Recorder(BaseChannel):
     """A channel of another package: keeps what it is given, after calling `before`."""
 
     type: Literal["recorder"] = "recorder"
@@ -112,7 +112,7 @@ def plan(
     )
 
 
-def send(warehouse: Warehouse, at: datetime = NINE, environment: Mapping[str, str] | None = None, **channels: ChannelBase) -> Drained:
+def send(warehouse: Warehouse, at: datetime = NINE, environment: Mapping[str, str] | None = None, **channels: BaseChannel) -> Drained:
     return drain(
         warehouse,
         channels,

@@ -8,7 +8,6 @@ whichever way its rows lie in the table and however many threads add them (measu
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from smartflow_assets.adapters.aggregation.row_filter import as_sql
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.nearest_name import nearest_name
 from smartflow_assets.core.preparation.row_condition import columns as asked_columns
 from smartflow_assets.core.preparation.row_condition import parse
 from smartflow_assets.core.series.series_id import series_id
@@ -192,8 +192,8 @@ def require_columns(types: Mapping[str, str], names: Iterable[str], source: str,
     by_name = {name.lower(): name for name in types if name not in ours}
     for name in names:
         if name.lower() not in by_name:
-            close = get_close_matches(name.lower(), by_name, 1)
-            hint = f"did you mean '{by_name[close[0]]}'? " if close else ""
+            near = nearest_name(name.lower(), by_name)
+            hint = f"did you mean '{by_name[near]}'? " if near else ""
             raise SourceError(
                 f"column '{name}' is not in the rows that were ingested",
                 source=source,

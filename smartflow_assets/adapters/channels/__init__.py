@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from smartflow_assets.adapters.channels.base import ChannelBase
+from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.channels.email import EmailChannel
 from smartflow_assets.adapters.channels.file import FileChannel
 from smartflow_assets.adapters.channels.webhook import WebhookChannel
-from smartflow_assets.core.extensions import installed
+from smartflow_assets.core.extensions import registry
 
-__all__ = ["CHANNELS", "Channel", "ChannelBase", "EmailChannel", "FileChannel", "WebhookChannel"]
+__all__ = ["CHANNELS", "Channel", "BaseChannel", "EmailChannel", "FileChannel", "WebhookChannel"]
 
-BUILT_IN: tuple[type[ChannelBase], ...] = (EmailChannel, WebhookChannel, FileChannel)
-CHANNELS = (*BUILT_IN, *installed("smartflow.channels", ChannelBase))
+BUILT_IN: tuple[type[BaseChannel], ...] = (EmailChannel, WebhookChannel, FileChannel)
+CHANNELS = registry("smartflow.channels", BaseChannel, BUILT_IN)
+"""Every channel by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
     Channel = EmailChannel | WebhookChannel | FileChannel
 else:
-    Channel = Annotated[Union[CHANNELS], Field(discriminator="type")]  # noqa: UP007 (built from a tuple)
+    Channel = Annotated[Union[tuple(CHANNELS.values())], Field(discriminator="type")]  # noqa: UP007 (built from a tuple)

@@ -16,7 +16,7 @@ from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.core.temporal.notation import Duration
 
 
-class ChannelBase(BaseModel, ABC):
+class BaseChannel(BaseModel, ABC):
     """Settings common to all channels."""
 
     # hide_input: a password that somebody wrote into the file must not come back in the error that refuses it. pydantic heeds

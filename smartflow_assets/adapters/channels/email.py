@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from smartflow_assets.adapters.channels.base import ChannelBase
+from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.secret_references import Secret, resolve
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.messages import Message
@@ -37,7 +37,7 @@ def _is_address(text: str) -> str:
 Address = Annotated[str, AfterValidator(_is_address)]
 
 
-class EmailChannel(ChannelBase):
+class EmailChannel(BaseChannel):
     """Send each message as an e-mail."""
 
     type: Literal["email"] = "email"

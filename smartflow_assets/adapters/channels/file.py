@@ -12,13 +12,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from smartflow_assets.adapters.channels.base import ChannelBase
+from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.channels.email import compose
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.messages import Message
 
 
-class FileChannel(ChannelBase):
+class FileChannel(BaseChannel):
     """Write each message into a folder, as .eml and as .json."""
 
     type: Literal["file"] = "file"

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from smartflow_assets.adapters.channels.base import ChannelBase
+from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.channels.template import check_template, fill
 from smartflow_assets.adapters.secret_references import Secret, resolve
 from smartflow_assets.adapters.web import has_no_secret_headers, host_of, is_web_address, retry_after, without_request_log
@@ -27,7 +27,7 @@ _RETRYABLE = (408, 425, 429)
 _DOWN = (429, 502, 503, 504)  # the receiver as a whole is not serving us now
 
 
-class WebhookChannel(ChannelBase):
+class WebhookChannel(BaseChannel):
     """Post each message to an address."""
 
     type: Literal["webhook"] = "webhook"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.csv import CsvReader
 from smartflow_assets.adapters.readers.files import FileReader
 from smartflow_assets.adapters.readers.http import HttpReader
@@ -19,7 +19,7 @@ from smartflow_assets.adapters.readers.python import PythonReader
 from smartflow_assets.adapters.readers.sql import SqlReader
 from smartflow_assets.adapters.readers.synthetic import SyntheticReader
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn, Wanted
-from smartflow_assets.core.extensions import installed
+from smartflow_assets.core.extensions import registry
 
 __all__ = [
     "READERS",
@@ -32,7 +32,7 @@ __all__ = [
     "PythonReader",
     "ReadContext",
     "Reader",
-    "ReaderBase",
+    "BaseReader",
     "SqlReader",
     "Staged",
     "SyntheticReader",
@@ -40,7 +40,7 @@ __all__ = [
     "Wanted",
 ]
 
-READERS: tuple[type[ReaderBase], ...] = (
+BUILT_IN: tuple[type[BaseReader], ...] = (
     CsvReader,
     JsonReader,
     ParquetReader,
@@ -49,10 +49,11 @@ READERS: tuple[type[ReaderBase], ...] = (
     SqlReader,
     PythonReader,
     SyntheticReader,
-    *installed("smartflow.readers", ReaderBase),
 )
+READERS = registry("smartflow.readers", BaseReader, BUILT_IN)
+"""Every reader by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
-    Reader = ReaderBase
+    Reader = BaseReader
 else:
-    Reader = Annotated[Union[READERS], Field(discriminator="type")]  # noqa: UP007
+    Reader = Annotated[Union[tuple(READERS.values())], Field(discriminator="type")]  # noqa: UP007

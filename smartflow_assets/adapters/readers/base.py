@@ -19,7 +19,7 @@ def _column_alone(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
 
 
-class ReaderBase(BaseModel, ABC, frozen=True):
+class BaseReader(BaseModel, ABC, frozen=True):
     """Keys that every reader has."""
 
     model_config = ConfigDict(extra="forbid")
@@ -38,7 +38,7 @@ class ReaderBase(BaseModel, ABC, frozen=True):
         return self.type
 
 
-class EncodedText(ReaderBase, frozen=True):
+class EncodedText(BaseReader, frozen=True):
     """Keys of readers of text."""
 
     encoding: str = Field(default="utf-8", description="Encoding of the text: utf-8, latin-1, cp1252, utf-16, …")

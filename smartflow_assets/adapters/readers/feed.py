@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
 from smartflow_assets.adapters.staging.stage import stage_rows
@@ -34,7 +34,7 @@ class Page:
     where: str
 
 
-class FeedReader(ReaderBase, frozen=True):
+class FeedReader(BaseReader, frozen=True):
     """Parent of the readers of servers; a subclass fetches."""
 
     asking: ClassVar[frozenset[str]]  # the keys that decide which rows there are: after a change of one everything is read anew

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged
@@ -16,7 +16,7 @@ from smartflow_assets.adapters.warehouse.writes import MissingRows
 from smartflow_assets.core.errors import SourceError
 
 
-class FileReader(ReaderBase, frozen=True):
+class FileReader(BaseReader, frozen=True):
     """Parent of the readers of files; a subclass says which files there are and how each is laid out."""
 
     on_missing_rows: MissingRows = Field(

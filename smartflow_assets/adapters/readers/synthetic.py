@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
-from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.sql_quoting import quoted_text
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn
 from smartflow_assets.core.errors import SourceError
@@ -46,7 +46,7 @@ class _Month(NamedTuple):
         return f"synthetic from {self.first:{_FORM}}"
 
 
-class SyntheticReader(ReaderBase, frozen=True):
+class SyntheticReader(BaseReader, frozen=True):
     """Make the rows of a synthetic domain up to the clock of the run. `smartflow generate` makes the same rows and their labels."""
 
     type: Literal["synthetic"] = "synthetic"

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,10 @@ strange only because its window still holds the anomaly does not."""
 POINT_ROWS = 2
 """A spike that straddles two buckets is still a point."""
 _NAMED_SHARE = 0.1  # a detector with less of the surprise is kept in the contributions, but not named
-_TYPE_OF = {  # detectors that tell the type by themselves
+AnomalyType = Literal["point", "contextual", "collective", "multivariate", "volume"]
+Direction = Literal["spike", "drop"]
+"""Above or below what was expected."""
+_TYPE_OF: dict[str, AnomalyType] = {  # detectors that tell the type by themselves
     "missing": "volume",
     "flatline": "collective",
     "subsequence_pca": "collective",
@@ -231,7 +234,7 @@ def _anomaly(
         rules = {**row["rules"], **rules}
     rules = {name: rules[name] for name in [*peak["rules"], *sorted(set(rules) - set(peak["rules"]))]}
     deviation = value - expected if isfinite(value - expected) else None
-    direction = None if not deviation else "spike" if deviation > 0 else "drop"
+    direction: Direction | None = None if not deviation else "spike" if deviation > 0 else "drop"
     similar = None if apart is None else last_similar(before, Interval(started_at, last_at + step, direction), apart)
     facts = {
         "started_at": started_at,
@@ -323,7 +326,7 @@ def _record(value: float, started_at: pd.Timestamp, past: tuple[np.ndarray, np.n
     return extreme, bool(low <= value <= high)
 
 
-def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual: bool) -> str:
+def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual: bool) -> AnomalyType:
     """Volume where nothing was observed; then what the strongest detector is there to find; contextual when the value is an
     ordinary one at the wrong time; a point when it is short; else collective."""
     if not isfinite(value):

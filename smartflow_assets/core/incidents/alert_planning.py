@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import pandas as pd
 
@@ -30,7 +31,11 @@ SEND_COLUMNS = [
     "error",
     "run_id",
 ]
-_SEND_OF = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
+AlertEvent = Literal["opened", "escalated", "reminder", "resolved"]
+"""What a message tells of its incident."""
+AlertStatus = Literal["planned", "claimed", "sent", "failed", "skipped"]
+"""How the delivery of a message stands."""
+_SEND_OF: dict[str, AlertEvent] = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class AlertPlanner:
             return f"it ended {ended_at:%Y-%m-%d %H:%M} UTC, longer ago than max_age {format_duration(self._policy.max_age)}"
         return None
 
-    def _plan(self, event: Row, send: str, channel: str, reason: str | None) -> None:
+    def _plan(self, event: Row, send: AlertEvent, channel: str, reason: str | None) -> None:
         if not reason:
             self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
         sequence = read_payload(event["payload"])["sequence"]

@@ -20,12 +20,12 @@ from smartflow_assets.core.anomalies.explanation import headline, records_headli
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, records
+from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, fold, in_order, log_entry, records
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
-from smartflow_assets.core.severity import RANK, worst
+from smartflow_assets.core.severity import RANK, Severity, worst
 from smartflow_assets.core.temporal.notation import format_duration
 
-CAUSE = "anomaly"
+CAUSE: Cause = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
 _TELLING = ("opened", "reopened", "escalated")
 _ANOMALY_FACTS = (
@@ -168,8 +168,8 @@ class _Calm:
 class _Change:
     """One event that has to be appended, and when the newest anomaly that it speaks of ended."""
 
-    kind: str
-    severity: str
+    kind: IncidentEvent
+    severity: Severity
     facts: Row
     anomaly_ids: list[str]
     ended_at: datetime
@@ -185,7 +185,7 @@ class _Track:
     last_seen_at: datetime
     is_open: bool = True
     resolved_at: datetime | None = None
-    told_severity: str | None = None  # the worst that a telling event has named
+    told_severity: Severity | None = None  # the worst that a telling event has named
     sequence: int = 0
     taken: list[Row] = field(default_factory=list)
     changes: list[_Change] = field(default_factory=list)
@@ -241,7 +241,7 @@ class _Track:
             self.add("seen")
         return self.changes
 
-    def add(self, kind: str, **more: Any) -> None:
+    def add(self, kind: IncidentEvent, **more: Any) -> None:
         """Append an event of this kind, with all that is known now."""
         newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default={})
         standing = self._standing() if newest else {}
@@ -269,7 +269,7 @@ class _Track:
         is_untold = self.told_severity is None or not self.policy.is_worth_telling(self.told_severity)
         return is_untold or self.last_seen_at - self.incident["opened_at"] > self.policy.resolve_after
 
-    def _severity(self) -> str:
+    def _severity(self) -> Severity:
         return worst([self.incident.get("severity"), *(anomaly["severity"] for anomaly in self.taken)])
 
     def _unit(self, anomaly: Row) -> str:

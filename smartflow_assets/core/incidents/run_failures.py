@@ -15,7 +15,7 @@ import pandas as pd
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, next_sequence, records
+from smartflow_assets.core.incidents.event_log import IncidentEvent, Row, fold, in_order, log_entry, next_sequence, records
 from smartflow_assets.core.incidents.lifecycle import CAUSE
 from smartflow_assets.core.severity import Severity
 
@@ -53,7 +53,7 @@ def record_run(
         newest[incident["cause"]] = incident
     log: list[Row] = []
 
-    def append(incident: Row, kind: str, severity: str, **facts: Any) -> None:
+    def append(incident: Row, kind: IncidentEvent, severity: Severity, **facts: Any) -> None:
         payload = facts | {"sequence": next_sequence(entries, incident["incident_id"])}
         log.append(log_entry(incident, kind, severity=severity, happened_at=now, run_id=run_id, payload=payload))
         if incident.get("state") != "suppressed" or kind == "reopened":

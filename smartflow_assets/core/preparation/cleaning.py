@@ -22,6 +22,9 @@ from smartflow_assets.core.temporal.notation import Duration
 from smartflow_assets.core.temporal.time_grid import DAY, TimeGrid
 
 Fill = Literal["interpolate", "previous", "zero", "none"]
+Repair = Literal["none", "filled", "deduplicated", "missing", "dst"]
+"""What was done to a bucket: nothing, a fill, copies of rows left out, nothing that could be (it is missing); dst says that its local
+hour is doubled or skipped by a clock change. Where two hold, the later of dst, deduplicated, missing and filled is told."""
 COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
 
 

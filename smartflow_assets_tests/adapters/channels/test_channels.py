@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from smartflow_assets.adapters.channels import CHANNELS, Channel, ChannelBase, EmailChannel, FileChannel, WebhookChannel
+from smartflow_assets.adapters.channels import CHANNELS, BaseChannel, Channel, EmailChannel, FileChannel, WebhookChannel
 from smartflow_assets.core import extensions
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.messages import Message, render
@@ -34,8 +34,8 @@ def message(event: str = "opened", key: str = "k1") -> Message:
     return render(incident, event, {"value": 1600.0, "lower": 430.0, "upper": 560.0}, idempotency_key=key, happened_at=NINE)
 
 
-@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.__name__)
-def test_every_channel_documents_its_fields_and_is_frozen(channel: type[ChannelBase]) -> None:
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=lambda channel: channel.__name__)
+def test_every_channel_documents_its_fields_and_is_frozen(channel: type[BaseChannel]) -> None:
     undocumented = [name for name, field in channel.model_fields.items() if name != "type" and not field.description]
     assert undocumented == []
     assert channel.model_config.get("frozen") and channel.model_config.get("extra") == "forbid"
@@ -121,5 +121,5 @@ def test_a_channel_of_another_package_joins_and_a_broken_one_is_left_out(monkeyp
     ]
     monkeypatch.setattr(extensions, "entry_points", lambda group: points)
     with pytest.warns(RuntimeWarning) as told:
-        assert extensions.installed(group, ChannelBase) == (FileChannel,)
+        assert extensions.installed(group, BaseChannel) == (FileChannel,)
     assert [str(warning.message).split(":")[1].strip() for warning in told] == ["no_such_package", "json"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from smartflow_assets.adapters.readers import READERS, CsvReader, InboxReader, ReadContext, Reader, ReaderBase, Staged, Wanted
+from smartflow_assets.adapters.readers import READERS, BaseReader, CsvReader, InboxReader, ReadContext, Reader, Staged, Wanted
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets_tests.adapters.readers.parquet_files import reasons, rows, types
 
@@ -50,10 +50,10 @@ def utc_times(staged: Staged) -> list[str]:
 # --- every reader ---
 
 
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.model_fields["type"].default)
+@pytest.mark.parametrize("reader", READERS.values(), ids=lambda reader: reader.model_fields["type"].default)
 def test_every_reader_is_frozen_strict_described_and_known_by_its_type(reader):
     fields = reader.model_fields
-    assert issubclass(reader, ReaderBase)
+    assert issubclass(reader, BaseReader)
     assert (reader.model_config["frozen"], reader.model_config["extra"]) == (True, "forbid")
     assert [name for name, field in fields.items() if name != "type" and not field.description] == []
     needed = {"path": "x.csv", "domain": "iot_sensors", "function": "feeds:orders", "url": "https://example.com", "table": "orders"}

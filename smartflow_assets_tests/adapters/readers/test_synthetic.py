@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.ingest import Ingested, ingest
-from smartflow_assets.adapters.readers import ReadContext, Reader, ReaderBase, Wanted
+from smartflow_assets.adapters.readers import BaseReader, ReadContext, Reader, Wanted
 from smartflow_assets.adapters.readers.synthetic import SyntheticReader
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.errors import SourceError
@@ -46,7 +46,7 @@ class Greenhouse:
         return self.warehouse.read(f'SELECT {columns} FROM raw."house" ORDER BY {time}')
 
 
-def reader(**keys: object) -> ReaderBase:
+def reader(**keys: object) -> BaseReader:
     return TypeAdapter(Reader).validate_python(IOT | keys)
 
 

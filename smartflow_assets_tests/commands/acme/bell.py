@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from smartflow_assets.adapters.channels.base import ChannelBase
+from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.core.incidents.messages import Message
 
 
-class AcmeBell(ChannelBase):
+class AcmeBell(BaseChannel):
     """Append the subject of each message to a file beside the outbox."""
 
     type: Literal["acme_bell"] = "acme_bell"

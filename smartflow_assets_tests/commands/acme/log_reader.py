@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import ReaderBase
+from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged
 from smartflow_assets.adapters.staging.stage import stage_rows
 from smartflow_assets.core.errors import SourceError
 
 
-class AcmeLog(ReaderBase, frozen=True):
+class AcmeLog(BaseReader, frozen=True):
     """Read one log of Acme's thermometers."""
 
     type: Literal["acme_log"] = "acme_log"

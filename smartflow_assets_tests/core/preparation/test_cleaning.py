@@ -1,6 +1,7 @@
 """Cleaning: regular series, labelled repairs, and one table however runs cut the data."""
 
 from datetime import timedelta
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from smartflow_assets.core.preparation.cleaning import TimeBucket, affected, changes, clean, last_closed, reach
+from smartflow_assets.core.preparation.cleaning import Repair, TimeBucket, affected, changes, clean, last_closed, reach
 from smartflow_assets.core.temporal.calendar import Calendar
 
 START = pd.Timestamp("2026-01-07", tz="UTC")
@@ -91,6 +92,17 @@ def test_days_with_a_changed_clock_are_named():
     rows = clean(frame, bucket=TimeBucket(every="1 day"), calendar=berlin, since=starts[0], until=starts[2] + timedelta(days=1))
     assert rows["observed_at"].tolist() == starts.tolist()
     assert rows["repair"].tolist() == ["none", "dst", "none"]
+
+
+def test_each_word_of_the_vocabulary_of_repairs_is_written_and_no_other():
+    berlin = Calendar(timezone="Europe/Berlin")
+    starts = pd.date_range("2026-03-26", periods=8, tz="Europe/Berlin").tz_convert("UTC").as_unit("us")
+    frame = buckets({0: 1, 1: 2, 3: 3, 6: 4}, duplicates=frozenset({1}))
+    frame["observed_at"] = starts[[0, 1, 3, 6]]
+    bucket = TimeBucket(every="1 day", max_gap="1 day")
+    rows = clean(frame, bucket=bucket, calendar=berlin, since=starts[0], until=starts[7])
+    assert rows["repair"].tolist() == ["none", "deduplicated", "filled", "dst", "missing", "missing", "none"]
+    assert set(rows["repair"]) == set(get_args(Repair))
 
 
 def test_bucket_is_closed_when_it_has_ended_and_settled():
