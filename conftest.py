@@ -15,10 +15,13 @@ MARKERS = {  # folders of smartflow_assets_tests; doctests and what stands above
     "end_to_end": "e2e",
     "docs": "e2e",
 }
+ORDER = ("e2e", "integration", "unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test, and begin with the longest files, so that two cores end together."""
     for item in items:
         parts = item.path.relative_to(HERE).parts
         folder = parts[1] if parts[0] == "smartflow_assets_tests" else ""
         item.add_marker("unit" if isinstance(item, pytest.DoctestItem) else MARKERS.get(folder, "unit"))
+    items.sort(key=lambda item: ORDER.index(next(name for name in ORDER if item.get_closest_marker(name))))

@@ -14,7 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from smartflow_assets.cli import app
+from smartflow_assets_tests.quick_history import install
 
+install()
 SHOP = """\
 name: shop
 description: Orders.
