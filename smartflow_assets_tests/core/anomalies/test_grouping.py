@@ -140,7 +140,7 @@ def test_a_null_verdict_of_a_row_that_is_warming_up_is_calm():
     assert grouping.merge_violations(warming, violations_of(""))["is_calm"].all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     text=st.text(alphabet="...wcr-", min_size=1, max_size=80),
     first=st.integers(0, 80),

@@ -140,7 +140,7 @@ fills = st.sampled_from(["interpolate", "previous", "zero", "none"])
 arrivals = st.lists(st.tuples(st.sampled_from(SERIES), st.integers(0, 30), st.integers(0, 40)), min_size=1, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(arrivals, st.sets(st.integers(1, 40), max_size=8), fills, st.integers(0, 4))
 def test_table_does_not_depend_on_how_runs_cut_the_data(rows, run_times, fill, max_gap):
     """Rows (series, minute, minutes of delay) arrive in any order; runs at `run_times` leave what one run would."""
