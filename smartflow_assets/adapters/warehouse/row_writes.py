@@ -1,8 +1,8 @@
 """What a write means in SQL, inside a transaction that somebody else opened.
 
-Replace, Append, Rewrite and Delete are here, Load is `loading.py`'s. Each returns what it changed, as rows of `writes`. The
-SQL is plain (no primary key, no sequence, no ON CONFLICT), so that it runs on DuckLake too; all rules a database could
-hold are checked here instead.
+Replace, Append, Rewrite, Delete and what a step says of its upstream are here; `load.py` has Load, `reconciliation.py`
+Reconcile, `retention.py` Prune. Each returns what it changed, as rows of `writes`. The SQL is plain (no primary key, no
+sequence, no ON CONFLICT), so that it runs on DuckLake too; all rules a database could hold are checked here instead.
 """
 
 from collections.abc import Iterator
@@ -102,11 +102,11 @@ def delete(connection: duckdb.DuckDBPyConnection, write: Delete) -> list[Change]
     return [Change(write.source, write.table, "delete", None, None, count), *changes]
 
 
-def seen(write: MarkProcessed) -> list[Change]:
+def mark_processed(write: MarkProcessed) -> list[Change]:
     return [Change(write.source, table_spec(write.table).name, "seen", _aware(write.since), _aware(write.until), 0)]
 
 
-def left(write: LeavePending) -> list[Change]:
+def leave_pending(write: LeavePending) -> list[Change]:
     return [Change(write.source, table_spec(write.table).name, "left", _aware(write.since), _aware(write.until), 0)]
 
 

@@ -1,8 +1,8 @@
 """What a table is: its columns with types and descriptions, its key and how it may be written.
 
 One declaration yields the DDL, the comments that an analyst sees in DuckDB, Dagster's column schema, the data dictionary
-and the check of every frame before it is written. The tables themselves are in `tables.py`; whoever opens the file is
-`warehouse.py`.
+and the check of every frame before it is written. The tables themselves are in `tables.py`; `warehouse.py` opens the
+file.
 """
 
 import json
@@ -68,7 +68,7 @@ class TableSpec:
     """One table of the warehouse.
 
     `key` is unique (checked when written, there is no primary key: it costs 3.5 times on batches and DuckLake has none);
-    `time_column` is what a window is cut on; `is_open` tables take further DOUBLE columns as they come.
+    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Every table of the warehouse, column by column.
 
 The descriptions here are what Dagster shows beside an asset, what `duckdb_columns()` tells an analyst and what the data
-dictionary prints. A table or a column that is not here cannot be written. How a table is checked is `table_spec.py`'s, how
-it is written `warehouse.py`'s.
+dictionary prints. A table or a column that is not here cannot be written. `table_spec.py` checks frames against
+it, `warehouse.py` writes them, `vocabularies.py` and core hold the words that columns of states and kinds may hold.
 """
 
 from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, TableSpec
