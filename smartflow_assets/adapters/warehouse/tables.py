@@ -81,7 +81,7 @@ _ALL = (
             _always("row_number", COUNT, "Number of the row in its origin, from 1; below that it is older than the file as it is now."),
             Column("record", JSON, "The row as read, field by field."),
             Column("reason", TEXT, "Why the row could not be used, naming the field."),
-            Column.of_words("state", QuarantineState, is_nullable=False),
+            Column.of_words("state", QuarantineState, {"held": "nobody has decided yet"}, is_nullable=False),
             _RUN,
             _always("quarantined_at", TIME, "When the row was first held."),
         ),
