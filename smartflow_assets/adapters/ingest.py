@@ -1,8 +1,8 @@
 """What is new at a source goes into `raw.<source>`: files in one commit, the pages of a server one by one.
 
 Contents are known by their hash: the same file twice is no work, a changed one replaces the rows that came from it. A server is
-known by how far it was read to the end. Readers stage, the warehouse's `Load` compares and writes; what is held here is what is
-known and what came of it.
+known by how far it was read to the end. Readers stage, the warehouse's `Load` compares and writes; this module finds out what is
+known and sums up what was done.
 """
 
 import shutil

@@ -1,8 +1,8 @@
 """What one YAML file in data/sources may say: a monitored source, frozen and checked.
 
 Each key has its type, its default and its description here, or in the model of the part that it configures (a reader, a
-rule, the buckets). Reading the file, the defaults below it and errors with lines is config.source_file; all sources
-together are config.catalogue.
+rule, the buckets). config.source_file reads the file, with the defaults below it and errors with lines;
+config.catalogue holds all sources.
 """
 
 import json

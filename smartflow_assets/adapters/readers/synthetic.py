@@ -94,7 +94,7 @@ class SyntheticReader(ReaderBase, frozen=True):
 
     @property
     def made_under(self) -> str:
-        """Sixteen signs for all keys that decide what is in a row: when one of them changes, all rows are made anew."""
+        """Sixteen characters that stand for all keys that decide what is in a row: when one of them changes, all rows are made anew."""
         keys = json.dumps(self.model_dump(mode="json", exclude={"history"}), sort_keys=True)
         return hashlib.sha256(keys.encode()).hexdigest()[:16]
 

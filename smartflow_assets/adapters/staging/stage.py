@@ -94,7 +94,7 @@ def _folder(context: ReadContext, name: str) -> Path:
 
 
 def reading_hash(reader: TimedReader, layout: Layout, wanted: Wanted, on_missing_rows: MissingRows) -> str:
-    """Eight signs that say how a content is read: when a person corrects a format or a zone, known files are read again."""
+    """Eight characters that stand for how a content is read: when a person corrects a format or a zone, known files are read again."""
     keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), wanted.reading, on_missing_rows])
     return hashlib.sha256(keys.encode()).hexdigest()[:8]
 

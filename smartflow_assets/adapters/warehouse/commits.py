@@ -1,6 +1,6 @@
 """A commit: a list of writes applied inside one open transaction, each by the module that knows its SQL, all recorded in `writes`.
 
-Opening the file, the lock and the transaction are `warehouse.py`'s.
+`warehouse.py` opens the file, holds the lock and runs the transaction.
 """
 
 from collections.abc import Mapping, Sequence
