@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
@@ -97,7 +98,7 @@ def _with_death_noted(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.Da
     return instance.get_run_by_id(run.run_id) or run
 
 
-def _status(run: dg.DagsterRun, failures: tuple[Failure, ...]) -> str:
+def _status(run: dg.DagsterRun, failures: tuple[Failure, ...]) -> RunStatus:
     """success, failed, killed, or canceled: ended by somebody who wanted it."""
     if run.status == dg.DagsterRunStatus.SUCCESS:
         return "success"

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
@@ -25,7 +26,7 @@ class RunRecord:
     run_id: str
     job: str
     source: str
-    status: str
+    status: RunStatus
     started_at: datetime
     ended_at: datetime
     as_of: datetime | None
