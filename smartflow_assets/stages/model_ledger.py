@@ -1,4 +1,4 @@
-"""Stored models: which one of a group of metrics is current, how it became so, and how a person changes that.
+"""The ledger of models: which one of a group of metrics is current, how it became so, and how a person changes that.
 
 `trained_models` is a ledger: a row for each time that a model got a status, so the newest row of a model says how it stands, and
 the rows that made models current are the audit. Training, promoting and rolling back all go through `made_current`.
@@ -54,7 +54,8 @@ def stored_models(warehouse: Warehouse, source: str) -> pd.DataFrame:
         """
         SELECT *, first_value(reason) OVER (PARTITION BY model_id ORDER BY changed_at) AS trained_because
         FROM trained_models WHERE source = ?
-        QUALIFY row_number() OVER (PARTITION BY model_id ORDER BY changed_at DESC) = 1 ORDER BY trained_at, changed_at
+        QUALIFY row_number() OVER (PARTITION BY model_id ORDER BY changed_at DESC) = 1
+        ORDER BY trained_at, min(changed_at) OVER (PARTITION BY model_id), changed_at
         """,
         [source],
     )
