@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import duckdb
@@ -35,12 +35,16 @@ FEEDS = {
 }
 
 
-def test_a_feed_that_goes_bad_is_told_and_loses_nothing(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names", [pytest.param([*FEEDS], marks=pytest.mark.soak, id="all"), ["json_cut", "function"]], ids=str)
+def test_a_feed_that_goes_bad_is_told_and_loses_nothing(
+    smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    chosen = {name: FEEDS[name] for name in names}
     feeds = home / "data" / "feeds"
     monkeypatch.syspath_prepend(str(feeds))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     spoil: dict[Path, Callable[[bytes], bytes]] = {}
-    for name, (kind, file, content, change, _) in FEEDS.items():
+    for name, (kind, file, content, change, _) in chosen.items():
         path = feeds / (f"bad_feed_{file}" if kind == "python" else file)
         path.write_bytes(parquet(path) if content is None else content)
         spoil[path] = change
@@ -51,7 +55,7 @@ def test_a_feed_that_goes_bad_is_told_and_loses_nothing(smartflow: Smartflow, ho
             QUICK.replace("name: shop", f"name: {name}").replace("{type: csv, path: feeds/shop.csv, time: ts}", read)
         )
     assert smartflow("run", "--as-of", "2026-03-06").code == 0
-    before = counts(home)
+    before = counts(home, chosen)
     assert set(before.values()) == {120, 9}
     for path, change in spoil.items():
         path.write_bytes(change(path.read_bytes()))
@@ -62,13 +66,13 @@ def test_a_feed_that_goes_bad_is_told_and_loses_nothing(smartflow: Smartflow, ho
     answer = smartflow("run", "--as-of", "2026-03-06T02:00")
     assert answer.code == 1
     errors = dict(line.removeprefix("error: ").split(": ", 1) for line in answer.err.splitlines() if line.startswith("error: "))
-    assert errors.keys() == FEEDS.keys()
-    for name, (_, file, _, _, said) in FEEDS.items():
+    assert errors.keys() == chosen.keys()
+    for name, (_, file, _, _, said) in chosen.items():
         assert said in errors[name], name
         assert file.split(".")[0] in errors[name], name
-    assert counts(home) == before | {"shop": 121}
+    assert counts(home, chosen) == before | {"shop": 121}
 
 
-def counts(home: Path) -> dict[str, int]:
+def counts(home: Path, names: Iterable[str]) -> dict[str, int]:
     with duckdb.connect(str(home / "data/warehouse/analyst.duckdb"), read_only=True) as connection:
-        return {name: connection.execute(f"SELECT count(*) FROM raw.{name}").fetchall()[0][0] for name in (*FEEDS, "shop")}
+        return {name: connection.execute(f"SELECT count(*) FROM raw.{name}").fetchall()[0][0] for name in (*names, "shop")}

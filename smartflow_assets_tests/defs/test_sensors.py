@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from smartflow_assets.defs.run_closing import close_run
 from smartflow_assets.defs.sensors import catalogue_sensor, housekeeping_sensor, inbox_sensor, outbox_sensor, training_sensor
 from smartflow_assets.stages.scheduling.training_requests import open_requests, request_training
 from smartflow_assets_tests.defs.conftest import SHOP
+from smartflow_assets_tests.end_to_end.conftest import opened
 from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
 
 FEED = """
@@ -188,14 +191,21 @@ def test_a_materialisation_says_what_was_read(home):
     assert (metadata["reads"].value, metadata["rows_in"].value) == ("csv: examples/shop.csv", 288)
 
 
-@pytest.fixture
-def asked(shop: Home) -> Home:
+@pytest.fixture(scope="module")
+def with_a_request(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source with a model, and a training that was asked for while no daemon ran."""
-    shop.instance.add_dynamic_partitions("sources", ["shop"])
-    write_rows(shop.settings.data / "examples" / "shop.csv", daily_series(4))
-    assert shop.run("shop", START + timedelta(days=4)).is_success
-    ask(shop, "the sale is over")
-    return shop
+    with opened(tmp_path_factory.mktemp("asked")) as shop:
+        shop.write_source("shop", SHOP)
+        write_rows(shop.settings.data / "examples" / "shop.csv", daily_series(4))
+        assert shop.run("shop", START + timedelta(days=4)).is_success
+        ask(shop, "the sale is over")
+    return shop.folder
+
+
+@pytest.fixture
+def asked(with_a_request: Path, tmp_path: Path) -> Iterator[Home]:
+    with opened(shutil.copytree(with_a_request, tmp_path, dirs_exist_ok=True)) as home:
+        yield home
 
 
 def ask(home: Home, reason: str, **more: object):

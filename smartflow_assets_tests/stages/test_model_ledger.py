@@ -1,5 +1,6 @@
 """Which model judges: why each was trained, back to the one before with equal scores to the bit, and who changed it."""
 
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -78,26 +79,42 @@ def rows_of(days: float = DAYS) -> pd.DataFrame:
     return rows
 
 
-@pytest.fixture
-def web(tmp_path: Path) -> Home:
-    home = Home(tmp_path, dg.DagsterInstance.ephemeral())
+def make(folder: Path) -> Home:
+    home = Home(folder, dg.DagsterInstance.ephemeral())
     home.write_source("web", SOURCE)
     home.write_channels("file: {type: file}\n")
     write_rows(home.settings.data / "examples" / "web.csv", rows_of())
     return home
 
 
+@pytest.fixture
+def web(tmp_path: Path) -> Home:
+    return make(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ten_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with its first model, run once for all that begin there."""
+    home = make(tmp_path_factory.mktemp("ten_days"))
+    watch(home, day(10))
+    return home.folder
+
+
+@pytest.fixture
+def watched(ten_days: Path, tmp_path: Path) -> Home:
+    return Home(shutil.copytree(ten_days, tmp_path, dirs_exist_ok=True), dg.DagsterInstance.ephemeral())
+
+
 def models(home: Home) -> pd.DataFrame:
     return stored_models(home.warehouse, "web")
 
 
-def test_each_model_says_why_it_was_trained(web):
-    watch(web, day(10))
-    watch(web, day(11))  # the stored model is used
-    train(web, day(11), "schedule")
-    web.write_source("web", SOURCE + "sensitivity: high\n")
-    watch(web, day(12))
-    found = models(web)
+def test_each_model_says_why_it_was_trained(watched):
+    watch(watched, day(11))  # the stored model is used
+    train(watched, day(11), "schedule")
+    watched.write_source("web", SOURCE + "sensitivity: high\n")
+    watch(watched, day(12))
+    found = models(watched)
     assert found["trained_because"].tolist() == ["first training", "schedule", "settings changed"]
     assert found["status"].tolist() == ["retired", "retired", "current"]
     assert found["reason"].tolist()[:2] == [f"replaced by {after}" for after in found["model_id"][1:]]
@@ -111,47 +128,45 @@ def test_each_model_says_why_it_was_trained(web):
         (lambda folder: folder.rename(folder.with_name("moved")), "is gone"),
     ],
 )
-def test_a_model_whose_files_are_not_sound_is_trained_anew_and_says_so(web, caplog, harm, why):
-    watch(web, day(10))
-    harm(web.settings.models / "web" / models(web)["model_id"][0])
-    watch(web, day(10.5))
-    assert models(web)["trained_because"].tolist() == ["first training", f"artefact unusable: the stored model {why}"]
+def test_a_model_whose_files_are_not_sound_is_trained_anew_and_says_so(watched, caplog, harm, why):
+    harm(watched.settings.models / "web" / models(watched)["model_id"][0])
+    watch(watched, day(10.5))
+    assert models(watched)["trained_because"].tolist() == ["first training", f"artefact unusable: the stored model {why}"]
     assert "It is trained anew." in caplog.text and why in caplog.text
-    assert scores(web, day(10), day(10.5))["model_id"].unique().tolist() == [models(web)["model_id"][1]]
+    assert scores(watched, day(10), day(10.5))["model_id"].unique().tolist() == [models(watched)["model_id"][1]]
 
 
-def test_a_model_of_another_version_is_trained_anew_and_says_so(web, monkeypatch):
-    watch(web, day(10))
+def test_a_model_of_another_version_is_trained_anew_and_says_so(watched, monkeypatch):
     monkeypatch.setattr("smartflow_assets.core.detection.fitted_models.FORM", 99)
-    watch(web, day(10.5))
-    assert models(web)["trained_because"].tolist()[1] == f"artefact unusable: the stored model has form {FORM}, this version reads form 99"
+    watch(watched, day(10.5))
+    assert (
+        models(watched)["trained_because"].tolist()[1] == f"artefact unusable: the stored model has form {FORM}, this version reads form 99"
+    )
 
 
-def test_after_a_rollback_the_scores_are_those_of_the_model_before_to_the_bit(web):
-    watch(web, day(10))
-    watch(web, day(12))  # the first model scores two days
-    before = scores(web, day(10), day(12))
+def test_after_a_rollback_the_scores_are_those_of_the_model_before_to_the_bit(watched):
+    watch(watched, day(12))  # the first model scores two days
+    before = scores(watched, day(10), day(12))
     assert (before["state"] == "scored").all() and len(before) == 48
-    train(web, day(12))
-    watch(web, day(12), since=day(10), until=day(12))
-    other = scores(web, day(10), day(12))
+    train(watched, day(12))
+    watch(watched, day(12), since=day(10), until=day(12))
+    other = scores(watched, day(10), day(12))
     assert (other["raw_score"] != before["raw_score"]).any() and not set(other["model_id"]) & set(before["model_id"])
-    (done,) = rollback(run_of(web, day(12) + HOUR), None, reason="flags the backup", by_whom="ana")
+    (done,) = rollback(run_of(watched, day(12) + HOUR), None, reason="flags the backup", by_whom="ana")
     assert done.model_id == before["model_id"][0] and done.replaced_model_id == other["model_id"][0]
-    watch(web, day(12), since=day(10), until=day(12))
-    pd.testing.assert_frame_equal(scores(web, day(10), day(12)), before, check_exact=True)
-    watch(web, day(13))
-    assert scores(web, day(12), day(13))["model_id"].unique().tolist() == [done.model_id]
+    watch(watched, day(12), since=day(10), until=day(12))
+    pd.testing.assert_frame_equal(scores(watched, day(10), day(12)), before, check_exact=True)
+    watch(watched, day(13))
+    assert scores(watched, day(12), day(13))["model_id"].unique().tolist() == [done.model_id]
 
 
-def test_every_change_is_an_audit_row_that_analysts_see(web):
-    watch(web, day(10))
-    train(web, day(11), "schedule")
-    first, second = models(web)["model_id"]
-    rollback(run_of(web, day(11)), None, reason="flags the backup", by_whom="ana")
-    promote(run_of(web, day(11)), second, reason="the backup is over", by_whom="bo")
-    web.warehouse.publish("test", is_forced=True)
-    history = web.warehouse.published_read("SELECT * FROM marts.model_history")
+def test_every_change_is_an_audit_row_that_analysts_see(watched):
+    train(watched, day(11), "schedule")
+    first, second = models(watched)["model_id"]
+    rollback(run_of(watched, day(11)), None, reason="flags the backup", by_whom="ana")
+    promote(run_of(watched, day(11)), second, reason="the backup is over", by_whom="bo")
+    watched.warehouse.publish("test", is_forced=True)
+    history = watched.warehouse.published_read("SELECT * FROM marts.model_history")
     assert history[["model_id", "change", "reason", "changed_by", "replaced_model_id"]].fillna("").to_numpy().tolist() == [
         [first, "trained", "first training", "", ""],
         [second, "trained", "schedule", "", first],
@@ -162,52 +177,49 @@ def test_every_change_is_an_audit_row_that_analysts_see(web):
     assert history["current_until"].tolist()[:-1] == history["current_from"].tolist()[1:] and pd.isna(history["current_until"].iloc[-1])
 
 
-def test_the_next_training_makes_a_current_model_as_ever(web):
-    watch(web, day(10))
-    train(web, day(11))
-    first, _ = models(web)["model_id"]
-    rollback(run_of(web, day(11)), None, reason="worse", by_whom="ana")
-    train(web, day(12), "schedule")
-    found = models(web)
+def test_the_next_training_makes_a_current_model_as_ever(watched):
+    train(watched, day(11))
+    first, _ = models(watched)["model_id"]
+    rollback(run_of(watched, day(11)), None, reason="worse", by_whom="ana")
+    train(watched, day(12), "schedule")
+    found = models(watched)
     assert found["status"].tolist() == ["retired", "retired", "current"] and found["replaced_model_id"].iloc[2] == first
-    watch(web, day(13))
-    assert scores(web, day(12), day(13))["model_id"].unique().tolist() == [found["model_id"][2]]
+    watch(watched, day(13))
+    assert scores(watched, day(12), day(13))["model_id"].unique().tolist() == [found["model_id"][2]]
 
 
-def test_rollbacks_go_back_one_by_one_and_end_with_a_sentence(web):
-    watch(web, day(10))
+def test_rollbacks_go_back_one_by_one_and_end_with_a_sentence(watched):
     for number in (11, 12):
-        watch(web, day(number))
-        train(web, day(number))
-    first, second, third = models(web)["model_id"]
+        watch(watched, day(number))
+        train(watched, day(number))
+    first, second, third = models(watched)["model_id"]
     for expected in (second, first):
-        assert [done.model_id for done in rollback(run_of(web, day(12)), "*", reason="worse", by_whom="ana")] == [expected]
+        assert [done.model_id for done in rollback(run_of(watched, day(12)), "*", reason="worse", by_whom="ana")] == [expected]
     with pytest.raises(SourceError, match=r"web: no model was current before this one\. `smartflow models list web` shows"):
-        rollback(run_of(web, day(12)), None, reason="worse", by_whom="ana")
-    promote(run_of(web, day(12)), third, reason="better after all", by_whom="ana")
-    assert rollback(run_of(web, day(12)), None, reason="no", by_whom="ana")[0].model_id == first  # a promotion is undone
+        rollback(run_of(watched, day(12)), None, reason="worse", by_whom="ana")
+    promote(run_of(watched, day(12)), third, reason="better after all", by_whom="ana")
+    assert rollback(run_of(watched, day(12)), None, reason="no", by_whom="ana")[0].model_id == first  # a promotion is undone
 
 
-def test_what_cannot_be_gone_back_to_is_refused_and_nothing_changes(web):
-    watch(web, day(10))
-    train(web, day(11))
-    first, second = models(web)["model_id"]
-    kept = (web.settings.models / "web" / first).rename(web.settings.models / "away")
+def test_what_cannot_be_gone_back_to_is_refused_and_nothing_changes(watched):
+    train(watched, day(11))
+    first, second = models(watched)["model_id"]
+    kept = (watched.settings.models / "web" / first).rename(watched.settings.models / "away")
     with pytest.raises(SourceError, match=rf"web: the model {first} of 2026-03-12 00:00 cannot be used: the stored model is gone\. "):
-        rollback(run_of(web, day(11)), None, reason="worse", by_whom="ana")
-    kept.rename(web.settings.models / "web" / first)
-    web.write_source("web", SOURCE + "sensitivity: high\n")
-    run, other = run_of(web, day(11)), "cannot be used: trained under other settings than the YAML's"
+        rollback(run_of(watched, day(11)), None, reason="worse", by_whom="ana")
+    kept.rename(watched.settings.models / "web" / first)
+    watched.write_source("web", SOURCE + "sensitivity: high\n")
+    run, other = run_of(watched, day(11)), "cannot be used: trained under other settings than the YAML's"
     with pytest.raises(SourceError, match=other):
         rollback(run, None, reason="worse", by_whom="ana")
     with pytest.raises(SourceError, match=other):
         promote(run, first, reason="worse", by_whom="ana")
     for model_id, sentence in ((second, "is the current one already"), ("nonesuch", "there is no model 'nonesuch'")):
         with pytest.raises(SourceError, match=sentence):
-            promote(run_of(web, day(11)), model_id, reason="x", by_whom="")
-    assert models(web)["status"].tolist() == ["retired", "current"]
-    web.write_source("web", SOURCE)
-    assert rollback(run_of(web, day(11)), None, reason="worse", by_whom="ana")[0].model_id == first
+            promote(run_of(watched, day(11)), model_id, reason="x", by_whom="")
+    assert models(watched)["status"].tolist() == ["retired", "current"]
+    watched.write_source("web", SOURCE)
+    assert rollback(run_of(watched, day(11)), None, reason="worse", by_whom="ana")[0].model_id == first
 
 
 def test_the_files_that_a_rollback_needs_outlive_those_in_between(web, monkeypatch):
@@ -254,31 +266,29 @@ def test_a_model_whose_rows_were_pruned_is_refused_since_it_would_score_otherwis
         rollback(run_of(web, day(16)), None, reason="worse", by_whom="ana")
 
 
-def test_pruned_ledgers_keep_the_model_that_a_rollback_goes_back_to(web):
-    watch(web, day(10))
+def test_pruned_ledgers_keep_the_model_that_a_rollback_goes_back_to(watched):
     for number in (11, 12, 13):
-        train(web, day(number))
-    ids = models(web)["model_id"].tolist()
-    list(prune(web.warehouse, ModelStore(web.settings.models), Catalogue.load(web.settings), before=day(15)))
-    assert models(web)["model_id"].tolist() == ids[-2:]
-    assert rollback(run_of(web, day(15)), None, reason="worse", by_whom="ana")[0].model_id == ids[-2]
+        train(watched, day(number))
+    ids = models(watched)["model_id"].tolist()
+    list(prune(watched.warehouse, ModelStore(watched.settings.models), Catalogue.load(watched.settings), before=day(15)))
+    assert models(watched)["model_id"].tolist() == ids[-2:]
+    assert rollback(run_of(watched, day(15)), None, reason="worse", by_whom="ana")[0].model_id == ids[-2]
 
 
-def test_a_candidate_judges_nothing_until_it_is_promoted(web):
-    watch(web, day(10))
-    modelling.trained_models(run_of(web, day(11), is_retraining=True, candidate="to compare with"))
-    first, second = models(web)["model_id"]
-    assert models(web)[["status", "trained_because"]].to_numpy().tolist() == [
+def test_a_candidate_judges_nothing_until_it_is_promoted(watched):
+    modelling.trained_models(run_of(watched, day(11), is_retraining=True, candidate="to compare with"))
+    first, second = models(watched)["model_id"]
+    assert models(watched)[["status", "trained_because"]].to_numpy().tolist() == [
         ["current", "first training"],
         ["candidate", "candidate: to compare with"],
     ]
-    watch(web, day(12))
-    assert scores(web, day(10), day(12))["model_id"].unique().tolist() == [first]
-    promote(run_of(web, day(12)), second, reason="better", by_whom="ana")
-    watch(web, day(13))
-    assert scores(web, day(12), day(13))["model_id"].unique().tolist() == [second]
-    assert models(web)["status"].tolist() == ["retired", "current"]
-    assert rollback(run_of(web, day(13)), None, reason="worse", by_whom="ana")[0].model_id == first
+    watch(watched, day(12))
+    assert scores(watched, day(10), day(12))["model_id"].unique().tolist() == [first]
+    promote(run_of(watched, day(12)), second, reason="better", by_whom="ana")
+    watch(watched, day(13))
+    assert scores(watched, day(12), day(13))["model_id"].unique().tolist() == [second]
+    assert models(watched)["status"].tolist() == ["retired", "current"]
+    assert rollback(run_of(watched, day(13)), None, reason="worse", by_whom="ana")[0].model_id == first
 
 
 def test_a_training_on_an_older_clock_is_current_all_the_same(web):

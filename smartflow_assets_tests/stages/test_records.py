@@ -153,7 +153,13 @@ def test_rows_that_the_first_model_learnt_from_are_not_judged_and_all_others_are
     assert (scores["observed_at"] >= scores["model_id"].map(by_model)).all()  # never by a model that has seen it
 
 
-@pytest.mark.parametrize("cuts", [(7, 7.5, 9, 13.99, 14, 16, DAYS), (*np.arange(6.5, DAYS, 0.93), DAYS)], ids=["seven runs", "13 runs"])
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        pytest.param((7, 7.5, 9, 13.99, 14, 16, DAYS), id="seven runs"),
+        pytest.param((*np.arange(6.5, DAYS, 0.93), DAYS), marks=pytest.mark.soak, id="13 runs"),
+    ],
+)
 def test_the_cut_of_runs_changes_nothing(tmp_path, pay, cuts):
     home = make(tmp_path)
     for days in cuts:

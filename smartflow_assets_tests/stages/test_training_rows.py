@@ -1,6 +1,8 @@
 """What models learn from: no row that is still to be scored, nothing of an incident that is not over, no anomaly unless it is usual."""
 
+import shutil
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,14 +12,15 @@ from smartflow_assets.stages import ingestion, modelling, preparation
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.training_rows import learnable_rows
 from smartflow_assets_tests.homes import START, Home, write_rows
-from smartflow_assets_tests.stages.test_model_ledger import HOUR, day, models, rows_of, run_of, train, watch, web
+from smartflow_assets_tests.stages.test_model_ledger import HOUR, day, make, models, rows_of, run_of, train, watch, web
 
 __all__ = ["web"]
 
 
-@pytest.fixture
-def watched(web: Home) -> Home:
+@pytest.fixture(scope="module")
+def sixteen_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen days, of which two thirds have been scored, without an anomaly."""
+    web = make(tmp_path_factory.mktemp("watched"))
     watch(web, day(16))
     nothing = web.table("anomalies", "FALSE")
     web.warehouse.commit(
@@ -27,7 +30,12 @@ def watched(web: Home) -> Home:
             Rewrite("incidents", tuple(web.table("incidents")["incident_id"]), web.table("incidents", "FALSE")),
         ],
     )
-    return web
+    return web.folder
+
+
+@pytest.fixture
+def watched(sixteen_days: Path, tmp_path: Path) -> Home:
+    return Home(shutil.copytree(sixteen_days, tmp_path, dirs_exist_ok=True))
 
 
 def learnt(home: Home) -> list[datetime]:
