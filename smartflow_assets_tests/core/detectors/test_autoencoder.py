@@ -15,7 +15,7 @@ from smartflow_assets.core.kernels import autoencoder as kernel
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series import baseline
 from smartflow_assets.core.series.facts import SeriesFacts
-from smartflow_assets_tests.core.detectors.series_by_hand import daily, frame_of
+from smartflow_assets.testing.series import daily, frame_of
 
 
 def scored(detector: Autoencoder, fitted: ModelParts, values: np.ndarray) -> np.ndarray:

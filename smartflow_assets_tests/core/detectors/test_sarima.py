@@ -16,7 +16,7 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series import baseline
 from smartflow_assets.core.series.facts import SeriesFacts
-from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, TIMES, daily, frame_of, with_spike
+from smartflow_assets.testing.series import SPIKE, TIMES, daily, frame_of, with_spike
 from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
 sarimax = pytest.importorskip("statsmodels.tsa.statespace.sarimax")
