@@ -12,7 +12,7 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import read_source
 from smartflow_assets.config.yaml_file import read_yaml
 
-READ_TYPES = [reader.model_fields["type"].default for reader in READERS]
+READ_TYPES = list(READERS)
 
 HERE = Path(__file__).parent
 SMALL = "name: web\nread: {type: csv, path: web.csv, time: timestamp}\n"

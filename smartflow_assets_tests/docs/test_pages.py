@@ -109,5 +109,5 @@ def test_every_command_that_a_page_names_exists() -> None:
 
 def test_the_guide_of_algorithms_knows_every_detector_and_every_rule() -> None:
     text = (DOCS / "algorithms.md").read_text()
-    for model in (*DETECTORS.values(), *RULES):
+    for model in (*DETECTORS.values(), *RULES.values()):
         assert f"| `{model.model_fields['type'].default}` |" in text, model

@@ -12,14 +12,15 @@ from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.channels.email import EmailChannel
 from smartflow_assets.adapters.channels.file import FileChannel
 from smartflow_assets.adapters.channels.webhook import WebhookChannel
-from smartflow_assets.core.extensions import installed
+from smartflow_assets.core.extensions import registry
 
 __all__ = ["CHANNELS", "BaseChannel", "Channel", "EmailChannel", "FileChannel", "WebhookChannel"]
 
 BUILT_IN: tuple[type[BaseChannel], ...] = (EmailChannel, WebhookChannel, FileChannel)
-CHANNELS = (*BUILT_IN, *installed("smartflow.channels", BaseChannel))
+CHANNELS = registry("smartflow.channels", BaseChannel, BUILT_IN)
+"""Every channel by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
     Channel = EmailChannel | WebhookChannel | FileChannel
 else:
-    Channel = Annotated[Union[CHANNELS], Field(discriminator="type")]  # noqa: UP007 (built from a tuple)
+    Channel = Annotated[Union[tuple(CHANNELS.values())], Field(discriminator="type")]  # noqa: UP007 (built from a tuple)

@@ -19,7 +19,7 @@ from smartflow_assets.adapters.readers.python import PythonReader
 from smartflow_assets.adapters.readers.sql import SqlReader
 from smartflow_assets.adapters.readers.synthetic import SyntheticReader
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn, Wanted
-from smartflow_assets.core.extensions import installed
+from smartflow_assets.core.extensions import registry
 
 __all__ = [
     "READERS",
@@ -40,7 +40,7 @@ __all__ = [
     "Wanted",
 ]
 
-READERS: tuple[type[BaseReader], ...] = (
+BUILT_IN: tuple[type[BaseReader], ...] = (
     CsvReader,
     JsonReader,
     ParquetReader,
@@ -49,10 +49,11 @@ READERS: tuple[type[BaseReader], ...] = (
     SqlReader,
     PythonReader,
     SyntheticReader,
-    *installed("smartflow.readers", BaseReader),
 )
+READERS = registry("smartflow.readers", BaseReader, BUILT_IN)
+"""Every reader by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
     Reader = BaseReader
 else:
-    Reader = Annotated[Union[READERS], Field(discriminator="type")]  # noqa: UP007
+    Reader = Annotated[Union[tuple(READERS.values())], Field(discriminator="type")]  # noqa: UP007

@@ -38,7 +38,7 @@ from smartflow_assets.core.detectors.subsequence_neighbours import SubsequenceNe
 from smartflow_assets.core.detectors.subsequence_pca import SubsequencePca
 from smartflow_assets.core.detectors.variability import Variability
 from smartflow_assets.core.detectors.zscore import ZScore
-from smartflow_assets.core.extensions import installed
+from smartflow_assets.core.extensions import registry
 
 BUILT_IN: tuple[type[BaseDetector], ...] = (
     ZScore,
@@ -70,10 +70,8 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     Flatline,
     Missing,
 )
-DETECTORS: dict[str, type[BaseDetector]] = {
-    model.model_fields["type"].default: model for model in (*installed("smartflow.detectors", BaseDetector), *BUILT_IN)
-}
-"""Every detector by its type; a built-in one cannot be replaced by a plugin."""
+DETECTORS = registry("smartflow.detectors", BaseDetector, BUILT_IN)
+"""Every detector by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
     Detector = BaseDetector

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from smartflow_assets.core.extensions import installed
+from smartflow_assets.core.extensions import registry
 from smartflow_assets.core.rules.base import VIOLATION_COLUMNS, BaseRule, no_violations
 from smartflow_assets.core.rules.expression import Expression
 from smartflow_assets.core.rules.flatline import FlatlineRule
@@ -37,20 +37,21 @@ __all__ = [
     "lookback",
 ]
 
-RULES: tuple[type[BaseRule], ...] = (
+BUILT_IN: tuple[type[BaseRule], ...] = (
     Threshold,
     RatioToMedian,
     RateOfChange,
     FlatlineRule,
     MissingRule,
     Expression,
-    *installed("smartflow.rules", BaseRule),
 )
+RULES = registry("smartflow.rules", BaseRule, BUILT_IN)
+"""Every rule by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
     Rule = BaseRule
 else:
-    Rule = Annotated[Union[RULES], Field(discriminator="type")]  # noqa: UP007
+    Rule = Annotated[Union[tuple(RULES.values())], Field(discriminator="type")]  # noqa: UP007
 
 
 def _check_names(rules: tuple[BaseRule, ...]) -> tuple[BaseRule, ...]:

@@ -13,7 +13,7 @@ from smartflow_assets.adapters.channels import CHANNELS, BaseChannel, Channel
 from smartflow_assets.testing import CHANNEL_CHECKS, ChannelCase
 from smartflow_assets_tests.receivers import free_port, hook_server, mail_server
 
-TYPES = [channel.model_fields["type"].default for channel in CHANNELS]
+TYPES = list(CHANNELS)
 SECRETS = {"HOOK_SECRET": "correct horse", "HOOK_PATH": "battery-staple"}
 
 

@@ -17,7 +17,7 @@ from smartflow_assets.testing import READER_CHECKS, ReaderCase
 from smartflow_assets_tests.feeds import http_shop, shop_rows
 from smartflow_assets_tests.receivers import free_port
 
-TYPES = [reader.model_fields["type"].default for reader in READERS]
+TYPES = list(READERS)
 LINES = "".join(f"2026-03-01 00:{minute:02d},{minute}\n" for minute in range(20))
 TEXT = f"at,value\n{LINES}soon,1\n2026-03-01 01:00,many\n"
 

@@ -50,7 +50,7 @@ def utc_times(staged: Staged) -> list[str]:
 # --- every reader ---
 
 
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.model_fields["type"].default)
+@pytest.mark.parametrize("reader", READERS.values(), ids=lambda reader: reader.model_fields["type"].default)
 def test_every_reader_is_known_by_its_type(reader):
     fields = reader.model_fields
     assert issubclass(reader, BaseReader)

@@ -54,7 +54,7 @@ def broken(rule: rules.BaseRule, **series) -> list[int]:
 
 
 def test_every_rule_has_a_sample():
-    assert {rule.model_fields["type"].default for rule in rules.RULES} == set(SAMPLES)
+    assert set(rules.RULES) == set(SAMPLES)
 
 
 @pytest.mark.parametrize("check", RULE_CHECKS, ids=lambda check: check.__name__)
