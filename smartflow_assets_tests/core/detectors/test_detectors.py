@@ -87,17 +87,24 @@ class Surplus(BaseDetector, frozen=True):
 """
 
 
-def test_a_detector_of_another_package_joins_the_registry(tmp_path: Path) -> None:
+@pytest.fixture
+def surplus(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process in which the package is installed."""
     (tmp_path / "surplus.py").write_text(OWN)
     (tmp_path / "surplus-1.dist-info").mkdir()
     (tmp_path / "surplus-1.dist-info" / "METADATA").write_text("Name: surplus\nVersion: 1\n")
     (tmp_path / "surplus-1.dist-info" / "entry_points.txt").write_text("[smartflow.detectors]\nsurplus = surplus:Surplus\n")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])])}
+
+
+@pytest.mark.parametrize("first", ["import smartflow_assets.core.detection", "import surplus", "from surplus import Surplus"])
+def test_a_detector_of_another_package_joins_the_registry_whichever_is_imported_first(surplus: dict[str, str], first: str) -> None:
     code = (
+        f"{first}\n"
         "from smartflow_assets.core.detection import DetectionSettings, detect\n"
         "from smartflow_assets.testing.series import frame_of, with_spike\n"
         "settings = DetectionSettings(detectors=[{'type': 'surplus'}])\n"
         "print(detect(frame_of(with_spike()), settings=settings)['raw_score'].idxmax())"
     )
-    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])])
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=surplus)
     assert (run.stdout.strip(), run.stderr) == (str(SPIKE), "")
