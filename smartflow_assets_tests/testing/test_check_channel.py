@@ -13,7 +13,7 @@ from smartflow_assets.api import BaseChannel, DeliveryError, Message, Secret, re
 from smartflow_assets.testing import check_channel
 
 
-class Bell(BaseChannel, frozen=True):
+class Bell(BaseChannel):
     """Appends a line to a file; each broken channel below changes one thing."""
 
     type: Literal["bell"] = "bell"
@@ -32,43 +32,43 @@ class Bell(BaseChannel, frozen=True):
             bell.write(f"{message.subject}\n")
 
 
-class Untyped(Bell, frozen=True):
+class Untyped(Bell):
     type: str = "bell"
 
 
-class Twice(Bell, frozen=True):
+class Twice(Bell):
     def ring(self, message: Message, key: str, path: Path) -> None:
         super().ring(message, key, path)
         super().ring(message, key, path)
 
 
-class Scribbler(Bell, frozen=True):
+class Scribbler(Bell):
     def ring(self, message: Message, key: str, path: Path) -> None:
         super().ring(message, key, path)
         message.facts["rung"] = True
 
 
-class Swallower(Bell, frozen=True):
+class Swallower(Bell):
     def ring(self, message: Message, key: str, path: Path) -> None:
         if path.parent.is_dir():
             super().ring(message, key, path)
 
 
-class Raw(Bell, frozen=True):
+class Raw(Bell):
     def ring(self, message: Message, key: str, path: Path) -> None:
         if not path.parent.is_dir():
             raise KeyError("bell")
         super().ring(message, key, path)
 
 
-class Gossip(Bell, frozen=True):
+class Gossip(Bell):
     def ring(self, message: Message, key: str, path: Path) -> None:
         if not path.parent.is_dir():
             raise DeliveryError(f"the bell does not take the key {key}")
         super().ring(message, key, path)
 
 
-class Chained(Bell, frozen=True):
+class Chained(Bell):
     def ring(self, message: Message, key: str, path: Path) -> None:
         try:
             super().ring(message, key, path)
@@ -76,19 +76,19 @@ class Chained(Bell, frozen=True):
             raise DeliveryError("the bell cannot be rung") from ValueError(f"{key}: {error}")
 
 
-class Patient(Bell, frozen=True):
+class Patient(Bell):
     def ring(self, message: Message, key: str, path: Path) -> None:
         if not path.parent.is_dir():
             time.sleep(2.3)
         super().ring(message, key, path)
 
 
-class Keyless(Bell, frozen=True):
+class Keyless(Bell):
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         super().deliver(message, environment={"BELL_KEY": "none"} | dict(environment), outbox=outbox)
 
 
-class Unnamed(Bell, frozen=True):
+class Unnamed(Bell):
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         super().deliver(message, environment={"BELL_KEY": environment["BELL_KEY"]}, outbox=outbox)
 
