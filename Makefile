@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types layers ui bench clean
+.PHONY: demo test test-fast soak lint types layers ui bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,8 +18,19 @@ demo: $(STAMP)  ## run the main job on the bundled sources, with history replaye
 ui: $(STAMP)    ## the Dagster UI on the same history, at http://127.0.0.1:3000
 	$(BIN)/smartflow ui
 
-test: lint types layers  ## everything that must hold before a commit
-	$(BIN)/python -m pytest -n 2 --dist loadfile --verbosity=0
+# A file is run by one worker, since its tests share what they start from, and the longest files come first (conftest.py).
+# Bytecode is kept, whatever the shell says: without it each worker compiles a hundred modules of tests anew.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --verbosity=0
+
+test: $(STAMP)  ## everything that must hold before a commit, but for what `soak` runs
+	$(MAKE) --no-print-directory --jobs=2 lint types layers
+	$(PYTEST) -m "not soak"
+
+test-fast: $(STAMP)  ## the loop of a working day: core, configuration and doctests
+	$(PYTEST) -m unit smartflow_assets smartflow_assets_tests/core smartflow_assets_tests/config
+
+soak: $(STAMP)  ## what takes more than a minute by its nature: a spike over forty runs, kills in every stage
+	$(PYTEST) -m soak
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check --quiet .

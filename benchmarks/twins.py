@@ -16,17 +16,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from smartflow_assets.commands import terminal
-from smartflow_assets.commands.demo_figures import twin_alerts
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.detection import Threshold
-from smartflow_assets.core.generators.examples import END, EXAMPLES
+from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
+from smartflow_assets.stages.experiments.example_figures import twin_alerts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--sources", default=",".join(EXAMPLES))
+    parser.add_argument("--sources", default=",".join(EXAMPLE_SOURCES))
     parser.add_argument("--budget", default="1 per week", help="false alarms of a series, beside the source's own settings")
     arguments = parser.parse_args()
     settings = Settings(home=Path(__file__).parents[1])
@@ -34,7 +34,7 @@ def main() -> None:
     print("source           settings      false alarms in series-weeks   each series and week   worst seed")
     with Progress(console=Console(stderr=True)) as progress:
         for name in arguments.sources.split(","):
-            source, example = catalogue.source(name), EXAMPLES[name]
+            source, example = catalogue.source(name), EXAMPLE_SOURCES[name]
             budget = source.model_copy(update={"threshold": Threshold.model_validate({"false_alerts": arguments.budget})})
             variants = {"own": source, arguments.budget: budget}
             bar = progress.add_task(name, total=arguments.seeds * len(variants))

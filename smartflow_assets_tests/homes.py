@@ -3,14 +3,18 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.resources import open_warehouse
+from smartflow_assets.stages.bucket_resolution import with_bucket
+from smartflow_assets.stages.run import SourceRun
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -61,6 +65,12 @@ class Home:
 
         assert self.instance is not None, "stages are called without Dagster here"
         return execute(self.instance, self.settings, job, source, {"as_of": as_of.isoformat(), **options})
+
+    def source_run(self, source: str, now: datetime, run_id: str = "run", **options: Any) -> SourceRun:
+        """What stages are given when they are called without Dagster; its source has a bucket as soon as rows tell one."""
+        catalogue, models = Catalogue.load(self.settings), ModelStore(self.settings.models)
+        run = SourceRun(catalogue.source(source), self.settings, catalogue, self.warehouse, models, now, run_id, **options)
+        return with_bucket(run)
 
     def table(self, name: str, where: str = "TRUE") -> pd.DataFrame:
         return self.warehouse.read(f"SELECT * FROM {name} WHERE {where}")

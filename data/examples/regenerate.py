@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from smartflow_assets.core.generators.examples import EXAMPLES
+from smartflow_assets.core.generators.examples import EXAMPLE_SOURCES
 
 ZIPPED = ("payments",)  # too long for a repository otherwise; readers look into it by themselves
 
@@ -13,7 +13,7 @@ ZIPPED = ("payments",)  # too long for a repository otherwise; readers look into
 def example_files() -> dict[str, str]:
     """File name to text: the rows of each example as a collector would have written them, and their labels."""
     files = {}
-    for name, example in EXAMPLES.items():
+    for name, example in EXAMPLE_SOURCES.items():
         if example.is_alive:
             continue
         made = example.make()

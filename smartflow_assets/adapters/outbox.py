@@ -24,7 +24,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError
 from smartflow_assets.core.incidents.alert_planning import message_key
-from smartflow_assets.core.incidents.event_log import Row, in_order, records
+from smartflow_assets.core.incidents.event_log import Row, in_order, row_dicts
 from smartflow_assets.core.incidents.messages import Message, render
 
 BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180))
@@ -252,12 +252,12 @@ def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, 
 
 
 def _of_incidents(warehouse: Warehouse, table: str, ids: list[str]) -> list[dict[str, Any]]:
-    return records(warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [ids]))
+    return row_dicts(warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [ids]))
 
 
 def _open_sends(warehouse: Warehouse, source: str | None) -> list[Row]:
     """The newest row of every message that is not ended, with `planned_at`."""
-    sends = records(warehouse.read(_OPEN))
+    sends = row_dicts(warehouse.read(_OPEN))
     return [send for send in sends if source is None or send["source"] == source]
 
 

@@ -82,7 +82,7 @@ def backtest(
     if output is not None and not output.absolute().parent.is_dir():
         raise SmartflowError(f"{output.parent}: no such folder", remedy="Make it first, or write elsewhere.")
     from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.core.reports.backtest_report import html_report
+    from smartflow_assets.core.reports.backtest_report import backtest_page
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)
@@ -98,7 +98,7 @@ def backtest(
             f"Times are of {source.calendar.timezone}. Nothing was sent.",
         ]
         title = f"Backtest of {name}" + (f": {sides[0].name} and {sides[1].name}" if len(sides) > 1 else f" ({sides[0].name})")
-        output.write_text(html_report(title, [fact for fact in facts if fact], sides, source.calendar.timezone), encoding="utf-8")
+        output.write_text(backtest_page(title, [fact for fact in facts if fact], sides, source.calendar.timezone), encoding="utf-8")
         terminal.say(f"the report is {output}")
 
 
@@ -193,12 +193,12 @@ def _sides(replays: "dict[str, Replay]", plotted: int) -> "list[Side]":
 
 
 def _print(sides: "list[Side]", timezone: str) -> None:
-    from smartflow_assets.core.reports.backtest_report import INCIDENT_COLUMNS, figures, incident_rows
+    from smartflow_assets.core.reports.backtest_report import LISTED_COLUMNS, figure_rows, incident_rows
 
     def incidents(title: str, found: "pd.DataFrame") -> None:
         terminal.result(f"\n{title}: {len(found) or 'none'}", style="bold")
         if len(found):
-            terminal.table(INCIDENT_COLUMNS, incident_rows(found, timezone, SHOWN), styles=terminal.SEVERITY_STYLES)
+            terminal.table(LISTED_COLUMNS, incident_rows(found, timezone, SHOWN), styles=terminal.SEVERITY_STYLES)
         if len(found) > SHOWN:
             terminal.result(f"… and {len(found) - SHOWN:,} more; -o FILE writes a report")
 
@@ -208,7 +208,7 @@ def _print(sides: "list[Side]", timezone: str) -> None:
         if side.only is not None:
             incidents(f"incidents only with {side.name}", side.only)
     terminal.result("")
-    terminal.table(["", *(side.name for side in sides)], figures(sides), right=[side.name for side in sides])
+    terminal.table(["", *(side.name for side in sides)], figure_rows(sides), right=[side.name for side in sides])
 
 
 COMMANDS = (("backtest", backtest, EXAMPLES),)

@@ -1,24 +1,22 @@
 """`smartflow compare`: detectors over each other on the same rows, as a picture and as a table of agreement."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smartflow_assets.commands import home, table_argument, terminal
-from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
-    from smartflow_assets.core.detection import DetectionSettings
     from smartflow_assets.core.evaluation.detector_agreement import DetectorResult
-    from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData
+    from smartflow_assets.stages.experiments.comparison import ComparisonSubject
 
 EXAMPLES = """
 smartflow compare web_traffic
@@ -29,32 +27,6 @@ smartflow compare requests.csv --detectors mad,zscore,seasonal --labels incident
 DETECTORS = "auto,seasonal,isolation_forest,mad"
 PLOTTED = 6  # series in a page
 MOST = 12  # detectors that can be told apart
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is compared on: rows, how they are judged but for the detectors, what is known to be strange, and how to draw it."""
-
-    name: str
-    trial_data: "TrialData"
-    judges: "list[Judge]"
-    labels: "pd.DataFrame | None"
-    units: dict[str, str]
-
-    def with_detectors(self, name: str) -> "list[Judge]":
-        """The same with one detector alone (with the parameters that the source gives it), or with auto."""
-        from smartflow_assets.core.detection.ensemble import Ensemble
-        from smartflow_assets.core.detectors import DETECTORS as KNOWN
-        from smartflow_assets.core.evaluation.walk_forward import Judge
-
-        def settings(given: "DetectionSettings") -> "DetectionSettings":
-            listed = () if given.detectors == "auto" else given.detectors
-            alone = next((one for one in listed if one.type == name), None)
-            if alone is None and name != "auto":
-                alone = KNOWN[name].model_validate({"type": name})
-            return given.model_copy(update={"detectors": (alone,) if alone else "auto", "ensemble": Ensemble()})
-
-        return [Judge(settings(judge.settings), judge.metrics, judge.is_log) for judge in self.judges]
 
 
 def compare(
@@ -134,107 +106,66 @@ def compare(
     known = _of_file(Path(subject), time, value or [], time_format, labels) if is_file else _of_source(subject, labels)
     chosen = _series(known, series or [])
     _refuse_lonely(known, names)
-    results, guarded = _opinions(known, names)
+    results, guarded = _compared(known, names)
     _print(known, results, guarded)
     with terminal.progress(None, f"drawing {target.name}"):
         _write(known, results, guarded, chosen, target)
     terminal.say(f"the {'picture' if target.suffix.lower() == '.png' else 'page'} is {target}")
 
 
-def _of_source(name: str, labels: Path | None) -> Subject:
+def _of_source(name: str, labels: Path | None) -> "ComparisonSubject":
     settings = home.open_home()
     from smartflow_assets.adapters.files.labels import read_labels
     from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.stages.experiments.trial_data import source_ground
+    from smartflow_assets.stages.experiments.comparison import source_subject
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)
+    source = catalogue.source(name)
     with tempfile.TemporaryDirectory(prefix="smartflow-compare-") as folder, terminal.quiet(), terminal.progress(None, "reading rows"):
-        found = source_ground(catalogue.source(name), settings, settings.with_state_in(Path(folder)), catalogue, datetime.now(UTC))
-        known = read_labels(labels, name) if labels else found.labels
-        return Subject(name, found.trial_data, found.judges, known, found.run.source.units)
+        found = source_subject(source, settings, Path(folder), catalogue, datetime.now(UTC))
+        return replace(found, labels=read_labels(labels, name)) if labels else found
 
 
-def _of_file(file: Path, time: str | None, values: list[str], time_format: str, labels: Path | None) -> Subject:
-    import pandas as pd
-
+def _of_file(file: Path, time: str | None, values: list[str], time_format: str, labels: Path | None) -> "ComparisonSubject":
     from smartflow_assets.adapters.files.labels import read_labels
     from smartflow_assets.adapters.files.table_file import open_table
-    from smartflow_assets.core.detection import DetectionSettings
-    from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData
-    from smartflow_assets.core.series.facts import typical_step
-    from smartflow_assets.core.temporal.calendar import Calendar
+    from smartflow_assets.stages.experiments.comparison import file_subject
 
     with open_table(file) as table:
         columns = table_argument.columns_of(table, time, values, time_format)
         table_argument.tell(file, table.prepare(columns.time, columns.values, columns.time_format))
-        parts = [table.series(name).assign(metric=name) for name in columns.values]
-    step = typical_step(parts[0]["observed_at"].dt.tz_localize(None).to_numpy())
-    rows = pd.concat(parts, ignore_index=True).sort_values(["observed_at", "series"], ignore_index=True)
-    known = read_labels(labels, file.name) if labels else None
-    return Subject(
-        file.name, TrialData(rows, step, timedelta(days=3650), Calendar()), [Judge(DetectionSettings(), columns.values)], known, {}
-    )
+        series = {name: table.series(name) for name in columns.values}
+    return file_subject(file.name, series, read_labels(labels, file.name) if labels else None)
 
 
-def _series(known: Subject, asked: list[str]) -> list[str]:
+def _series(known: "ComparisonSubject", asked: list[str]) -> list[str]:
     """The series to draw that were asked for. UsageError, with the nearest name, for one that there is not."""
-    from difflib import get_close_matches
-
-    names = [str(name) for name in known.trial_data.rows["series"].unique()]
+    names = known.series
     for name in asked:
         if name not in names:
-            near = get_close_matches(name, names, 1)
-            remedy = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names[:20])}{' …' if len(names) > 20 else ''}."
+            remedy = did_you_mean(name, names, f"There are {', '.join(names[:20])}{' …' if len(names) > 20 else ''}.")
             raise terminal.UsageError(f"{known.name} has no series {name!r}", remedy=remedy)
     return list(dict.fromkeys(asked))
 
 
-def _refuse_lonely(known: Subject, names: list[str]) -> None:
-    from smartflow_assets.core.detectors import DETECTORS as KNOWN
+def _refuse_lonely(known: "ComparisonSubject", names: list[str]) -> None:
+    from smartflow_assets.stages.experiments.comparison import lonely_detector
 
-    metrics = known.trial_data.rows["metric"].unique()
-    if len(metrics) == 1 and (lonely := next((name for name in names if name != "auto" and KNOWN[name].is_joint), None)):
-        raise terminal.UsageError(f"{lonely} compares metrics with each other, and {known.name} has only {metrics[0]}")
-
-
-def _opinions(known: Subject, names: list[str]) -> "tuple[list[DetectorResult], np.ndarray]":
-    """What each says, and which rows are flagged whatever is listed."""
-    import numpy as np
-
-    from smartflow_assets.core.detection import minimum_rows
-    from smartflow_assets.core.detectors import DETECTORS as KNOWN
-    from smartflow_assets.core.detectors import GUARDS
-    from smartflow_assets.core.evaluation.detector_agreement import DetectorResult
-    from smartflow_assets.core.evaluation.metrics import quality
-    from smartflow_assets.core.evaluation.walk_forward import first_training, walk_forward
-
-    trial_data, judges = known.trial_data, {name: known.with_detectors(name) for name in names}
-    least = max(minimum_rows(judge.settings, trial_data.step) for each in judges.values() for judge in each)
-    since, until = first_training(trial_data.rows, trial_data.step, least), trial_data.rows["observed_at"].max() + trial_data.step
-    if since >= until:
-        count = trial_data.rows.groupby("series").size().max()
-        raise SourceError(
-            f"{count:,} rows are too few: {', '.join(names)} learn from {least:,} and judge what follows",
-            source=known.name,
-            remedy="Take other detectors, or a longer history.",
-        )
-
-    def scored(judges: "list[Judge]", name: str, advance: Callable[..., None]) -> "pd.DataFrame":
-        scores = walk_forward(trial_data, judges, [since], until, report=lambda rows: advance(rows, name))
-        return scores.sort_values(["observed_at", "series"], ignore_index=True)
-
-    judged = int((trial_data.rows["observed_at"] >= since).sum())
-    with terminal.quiet(), terminal.progress(judged * (len(names) + 1), "learning") as advance:
-        verdicts = {name: scored(each, name, advance) for name, each in judges.items()}
-        guards = scored(known.with_detectors(GUARDS[0].type), "guards", advance)["is_anomaly"].to_numpy(dtype=bool)
-    if any(name != "auto" and KNOWN[name].is_guard and not KNOWN[name].is_joint for name in names):
-        guards = np.zeros_like(guards)
-    measured = {} if known.labels is None else {name: quality(each, known.labels, step=trial_data.step) for name, each in verdicts.items()}
-    return [DetectorResult(name, each, measured.get(name)) for name, each in verdicts.items()], guards
+    if lonely := lonely_detector(known, names):
+        metric = known.trial_data.rows["metric"].iloc[0]
+        raise terminal.UsageError(f"{lonely} compares metrics with each other, and {known.name} has only {metric}")
 
 
-def _print(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray") -> None:
+def _compared(known: "ComparisonSubject", names: list[str]) -> "tuple[list[DetectorResult], np.ndarray]":
+    from smartflow_assets.stages.experiments.comparison import compare, judged_from, scored_rows
+
+    since = judged_from(known, names)
+    with terminal.quiet(), terminal.progress(scored_rows(known, names, since), "learning") as advance:
+        return compare(known, names, since, report=advance)
+
+
+def _print(known: "ComparisonSubject", results: "list[DetectorResult]", guarded: "np.ndarray") -> None:
     from smartflow_assets.core.evaluation import detector_agreement
 
     step, columns = known.trial_data.step, detector_agreement.detector_columns(results)
@@ -249,14 +180,13 @@ def _print(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray
         )
 
 
-def _write(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
-    from smartflow_assets.core.evaluation.detector_agreement import own_flags
+def _write(known: "ComparisonSubject", results: "list[DetectorResult]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
     from smartflow_assets.core.reports.comparison_plot import comparison_plot
-    from smartflow_assets.core.reports.comparison_report import html_report
+    from smartflow_assets.core.reports.comparison_report import comparison_page
+    from smartflow_assets.stages.experiments.comparison import most_flagged
 
     rows, scores = known.trial_data.rows, results[0].scores
-    counts = scores["series"][sum(own_flags(result, guarded).astype(int) for result in results) > 0].value_counts()
-    shown = chosen or list(dict.fromkeys([*map(str, counts.index), *map(str, rows["series"].unique())]))[:PLOTTED]
+    shown = chosen or most_flagged(known, results, guarded)[:PLOTTED]
     timezone, pictures = known.trial_data.calendar.timezone, dict[str, bytes]()
     for series in shown[:1] if target.suffix.lower() == ".png" else shown:
         own = rows[rows["series"] == series]
@@ -283,7 +213,7 @@ def _write(known: Subject, results: "list[DetectorResult]", guarded: "np.ndarray
         + (" A tick at the foot of a series is a row that flatline or missing flags whatever is listed." if guarded.any() else "")
     ]
     target.write_text(
-        html_report(f"Detectors compared on {known.name}", facts, results, guarded, known.trial_data.step, pictures), encoding="utf-8"
+        comparison_page(f"Detectors compared on {known.name}", facts, results, guarded, known.trial_data.step, pictures), encoding="utf-8"
     )
 
 

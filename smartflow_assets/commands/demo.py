@@ -1,7 +1,7 @@
 """`smartflow demo`: the example sources from their history to their incidents, before your eyes, and how well it went.
 
 Loads what lies before the last hours in one run, then replays the rest in steps with the clock of then, so that incidents open,
-send and recover. How well it went is measured in demo_figures. Ends with 1 when precision or recall fall short.
+send and recover. How well it went is measured in stages.experiments.example_figures. Ends with 1 when precision or recall fall short.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from smartflow_assets.commands.home import open_home
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
-    from smartflow_assets.commands.demo_figures import Figures
     from smartflow_assets.config.settings import Settings
+    from smartflow_assets.stages.experiments.example_figures import ExampleFigures
 
 REPLAYED, TICK, AFTERWARDS = timedelta(hours=16), timedelta(hours=2), timedelta(hours=2)
 PRECISION, RECALL = 0.9, 0.8
@@ -25,13 +25,13 @@ def demo() -> None:
 
     Prints, for each source, what was found, measured on its labels; exits 1 below precision .9 or recall .8.
     """
-    from smartflow_assets.commands.demo_figures import measure
     from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.core.generators.examples import END, EXAMPLES
+    from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
+    from smartflow_assets.stages.experiments.example_figures import measure
 
     settings = open_home()
     catalogue = Catalogue.load(settings)
-    for name in EXAMPLES:
+    for name in EXAMPLE_SOURCES:
         if name in catalogue.broken:
             raise catalogue.broken[name]
         if name not in catalogue.sources:
@@ -39,10 +39,10 @@ def demo() -> None:
                 f"the example source {name} is not in {settings.sources}", remedy="Take it from the project's data folder."
             )
     clocks = [END - REPLAYED + k * TICK for k in range(int((REPLAYED + AFTERWARDS) / TICK) + 1)]
-    _replay(settings, list(EXAMPLES), clocks)
+    _replay(settings, list(EXAMPLE_SOURCES), clocks)
     figures = []
-    with terminal.progress(len(EXAMPLES), "measuring") as advance:
-        for name, example in EXAMPLES.items():
+    with terminal.progress(len(EXAMPLE_SOURCES), "measuring") as advance:
+        for name, example in EXAMPLE_SOURCES.items():
             figures.append(measure(catalogue.source(name), example, settings, catalogue, now=clocks[-1]))
             advance(1, f"measuring {name}")
     _print(figures, settings)
@@ -81,18 +81,12 @@ def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> N
 def _teller(settings: "Settings") -> Callable[[], None]:
     """A function that says which messages went out since it was called last."""
     from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.stages.alerting import sent_messages
 
     warehouse, told = open_warehouse(settings), set()
 
     def tell() -> None:
-        sent = warehouse.read(
-            "SELECT send.idempotency_key AS key, send.happened_at AS at, send.event AS event, send.source AS source, "
-            "incident.series AS series, "
-            "incident.severity AS severity, incident.title AS title FROM alert_sends AS send "
-            "JOIN incidents AS incident ON incident.incident_id = send.incident_id WHERE send.status = 'sent' "
-            "ORDER BY send.happened_at, send.incident_id, send.event"
-        )
-        for row in sent.itertuples(index=False):
+        for row in sent_messages(warehouse).itertuples(index=False):
             if row.key not in told:
                 told.add(row.key)
                 style = "green" if row.event == "resolved" else terminal.SEVERITY_STYLES.get(str(row.severity), "")
@@ -101,7 +95,7 @@ def _teller(settings: "Settings") -> Callable[[], None]:
     return tell
 
 
-def _print(figures: "list[Figures]", settings: "Settings") -> None:
+def _print(figures: "list[ExampleFigures]", settings: "Settings") -> None:
     terminal.table(
         [
             "source",

@@ -112,6 +112,7 @@ def detect(
     settings = _settings(detectors, sensitivity.value)
     from smartflow_assets.adapters.files.result_file import result_file
     from smartflow_assets.adapters.files.table_file import open_table
+    from smartflow_assets.core.detection import flagged_intervals
 
     with ExitStack() as stack:
         with table_argument.named_by_user():
@@ -132,7 +133,7 @@ def detect(
         for scores in _scored(table, past, columns, prepared, settings, train_rows):
             for state, count in scores["state"].value_counts().items():
                 counts[str(state)] += int(count)
-            flagged.append(_intervals(scores))
+            flagged.append(flagged_intervals(scores))
             scores["explanation"] = scores["explanation"].cat.remove_categories("")  # nothing to say is null in a file
             for start in range(0, len(scores) if target else 0, BATCH):
                 target.add(scores.iloc[start : start + BATCH])  # pyright: ignore[reportOptionalMemberAccess]
@@ -186,24 +187,6 @@ def _scored(
                 settings=settings,
                 progress=lambda done, name=name: advance(done, name),
             )
-
-
-def _intervals(scores: "pd.DataFrame") -> "pd.DataFrame":
-    """Flagged rows that lie close together as one row: that of the highest score, with the start and the size of the interval."""
-    from smartflow_assets.core.series.facts import typical_step
-    from smartflow_assets.core.series.intervals import interval_numbers
-
-    found = scores[scores["is_anomaly"]]
-    step = typical_step(scores["observed_at"].dt.tz_localize(None).to_numpy())
-    interval = interval_numbers(found, step)
-    spans = found.groupby(interval)["observed_at"].agg(["min", "max", "size"])
-    peaks = found.loc[found.groupby(interval)["raw_score"].idxmax()]
-    return peaks.assign(
-        started_at=spans["min"].to_numpy(),
-        last_at=spans["max"].to_numpy(),
-        points=spans["size"].to_numpy(),
-        severity=found["severity"].groupby(interval).max().to_numpy(),
-    )
 
 
 def _summary(file: Path, flagged: list["pd.DataFrame"], counts: Mapping[str, int], output: Path | None) -> None:

@@ -325,12 +325,11 @@ def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> F
 
 
 def _messages(settings: "Settings", warehouse: "Warehouse") -> Findings:
+    from smartflow_assets.stages.alerting import undelivered_messages
+
     if not settings.published_file.exists():
         return
-    rows = warehouse.published_read(
-        "SELECT channel, status, count(*) AS n, arg_max(error, happened_at) AS error FROM marts.alert_log "
-        "WHERE is_newest AND status IN ('failed', 'claimed', 'planned') GROUP BY channel, status ORDER BY channel, status"
-    )
+    rows = undelivered_messages(warehouse)
     words = {"failed": "failed", "claimed": "were begun and not ended", "planned": "wait to be sent"}
     for row in rows.itertuples():
         level = "fail" if row.status == "failed" else "warn"

@@ -88,9 +88,11 @@ def export(
 
 
 def _check_source(source: str, warehouse: "Warehouse") -> None:
-    known = warehouse.published_read("SELECT source FROM clean_series UNION SELECT source FROM run_log")["source"].tolist()
+    from smartflow_assets.stages.exporting import published_sources
+
+    known = published_sources(warehouse)
     if source not in known:
-        raise terminal.UsageError(f"nothing of a source {source!r} is stored", remedy=f"There are {', '.join(sorted(known))}.")
+        raise terminal.UsageError(f"nothing of a source {source!r} is stored", remedy=f"There are {', '.join(known)}.")
 
 
 COMMANDS = (("export", export, EXAMPLES),)

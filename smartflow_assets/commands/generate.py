@@ -6,13 +6,13 @@ The rows are those of the domain's endless run, so a source with `read: {type: s
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smartflow_assets.commands import terminal
+from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,10 +106,8 @@ def _domain(name: str | None, step: str | None, parameters: Sequence[str]) -> "B
     if name is None:
         raise terminal.UsageError("no domain is named", remedy=f"There are {', '.join(DOMAINS)}.")
     if name not in DOMAINS:
-        near = get_close_matches(name, DOMAINS, 1)
-        raise terminal.UsageError(
-            f"there is no domain {name!r}", remedy=f"Did you mean {near[0]}?" if near else f"There are {', '.join(DOMAINS)}."
-        )
+        remedy = did_you_mean(name, DOMAINS, f"There are {', '.join(DOMAINS)}.")
+        raise terminal.UsageError(f"there is no domain {name!r}", remedy=remedy)
     known = [key for key in DOMAINS[name].model_fields if key != "type"]
     keys: dict[str, str | list[str]] = {"step": step} if step else {}
     for text in parameters:

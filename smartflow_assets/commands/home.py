@@ -7,13 +7,13 @@ created in it: a command run in the wrong folder must leave nothing behind.
 import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smartflow_assets.commands.terminal import UsageError
 from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.core.nearest_name import did_you_mean
 from smartflow_assets.core.temporal.notation import parse_moment
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def named(asked: Sequence[str], catalogue: "Catalogue") -> list[str]:
         raise SourceError("data/sources holds no source", remedy=remedy)
     for name in asked:
         if name not in known:
-            near = get_close_matches(name, known, 1, 0.5)
-            hint = f"Did you mean {near[0]}?" if near else f"The sources are {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
+            listed = f"The sources are {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
+            hint = did_you_mean(name, known, listed, cutoff=0.5)
             raise UsageError(f"there is no source {name!r}", remedy=hint)
     return list(dict.fromkeys(asked)) or known
 

@@ -175,12 +175,14 @@ def _source(name: str) -> "SourceRun":
     from smartflow_assets.adapters.model_store import ModelStore
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.stages.bucket_resolution import with_bucket
     from smartflow_assets.stages.run import SourceRun
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)
     warehouse = Warehouse(settings.warehouse_file, settings.published_file)
-    return SourceRun(catalogue.source(name), settings, catalogue, warehouse, ModelStore(settings.models), datetime.now(UTC), "models")
+    models, now = ModelStore(settings.models), datetime.now(UTC)
+    return with_bucket(SourceRun(catalogue.source(name), settings, catalogue, warehouse, models, now, "models"))
 
 
 @contextmanager

@@ -7,10 +7,7 @@ from smartflow_assets.commands import home, terminal
 from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-    from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.plan import Plan
-    from smartflow_assets.config.settings import Settings
 
 EXAMPLES = """
 smartflow plan
@@ -27,21 +24,18 @@ def plan(sources: home.SourceNames = None) -> None:
     settings = home.open_home()
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.stages.source_plan import plan_of, removals
 
     catalogue, warehouse = Catalogue.load(settings), Warehouse(settings.warehouse_file, settings.published_file)
     failed = []
     for name in home.named(sources or [], catalogue):
         try:
-            _tell(_plan(name, settings, catalogue, warehouse))
+            _tell(plan_of(name, settings, catalogue, warehouse, datetime.now(UTC)))
         except SourceError as error:
             failed.append(error)
-    if not sources and settings.warehouse_file.exists():
-        from smartflow_assets.config.plan import removal
-
-        rows = warehouse.read("SELECT DISTINCT source FROM clean_series ORDER BY source")
-        for name in rows["source"]:
-            if name not in catalogue.names:
-                _tell(removal(str(name)))
+    if not sources:
+        for each in removals(settings, catalogue, warehouse):
+            _tell(each)
     if failed:
         for error in failed[:-1]:
             terminal.error(str(error))
@@ -53,22 +47,6 @@ def _tell(plan: "Plan") -> None:
     terminal.result(first, style=STYLES[plan.effect])
     for change in changes:
         terminal.result(change)
-
-
-def _plan(name: str, settings: "Settings", catalogue: "Catalogue", warehouse: "Warehouse") -> "Plan":
-    from smartflow_assets.adapters.model_store import ModelStore
-    from smartflow_assets.config.plan import compare
-    from smartflow_assets.stages.bucket_resolution import made_under
-    from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
-    from smartflow_assets.stages.run import SourceRun
-
-    source = catalogue.source(name)
-    if not settings.warehouse_file.exists():
-        return compare(source, rows_made_under=None)
-    run = SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), datetime.now(UTC), "plan")
-    stored = warehouse.read("SELECT DISTINCT fingerprint FROM trained_models WHERE source = ?", [name])["fingerprint"].dropna()
-    wanted = {fingerprint(run, group) for group in metric_groups(run)} if len(stored) else set()
-    return compare(run.source, rows_made_under=made_under(warehouse, name), models=set(stored), models_wanted=wanted)
 
 
 COMMANDS = (("plan", plan, EXAMPLES),)

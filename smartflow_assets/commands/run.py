@@ -89,8 +89,7 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         stack.enter_context(terminal.quiet())
         execute, stage_count = stack.enter_context(_opened(settings))
         advance = stack.enter_context(terminal.progress(len(names) * stage_count, "starting"))
-        for place, name in enumerate(names):
-            begun = datetime.now(UTC)
+        for name in names:
             done = 0
 
             def on_stage(stage: str, name: str = name) -> None:
@@ -99,9 +98,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
                 advance(1, f"{name}: {stage}")
 
             outcome = execute(job, name, options, on_stage)
-            advance((place + 1) * stage_count - place * stage_count - done, name)
-            seconds = (datetime.now(UTC) - begun).total_seconds()
-            terminal.result(_line(outcome, facts, width, seconds), style="" if outcome.is_success else "red")
+            advance(stage_count - done, name)  # a failed stage skips what is below it
+            terminal.result(_line(outcome, facts, width), style="" if outcome.is_success else "red")
             failed += [] if outcome.is_success else [outcome]
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")
@@ -145,10 +143,10 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
         yield run_one, len(ASSETS)
 
 
-def _line(outcome: "Outcome", facts: Facts, width: int, seconds: float) -> str:
+def _line(outcome: "Outcome", facts: Facts, width: int) -> str:
     numbers = [f"{label} {outcome.facts.get(name, 0):,.0f}" for name, label in facts]
     numbers += [f"{label} {outcome.facts[name]:,.0f}" for name, label in ONLY_WHEN_THERE_ARE if outcome.facts.get(name)]
-    return "  ".join([f"{outcome.source:<{width}}", "ok    " if outcome.is_success else "failed", *numbers, f"{seconds:.1f} s"])
+    return "  ".join([f"{outcome.source:<{width}}", "ok    " if outcome.is_success else "failed", *numbers, f"{outcome.seconds:.1f} s"])
 
 
 def _failure(source: str, cause: str, message: str) -> str:

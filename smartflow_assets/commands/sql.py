@@ -84,7 +84,8 @@ def write(rows: "pd.DataFrame", format: Format) -> None:
     """The rows on stdout."""
     if format is Format.json:
         records = [
-            {name: _plain(value) for name, value in zip(rows.columns, row, strict=True)} for row in rows.itertuples(index=False, name=None)
+            {name: _json_value(value) for name, value in zip(rows.columns, row, strict=True)}
+            for row in rows.itertuples(index=False, name=None)
         ]
         terminal.result(json.dumps(records, ensure_ascii=False, indent=2))
     elif format is Format.csv:
@@ -104,29 +105,16 @@ def write(rows: "pd.DataFrame", format: Format) -> None:
             terminal.say(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", "dim")
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON knows it; NaN is null, times are ISO 8601."""
-    import numpy as np
-    import pandas as pd
+def _json_value(value: Any) -> Any:
+    """A value as JSON knows it; times are ISO 8601, with Z for UTC."""
+    from smartflow_assets.core.json_value import json_value
 
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(inner) for inner in value]
-    if value is None or value is pd.NaT or value is pd.NA:
-        return None
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return value if isinstance(value, str | int | bool) else str(value)
+    return json_value(value, write_time=lambda at: at.isoformat().replace("+00:00", "Z"), write_other=str)
 
 
 def _cell(value: Any, *, is_exact: bool = False) -> str:
     """A value as text: nothing for null, the shortest form of a number, JSON for what is nested."""
-    plain = _plain(value)
+    plain = _json_value(value)
     if plain is None:
         return ""
     if isinstance(plain, dict | list):

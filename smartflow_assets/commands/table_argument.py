@@ -6,12 +6,12 @@ A guess is said, what is left out is said, and what is wrong is named by option.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smartflow_assets.commands import terminal
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
     from smartflow_assets.adapters.files.table_file import FileColumn, Prepared, TableFile
@@ -94,7 +94,6 @@ def detector_names(text: str) -> list[str]:
     chosen = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in chosen:
         if name != "auto" and name not in DETECTORS:
-            near = get_close_matches(name, ["auto", *DETECTORS], 1)
-            remedy = f"Did you mean {near[0]}?" if near else f"There are auto, {', '.join(DETECTORS)}."
+            remedy = did_you_mean(name, ["auto", *DETECTORS], f"There are auto, {', '.join(DETECTORS)}.")
             raise terminal.UsageError(f"there is no detector {name!r}", remedy=remedy)
     return chosen

@@ -3,20 +3,21 @@
 import tempfile
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches, unified_diff
+from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smartflow_assets.commands import home, terminal
+from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
     from smartflow_assets.adapters.files.trial_log import TrialLog
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.config.source import Source
-    from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial
-    from smartflow_assets.stages.experiments.tuning import Bench
+    from smartflow_assets.core.evaluation.settings_search import Parameter, Point, Trial, TrialFigures
+    from smartflow_assets.stages.experiments.tuning import TuningData
 
 EXAMPLES = """
 smartflow tune web_traffic
@@ -73,8 +74,8 @@ def tune(
     from smartflow_assets.core.errors import SourceError
     from smartflow_assets.core.evaluation.anomaly_injection import PLANTED
     from smartflow_assets.core.evaluation.settings_search import best
-    from smartflow_assets.stages.experiments.trial_data import source_ground
-    from smartflow_assets.stages.experiments.tuning import bench
+    from smartflow_assets.stages.experiments.trial_data import source_trial_data
+    from smartflow_assets.stages.experiments.tuning import tuning_data
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)
@@ -82,24 +83,24 @@ def tune(
     asked, types = _chosen(parameters, NAMES, "--parameters"), _chosen(plant, PLANTED, "--plant")
     amounts = _sizes(sizes)
     with tempfile.TemporaryDirectory(prefix="smartflow-tune-") as folder, terminal.quiet(), terminal.progress(None, "reading rows"):
-        found = source_ground(source, settings, settings.with_state_in(Path(folder)), catalogue, datetime.now(UTC))
+        found = source_trial_data(source, settings, settings.with_state_in(Path(folder)), catalogue, datetime.now(UTC))
     try:
         space = search_space(source, found.metrics, asked)
     except SourceError as error:
         raise terminal.UsageError(error.what, source=error.source, remedy=error.remedy) from error
     if not space:
         raise terminal.UsageError("there is nothing to search with its settings", source=name)
-    place = bench(found, space, types=types or tuple(PLANTED), sizes=amounts, seed=seed)
-    log = TrialLog(settings.state / "tuning" / f"{name}-{place.key(space, seed)}.jsonl")
+    data = tuning_data(found, space, types=types or tuple(PLANTED), sizes=amounts, seed=seed)
+    log = TrialLog(settings.state / "tuning" / f"{name}-{data.key(space, seed)}.jsonl")
     if restart:
         log.clear()
-    _say_what_is_judged(place)
-    tried = _search(place, settings, space, log, trials, seed)
+    _say_what_is_judged(data)
+    tried = _search(data, settings, space, log, trials, seed)
     leaders = best(tried, space, SHOWN)
     if not leaders:
         raise SourceError(f"none of {terminal.count(len(tried), 'setting')} could be tried: {tried[0].error}", source=name)
     _print_best(leaders, tried, len(tried))
-    _propose(place, settings, tried[0], leaders[0], is_written=write)
+    _propose(data, settings, tried[0], leaders[0], is_written=write)
 
 
 def _chosen(text: str, known: Collection[str], option: str) -> list[str]:
@@ -107,10 +108,8 @@ def _chosen(text: str, known: Collection[str], option: str) -> list[str]:
     chosen = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in chosen:
         if name not in known:
-            near = get_close_matches(name, list(known), 1)
-            raise terminal.UsageError(
-                f"{option}: there is no {name!r}", remedy=f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
-            )
+            remedy = did_you_mean(name, known, f"There are {', '.join(known)}.")
+            raise terminal.UsageError(f"{option}: there is no {name!r}", remedy=remedy)
     return chosen
 
 
@@ -124,22 +123,24 @@ def _sizes(text: str) -> list[float]:
     return amounts
 
 
-def _say_what_is_judged(place: "Bench") -> None:
-    rows, counts, day = place.clean.trial_data.rows, place.counts(), "%Y-%m-%d %H:%M"
-    kind = "planted anomalies" if place.planted else "labelled intervals"
+def _say_what_is_judged(data: "TuningData") -> None:
+    rows, counts, day = data.clean.trial_data.rows, data.counts(), "%Y-%m-%d %H:%M"
+    kind = "planted anomalies" if data.planted else "labelled intervals"
     terminal.say(
-        f"{terminal.count(len(rows), 'bucket')} of {rows['series'].nunique():,} series; searched from {place.since:{day}} to "
-        f"{place.split:{day}} by {counts[0]:,} {kind}, kept out up to {place.until:{day}} with {counts[1]:,}"
+        f"{terminal.count(len(rows), 'bucket')} of {rows['series'].nunique():,} series; searched from {data.since:{day}} to "
+        f"{data.split:{day}} by {counts[0]:,} {kind}, kept out up to {data.until:{day}} with {counts[1]:,}"
     )
-    if place.planted:
+    if data.planted:
         terminal.note("there are too few labels, so anomalies are planted: figures compare settings and are no promise")
     elif min(counts) < FEW:
         terminal.note(f"with so few labelled intervals a small difference is chance; from {FEW} in each part on it says more")
 
 
-def _search(place: "Bench", settings: "Settings", space: "Sequence[Parameter]", log: "TrialLog", count: int, seed: int) -> "list[Trial]":
+def _search(
+    data: "TuningData", settings: "Settings", space: "Sequence[Parameter]", log: "TrialLog", count: int, seed: int
+) -> "list[Trial]":
     """The trials, those of an earlier run that was cut off among them."""
-    from smartflow_assets.core.evaluation.settings_search import best, propose
+    from smartflow_assets.core.evaluation.settings_search import best
 
     tried = log.read()[:count]
     if tried:
@@ -147,8 +148,7 @@ def _search(place: "Bench", settings: "Settings", space: "Sequence[Parameter]", 
     try:
         with terminal.quiet(), terminal.progress(count, "trying settings") as advance:
             advance(len(tried))
-            while len(tried) < count and (point := propose(space, tried, seed)) is not None:
-                trial = place.try_out(settings, point)
+            for trial in data.search(settings, space, tried, count, seed):
                 log.append(trial)
                 tried.append(trial)
                 leader = best(tried, space)
@@ -172,7 +172,7 @@ def _print_best(leaders: "list[Trial]", tried: "list[Trial]", count: int) -> Non
         terminal.say(f"{terminal.count(len(failed), 'setting')} could not be tried; the first: {first}")
 
 
-def _propose(place: "Bench", settings: "Settings", present: "Trial", winner: "Trial", *, is_written: bool) -> None:
+def _propose(data: "TuningData", settings: "Settings", present: "Trial", winner: "Trial", *, is_written: bool) -> None:
     """Both on the part that was kept out; what is better there, as a diff, and written if that is wished."""
     from smartflow_assets.config.search_space import described
 
@@ -180,9 +180,9 @@ def _propose(place: "Bench", settings: "Settings", present: "Trial", winner: "Tr
         terminal.result("\nthe settings that stand are the best of them: nothing is proposed")
         return
     with terminal.quiet(), terminal.progress(2, "judging the part that was kept out") as advance:
-        before = place.measure(place.source, is_held_out=True)
+        before = data.measure(data.source, is_held_out=True)
         advance(1)
-        after = place.measure(place.varied(settings, winner.point), is_held_out=True)
+        after = data.measure(data.varied(settings, winner.point), is_held_out=True)
     terminal.result("\non the later part that the search has not seen", style="bold")
     rows = [[described(point), *_figures(found)] for point, found in (({}, before), (winner.point, after))]
     terminal.table(["settings", *FIGURES], rows, right=FIGURES)
@@ -190,10 +190,10 @@ def _propose(place: "Bench", settings: "Settings", present: "Trial", winner: "Tr
         terminal.result("\nthere the best is no better than the settings that stand: nothing is proposed")
         return
     terminal.result("")
-    _print_diff(place.source, winner.point)
+    _print_diff(data.source, winner.point)
     if is_written:
-        _write(place.source, winner.point)
-        terminal.say(f"written to {place.source.file}; the next run trains anew")
+        _write(data.source, winner.point)
+        terminal.say(f"written to {data.source.file}; the next run trains anew")
     else:
         terminal.say("--write puts this into the file")
 
@@ -217,7 +217,7 @@ def _write(source: "Source", point: "Point") -> None:
     edit_yaml(Path(source.file), lambda tree: put(tree, source, point))
 
 
-def _figures(found: "Figures | None") -> list[str]:
+def _figures(found: "TrialFigures | None") -> list[str]:
     if found is None:
         return ["–"] * len(FIGURES)
     return [

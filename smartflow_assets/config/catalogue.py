@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.channels import BaseChannel, Channel, FileChannel
-from smartflow_assets.config.problems import InvalidFileError, nearest, problems_of
+from smartflow_assets.config.problems import InvalidFileError, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
@@ -21,6 +21,7 @@ from smartflow_assets.config.source_file import build_source, source_schema
 from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.nearest_name import did_you_mean
 
 CHANNELS_FILE = "channels.yaml"  # the key of `channel_errors` when the file as a whole cannot be read
 _CHANNEL: TypeAdapter[Any] = TypeAdapter(Channel)
@@ -72,9 +73,8 @@ class Catalogue:
         if name in self.broken:
             raise self.broken[name]
         if name not in self.sources:
-            near = nearest(name, self.names)
             known = f"There are {', '.join(self.names)}." if self.names else "There is none yet."
-            hint = f"Did you mean {near}?" if near else known
+            hint = did_you_mean(name, self.names, known)
             raise SourceError("there is no such source", source=name, where=str(self.settings.sources), remedy=hint)
         return self.sources[name]
 
@@ -108,8 +108,7 @@ def cross_check(
         )
     for index, channel in enumerate(source.alerts.to):
         if channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
-            near = nearest(channel, tuple(channels))
-            hint = f"Did you mean {near}?" if near else f"data/channels.yaml has {', '.join(channels)}."
+            hint = did_you_mean(channel, channels, f"data/channels.yaml has {', '.join(channels)}.")
             problems.append(
                 SourceError(
                     f"`alerts.to`: there is no channel {channel}", source=path.stem, where=source.where("alerts", "to", index), remedy=hint

@@ -5,13 +5,13 @@ messages become sentences. Errors of the members of a union that nobody meant ar
 """
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 from smartflow_assets.config.yaml_file import Location, YamlFile
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.nearest_name import did_you_mean, nearest_name
 
 _EXPECTED = {
     "tuple": "a list",
@@ -96,12 +96,6 @@ def dotted(location: Location) -> str:
     return text
 
 
-def nearest(word: object, known: Sequence[str]) -> str | None:
-    """The known word that was probably meant."""
-    close = get_close_matches(str(word), known, n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
 class _Problem:
     """One error of pydantic: where in the file, which choice of a union it belongs to, and what to say."""
 
@@ -126,7 +120,7 @@ class _Problem:
         self.place = self.location
         is_stranger = self.kind == "extra_forbidden"
         self.holders = _alternatives(schema, _nodes(schema, detail["loc"][:-1] if is_stranger else detail["loc"]))
-        near = nearest(location[-1], [key for key in self.valid_keys if key not in beside]) if is_stranger else None
+        near = nearest_name(location[-1], [key for key in self.valid_keys if key not in beside]) if is_stranger else None
         self.meant: Location | None = None if near is None else (*location[:-1], near)
         if self.kind == "value_error" and not location:  # "metrics: requests is named twice" is about that key
             word = str(self.context.get("error", "")).replace(".", " ").replace(":", " ").split(" ")[0]
@@ -148,13 +142,11 @@ class _Problem:
         if self.kind == "union_tag_invalid":
             tag, known = self.context["tag"], [word.strip(" '") for word in self.context["expected_tags"].split(",")]
             self.place = (*self.location, "type")
-            near = nearest(tag, known)
-            hint = f"Did you mean `{near}`? " if near else ""
-            return f"`{dotted(self.place)}: {tag}` is not available in this version", f"{hint}Known are {', '.join(known)}."
+            hint = did_you_mean(tag, known, quote="`")
+            return f"`{dotted(self.place)}: {tag}` is not available in this version", f"{hint} Known are {', '.join(known)}.".lstrip()
         if self.kind in ("literal_error", "enum"):
             known = [word.strip(" '") for word in self.context["expected"].replace(" or ", ",").split(",")]
-            near = nearest(self.found, known)
-            return f"{name} must be {_either(known)}, found {self._found()}", f"Did you mean `{near}`?" if near else ""
+            return f"{name} must be {_either(known)}, found {self._found()}", did_you_mean(self.found, known, quote="`")
         if self.kind == "value_error":
             text = str(self.context["error"])
             return (text if not self.location else f"{name}: {text}"), ""
@@ -175,8 +167,7 @@ class _Problem:
             else:
                 kind = rival.kind.removesuffix("_type").removesuffix("_parsing")
                 choices.append(_EXPECTED.get(kind, str(rival.message)))
-        near = nearest(self.found, choices)
-        return f"`{name}` must be {_either(choices)}, found {self._found()}", f"Did you mean `{near}`?" if near else ""
+        return f"`{name}` must be {_either(choices)}, found {self._found()}", did_you_mean(self.found, choices, quote="`")
 
     def _found(self) -> str:
         if self.is_secret:

@@ -21,7 +21,7 @@ from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.preparation.category_encoding import Encoding
 from smartflow_assets.core.preparation.cleaning import TimeBucket
-from smartflow_assets.core.preparation.row_condition import parse, text_columns
+from smartflow_assets.core.preparation.row_condition import parse_condition, text_columns
 from smartflow_assets.core.preparation.transforms import Treatment
 from smartflow_assets.core.records import Records
 from smartflow_assets.core.rules import BaseRule, Rules
@@ -150,7 +150,7 @@ class Source(DetectionSettings):
         """What ingestion needs of the rows."""
         columns = (metric.source_column.column for metric in self.metrics if metric.aggregate not in COUNTING)
         numbers = tuple(dict.fromkeys(name for name in columns if name and not self.encoded_base(name))) if self.metrics else None
-        compared = {name for metric in self.metrics if metric.where for name in text_columns(parse(metric.where))}
+        compared = {name for metric in self.metrics if metric.where for name in text_columns(parse_condition(metric.where))}
         compared |= {name for metric in self.metrics for name in metric.explain_by}
         categories = tuple(sorted({*self.encode, *compared} - {*self._all_dimensions, *(numbers or ())}))
         return Wanted(numbers, self._all_dimensions, self.on_bad_rows, categories)

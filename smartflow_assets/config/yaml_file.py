@@ -85,7 +85,7 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
             remedy="Write `key: value` lines; see data/sources for examples.",
         )
     lines: dict[Location, int] = {}
-    values = _plain(tree, (), lines)
+    values = _without_ruamel(tree, (), lines)
     file = YamlFile(path, values, lines)
     for at, value in _scalars(values, ()):
         if isinstance(value, TaggedScalar):
@@ -190,19 +190,19 @@ def _scalars(values: Any, at: Location) -> Iterator[tuple[Location, Any]]:
         yield at, values
 
 
-def _plain(node: Any, at: Location, lines: dict[Location, int]) -> Any:
+def _without_ruamel(node: Any, at: Location, lines: dict[Location, int]) -> Any:
     """The node without ruamel's types; the line of each part goes to `lines`."""
     if isinstance(node, CommentedMap):
         marks = node.lc.data or {}
         for key in node:
             if key in marks:  # a key that came in by `<<` has no line of its own
                 lines[(*at, str(key))] = marks[key][0] + 1
-        return {str(key): _plain(value, (*at, str(key)), lines) for key, value in node.items()}
+        return {str(key): _without_ruamel(value, (*at, str(key)), lines) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         marks = node.lc.data or {}
         for index in marks:
             lines[(*at, index)] = marks[index][0] + 1
-        return [_plain(value, (*at, index), lines) for index, value in enumerate(node)]
+        return [_without_ruamel(value, (*at, index), lines) for index, value in enumerate(node)]
     for kind, plain in ((ScalarBoolean, bool), (ScalarInt, int), (ScalarFloat, float), (ScalarString, str)):
         if isinstance(node, kind):
             return plain(node)

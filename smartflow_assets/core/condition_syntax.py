@@ -3,7 +3,7 @@
 import ast
 import re
 
-LONGEST = 500  # characters: a condition is read by people, and a deep one would exhaust the stack
+LONGEST_TEXT = 500  # characters: a condition is read by people, and a deep one would exhaust the stack
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -12,8 +12,8 @@ def syntax_tree(text: str, example: str) -> tuple[ast.expr, dict[str, str]]:
 
     ValueError when the text is too long or is no expression; it ends with the `example`.
     """
-    if len(text) > LONGEST:
-        raise ValueError(f"The condition has {len(text)} characters; at most {LONGEST} are read")
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"The condition has {len(text)} characters; at most {LONGEST_TEXT} are read")
     quoted: dict[str, str] = {}
     source = _QUOTED.sub(lambda match: quoted.setdefault(match[1], f"_quoted_{len(quoted)}_"), text)
     try:

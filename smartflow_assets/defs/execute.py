@@ -5,6 +5,7 @@ kept out of the shared history: it works on a throw-away instance as it works on
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,13 +22,14 @@ from smartflow_assets.stages.alerting import Failure
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run ended. `facts` are the numbers that the assets reported."""
+    """How one run ended. `facts` are the numbers that the assets reported, `seconds` its time on the wall with all that follows it."""
 
     source: str
     run_id: str
     is_success: bool
     failures: tuple[Failure, ...] = ()
     facts: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 def execute(
@@ -43,7 +45,7 @@ def execute(
     """Run `job` for `source` and settle it. `options` are fields of RunOptions; `on_stage` is told each stage as it begins."""
     is_dry = bool(options.get("dry_run"))
     tags = {SOURCE_TAG: source, REASON_TAG: reason} | ({DRY_RUN_TAG: "true"} if is_dry else {})
-    listening = LISTENER.set(on_stage)
+    begun, listening = time.monotonic(), LISTENER.set(on_stage)
     try:
         with _throw_away(source) if is_dry else contextlib.nullcontext(instance) as home:
             result = (
@@ -63,7 +65,7 @@ def execute(
             facts |= {} if is_dry else _told(settings, result.run_id)
     finally:
         LISTENER.reset(listening)
-    return Outcome(source, result.run_id, result.success, failures, facts)
+    return Outcome(source, result.run_id, result.success, failures, facts, time.monotonic() - begun)
 
 
 def _told(settings: Settings, run_id: str) -> dict[str, float]:

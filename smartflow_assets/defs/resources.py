@@ -25,6 +25,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
 from smartflow_assets.core.temporal.notation import parse_moment
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG
+from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
 
 Listener = Callable[[str], None]
@@ -79,13 +80,24 @@ class RunOptions(dg.ConfigurableResource):
     send: bool = Field(default=True, description="Deliver messages in this run. Off: they stay planned for the outbox sensor.")
 
     _run: SourceRun | None = PrivateAttr(default=None)
+    _run_with_bucket: SourceRun | None = PrivateAttr(default=None)
 
     @property
     def run(self) -> SourceRun:
-        """The run under way."""
+        """The run under way, of the source as its YAML declares it: for ingestion."""
         if self._run is None:
             raise RuntimeError("RunOptions.run is there only inside a run of one source")
         return self._run
+
+    @property
+    def run_with_bucket(self) -> SourceRun:
+        """The same run for the stages after ingestion: its source has a time bucket, resolved once, as soon as rows tell one."""
+        if self._run_with_bucket is None:
+            run = with_bucket(self.run)
+            if not run.source.is_bucket_given:
+                return run
+            self._run_with_bucket = run
+        return self._run_with_bucket
 
     @contextlib.contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
@@ -111,7 +123,7 @@ class RunOptions(dg.ConfigurableResource):
             if self.dry_run:
                 settings = stack.enter_context(_copied_home(settings, name))
             self._run = SourceRun(
-                declared=catalogue.source(name),
+                source=catalogue.source(name),
                 settings=settings,
                 catalogue=catalogue,
                 warehouse=open_warehouse(settings),
@@ -130,7 +142,7 @@ class RunOptions(dg.ConfigurableResource):
             try:
                 yield self
             finally:
-                self._run = None
+                self._run = self._run_with_bucket = None
 
 
 @contextlib.contextmanager

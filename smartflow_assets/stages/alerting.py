@@ -25,7 +25,19 @@ from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import left, pending_windows, pieces, table_rows
 
-__all__ = ["Drained", "Failure", "Moved", "alert_sends", "close_incidents_of", "drain_outbox", "incidents", "record_failures", "writes_of"]
+__all__ = [
+    "Drained",
+    "Failure",
+    "Moved",
+    "alert_sends",
+    "close_incidents_of",
+    "drain_outbox",
+    "incidents",
+    "record_failures",
+    "sent_messages",
+    "undelivered_messages",
+    "writes_of",
+]
 
 
 @dataclass(frozen=True)
@@ -174,6 +186,25 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
     step = run_failures.close(history, reason=reason, sends=sends, policy=policy, now=now, run_id="catalogue")
     warehouse.commit("catalogue", writes_of(step))
+
+
+def sent_messages(warehouse: Warehouse) -> pd.DataFrame:
+    """key, at, event, source, series, severity and title of every message that went out, oldest first."""
+    return warehouse.read(
+        "SELECT send.idempotency_key AS key, send.happened_at AS at, send.event AS event, send.source AS source, "
+        "incident.series AS series, "
+        "incident.severity AS severity, incident.title AS title FROM alert_sends AS send "
+        "JOIN incidents AS incident ON incident.incident_id = send.incident_id WHERE send.status = 'sent' "
+        "ORDER BY send.happened_at, send.incident_id, send.event"
+    )
+
+
+def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:
+    """channel, status (failed, claimed or planned), n and the newest error of what has not been sent, by the published copy."""
+    return warehouse.published_read(
+        "SELECT channel, status, count(*) AS n, arg_max(error, happened_at) AS error FROM marts.alert_log "
+        "WHERE is_newest AND status IN ('failed', 'claimed', 'planned') GROUP BY channel, status ORDER BY channel, status"
+    )
 
 
 def writes_of(step: Advance) -> list[Write]:

@@ -13,11 +13,11 @@ import pandas as pd
 from smartflow_assets.adapters.warehouse.writes import Replace, Write
 from smartflow_assets.core.anomalies import grouping, recurrence
 from smartflow_assets.core.anomalies.grouping import no_anomalies
-from smartflow_assets.core.detection import Scoring
+from smartflow_assets.core.detection import MetricGroup, Scoring
 from smartflow_assets.core.detection.verdicts import no_components
 from smartflow_assets.core.records.buckets import record_components
 from smartflow_assets.core.reports import series_plot
-from smartflow_assets.stages.metric_groups import MetricGroup, metric_groups
+from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.model_ledger import StoredModel, current_model
 from smartflow_assets.stages.modelling import feature_rows
 from smartflow_assets.stages.preparation import clean_rows
@@ -141,15 +141,15 @@ class _Judge:
 
 
 def anomalies(run: SourceRun) -> Grouped:
-    """Group the rows of the touched regions; an anomaly that grew is replaced by itself, longer."""
+    """Group the rows of the affected windows; an anomaly that grew is replaced by itself, longer."""
     run.report("anomalies")
     known, rows, new_ids = None, pd.DataFrame(), set[str]()
     for piece, rest in pieces(run, pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores"])):
         standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
         known = set(standing["anomaly_id"]) if known is None else known
-        regions = merged(grouping.region(standing, *window, run.source.time_bucket.every) for window in piece)
-        found = [_group(run, *region) for region in regions]
-        writes = [Replace("anomalies", run.name, part, *region, is_empty_allowed=True) for region, part in zip(regions, found, strict=True)]
+        windows = merged(grouping.affected_window(standing, *window, run.source.time_bucket.every) for window in piece)
+        found = [_group(run, *window) for window in windows]
+        writes = [Replace("anomalies", run.name, part, *window, is_empty_allowed=True) for window, part in zip(windows, found, strict=True)]
         run.warehouse.commit(run.run_id, [*writes, *left(run, "anomalies", rest)])
         rows = pd.concat([rows, *found], ignore_index=True).drop_duplicates("anomaly_id", keep="last").nlargest(SHOWN, "started_at")
         new_ids |= {name for grouped in found for name in grouped["anomaly_id"]} - known
@@ -157,7 +157,7 @@ def anomalies(run: SourceRun) -> Grouped:
 
 
 def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
-    """The anomalies of one region."""
+    """The anomalies of one affected window."""
     rows = judged_rows(run, since, until, is_anomalous=True)
     if rows.empty:
         return no_anomalies()
@@ -212,7 +212,7 @@ def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalou
     )
     records = bucket_verdicts(run, since, until)
     records = records[records["is_anomaly"]] if is_anomalous else records
-    return grouping.judge(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)
+    return grouping.merge_violations(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)
 
 
 def _plot(run: SourceRun, strangest: pd.DataFrame) -> bytes:

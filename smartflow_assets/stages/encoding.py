@@ -16,7 +16,7 @@ from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Append, Delete, Write
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.preparation.category_encoding import FEW_ROWS, LearntEncoding, learn
+from smartflow_assets.core.preparation.category_encoding import FEW_ROWS, LearntEncoding, learn_encoding
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages.run import SourceRun
 
@@ -95,7 +95,7 @@ def _learn(run: SourceRun, column: str, until: datetime, types: dict[str, str]) 
     require_columns(types, [column], run.name, where)
     counted = encoded_columns.count_categories(run.warehouse, run.name, column, run.source.time_column, until)
     try:
-        learnt, note = learn(column, run.source.encode[column], counted)
+        learnt, note = learn_encoding(column, run.source.encode[column], counted)
     except SourceError as error:
         raise SourceError(error.what, source=run.name, where=where, remedy=error.remedy) from error
     if note:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.stages.run import SourceRun
 
 
@@ -27,3 +28,9 @@ def anomaly_exports(run: SourceRun) -> Exported:
     files = {form: folder / f"anomalies.{form}" for form in ("csv", "json")}
     counts = [run.warehouse.export(query, path, form) for form, path in files.items()]
     return Exported(tuple(files.values()), counts[0])
+
+
+def published_sources(warehouse: Warehouse) -> list[str]:
+    """Every source of which the published copy holds rows or a run, by name."""
+    rows = warehouse.published_read("SELECT source FROM clean_series UNION SELECT source FROM run_log")
+    return sorted(rows["source"])

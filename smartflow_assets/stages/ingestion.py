@@ -9,7 +9,7 @@ from smartflow_assets.stages.run import SourceRun
 def raw_records(run: SourceRun) -> Ingested:
     """Take what is new of the source into raw.<source>; what cannot be read goes to quarantined_records."""
     run.report("raw_records")
-    source, settings = run.declared, run.settings
+    source, settings = run.source, run.settings
     read = ingest(
         run.warehouse,
         run.name,

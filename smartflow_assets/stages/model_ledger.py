@@ -13,9 +13,9 @@ import pandas as pd
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
-from smartflow_assets.core.detection import FittedModels
+from smartflow_assets.core.detection import FittedModels, MetricGroup
 from smartflow_assets.core.errors import ModelError, SourceError
-from smartflow_assets.stages.metric_groups import MetricGroup, fingerprint, metric_groups
+from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
 from smartflow_assets.stages.run import SourceRun
 
 Change = Literal["trained", "promoted", "rolled_back"]

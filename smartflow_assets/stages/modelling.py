@@ -11,10 +11,10 @@ from datetime import datetime
 
 import pandas as pd
 
-from smartflow_assets.core.detection import CONTEXT_ROWS, fit_models, minimum_rows, with_budget
+from smartflow_assets.core.detection import CONTEXT_ROWS, MetricGroup, fit_models, minimum_rows, with_budget
 from smartflow_assets.core.preparation.features import with_siblings
 from smartflow_assets.core.reports import series_plot
-from smartflow_assets.stages.metric_groups import MetricGroup, fingerprint, metric_groups
+from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
 from smartflow_assets.stages.model_ledger import StoredModel, current_model, kept_models, made_candidate, made_current, standing_models
 from smartflow_assets.stages.preparation import features_of
 from smartflow_assets.stages.run import SourceRun

@@ -14,7 +14,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.files.labels import read_labels
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Write
-from smartflow_assets.core.evaluation.metrics import LATE, Quality, quality
+from smartflow_assets.core.evaluation.metrics import LATE_ROWS, Quality, quality
 from smartflow_assets.core.reports.quality_plot import quality_plot
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import PIECE_ROWS, Window, pending_windows, table_rows
@@ -44,7 +44,7 @@ class Measured:
 def detection_quality(run: SourceRun) -> Measured:
     """Measure the source against its labels, where these or its scores have changed."""
     run.report("detection_quality")
-    if run.declared.labels is None:
+    if run.source.labels is None:
         return Measured(None, "no labels, so nothing is measured: `labels:` in the YAML names a file of known anomalies", 0)
     labels = known_labels(run)
     labels_hash = hashlib.sha256(labels.to_csv(index=False).encode()).hexdigest()[:16]
@@ -70,7 +70,7 @@ def detection_quality(run: SourceRun) -> Measured:
 
 def known_labels(run: SourceRun) -> pd.DataFrame:
     """series, started_at and ended_at of what is known to be anomalous. SourceError when the file cannot be used."""
-    return read_labels(run.settings.data / str(run.declared.labels), run.name).sort_values(["series", "started_at"], ignore_index=True)
+    return read_labels(run.settings.data / str(run.source.labels), run.name).sort_values(["series", "started_at"], ignore_index=True)
 
 
 def _judged_series(run: SourceRun) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def _is_due(pending: Sequence[Window], labels: pd.DataFrame, step: timedelta) ->
     """Whether what was scored since is worth a measure."""
     if sum((end - start for start, end in pending), timedelta(0)) >= RESTED:
         return True
-    return any(((labels["started_at"] < end) & (labels["ended_at"] + (1 + LATE) * step > start)).any() for start, end in pending)
+    return any(((labels["started_at"] < end) & (labels["ended_at"] + (1 + LATE_ROWS) * step > start)).any() for start, end in pending)
 
 
 def _last(run: SourceRun) -> tuple[str | None, pd.Timestamp | None]:
@@ -119,7 +119,7 @@ def _warn_of_strangers(run: SourceRun, labels: pd.DataFrame) -> None:
     if strangers := sorted(set(labels["series"]) - set(known)):
         more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
         run.warn(
-            f"{run.declared.labels} labels {', '.join(strangers[:3])}{more}, which this source does not have; "
+            f"{run.source.labels} labels {', '.join(strangers[:3])}{more}, which this source does not have; "
             '`smartflow sql "SELECT DISTINCT series FROM clean_series"` lists what it has'
         )
 

@@ -24,13 +24,13 @@ from smartflow_assets.core.errors import ModelError, SourceError
 from smartflow_assets.core.preparation.category_encoding import LearntEncoding
 from smartflow_assets.core.records import LEAST_ROWS, Records
 from smartflow_assets.core.records.model import RecordModel, learn_records
+from smartflow_assets.core.series.learning_policy import is_new_normal
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages.encoding import LEAST_BUCKETS, LEAST_TIME, encoded_records
 from smartflow_assets.stages.run import SourceRun
 
 TRAINING_ROWS = 50_000
 """Rows of a training; where a window has more, about so many of them, chosen by their hashes."""
-NEW_NORMAL = 0.2  # records that were flagged are not learnt from, unless they are more than this share
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class RecordModels:
         flagged = run.warehouse.read(
             "SELECT _origin, _row FROM record_anomalies WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, end]
         )
-        is_usual = ~pd.MultiIndex.from_frame(rows[["_origin", "_row"]]).isin(pd.MultiIndex.from_frame(flagged))
-        usual = rows[is_usual] if is_usual.mean() >= 1 - NEW_NORMAL else rows
+        is_flagged = pd.MultiIndex.from_frame(rows[["_origin", "_row"]]).isin(pd.MultiIndex.from_frame(flagged))
+        usual = rows if is_new_normal(is_flagged) else rows[~is_flagged]
         if len(usual) < min(LEAST_ROWS, TRAINING_ROWS) // 2:
             return None
         days = (pd.Timestamp(end) - pd.Timestamp(since)).total_seconds() / 86_400

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from smartflow_assets.adapters.model_store import ModelStore
@@ -10,14 +10,17 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
-from smartflow_assets.stages.bucket_resolution import with_known_bucket
 
 
 @dataclass(frozen=True)
 class SourceRun:
-    """One run of one source. `now` is the clock of the whole run: the wall clock in production, `--as-of` in replays."""
+    """One run of one source. `now` is the clock of the whole run: the wall clock in production, `--as-of` in replays.
 
-    declared: Source
+    `source` is the declared one for ingestion, and has its time bucket for the stages after it: `bucket_resolution.with_bucket`
+    is the step between the two. It differs only where the YAML names no bucket.
+    """
+
+    source: Source
     settings: Settings
     catalogue: Catalogue
     warehouse: Warehouse
@@ -32,24 +35,11 @@ class SourceRun:
     candidate: str = ""  # why it trains candidates, which judge nothing until they are promoted
     is_sending: bool = True
     report: Callable[[str], None] = lambda stage: None  # told each stage as it begins
-    _bucketed: list[Source] = field(default_factory=list, repr=False)
 
     @property
     def name(self) -> str:
         """The source's name."""
-        return self.declared.name
-
-    @property
-    def source(self) -> Source:
-        """The source with its bucket: as declared, as its rows were made, or as its first rows suggest. Until there are rows it
-        is the declared one."""
-        if self._bucketed:
-            return self._bucketed[0]
-        source = with_known_bucket(self.declared, self.warehouse)
-        if not source.is_bucket_given:
-            return source
-        self._bucketed.append(source)
-        return source
+        return self.source.name
 
     def warn(self, text: str) -> None:
         """Say something that a person should read in the log of the run."""

@@ -9,14 +9,12 @@ from datetime import datetime
 
 import pandas as pd
 
-from smartflow_assets.core.detection import minimum_rows
-from smartflow_assets.stages.metric_groups import MetricGroup
+from smartflow_assets.core.detection import MetricGroup, minimum_rows
+from smartflow_assets.core.series.learning_policy import LEARN_SHARE, without_flagged
 from smartflow_assets.stages.preparation import clean_rows
 from smartflow_assets.stages.run import SourceRun
 
-LEARN_SHARE = 1 / 3  # of the history that is there when a source is first seen; the rest is scored without having been learnt
 SLACK = 1.25  # a few missing rows must not keep a source from its first model
-NEW_NORMAL = 0.2  # anomalies on more than this share of a series' training rows are learnt from: so much is not strange
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,7 @@ def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
     intervals = run.warehouse.read(
         "SELECT series, started_at, ended_at FROM anomalies WHERE source = ? AND ended_at > ?", [run.name, rows["observed_at"].min()]
     )
-    is_strange = _within(rows, intervals)
-    share = is_strange.groupby(rows["series"]).transform("mean")
-    return rows.assign(value=rows["value"].mask(is_strange & (share <= NEW_NORMAL)))
+    return rows.assign(value=without_flagged(rows["value"], _within(rows, intervals), rows["series"]))
 
 
 def _without_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:

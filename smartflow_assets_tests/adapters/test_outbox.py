@@ -21,7 +21,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, Rewrite
 from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS, message_key
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold, records
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold, row_dicts
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets_tests.core.simulated_source import Source, at
 from smartflow_assets_tests.receivers import free_port, hook_server, mail_server
@@ -129,7 +129,7 @@ def ledger(warehouse: Warehouse, *columns: str) -> list[tuple]:
         SELECT *, epoch(due_at - happened_at) / 60 AS wait FROM alert_sends
         ORDER BY channel, incident_id, attempt, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END
     """)
-    return [tuple(row[column] for column in columns) for row in records(rows)]
+    return [tuple(row[column] for column in columns) for row in row_dicts(rows)]
 
 
 def statuses(warehouse: Warehouse) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,22 +11,35 @@ import pytest
 
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets_tests.commands.conftest import Smartflow
+from smartflow_assets_tests.commands.conftest import Smartflow, in_folder, make_home
 
 AS_OF = "2026-03-06T00:00:00Z"
 STATE = ("sources", "warehouse", "dagster", "outbox")
 
 
-@pytest.fixture
-def backed_up(home: Path, smartflow: Smartflow) -> Path:
-    """The folder of a backup, made after one run."""
+@pytest.fixture(scope="module")
+def with_backup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after one run, which holds a backup of itself in `kept`."""
+    home = make_home(tmp_path_factory.mktemp("backed_up"))
     feed = home / "data" / "feeds" / "shop.csv"
     feed.write_text(feed.read_text().replace("2026-03-05T10:00:00Z,", "2026-03-05T10:00:00Z,9"))
     source = home / "data" / "sources" / "shop.yaml"
     source.write_text(source.read_text() + "alerts: {to: [file], max_age: 30 days}\n")
-    assert smartflow("run", "shop", "--as-of", AS_OF).code == 0
-    answer = smartflow("backup", str(home / "kept"))
-    assert answer.code == 0, answer.err
+    with in_folder(home) as smartflow:
+        assert smartflow("run", "shop", "--as-of", AS_OF).code == 0
+        answer = smartflow("backup", str(home / "kept"))
+        assert answer.code == 0, answer.err
+    return home
+
+
+@pytest.fixture
+def home(with_backup: Path, copied: Callable[[Path], Path]) -> Path:
+    return copied(with_backup)
+
+
+@pytest.fixture
+def backed_up(home: Path) -> Path:
+    """The folder of a backup, made after one run."""
     return home / "kept"
 
 

@@ -10,6 +10,7 @@ from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
 from smartflow_assets_tests.feeds import Shop, http_shop
 from smartflow_assets_tests.receivers import free_port
 
+QUICK = SHOP + "detectors: [{type: mad}]\n"  # what is found does not matter here
 ROWS = [{"ts": f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z", "n": 100 + hour % 7} for hour in range(120)]
 SECRET = "open sesame/1"
 HTTP = '{type: http, url: "URL/NAME", headers: {X-Key: "${SHOP_KEY}"}, parameters: {api_key: "${SHOP_KEY}"}, retries: 0, time: ts}'
@@ -36,7 +37,7 @@ def sources(home: Path, monkeypatch: pytest.MonkeyPatch):
         shop.answers = [lambda asked: (200, JSON, ROWS)] * len(WEB)
         for name in NAMES:
             read = (HTTP if name in WEB else SQL).replace("URL", shop.url).replace("NAME", name)
-            text = SHOP.replace("name: shop", f"name: {name}").replace("{type: csv, path: feeds/shop.csv, time: ts}", read)
+            text = QUICK.replace("name: shop", f"name: {name}").replace("{type: csv, path: feeds/shop.csv, time: ts}", read)
             (home / "data" / "sources" / f"{name}.yaml").write_text(text)
         for name in TABLES:
             with sqlite3.connect(home / "data" / f"{name}.sqlite") as connection:
@@ -75,7 +76,7 @@ def test_a_server_that_is_gone_stops_nothing_else(smartflow: Smartflow, home: Pa
         ("base", f'{{type: sql, url: "postgresql://127.0.0.1:{port}/x", table: orders, time: ts}}'),
         ("outside", '{type: sql, url: "sqlite:///../../nowhere.sqlite", table: orders, time: ts}'),
     ):
-        text = SHOP.replace("name: shop", f"name: {name}").replace("{type: csv, path: feeds/shop.csv, time: ts}", read)
+        text = QUICK.replace("name: shop", f"name: {name}").replace("{type: csv, path: feeds/shop.csv, time: ts}", read)
         (home / "data" / "sources" / f"{name}.yaml").write_text(text)
     answer = smartflow("run", "--as-of", "2026-03-06")
     assert answer.code == 1

@@ -3,24 +3,32 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
 
-from smartflow_assets_tests.commands.conftest import Smartflow
+from smartflow_assets_tests.commands.conftest import Smartflow, in_folder, make_home
 
 AS_OF = "2026-03-06T00:00:00Z"
 
 
-@pytest.fixture
-def watched(home: Path, smartflow: Smartflow) -> Path:
+@pytest.fixture(scope="module")
+def flooded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose source has a flood that a rule flags."""
+    home = make_home(tmp_path_factory.mktemp("flooded"))
     feed = home / "data" / "feeds" / "shop.csv"
     feed.write_text(feed.read_text().replace("2026-03-05T10:00:00Z,", "2026-03-05T10:00:00Z,9"))
-    assert smartflow("run", "shop", "--as-of", AS_OF).code == 0
+    with in_folder(home) as smartflow:
+        assert smartflow("run", "shop", "--as-of", AS_OF).code == 0
     return home
+
+
+@pytest.fixture
+def watched(flooded: Path, copied: Callable[[Path], Path]) -> Path:
+    return copied(flooded)
 
 
 def stored(home: Path, sql: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import getpass
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets_tests.commands.conftest import Smartflow
+from smartflow_assets_tests.commands.conftest import Smartflow, make_home
 from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
 from smartflow_assets_tests.stages.test_model_ledger import watch
 
@@ -48,9 +49,10 @@ def listed(out: str) -> dict[str, str]:
     return {found[1]: line for line in out.splitlines() if (found := re.match(r"\S+ +([0-9a-f]{16}) ", line))}
 
 
-@pytest.fixture
-def watched(home: Path) -> Path:
+@pytest.fixture(scope="module")
+def twelve_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve days of a source, the last two scored by its first model."""
+    home = make_home(tmp_path_factory.mktemp("watched"))
     rows = daily_series(12, step=HOUR)
     rows["value"] += (rows.index % 24 == 9) * (rows.index / 2)  # what there is to learn changes from week to week
     write_rows(home / "data" / "examples" / "web.csv", rows)
@@ -60,6 +62,11 @@ def watched(home: Path) -> Path:
         watch(stages, START + timedelta(days=until))
     stages.warehouse.publish("test", is_forced=True)
     return home
+
+
+@pytest.fixture
+def watched(twelve_days: Path, copied: Callable[[Path], Path]) -> Path:
+    return copied(twelve_days)
 
 
 def test_after_a_rollback_rows_scored_again_have_the_scores_of_before_to_the_bit(smartflow: Smartflow, watched: Path) -> None:

@@ -1,5 +1,6 @@
 """`smartflow prune`: what is old goes and stays away, what is needed stays, and nothing is judged or told anew."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Prune
-from smartflow_assets_tests.commands.conftest import Smartflow
+from smartflow_assets_tests.commands.conftest import Smartflow, in_folder, make_home
 
 START, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 60
 SOURCE = """\
@@ -28,15 +29,22 @@ def moment(day: float) -> datetime:
     return START + timedelta(days=day)
 
 
-@pytest.fixture
-def aged(home: Path, smartflow: Smartflow) -> Path:
+@pytest.fixture(scope="module")
+def sixty_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty days in six runs, with a flood on the days 5 and 55."""
+    home = make_home(tmp_path_factory.mktemp("aged"))
     (home / "data" / "sources" / "shop.yaml").write_text(SOURCE)
-    for until in range(10, DAYS + 1, 10):
-        write_feed(home, until)
-        assert smartflow("run", "shop", "--as-of", moment(until).isoformat()).code == 0
-    assert smartflow("train", "shop", "--as-of", moment(DAYS).isoformat()).code == 0
+    with in_folder(home) as smartflow:
+        for until in range(10, DAYS + 1, 10):
+            write_feed(home, until)
+            assert smartflow("run", "shop", "--as-of", moment(until).isoformat()).code == 0
+        assert smartflow("train", "shop", "--as-of", moment(DAYS).isoformat()).code == 0
     return home
+
+
+@pytest.fixture
+def aged(sixty_days: Path, copied: Callable[[Path], Path]) -> Path:
+    return copied(sixty_days)
 
 
 def write_feed(home: Path, until: int, **changed: int) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.commands import tune
-from smartflow_assets.stages.experiments.tuning import Bench, near
+from smartflow_assets.stages.experiments.tuning import TuningData, near
 from smartflow_assets_tests.commands.conftest import Smartflow
 from smartflow_assets_tests.commands.test_backtest import content
 
@@ -184,14 +184,14 @@ def test_after_a_kill_it_goes_on_and_ends_as_if_it_had_not_been(smartflow: Smart
 
 def test_ctrl_c_says_what_is_kept(smartflow: Smartflow, load: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(load, FOREST + LABELS)
-    try_out, count = Bench.try_out, iter(range(9))
+    try_out, count = TuningData.try_out, iter(range(9))
 
-    def interrupted(self: Bench, settings, point):
+    def interrupted(self: TuningData, settings, point):
         if next(count) == 2:
             raise KeyboardInterrupt
         return try_out(self, settings, point)
 
-    monkeypatch.setattr(Bench, "try_out", interrupted)
+    monkeypatch.setattr(TuningData, "try_out", interrupted)
     answer = smartflow("tune", "load", "--parameters", "contamination", "--trials", "5")
     assert answer.code == 130 and "2 trials are kept: the same command goes on from there" in answer.err
     assert "2 trials of an earlier run are taken over" in smartflow("tune", "load", "--parameters", "contamination", "--trials", "3").err

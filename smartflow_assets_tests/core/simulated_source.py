@@ -99,11 +99,11 @@ class Source:
         newest = max(len(text) for text in texts.values())
         first = min(known if changed_from is None else changed_from, newest)
         self.texts, self.runs = texts, self.runs + 1
-        rows = grouping.judge(
+        rows = grouping.merge_violations(
             pd.concat([scores_of(text, series) for series, text in texts.items()], ignore_index=True),
             pd.concat([violations_of(text, series) for series, text in texts.items()], ignore_index=True),
         )
-        start, end = grouping.region(self.anomalies, at(first), at(changed_until or newest), STEP)
+        start, end = grouping.affected_window(self.anomalies, at(first), at(changed_until or newest), STEP)
         inside = rows[(rows["observed_at"] >= start) & (rows["observed_at"] < end)]
         found = grouping.group(inside, source="web", step=STEP, run_id=f"run{self.runs}")
         kept = self.anomalies[(self.anomalies["started_at"] < start) | (self.anomalies["started_at"] >= end)]

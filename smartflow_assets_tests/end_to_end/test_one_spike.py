@@ -62,11 +62,16 @@ def results(home: Home) -> list[pd.DataFrame]:
     ]
 
 
-def test_a_spike_over_forty_runs_is_one_mail_and_one_recovery(home, mailbox, receiver):
+POINT_BY_POINT = pytest.param(range(1, POINTS + 1), marks=pytest.mark.soak, id="point by point")
+WHERE_SOMETHING_HAPPENS = pytest.param((11, 13, 16, 20, 36, POINTS), id="where something happens")
+
+
+@pytest.mark.parametrize("points", [POINT_BY_POINT, WHERE_SOMETHING_HAPPENS])
+def test_a_spike_over_many_runs_is_one_mail_and_one_recovery(home, mailbox, receiver, points):
     shop(home, mailbox, receiver)
     deliver(home, FIRST)
     receiver.answers = [(503, {})] * 1000
-    for k in range(1, POINTS + 1):
+    for k in points:
         if k == 20:
             assert home.run("shop", FIRST + k * STEP, "train_source", retrain=True).is_success
         if k == 36:
@@ -112,9 +117,10 @@ def run_stages(home: Home, until: datetime) -> None:
         stage(run)
 
 
-def test_one_run_and_runs_of_seven_leave_what_forty_leave(tmp_path):
+@pytest.mark.parametrize("size", [7, pytest.param(1, marks=pytest.mark.soak)])
+def test_runs_of_one_and_of_seven_points_leave_what_one_run_leaves(tmp_path, size):
     found = []
-    for step in (POINTS, 7, 1):
+    for step in (POINTS, size):
         home = Home(tmp_path / str(step), dg.DagsterInstance.ephemeral())
         home.write_source("shop", SOURCE)
         home.write_channels(CHANNELS.format(port=25, url="http://127.0.0.1:9/hook"))
@@ -122,16 +128,15 @@ def test_one_run_and_runs_of_seven_leave_what_forty_leave(tmp_path):
             run_stages(home, FIRST + k * STEP)
         found.append(results(home))
     assert [len(frame) for frame in found[0]] == [POINTS, 1, 1]
-    for other in found[1:]:
-        for expected, actual in zip(found[0], other, strict=True):
-            pd.testing.assert_frame_equal(actual, expected, check_exact=True)
+    for expected, actual in zip(*found, strict=True):
+        pd.testing.assert_frame_equal(actual, expected, check_exact=True)
 
 
-@pytest.mark.parametrize("channel", ["mail", "hook"])
-def test_what_is_found_a_month_later_is_recorded_and_not_sent(home, mailbox, receiver, channel):
+def test_what_is_found_a_month_later_is_recorded_and_not_sent(home, mailbox, receiver):
     shop(home, mailbox, receiver)
     write_rows(home.settings.data / "examples" / "shop.csv", rows_with_spike())
     assert home.run("shop", FIRST + timedelta(days=30)).is_success
-    sends = home.table("alert_sends", f"channel = '{channel}'")
-    assert len(sends) >= 1 and set(sends["status"]) == {"skipped"}
+    for channel in ("mail", "hook"):
+        sends = home.table("alert_sends", f"channel = '{channel}'")
+        assert len(sends) >= 1 and set(sends["status"]) == {"skipped"}
     assert mailbox.mails == [] and receiver.posts == []

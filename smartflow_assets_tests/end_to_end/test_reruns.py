@@ -1,10 +1,15 @@
 """Running again: the same clock changes nothing, a later one adds the buckets between, an appended row adds itself."""
 
-from datetime import timedelta
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from smartflow_assets.adapters.warehouse.tables import TABLES
+from smartflow_assets_tests.end_to_end.conftest import opened
 from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
 
 LEDGERS = {"run_log", "writes", "snapshot_info"}  # a run leaves a trace there, whatever it found
@@ -19,39 +24,65 @@ def web(home: Home) -> pd.DataFrame:
     return rows
 
 
+def run_once(folder: Path, at: datetime) -> Path:
+    with opened(folder) as home:
+        web(home)
+        assert home.run("web", at).is_success
+    return folder
+
+
+@pytest.fixture(scope="module")
+def after_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_once(tmp_path_factory.mktemp("end"), END)
+
+
+@pytest.fixture(scope="module")
+def ten_steps_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_once(tmp_path_factory.mktemp("before"), END - 10 * STEP)
+
+
+@pytest.fixture
+def at_end(after_a_run: Path, tmp_path: Path) -> Iterator[Home]:
+    """The home after a run at END."""
+    with opened(shutil.copytree(after_a_run, tmp_path, dirs_exist_ok=True)) as home:
+        yield home
+
+
+@pytest.fixture
+def earlier(ten_steps_before: Path, tmp_path: Path) -> Iterator[Home]:
+    """The home after a run ten steps before END."""
+    with opened(shutil.copytree(ten_steps_before, tmp_path, dirs_exist_ok=True)) as home:
+        yield home
+
+
 def counts(home: Home) -> dict[str, int]:
     names = [name for name in TABLES if name not in LEDGERS]
     return {name: home.count(name) for name in [*names, "raw.web"]}
 
 
-def test_the_same_clock_twice_changes_nothing(home):
-    web(home)
-    assert home.run("web", END).is_success
-    before = counts(home)
+def test_the_same_clock_twice_changes_nothing(at_end):
+    before = counts(at_end)
     assert before["anomalies"] >= 1 and before["alert_sends"] >= 1
-    assert home.run("web", END).is_success
-    assert counts(home) == before
+    assert at_end.run("web", END).is_success
+    assert counts(at_end) == before
 
 
-def test_a_later_clock_adds_exactly_the_buckets_between(home):
-    web(home)
-    assert home.run("web", END - 10 * STEP).is_success
-    before = counts(home)
-    assert home.run("web", END - 3 * STEP).is_success
-    after = counts(home)
+def test_a_later_clock_adds_exactly_the_buckets_between(earlier):
+    before = counts(earlier)
+    assert earlier.run("web", END - 3 * STEP).is_success
+    after = counts(earlier)
     for name in ("clean_series", "series_features", "anomaly_scores"):
         assert after[name] - before[name] == 7, name
     assert after["raw.web"] == before["raw.web"]
 
 
-def test_an_appended_row_adds_exactly_itself(home):
-    rows = web(home)
-    assert home.run("web", END).is_success
-    before = counts(home)
+def test_an_appended_row_adds_exactly_itself(at_end):
+    rows = pd.read_csv(at_end.settings.data / "examples" / "web.csv")
+    before = counts(at_end)
     newest = pd.DataFrame({"timestamp": [END.strftime("%Y-%m-%dT%H:%M:%SZ")], "value": [500.0]})
-    write_rows(home.settings.data / "examples" / "web.csv", pd.concat([rows, newest]))
-    assert home.run("web", END + STEP).is_success
-    after = counts(home)
+    write_rows(at_end.settings.data / "examples" / "web.csv", pd.concat([rows, newest]))
+    assert at_end.run("web", END + STEP).is_success
+    after = counts(at_end)
     assert {name: after[name] - before[name] for name in ("raw.web", "clean_series", "series_features", "anomaly_scores")} == {
         "raw.web": 1,
         "clean_series": 1,
@@ -76,21 +107,17 @@ def test_a_late_row_changes_its_own_bucket_and_no_other_score(home):
     assert clean["repair"].tolist() == ["none"] and clean["value"].tolist() == [rows["value"][1000]]
 
 
-def test_a_changed_aggregation_rebuilds_without_alerting_again(home):
-    web(home)
-    assert home.run("web", END).is_success
-    sent = home.count("alert_sends", "status = 'sent'")
+def test_a_changed_aggregation_rebuilds_without_alerting_again(at_end):
+    sent = at_end.count("alert_sends", "status = 'sent'")
     assert sent >= 1
-    home.write_source("web", WEB.replace("every: 5min", "every: 10min"))
-    assert home.run("web", END).is_success
-    assert home.count("clean_series") == 6 * 144
-    assert home.count("alert_sends", "status = 'sent'") == sent
-    assert home.count("raw.web") == 6 * 288
+    at_end.write_source("web", WEB.replace("every: 5min", "every: 10min"))
+    assert at_end.run("web", END).is_success
+    assert at_end.count("clean_series") == 6 * 144
+    assert at_end.count("alert_sends", "status = 'sent'") == sent
+    assert at_end.count("raw.web") == 6 * 288
 
 
-def test_a_dry_run_leaves_no_trace(home):
-    web(home)
-    assert home.run("web", END - 10 * STEP).is_success
-    before, runs = counts(home), len(home.instance.get_run_records())
-    assert home.run("web", END, dry_run=True).facts["rows_scored"] == 10
-    assert counts(home) == before and len(home.instance.get_run_records()) == runs
+def test_a_dry_run_leaves_no_trace(earlier):
+    before, runs = counts(earlier), len(earlier.instance.get_run_records())
+    assert earlier.run("web", END, dry_run=True).facts["rows_scored"] == 10
+    assert counts(earlier) == before and len(earlier.instance.get_run_records()) == runs

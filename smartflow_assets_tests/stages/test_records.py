@@ -19,7 +19,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.problems import InvalidFileError
 from smartflow_assets.config.source_file import read_source
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.generators.examples import END, EXAMPLES
+from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
 from smartflow_assets.stages import alerting, detection, ingestion, preparation, record_models, records
 from smartflow_assets.stages.detection import anomaly_picture
 from smartflow_assets.stages.maintenance import retention
@@ -388,7 +388,7 @@ def test_the_bundled_payments_are_judged_well_by_the_untouched_default(tmp_path)
     ingestion.raw_records(run)
     preparation.clean_series(run)
     judged = records.record_anomalies(run)
-    made = EXAMPLES["payments"].make()
+    made = EXAMPLE_SOURCES["payments"].make()
     is_fraud = (made.frame["amount"] != made.twin["amount"]).to_numpy()
     found = home.table("record_anomalies")
     first = home.table("record_models")["first_to"].min()

@@ -1,7 +1,7 @@
 """The beat of a source's rows: the time bucket that suits them when the YAML names none.
 
 Only the rows say it, so it is asked of raw.<source> after an ingestion. Whether it is asked at all, and that a bucket once
-used is kept, is config.plan.
+used is kept, is decided in stages.bucket_resolution.
 """
 
 from datetime import timedelta
@@ -24,7 +24,7 @@ def usual_bucket(warehouse: Warehouse, source: str, time_column: str) -> timedel
     the shortest round bucket that holds ten of them, one minute at least. Only the first 2,000 times are looked at, so the
     answer stays as the data grows.
     """
-    if raw_table(source) not in warehouse.tables():
+    if not warehouse.has_table(raw_table(source)):
         return None
     column, table = quoted_column(time_column), quoted(raw_table(source))
     rows = warehouse.read(f"""

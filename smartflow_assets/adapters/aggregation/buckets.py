@@ -8,7 +8,6 @@ whichever way its rows lie in the table and however many threads add them (measu
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,8 +17,9 @@ from smartflow_assets.adapters.aggregation.row_filter import as_sql
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.nearest_name import nearest_name
 from smartflow_assets.core.preparation.row_condition import columns as asked_columns
-from smartflow_assets.core.preparation.row_condition import parse
+from smartflow_assets.core.preparation.row_condition import parse_condition
 from smartflow_assets.core.series.series_id import series_id
 from smartflow_assets.core.temporal.calendar import Calendar
 from smartflow_assets.core.temporal.time_grid import ORIGIN, ORIGIN_US, TimeGrid
@@ -192,8 +192,8 @@ def require_columns(types: Mapping[str, str], names: Iterable[str], source: str,
     by_name = {name.lower(): name for name in types if name not in ours}
     for name in names:
         if name.lower() not in by_name:
-            close = get_close_matches(name.lower(), by_name, 1)
-            hint = f"did you mean '{by_name[close[0]]}'? " if close else ""
+            near = nearest_name(name.lower(), by_name)
+            hint = f"did you mean '{by_name[near]}'? " if near else ""
             raise SourceError(
                 f"column '{name}' is not in the rows that were ingested",
                 source=source,
@@ -206,7 +206,7 @@ def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[Metr
     columns = (
         name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ())) if name and name not in plan.encoded.columns
     )
-    conditions = (name for metric in plan.metrics if metric.where for name in asked_columns(parse(metric.where)))
+    conditions = (name for metric in plan.metrics if metric.where for name in asked_columns(parse_condition(metric.where)))
     require_columns(types, (plan.time_column, *plan.dimensions, *columns, *conditions), source)
     if plan.metrics:
         return plan.metrics
@@ -224,7 +224,7 @@ def _bucket(plan: BucketPlan) -> str:
 
 
 def _inputs(k: int, metric: MetricColumn, encoded: Mapping[str, str]) -> str:
-    chosen = as_sql(parse(metric.where)) if metric.where else "TRUE"
+    chosen = as_sql(parse_condition(metric.where)) if metric.where else "TRUE"
     if metric.column is None:
         return f", CASE WHEN {chosen} THEN 1 END AS a{k}, CASE WHEN {chosen} THEN 1.0 END AS x{k}"
     column = encoded.get(metric.column) or quoted_column(metric.column)

@@ -8,8 +8,8 @@ from smartflow_assets.core.preparation.row_condition import Junction, RowConditi
 def as_sql(condition: RowCondition) -> str:
     """An expression over the columns of a row, true or false, never null.
 
-    >>> from smartflow_assets.core.preparation.row_condition import parse
-    >>> as_sql(parse("kind == 'a' or n > 3"))
+    >>> from smartflow_assets.core.preparation.row_condition import parse_condition
+    >>> as_sql(parse_condition("kind == 'a' or n > 3"))
     'coalesce((CAST("kind" AS VARCHAR) = \\'a\\' OR TRY_CAST(CAST("n" AS VARCHAR) AS DOUBLE) > 3.0), FALSE)'
     """
     return f"coalesce({_expression(condition)}, FALSE)"

@@ -6,11 +6,11 @@ understood, no attributes or formats, and an unknown one is refused when the fil
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from smartflow_assets.adapters.secret_references import resolve
 from smartflow_assets.core.incidents.messages import FACTS
+from smartflow_assets.core.nearest_name import nearest_name
 
 _TOKEN = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -23,8 +23,8 @@ def check_template(template: dict[str, Any]) -> dict[str, Any]:
             if token[0] in ("{", "}"):
                 raise ValueError(f"a lone {token[0]} in {text!r}; double it to mean the character")
             if name is not None and name not in FACTS:
-                near = get_close_matches(name, FACTS, n=1)
-                hint = f"did you mean {{{near[0]}}}?" if near else f"known are {', '.join(FACTS)}"
+                near = nearest_name(name, FACTS)
+                hint = f"did you mean {{{near}}}?" if near else f"known are {', '.join(FACTS)}"
                 raise ValueError(f"unknown placeholder {{{name}}}; {hint}")
     return template
 

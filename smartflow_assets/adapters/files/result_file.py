@@ -4,7 +4,6 @@ Rows come in batches, or from any relation that a DuckDB connection knows; memor
 with fractions only where there are any. What is nested (maps, lists) is JSON text in a CSV, which knows nothing else.
 """
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from smartflow_assets.adapters.duckdb_errors import file_error
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
-from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +33,14 @@ class ResultFile:
         """Keep a batch; all batches have the same columns."""
         self._db.register("batch", rows)
         part = self._scratch / f"part-{self._parts:06}.parquet"
-        with said_by(part, self._scratch):
+        with errors_of(part, self._scratch):
             self._db.execute(f"COPY batch TO {quoted_text(part)} (FORMAT parquet)")
         self._db.unregister("batch")
         self._parts += 1
 
     def finish(self) -> None:
         """Write the file."""
-        with said_by(self.path, self._scratch):
+        with errors_of(self.path, self._scratch):
             write_relation(self._db, f"read_parquet({quoted_text(self._scratch / 'part-*.parquet')})", self.path, format_of(self.path))
 
 
@@ -107,20 +107,9 @@ def scratch_connection(beside: Path | None) -> Iterator[tuple[Path, duckdb.DuckD
 
 
 @contextmanager
-def said_by(path: Path, scratch: Path) -> Iterator[None]:
+def errors_of(path: Path, scratch: Path) -> Iterator[None]:
     """DuckDB's errors as one line that names the file, or the disk that is full."""
     try:
         yield
     except duckdb.Error as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        what = lines[0].partition(": ")[2] or lines[0]
-        if any(sign in str(error) for sign in ("No space left", "Could not write", "max_temp_directory_size")):
-            free = shutil.disk_usage(scratch).free // 1024**2
-            raise SmartflowError(
-                "the disk is full",
-                where=f"{scratch.parent}, {free:,} MiB free",
-                remedy="Free some space, or set TMPDIR to a folder on another disk, and run it again.",
-            ) from error
-        raise SourceError(
-            f"{path} cannot be read: {what}", where=next((line for line in lines[1:] if line.startswith("Line")), "")
-        ) from error
+        raise file_error(error, path, scratch) from error

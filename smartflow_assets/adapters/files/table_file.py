@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import duckdb
 import numpy as np
 
-from smartflow_assets.adapters.files.result_file import said_by, scratch_connection
+from smartflow_assets.adapters.files.result_file import errors_of, scratch_connection
 from smartflow_assets.adapters.scans.plain_text import TextFile, as_plain_text, likely_delimiter
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,10 +111,7 @@ class TableFile:
         for column in self.columns:
             if column.name == name:
                 return column
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, list(self._types), 1)
-        remedy = f"Did you mean {near[0]}?" if near else f"Its columns are {', '.join(self._types)}."
+        remedy = did_you_mean(name, self._types, f"Its columns are {', '.join(self._types)}.")
         raise SourceError(f"there is no column {name!r}", where=str(self.path), remedy=remedy)
 
     def guess_time(self) -> FileColumn:
@@ -282,7 +280,7 @@ class TableFile:
         return self._run(sql, parameters).fetchall()
 
     def _run(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
-        with said_by(self.path, self._scratch):
+        with errors_of(self.path, self._scratch):
             return self._db.execute(sql, parameters) if parameters else self._db.execute(sql)
 
 

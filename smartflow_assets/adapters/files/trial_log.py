@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from smartflow_assets.core.evaluation.settings_search import Figures, Trial
+from smartflow_assets.core.evaluation.settings_search import Trial, TrialFigures
 
 
 class TrialLog:
@@ -41,6 +41,6 @@ class TrialLog:
 def _trial(line: str) -> Trial | None:
     try:
         said = json.loads(line)
-        return Trial(said["point"], said["figures"] and Figures(**said["figures"]), said["error"])
+        return Trial(said["point"], said["figures"] and TrialFigures(**said["figures"]), said["error"])
     except (ValueError, TypeError, KeyError):
         return None

@@ -9,7 +9,6 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +21,7 @@ from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging.contract import ReadContext
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.nearest_name import did_you_mean
 
 _EXPECTED = "expected DataFrames, or dicts as rows, in one piece, in a list or by yield"
 _GIVEN = ("since", "until", "now")
@@ -127,10 +127,8 @@ class PythonReader(FeedReader, frozen=True):
             raise self._raised(context, error, "importing it") from error
         function = getattr(module, name, None)
         if function is None:
-            near = get_close_matches(name, dir(module), n=1)
-            raise self._error(
-                context, f"{module_name} has no function '{name}'", f"Did you mean '{near[0]}'?" if near else "Correct read.function."
-            )
+            remedy = did_you_mean(name, dir(module), "Correct read.function.", quote="'")
+            raise self._error(context, f"{module_name} has no function '{name}'", remedy)
         if not callable(function):
             raise self._error(context, f"'{name}' is {_kind(function)}, not a function")
         return function

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from smartflow_assets.adapters.duckdb_errors import in_one_line
 from smartflow_assets.adapters.scans import JsonRecords, Layout, Parquet
 from smartflow_assets.adapters.sql_quoting import quoted_text
 
@@ -53,21 +54,21 @@ def write_part(part: Part, stem: Path, time_column: str) -> tuple[Path, Layout]:
         path = stem.with_suffix(".jsonl")
         with path.open("w", encoding="utf-8") as lines:
             for row in part:
-                lines.write(json.dumps(dict(row), default=_plain) + "\n")
+                lines.write(json.dumps(dict(row), default=_json_default) + "\n")
         return path, JsonRecords()
     path = stem.with_suffix(".parquet")
     with duckdb.connect(config={"threads": "1"}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        frame = _plain_frame(part, time_column)
+        frame = _with_plain_columns(part, time_column)
         try:
             connection.register("part", frame)
             connection.execute(f"COPY (SELECT * FROM part) TO {quoted_text(path)} (FORMAT parquet)").fetchall()
         except duckdb.Error as error:
-            raise ValueError(" ".join(str(error).split())[:200]) from error
+            raise ValueError(in_one_line(error, 200)) from error
     return path, Parquet()
 
 
-def _plain_frame(frame: pd.DataFrame, time_column: str) -> pd.DataFrame:
+def _with_plain_columns(frame: pd.DataFrame, time_column: str) -> pd.DataFrame:
     """The frame with columns that are called by texts and hold values of one type each."""
     is_index = time_column not in frame.columns and time_column in frame.index.names
     frame = frame.reset_index(drop=not is_index)
@@ -97,13 +98,13 @@ def _of_one_type(column: pd.Series) -> pd.Series:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict | list | tuple | set):
-        return json.dumps(value, default=_plain)
-    plain = _plain(value)
-    return plain if isinstance(plain, str) else str(plain).lower() if isinstance(plain, bool) else str(plain)
+        return json.dumps(value, default=_json_default)
+    known = _json_default(value)
+    return known if isinstance(known, str) else str(known).lower() if isinstance(known, bool) else str(known)
 
 
-def _plain(value: Any) -> Any:
-    """A value that JSON does not know as one that it does."""
+def _json_default(value: Any) -> Any:
+    """A value that JSON does not know as one that it does: the `default` of `json.dumps`, which writes NaN by itself."""
     if value is pd.NaT or value is pd.NA:
         return None
     if isinstance(value, datetime | date | time):

@@ -18,15 +18,16 @@ def as_line(row: Mapping[str, Any]) -> str:
     >>> as_line({"n": Decimal("1.50"), "raw": b"\\x01", "at": datetime(2026, 3, 1, 9)})
     '{"n": "1.50", "raw": "01", "at": "2026-03-01 09:00:00"}'
     """
-    return json.dumps({name: _plain(value) for name, value in row.items()}, ensure_ascii=False)
+    return json.dumps({name: _database_value(value) for name, value in row.items()}, ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:
+def _database_value(value: Any) -> Any:
+    """A value as JSON knows it. NaN and infinity become text: the row is not to look as if the value were null."""
     match value:
         case None | bool() | int() | str():
             return value
         case float():
-            return value if abs(value) < float("inf") else str(value)  # JSON knows no NaN: it is told apart as a text
+            return value if abs(value) < float("inf") else str(value)
         case datetime():
             return value.isoformat(sep=" ")
         case date() | time():
@@ -38,9 +39,9 @@ def _plain(value: Any) -> Any:
         case bytes() | bytearray() | memoryview():
             return bytes(value).hex()
         case Mapping():
-            return {str(name): _plain(inner) for name, inner in value.items()}
+            return {str(name): _database_value(inner) for name, inner in value.items()}
         case list() | tuple() | set():
-            return [_plain(inner) for inner in value]
+            return [_database_value(inner) for inner in value]
         case _:
             return str(value)
 

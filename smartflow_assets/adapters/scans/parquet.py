@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 
+from smartflow_assets.adapters.duckdb_errors import damaged_parquet
 from smartflow_assets.adapters.scans.base import Layout, Scan
 from smartflow_assets.adapters.scans.delimited import one_path
 from smartflow_assets.adapters.scans.plain_text import TextFile, as_binary, checked_names
@@ -44,10 +45,7 @@ class _ParquetScan(Scan):
             try:
                 found = connection.sql(f"FROM {scan}")
             except duckdb.Error as error:
-                raise file.error(
-                    f"the Parquet file is damaged or was cut off ({' '.join(str(error).split())[:200]})",
-                    "Copy it again; nothing of it was taken.",
-                ) from error
+                raise damaged_parquet(error, file.error) from error
             columns = {name: (type_, value) for name, type_, value in _leaves(found.columns, found.types)}
             checked_names(list(columns), file)
             parts.append((scan, columns))

@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, cast
 
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.nearest_name import did_you_mean
 
 BLOCK = 1 << 20
 RESERVED = ("source", "_origin", "_row", "_row_hash", "_ingested_at", "_run_id")
@@ -227,10 +227,9 @@ def require_columns(wanted: Sequence[tuple[str, str]], names: Sequence[str], fil
     for name, field in wanted:
         index = positions.get(name, lowered.get(name.lower()))
         if index is None:
-            near = get_close_matches(name, names, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(name, names, quote="'")
             columns = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             what = f"there is no column '{name}', which {field} names; the file has {columns}"
-            raise file.error(what, f"{hint}Correct {field}, or fix the feed.")
+            raise file.error(what, f"{hint} Correct {field}, or fix the feed.".lstrip())
         found[name] = index
     return found

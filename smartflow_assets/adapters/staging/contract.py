@@ -11,22 +11,14 @@ from datetime import datetime
 from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from smartflow_assets.adapters.warehouse.writes import MissingRows
+from smartflow_assets.core.temporal.time_zone import TimeZone
 
 BadRows = Literal["quarantine", "drop", "keep"]
 _DIRECTIVES = frozenset("aAbBcdDfgGhHIjmMnpSuUVwWxXyYzZ%")
-
-
-def _is_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a time zone; write a name such as UTC, Europe/Berlin or America/New_York") from None
-    return name
 
 
 def is_format(text: str) -> str:
@@ -50,7 +42,7 @@ class TimeColumn(BaseModel):
         examples=["iso", "%d/%m/%Y %H:%M", "unix"],
         description="iso (2026-03-01 09:35, with or without an offset), unix (seconds), unix_ms, or a pattern of strptime.",
     )
-    timezone: Annotated[str, AfterValidator(_is_zone)] = Field(
+    timezone: TimeZone = Field(
         default="UTC", description="IANA zone of times that name no offset themselves.", examples=["UTC", "Europe/Berlin"]
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 
+from smartflow_assets.adapters.duckdb_errors import content_error
 from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout, Parquet, ending
 from smartflow_assets.adapters.scans.base import ENOUGH
 from smartflow_assets.adapters.scans.plain_text import TextFile, undecodable_line
@@ -24,7 +25,6 @@ from smartflow_assets.adapters.staging import text_parsing
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimedReader, Wanted, origin_of
 from smartflow_assets.adapters.staging.text_table import Column, TextTable, declared_columns
 from smartflow_assets.adapters.warehouse.writes import MissingRows
-from smartflow_assets.core.errors import SourceError
 
 MEMORY = "384MB"  # ten million rows stage in less; what does not fit goes to the staging folder
 MOSTLY = 0.9  # an undeclared column holds numbers when nine in ten of its values are
@@ -118,7 +118,8 @@ def _staged(
                 raise
             return _stage(files, reader, context, layout, origin, content_hash, is_rewritten=True)  # line ends of two kinds
     except duckdb.Error as error:
-        raise _named(error, file, layout) from error
+        settings = [field.name for field in fields(layout) if field.name != "decimal"]
+        raise content_error(error, file.error, layout.name, settings) from error
     finally:
         for each in files:
             for copy in each.folder.iterdir():
@@ -357,17 +358,3 @@ def _moment(at: datetime | None) -> str:
 
 def _utc(at: datetime | None) -> datetime | None:
     return at.astimezone(UTC) if at else None
-
-
-def _named(error: duckdb.Error, file: TextFile, layout: Layout) -> SourceError:
-    """What DuckDB says, in one line, with a remedy where there is one."""
-    text = " ".join(str(error).split())[:300]
-    if "No space left" in text:
-        return file.error("the disk is full", "Free some space; nothing was taken.")
-    if "format specifier" in text or "strptime" in text:
-        return file.error(f"read.time.format: {text}", "See the patterns of strptime.")
-    if layout.name == "Parquet":
-        return file.error(f"the Parquet file is damaged or was cut off ({text})", "Copy it again; nothing of it was taken.")
-    settings = " or ".join(f"read.{field.name}" for field in fields(layout) if field.name != "decimal")
-    remedy = f"Set {settings}, or fix the feed." if settings else "Fix the feed."
-    return file.error(f"the content cannot be read as {layout.name}: {text}", remedy)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import duckdb
 
+from smartflow_assets.adapters.duckdb_errors import is_busy, warehouse_error
 from smartflow_assets.adapters.sql_quoting import quoted_text
-from smartflow_assets.adapters.warehouse.duckdb_errors import explained, is_busy
 
 STORAGE_VERSION = "v1.4.0"  # what DuckDB 1.4 and later, and today's tools, can open
 READ_ONLY, READ_WRITE = "READ_ONLY", f"STORAGE_VERSION '{STORAGE_VERSION}'"
@@ -65,7 +65,7 @@ class Engines:
         except BaseException as error:
             engine.close()
             if isinstance(error, duckdb.Error):
-                raise explained(error, file) from error
+                raise warehouse_error(error, file) from error
             raise
         try:
             connection.execute("USE memory")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.core.errors import WarehouseError
+from smartflow_assets.core.json_value import json_value
 
 WriteMode = Literal["window", "origin", "append", "fold"]
 SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -198,20 +199,7 @@ def _json_text(value: Any, is_wanted: Callable[[Any], bool], wanted: str) -> str
     if isinstance(value, str):
         json.loads(value)
         return value
-    return json.dumps(_plain(value), allow_nan=False, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    """Numpy, pandas and times as JSON knows them; NaN is null there as everywhere."""
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
-        return None
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    return json.dumps(json_value(value, write_time=str, write_other=str), allow_nan=False, ensure_ascii=False)
 
 
 _CONVERTERS: dict[str, Callable[[pd.Series], pd.Series]] = {

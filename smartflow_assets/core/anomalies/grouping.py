@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,14 +20,17 @@ from smartflow_assets.core.series.intervals import GAP_BUCKETS, interval_numbers
 from smartflow_assets.core.severity import RANK, SEVERITIES, worst
 
 RECORD_WINDOW = timedelta(days=28)
-"""What `highest in 28 days` and the usual range look back on; `history` of `group` should reach so far before the region."""
+"""What `highest in 28 days` and the usual range look back on; `history` of `group` should reach so far before the affected window."""
 CALM_SHARE = 0.8
 """A row is calm below this share of the cut, in surprise, or inside its band: what hovers at the cut keeps an incident open, what is
 strange only because its window still holds the anomaly does not."""
 POINT_ROWS = 2
 """A spike that straddles two buckets is still a point."""
 _NAMED_SHARE = 0.1  # a detector with less of the surprise is kept in the contributions, but not named
-_TYPE_OF = {  # detectors that tell the type by themselves
+AnomalyType = Literal["point", "contextual", "collective", "multivariate", "volume"]
+Direction = Literal["spike", "drop"]
+"""Above or below what was expected."""
+_TYPE_OF: dict[str, AnomalyType] = {  # detectors that tell the type by themselves
     "missing": "volume",
     "flatline": "collective",
     "subsequence_pca": "collective",
@@ -68,7 +71,7 @@ ANOMALY_COLUMNS = [
 ]
 
 
-def region(anomalies: pd.DataFrame, since: datetime, until: datetime, step: timedelta) -> tuple[datetime, datetime]:
+def affected_window(anomalies: pd.DataFrame, since: datetime, until: datetime, step: timedelta) -> tuple[datetime, datetime]:
     """The window [start, end) whose anomalies may change when rows in [since, until) have: no anomaly lies across its edges,
     so grouping the rows of the window and replacing the anomalies that start in it gives what grouping all rows gives.
 
@@ -83,7 +86,7 @@ def region(anomalies: pd.DataFrame, since: datetime, until: datetime, step: time
         start, end = min(start, across["started_at"].min()), max(end, across["ended_at"].max())
 
 
-def judge(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
+def merge_violations(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
     """Scores and violations as one verdict for each row: the input of `group` and of `incidents.advance`.
 
     One row for each (series, observed_at) of `scores` (columns of anomaly_scores), with `rules` (rule name to message, the
@@ -147,14 +150,13 @@ def group(
     earlier: pd.DataFrame | None = None,
     incidents_apart: timedelta = timedelta(0),
 ) -> pd.DataFrame:
-    """The anomalies among judged rows (of `judge`) of one region: a frame with the columns of the table `anomalies`.
+    """The anomalies among the rows of `merge_violations` in one affected window: a frame with the columns of the table `anomalies`.
 
-    `components`: rows of detector_scores for the anomalous rows, which say who contributed; `history`: series, observed_at,
-    value with `RECORD_WINDOW` before the region, for "highest in 28 days" and the usual range; `units` by metric. `earlier`: anomalies
-    that began before the region (series, started_at, ended_at, direction), of which the last similar one is named (None: none is);
-    `incidents_apart`: how far anomalies of two incidents lie apart at least.
-    `ended_at` is the end of the last anomalous bucket. Value, band and deviation are those of the peak, the row
-    that is farthest from what was expected.
+    components: rows of detector_scores for the anomalous rows, which say who contributed. history: series, observed_at and value from
+    `RECORD_WINDOW` before the window on, for "highest in 28 days" and the usual range. units: by metric. earlier: anomalies that began
+    before the window (series, started_at, ended_at, direction), of which the last similar one is named; without it none is.
+    incidents_apart: how far anomalies of two incidents lie apart at least. `ended_at` is the end of the last anomalous bucket. Value,
+    band and deviation are those of the peak, the row that is farthest from what was expected.
     """
     found = rows[rows["is_anomalous"]].sort_values(["series", "observed_at"], ignore_index=True)
     interval = interval_numbers(found, step)
@@ -231,9 +233,9 @@ def _anomaly(
         rules = {**row["rules"], **rules}
     rules = {name: rules[name] for name in [*peak["rules"], *sorted(set(rules) - set(peak["rules"]))]}
     deviation = value - expected if isfinite(value - expected) else None
-    direction = None if not deviation else "spike" if deviation > 0 else "drop"
+    direction: Direction | None = None if not deviation else "spike" if deviation > 0 else "drop"
     similar = None if apart is None else last_similar(before, Interval(started_at, last_at + step, direction), apart)
-    facts = {
+    measured = {
         "started_at": started_at,
         "ended_at": last_at + step,
         "peak_at": peak["observed_at"],
@@ -245,7 +247,7 @@ def _anomaly(
         "contributions": contributions,
     }
     return {
-        **facts,
+        **measured,
         "source": source,
         "anomaly_id": anomaly_id(source, series, "anomaly", started_at),
         "series": series,
@@ -264,7 +266,7 @@ def _anomaly(
         "rules": list(rules),
         "detectors": named or (["ensemble"] if any(row["is_flagged"] for row in rows) else []),
         "explanation": explain(
-            **facts,
+            **measured,
             record=record,
             note=_text(peak.get("explanation")),
             rules=rules,
@@ -323,7 +325,7 @@ def _record(value: float, started_at: pd.Timestamp, past: tuple[np.ndarray, np.n
     return extreme, bool(low <= value <= high)
 
 
-def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual: bool) -> str:
+def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual: bool) -> AnomalyType:
     """Volume where nothing was observed; then what the strongest detector is there to find; contextual when the value is an
     ordinary one at the wrong time; a point when it is short; else collective."""
     if not isfinite(value):

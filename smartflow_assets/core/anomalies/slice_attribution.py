@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from smartflow_assets.core.text_format import number
 
-KEPT, SMALLEST_KEPT, SMALLEST_SAID = 5, 0.05, 0.25
+KEPT_SLICES, SMALLEST_KEPT, SMALLEST_SAID = 5, 0.05, 0.25
 REAL = 0.05
 """A change below this share of the usual total is none that slices could explain."""
 
@@ -34,7 +34,7 @@ def named_slices(by_column: Mapping[str, Mapping[str, float]]) -> dict[str, floa
     return {
         f"{column}={value or 'empty'}": share
         for column, shares in by_column.items()
-        for value, share in list(shares.items())[:KEPT]
+        for value, share in list(shares.items())[:KEPT_SLICES]
         if share >= SMALLEST_KEPT
     }
 

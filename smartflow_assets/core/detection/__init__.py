@@ -5,6 +5,8 @@ Those outside of this folder import from here; the files in it import from each 
 
 from smartflow_assets.core.detection.false_alarm_budget import with_budget
 from smartflow_assets.core.detection.fitted_models import FittedModels
+from smartflow_assets.core.detection.flagged_intervals import flagged_intervals
+from smartflow_assets.core.detection.metric_group import MetricGroup, group_metrics
 from smartflow_assets.core.detection.pipeline import detect
 from smartflow_assets.core.detection.scoring import Scored, Scoring
 from smartflow_assets.core.detection.settings import DetectionSettings, Threshold
@@ -15,11 +17,14 @@ __all__ = [
     "CONTEXT_ROWS",
     "DetectionSettings",
     "FittedModels",
+    "MetricGroup",
     "Scored",
     "Scoring",
     "Threshold",
     "detect",
     "fit_models",
+    "flagged_intervals",
+    "group_metrics",
     "minimum_rows",
     "severity_of",
     "with_budget",

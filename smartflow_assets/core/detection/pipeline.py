@@ -23,6 +23,7 @@ from smartflow_assets.core.detection.verdicts import Verdicts
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.preparation.features import with_siblings
 from smartflow_assets.core.series import facts as facts_of
+from smartflow_assets.core.series.learning_policy import first_rows
 from smartflow_assets.core.series.series_frame import FeatureTable, SeriesFrame
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def detect(
     for name in given.rows:
         times, values, order, earlier = _with_past(given, past, name)
         step = facts_of.typical_step(times)
-        learn = earlier or train_rows or max(minimum_rows(settings, step), len(times) // 3)
+        learn = earlier or train_rows or max(minimum_rows(settings, step), first_rows(len(times)))
         known = slice(0, min(learn, len(times)))
         table = None
         if any(detector.needs_features for detector in settings.active()):

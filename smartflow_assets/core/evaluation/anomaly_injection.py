@@ -25,8 +25,10 @@ PLANTED: dict[PlantedType, str] = {
     "half_volume": "an interval with half of the value",
 }
 SIZED = ("spike", "dropout", "level", "burst")
-SHORT, LONGEST = 4, 60  # rows; an interval is at most a fifth of a season
-APART = 25  # lengths of the longest interval from one to the next: denser ones would be learnt as usual, and find themselves no more
+SHORT, LONGEST_INTERVAL = 4, 60  # rows; an interval is at most a fifth of a season
+INTERVALS_APART = (
+    25  # lengths of the longest interval from one to the next: denser ones would be learnt as usual, and find themselves no more
+)
 LEAST_CHANGE = 0.1  # of the range, on average
 
 
@@ -50,7 +52,7 @@ def plant(
     rng = np.random.default_rng(seed)
     wanted = [(kind, size) for kind, size in product(types, sizes) if kind in SIZED or size == sizes[0]]
     wanted = [wanted[place] for place in rng.permutation(len(wanted))]
-    longest = int(np.clip(period // 5, 3 * SHORT, LONGEST))
+    longest = int(np.clip(period // 5, 3 * SHORT, LONGEST_INTERVAL))
     value, labels = rows["value"].to_numpy(float, copy=True), []
     for name, places in rows.groupby("series", sort=True).indices.items():
         own, times = value[places].copy(), rows["observed_at"].iloc[places]
@@ -58,7 +60,7 @@ def plant(
         if len(inside) < 3 * longest or not np.isfinite(own).any():
             continue
         free = _free(times, None if known is None else known[known["series"] == name])
-        count = max(1, len(inside) // (APART * longest))
+        count = max(1, len(inside) // (INTERVALS_APART * longest))
         apart = (len(inside) - longest) // count
         for start in range(inside[0] + longest // 2, inside[0] + longest // 2 + count * apart, apart):
             room = int(rng.integers(longest // 3, longest + 1))

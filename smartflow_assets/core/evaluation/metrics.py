@@ -15,8 +15,8 @@ import pandas as pd
 
 from smartflow_assets.core.series.intervals import ALARM_GAP_ROWS, alarms
 
-LATE = 2  # rows after the end of an event in which its first flag still counts
-LONG = 50  # rows after which one false alarm counts once more
+LATE_ROWS = 2  # rows after the end of an event in which its first flag still counts
+LONG_ALARM_ROWS = 50  # rows after which one false alarm counts once more
 
 
 @dataclass(frozen=True)
@@ -203,12 +203,12 @@ def count_events(is_anomaly: np.ndarray, windows: Sequence[tuple[int, int]]) -> 
     for first, last in windows:
         hits += _first_flag(is_anomaly, first, last) is not None
         outside[max(0, first - ALARM_GAP_ROWS) : last + ALARM_GAP_ROWS + 1] = False
-    return hits, len(windows) - hits, sum(1 + int(alarm[-1] - alarm[0]) // LONG for alarm in alarms(outside))
+    return hits, len(windows) - hits, sum(1 + int(alarm[-1] - alarm[0]) // LONG_ALARM_ROWS for alarm in alarms(outside))
 
 
 def _first_flag(is_anomaly: np.ndarray, first: int, last: int) -> int | None:
     """The first flagged row of an event; None when it was missed."""
-    at = np.flatnonzero(is_anomaly[first : last + 1 + LATE])
+    at = np.flatnonzero(is_anomaly[first : last + 1 + LATE_ROWS])
     return first + int(at[0]) if len(at) else None
 
 

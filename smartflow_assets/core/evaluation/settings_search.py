@@ -36,7 +36,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Figures:
+class TrialFigures:
     """How settings did: events that were found, missed and wrong, and how well the scores rank."""
 
     precision: float
@@ -58,7 +58,7 @@ class Trial:
     """A point and how it did; `error` says why it could not be tried."""
 
     point: Point
-    figures: Figures | None = None
+    figures: TrialFigures | None = None
     error: str = ""
     key: str = field(init=False, default="")
 

@@ -12,12 +12,10 @@ from itertools import pairwise
 
 import pandas as pd
 
-from smartflow_assets.core.detection import DetectionSettings, Scoring, fit_models
+from smartflow_assets.core.detection import MetricGroup, Scoring, fit_models
 from smartflow_assets.core.preparation import features
+from smartflow_assets.core.series.learning_policy import LEARN_SHARE, without_flagged
 from smartflow_assets.core.temporal.calendar import Calendar
-
-LEARN_SHARE = 1 / 3  # of the rows lies before the first training, as at a first run
-NEW_NORMAL = 0.2  # rows that were flagged are not learnt from, unless they are more than this share
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,6 @@ class TrialData:
         return features.with_siblings(made, step=self.step) if self.rows["metric"].nunique() > 1 else made
 
 
-@dataclass(frozen=True)
-class Judge:
-    """Settings by which some metrics are judged. is_log: their detectors see logarithms."""
-
-    settings: DetectionSettings
-    metrics: tuple[str, ...]
-    is_log: bool = False
-
-
 def first_training(rows: pd.DataFrame, step: timedelta, least: int, *, share: float = LEARN_SHARE) -> datetime:
     """The moment after the first `share` of the rows' time, and after at least `least` buckets."""
     first, last = rows["observed_at"].min(), rows["observed_at"].max()
@@ -67,7 +56,7 @@ def trainings(since: datetime, until: datetime, every: timedelta, most: int) -> 
 
 def walk_forward(
     trial_data: TrialData,
-    judges: Sequence[Judge],
+    groups: Sequence[MetricGroup],
     moments: Sequence[datetime],
     until: datetime,
     *,
@@ -78,19 +67,19 @@ def walk_forward(
     Models are trained at each moment on the window before it, without the rows that were flagged since the first, and judge up
     to the next. Rows of series that a training has not seen are `warming_up`. report: told how many rows have been judged.
     """
-    return pd.concat([_walked(trial_data, judge, moments, until, report) for judge in judges], ignore_index=True)
+    return pd.concat([_group_verdicts(trial_data, group, moments, until, report) for group in groups], ignore_index=True)
 
 
-def _walked(
-    trial_data: TrialData, judge: Judge, moments: Sequence[datetime], until: datetime, report: Callable[[int], None]
+def _group_verdicts(
+    trial_data: TrialData, group: MetricGroup, moments: Sequence[datetime], until: datetime, report: Callable[[int], None]
 ) -> pd.DataFrame:
-    rows = trial_data.rows[trial_data.rows["metric"].isin(judge.metrics)]
-    table = trial_data.features if any(detector.needs_features for detector in judge.settings.active()) else None
+    rows = trial_data.rows[trial_data.rows["metric"].isin(group.metrics)]
+    table = trial_data.features if any(detector.needs_features for detector in group.settings.active()) else None
     calm, parts = rows["value"].copy(), list[pd.DataFrame]()
     for since, end in pairwise([*moments, until]):
         is_past = (rows["observed_at"] < since) & (rows["observed_at"] >= since - trial_data.window)
         known = rows[is_past].assign(value=_learnable(rows[is_past], calm[is_past]))
-        fitted = fit_models(known, judge.settings, features=table, step=trial_data.step, is_log=judge.is_log, calendar=trial_data.calendar)
+        fitted = fit_models(known, group.settings, features=table, step=trial_data.step, is_log=group.is_log, calendar=trial_data.calendar)
         scoring = Scoring(fitted)
         seen = rows[(rows["observed_at"] >= fitted.context_from) & (rows["observed_at"] < end)]
         for _, own in seen.groupby("series", sort=False):
@@ -103,6 +92,5 @@ def _walked(
 
 
 def _learnable(rows: pd.DataFrame, calm: pd.Series) -> pd.Series:
-    """The values without those that were flagged; of a series in which they are too many, all of them."""
-    flagged = (rows["value"].notna() & calm.isna()).groupby(rows["series"]).transform("mean")
-    return calm.where(flagged <= NEW_NORMAL, rows["value"])
+    """The values without those that were flagged, which are NaN in `calm`; of a series in which they are too many, all of them."""
+    return without_flagged(rows["value"], rows["value"].notna() & calm.isna(), rows["series"])

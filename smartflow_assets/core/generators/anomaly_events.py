@@ -21,9 +21,9 @@ LENGTHS: dict[EventType, tuple[int, int]] = {  # rows, both ends included
     "surge": (5, 12),
 }
 KINDS = tuple(LENGTHS)
-APART = 60  # rows between two events of one series: nobody could tell closer ones from one
+ROWS_APART = 60  # rows between two events of one series: nobody could tell closer ones from one
 SMALLEST = 0.35  # of the range: what ends up smaller (a dropout at night) nobody would circle, so it is drawn elsewhere
-QUIET = 1 / 3  # first share of a piece, which is learnt from; it holds one event per series, as real history does
+QUIET_SHARE = 1 / 3  # first share of a piece, which is learnt from; it holds one event per series, as real history does
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def inject(
     A block of an endless run has no quiet start, and its budget may be less than one event: then chance decides.
     """
     calm, width = values.copy(), bounds.width(values)
-    quiet, rows = round(QUIET * len(values)), len(values)
+    quiet, rows = round(QUIET_SHARE * len(values)), len(values)
     left = budget - sum(event.last - event.first + 1 for event in own)
     placed = list(own)
     kinds: list[EventType] = []
@@ -87,15 +87,15 @@ def inject(
             break
         is_first = len(placed) == len(own)
         for _ in range(100):
-            low, high = (quiet // 2, quiet) if is_first else (quiet, rows - APART // 2)
+            low, high = (quiet // 2, quiet) if is_first else (quiet, rows - ROWS_APART // 2)
             if is_endless:
-                low, high = APART // 2, rows - APART // 2
-            if high - low <= length + APART:
+                low, high = ROWS_APART // 2, rows - ROWS_APART // 2
+            if high - low <= length + ROWS_APART:
                 return placed[len(own) :]
             first = int(rng.integers(low, high - length))
             last = first + length - 1
             new = _shape(kind, calm[first : last + 1], size * width, bounds, rng)
-            is_free = all(first > other.last + APART or last < other.first - APART for other in placed)
+            is_free = all(first > other.last + ROWS_APART or last < other.first - ROWS_APART for other in placed)
             if is_free and _is_visible(kind, calm[first : last + 1], bounds.applied(new), width):
                 values[first : last + 1] = new
                 placed.append(Event(name, kind, first, last))

@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from smartflow_assets.core.generators.anomaly_events import Bounds
-from smartflow_assets.core.generators.random_streams import EPOCH, Chance
+from smartflow_assets.core.generators.random_streams import FIRST_MONDAY, Chance
 from smartflow_assets.core.temporal.notation import Duration
 
 BLOCK_ROWS, WEEK = 2016, timedelta(days=7)  # a block is the fewest weeks that hold so many rows
@@ -69,7 +69,7 @@ class BaseGenerator(BaseModel, frozen=True):
     def stretch(self, since: datetime, until: datetime, seed: int = 0, anomaly_rate: float = 0.01) -> Generated:
         """The rows from `since` to before `until` (aware) of the endless run of this seed; no row depends on the two."""
         weeks = -(-BLOCK_ROWS * self.step // WEEK) * WEEK
-        first, last = (since - EPOCH) // weeks, -(-(until - EPOCH) // weeks)
+        first, last = (since - FIRST_MONDAY) // weeks, -(-(until - FIRST_MONDAY) // weeks)
         own = crc32(f"{self.type} {seed}".encode())  # two domains of one seed have their events at different times
         parts = [self.piece(self._times(block, weeks), Chance(own, block), anomaly_rate) for block in range(first, max(last, first + 1))]
         whole = Generated(*(pd.concat([getattr(part, name) for part in parts], ignore_index=True) for name in ("frame", "labels", "twin")))
@@ -87,11 +87,11 @@ class BaseGenerator(BaseModel, frozen=True):
 
     def finished(self, at: datetime) -> datetime:
         """Up to when the steps of the endless run are over at a time."""
-        return EPOCH + (at - EPOCH) // self.step * self.step
+        return FIRST_MONDAY + (at - FIRST_MONDAY) // self.step * self.step
 
     def _span(self, rows: int) -> timedelta:
         return rows * self.step + timedelta(days=2)  # a payment lies elsewhere in its day than its step does
 
     def _times(self, block: int, length: timedelta) -> pd.DatetimeIndex:
         first, last = -(-block * length // self.step), -(-(block + 1) * length // self.step)
-        return pd.date_range(EPOCH + first * self.step, periods=last - first, freq=self.step, unit="us")
+        return pd.date_range(FIRST_MONDAY + first * self.step, periods=last - first, freq=self.step, unit="us")

@@ -58,7 +58,7 @@ def frauds_by_hour(labels: pd.DataFrame) -> pd.DataFrame:
     return events.sort_values(["started_at", "series"], ignore_index=True)
 
 
-EXAMPLES: dict[str, Example] = {
+EXAMPLE_SOURCES: dict[str, Example] = {
     "web_traffic": Example(WebTraffic(promotion_at=PROMOTION_AT), timedelta(days=42), metrics={"value": "requests"}),
     "system_metrics": Example(SystemMetrics(), timedelta(days=42)),
     "kpi_sales": Example(KpiSales(regions=("north", "south", "east", "west", "online")), timedelta(days=1094), anomaly_rate=0.012),

@@ -100,35 +100,35 @@ class Fraud(BaseGenerator, frozen=True):
         return done
 
 
-Columns = dict[str, Any]
+PaymentColumns = dict[str, Any]
 
 
-def _card_testing(count: int, accounts: int, rng: np.random.Generator) -> Columns:
+def _card_testing(count: int, accounts: int, rng: np.random.Generator) -> PaymentColumns:
     """A stolen card is tried out with sums that nobody notices."""
     return _as_one(rng, accounts, "bank", "online") | {"amount": rng.uniform(1, 15, count)}
 
 
-def _account_takeover(count: int, accounts: int, rng: np.random.Generator) -> Columns:
+def _account_takeover(count: int, accounts: int, rng: np.random.Generator) -> PaymentColumns:
     """Somebody else uses an account to buy what can be sold again."""
     return _as_one(rng, accounts, "bank", "electronics") | {"amount": rng.uniform(90_000, 320_000, count)}
 
 
-def _collect_scam(count: int, accounts: int, rng: np.random.Generator) -> Columns:
+def _collect_scam(count: int, accounts: int, rng: np.random.Generator) -> PaymentColumns:
     """Many customers accept the same request for money."""
     amount = rng.choice([19_999, 24_999, 49_999]) - rng.integers(0, 3, count)
     return {"account": _names(rng.integers(0, accounts, count)), "channel": "upi", "category": "transfer", "amount": amount}
 
 
-def _mule_transfers(count: int, accounts: int, rng: np.random.Generator) -> Columns:
+def _mule_transfers(count: int, accounts: int, rng: np.random.Generator) -> PaymentColumns:
     """Money leaves in parts that stay below what must be reported."""
     return _as_one(rng, accounts, "bank", "transfer") | {"amount": rng.uniform(48_500, 49_990, count)}
 
 
-def _as_one(rng: np.random.Generator, accounts: int, channel: str, category: str) -> Columns:
+def _as_one(rng: np.random.Generator, accounts: int, channel: str, category: str) -> PaymentColumns:
     return {"account": _names(rng.integers(0, accounts, 1))[0], "channel": channel, "category": category}
 
 
-SCHEMES: dict[str, tuple[tuple[int, int], Callable[[int, int, np.random.Generator], Columns]]] = {  # payments, both ends included
+SCHEMES: dict[str, tuple[tuple[int, int], Callable[[int, int, np.random.Generator], PaymentColumns]]] = {  # payments, both ends included
     "card_testing": ((8, 40), _card_testing),
     "account_takeover": ((1, 5), _account_takeover),
     "collect_scam": ((5, 30), _collect_scam),

@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from smartflow_assets.core.generators.anomaly_events import Bounds
-from smartflow_assets.core.generators.random_streams import EPOCH, Chance
+from smartflow_assets.core.generators.random_streams import FIRST_MONDAY, Chance
 from smartflow_assets.core.generators.seasonality import yearly
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
 from smartflow_assets.core.series.series_id import series_id
@@ -84,7 +84,7 @@ class KpiSales(SeriesGenerator, frozen=True):
         return rows.astype({"region": "str", "campaign": "str"})
 
     def _campaigns(self, times: pd.DatetimeIndex, region: int, chance: Chance) -> np.ndarray:
-        weeks = ((times - pd.Timestamp(EPOCH)) // pd.Timedelta(days=7)).to_numpy()
+        weeks = ((times - pd.Timestamp(FIRST_MONDAY)) // pd.Timedelta(days=7)).to_numpy()
         known, which = np.unique(weeks, return_inverse=True)
         shares = [share for share, _ in CAMPAIGNS.values()]
         drawn = [str(chance.at(int(week), 100 + region).choice(list(CAMPAIGNS), p=shares)) for week in known]

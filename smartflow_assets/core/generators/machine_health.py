@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from smartflow_assets.core.generators.anomaly_events import Bounds
-from smartflow_assets.core.generators.random_streams import EPOCH, Chance
+from smartflow_assets.core.generators.random_streams import FIRST_MONDAY, Chance
 from smartflow_assets.core.generators.seasonality import hour_of
 from smartflow_assets.core.generators.series_domain import SeriesGenerator
 from smartflow_assets.core.temporal.notation import Duration
@@ -40,12 +40,12 @@ class MachineHealth(SeriesGenerator, frozen=True):
 
     def calm(self, times: pd.DatetimeIndex, chance: Chance) -> dict[str, np.ndarray]:
         rows, hour = len(times), hour_of(times)
-        phase = ((times - pd.Timestamp(EPOCH)) / pd.Timedelta(self.cycle)).to_numpy(dtype=float) % 1
+        phase = ((times - pd.Timestamp(FIRST_MONDAY)) / pd.Timedelta(self.cycle)).to_numpy(dtype=float) % 1
         running = np.clip(np.minimum(phase / 0.08, (0.78 - phase) / 0.06), 0, 1)
         shift = np.where((hour >= 6) & (hour < 22), 1.0, 0.55) * (times.day_of_week.to_numpy() < 6)
         load = running * shift * (1 + 0.05 * chance.drift(times, 0, self.cycle))
         rpm = IDLE_RPM + (self.rpm - IDLE_RPM) * load * np.exp(0.008 * chance.noise(rows, 1, 0.3))
-        worn = ((times - pd.Timestamp(EPOCH)) / pd.Timedelta(self.maintenance)).to_numpy(dtype=float) % 1
+        worn = ((times - pd.Timestamp(FIRST_MONDAY)) / pd.Timedelta(self.maintenance)).to_numpy(dtype=float) % 1
         vibration = (0.25 + 2.3 * (rpm / self.rpm) ** 2 * (1 + self.wear * worn)) * np.exp(0.07 * chance.noise(rows, 2, 0.3))
         warmed = pd.Series(load).ewm(alpha=min(1, self.step / timedelta(minutes=25)), adjust=False).mean().to_numpy()
         temperature = 24 + 48 * warmed + 1.5 * chance.drift(times, 3, pd.Timedelta(days=1)) + 0.3 * chance.noise(rows, 4, 0.6)

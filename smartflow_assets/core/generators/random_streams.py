@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-EPOCH = datetime(1970, 1, 5, tzinfo=UTC)  # a Monday: rows and blocks of endless runs are counted from it
-REFERENCE = datetime(2026, 1, 1, tzinfo=UTC)  # when an endless run has the size that its parameters name
+FIRST_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)  # rows and blocks of endless runs are counted from it
+REFERENCE_TIME = datetime(2026, 1, 1, tzinfo=UTC)  # when an endless run has the size that its parameters name
 KNOT = 500  # streams from here on belong to times, those below to pieces
-KEPT = 0.9  # share of a walk's place that is left a block later: far walks come home
+KEPT_SHARE = 0.9  # share of a walk's place that is left a block later: far walks come home
 DEPTH = 60  # blocks after which nothing is left of it
 
 
@@ -46,7 +46,7 @@ class Chance:
 
     def drift(self, times: pd.DatetimeIndex, stream: int, every: timedelta) -> np.ndarray:
         """A smooth curve of mean 0 and standard deviation 1 that turns about as often as `every`."""
-        place = ((times - pd.Timestamp(EPOCH)) / pd.Timedelta(every)).to_numpy(dtype=float)
+        place = ((times - pd.Timestamp(FIRST_MONDAY)) / pd.Timedelta(every)).to_numpy(dtype=float)
         before = np.floor(place).astype(int)
         knots, which = np.unique(np.concatenate([before, before + 1]), return_inverse=True)
         values = np.array([self.at(int(knot), stream).standard_normal() for knot in knots])[which]
@@ -64,10 +64,10 @@ class Chance:
         return start + path + moves / max(moves[-1], 1) * (end - start - path[-1])
 
     def _place(self, block: int, stream: int) -> float:
-        return sum(KEPT**back * self.at(block - back, stream).standard_normal() for back in range(DEPTH))
+        return sum(KEPT_SHARE**back * self.at(block - back, stream).standard_normal() for back in range(DEPTH))
 
     def days(self, times: pd.DatetimeIndex, step: timedelta) -> np.ndarray:
         """Days since the start of the piece; of an endless run, since the start of 2026, negative before."""
         if self.block is None:
             return np.arange(len(times)) * (step / pd.Timedelta(days=1))
-        return ((times - pd.Timestamp(REFERENCE)) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+        return ((times - pd.Timestamp(REFERENCE_TIME)) / pd.Timedelta(days=1)).to_numpy(dtype=float)

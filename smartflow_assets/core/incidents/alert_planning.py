@@ -9,11 +9,12 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import pandas as pd
 
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, records
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, row_dicts
 from smartflow_assets.core.temporal.notation import format_duration
 
 SEND_COLUMNS = [
@@ -30,7 +31,11 @@ SEND_COLUMNS = [
     "error",
     "run_id",
 ]
-_SEND_OF = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
+AlertEvent = Literal["opened", "escalated", "reminder", "resolved"]
+"""What a message tells of its incident."""
+AlertStatus = Literal["planned", "claimed", "sent", "failed", "skipped"]
+"""How the delivery of a message stands."""
+_SEND_OF: dict[str, AlertEvent] = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class AlertPlanner:
         self._planned: list[Row] = []
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
         self._balance: Counter[tuple[str, str]] = Counter()  # messages that an incident is on, less those that it is over
-        for row in records(told):
+        for row in row_dicts(told):
             self._balance[row["incident_id"], row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
 
     def announce(self, event: Row, ended_at: datetime) -> None:
@@ -115,7 +120,7 @@ class AlertPlanner:
             return f"it ended {ended_at:%Y-%m-%d %H:%M} UTC, longer ago than max_age {format_duration(self._policy.max_age)}"
         return None
 
-    def _plan(self, event: Row, send: str, channel: str, reason: str | None) -> None:
+    def _plan(self, event: Row, send: AlertEvent, channel: str, reason: str | None) -> None:
         if not reason:
             self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
         sequence = read_payload(event["payload"])["sequence"]

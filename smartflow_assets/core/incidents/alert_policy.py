@@ -32,6 +32,6 @@ class AlertPolicy(BaseModel):
         default=timedelta(days=1), description="What ended longer ago than this when it is found is recorded, but nobody is told."
     )
 
-    def is_worth_telling(self, severity: str) -> bool:
+    def is_worth_telling(self, severity: Severity) -> bool:
         """Whether incidents of this severity send messages."""
         return RANK[severity] >= RANK[self.min_severity]

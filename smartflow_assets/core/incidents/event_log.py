@@ -1,6 +1,6 @@
 """The log of incidents and its fold: what happened, appended for ever, and where each incident stands after it.
 
-People and runs append events of the kinds in `KINDS`; nobody changes one. `fold` replays them in the order in which they
+People and runs append events of the kinds in `IncidentEvent`; nobody changes one. `fold` replays them in the order in which they
 were written and gives the rows of the table `incidents`; folding in pieces gives what folding all at once gives. Which
 events a run has to append is decided in `incidents`.
 """
@@ -9,13 +9,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from smartflow_assets.core.severity import worst
+from smartflow_assets.core.json_value import json_value
+from smartflow_assets.core.severity import Severity, worst
 
-KINDS = ("opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped")
+IncidentEvent = Literal["opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped"]
+"""What may happen to an incident."""
+IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
+"""Where an incident stands; the column is called `state`."""
+Cause = Literal["anomaly", "run"]
+"""What an incident is about, where it has a fixed name: anomalies of a series, or a run that failed outside any step. The cause of any
+other incident is `check:<name>` or the name of the step that failed."""
 EVENT_COLUMNS = [
     "source",
     "event_id",
@@ -55,9 +62,9 @@ Row = dict[str, Any]
 
 def log_entry(
     incident: Mapping[str, Any],
-    kind: str,
+    kind: IncidentEvent,
     *,
-    severity: str,
+    severity: Severity,
     happened_at: datetime,
     run_id: str,
     payload: Mapping[str, Any],
@@ -66,7 +73,7 @@ def log_entry(
 ) -> Row:
     """One row of the table incident_events. `payload` needs `sequence`, its place among the incident's events, which orders
     the fold; times of the data stand in it, `happened_at` is the clock of the run or of the person."""
-    text = json.dumps({name: plain(value) for name, value in payload.items()}, sort_keys=True, allow_nan=False)
+    text = json.dumps(json_value(payload), sort_keys=True, allow_nan=False)
     identity = f"{incident['incident_id']}|{kind}|{text}|{run_id}"
     return {
         "source": incident["source"],
@@ -89,7 +96,7 @@ def fold(events: pd.DataFrame, onto: pd.DataFrame | None = None) -> pd.DataFrame
 
     `onto` are incidents as folded from earlier events. An event of an incident that was never opened is an error: ValueError.
     """
-    folded: dict[str, Row] = {row["incident_id"]: row for row in records(onto)}
+    folded: dict[str, Row] = {row["incident_id"]: row for row in row_dicts(onto)}
     for row in in_order(events):
         folded[row["incident_id"]] = _apply(folded.get(row["incident_id"]), row)
     frame = pd.DataFrame(list(folded.values()), columns=INCIDENT_COLUMNS)
@@ -99,7 +106,7 @@ def fold(events: pd.DataFrame, onto: pd.DataFrame | None = None) -> pd.DataFrame
 
 def in_order(events: pd.DataFrame | None) -> list[Row]:
     """Events as dicts with their payload read, in the order in which they were written."""
-    rows = [{**row, "payload": read_payload(row["payload"])} for row in records(events)]
+    rows = [{**row, "payload": read_payload(row["payload"])} for row in row_dicts(events)]
     return sorted(rows, key=lambda row: (row["payload"].get("sequence", 0), row["happened_at"], row["event_id"]))
 
 
@@ -113,26 +120,11 @@ def read_payload(payload: Any) -> Row:
     return json.loads(payload) if isinstance(payload, str) and payload else dict(payload) if isinstance(payload, Mapping) else {}
 
 
-def records(frame: pd.DataFrame | None) -> list[Row]:
+def row_dicts(frame: pd.DataFrame | None) -> list[Row]:
     """The rows of a frame as dicts, NaN and NaT as None."""
     if frame is None or frame.empty:
         return []
     return [{name: None if _is_null(value) else value for name, value in row.items()} for row in frame.to_dict("records")]  # pyright: ignore[reportReturnType]
-
-
-def plain(value: Any) -> Any:
-    """As JSON knows it: no numpy, no NaN, times as ISO text in UTC."""
-    if _is_null(value):
-        return None
-    if isinstance(value, datetime):
-        return pd.Timestamp(value).tz_convert("UTC").isoformat()
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
 
 
 def _is_null(value: Any) -> bool:

@@ -20,15 +20,15 @@ from smartflow_assets.core.anomalies.explanation import headline, records_headli
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, records
+from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, fold, in_order, log_entry, row_dicts
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
-from smartflow_assets.core.severity import RANK, worst
+from smartflow_assets.core.severity import RANK, Severity, worst
 from smartflow_assets.core.temporal.notation import format_duration
 
-CAUSE = "anomaly"
+CAUSE: Cause = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
 _TELLING = ("opened", "reopened", "escalated")
-_ANOMALY_FACTS = (
+_ANOMALY_COLUMNS = (
     "metric",
     "dimensions",
     "anomaly_type",
@@ -65,8 +65,8 @@ class Scope(NamedTuple):
 
 
 def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scope:
-    """How far back to read for `advance`: `incidents` of the source as they stand, `since` the start of the changed region
-    (of `events.region`)."""
+    """How far back to read for `advance`: `incidents` of the source as they stand, `since` the start of the
+    affected window (of `grouping.affected_window`)."""
     mine = incidents[incidents["cause"] == CAUSE]
     is_open = mine["state"] != "resolved"
     touched = mine[is_open | (mine[["last_seen_at", "resolved_at"]].max(axis=1) + policy.reopen_within >= since)]
@@ -97,30 +97,30 @@ def advance(
     """Bring the incidents of a source up to its anomalies.
 
     `history` and `sends`: the rows of incident_events and alert_sends of the incidents in `scope(...)`; `anomalies`: all
-    that ended after `scope(...).anomalies_since`; `rows`: judged rows (`events.judge`) from `rows_since` to the newest;
-    `since`: the start of the changed region. What ended more than `policy.max_age` before `now`, or before `quiet_before`
+    that ended after `scope(...).anomalies_since`; `rows`: judged rows (of `grouping.merge_violations`) from `rows_since` to the newest;
+    `since`: the start of the affected window. What ended more than `policy.max_age` before `now`, or before `quiet_before`
     (the time of a rebuild), is recorded and its messages are skipped.
     """
     calm = _Calm(rows, step, policy.resolve_after)
     announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before)
     stored = _stored_tracks(history, policy, units or {})
-    by_series = {str(series): records(group) for series, group in anomalies.sort_values("started_at").groupby("series")}
+    by_series = {str(series): row_dicts(group) for series, group in anomalies.sort_values("started_at").groupby("series")}
     log: list[Row] = []
     for series in sorted({*by_series, *(track.series for track in stored)}):
         tracks = [track for track in stored if track.series == series]
         near = list(tracks)
         for anomaly in by_series.get(series, []):
             near = [track for track in near if not track.is_past(anomaly["started_at"])]
-            track = _home(near, anomaly, calm)
+            track = _find_track(near, anomaly, calm)
             if track is not None:
                 track.take(anomaly)
             elif anomaly["ended_at"] > since:  # what ended before is of incidents that are out of scope
                 tracks.append(_open_track(source, anomaly, policy, units or {}))
                 near.append(tracks[-1])
         for track in tracks:
-            for change in track.settle(calm):
+            for change in track.finish(calm):
                 track.sequence += 1
-                payload = change.facts | {"sequence": track.sequence, "timezone": timezone}
+                payload = change.payload | {"sequence": track.sequence, "timezone": timezone}
                 log.append(
                     log_entry(
                         track.incident,
@@ -168,9 +168,9 @@ class _Calm:
 class _Change:
     """One event that has to be appended, and when the newest anomaly that it speaks of ended."""
 
-    kind: str
-    severity: str
-    facts: Row
+    kind: IncidentEvent
+    severity: Severity
+    payload: Row
     anomaly_ids: list[str]
     ended_at: datetime
 
@@ -185,7 +185,7 @@ class _Track:
     last_seen_at: datetime
     is_open: bool = True
     resolved_at: datetime | None = None
-    told_severity: str | None = None  # the worst that a telling event has named
+    told_severity: Severity | None = None  # the worst that a telling event has named
     sequence: int = 0
     taken: list[Row] = field(default_factory=list)
     changes: list[_Change] = field(default_factory=list)
@@ -215,16 +215,16 @@ class _Track:
     def take(self, anomaly: Row) -> None:
         """Make the anomaly a part of the incident."""
         is_healed = self.incident.get("resolved_reason") == HEALED and not self.taken
-        is_new_spell = anomaly["started_at"] > self.last_seen_at or is_healed
+        is_new_interval = anomaly["started_at"] > self.last_seen_at or is_healed
         self.taken.append(anomaly)
         if anomaly["ended_at"] <= self.last_seen_at and not is_healed:
             return
         self.last_seen_at = max(self.last_seen_at, anomaly["ended_at"])
         if not self.is_open:
-            self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_spell
+            self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_interval
             self.add("reopened")
 
-    def settle(self, calm: _Calm) -> list[_Change]:
+    def finish(self, calm: _Calm) -> list[_Change]:
         """What has to be appended, now that every anomaly has found its incident."""
         if not self.taken:
             if self.is_open:
@@ -241,20 +241,20 @@ class _Track:
             self.add("seen")
         return self.changes
 
-    def add(self, kind: str, **more: Any) -> None:
+    def add(self, kind: IncidentEvent, **more: Any) -> None:
         """Append an event of this kind, with all that is known now."""
         newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default={})
         standing = self._standing() if newest else {}
         severity = self._severity()
-        facts = {name: newest.get(name) for name in _ANOMALY_FACTS} | {"unit": self._unit(newest)} if newest else {}
-        facts |= {name: value for name, value in standing.items() if name != "severity"} | more
+        payload = {name: newest.get(name) for name in _ANOMALY_COLUMNS} | {"unit": self._unit(newest)} if newest else {}
+        payload |= {name: value for name, value in standing.items() if name != "severity"} | more
         if kind == "opened":
-            facts["opened_at"] = self.incident["opened_at"]
+            payload["opened_at"] = self.incident["opened_at"]
         if kind in _TELLING:
             self.told_severity = worst([self.told_severity, severity])
         self.incident |= standing
         ids = [anomaly["anomaly_id"] for anomaly in self.taken]
-        self.changes.append(_Change(kind, severity, facts, ids, self.last_seen_at))
+        self.changes.append(_Change(kind, severity, payload, ids, self.last_seen_at))
 
     def _resolve(self, at: datetime, calm: _Calm, reason: str = "") -> None:
         self.is_open, self.resolved_at = False, at
@@ -269,7 +269,7 @@ class _Track:
         is_untold = self.told_severity is None or not self.policy.is_worth_telling(self.told_severity)
         return is_untold or self.last_seen_at - self.incident["opened_at"] > self.policy.resolve_after
 
-    def _severity(self) -> str:
+    def _severity(self) -> Severity:
         return worst([self.incident.get("severity"), *(anomaly["severity"] for anomaly in self.taken)])
 
     def _unit(self, anomaly: Row) -> str:
@@ -289,7 +289,7 @@ class _Track:
         return dict(zip(_STANDING, known, strict=True))
 
 
-def _home(tracks: list[_Track], anomaly: Row, calm: _Calm) -> _Track | None:
+def _find_track(tracks: list[_Track], anomaly: Row, calm: _Calm) -> _Track | None:
     """The incident that an anomaly belongs to: the one that it overlaps; else the last one before it that is not over, or was
     over less than `reopen_within` before; else the next one after it, if that is as near (its start has moved)."""
     overlapping = [track for track in tracks if track.overlaps(anomaly)]
@@ -333,7 +333,7 @@ def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[st
             told_severity=worst(entry["severity"] for entry in mine if entry["event"] in _TELLING),
             sequence=max(entry["payload"].get("sequence", 0) for entry in mine),
         )
-        for incident in records(fold(history))
+        for incident in row_dicts(fold(history))
         if incident["cause"] == CAUSE
         for mine in [entries[incident["incident_id"]]]
     ]

@@ -9,13 +9,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from html import escape
-from math import isfinite, nan
+from math import nan
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.anomalies.explanation import headline
+from smartflow_assets.core.json_value import json_value
 from smartflow_assets.core.text_format import lasting, number, percent
 
 VERSION = 1
@@ -101,16 +102,16 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
     `timezone`, in which times are shown (default UTC). Unknown fields are passed over, missing ones are null, so that failed
     steps and checks render too.
     """
-    known = {name: _plain(facts.get(name, incident.get(name))) for name in FACTS}
-    known |= {name: _plain(incident.get(name)) for name in ("incident_id", "source", "cause", "severity")}
-    known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _plain(happened_at)}
-    known["series"] = _plain(incident.get("series")) or ""
+    known = {name: _fact(facts.get(name, incident.get(name))) for name in FACTS}
+    known |= {name: _fact(incident.get(name)) for name in ("incident_id", "source", "cause", "severity")}
+    known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _fact(happened_at)}
+    known["series"] = _fact(incident.get("series")) or ""
     known["dimensions"], known["detectors"], known["rules"] = (
         dict(known["dimensions"] or {}),
         list(known["detectors"] or ()),
         list(known["rules"] or ()),
     )
-    known["explanation"] = known["explanation"] or _plain(facts.get("body") or incident.get("body"))
+    known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
     known["duration_seconds"] = _duration(known)
     if event == "resolved":
@@ -254,16 +255,6 @@ def _one_line(text: str, length: int = 200) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _plain(value: Any) -> Any:
-    """As JSON knows it: no numpy, no NaN, times as ISO text in UTC."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, datetime):
-        return None if value != value else value.astimezone(UTC).isoformat()  # NaT is a datetime that differs from itself
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple | set):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    return value if isinstance(value, str | int | bool) else None
+def _fact(value: Any) -> Any:
+    """As JSON knows it; what it does not know is left out as null, so that a message goes out all the same."""
+    return json_value(value, write_other=lambda _: None)

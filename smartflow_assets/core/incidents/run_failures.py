@@ -2,7 +2,7 @@
 
 Their cause is the step, the check, or `run` for what failed outside any step; they have no series. One opens at the first
 failure, goes on with each failed run, and is resolved by the next success of the same step. A run is counted once, however
-often it is settled.
+often it is recorded.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ import pandas as pd
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, next_sequence, records
+from smartflow_assets.core.incidents.event_log import IncidentEvent, Row, fold, in_order, log_entry, next_sequence, row_dicts
 from smartflow_assets.core.incidents.lifecycle import CAUSE
 from smartflow_assets.core.severity import Severity
 
@@ -49,12 +49,12 @@ def record_run(
     entries = in_order(history)
     spoken = {entry["cause"] for entry in entries if entry["run_id"] == run_id}
     newest: dict[str, Row] = {}
-    for incident in sorted(records(fold(history)), key=lambda incident: incident["opened_at"]):
+    for incident in sorted(row_dicts(fold(history)), key=lambda incident: incident["opened_at"]):
         newest[incident["cause"]] = incident
     log: list[Row] = []
 
-    def append(incident: Row, kind: str, severity: str, **facts: Any) -> None:
-        payload = facts | {"sequence": next_sequence(entries, incident["incident_id"])}
+    def append(incident: Row, kind: IncidentEvent, severity: Severity, **changed: Any) -> None:
+        payload = changed | {"sequence": next_sequence(entries, incident["incident_id"])}
         log.append(log_entry(incident, kind, severity=severity, happened_at=now, run_id=run_id, payload=payload))
         if incident.get("state") != "suppressed" or kind == "reopened":
             announcer.announce(log[-1], now)
@@ -64,13 +64,13 @@ def record_run(
             continue
         incident, moment = newest.get(failure.cause), pd.Timestamp(now)
         title = f"{failure.cause} failed: {failure.message.splitlines()[0] if failure.message else 'no reason was given'}"
-        facts: Row = {"last_seen_at": moment, "title": title[:200], "body": failure.message}
+        told: Row = {"last_seen_at": moment, "title": title[:200], "body": failure.message}
         if incident is None or (incident["state"] == "resolved" and moment - incident["resolved_at"] > policy.reopen_within):
             identity = anomaly_id(source, "", failure.cause, now)
             opened = {"source": source, "incident_id": identity, "cause": failure.cause, "series": ""}
-            append(opened, "opened", failure.severity, opened_at=moment, anomaly_count=0, **facts)
+            append(opened, "opened", failure.severity, opened_at=moment, anomaly_count=0, **told)
         else:
-            append(incident, "reopened" if incident["state"] == "resolved" else "seen", failure.severity, **facts)
+            append(incident, "reopened" if incident["state"] == "resolved" else "seen", failure.severity, **told)
     failed = {failure.cause for failure in failures} | {CAUSE} | spoken
     for cause, incident in newest.items():
         if cause in succeeded and cause not in failed and incident["state"] != "resolved":
@@ -90,7 +90,7 @@ def close(
     """Resolve every incident that is not over, of whatever cause: the source was removed. `history` and `sends` of those."""
     announcer, log = AlertPlanner(sends, policy, now=now, run_id=run_id), []
     entries = in_order(history)
-    for incident in records(fold(history)):
+    for incident in row_dicts(fold(history)):
         if incident["state"] != "resolved":
             payload = {"sequence": next_sequence(entries, incident["incident_id"]), "resolved_at": now, "resolved_reason": reason}
             log.append(log_entry(incident, "resolved", severity=incident["severity"], happened_at=now, run_id=run_id, payload=payload))

@@ -13,7 +13,7 @@ from smartflow_assets.core.errors import SourceError
 
 Encoding = Literal["one_hot", "ordinal", "frequency"]
 
-MOST_COLUMNS = 20
+MOST_ONE_HOT_COLUMNS = 20
 """One-hot columns of the most frequent categories; all others, also those that were never seen, share `other`."""
 MOST_CATEGORIES = 10_000
 """Categories that ordinal and frequency tell apart: the most frequent; the others count as never seen."""
@@ -58,7 +58,7 @@ class LearntEncoding:
         return "" if suffix == EMPTY and EMPTY not in self.codes else suffix
 
 
-def learn(column: str, encoding: Encoding, counted: Counted) -> tuple[LearntEncoding, str]:
+def learn_encoding(column: str, encoding: Encoding, counted: Counted) -> tuple[LearntEncoding, str]:
     """What the categories of a column become, and a note where not all of them could be told apart.
 
     one_hot: a column for each of the 20 most frequent, 1 or 0. ordinal: positions from 0 in the order of the alphabet, or of
@@ -84,7 +84,7 @@ def learn(column: str, encoding: Encoding, counted: Counted) -> tuple[LearntEnco
         )
     kept = list(counted.counts)
     if encoding == "one_hot":
-        kept = [category for category in kept if category != OTHER and not (category == "" and EMPTY in kept)][:MOST_COLUMNS]
+        kept = [category for category in kept if category != OTHER and not (category == "" and EMPTY in kept)][:MOST_ONE_HOT_COLUMNS]
     kept = kept[:MOST_CATEGORIES]
     shares = {category: counted.counts[category] / counted.rows for category in kept}
     codes = {

@@ -22,7 +22,10 @@ from smartflow_assets.core.temporal.notation import Duration
 from smartflow_assets.core.temporal.time_grid import DAY, TimeGrid
 
 Fill = Literal["interpolate", "previous", "zero", "none"]
-COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
+Repair = Literal["none", "filled", "deduplicated", "missing", "dst"]
+"""What was done to a bucket: nothing, a fill, copies of rows left out, nothing that could be (it is missing); dst says that its local
+hour is doubled or skipped by a clock change. Where two hold, the later of dst, deduplicated, missing and filled is told."""
+CLEAN_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
 
 
 class TimeBucket(BaseModel):
@@ -232,4 +235,4 @@ def _fill(value: np.ndarray, bucket: TimeBucket) -> tuple[np.ndarray, np.ndarray
 
 def _empty() -> pd.DataFrame:
     types = {"observed_at": "datetime64[us, UTC]", "value": float, "value_raw": float, "dimensions": object}
-    return pd.DataFrame({name: pd.Series(dtype=types.get(name, str)) for name in COLUMNS})
+    return pd.DataFrame({name: pd.Series(dtype=types.get(name, str)) for name in CLEAN_COLUMNS})

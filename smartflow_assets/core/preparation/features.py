@@ -17,7 +17,7 @@ from smartflow_assets.core.temporal.time_grid import DAY, TimeGrid
 
 SHORT = 12  # buckets: an hour at five minutes
 LONG = 1440  # most buckets of the long window, which is a day
-SEASONS = 7  # how many days (for daily buckets: weeks) the seasonal median looks back
+SEASONS_BACK = 7  # how many days (for daily buckets: weeks) the seasonal median looks back
 CLOCK = timedelta(hours=1)  # a clock is changed by this at most, else "the same time of day" is unknown for a week
 
 SIBLING_PREFIX = "residual of "
@@ -52,7 +52,7 @@ FEATURES: dict[str, str] = {
 
 def lookback(step: timedelta) -> timedelta:
     """How far before the first wanted row `compute` must see for exact values."""
-    return max(_season(step) * SEASONS, _long(step) * step) + (SHORT + 1) * step + CLOCK
+    return max(_season(step) * SEASONS_BACK, _long(step) * step) + (SHORT + 1) * step + CLOCK
 
 
 def residual_column(step: timedelta) -> str:
@@ -134,12 +134,12 @@ def _lag(series: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _same_time(series: np.ndarray, first: int, grid: TimeGrid, season: timedelta) -> np.ndarray:
-    """Values 0, 1, .. SEASONS seasons earlier at the same local time (SEASONS + 1 x rows)."""
-    at, past = np.arange(len(series)), np.full((SEASONS + 1, len(series)), np.nan)
+    """Values 0, 1, .. `SEASONS_BACK` seasons earlier at the same local time (SEASONS_BACK + 1 x rows)."""
+    at, past = np.arange(len(series)), np.full((SEASONS_BACK + 1, len(series)), np.nan)
     past[0] = series
     times = grid.start(first + at)
     offset, every = _utc_offset(times, grid), np.timedelta64(grid.every)
-    for k in range(1, SEASONS + 1):
+    for k in range(1, SEASONS_BACK + 1):
         source = at - k * (season // grid.every)
         if not grid.is_local:
             shift = offset - _utc_offset(times - k * season, grid)  # in summer nine o'clock comes an hour earlier in UTC

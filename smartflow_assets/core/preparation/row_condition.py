@@ -39,10 +39,10 @@ RowCondition = Comparison | Junction
 
 
 @lru_cache(maxsize=256)
-def parse(text: str) -> RowCondition:
+def parse_condition(text: str) -> RowCondition:
     """The condition, checked; ValueError says what is not allowed in it. Names with spaces or dots stand in backquotes.
 
-    >>> parse("`unit price` >= 9 and not channel in ['upi', 'card']")
+    >>> parse_condition("`unit price` >= 9 and not channel in ['upi', 'card']")
     Junction(word='and', parts=(Comparison(column='unit price', sign='>=', values=(9.0,)), \
 Junction(word='not', parts=(Comparison(column='channel', sign='in', values=('upi', 'card')),))))
     """
@@ -107,7 +107,7 @@ def text_columns(condition: RowCondition) -> tuple[str, ...]:
 
 
 def _checked(text: str) -> str:
-    parse(text)
+    parse_condition(text)
     return text
 
 

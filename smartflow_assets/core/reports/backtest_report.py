@@ -15,7 +15,7 @@ from smartflow_assets.core.reports import html_page
 from smartflow_assets.core.temporal.notation import format_duration
 
 LISTED = 500  # incidents of a table; a page with more is not read
-INCIDENT_COLUMNS = ("opened", "resolved", "severity", "told", "series", "what")
+LISTED_COLUMNS = ("opened", "resolved", "severity", "told", "series", "what")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def only_in(incidents: pd.DataFrame, others: pd.DataFrame, slack: timedelta) -> 
     return incidents[pd.Series(is_alone, index=incidents.index, dtype=bool)]
 
 
-def figures(sides: Sequence[Side]) -> list[list[str]]:
+def figure_rows(sides: Sequence[Side]) -> list[list[str]]:
     """Rows of the comparison: what it is, and its value for each side. Without labels every alarm is one that may be right."""
     is_labelled = all(side.is_labelled for side in sides)
     rows = [
@@ -72,7 +72,7 @@ def figures(sides: Sequence[Side]) -> list[list[str]]:
 
 
 def incident_rows(incidents: pd.DataFrame, timezone: str, limit: int = LISTED) -> list[list[str]]:
-    """The first incidents as rows of `INCIDENT_COLUMNS`."""
+    """The first incidents as rows of `LISTED_COLUMNS`."""
     return [
         [
             _time(row.opened_at, timezone),  # pyright: ignore[reportArgumentType]
@@ -86,10 +86,10 @@ def incident_rows(incidents: pd.DataFrame, timezone: str, limit: int = LISTED) -
     ]
 
 
-def html_report(title: str, facts: Sequence[str], sides: Sequence[Side], timezone: str) -> str:
-    """The whole page; `facts` are sentences below the title."""
+def backtest_page(title: str, summary: Sequence[str], sides: Sequence[Side], timezone: str) -> str:
+    """The whole page; `summary` are sentences below the title."""
     numbers = range(1, len(sides) + 1)
-    parts = [*map(html_page.paragraph, facts), html_page.table(["", *(side.name for side in sides)], figures(sides), numbers=numbers)]
+    parts = [*map(html_page.paragraph, summary), html_page.table(["", *(side.name for side in sides)], figure_rows(sides), numbers=numbers)]
     if len(sides) > 1:
         for side in sides:
             parts += [html_page.heading(f"Incidents only with {side.name}"), _incidents(side.only, timezone)]
@@ -118,7 +118,7 @@ def _incidents(incidents: pd.DataFrame | None, timezone: str) -> str:
     if incidents is None or incidents.empty:
         return html_page.paragraph("None.")
     more = len(incidents) - LISTED
-    listed = html_page.table(INCIDENT_COLUMNS, incident_rows(incidents, timezone))
+    listed = html_page.table(LISTED_COLUMNS, incident_rows(incidents, timezone))
     return listed + (html_page.paragraph(f"and {more:,} more") if more > 0 else "")
 
 

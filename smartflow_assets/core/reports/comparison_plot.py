@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH, TOP, STRIP, LANE, DOTS = 12.0, 2.5, 0.28, 0.62, 144  # inches, and dots in one
-COLUMNS = 1600  # about the dots across: of more rows each column shows its highest score
+PLOTTED_COLUMNS = 1600  # about the dots across: of more rows each column shows its highest score
 REACH = 3.0  # times the cut: what is higher fills the lane
 COLOURS = ("#2f6fb0", "#e08600", "#3f8f5f", "#c2569b", "#7b5ea7", "#a0663a", "#00868b", "#b8860b", "#c62828", "#5f6b73")
 _LINE, _TEXT, _FAINT, _CALM = "#263746", "#37474f", "#8a98a3", "#c9d3da"
@@ -135,8 +135,8 @@ def _name(axes: "Axes", name: str, colour: str, remark: str) -> None:
 
 
 def _columns(times: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Times and heights (kinds x rows) with the highest of each of `COLUMNS` stretches, where there are more rows than that."""
-    if len(times) <= COLUMNS:
+    """Times and heights (kinds x rows) with the highest of each of `PLOTTED_COLUMNS` stretches, where there are more rows than that."""
+    if len(times) <= PLOTTED_COLUMNS:
         return times, heights
-    starts = np.linspace(0, len(times), COLUMNS, endpoint=False).astype(int)
+    starts = np.linspace(0, len(times), PLOTTED_COLUMNS, endpoint=False).astype(int)
     return times[starts], np.maximum.reduceat(heights, starts, axis=1)

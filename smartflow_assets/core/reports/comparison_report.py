@@ -16,12 +16,12 @@ from smartflow_assets.core.evaluation.detector_agreement import (
 from smartflow_assets.core.reports import html_page
 
 
-def html_report(
-    title: str, facts: Sequence[str], results: Sequence[DetectorResult], guarded: np.ndarray, step: timedelta, pictures: dict[str, bytes]
+def comparison_page(
+    title: str, summary: Sequence[str], results: Sequence[DetectorResult], guarded: np.ndarray, step: timedelta, pictures: dict[str, bytes]
 ) -> str:
     """The whole page: pictures by series, what each detector flags, how far each pair agrees."""
     columns = detector_columns(results)
-    parts = list(map(html_page.paragraph, facts))
+    parts = list(map(html_page.paragraph, summary))
     for series, picture in pictures.items():
         parts += [html_page.heading(series), html_page.image(picture, f"{series} with the score of each detector below it")]
     parts += [

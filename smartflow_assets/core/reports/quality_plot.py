@@ -13,13 +13,13 @@ from smartflow_assets.core.reports.series_plot import png
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHOWN = 8  # more lines cannot be told apart
+MOST_CURVES = 8  # more lines cannot be told apart
 _COLOURS = ("#2f6fb0", "#e08600", "#3f8f5f", "#c62828", "#7b5ea7", "#5f6b73", "#a0663a", "#c2569b")
 _TEXT, _FAINT = "#37474f", "#b7c1c8"
 
 
 def quality_plot(rows: pd.DataFrame, labels: pd.DataFrame, *, title: str) -> bytes | None:
-    """Both curves as PNG, for the first `SHOWN` series that have labelled rows and others; None when there is none.
+    """Both curves as PNG, for the first `MOST_CURVES` series that have labelled rows and others; None when there is none.
 
     `rows`: series, observed_at, raw_score; `labels`: series, started_at, ended_at.
     """
@@ -29,7 +29,7 @@ def quality_plot(rows: pd.DataFrame, labels: pd.DataFrame, *, title: str) -> byt
     curves = []
     for name, own in rows.sort_values("observed_at", kind="stable").groupby("series", observed=True):
         is_label = labelled_rows(own, labels[labels["series"] == name])
-        if is_label.any() and not is_label.all() and len(curves) < SHOWN:
+        if is_label.any() and not is_label.all() and len(curves) < MOST_CURVES:
             curves.append((str(name), is_label, ranks(own)))
     if not curves:
         return None

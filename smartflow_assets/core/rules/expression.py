@@ -46,12 +46,12 @@ class Condition(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def parse(text: str) -> Condition:
+def parse_expression(text: str) -> Condition:
     """The condition, checked; ValueError says what is not allowed in it.
 
-    >>> parse("`disk free` < 5 or cpu / 100 > 0.9").metrics
+    >>> parse_expression("`disk free` < 5 or cpu / 100 > 0.9").metrics
     ('disk free', 'cpu')
-    >>> parse("__import__('os').system('true')")
+    >>> parse_expression("__import__('os').system('true')")
     Traceback (most recent call last):
     ValueError: Only abs, min, max can be called, in "__import__('os').system('true')"
     """
@@ -133,7 +133,7 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> Any:
 
 
 def _check_text(text: str) -> str:
-    parse(text)
+    parse_expression(text)
     return text
 
 
@@ -153,7 +153,7 @@ class Expression(BaseRule):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*super().metrics, *parse(self.when).metrics]))
+        return tuple(dict.fromkeys([*super().metrics, *parse_expression(self.when).metrics]))
 
     def lookback(self, step: timedelta) -> timedelta:
         return buckets(self.lasting, step) * step
@@ -171,7 +171,7 @@ class Expression(BaseRule):
         return pd.concat(found[1:] or found, ignore_index=True)
 
     def _holds(self, wide: pd.DataFrame, times: pd.Series, step: timedelta) -> list[Finding]:
-        condition = parse(self.when)
+        condition = parse_expression(self.when)
         columns = {metric: wide[metric].to_numpy(float) for metric in condition.metrics}
         is_known = ~np.logical_or.reduce([np.isnan(column) for column in columns.values()])
         with np.errstate(all="ignore"):

@@ -28,7 +28,7 @@ def _size(value: float | str) -> tuple[float, bool]:
         raise ValueError(f"{value!r} is not a size of change; write a number such as 200, or a share such as 50%") from None
 
 
-Change = Annotated[float | str, AfterValidator(_check_size)]
+ChangeSize = Annotated[float | str, AfterValidator(_check_size)]
 
 
 class RateOfChange(BaseRule):
@@ -41,8 +41,8 @@ class RateOfChange(BaseRule):
     """
 
     type: Literal["rate_of_change"] = "rate_of_change"
-    rises_by: Change | None = Field(default=None, description="A rise of so much counts: a number, or a share such as 50%.")
-    falls_by: Change | None = Field(default=None, description="A fall of so much counts: a number, or a share such as 50%.")
+    rises_by: ChangeSize | None = Field(default=None, description="A rise of so much counts: a number, or a share such as 50%.")
+    falls_by: ChangeSize | None = Field(default=None, description="A fall of so much counts: a number, or a share such as 50%.")
     within: Duration | None = Field(default=None, description="The time between the two values; default: one bucket.")
 
     @model_validator(mode="after")

@@ -8,22 +8,14 @@ The holidays library is loaded at the first question about a holiday.
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from smartflow_assets.core.temporal.time_zone import TimeZone
 
 Times = pd.Series | pd.DatetimeIndex | Sequence[pd.Timestamp]
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a time zone; write a name such as UTC, Europe/Berlin or America/New_York") from None
-    return name
 
 
 class Calendar(BaseModel):
@@ -35,7 +27,7 @@ class Calendar(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
+    timezone: TimeZone = Field(
         default="UTC",
         description="IANA name of the zone in which days are cut and hours, weekdays and holidays are read.",
         examples=["UTC", "Europe/Berlin"],

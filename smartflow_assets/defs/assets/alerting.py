@@ -12,7 +12,7 @@ from smartflow_assets.stages import alerting
 @dg.asset(**asset_arguments("incidents", "alerting", ["pandas"], deps=["anomalies"]))
 def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Open, extend, escalate, resolve; plan the messages in the same commit."""
-    moved = alerting.incidents(options.run)
+    moved = alerting.incidents(options.run_with_bucket)
     metadata = numbers(
         {
             "dagster/row_count": moved.table_rows,
@@ -33,12 +33,12 @@ def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
 @dg.asset(**asset_arguments("alert_sends", "alerting", ["python"], deps=["incidents"]))
 def alert_sends(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Deliver what is due; a dead channel is retried later and stops nothing."""
-    drained = alerting.alert_sends(options.run, environment=os.environ)
+    drained = alerting.alert_sends(options.run_with_bucket, environment=os.environ)
     context.log.info(str(drained))
     return dg.MaterializeResult(
         metadata=numbers(
             {
-                "dagster/row_count": alerting.table_rows(options.run, "alert_sends"),
+                "dagster/row_count": alerting.table_rows(options.run_with_bucket, "alert_sends"),
                 "messages_sent": drained.sent,
                 "messages_failed": drained.failed,
             }

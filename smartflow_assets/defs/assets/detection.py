@@ -23,7 +23,7 @@ QUIET = dg.AssetCheckSpec(
 @dg.asset(**asset_arguments("anomaly_scores", "detection", ["pandas", "scikitlearn"], deps=["series_features", "trained_models"]))
 def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Score what has no score yet with the newest model; a score once given stands."""
-    scored = detection.anomaly_scores(options.run)
+    scored = detection.anomaly_scores(options.run_with_bucket)
     context.log.info(scored.summary)
     metadata = numbers(
         {
@@ -47,7 +47,7 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
 @dg.asset(**asset_arguments("record_anomalies", "detection", ["pandas", "scikitlearn"], deps=["clean_series"]))
 def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Judge the records of each bucket whose raw rows have changed, by the model of its time; keep the strange ones."""
-    judged = records.record_anomalies(options.run)
+    judged = records.record_anomalies(options.run_with_bucket)
     context.log.info(judged.summary)
     metadata: dict[str, Any] = {"outcome": judged.summary} | numbers(
         {
@@ -70,7 +70,7 @@ def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> 
 )
 def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Rows that the ensemble or a rule calls anomalous, grouped into intervals with type, severity and explanation."""
-    grouped = detection.anomalies(options.run)
+    grouped = detection.anomalies(options.run_with_bucket)
     check = dg.AssetCheckResult(
         check_name=QUIET.name,
         passed=grouped.new_count == 0,
@@ -82,7 +82,7 @@ def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
     if len(grouped.rows):
         newest = grouped.rows.sort_values("started_at", ascending=False)
         metadata["newest"] = small_table(newest, ["started_at", "series", "severity", "explanation"])
-        shown = anomaly_picture(options.run, newest)
+        shown = anomaly_picture(options.run_with_bucket, newest)
         metadata |= picture(shown, "newest anomaly") if shown else {}
     else:
         metadata |= kept(context, "newest", "plot")
@@ -92,7 +92,7 @@ def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
 @dg.asset(**asset_arguments("detection_quality", "detection", ["scikitlearn"], deps=["anomaly_scores", "rule_violations"]))
 def detection_quality(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """How well the labelled anomalies of the source were found; a source without labels says so."""
-    measured = quality.detection_quality(options.run)
+    measured = quality.detection_quality(options.run_with_bucket)
     context.log.info(measured.summary)
     metadata: dict[str, Any] = {"outcome": measured.summary} | numbers({"dagster/row_count": measured.table_rows})
     if (found := measured.quality) is None:

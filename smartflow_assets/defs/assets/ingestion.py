@@ -40,7 +40,7 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
         if read.origins
         else "nothing new to read"
     )
-    reader = options.run.declared.read
+    reader = options.run.source.read
     check = dg.AssetCheckResult(
         check_name=READABLE.name,
         passed=read.quarantined_count == 0,

@@ -10,8 +10,8 @@ from smartflow_assets.stages import modelling, records
 @dg.asset(**asset_arguments("trained_models", "modelling", ["scikitlearn"], deps=["series_features"]))
 def trained_models(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Train what has no usable model (monitor_source) or all (train_source)."""
-    trained = modelling.trained_models(options.run)
-    outcome = trained.summary + records.learn_records_anew(options.run)
+    trained = modelling.trained_models(options.run_with_bucket)
+    outcome = trained.summary + records.learn_records_anew(options.run_with_bucket)
     context.log.info(outcome)
     metadata = numbers(
         {"dagster/row_count": trained.table_rows, "models_trained": trained.trained_count, "training_rows": trained.training_rows}

@@ -10,7 +10,7 @@ from smartflow_assets.stages import preparation
 @dg.asset(**asset_arguments("clean_series", "preparation", ["pandas"], deps=["raw_records"]))
 def clean_series(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Closed, settled buckets on a regular grid; every repair labelled."""
-    cleaned = preparation.clean_series(options.run)
+    cleaned = preparation.clean_series(options.run_with_bucket)
     context.log.info(str(cleaned))
     return dg.MaterializeResult(
         metadata=numbers(
@@ -29,7 +29,7 @@ def clean_series(context: dg.AssetExecutionContext, options: RunOptions) -> dg.M
 @dg.asset(**asset_arguments("series_features", "preparation", ["pandas"], deps=["clean_series"]))
 def series_features(options: RunOptions) -> dg.MaterializeResult:
     """Rolling, lag, cyclic and calendar features; none looks ahead."""
-    made = preparation.series_features(options.run)
+    made = preparation.series_features(options.run_with_bucket)
     return dg.MaterializeResult(
         metadata=numbers({"dagster/row_count": made.table_rows, "feature_rows": made.row_count, "features": made.feature_count})
     )
@@ -38,7 +38,7 @@ def series_features(options: RunOptions) -> dg.MaterializeResult:
 @dg.asset(**asset_arguments("rule_violations", "preparation", ["pandas"], deps=["clean_series"]))
 def rule_violations(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """What the rules of the YAML file say; they override models, budget and warm-up."""
-    judged = preparation.rule_violations(options.run)
+    judged = preparation.rule_violations(options.run_with_bucket)
     metadata = numbers({"dagster/row_count": judged.table_rows, "new_violations": judged.count})
     if len(judged.rows):
         metadata["newest"] = small_table(judged.rows.iloc[::-1], ["observed_at", "rule", "severity", "message"])

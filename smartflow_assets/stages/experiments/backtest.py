@@ -23,7 +23,9 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.evaluation.metrics import Quality, no_labels
 from smartflow_assets.core.reports import series_plot
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, records, training_rows
+from smartflow_assets.core.series.learning_policy import LEARN_SHARE
+from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, records
+from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
 
 STAGES = 8  # that report their begin in each run of a replay
@@ -117,7 +119,7 @@ def replay(
     silent._files = source._files
     first, newest = _extent(warehouse, source)
     models = ModelStore(settings.models)
-    run = SourceRun(silent, settings, catalogue, warehouse, models, newest, RUN_ID, report=report, is_sending=False)
+    run = with_bucket(SourceRun(silent, settings, catalogue, warehouse, models, newest, RUN_ID, report=report, is_sending=False))
     bucket = run.source.time_bucket
     run = replace(run, now=until or newest + bucket.every + bucket.settle_time)
     for clock in _clocks(run, first, since, is_retraining):
@@ -144,7 +146,7 @@ def run_count(source: Source, warehouse: Warehouse, since: datetime | None, unti
     if not is_retraining:
         return 1 if since is None else 2
     first, newest = _extent(warehouse, source)
-    begin = since or first + (newest - first) * training_rows.LEARN_SHARE
+    begin = since or first + (newest - first) * LEARN_SHARE
     return 1 + max(0, int(((until or newest) - begin) / source.training.every))
 
 
@@ -164,7 +166,7 @@ def _clocks(run: SourceRun, first: datetime, since: datetime | None, is_retraini
     """When the runs of the replay take place; the last is at its end."""
     if not is_retraining:
         return [run.now] if since is None else [since, run.now]
-    begin = since or first + (run.now - first) * training_rows.LEARN_SHARE
+    begin = since or first + (run.now - first) * LEARN_SHARE
     count = max(0, int((run.now - begin) / run.source.training.every))
     clocks = [begin + number * run.source.training.every for number in range(count + 1)]
     return [*(clock for clock in clocks if clock < run.now), run.now]

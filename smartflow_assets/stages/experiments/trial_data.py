@@ -3,8 +3,7 @@
 Read and cleaned by the stages of a run, in a folder of its own that the caller throws away.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
@@ -16,9 +15,12 @@ from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
-from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData
+from smartflow_assets.core.detection import MetricGroup
+from smartflow_assets.core.evaluation.walk_forward import TrialData
 from smartflow_assets.stages import preparation, quality
+from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.experiments import backtest
+from smartflow_assets.stages.metric_groups import groups_of
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import series_rows
 
@@ -33,9 +35,9 @@ class SourceTrialData:
     labels: pd.DataFrame | None
 
     @property
-    def judges(self) -> list[Judge]:
-        """The settings of the source, each with the metrics that are judged by it."""
-        return judges_of(self.run.source, self.metrics)
+    def groups(self) -> list[MetricGroup]:
+        """The metrics that have rows, grouped by the settings of the source."""
+        return groups_of(self.run.source, self.metrics)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -43,28 +45,19 @@ class SourceTrialData:
         return tuple(sorted(self.trial_data.rows["metric"].unique()))
 
 
-def source_ground(source: Source, settings: Settings, apart: Settings, catalogue: Catalogue, now: datetime) -> SourceTrialData:
+def source_trial_data(source: Source, settings: Settings, apart: Settings, catalogue: Catalogue, now: datetime) -> SourceTrialData:
     """Read the rows of a source, or take those that are stored, and clean them in `apart`. SourceError when there are none."""
     warehouse = backtest.stored_rows(source, settings, apart, catalogue, now)
     warehouse.commit(backtest.RUN_ID, [Delete(table, source.name) for table in backtest.MADE])
     time = quoted_column(source.time_column)
     newest = warehouse.read(f"SELECT max({time}) AS at FROM {quoted(raw_table(source.name))}")["at"].iloc[0]
     run = SourceRun(source, apart, catalogue, warehouse, ModelStore(apart.models), newest, backtest.RUN_ID, is_sending=False)
+    run = with_bucket(run)
     bucket = run.source.time_bucket
-    run = SourceRun(
-        source, apart, catalogue, warehouse, run.models, newest + bucket.every + bucket.settle_time, backtest.RUN_ID, is_sending=False
-    )
+    run = replace(run, now=newest + bucket.every + bucket.settle_time)
     preparation.clean_series(run)
     rows = series_rows(run, "clean_series", "observed_at, value, repair", quality.EVER, run.now)
     rows = rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))
     rows = rows.sort_values(["observed_at", "series"], ignore_index=True)
     labels = quality.known_labels(run) if source.labels else None
     return SourceTrialData(run, TrialData(rows, bucket.every, source.training.window, source.calendar), labels)
-
-
-def judges_of(source: Source, metrics: Sequence[str]) -> list[Judge]:
-    """The settings of a source, each with those of these metrics that are judged by it, on the same ruler."""
-    found: dict[tuple[object, bool], list[str]] = {}
-    for metric in metrics:
-        found.setdefault((source.detection(metric), source.metric(metric).transform == "log"), []).append(metric)
-    return [Judge(settings, tuple(names), is_log) for (settings, is_log), names in found.items()]  # pyright: ignore[reportArgumentType]

@@ -7,7 +7,7 @@ of the rows, and false alerts are counted on the rows as they are. Rules count t
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -21,19 +21,20 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.variant import changed
 from smartflow_assets.core import rules
-from smartflow_assets.core.detection import fitted_models, minimum_rows
+from smartflow_assets.core.detection import MetricGroup, fitted_models, minimum_rows
 from smartflow_assets.core.detection.ensemble import Ensemble
 from smartflow_assets.core.detectors import DETECTORS
 from smartflow_assets.core.detectors.base import BaseDetector
 from smartflow_assets.core.errors import SmartflowError, SourceError
 from smartflow_assets.core.evaluation.anomaly_injection import plant
 from smartflow_assets.core.evaluation.metrics import Quality, quality
-from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial
-from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData, first_training, trainings, walk_forward
+from smartflow_assets.core.evaluation.settings_search import Parameter, Point, Trial, TrialFigures, propose
+from smartflow_assets.core.evaluation.walk_forward import TrialData, first_training, trainings, walk_forward
 from smartflow_assets.core.series import facts
 from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets.core.series.intervals import ALARM_GAP_ROWS
-from smartflow_assets.stages.experiments.trial_data import SourceTrialData, judges_of
+from smartflow_assets.stages.experiments.trial_data import SourceTrialData
+from smartflow_assets.stages.metric_groups import groups_of
 
 SEARCHED = 0.7  # of the time; what comes later is not seen by the search
 LEAST_LABELS = 3  # labelled intervals in each part, to do without planted ones
@@ -47,7 +48,7 @@ FORM = 1  # raised whenever the same trial would be measured otherwise
 
 
 @dataclass(frozen=True)
-class Track:
+class LabelledData:
     """Rows to judge, as they are or with anomalies planted into them; what is strange in them (series, started_at, ended_at); and
     the (series, observed_at) at which a rule is broken, which is flagged whatever is tried."""
 
@@ -56,24 +57,24 @@ class Track:
     broken: pd.MultiIndex
 
     @classmethod
-    def of(cls, trial_data: TrialData, labels: pd.DataFrame, source: Source) -> "Track":
+    def of(cls, trial_data: TrialData, labels: pd.DataFrame, source: Source) -> "LabelledData":
         """With the rules of a source put to them."""
         broken = rules.evaluate(source.all_rules, trial_data.rows, step=trial_data.step)
         return cls(trial_data, labels, pd.MultiIndex.from_frame(broken[["series", "observed_at"]]))
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Where settings are tried: the rows as they are, and with planted anomalies where there are too few labels; and the moments from
+class TuningData:
+    """What settings are tried on: the rows as they are, and with planted anomalies where there are too few labels; and the moments from
     which the search judges, up to which it does, and up to which the part that is kept out goes."""
 
-    clean: Track
+    clean: LabelledData
     since: datetime
     split: datetime
     until: datetime
     source: Source
     metrics: tuple[str, ...]
-    planted: tuple[Track, ...] = ()
+    planted: tuple[LabelledData, ...] = ()
 
     def try_out(self, settings: Settings, point: Point) -> Trial:
         """How a point does on the part that is searched; what cannot be is a trial with an error."""
@@ -81,6 +82,13 @@ class Bench:
             return Trial(point, self.measure(self.varied(settings, point), is_held_out=False))
         except (SmartflowError, ValueError) as error:
             return Trial(point, None, str(error))
+
+    def search(self, settings: Settings, space: Sequence[Parameter], known: Sequence[Trial], count: int, seed: int) -> Iterator[Trial]:
+        """The trials that follow those that are known, up to `count` in all; fewer where the space has no more points."""
+        tried = list(known)
+        while len(tried) < count and (point := propose(space, tried, seed)) is not None:
+            tried.append(self.try_out(settings, point))
+            yield tried[-1]
 
     def varied(self, settings: Settings, point: Point) -> Source:
         """The source with a point of its search space."""
@@ -92,43 +100,43 @@ class Bench:
         early = labels["started_at"].between(self.since, self.split, inclusive="left")
         return int(early.sum()), int(labels["started_at"].between(self.split, self.until, inclusive="left").sum())
 
-    def measure(self, source: Source, *, is_held_out: bool) -> Figures:
+    def measure(self, source: Source, *, is_held_out: bool) -> TrialFigures:
         """The figures of settings on the part that is searched, or on the later one.
 
         With planted anomalies: false alerts are those of the rows as they are, but for what is neutral; precision and F1 are as
         if there were an event in each `EVENT_ROWS` rows, of which as many are found as of those that were planted.
         """
-        judges = judges_of(source, self.metrics)
-        found = self._quality(self.clean, judges, is_held_out)
+        groups = groups_of(source, self.metrics)
+        found = self._quality(self.clean, groups, is_held_out)
         if not self.planted:
             events = found.events
-            return Figures(events.precision, events.recall, events.f1, found.pr_auc, events.false_alerts, found.false_alerts_per_day)
-        parts = [self._quality(track, judges, is_held_out) for track in self.planted]
+            return TrialFigures(events.precision, events.recall, events.f1, found.pr_auc, events.false_alerts, found.false_alerts_per_day)
+        parts = [self._quality(labelled, groups, is_held_out) for labelled in self.planted]
         hits, misses = sum(part.events.hits for part in parts), sum(part.events.misses for part in parts)
         areas = [part.pr_auc for part in parts if part.pr_auc is not None]
         recall, false_alerts = hits / max(hits + misses, 1), found.events.false_alerts
         right = recall * (found.days * timedelta(days=1) / self.clean.trial_data.step / EVENT_ROWS)
         precision = right / (right + false_alerts) if hits else 0.0
         f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-        return Figures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
+        return TrialFigures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
 
-    def _quality(self, track: Track, judges: Sequence[Judge], is_held_out: bool) -> Quality:
+    def _quality(self, labelled: LabelledData, groups: Sequence[MetricGroup], is_held_out: bool) -> Quality:
         """How rows are judged that are not neutral. The part that is kept out is walked to through the other one, as live: what was
         flagged there is not learnt from."""
-        is_learning = any(type(each).fit is not BaseDetector.fit for judge in judges for each in judge.settings.active())
+        is_learning = any(type(each).fit is not BaseDetector.fit for group in groups for each in group.settings.active())
         every = max(self.source.training.every, (self.until - self.since) / (TRAININGS if is_learning else FEW_TRAININGS))
         moments, since, until = trainings(self.since, self.split, every, TRAININGS), self.since, self.split
         if is_held_out:
             moments, since, until = [*moments, *trainings(self.split, self.until, every, TRAININGS)], self.split, self.until
-        scores = walk_forward(track.trial_data, judges, moments, until)
+        scores = walk_forward(labelled.trial_data, groups, moments, until)
         scores = scores[scores["observed_at"] >= since]
-        is_broken = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(track.broken)
+        is_broken = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(labelled.broken)
         judged = scores.assign(is_anomaly=scores["is_anomaly"] | is_broken)
-        labels = track.labels[(track.labels["ended_at"] >= since) & (track.labels["started_at"] < until)]
+        labels = labelled.labels[(labelled.labels["ended_at"] >= since) & (labelled.labels["started_at"] < until)]
         if self.planted:
-            labels = labels if track is not self.clean else labels[:0]  # the few that are known are neutral
-            judged = judged[~near(judged, self._neutral, ALARM_GAP_ROWS * track.trial_data.step) | near(judged, labels, timedelta(0))]
-        return quality(judged, labels, step=track.trial_data.step)
+            labels = labels if labelled is not self.clean else labels[:0]  # the few that are known are neutral
+            judged = judged[~near(judged, self._neutral, ALARM_GAP_ROWS * labelled.trial_data.step) | near(judged, labels, timedelta(0))]
+        return quality(judged, labels, step=labelled.trial_data.step)
 
     @cached_property
     def _neutral(self) -> pd.DataFrame:
@@ -136,9 +144,9 @@ class Bench:
         labelled, that break a rule, or that the default detectors flag. Without it each real anomaly would be a false alert to
         everybody, and some more of them would hardly count."""
         usual = {"detectors": "auto", "ensemble": Ensemble(), "threshold": None, "sensitivity": "medium"}
-        judges = [replace(judge, settings=judge.settings.model_copy(update=usual)) for judge in judges_of(self.source, self.metrics)]
+        groups = [replace(group, settings=group.settings.model_copy(update=usual)) for group in groups_of(self.source, self.metrics)]
         every = (self.until - self.since) / FEW_TRAININGS
-        scores = walk_forward(self.clean.trial_data, judges, trainings(self.since, self.until, every, FEW_TRAININGS), self.until)
+        scores = walk_forward(self.clean.trial_data, groups, trainings(self.since, self.until, every, FEW_TRAININGS), self.until)
         flagged = scores.loc[scores["is_anomaly"], ["series", "observed_at"]]
         rows = pd.concat([flagged, self.clean.broken.to_frame(index=False)], ignore_index=True)
         intervals = rows.assign(started_at=rows["observed_at"], ended_at=rows["observed_at"]).drop(columns="observed_at")
@@ -163,7 +171,9 @@ class Bench:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def bench(found: SourceTrialData, space: Sequence[Parameter], *, types: Sequence[str], sizes: Sequence[float], seed: int) -> Bench:
+def tuning_data(
+    found: SourceTrialData, space: Sequence[Parameter], *, types: Sequence[str], sizes: Sequence[float], seed: int
+) -> TuningData:
     """Divide the rows of a source, and plant anomalies into both parts where they have too few labels.
 
     SourceError when the history is too short for all that the space may try.
@@ -183,14 +193,14 @@ def bench(found: SourceTrialData, space: Sequence[Parameter], *, types: Sequence
             remedy="Tune when there is more, or fewer detectors with --parameters.",
         )
     known = _known(found)
-    made = Bench(Track.of(trial_data, known, source), since, parts[1][0], parts[1][1], source, found.metrics)
+    made = TuningData(LabelledData.of(trial_data, known, source), since, parts[1][0], parts[1][1], source, found.metrics)
     if min(made.counts()) >= LEAST_LABELS:
         return made
-    planted: list[Track] = []
+    planted: list[LabelledData] = []
     most = int(np.clip(COPIED_ROWS // len(trial_data.rows), *COPIES))
     while len(planted) < most and (not planted or min(replace(made, planted=tuple(planted)).counts()) < ENOUGH):
         rows, labels = _planted(made.clean, parts, types, sizes, seed * COPIES[1] + len(planted))
-        planted.append(Track.of(replace(trial_data, rows=rows), labels, source))
+        planted.append(LabelledData.of(replace(trial_data, rows=rows), labels, source))
     made = replace(made, planted=tuple(planted))
     if min(made.counts()) < LEAST_LABELS:
         raise SourceError(
@@ -202,14 +212,14 @@ def bench(found: SourceTrialData, space: Sequence[Parameter], *, types: Sequence
 
 
 def _planted(
-    track: Track, parts: Sequence[tuple[datetime, datetime]], types: Sequence[str], sizes: Sequence[float], seed: int
+    labelled: LabelledData, parts: Sequence[tuple[datetime, datetime]], types: Sequence[str], sizes: Sequence[float], seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows with some anomalies in each part, and which."""
-    trial_data, labels = track.trial_data, list[pd.DataFrame]()
+    trial_data, labels = labelled.trial_data, list[pd.DataFrame]()
     value, period = trial_data.rows["value"], facts.season(trial_data.step)
     for part, (start, end) in enumerate(parts):
         own_seed = len(parts) * seed + part
-        rows, found = plant(trial_data.rows, start, end, period=period, types=types, sizes=sizes, seed=own_seed, known=track.labels)
+        rows, found = plant(trial_data.rows, start, end, period=period, types=types, sizes=sizes, seed=own_seed, known=labelled.labels)
         value = value.where((rows["observed_at"] < start) | (rows["observed_at"] >= end), rows["value"])
         labels.append(found)
     return trial_data.rows.assign(value=value), pd.concat(labels, ignore_index=True)
@@ -241,6 +251,6 @@ def _known(found: SourceTrialData) -> pd.DataFrame:
 def _least(source: Source, metrics: Sequence[str], space: Sequence[Parameter], step: timedelta) -> int:
     """Rows that the most demanding of the settings asks for, with those detectors that may come."""
     added = [each.key.removeprefix("detectors.") for each in space if each.name == "detectors" and each.present is False]
-    listed = [minimum_rows(judge.settings, step) for judge in judges_of(source, metrics)]
+    listed = [minimum_rows(group.settings, step) for group in groups_of(source, metrics)]
     season = SeriesFacts(period=facts.season(step))
     return max([*listed, *(DETECTORS[kind].model_validate({"type": kind}).minimum_rows(season) for kind in added)])

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from smartflow_assets.adapters.files.trial_log import TrialLog
-from smartflow_assets.core.evaluation.settings_search import Figures, Trial
+from smartflow_assets.core.evaluation.settings_search import Trial, TrialFigures
 
 TRIALS = [
-    Trial({}, Figures(0.5, 0.25, 1 / 3, None, 3, 0.125)),
-    Trial({"threshold": 1.3, "detectors.mad": False, "detectors.forest.max_samples": 64}, Figures(1.0, 1.0, 1.0, 0.9, 0, 0.0)),
+    Trial({}, TrialFigures(0.5, 0.25, 1 / 3, None, 3, 0.125)),
+    Trial({"threshold": 1.3, "detectors.mad": False, "detectors.forest.max_samples": 64}, TrialFigures(1.0, 1.0, 1.0, 0.9, 0, 0.0)),
     Trial({"detectors.mad": False}, None, "detectors is empty"),
 ]
 

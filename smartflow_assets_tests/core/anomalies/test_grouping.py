@@ -10,7 +10,7 @@ from smartflow_assets_tests.core.simulated_source import STEP, at, in_runs, scor
 
 
 def found(text: str, **more) -> pd.DataFrame:
-    rows = grouping.judge(scores_of(text), violations_of(text))
+    rows = grouping.merge_violations(scores_of(text), violations_of(text))
     return grouping.group(rows, source="web", step=STEP, run_id="run1", **more)
 
 
@@ -32,7 +32,7 @@ def history_of(values: list[float], days: int) -> pd.DataFrame:
 
 
 def test_what_a_detector_and_a_rule_flag_is_one_anomaly_that_names_both():
-    both = grouping.judge(scores_of("..w.."), violations_of("..r.."))
+    both = grouping.merge_violations(scores_of("..w.."), violations_of("..r.."))
     (anomaly,) = grouping.group(both, source="web", step=STEP, run_id="r", components=shares(".....", seasonal=1.0)).to_dict("records")
     assert (anomaly["detectors"], anomaly["rules"]) == (["seasonal"], ["surge"])
 
@@ -43,9 +43,9 @@ def test_a_rule_alone_names_no_detector():
 
 
 def test_a_rule_holds_where_nothing_was_scored():
-    rows = grouping.judge(scores_of("."), violations_of("..r"))
+    rows = grouping.merge_violations(scores_of("."), violations_of("..r"))
     assert list(grouping.group(rows, source="web", step=STEP, run_id="r")["started_at"]) == [at(2)]
-    assert list(grouping.judge(scores_of("").astype({"series": object}), violations_of("..r"))["metric"]) == ["requests"]
+    assert list(grouping.merge_violations(scores_of("").astype({"series": object}), violations_of("..r"))["metric"]) == ["requests"]
 
 
 @pytest.mark.parametrize(("text", "intervals"), [("ww", 1), ("w.w", 1), ("w..w", 1), ("w...w", 2), ("w--w", 1), (".....", 0)])
@@ -63,7 +63,7 @@ def test_a_spell_says_its_span_its_size_and_its_worst():
 
 def test_a_broken_rule_can_be_worse_than_the_score():
     rules = violations_of("..r").assign(severity="critical")
-    rows = grouping.judge(scores_of("..w"), rules)
+    rows = grouping.merge_violations(scores_of("..w"), rules)
     assert grouping.group(rows, source="web", step=STEP, run_id="r")["severity"].item() == "critical"
 
 
@@ -86,14 +86,14 @@ def test_contributions_are_shares_and_small_ones_are_not_named():
 )
 def test_the_type_follows_from_length_range_and_who_found_it(text, detector, value, expected):
     scores = scores_of(text).assign(value=lambda rows: rows["value"].where(~rows["is_anomaly"], value).astype(float))
-    rows = grouping.judge(scores, violations_of(""))
+    rows = grouping.merge_violations(scores, violations_of(""))
     past = history_of([480.0, 500, 520] * 100, days=7)
     found = grouping.group(rows, source="web", step=STEP, run_id="r", components=shares(text, **{detector: 1.0}), history=past)
     assert list(found["anomaly_type"]) == [expected]
 
 
 def test_an_explanation_has_time_value_expectation_record_rule_and_shares():
-    rows = grouping.judge(scores_of("c"), violations_of("r"))
+    rows = grouping.merge_violations(scores_of("c"), violations_of("r"))
     (anomaly,) = grouping.group(
         rows,
         source="web",
@@ -116,20 +116,20 @@ def test_times_of_an_explanation_are_local():
 
 def test_days_are_named_by_their_date_in_their_zone():
     days = scores_of("w").assign(observed_at=pd.DatetimeIndex(["2026-03-28T23:00Z"]).as_unit("us"))  # a day of 23 hours in Berlin
-    rows = grouping.judge(days, violations_of(""))
+    rows = grouping.merge_violations(days, violations_of(""))
     (explanation,) = grouping.group(rows, source="web", step=timedelta(days=1), run_id="r", timezone="Europe/Berlin")["explanation"]
     assert explanation.startswith("Sun 29 Mar: 1500, expected")
 
 
 def test_a_lowest_value_is_said_too():
     scores = scores_of("w").assign(value=3.0)
-    rows = grouping.judge(scores, violations_of(""))
+    rows = grouping.merge_violations(scores, violations_of(""))
     (explanation,) = grouping.group(rows, source="web", step=STEP, run_id="r", history=history_of([500.0] * 30, days=5))["explanation"]
     assert "lowest in 5 days" in explanation
 
 
 def test_a_missing_row_is_neither_calm_nor_anomalous_and_hovering_is_not_calm():
-    judged = grouping.judge(scores_of(".-~w"), violations_of(""))
+    judged = grouping.merge_violations(scores_of(".-~w"), violations_of(""))
     assert list(judged["is_calm"]) == [True, False, False, False]
     assert list(judged["is_observed"]) == [True, False, True, True]
     assert list(judged["is_anomalous"]) == [False, False, False, True]
@@ -137,10 +137,10 @@ def test_a_missing_row_is_neither_calm_nor_anomalous_and_hovering_is_not_calm():
 
 def test_a_null_verdict_of_a_row_that_is_warming_up_is_calm():
     warming = scores_of("..").assign(is_anomaly=pd.array([None, None], dtype="boolean"), anomaly_score=float("nan"), state="warming_up")
-    assert grouping.judge(warming, violations_of(""))["is_calm"].all()
+    assert grouping.merge_violations(warming, violations_of(""))["is_calm"].all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     text=st.text(alphabet="...wcr-", min_size=1, max_size=80),
     first=st.integers(0, 80),
@@ -204,6 +204,6 @@ def test_an_anomaly_says_its_deviation_direction_and_extreme():
     history = history_of([500, 1500, 900], days=20)
     spike = found(".c", history=history, components=shares("..", seasonal=1.0)).iloc[0]
     assert (spike["deviation"], spike["direction"], spike["extreme"]) == (spike["value"] - spike["expected"], "spike", "highest in 20 days")
-    unscored = grouping.judge(scores_of("").astype({"series": object}), violations_of("..r"))
+    unscored = grouping.merge_violations(scores_of("").astype({"series": object}), violations_of("..r"))
     rule_alone = grouping.group(unscored, source="web", step=STEP, run_id="r")
     assert pd.isna(rule_alone["deviation"].iloc[0]) and rule_alone["direction"].isna().all() and rule_alone["extreme"].isna().all()

@@ -59,7 +59,7 @@ def test_contributions_of_each_metric_reach_the_anomaly_and_its_explanation() ->
     violations = pd.DataFrame(columns=["series", "observed_at", "rule", "value", "limit_value", "severity", "message"])
     scores = scored.scores.drop(columns="explanation").astype({"severity": object})
     scores = scores.assign(metric=frame["series"], dimensions=pd.Series([{}] * len(frame)))
-    rows = grouping.judge(scores, violations)
+    rows = grouping.merge_violations(scores, violations)
     (anomaly,) = grouping.group(rows, source="web", step=HOUR, run_id="r", components=scored.components).to_dict("records")
     assert next(iter(anomaly["contributions"])) == "mahalanobis:memory"
     assert sum(anomaly["contributions"].values()) == pytest.approx(1, abs=1e-3)

@@ -11,7 +11,7 @@ from PIL import Image
 from smartflow_assets.core.evaluation.detector_agreement import DetectorResult, agreements, detector_columns, detector_rows, pair_rows
 from smartflow_assets.core.evaluation.metrics import quality
 from smartflow_assets.core.reports.comparison_plot import COLOURS, comparison_plot
-from smartflow_assets.core.reports.comparison_report import html_report
+from smartflow_assets.core.reports.comparison_report import comparison_page
 
 STEP = timedelta(minutes=5)
 ROWS = 400
@@ -95,7 +95,7 @@ def test_with_labels_each_is_measured():
 
 
 def test_the_page_names_each_and_holds_its_pictures():
-    page = html_report("Title", ["Fact."], [result("one", 50), result("other", 51)], NOBODY, STEP, {"load": b"\x89PNG"})
+    page = comparison_page("Title", ["Fact."], [result("one", 50), result("other", 51)], NOBODY, STEP, {"load": b"\x89PNG"})
     assert "one and other" in page and page.count("data:image/png;base64,") == 1 and "http" not in page
 
 

@@ -101,13 +101,13 @@ def test_counts_equal_the_shared_benchmarks(metrics, marked, intervals):
 
 
 STEP = pd.Timedelta("5min")
-SPELLS = {"a": [(40, 49), (120, 120), (200, 230)], "b": [(77, 90)], "calm": []}
+INTERVALS = {"a": [(40, 49), (120, 120), (200, 230)], "b": [(77, 90)], "calm": []}
 
 
 def scored() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Three series of 300 rows, one of them without labels: scores that are higher inside labels, and the flags above a cut."""
     chance, rows, labels = np.random.default_rng(4), [], []
-    for name, intervals in SPELLS.items():
+    for name, intervals in INTERVALS.items():
         score = chance.exponential(1, 300)
         for first, last in intervals:
             score[first + 2 : last + 1] += 2.5  # two rows late
@@ -156,7 +156,7 @@ def test_the_shared_benchmark_still_says_what_was_stored(metrics):
     counts, points, areas = [], [], []
     for name, own in rows.groupby("series"):
         y = np.zeros(300, dtype=int)
-        for first, last in SPELLS[str(name)]:
+        for first, last in INTERVALS[str(name)]:
             y[first : last + 1] = 1
         flag, score = own["is_anomaly"].to_numpy(), own["raw_score"].to_numpy()
         counts.append(metrics.event_counts(y, flag))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smartflow_assets.core.evaluation.settings_search import Figures, Parameter, Point, Trial, best, point_key, propose
+from smartflow_assets.core.evaluation.settings_search import Parameter, Point, Trial, TrialFigures, best, point_key, propose
 
 SPACE = (
     Parameter("a", "a", (1, 2, 5, 10, 20, 50, 100), present=1, default=5),
@@ -11,15 +11,15 @@ SPACE = (
 )
 
 
-def figures(f1: float, pr_auc: float = 0.5, false_alerts: int = 3) -> Figures:
-    return Figures(f1, f1, f1, pr_auc, false_alerts, 0.1)
+def figures(f1: float, pr_auc: float = 0.5, false_alerts: int = 3) -> TrialFigures:
+    return TrialFigures(f1, f1, f1, pr_auc, false_alerts, 0.1)
 
 
 def trial(f1: float, pr_auc: float = 0.5, false_alerts: int = 3, **point: float) -> Trial:
     return Trial(point, figures(f1, pr_auc, false_alerts))
 
 
-def hill(point: Point) -> Figures:
+def hill(point: Point) -> TrialFigures:
     """Highest at a=20, b=0.4 and c, and not along a straight way there: b helps only once a is large."""
     a, b, c = point.get("a", 1), point.get("b", 0.1), point.get("c", False)
     height = 0.9 - abs(SPACE[0].values.index(a) - 4) / 10 - (abs(b - 0.4) if a >= 10 else b) + (0.05 if c else 0)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartflow_assets.core.detection import DetectionSettings, Scoring, fit_models
-from smartflow_assets.core.evaluation.walk_forward import Judge, TrialData, first_training, trainings, walk_forward
+from smartflow_assets.core.detection import DetectionSettings, MetricGroup, Scoring, fit_models
+from smartflow_assets.core.evaluation.walk_forward import TrialData, first_training, trainings, walk_forward
 from smartflow_assets.core.temporal.calendar import Calendar
 
 STEP = timedelta(hours=1)
@@ -34,8 +34,9 @@ def trial_data(*, window: timedelta = timedelta(days=60), names: tuple[str, ...]
     return TrialData(rows, STEP, window, Calendar())
 
 
-def judge(*types: str, metrics: tuple[str, ...] = ("cpu",), **more: object) -> Judge:
-    return Judge(DetectionSettings.model_validate({"detectors": [{"type": name} for name in types], **more}), metrics)
+def group(*types: str, metrics: tuple[str, ...] = ("cpu",), **more: object) -> MetricGroup:
+    settings = DetectionSettings.model_validate({"detectors": [{"type": name} for name in types], **more})
+    return MetricGroup(", ".join(metrics), metrics, settings)
 
 
 def at(day: int) -> pd.Timestamp:
@@ -43,7 +44,7 @@ def at(day: int) -> pd.Timestamp:
 
 
 def test_with_one_training_it_is_what_detection_says():
-    here, both = trial_data(), judge("seasonal", "isolation_forest")
+    here, both = trial_data(), group("seasonal", "isolation_forest")
     rows = here.rows
     fitted = fit_models(rows[rows["observed_at"] < at(10)], both.settings, features=here.features, step=STEP)
     expected = Scoring(fitted).score(rows, features=here.features).scores
@@ -57,14 +58,14 @@ def test_no_verdict_depends_on_later_rows():
     changed = here.rows["value"].where(here.rows["observed_at"] < at(20), 500.0)
     later = TrialData(here.rows.assign(value=changed), STEP, here.window, here.calendar)
     moments = [at(10), at(15)]
-    before, after = (walk_forward(each, [judge("isolation_forest")], moments, at(20)) for each in (here, later))
+    before, after = (walk_forward(each, [group("isolation_forest")], moments, at(20)) for each in (here, later))
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_a_later_training_has_learnt_what_came_between():
     values = trial_data().rows["value"].to_numpy().copy()
     values[24 * 12 :] = np.where(np.arange(ROWS)[24 * 12 :] % 2, 160, 40)  # from the twelfth day on it jumps to and fro
-    here, forest = trial_data(cpu=values), judge("isolation_forest", ensemble={"combine": "any"})
+    here, forest = trial_data(cpu=values), group("isolation_forest", ensemble={"combine": "any"})
     once = walk_forward(here, [forest], [at(10)], at(30))
     twice = walk_forward(here, [forest], [at(10), at(20)], at(30))
     late = once["observed_at"] >= at(20)
@@ -73,13 +74,13 @@ def test_a_later_training_has_learnt_what_came_between():
 
 
 def test_the_window_bounds_what_is_learnt_from():
-    short, long = (walk_forward(trial_data(window=timedelta(days=days)), [judge("isolation_forest")], [at(20)], at(30)) for days in (5, 20))
+    short, long = (walk_forward(trial_data(window=timedelta(days=days)), [group("isolation_forest")], [at(20)], at(30)) for days in (5, 20))
     assert not short["raw_score"].equals(long["raw_score"])
 
 
 def test_metrics_may_have_settings_of_their_own_and_joint_detectors_see_all():
     here = trial_data(names=("cpu", "memory"))
-    found = walk_forward(here, [judge("mad"), judge("mahalanobis", metrics=("memory",))], [at(10)], at(30))
+    found = walk_forward(here, [group("mad"), group("mahalanobis", metrics=("memory",))], [at(10)], at(30))
     assert found.groupby("series")["raw_score"].max().gt(0).to_dict() == {"cpu": True, "memory": True}
     assert set(found["metric"]) == {"cpu", "memory"} and len(found) == 2 * 24 * 20
 
@@ -87,7 +88,7 @@ def test_metrics_may_have_settings_of_their_own_and_joint_detectors_see_all():
 def test_progress_adds_up_to_the_judged_rows():
     told: list[int] = []
     walk_forward(
-        trial_data(names=("cpu", "memory")), [judge("mad", metrics=("cpu", "memory"))], [at(10), at(20)], at(30), report=told.append
+        trial_data(names=("cpu", "memory")), [group("mad", metrics=("cpu", "memory"))], [at(10), at(20)], at(30), report=told.append
     )
     assert sum(told) == 2 * 24 * 20 and len(told) == 4
 

@@ -14,7 +14,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.generators import SystemMetrics, WebTraffic
 from smartflow_assets.core.generators.anomaly_events import KINDS, LENGTHS
-from smartflow_assets.core.generators.examples import END, EXAMPLES, PROMOTION_AT, SEED
+from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES, PROMOTION_AT, SEED
 from smartflow_assets.core.generators.iot_sensors import IotSensors
 
 START = datetime(2026, 1, 7, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_disk_has_a_backup_every_night():
 
 
 def test_promotion_peaks_on_its_minute():
-    made = EXAMPLES["web_traffic"].make()
+    made = EXAMPLE_SOURCES["web_traffic"].make()
     value = made.frame.set_index("timestamp")["value"]
     at = pd.Timestamp(PROMOTION_AT)
     assert value[at] == 1600
@@ -138,7 +138,7 @@ def test_examples_are_small_and_as_dirty_as_they_say(name, lines, damaged, twice
 def test_the_living_example_is_what_its_source_makes():
     """The figures of the demo are measured on labels that the reader knows nothing of."""
     source = Catalogue.load(Settings(DATA.parents[1])).source("iot_sensors")
-    example = EXAMPLES["iot_sensors"]
+    example = EXAMPLE_SOURCES["iot_sensors"]
     assert isinstance(source.read, SyntheticReader)
     assert (source.read.domain, source.read.seed, source.read.anomaly_rate, source.read.history) == (
         example.domain,

@@ -32,21 +32,21 @@ def test_forty_points_stand_the_same_in_one_run_in_forty_and_in_sevens(size):
     assert_same(in_runs(FORTY, []), in_runs(FORTY, [size] * 40))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(text=TEXTS, other=TEXTS, sizes=SIZES)
 def test_however_runs_cut_the_data_anomalies_and_incidents_are_the_same(text, other, sizes):
     texts = {"requests": text, "errors": other[: len(text)].ljust(len(text), ".")}
     assert_same(in_runs(texts, []), in_runs(texts, sizes))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(text=TEXTS, sizes=SIZES, resolve_after=st.integers(0, 6), reopen_within=st.integers(0, 12))
 def test_cuts_do_not_matter_under_any_policy(text, sizes, resolve_after, reopen_within):
     policy = AlertPolicy(to=("file",), resolve_after=resolve_after * STEP, reopen_within=reopen_within * STEP)
     assert_same(in_runs(text, [], policy), in_runs(text, sizes, policy))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(text=TEXTS, sizes=SIZES, changed_from=st.integers(0, 60))
 def test_the_same_input_again_says_nothing(text, sizes, changed_from):
     source = in_runs(text, sizes)
@@ -54,7 +54,7 @@ def test_the_same_input_again_says_nothing(text, sizes, changed_from):
     assert again.events.empty and again.sends.empty and again.incidents.empty and again.summary == ""
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(text=TEXTS, sizes=SIZES)
 def test_messages_alternate_between_opened_and_resolved(text, sizes):
     source = in_runs(text, sizes)
@@ -63,7 +63,7 @@ def test_messages_alternate_between_opened_and_resolved(text, sizes):
     assert source.sends["idempotency_key"].is_unique and source.log["event_id"].is_unique
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(text=TEXTS, sizes=SIZES, cut=st.integers(0, 40))
 def test_folding_prefix_by_prefix_is_folding_all(text, sizes, cut):
     log = in_runs(text, sizes).log

@@ -2,11 +2,16 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from smartflow_assets.core.incidents.alert_planning import AlertEvent
+from smartflow_assets.core.incidents.event_log import IncidentStatus
 from smartflow_assets.core.incidents.messages import FACTS, Message, render
+from smartflow_assets.core.severity import Severity
 
 NINE = datetime(2024, 3, 4, 9, 35, tzinfo=UTC)
 INCIDENT = {
@@ -142,3 +147,9 @@ def test_the_deviation_is_said_in_the_unit_and_in_percent():
 def test_whoever_hears_of_strange_records_is_led_to_them():
     assert "marts.strange_records where incident_id = 'ab12'" in message(facts={"detectors": ["records"]}).text
     assert "marts.anomalies_latest where incident_id = 'ab12'" in message(facts={"detectors": ["records", "seasonal"]}).text
+
+
+@pytest.mark.parametrize(("field", "vocabulary"), [("event", AlertEvent), ("state", IncidentStatus), ("severity", Severity)])
+def test_documented_vocabularies_are_those_of_the_code(field: str, vocabulary: Any):
+    *first, last = get_args(vocabulary)
+    assert FACTS[field] == f"{', '.join(first)} or {last}."

@@ -3,7 +3,7 @@
 import pytest
 
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.preparation.category_encoding import MOST_CATEGORIES, MOST_COLUMNS, Counted, learn
+from smartflow_assets.core.preparation.category_encoding import MOST_CATEGORIES, MOST_ONE_HOT_COLUMNS, Counted, learn_encoding
 
 
 def counted(**counts: int) -> Counted:
@@ -11,13 +11,13 @@ def counted(**counts: int) -> Counted:
 
 
 def test_one_hot_has_a_column_for_each_and_one_for_all_others():
-    learnt, note = learn("channel", "one_hot", Counted({"web": 60, "": 30, "app": 10}, 100, 3))
+    learnt, note = learn_encoding("channel", "one_hot", Counted({"web": 60, "": 30, "app": 10}, 100, 3))
     assert learnt.names == ("channel__web", "channel__empty", "channel__app", "channel__other")
     assert (learnt.category_of("empty"), learnt.category_of("web"), note) == ("", "web", "")
 
 
 def test_a_category_called_other_or_empty_takes_no_name_twice():
-    learnt, note = learn("channel", "one_hot", Counted({"other": 60, "empty": 30, "": 10}, 100, 3))
+    learnt, note = learn_encoding("channel", "one_hot", Counted({"other": 60, "empty": 30, "": 10}, 100, 3))
     assert learnt.names == ("channel__empty", "channel__other")
     assert learnt.category_of("empty") == "empty"
     assert note == "encode: channel has 3 categories; the 1 most frequent are told apart, the others share channel__other"
@@ -33,21 +33,21 @@ def test_a_category_called_other_or_empty_takes_no_name_twice():
     ],
 )
 def test_positions_follow_the_numbers_where_all_are_numbers_and_the_alphabet_elsewhere(counts, positions):
-    assert learn("tier", "ordinal", Counted(counts, 100, 3))[0].codes == positions
+    assert learn_encoding("tier", "ordinal", Counted(counts, 100, 3))[0].codes == positions
 
 
 def test_a_frequency_is_the_share_of_the_rows():
-    learnt, _ = learn("merchant", "frequency", counted(a=75, b=25))
+    learnt, _ = learn_encoding("merchant", "frequency", counted(a=75, b=25))
     assert (learnt.codes, learnt.names) == ({"a": 0.75, "b": 0.25}, ("merchant__frequency",))
 
 
 def test_many_categories_are_limited_and_said():
     counts = {f"m{k:05}": 3 for k in range(MOST_CATEGORIES)}
     many = Counted(counts, 3 * 15_000, 15_000)
-    learnt, note = learn("merchant", "frequency", many)
+    learnt, note = learn_encoding("merchant", "frequency", many)
     assert (len(learnt.codes), note.split("; ")[1]) == (MOST_CATEGORIES, "the 10000 most frequent are told apart, the others are 0")
-    assert learn("merchant", "ordinal", many)[1].endswith("the others are -1")
-    assert len(learn("merchant", "one_hot", many)[0].names) == MOST_COLUMNS + 1
+    assert learn_encoding("merchant", "ordinal", many)[1].endswith("the others are -1")
+    assert len(learn_encoding("merchant", "one_hot", many)[0].names) == MOST_ONE_HOT_COLUMNS + 1
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_many_categories_are_limited_and_said():
 )
 def test_what_is_no_category_is_refused(bad, said):
     with pytest.raises(SourceError, match=said):
-        learn("c", "frequency", bad)
+        learn_encoding("c", "frequency", bad)
 
 
 def test_few_rows_with_as_many_values_may_still_be_categories():
-    assert learn("c", "ordinal", counted(a=1, b=1, c=1))[0].codes == {"a": 0, "b": 1, "c": 2}
+    assert learn_encoding("c", "ordinal", counted(a=1, b=1, c=1))[0].codes == {"a": 0, "b": 1, "c": 2}

@@ -1,6 +1,7 @@
 """Cleaning: regular series, labelled repairs, and one table however runs cut the data."""
 
 from datetime import timedelta
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from smartflow_assets.core.preparation.cleaning import TimeBucket, affected, changes, clean, last_closed, reach
+from smartflow_assets.core.preparation.cleaning import Repair, TimeBucket, affected, changes, clean, last_closed, reach
 from smartflow_assets.core.temporal.calendar import Calendar
 
 START = pd.Timestamp("2026-01-07", tz="UTC")
@@ -93,6 +94,17 @@ def test_days_with_a_changed_clock_are_named():
     assert rows["repair"].tolist() == ["none", "dst", "none"]
 
 
+def test_each_word_of_the_vocabulary_of_repairs_is_written_and_no_other():
+    berlin = Calendar(timezone="Europe/Berlin")
+    starts = pd.date_range("2026-03-26", periods=8, tz="Europe/Berlin").tz_convert("UTC").as_unit("us")
+    frame = buckets({0: 1, 1: 2, 3: 3, 6: 4}, duplicates=frozenset({1}))
+    frame["observed_at"] = starts[[0, 1, 3, 6]]
+    bucket = TimeBucket(every="1 day", max_gap="1 day")
+    rows = clean(frame, bucket=bucket, calendar=berlin, since=starts[0], until=starts[7])
+    assert rows["repair"].tolist() == ["none", "deduplicated", "filled", "dst", "missing", "missing", "none"]
+    assert set(rows["repair"]) == set(get_args(Repair))
+
+
 def test_bucket_is_closed_when_it_has_ended_and_settled():
     bucket = TimeBucket(every="5min", settle="10min")
     assert last_closed(minute(15), bucket, UTC) == minute(0)
@@ -128,7 +140,7 @@ fills = st.sampled_from(["interpolate", "previous", "zero", "none"])
 arrivals = st.lists(st.tuples(st.sampled_from(SERIES), st.integers(0, 30), st.integers(0, 40)), min_size=1, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(arrivals, st.sets(st.integers(1, 40), max_size=8), fills, st.integers(0, 4))
 def test_table_does_not_depend_on_how_runs_cut_the_data(rows, run_times, fill, max_gap):
     """Rows (series, minute, minutes of delay) arrive in any order; runs at `run_times` leave what one run would."""

@@ -2,11 +2,11 @@
 
 import pytest
 
-from smartflow_assets.core.preparation.row_condition import Comparison, Junction, columns, parse
+from smartflow_assets.core.preparation.row_condition import Comparison, Junction, columns, parse_condition
 
 
 def test_words_bind_as_people_read_them():
-    condition = parse("category == 'transfer' and (amount > 15_000 or amount <= -1.5) and not vip == 1")
+    condition = parse_condition("category == 'transfer' and (amount > 15_000 or amount <= -1.5) and not vip == 1")
     assert condition == Junction(
         "and",
         (
@@ -19,7 +19,7 @@ def test_words_bind_as_people_read_them():
 
 
 def test_backquotes_within_a_text_are_part_of_it():
-    assert parse("a == '`b`'") == Comparison("a", "=", ("`b`",))
+    assert parse_condition("a == '`b`'") == Comparison("a", "=", ("`b`",))
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_backquotes_within_a_text_are_part_of_it():
 )
 def test_what_is_no_condition_is_refused_with_a_reason(text, said):
     with pytest.raises(ValueError, match=said):
-        parse(text)
+        parse_condition(text)

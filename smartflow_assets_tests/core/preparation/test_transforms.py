@@ -111,7 +111,7 @@ VALUES = st.dictionaries(st.integers(0, 40), st.floats(0, 1000), min_size=1, max
 
 
 @pytest.mark.parametrize("treatment", [RATE, DIFFERENCE, ZERO], ids=str)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(values=VALUES, cut=st.integers(1, 40))
 def test_two_windows_leave_what_one_leaves(treatment, values, cut):
     bucket, treatments = TimeBucket(every="1min", max_gap="3min"), {"bytes": treatment}
@@ -127,7 +127,7 @@ def test_two_windows_leave_what_one_leaves(treatment, values, cut):
 
 
 @pytest.mark.parametrize("treatment", [RATE, DIFFERENCE, ZERO], ids=str)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(values=VALUES, late=st.integers(1, 39))
 def test_a_late_row_changes_nothing_outside_of_what_is_affected(treatment, values, late):
     bucket, treatments = TimeBucket(every="1min", max_gap="3min"), {"bytes": treatment}

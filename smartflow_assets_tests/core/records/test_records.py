@@ -8,9 +8,9 @@ from sklearn.metrics import average_precision_score
 
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.core.errors import ModelError
-from smartflow_assets.core.generators.examples import END, EXAMPLES
+from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
 from smartflow_assets.core.model_parts import ModelParts
-from smartflow_assets.core.preparation.category_encoding import Counted, LearntEncoding, learn
+from smartflow_assets.core.preparation.category_encoding import Counted, LearntEncoding, learn_encoding
 from smartflow_assets.core.records import Records, least_surprise
 from smartflow_assets.core.records.columns import learn_columns
 from smartflow_assets.core.records.detectors import BUILT_IN, RecordForest, RecordMahalanobis
@@ -24,7 +24,7 @@ KINDS = ["groceries", "electronics"]
 
 def encoding_of(rows: pd.DataFrame, column: str, kind) -> LearntEncoding:
     counts = rows[column].value_counts()
-    return learn(column, kind, Counted(dict(counts), len(rows), len(counts)))[0]
+    return learn_encoding(column, kind, Counted(dict(counts), len(rows), len(counts)))[0]
 
 
 def as_numbers(rows: pd.DataFrame, numeric: list[str], encodings: list[LearntEncoding]) -> pd.DataFrame:
@@ -109,7 +109,7 @@ def test_the_budget_of_false_alerts_holds_on_calm_rows_of_any_shape(shape):
 
 
 def test_labelled_frauds_are_found_by_the_default_and_better_than_by_a_plain_forest():
-    example = EXAMPLES["payments"]
+    example = EXAMPLE_SOURCES["payments"]
     made = example.domain.generate(END - example.length, example.length // example.domain.step, 3, 0.01)
     rows = made.frame
     is_fraud = (rows["amount"] != made.twin["amount"]).to_numpy()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.core.evaluation.metrics import EventScores, Quality, SeriesQuality
-from smartflow_assets.core.reports.backtest_report import LISTED, Side, figures, html_report, incident_rows, only_in
+from smartflow_assets.core.reports.backtest_report import LISTED, Side, backtest_page, figure_rows, incident_rows, only_in
 
 START = pd.Timestamp("2026-03-02", tz="UTC")
 HOUR, STEP = pd.Timedelta("1h"), timedelta(minutes=5)
@@ -66,7 +66,7 @@ def test_without_others_each_incident_stands_alone():
 
 
 def test_figures_of_labelled_sides_are_measures_of_events():
-    rows = {name: values for name, *values in figures([side("A", incidents(("a", 2, 3))), side("B", incidents())])}
+    rows = {name: values for name, *values in figure_rows([side("A", incidents(("a", 2, 3))), side("B", incidents())])}
     assert rows["incidents"] == ["1", "0"]
     assert rows["of them severe enough to tell"] == ["1", "0"]
     assert rows["event precision"][0] == "0.60" and rows["event recall"][0] == "0.75" and rows["event F1"][0] == "0.67"
@@ -75,7 +75,7 @@ def test_figures_of_labelled_sides_are_measures_of_events():
 
 
 def test_without_labels_no_precision_is_claimed():
-    rows = {name: values for name, *values in figures([side("A", incidents(), is_labelled=False)])}
+    rows = {name: values for name, *values in figure_rows([side("A", incidents(), is_labelled=False)])}
     assert rows["alarms per series-day"] == ["1.000"]
     assert not [name for name in rows if "precision" in name or "false" in name]
 
@@ -87,7 +87,7 @@ def test_times_are_those_of_the_zone_and_open_incidents_say_so():
 
 def test_the_page_is_whole_and_loads_nothing():
     one, two = incidents(("a", 2, 3), ("a", 9, 9)), incidents(("a", 2, 3))
-    page = html_report("Test <1>", ["A fact."], [side("A", one, others=two), side("B", two, others=one)], "UTC")
+    page = backtest_page("Test <1>", ["A fact."], [side("A", one, others=two), side("B", two, others=one)], "UTC")
     assert "Test &lt;1&gt;" in page and "&lt;a&gt; &amp; co" in page and "<a>" not in page
     assert "Incidents only with B</h2>\n<p>None.</p>" in page
     only_a = page.split("Incidents only with A")[1].split("<h2>")[0]
@@ -109,4 +109,4 @@ def test_the_page_is_whole_and_loads_nothing():
 
 def test_a_long_list_is_cut_and_says_so():
     many = incidents(*(("a", hour, hour) for hour in range(LISTED + 3)))
-    assert "and 3 more" in html_report("t", [], [side("A", many)], "UTC")
+    assert "and 3 more" in backtest_page("t", [], [side("A", many)], "UTC")

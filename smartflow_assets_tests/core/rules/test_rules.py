@@ -64,7 +64,7 @@ def test_every_rule_keeps_every_promise(sample, check):
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_however_the_rows_are_cut_the_verdicts_are_the_same(sample, data):
     values = st.one_of(st.integers(0, 9).map(float), st.just(NAN))

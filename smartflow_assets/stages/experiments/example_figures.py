@@ -8,17 +8,18 @@ import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
-    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-    from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.config.settings import Settings
-    from smartflow_assets.config.source import Source
-    from smartflow_assets.core.evaluation.metrics import EventScores
-    from smartflow_assets.core.generators.examples import Example
+from smartflow_assets.adapters.readers import CsvReader, TimeColumn
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.config.source import Source
+from smartflow_assets.core.evaluation import metrics
+from smartflow_assets.core.evaluation.metrics import EventScores
+from smartflow_assets.core.generators.examples import Example
+from smartflow_assets.stages.experiments.backtest import replay, stored_rows
 
 FLAGGED = """
 SELECT score.series AS series, score.observed_at AS observed_at, score.value AS value, score.state AS state,
@@ -29,7 +30,7 @@ FROM anomaly_scores AS score WHERE score.source = ? ORDER BY score.series, score
 
 
 @dataclass(frozen=True)
-class Figures:
+class ExampleFigures:
     """What was found out about one source."""
 
     source: str
@@ -37,32 +38,29 @@ class Figures:
     anomalies: int
     incidents: int
     messages: int
-    found: "EventScores"
-    baselines: "dict[str, EventScores]"
+    found: EventScores
+    baselines: dict[str, EventScores]
     twin_days: float
     twin_alerts: int
 
     @property
     def precision(self) -> float:
-        """Of events."""
+        """Share of the flagged events that are labelled ones."""
         return self.found.precision
 
     @property
     def recall(self) -> float:
-        """Of events."""
+        """Share of the labelled events that were flagged."""
         return self.found.recall
 
 
-def measure(source: "Source", example: "Example", settings: "Settings", catalogue: "Catalogue", *, now: datetime) -> Figures:
+def measure(source: Source, example: Example, settings: Settings, catalogue: Catalogue, *, now: datetime) -> ExampleFigures:
     """The figures of an example that has been watched up to `now`."""
-    from smartflow_assets.core.evaluation import metrics
-    from smartflow_assets.defs.resources import open_warehouse
-
-    warehouse, made = open_warehouse(settings), example.make()
+    warehouse, made = Warehouse(settings.warehouse_file, settings.published_file), example.make()
     rows = warehouse.read(FLAGGED, [source.name])
     judged = rows[rows["state"] != "warming_up"]
     alerts, days = twin_alerts(source, made.twin, settings, catalogue, now)
-    return Figures(
+    return ExampleFigures(
         source=source.name,
         rows=len(rows),
         anomalies=_count(warehouse, "anomalies", source.name),
@@ -75,11 +73,8 @@ def measure(source: "Source", example: "Example", settings: "Settings", catalogu
     )
 
 
-def twin_alerts(source: "Source", twin: "pd.DataFrame", settings: "Settings", catalogue: "Catalogue", now: datetime) -> tuple[int, float]:
+def twin_alerts(source: Source, twin: pd.DataFrame, settings: Settings, catalogue: Catalogue, now: datetime) -> tuple[int, float]:
     """False alarms on the twin, and the days that were judged, of all series together."""
-    from smartflow_assets.adapters.readers import CsvReader, TimeColumn
-    from smartflow_assets.stages.experiments.backtest import replay, stored_rows
-
     with tempfile.TemporaryDirectory(prefix="smartflow-twin-") as folder:
         rows = Path(folder) / "twin.csv"
         twin[twin["timestamp"] < now].to_csv(rows, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
@@ -89,5 +84,5 @@ def twin_alerts(source: "Source", twin: "pd.DataFrame", settings: "Settings", ca
     return found.events.false_alerts, found.days
 
 
-def _count(warehouse: "Warehouse", table: str, source: str, condition: str = "") -> int:
+def _count(warehouse: Warehouse, table: str, source: str, condition: str = "") -> int:
     return int(warehouse.read(f"SELECT count(*) AS n FROM {table} WHERE source = ? {condition}", [source])["n"].iloc[0])

@@ -1,0 +1,31 @@
+"""What the next run of a source will do because its YAML changed: the file beside what is stored of the source."""
+
+from datetime import datetime
+
+from smartflow_assets.adapters.model_store import ModelStore
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.plan import Plan, compare, removal
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.stages.bucket_resolution import made_under, with_bucket
+from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
+from smartflow_assets.stages.run import SourceRun
+
+
+def plan_of(name: str, settings: Settings, catalogue: Catalogue, warehouse: Warehouse, now: datetime) -> Plan:
+    """The plan of a source of the catalogue. SourceError when its file is broken."""
+    source = catalogue.source(name)
+    if not settings.warehouse_file.exists():
+        return compare(source, rows_made_under=None)
+    run = with_bucket(SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), now, "plan"))
+    stored = warehouse.read("SELECT DISTINCT fingerprint FROM trained_models WHERE source = ?", [name])["fingerprint"].dropna()
+    wanted = {fingerprint(run, group) for group in metric_groups(run)} if len(stored) else set()
+    return compare(run.source, rows_made_under=made_under(warehouse, name), models=set(stored), models_wanted=wanted)
+
+
+def removals(settings: Settings, catalogue: Catalogue, warehouse: Warehouse) -> list[Plan]:
+    """A plan for each source that has clean rows and no file any more."""
+    if not settings.warehouse_file.exists():
+        return []
+    rows = warehouse.read("SELECT DISTINCT source FROM clean_series ORDER BY source")
+    return [removal(str(name)) for name in rows["source"] if name not in catalogue.names]
