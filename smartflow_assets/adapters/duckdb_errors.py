@@ -1,7 +1,7 @@
 """DuckDB's errors as sentences: what happened to which file, what is still safe, what to do.
 
 One function for each place where DuckDB works: the warehouse, a content that is staged, a file of `detect` and `export`. They
-differ in whose file it is and what the remedy is; how DuckDB says that a disk is full or a file is held is known here alone.
+differ in whose file it is and what the remedy is; only this module knows how DuckDB says that a disk is full or a file is held.
 """
 
 import re

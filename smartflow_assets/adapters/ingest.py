@@ -1,8 +1,8 @@
 """What is new at a source goes into `raw.<source>`: files in one commit, the pages of a server one by one.
 
 Contents are known by their hash: the same file twice is no work, a changed one replaces the rows that came from it. A server is
-known by how far it was read to the end. Readers stage, the warehouse's `Load` compares and writes; what is held here is what is
-known and what came of it.
+known by how far it was read to the end. Readers stage, the warehouse's `Load` compares and writes; this module finds out what is
+known and sums up what was done.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.adapters.warehouse.writes import Finish, Load, Loaded
+from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 
 # A row that another origin held was left out. When that origin has since lost rows (a log was rotated), the row may be nowhere:
 # such an origin does not count as known, and is read once more. `gone` follows from the counts of two readings in a row.
@@ -140,7 +140,7 @@ def _page_by_page(
         warehouse.commit(
             run_id,
             [
-                Finish(
+                Reconcile(
                     source,
                     reader.window(context),
                     reading,
@@ -179,7 +179,7 @@ def _notes(batches: Sequence[Staged]) -> tuple[str, ...]:
 
 
 def _times(batches: Sequence[Staged]) -> tuple[datetime | None, datetime | None]:
-    """Of the first and of the last row."""
+    """The times of the first and of the last row."""
     return (
         min((batch.first_at for batch in batches if batch.first_at), default=None),
         max((batch.last_at for batch in batches if batch.last_at), default=None),

@@ -2,7 +2,7 @@
 
 One artefact per training of a source is a folder `<source>/<model_id>` with one hash over all its files. It is written
 under a temporary name and renamed, so that a killed run leaves no half model; the hash is verified before anything is
-read. Which model is current stands in the table trained_models; how a model is taken apart is core's business.
+read. The table trained_models says which model is current; core takes models apart and puts them together.
 """
 
 import hashlib

@@ -23,7 +23,7 @@ from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError
-from smartflow_assets.core.incidents.alert_planning import message_key
+from smartflow_assets.core.incidents.alert_planning import AlertStatus, message_key
 from smartflow_assets.core.incidents.event_log import Row, in_order, row_dicts
 from smartflow_assets.core.incidents.messages import Message, render
 
@@ -191,7 +191,7 @@ class _ChannelDrain:
         due_at = None if wait is None else self.now + wait
         return self._row(send, "failed", error=text[:_LONGEST_ERROR], due_at=due_at)
 
-    def _row(self, send: Row, status: str, *, error: str | None = None, due_at: datetime | None = None) -> Row:
+    def _row(self, send: Row, status: AlertStatus, *, error: str | None = None, due_at: datetime | None = None) -> Row:
         same = {name: send[name] for name in ("source", "incident_id", "event", "channel", "idempotency_key")}
         is_possible_repeat = send["status"] == "claimed" or bool(send["is_possible_repeat"])
         return same | {

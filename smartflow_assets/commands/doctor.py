@@ -1,6 +1,6 @@
 """`smartflow doctor`: everything that can stand in the way, a line each, with what to do about it.
 
-It only looks, with one exception: runs whose process is gone are marked as failed and settled, as the housekeeping sensor
+It only looks, with one exception: runs whose process is gone are marked as failed and closed, as the housekeeping sensor
 does, so that their source goes on. A check that itself breaks is a failed line, not the end of the list.
 """
 
@@ -272,12 +272,12 @@ def _runs(settings: "Settings") -> Findings:
 
     from smartflow_assets.defs.dead_runs import fail_dead_runs
     from smartflow_assets.defs.instance import open_instance
-    from smartflow_assets.defs.settle import settle_run
+    from smartflow_assets.defs.run_closing import close_run
 
     with open_instance(settings.dagster_home) as instance:
         dead = fail_dead_runs(instance, settings, datetime.now(UTC))
         for run_id in dead:
-            settle_run(instance, run_id, settings=settings)
+            close_run(instance, run_id, settings=settings)
             yield Finding(
                 "warn",
                 "run",

@@ -216,7 +216,7 @@ def _because(row: "pd.Series") -> str:
 
 
 def _size(folder: Path) -> str:
-    """Of all files, in KiB; empty when they are gone.
+    """The size of all files in KiB; empty when they are gone.
 
     >>> _size(Path("/nowhere"))
     ''

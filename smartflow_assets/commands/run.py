@@ -114,7 +114,7 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
 
 @contextmanager
 def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], int]]:
-    """The shared Dagster instance with dead runs failed and settled, and the partitions as the catalogue has them."""
+    """The shared Dagster instance with dead runs failed and closed, and the partitions as the catalogue has them."""
     import dagster as dg
 
     from smartflow_assets.config.catalogue import Catalogue
@@ -123,13 +123,13 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
     from smartflow_assets.defs.execute import execute
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.resources import open_warehouse
-    from smartflow_assets.defs.settle import settle_run
+    from smartflow_assets.defs.run_closing import close_run
     from smartflow_assets.defs.source_partitions import match_partitions
 
     with open_instance(settings.dagster_home) as instance:
         now = datetime.now(UTC)
         for run_id in fail_dead_runs(instance, settings, now):
-            settle_run(instance, run_id, settings=settings)
+            close_run(instance, run_id, settings=settings)
         match_partitions(instance, Catalogue.load(settings), open_warehouse(settings), now=now)
 
         def run_one(job: str, source: str, options: dict[str, Any], on_stage: Callable[[str], None]) -> "Outcome":

@@ -59,7 +59,7 @@ def _problems_of_all(catalogue: "Catalogue") -> Iterator[SourceError]:
 
 
 def _problems_of_files(files: Sequence[Path], catalogue: "Catalogue") -> Iterator[SourceError]:
-    """As for files of data/sources, wherever they lie."""
+    """The same for single files, wherever they lie."""
     from smartflow_assets.config.catalogue import cross_check
     from smartflow_assets.config.problems import InvalidFileError
     from smartflow_assets.config.source_file import build_source

@@ -1,7 +1,7 @@
 """All sources and all channels of a home, as their files say them now.
 
-A file that cannot be used keeps its name, with what is wrong, so that its own run fails and nothing else does. What one
-file may say is config.source; what runs do with it is none of this module's business.
+A file that cannot be used keeps its name, with what is wrong, so that its own run fails and nothing else does. config.source
+says what one file may hold; what runs do with it is the stages' work.
 """
 
 from collections.abc import Mapping, Sequence

@@ -26,7 +26,7 @@ _SENTENCES: dict[Effect, str] = {
 
 
 @dataclass(frozen=True)
-class Change:
+class KeyChange:
     """One key of the configuration that rows were made under, before and after; None is a key without a value."""
 
     key: str
@@ -43,7 +43,7 @@ class Plan:
 
     source: str
     effect: Effect
-    changes: tuple[Change, ...] = ()
+    changes: tuple[KeyChange, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join([f"{self.source}: {_SENTENCES[self.effect]}", *(f"  {change}" for change in self.changes)])
@@ -74,14 +74,14 @@ def removal(name: str) -> Plan:
     return Plan(name, "removal")
 
 
-def changes_between(stored: str, current: str) -> tuple[Change, ...]:
+def changes_between(stored: str, current: str) -> tuple[KeyChange, ...]:
     """The keys in which two fingerprints differ. A bucket that the YAML leaves open differs from none."""
     before, after = _flat(json.loads(stored)), _flat(json.loads(current))
     if after.get("time_bucket.every") is None:
         before.pop("time_bucket.every", None)
         after.pop("time_bucket.every", None)
     differing = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-    return tuple(Change(key, before.get(key), after.get(key)) for key in differing)
+    return tuple(KeyChange(key, before.get(key), after.get(key)) for key in differing)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -89,7 +89,7 @@ def place(files: Sequence[YamlFile], location: Location) -> str:
 
 
 def dotted(location: Location) -> str:
-    """How a person writes it: `metrics[0].column`, with list items counted from 1 since lines are."""
+    """The location as a person writes it, such as `metrics[1].column`; list items are counted from 1, as lines are."""
     text = ""
     for part in location:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else str(part)

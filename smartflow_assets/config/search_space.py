@@ -1,7 +1,7 @@
-"""What of a source's settings may be tried otherwise, in which values, and how a choice of them stands in its YAML.
+"""Which settings of a source a search may change, to which values, and how a choice of them is written into its YAML.
 
-Only what is judged can differ, never how rows are read and cleaned, and only keys of the source: what a metric says for itself
-stays. A key that has no effect with the settings that stand (such as the share that a forest's own flag marks, where flags
+Only detection can differ, never how rows are read and cleaned, and only keys of the source: the keys of its metrics stay.
+A key without effect under the other settings (such as the share that a forest's own flag marks, where flags
 are not asked) is not offered. The search is core.evaluation.settings_search.
 """
 
@@ -26,8 +26,8 @@ TUNABLE: dict[str, dict[str, tuple[Value, ...]]] = {
 }
 """Values of the keys of a detector that are searched, beside its present one and its default."""
 OWN_FLAG = ("contamination",)  # count only where the detectors' own flags decide
-CUTS: tuple[Value, ...] = tuple(sorted({0.4, 0.5, 0.6, 0.7, 1.5, 2.0, 2.5, *SENSITIVITY.values()}))
-"""Times the usual cut of as many detectors; what `sensitivity` says is among them."""
+THRESHOLD_FACTORS: tuple[Value, ...] = tuple(sorted({0.4, 0.5, 0.6, 0.7, 1.5, 2.0, 2.5, *SENSITIVITY.values()}))
+"""Multiples of the usual threshold of as many detectors; those that `sensitivity` names are among them."""
 ADDED = ("isolation_forest", "seasonal", "mad")  # detectors that may be added: quick ones that see what others do not
 ADDED_JOINT = "mahalanobis"
 NAMES = (*dict.fromkeys(key for keys in TUNABLE.values() for key in keys), "detectors", "threshold")
@@ -35,9 +35,9 @@ NAMES = (*dict.fromkeys(key for keys in TUNABLE.values() for key in keys), "dete
 
 
 def search_space(source: Source, metrics: Sequence[str], names: Sequence[str] = ()) -> tuple[Parameter, ...]:
-    """What may be tried otherwise for a source with these metrics: all of it, or what is named. SourceError when something that is
+    """What a search may change for a source with these metrics: all of it, or what is named. SourceError when something that is
     named has no effect with the settings that stand."""
-    found = [*_detector_keys(source), *_components(source, metrics), *_cut(source)]
+    found = [*_detector_keys(source), *_components(source, metrics), *_threshold(source)]
     for name in names:
         if not any(parameter.name == name for parameter in found):
             raise SourceError(f"{name} cannot be tuned: {_reason(source, name)}", source=source.name)
@@ -63,7 +63,7 @@ def put(values: dict[str, Any], source: Source, point: Point) -> None:
                 del entries[place]
         listed = [entry["type"] for entry in entries]
     if "threshold" in point:
-        _put_cut(values, source, float(point["threshold"]), listed)
+        _put_threshold(values, source, float(point["threshold"]), listed)
 
 
 def described(point: Point) -> str:
@@ -79,8 +79,9 @@ def described(point: Point) -> str:
     return ", ".join(said) or "as they are"
 
 
-def _put_cut(values: dict[str, Any], source: Source, factor: float, listed: Sequence[str]) -> None:
-    """In words where there is one for it, else as a score. A threshold in the defaults holds until this file says null."""
+def _put_threshold(values: dict[str, Any], source: Source, factor: float, listed: Sequence[str]) -> None:
+    """Write the threshold as a `sensitivity` where one has this factor, else as a score. One in the defaults holds until this file says
+    null."""
     word = next((word for word, times in SENSITIVITY.items() if times == factor), None)
     if word is None:
         members = len([kind for kind in listed if not DETECTORS[kind].is_guard]) or 1
@@ -131,12 +132,12 @@ def _components(source: Source, metrics: Sequence[str]) -> list[Parameter]:
     ]
 
 
-def _cut(source: Source) -> list[Parameter]:
+def _threshold(source: Source) -> list[Parameter]:
     if source.ensemble.by_flags or _has_budget(source):
         return []
     usual = DetectionSettings(detectors=source.detectors, ensemble=source.ensemble).cut
     present = SENSITIVITY[source.sensitivity] if source.threshold is None else round(source.cut / usual, 3)
-    return [Parameter("threshold", "threshold", tuple(sorted({*CUTS, present})), present, 1.0)]
+    return [Parameter("threshold", "threshold", tuple(sorted({*THRESHOLD_FACTORS, present})), present, 1.0)]
 
 
 def _has_budget(source: Source) -> bool:

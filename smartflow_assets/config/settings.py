@@ -1,7 +1,7 @@
 """Where everything lies: one home folder, and below it `data/`.
 
 Every path of the platform is named here once, so that a copy of the home is a copy of the platform and a test runs in a
-temporary folder. What a source may say is config.source; what holds in the environment is only SMARTFLOW_HOME.
+temporary folder. config.source says what a source may hold; of the environment only SMARTFLOW_HOME counts.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """What one YAML file in data/sources may say: a monitored source, frozen and checked.
 
 Each key has its type, its default and its description here, or in the model of the part that it configures (a reader, a
-rule, the buckets). Reading the file, the defaults below it and errors with lines is config.source_file; all sources
-together are config.catalogue.
+rule, the buckets). config.source_file reads the file, with the defaults below it and errors with lines;
+config.catalogue holds all sources.
 """
 
 import json
@@ -84,7 +84,7 @@ class Source(DetectionSettings):
         "one incident of the series `records`. Needs a week and 1,000 rows to learn from.",
     )
     time_bucket: TimeBucket = Field(
-        default=TimeBucket(), description="How time is cut. Without `every`: the beat of the rows, found at the first ingestion."
+        default=TimeBucket(), description="How time is cut. Without `every`: the interval at which rows come, found at the first ingestion."
     )
     calendar: Calendar = Field(default=Calendar(), description="Time zone and holidays.")
     schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
@@ -185,8 +185,8 @@ class Source(DetectionSettings):
         return next((metric for metric in self.metrics if metric.name == name), Metric(name=name))
 
     def detection(self, metric: str) -> DetectionSettings:
-        """How a metric is judged: the source's keys, and the metric's own in their place. A cut of its own, as `sensitivity`
-        or as `threshold`, replaces the source's cut whichever way that was said."""
+        """How a metric is judged: the source's keys, and the metric's own in their place. A threshold of
+        its own, given as `sensitivity` or as `threshold`, replaces the source's in whichever way that was given."""
         own = self.metric(metric).overrides
         if "sensitivity" in own and "threshold" not in own:
             own["threshold"] = None
@@ -210,7 +210,7 @@ class Source(DetectionSettings):
 
     @property
     def is_bucket_given(self) -> bool:
-        """Does the YAML say how long a bucket is? If not, ingest.usual_bucket finds it from the rows."""
+        """Does the YAML say how long a bucket is? If not, adapters.aggregation.bucket_inference finds it from the rows."""
         return "every" in self.time_bucket.model_fields_set
 
     def with_bucket(self, every: timedelta) -> "Source":

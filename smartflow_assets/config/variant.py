@@ -1,6 +1,6 @@
 """The same source with other settings, to try them before they are written down: `sensitivity=high`, or another YAML file.
 
-Only what is judged and told can differ: rows are those that are stored, so a variant reads as the source does.
+Only detection and alerts can differ: the rows are those that are stored, so a variant reads what the source reads.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def variant(source: Source, settings: Settings, changes: Sequence[str] = (), *, 
 def changed(
     source: Source, settings: Settings, change: Callable[[dict[str, Any]], None] | None, *, asked: str, file: Path | None = None
 ) -> Source:
-    """The same, where `change` is given the values of the YAML to change; `asked` says in errors what was tried."""
+    """The source after `change` has changed the values of its YAML in place; `asked` says in errors what was tried."""
     written = read_yaml(file or Path(source.file))
     values = merged({}, written.values) | {"name": source.name}
     if change is not None:

@@ -1,7 +1,7 @@
 """YAML files as people write them: YAML 1.2, every value with its line, duplicate keys refused, comments kept on edit.
 
 ruamel.yaml, since PyYAML reads 1.1: there the country NO is false, 12:30 is 750 and a key given twice passes silently.
-What the values mean is config.source; here they are only values.
+config.source gives the values their meaning; here they are only values.
 """
 
 import io

@@ -5,12 +5,13 @@ whose type is taken, is left out with a warning that names it, since a broken pl
 it; a YAML that uses its type is then refused by name.
 """
 
+import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -35,6 +36,28 @@ def registry(group: str, base: type[Model], built_in: Sequence[type[Model]]) -> 
             continue
         _leave_out(group, point, reason)
     return models
+
+
+def registry_on_demand(
+    module: str, names: tuple[str, str], group: str, base: type[Model], built_in: Sequence[type[Model]], **further: Callable[[Any], Any]
+) -> Callable[[str], Any]:
+    """The `__getattr__` of a package (PEP 562) that builds its registry and its discriminated union when one is first asked for.
+
+    `names` are those of the two; `further` makes more attributes from the union. They are not built when the package is imported,
+    because a plug-in's module imports it for the base class: a plug-in that is imported first, as by a test of its own, would be
+    asked for its class before there is one, and be left out.
+    """
+
+    def attribute(name: str) -> Any:
+        if name not in (*names, *further):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        models = registry(group, base, built_in)
+        union = Annotated[Union[tuple(models.values())], Field(discriminator="type")]  # noqa: UP007 (built from a tuple)
+        made = {names[0]: models, names[1]: union} | {each: make(union) for each, make in further.items()}
+        vars(sys.modules[module]).update(made)
+        return made[name]
+
+    return attribute
 
 
 def literal_type(model: type[BaseModel]) -> str | None:

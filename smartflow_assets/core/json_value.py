@@ -1,7 +1,7 @@
 """Values of frames and events as JSON knows them: no numpy, no pandas; NaN, NaT, NA and infinity are null.
 
-The one place for tables, events, messages and the output of commands. How a time is written is the caller's choice. Values
-that a database or a user's function gives are adapters.readers': there NaN must stay a value that staging can refuse.
+The one place for tables, events, messages and the output of commands. The caller chooses how times are written. Readers of
+databases and of users' functions write their values themselves: there NaN must stay a value that staging can refuse.
 """
 
 from collections.abc import Callable, Mapping

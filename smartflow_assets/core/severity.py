@@ -1,7 +1,7 @@
 """Severities, in their order.
 
 Three words serve scores, rules, anomalies, incidents and alert policies; here they are ranked, so that "the worst of" and
-"at least a warning" mean the same everywhere. When a score deserves which word is decided in `detection`.
+"at least a warning" mean the same everywhere. When a score deserves which word is decided in `core.detection`.
 """
 
 from collections.abc import Iterable

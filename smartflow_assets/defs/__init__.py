@@ -1,4 +1,4 @@
-"""The thin Dagster shell: an asset body is a few lines that call `stages`.
+"""The thin Dagster shell: assets, jobs, schedules and sensors, whose bodies are a few lines that call `stages`.
 
 This file runs before every module of the shell, so the one warning that we have decided on is filtered here: checks with
 partitions are marked preview in Dagster 1.13. We pin that minor version and hold what we rely on by end-to-end tests.

@@ -17,7 +17,11 @@ from smartflow_assets.defs.resources import run_lock
 GRACE = timedelta(seconds=30)  # a run takes its lock within two seconds of its start
 START_GRACE = timedelta(minutes=2)  # until then a process may still be importing; Dagster's run monitoring has the same limit
 HAS_STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-UNDER_WAY = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, *HAS_STARTED]
+LAUNCHED = [  # has left the queue, so it has a process or soon will
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    *HAS_STARTED,
+]
 
 
 def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> list[str]:
@@ -26,7 +30,7 @@ def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: dateti
     What counts is the time since the run left the queue: it may have waited there for long.
     """
     dead = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=LAUNCHED)):
         run = record.dagster_run
         begun = datetime.fromtimestamp(record.start_time, UTC) if record.start_time else record.update_timestamp
         lock = run_lock(settings, run.run_id)

@@ -1,4 +1,4 @@
-"""Run a job for one source in this process, on the instance that the UI shows, and settle it.
+"""Run a job for one source in this process, on the instance that the UI shows, and close it.
 
 What `smartflow run`, `train` and `demo` call. The run has its partition, tags, logs and metadata like any other. A dry run is
 kept out of the shared history: it works on a throw-away instance as it works on a throw-away copy of the warehouse.
@@ -16,7 +16,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, REASON_TAG, SOURCE_TAG, SOURCES
 from smartflow_assets.defs.resources import LISTENER, Listener, open_warehouse
-from smartflow_assets.defs.settle import facts_of, failures_of, settle_run
+from smartflow_assets.defs.run_closing import close_run, facts_of, failures_of
 from smartflow_assets.stages.alerting import Failure
 
 
@@ -42,7 +42,7 @@ def execute(
     reason: str = "command line",
     on_stage: Listener | None = None,
 ) -> Outcome:
-    """Run `job` for `source` and settle it. `options` are fields of RunOptions; `on_stage` is told each stage as it begins."""
+    """Run `job` for `source` and close the run. `options` are fields of RunOptions; `on_stage` is told each stage as it begins."""
     is_dry = bool(options.get("dry_run"))
     tags = {SOURCE_TAG: source, REASON_TAG: reason} | ({DRY_RUN_TAG: "true"} if is_dry else {})
     begun, listening = time.monotonic(), LISTENER.set(on_stage)
@@ -61,7 +61,7 @@ def execute(
             )
             facts, _ = facts_of(home, result.run_id)
             failures = tuple(failures_of(home, result.run_id))
-            settle_run(home, result.run_id, settings=settings)
+            close_run(home, result.run_id, settings=settings)
             facts |= {} if is_dry else _told(settings, result.run_id)
     finally:
         LISTENER.reset(listening)
@@ -69,7 +69,7 @@ def execute(
 
 
 def _told(settings: Settings, run_id: str) -> dict[str, float]:
-    """What the run did to incidents and messages, with its settling: a failed run opens an incident of its own."""
+    """What the run did to incidents and messages, with its closing: a failed run opens an incident of its own."""
     counts = open_warehouse(settings).read(
         """
         SELECT (SELECT count(*) FROM incident_events WHERE run_id = ? AND event IN ('opened', 'reopened')) AS incidents_opened,

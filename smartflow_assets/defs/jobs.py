@@ -34,9 +34,10 @@ train_source = dg.define_asset_job(
 
 
 def our_job(run: dg.DagsterRun) -> str | None:
-    """The job that a run is counted as; None for a stranger's, since an instance may be
-    shared: those runs are neither settled nor failed by us. Backfills and "Materialize" in the UI run as an implicit job, and
-    watch a source as monitor_source does."""
+    """The job that a run is counted as; None for a run that is not ours, which is neither closed nor failed by us.
+
+    An instance may be shared. Backfills and "Materialize" in the UI run as an implicit job, and watch a source as monitor_source does.
+    """
     if run.job_name in (MONITOR_JOB, TRAIN_JOB):
         return run.job_name
     is_ours = run.job_name.startswith(_IMPLICIT_JOB) and bool(_KEYS & (run.asset_selection or set()))

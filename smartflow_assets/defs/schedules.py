@@ -22,14 +22,14 @@ from smartflow_assets.defs.source_partitions import add_partitions
 from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
 
 Answer = TypeVar("Answer")
-UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+QUEUED_OR_RUNNING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 def _requests(context: dg.ScheduleEvaluationContext, job: str, due: Iterable[str], reason: str) -> list[dg.RunRequest] | dg.SkipReason:
     due = sorted(due)
     busy = {
         record.dagster_run.tags.get(PARTITION_TAG, "")
-        for record in context.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY, job_name=job))
+        for record in context.instance.get_run_records(dg.RunsFilter(statuses=QUEUED_OR_RUNNING, job_name=job))
     }
     waiting = sorted(set(due) & busy)
     if waiting:

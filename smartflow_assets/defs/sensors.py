@@ -3,7 +3,7 @@
 catalogue      the partitions are the YAML files
 inbox          a dropped file is a run
 training       a request for a training is a run
-settle         every finished run is settled, whoever started it
+settle         every finished run is closed, whoever started it (`run_closing`)
 outbox         messages that became due: retries and what a run left behind
 housekeeping   runs whose process is gone are failed, so that their source goes on
 """
@@ -23,8 +23,8 @@ from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.jobs import TRAIN_JOB, monitor_source, train_source
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG, SOURCE_TAG, SOURCES
 from smartflow_assets.defs.resources import open_warehouse
-from smartflow_assets.defs.schedules import UNDER_WAY
-from smartflow_assets.defs.settle import settle_run
+from smartflow_assets.defs.run_closing import close_run
+from smartflow_assets.defs.schedules import QUEUED_OR_RUNNING
 from smartflow_assets.defs.source_partitions import match_partitions
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
@@ -119,7 +119,7 @@ def training_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
 
 def _next_attempt(instance: dg.DagsterInstance, request: TrainingRequest) -> int | None:
     """The number of the run to be started, from 0; None when there is one under way, one has succeeded, or too many have not."""
-    under_way = dg.RunsFilter(job_name=TRAIN_JOB, statuses=UNDER_WAY, tags={PARTITION_TAG: request.source})
+    under_way = dg.RunsFilter(job_name=TRAIN_JOB, statuses=QUEUED_OR_RUNNING, tags={PARTITION_TAG: request.source})
     if instance.get_run_records(under_way, limit=1):
         return None
     tried = [record.dagster_run.status for record in instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: request.request_id}))]
@@ -131,22 +131,22 @@ def _next_attempt(instance: dg.DagsterInstance, request: TrainingRequest) -> int
     monitor_all_code_locations=True,
     default_status=RUNNING,
     minimum_interval_seconds=10,
-    description="Settle runs that succeeded: due messages, published copy, run log.",
+    description="Close runs that succeeded: due messages, published copy, run log.",
 )
 def settle_success_sensor(context: dg.RunStatusSensorContext) -> None:
-    """Idempotent: a run that the CLI has settled is left alone."""
-    settle_run(context.instance, context.dagster_run.run_id)
+    """Idempotent: a run that the CLI has closed is left alone."""
+    close_run(context.instance, context.dagster_run.run_id)
 
 
 @dg.run_failure_sensor(
     monitor_all_code_locations=True,
     default_status=RUNNING,
     minimum_interval_seconds=10,
-    description="Settle runs that failed: what failed becomes an incident and a message, the copy is published.",
+    description="Close runs that failed: what failed becomes an incident and a message, the copy is published.",
 )
 def settle_failure_sensor(context: dg.RunFailureSensorContext) -> None:
-    """Idempotent: a run that the CLI has settled is left alone."""
-    settle_run(context.instance, context.dagster_run.run_id)
+    """Idempotent: a run that the CLI has closed is left alone."""
+    close_run(context.instance, context.dagster_run.run_id)
 
 
 @dg.sensor(
@@ -169,11 +169,11 @@ def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     description="Fail runs whose process is gone, so that their source goes on by itself.",
 )
 def housekeeping_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Starts no run. Settles at once, so that the next tick of the schedule, a minute away at most, finds the source due."""
+    """Starts no run. Closes them at once, so that the next tick of the schedule, a minute away at most, finds the source due."""
     settings = _settings()
     dead = fail_dead_runs(context.instance, settings, datetime.now(UTC))
     for run_id in dead:
-        settle_run(context.instance, run_id, settings=settings)
+        close_run(context.instance, run_id, settings=settings)
     return dg.SkipReason(f"failed {len(dead)} dead runs: {', '.join(dead)}" if dead else "no dead run")
 
 

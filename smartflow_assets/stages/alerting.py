@@ -1,7 +1,7 @@
 """Alerting: anomalies to incidents, incidents to messages, messages to channels.
 
 Events, incidents and planned messages are one commit, so that a killed run has either told nobody or will. Delivering is a
-step of its own: whatever stays undelivered is due again at the next run, at the outbox sensor, or when the run is settled.
+step of its own: whatever stays undelivered is due again at the next run, at the outbox sensor, or when the run is closed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from smartflow_assets.core.incidents.lifecycle import advance, scope
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import left, pending_windows, pieces, table_rows
+from smartflow_assets.stages.windows import batches, leave_pending, pending_windows, table_rows
 
 __all__ = [
     "Drained",
@@ -62,10 +62,10 @@ def incidents(run: SourceRun) -> Moved:
         newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
         end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
         quiet_before = _rebuilt_until(run)
-        for (window,), rest in pieces(run, [(pending[0][0], end)]):  # without holes: an incident may span them
+        for (window,), rest in batches(run, [(pending[0][0], end)]):  # without holes: an incident may span them
             steps.append(_advance(run, *window, quiet_before))
             seen = MarkProcessed("incidents", run.name, *window)
-            run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *left(run, "incidents", rest)])
+            run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *leave_pending(run, "incidents", rest)])
     return _moved(run, steps)
 
 

@@ -24,7 +24,7 @@ from smartflow_assets.stages.preparation import clean_rows
 from smartflow_assets.stages.records import bucket_verdicts
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.slices import with_slices
-from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
+from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, rows_in, series_rows, split, table_rows
 
 PLOTTED, SHOWN = timedelta(days=3), 10
 SCORE_COLUMNS = [
@@ -86,18 +86,18 @@ def anomaly_scores(run: SourceRun) -> ScoredRows:
     """Score the rows of all pending windows, after the rows before them from which the state is rebuilt."""
     run.report("anomaly_scores")
     pending = pending_windows(run, "anomaly_scores", ["clean_series"])
-    judges = [_Judge(run, group, current_model(run, group).model) for group in metric_groups(run)] if pending else []
-    walked = merged([*pending, *((judge.context_from, pending[-1][1]) for judge in judges if judge.context_from)])
+    scorers = [_GroupScorer(run, group, current_model(run, group).model) for group in metric_groups(run)] if pending else []
+    replayed = merged([*pending, *((scorer.context_from, pending[-1][1]) for scorer in scorers if scorer.context_from)])
     states, anomalous_count, strangest = Counter[str](), 0, pd.DataFrame()
-    for piece, rest in pieces(run, walked):
-        wanted, pending = split(pending, piece[-1][1])
-        scored = [judge.score(window, is_last=not rest and window == piece[-1]) for window in piece for judge in judges]
+    for batch, rest in batches(run, replayed):
+        wanted, pending = split(pending, batch[-1][1])
+        scored = [scorer.score(window, is_last=not rest and window == batch[-1]) for window in batch for scorer in scorers]
         if not (wanted and scored):
             continue
-        writes: list[Write] = [*left(run, "anomaly_scores", pending)]
+        writes: list[Write] = [*leave_pending(run, "anomaly_scores", pending)]
         for window in wanted:
             rows, components = (
-                pd.concat([within(part, window) for part in parts], ignore_index=True) for parts in zip(*scored, strict=True)
+                pd.concat([rows_in(part, window) for part in parts], ignore_index=True) for parts in zip(*scored, strict=True)
             )
             writes.append(Replace("anomaly_scores", run.name, rows, *window, is_empty_allowed=True))
             writes.append(Replace("detector_scores", run.name, components, *window, is_empty_allowed=True))
@@ -116,7 +116,7 @@ def anomaly_scores(run: SourceRun) -> ScoredRows:
     )
 
 
-class _Judge:
+class _GroupScorer:
     """The model of a group of metrics at work; its state goes on from window to window."""
 
     def __init__(self, run: SourceRun, group: MetricGroup, model: StoredModel | None) -> None:
@@ -144,13 +144,13 @@ def anomalies(run: SourceRun) -> Grouped:
     """Group the rows of the affected windows; an anomaly that grew is replaced by itself, longer."""
     run.report("anomalies")
     known, rows, new_ids = None, pd.DataFrame(), set[str]()
-    for piece, rest in pieces(run, pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores"])):
+    for batch, rest in batches(run, pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores"])):
         standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
         known = set(standing["anomaly_id"]) if known is None else known
-        windows = merged(grouping.affected_window(standing, *window, run.source.time_bucket.every) for window in piece)
+        windows = merged(grouping.affected_window(standing, *window, run.source.time_bucket.every) for window in batch)
         found = [_group(run, *window) for window in windows]
         writes = [Replace("anomalies", run.name, part, *window, is_empty_allowed=True) for window, part in zip(windows, found, strict=True)]
-        run.warehouse.commit(run.run_id, [*writes, *left(run, "anomalies", rest)])
+        run.warehouse.commit(run.run_id, [*writes, *leave_pending(run, "anomalies", rest)])
         rows = pd.concat([rows, *found], ignore_index=True).drop_duplicates("anomaly_id", keep="last").nlargest(SHOWN, "started_at")
         new_ids |= {name for grouped in found for name in grouped["anomaly_id"]} - known
     return Grouped(rows, len(new_ids), table_rows(run, "anomalies"))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters.aggregation import encoded_columns
-from smartflow_assets.adapters.aggregation.buckets import EncodedSql, column_types, require_columns
+from smartflow_assets.adapters.aggregation.buckets import EncodedSql, column_types, require_raw_columns
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Append, Delete, Write
@@ -92,7 +92,7 @@ def _end_of_learning(run: SourceRun) -> datetime | None:
 
 def _learn(run: SourceRun, column: str, until: datetime, types: dict[str, str]) -> LearntEncoding:
     where = run.source.where("encode", column)
-    require_columns(types, [column], run.name, where)
+    require_raw_columns(types, [column], run.name, where)
     counted = encoded_columns.count_categories(run.warehouse, run.name, column, run.source.time_column, until)
     try:
         learnt, note = learn_encoding(column, run.source.encode[column], counted)

@@ -1,4 +1,4 @@
-"""Stored models: which one of a group of metrics is current, how it became so, and how a person changes that.
+"""The ledger of models: which one of a group of metrics is current, how it became so, and how a person changes that.
 
 `trained_models` is a ledger: a row for each time that a model got a status, so the newest row of a model says how it stands, and
 the rows that made models current are the audit. Training, promoting and rolling back all go through `made_current`.
@@ -7,10 +7,11 @@ the rows that made models current are the audit. Training, promoting and rolling
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
+from smartflow_assets.adapters.warehouse.vocabularies import ModelChange
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.detection import FittedModels, MetricGroup
@@ -18,7 +19,6 @@ from smartflow_assets.core.errors import ModelError, SourceError
 from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
 from smartflow_assets.stages.run import SourceRun
 
-Change = Literal["trained", "promoted", "rolled_back"]
 FIRST, SETTINGS_CHANGED = "first training", "settings changed"
 
 
@@ -54,7 +54,8 @@ def stored_models(warehouse: Warehouse, source: str) -> pd.DataFrame:
         """
         SELECT *, first_value(reason) OVER (PARTITION BY model_id ORDER BY changed_at) AS trained_because
         FROM trained_models WHERE source = ?
-        QUALIFY row_number() OVER (PARTITION BY model_id ORDER BY changed_at DESC) = 1 ORDER BY trained_at, changed_at
+        QUALIFY row_number() OVER (PARTITION BY model_id ORDER BY changed_at DESC) = 1
+        ORDER BY trained_at, min(changed_at) OVER (PARTITION BY model_id), changed_at
         """,
         [source],
     )
@@ -103,7 +104,7 @@ def _loaded(run: SourceRun, row: pd.Series) -> StoredModel:
     return StoredModel(row["model_id"], FittedModels.from_parts(run.models.load(artefact)))
 
 
-def made_current(run: SourceRun, row: Mapping[str, Any], *, change: Change, reason: str, by_whom: str = "") -> list[Append]:
+def made_current(run: SourceRun, row: Mapping[str, Any], *, change: ModelChange, reason: str, by_whom: str = "") -> list[Append]:
     """The writes that make a model of a group of metrics the current one and retire the one before it."""
     models = stored_models(run.warehouse, run.name)
     retired = models[(models["status"] == "current") & (models["series"] == row["series"]) & (models["model_id"] != row["model_id"])]
@@ -114,7 +115,7 @@ def made_current(run: SourceRun, row: Mapping[str, Any], *, change: Change, reas
     return [Append("trained_models", frame.drop(columns="trained_because", errors="ignore")) for frame in (made, gone)]
 
 
-def made_candidate(run: SourceRun, row: Mapping[str, Any], *, change: Change, reason: str, by_whom: str = "") -> list[Append]:
+def made_candidate(run: SourceRun, row: Mapping[str, Any], *, change: ModelChange, reason: str, by_whom: str = "") -> list[Append]:
     """The write that stores a model beside the current one, which goes on judging."""
     said = {"changed_at": _later(run, stored_models(run.warehouse, run.name)), "changed_by": by_whom or None}
     return [Append("trained_models", pd.DataFrame([{**row, **said, "status": "candidate", "change": change, "reason": reason}]))]
@@ -159,7 +160,7 @@ def rollback(run: SourceRun, label: str | None, *, reason: str, by_whom: str) ->
     return _switch(run, rows, change="rolled_back", reason=reason, by_whom=by_whom)
 
 
-def _switch(run: SourceRun, rows: Sequence[pd.Series], *, change: Change, reason: str, by_whom: str) -> list[Switched]:
+def _switch(run: SourceRun, rows: Sequence[pd.Series], *, change: ModelChange, reason: str, by_whom: str) -> list[Switched]:
     groups, writes, done = metric_groups(run), [], []
     for row in rows:
         if why := unusable_because(run, row, groups):

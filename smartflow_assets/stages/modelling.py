@@ -1,7 +1,7 @@
 """Modelling: learn what is normal, keep it with its hash, and say why it was learnt.
 
 Metrics that are judged by the same settings share one model, so a training leaves one artefact for most sources. Which rows are
-learnt from is in `training_rows`, which model counts in `stored_models`, who may ask for a training in `training_requests`.
+learnt from is in `training_rows`, which model counts in `model_ledger`, who may ask for a training in `scheduling.training_requests`.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from smartflow_assets.stages.training_rows import Learnable, learnable_rows
 from smartflow_assets.stages.windows import table_rows
 
 KEPT_MODELS = 5
-LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run walks again for the state; a model of before is trained anew
+LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run replays for the state; an older model is trained anew
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def _reason(run: SourceRun, group: MetricGroup, requests: Sequence[TrainingReque
 
 
 def _is_worn(run: SourceRun, model: StoredModel) -> bool:
-    """Whether so much has been scored since the training (a long first load, a source that is never trained) that walking it
-    again in each run costs more than to learn anew."""
+    """Whether so much has been scored since the training (a long first load, a source that is never trained) that replaying it
+    in each run costs more than learning anew."""
     newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
     return bool(newest - model.fitted.context_from > LONGEST_CONTEXT * run.source.time_bucket.every)  # NaT is not
 

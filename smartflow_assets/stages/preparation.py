@@ -22,7 +22,7 @@ from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import encoding
 from smartflow_assets.stages.bucket_resolution import made_under
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, series_rows, split, table_rows, within
+from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, rows_in, series_rows, split, table_rows
 
 SHOWN = 10
 MADE_FROM_RAW = (
@@ -89,7 +89,7 @@ def clean_series(run: SourceRun) -> Cleaned:
             written.update(changed["repair"])
             touched = rows[rows["observed_at"].isin(changed["observed_at"])]  # with its siblings that stayed: all of a bucket is written
             writes += [
-                Replace("clean_series", run.name, within(touched, interval), *interval, fingerprint=run.source.fingerprint)
+                Replace("clean_series", run.name, rows_in(touched, interval), *interval, fingerprint=run.source.fingerprint)
                 for interval in _spells(touched["observed_at"], bucket_plan(run).grid)
             ]
         if writes:
@@ -129,8 +129,8 @@ def closed_end(run: SourceRun) -> pd.Timestamp:
 
 
 def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]:
-    """The windows of each commit: what late rows touched goes with the first piece of what is new, since one commit settles
-    all that was pending; a history that is too long for memory goes on piece by piece, from the watermark if it is cut off."""
+    """The windows of each commit: what late rows touched goes with the first window of what is new, since one commit answers
+    all that was pending; a history that is too long for memory goes on window by window, from the watermark if it is cut off."""
     source, table = run.source, raw_table(run.name)
     if not run.warehouse.has_table(table):
         return []
@@ -143,14 +143,14 @@ def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]
     until = closed if _watches_silence(run) else min(closed, grid.step(newest_bucket, 1))
     if run.since is not None:
         asked = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
-        return [[piece] for piece in buckets.windows(run.warehouse, run.name, plan, *asked)]
+        return [[window] for window in buckets.windows(run.warehouse, run.name, plan, *asked)]
     watermark = _newest(run)
     if pd.isna(watermark):
-        return [[piece] for piece in buckets.windows(run.warehouse, run.name, plan, first_bucket, until)]
+        return [[window] for window in buckets.windows(run.warehouse, run.name, plan, first_bucket, until)]
     late = [_affected(run, start, end, until, known) for start, end in run.warehouse.pending(run.name, "clean_series", [table])]
     gap_before = grid.step(watermark, 1 - cleaning.reach(source.time_bucket))  # a value may have arrived that closes a gap
     fresh, *more = [*buckets.windows(run.warehouse, run.name, plan, gap_before, until)] or [(gap_before, gap_before)]
-    return [merged([fresh, *((start, min(end, fresh[1])) for start, end in late)]), *([piece] for piece in more)]
+    return [merged([fresh, *((start, min(end, fresh[1])) for start, end in late)]), *([window] for window in more)]
 
 
 def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, known: pd.DataFrame) -> Window:
@@ -237,13 +237,13 @@ def series_features(run: SourceRun) -> Made:
     row_count, pending = 0, pending_windows(run, "series_features", ["clean_series"])
     if pending:
         kept_from = _newest(run) + run.source.time_bucket.every - run.source.training.window
-        for piece, rest in pieces(run, split(pending, kept_from)[1]):
-            made = [(window, features_of(run, *window)) for window in piece]
+        for batch, rest in batches(run, split(pending, kept_from)[1]):
+            made = [(window, features_of(run, *window)) for window in batch]
             run.warehouse.commit(
                 run.run_id,
                 [
                     *(Replace("series_features", run.name, rows, *window, is_empty_allowed=True) for window, rows in made),
-                    *left(run, "series_features", rest),
+                    *leave_pending(run, "series_features", rest),
                 ],
             )
             row_count += sum(len(rows) for _, rows in made)
@@ -262,16 +262,16 @@ def features_of(run: SourceRun, since: datetime, until: datetime) -> pd.DataFram
     step = run.source.time_bucket.every
     rows = clean_rows(run, since - features.lookback(step), until)
     made = features.compute(rows[["series", "observed_at", "value"]], step=step, calendar=run.source.calendar)
-    return within(made, (since, until))
+    return rows_in(made, (since, until))
 
 
 def rule_violations(run: SourceRun) -> Judged:
     """What the rules say of the rows that are new or changed."""
     run.report("rule_violations")
     count, newest = 0, rules.no_violations()
-    for piece, rest in pieces(run, pending_windows(run, "rule_violations", ["clean_series"])):
-        writes: list[Write] = [*left(run, "rule_violations", rest)]
-        for window in piece:
+    for batch, rest in batches(run, pending_windows(run, "rule_violations", ["clean_series"])):
+        writes: list[Write] = [*leave_pending(run, "rule_violations", rest)]
+        for window in batch:
             violations = _violations(run, *window)
             writes.append(Replace("rule_violations", run.name, violations, *window, is_empty_allowed=True))
             count, newest = count + len(violations), pd.concat([newest, violations], ignore_index=True).tail(SHOWN)
@@ -284,7 +284,7 @@ def _violations(run: SourceRun, since: datetime, until: datetime) -> pd.DataFram
     if not stated:
         return rules.no_violations()
     rows = series_rows(run, "clean_series", "observed_at, value, repair", since - rules.lookback(stated, step), until)
-    return within(rules.evaluate(stated, rows, step=step, since=since), (since, until))
+    return rows_in(rules.evaluate(stated, rows, step=step, since=since), (since, until))
 
 
 def clean_rows(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Wr
 from smartflow_assets.core.evaluation.metrics import LATE_ROWS, Quality, quality
 from smartflow_assets.core.reports.quality_plot import quality_plot
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import PIECE_ROWS, Window, pending_windows, table_rows
+from smartflow_assets.stages.windows import BATCH_ROWS, Window, pending_windows, table_rows
 
 ALL = "*"
 RESTED = timedelta(days=1)  # so much of new scores, none of them labelled, is measured together
@@ -94,7 +94,7 @@ def measured(run: SourceRun, labels: pd.DataFrame, since: datetime = EVER) -> tu
 
 def _batches(series: pd.DataFrame) -> Iterable[list[str]]:
     """Names of series whose rows fit into memory together."""
-    number = (series["row_count"].cumsum() - 1) // PIECE_ROWS
+    number = (series["row_count"].cumsum() - 1) // BATCH_ROWS
     return (list(names) for _, names in series.groupby(number)["series"])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from smartflow_assets.adapters.aggregation import encoded_columns
-from smartflow_assets.adapters.aggregation.buckets import require_columns
+from smartflow_assets.adapters.aggregation.buckets import require_raw_columns
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.retention import KEPT_RECORD_MODELS as KEPT_MODELS
@@ -200,7 +200,7 @@ def _chosen(run: SourceRun, settings: Records) -> tuple[list[str], list[LearntEn
             )
         return numeric, list(learnt)
     where = run.source.where("records", "columns")
-    require_columns(encoded_columns.column_types(run.warehouse, run.name), settings.columns, run.name, where)
+    require_raw_columns(encoded_columns.column_types(run.warehouse, run.name), settings.columns, run.name, where)
     for column in settings.columns:
         if column not in numeric and column not in run.source.encode:
             raise SourceError(

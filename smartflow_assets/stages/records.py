@@ -27,7 +27,7 @@ from smartflow_assets.stages.encoding import encoded_records
 from smartflow_assets.stages.preparation import closed_end
 from smartflow_assets.stages.record_models import RecordModels, StoredRecordModel
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import Window, left, merged, pending_windows, pieces, split, table_rows
+from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, split, table_rows
 
 SHOWN = 10
 TABLES = ("record_scores", "record_anomalies")
@@ -65,16 +65,16 @@ def record_anomalies(run: SourceRun) -> JudgedRecords:
     first = models.first_end()
     if first is None or first > end:
         return _nothing(run, "too little history: a week and 1,000 rows are needed")
-    walk = _Walk(run, settings, models, end)
-    walk.go(first)
+    scoring = _RecordScoring(run, settings, models, end)
+    scoring.go(first)
     learnt = "".join(f"; learnt from {each.row_count:,} rows up to {each.learnt_to:%Y-%m-%d %H:%M}" for each in models.learnt)
     return JudgedRecords(
-        walk.judged_count,
-        walk.anomalous_count,
-        walk.strangest,
-        f"{walk.judged_count:,} records judged, {walk.anomalous_count:,} strange" + learnt,
+        scoring.judged_count,
+        scoring.anomalous_count,
+        scoring.strangest,
+        f"{scoring.judged_count:,} records judged, {scoring.anomalous_count:,} strange" + learnt,
         table_rows(run, "record_anomalies"),
-        _plot(run) if len(walk.strangest) else None,
+        _plot(run) if len(scoring.strangest) else None,
     )
 
 
@@ -86,8 +86,8 @@ def learn_records_anew(run: SourceRun) -> str:
     return f"; records: learnt from {learnt.row_count:,} rows" if learnt else "; records: too few rows"
 
 
-class _Walk:
-    """A run's way through the windows that are to be judged, in the order of time."""
+class _RecordScoring:
+    """One run's scoring of records, window by window in the order of time."""
 
     def __init__(self, run: SourceRun, settings: Records, models: RecordModels, end: datetime) -> None:
         self._run, self._settings, self._models, self._end = run, settings, models, end
@@ -105,10 +105,10 @@ class _Walk:
             return
         if self._models.is_empty and (judged_to := _judged_to(run)) is not None:
             self._models.learn(judged_to)  # the configuration has changed: what was judged stands, and is learnt from
-        for piece, rest in self._pieces(due):
-            model = None if piece[0][0] < first else self._models.at(piece[0][0])
-            found = [(window, *(_empty() if model is None else self._judge(window, model))) for window in piece]
-            writes: list[Any] = [*left(run, TABLES[0], [*rest, *later])]
+        for batch, rest in self._batches(due):
+            model = None if batch[0][0] < first else self._models.at(batch[0][0])
+            found = [(window, *(_empty() if model is None else self._judge(window, model))) for window in batch]
+            writes: list[Any] = [*leave_pending(run, TABLES[0], [*rest, *later])]
             for window, scores, anomalies in found:
                 writes.append(Replace(TABLES[0], run.name, scores, *window, is_empty_allowed=True))
                 writes.append(Replace(TABLES[1], run.name, anomalies, *window, is_empty_allowed=True))
@@ -119,15 +119,15 @@ class _Walk:
                 self.strangest = self.strangest.nlargest(SHOWN, "raw_score")
             run.warehouse.commit(run.run_id, writes)
 
-    def _pieces(self, due: list[Window]) -> Iterator[tuple[list[Window], list[Window]]]:
-        """As `pieces`, and cut where another model begins to judge."""
+    def _batches(self, due: list[Window]) -> Iterator[tuple[list[Window], list[Window]]]:
+        """Like `batches`, and split where another model begins to judge."""
         while due:
             start = due[0][0]
             self._learn_until(start)
             change = min((end for end in self._models.ends() if end > start), default=None)
             now, after = split(due, change) if change is not None else (due, [])
-            for piece, rest in pieces(self._run, now):
-                yield piece, [*rest, *after]
+            for batch, rest in batches(self._run, now):
+                yield batch, [*rest, *after]
             due = after
 
     def _learn_until(self, moment: datetime) -> None:

@@ -1,7 +1,7 @@
 """Which time windows a stage has to work on: what its upstream wrote since it last wrote, and what a person asked for by name.
 
-A stage works on them in `pieces`, so that its memory is bounded however long they are. The commit of a piece names what is
-left after it; a run that is killed between two pieces is finished by the next.
+A stage works on them in `batches`, so that its memory is bounded however long they are. The commit of a batch names what stays
+pending after it; a run that is killed between two batches is finished by the next.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,10 +14,10 @@ from smartflow_assets.adapters.warehouse.writes import LeavePending
 from smartflow_assets.stages.run import SourceRun
 
 Window = tuple[datetime, datetime]
-PIECE_ROWS = 250_000
+BATCH_ROWS = 250_000
 """Rows (buckets x series) that a stage holds at once: 100 to 300 MB in frames."""
 LEAST_BUCKETS = 100
-"""Buckets of a piece, however many series there are: a call for each series and piece costs as much as some hundred rows."""
+"""Buckets of a batch, however many series there are: a call for each series and batch costs as much as some hundred rows."""
 
 
 def pending_windows(run: SourceRun, table: str, upstream: Sequence[str]) -> list[Window]:
@@ -26,11 +26,11 @@ def pending_windows(run: SourceRun, table: str, upstream: Sequence[str]) -> list
     return merged([*run.warehouse.pending(run.name, table, upstream), *asked])
 
 
-def pieces(run: SourceRun, windows: Sequence[Window]) -> Iterator[tuple[list[Window], list[Window]]]:
-    """The windows (merged, in order) in pieces of `PIECE_ROWS` rows, or `LEAST_BUCKETS` buckets if that is more, each with the windows that
-    are left after it."""
+def batches(run: SourceRun, windows: Sequence[Window]) -> Iterator[tuple[list[Window], list[Window]]]:
+    """The windows (merged, in order) in batches of `BATCH_ROWS` rows, or `LEAST_BUCKETS` buckets if that is more; each with the
+    windows that stay pending after it."""
     series = run.warehouse.read("SELECT count(DISTINCT series) AS n FROM clean_series WHERE source = ?", [run.name])["n"].iloc[0]
-    longest = max(LEAST_BUCKETS, PIECE_ROWS // max(1, int(series))) * run.source.time_bucket.every
+    longest = max(LEAST_BUCKETS, BATCH_ROWS // max(1, int(series))) * run.source.time_bucket.every
     rest = list(windows)
     while rest:
         end, room = rest[0][0], longest
@@ -39,8 +39,8 @@ def pieces(run: SourceRun, windows: Sequence[Window]) -> Iterator[tuple[list[Win
             room -= end - start
             if not room:
                 break
-        piece, rest = split(rest, end)
-        yield piece, rest
+        batch, rest = split(rest, end)
+        yield batch, rest
 
 
 def split(windows: Iterable[Window], at: datetime) -> tuple[list[Window], list[Window]]:
@@ -53,8 +53,8 @@ def split(windows: Iterable[Window], at: datetime) -> tuple[list[Window], list[W
     return merged((start, min(end, at)) for start, end in windows), merged((max(start, at), end) for start, end in windows)
 
 
-def left(run: SourceRun, table: str, windows: Iterable[Window]) -> list[LeavePending]:
-    """For the commit of a piece: the windows that stay pending."""
+def leave_pending(run: SourceRun, table: str, windows: Iterable[Window]) -> list[LeavePending]:
+    """For the commit of a batch: the windows that stay pending."""
     return [LeavePending(table, run.name, *window) for window in windows]
 
 
@@ -73,7 +73,7 @@ def merged(windows: Iterable[Window]) -> list[Window]:
     return result
 
 
-def within(frame: pd.DataFrame, window: Window, column: str = "observed_at") -> pd.DataFrame:
+def rows_in(frame: pd.DataFrame, window: Window, column: str = "observed_at") -> pd.DataFrame:
     """The rows of `frame` whose time lies in the window."""
     return frame[(frame[column] >= window[0]) & (frame[column] < window[1])]
 

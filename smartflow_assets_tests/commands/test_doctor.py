@@ -71,7 +71,7 @@ def test_who_holds_a_lock_is_named(smartflow: Smartflow, home: Path) -> None:
     assert "locks: nobody holds one" in smartflow("doctor").out
 
 
-def test_a_dead_run_is_failed_and_settled(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_run_is_failed_and_closed(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import dagster as dg
 
     from smartflow_assets.defs import dead_runs

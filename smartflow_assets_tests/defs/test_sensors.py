@@ -15,8 +15,8 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.partitions import PARTITION_TAG
+from smartflow_assets.defs.run_closing import close_run
 from smartflow_assets.defs.sensors import catalogue_sensor, housekeeping_sensor, inbox_sensor, outbox_sensor, training_sensor
-from smartflow_assets.defs.settle import settle_run
 from smartflow_assets.stages.scheduling.training_requests import open_requests, request_training
 from smartflow_assets_tests.defs.conftest import SHOP
 from smartflow_assets_tests.end_to_end.conftest import opened
@@ -118,7 +118,7 @@ def started_run(home: Home, job: str = "monitor_source", status=dg.DagsterRunSta
     return home.instance.create_run_for_job(build_definitions().resolve_job_def(job), status=status, tags={PARTITION_TAG: "feed"})
 
 
-def test_a_run_without_a_process_is_failed_and_settled_in_one_look(feed, monkeypatch):
+def test_a_run_without_a_process_is_failed_and_closed_in_one_look(feed, monkeypatch):
     monkeypatch.setattr("smartflow_assets.defs.dead_runs.GRACE", timedelta(0))
     run = started_run(feed)
     assert look(feed, housekeeping_sensor).skip_message == f"failed 1 dead runs: {run.run_id}"
@@ -138,23 +138,23 @@ def stranger() -> None:
     """A job of somebody else on the same instance."""
 
 
-def test_runs_of_strangers_are_neither_failed_nor_settled(feed):
+def test_runs_of_strangers_are_neither_failed_nor_closed(feed):
     theirs = feed.instance.create_run_for_job(stranger, status=dg.DagsterRunStatus.STARTED)
     assert fail_dead_runs(feed.instance, feed.settings, datetime.now(UTC) + timedelta(hours=1)) == []
     feed.instance.report_run_failed(theirs)
-    assert not settle_run(feed.instance, theirs.run_id, settings=feed.settings).is_new
+    assert not close_run(feed.instance, theirs.run_id, settings=feed.settings).is_new
 
 
 def test_a_run_that_its_server_reports_as_dead_counts_as_killed(feed):
-    """As Dagster's code server does within a second: it fails the run and gives no error."""
+    """What Dagster's code server does within a second: it fails the run and gives no error."""
     run = started_run(feed)
     feed.instance.report_run_failed(run)
-    assert settle_run(feed.instance, run.run_id, settings=feed.settings).failures == ()
+    assert close_run(feed.instance, run.run_id, settings=feed.settings).failures == ()
     assert feed.table("run_log")["status"].tolist() == ["killed"]
     assert feed.table("incidents").empty
 
 
-def test_a_clock_that_cannot_be_read_fails_the_run_and_is_settled(feed):
+def test_a_clock_that_cannot_be_read_fails_the_run_which_is_closed(feed):
     result = (
         build_definitions()
         .resolve_job_def("monitor_source")
@@ -166,7 +166,7 @@ def test_a_clock_that_cannot_be_read_fails_the_run_and_is_settled(feed):
         )
     )
     assert not result.success
-    (failure,) = settle_run(feed.instance, result.run_id, settings=feed.settings).failures
+    (failure,) = close_run(feed.instance, result.run_id, settings=feed.settings).failures
     assert "as_of: 'tomorrow' is not a time" in failure.message
 
 

@@ -208,7 +208,7 @@ def test_a_failed_run_of_the_command_line_is_an_incident_and_a_message(dagster):
     run = dagster.smartflow("run", "lost")
     assert run.returncode == 1
     assert "lost: raw_records: read.path: no file matches" in run.stderr and "Traceback" not in run.stderr
-    _is_settled_once(dagster, "lost")
+    _is_closed_once(dagster, "lost")
 
 
 def test_a_failed_materialisation_by_a_click_is_an_incident_and_a_message(dagster):
@@ -219,10 +219,10 @@ def test_a_failed_materialisation_by_a_click_is_an_incident_and_a_message(dagste
     answer = dagster.ask(launch, asked={"selector": selector, "mode": "default", "executionMetadata": tagged, "runConfigData": "{}"})
     assert answer["launchPipelineExecution"]["__typename"] == "LaunchRunSuccess", answer
     wait_for(lambda: len(dagster.run_log("lost_too")), 60, "entry in run_log")
-    _is_settled_once(dagster, "lost_too")
+    _is_closed_once(dagster, "lost_too")
 
 
-def _is_settled_once(dagster: Dagster, source: str) -> None:
+def _is_closed_once(dagster: Dagster, source: str) -> None:
     read = dagster.warehouse.published_read
     assert dagster.run_log(source)["status"].tolist() == ["failed"]
     incidents = read("SELECT * FROM incidents WHERE source = ?", [source])

@@ -13,7 +13,7 @@ import pytest
 
 from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.execute import execute
-from smartflow_assets.defs.settle import settle_run
+from smartflow_assets.defs.run_closing import close_run
 from smartflow_assets_tests.homes import START, WEB, Home, daily_series, write_rows
 
 STAGES = [
@@ -96,7 +96,7 @@ def test_a_run_killed_in_some_stages_is_finished_by_the_next(tmp_path, monkeypat
             begun = datetime.fromtimestamp(instance.get_run_records(limit=1)[0].start_time, UTC)
             assert fail_dead_runs(instance, home.settings, begun + timedelta(seconds=29)) == []  # half a minute of grace
             (dead,) = fail_dead_runs(instance, home.settings, begun + timedelta(seconds=31))
-            assert settle_run(instance, dead, settings=home.settings).is_new
+            assert close_run(instance, dead, settings=home.settings).is_new
             killed = home.count("run_log", "status = 'killed'")
             assert home.count("incidents", "cause = 'run'") == (killed >= 3)  # two wake nobody: the next run goes on
         assert home.run("web", END).is_success

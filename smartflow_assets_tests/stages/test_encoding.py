@@ -174,7 +174,7 @@ def test_a_changed_encoding_is_said_and_learnt_anew(tmp_path, pay):
 
 
 def test_columns_of_any_name_and_type_are_encoded(tmp_path):
-    """As numbers in a Parquet file, and called like the columns that are asked for in SQL."""
+    """Here they are numbers in a Parquet file, and called like the columns that are asked for in SQL."""
     rows = payments()
     kinds = np.arange(len(rows)) % 4
     frame = pd.DataFrame({"at": pd.to_datetime(rows["at"]), "category": kinds, "learnt": kinds % 2 == 0, "code": rows["tier"], "n": 1.5})

@@ -1,4 +1,4 @@
-"""A load that is too long for memory goes piece by piece: what it leaves is what one piece leaves, killed between two or not."""
+"""A load that is too long for memory goes batch by batch: what it leaves is what one batch would, killed between two or not."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -83,7 +83,7 @@ def stored(home: Home) -> dict[str, pd.DataFrame]:
     }
 
 
-def kill_after_a_piece_of(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+def kill_after_a_batch_of(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     def commit(self: Warehouse, run_id: str, writes: list) -> object:
         done = ORIGINAL(self, run_id, writes)
         if any(isinstance(write, LeavePending) and write.table == table for write in writes):
@@ -93,7 +93,7 @@ def kill_after_a_piece_of(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     monkeypatch.setattr(Warehouse, "commit", commit)
 
 
-def test_pieces_leave_what_the_whole_leaves_also_when_killed_between_two(tmp_path, monkeypatch):
+def test_batches_leave_what_the_whole_leaves_also_when_killed_between_two(tmp_path, monkeypatch):
     whole = web(tmp_path / "whole")
     run_stages(whole)
     expected = stored(whole)
@@ -101,16 +101,16 @@ def test_pieces_leave_what_the_whole_leaves_also_when_killed_between_two(tmp_pat
     assert len(expected["anomalies"]) >= 6 and len(expected["rule_violations"]) >= 23 and len(expected["alert_sends"]) >= 6
     assert (expected["detector_scores"]["detector"] == "isolation_forest").any()
 
-    monkeypatch.setattr(windows, "PIECE_ROWS", 400)  # 200 buckets of both series
-    pieces = web(tmp_path / "pieces")
-    run_stages(pieces)
+    monkeypatch.setattr(windows, "BATCH_ROWS", 400)  # 200 buckets of both series
+    batches = web(tmp_path / "batches")
+    run_stages(batches)
     killed = web(tmp_path / "killed")
     for table in IN_PIECES:
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            kill_after_a_piece_of(patch, table)
+            kill_after_a_batch_of(patch, table)
             run_stages(killed)
     run_stages(killed)
-    for home in (pieces, killed):
+    for home in (batches, killed):
         assert home.count("writes", "operation = 'left'") > 10
         for name, frame in stored(home).items():
             pd.testing.assert_frame_equal(frame, expected[name], check_exact=True, obj=name)

@@ -1,7 +1,7 @@
-"""The beat of a source's rows: the time bucket that suits them when the YAML names none.
+"""The time bucket that suits the rows of a source whose YAML names none, inferred from the interval between them.
 
-Only the rows say it, so it is asked of raw.<source> after an ingestion. Whether it is asked at all, and that a bucket once
-used is kept, is decided in stages.bucket_resolution.
+It is asked of raw.<source> after an ingestion. Whether it is asked at all, and that a bucket once used is kept, is
+stages.bucket_resolution.
 """
 
 from datetime import timedelta
@@ -20,7 +20,7 @@ STEPS_LOOKED_AT, ROWS_PER_BUCKET = 2_000, 10
 def usual_bucket(warehouse: Warehouse, source: str, time_column: str) -> timedelta | None:
     """The bucket that suits the rows of a source whose YAML names none; None when it has fewer than three times.
 
-    Rows that come at a beat (four in five steps are the median step) get that beat, rounded up. Others are events: they get
+    Rows that come at a regular interval (four in five steps are the median step) get that interval, rounded up. Others are events: they get
     the shortest round bucket that holds ten of them, one minute at least. Only the first 2,000 times are looked at, so the
     answer stays as the data grows.
     """

@@ -1,7 +1,7 @@
 """Raw rows to time buckets, in SQL inside the warehouse: ten million rows come out as a few thousand buckets.
 
-Holds which aggregates there are and how rows become series. Gaps, fills and repairs are core.preparation.cleaning; reading files into
-`raw.<source>` is adapters.ingest. Sums are taken in the order of the values, so that a bucket has the same last bit
+Holds which aggregates there are and how rows become series. core.preparation.cleaning handles gaps, fills and repairs;
+adapters.ingest reads files into `raw.<source>`. Sums are taken in the order of the values, so that a bucket has the same last bit
 whichever way its rows lie in the table and however many threads add them (measured: 0.8 s instead of 0.2 s for 10M rows).
 """
 
@@ -58,7 +58,7 @@ NUMERIC = (
 _COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "row_count", "duplicate_count"]
 MOST_BUCKETS = 500_000
 RAW = "raw_rows"
-"""What the raw table is called in the SQL of an encoded column."""
+"""Name of the raw table in the SQL of an encoded column."""
 
 
 class Reads(Protocol):
@@ -104,7 +104,7 @@ class BucketPlan:
         return TimeGrid(self.every, self.calendar)
 
     def by_dimensions(self, metrics: Sequence[MetricColumn]) -> dict[tuple[str, ...], list[MetricColumn]]:
-        """The metrics that are cut by the same dimensions, which are aggregated in one go."""
+        """The metrics by their dimensions; those with the same ones are aggregated in one go."""
         groups: dict[tuple[str, ...], list[MetricColumn]] = {}
         for metric in metrics:
             groups.setdefault(self.dimensions if metric.dimensions is None else metric.dimensions, []).append(metric)
@@ -186,7 +186,7 @@ def column_types(warehouse: Reads, source: str) -> dict[str, str]:
     return dict(zip(found["column_name"], found["column_type"], strict=True))
 
 
-def require_columns(types: Mapping[str, str], names: Iterable[str], source: str, where: str = "") -> None:
+def require_raw_columns(types: Mapping[str, str], names: Iterable[str], source: str, where: str = "") -> None:
     """`SourceError` with the nearest name when a column is not in the raw table, whose columns are `types`."""
     ours = {column.name for column in RAW_COLUMNS}
     by_name = {name.lower(): name for name in types if name not in ours}
@@ -207,7 +207,7 @@ def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[Metr
         name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ())) if name and name not in plan.encoded.columns
     )
     conditions = (name for metric in plan.metrics if metric.where for name in asked_columns(parse_condition(metric.where)))
-    require_columns(types, (plan.time_column, *plan.dimensions, *columns, *conditions), source)
+    require_raw_columns(types, (plan.time_column, *plan.dimensions, *columns, *conditions), source)
     if plan.metrics:
         return plan.metrics
     taken = {name.lower() for name in (plan.time_column, *plan.dimensions, *plan.categories, *(column.name for column in RAW_COLUMNS))}

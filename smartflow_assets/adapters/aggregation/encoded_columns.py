@@ -1,7 +1,7 @@
 """Encoded columns in SQL: how often categories occur, what was learnt of them, and raw rows with numbers in their place.
 
 The numbers are joined from the table `encodings` while rows are read, so nothing is written twice and memory stays bounded.
-What categories become is core.preparation.category_encoding.
+core.preparation.category_encoding decides what categories become.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,23 +4,21 @@ A channel listed here, or offered by an installed package under the entry point 
 data/channels.yaml; its fields are validated, documented in the JSON schema and covered by the conformance tests.
 """
 
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.channels.email import EmailChannel
 from smartflow_assets.adapters.channels.file import FileChannel
 from smartflow_assets.adapters.channels.webhook import WebhookChannel
-from smartflow_assets.core.extensions import registry
+from smartflow_assets.core.extensions import registry_on_demand
 
 __all__ = ["CHANNELS", "BaseChannel", "Channel", "EmailChannel", "FileChannel", "WebhookChannel"]
 
 BUILT_IN: tuple[type[BaseChannel], ...] = (EmailChannel, WebhookChannel, FileChannel)
-CHANNELS = registry("smartflow.channels", BaseChannel, BUILT_IN)
-"""Every channel by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
+    CHANNELS: dict[str, type[BaseChannel]]
+    """Every channel by its type; a built-in one cannot be replaced by a plug-in."""
     Channel = EmailChannel | WebhookChannel | FileChannel
 else:
-    Channel = Annotated[Union[tuple(CHANNELS.values())], Field(discriminator="type")]  # noqa: UP007 (built from a tuple)
+    __getattr__ = registry_on_demand(__name__, ("CHANNELS", "Channel"), "smartflow.channels", BaseChannel, BUILT_IN)

@@ -1,7 +1,7 @@
 """What every channel is: a frozen model of its settings and one verb, `deliver`.
 
 A channel delivers one message once, within its timeout, or raises DeliveryError; it keeps no state and decides nothing.
-What is due, what was sent, retries and isolation belong to the outbox; what a message says belongs to core.incidents.messages.
+The outbox decides what is due and handles retries and isolation; core.incidents.messages writes what a message says.
 """
 
 from abc import ABC, abstractmethod

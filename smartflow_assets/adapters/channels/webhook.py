@@ -53,7 +53,7 @@ class WebhookChannel(BaseChannel):
         url = resolve(self.url, environment)
         where = host_of(url)
         if not where:
-            raise _not_one(where)
+            raise _invalid_address(where)
         facts = message.facts if self.payload is None else fill(self.payload, message.facts, environment)
         body = json.dumps(facts, ensure_ascii=False).encode()
         headers = {name: resolve(value, environment) for name, value in self.headers.items()}
@@ -72,7 +72,7 @@ class WebhookChannel(BaseChannel):
             what = f"the receiver did not answer within {self.timeout.total_seconds():g} s"
             raise DeliveryError(what, is_channel_down=True, where=where) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, ValueError):  # their texts hold values
-            raise _not_one(where) from None
+            raise _invalid_address(where) from None
         except httpx.TransportError as error:
             raise DeliveryError(f"the receiver cannot be reached: {error}", is_channel_down=True, where=where) from None
         if status in (302, 303) and host_of(answer_headers.get("Location", "")) in self.accept_redirect_to:
@@ -91,9 +91,9 @@ def sign(body: bytes, secret: str, timestamp: int) -> str:
     return f"t={timestamp},v1={digest}"
 
 
-def _not_one(where: str) -> DeliveryError:
+def _invalid_address(where: str) -> DeliveryError:
     remedy = "Check url and headers, and the variables that they name."
-    return DeliveryError("the address or a header is not one", is_channel_down=True, where=where, remedy=remedy)
+    return DeliveryError("the address or a header is not valid", is_channel_down=True, where=where, remedy=remedy)
 
 
 def _refusal(status: int, headers: Mapping[str, str], where: str) -> DeliveryError:

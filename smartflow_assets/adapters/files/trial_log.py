@@ -1,7 +1,7 @@
 """The trials of a search, a line of JSON each, so that a search that was cut off goes on where it was.
 
-A trial is written as soon as it is done. A line that was cut off by a kill is left out and tried again. Which file belongs to
-which search is the caller's business: its name should change with everything that the figures depend on.
+A trial is written as soon as it is done. A line that was cut off by a kill is left out and tried again. The caller names the
+file of a search: the name should change with everything that the figures depend on.
 """
 
 import json

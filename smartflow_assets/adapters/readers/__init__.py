@@ -4,9 +4,7 @@ A reader listed here, or offered by an installed package under the entry point g
 source's `read:`; its fields are validated, documented in the JSON schema and covered by the conformance tests.
 """
 
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.csv import CsvReader
@@ -19,7 +17,7 @@ from smartflow_assets.adapters.readers.python import PythonReader
 from smartflow_assets.adapters.readers.sql import SqlReader
 from smartflow_assets.adapters.readers.synthetic import SyntheticReader
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn, Wanted
-from smartflow_assets.core.extensions import registry
+from smartflow_assets.core.extensions import registry_on_demand
 
 __all__ = [
     "READERS",
@@ -50,10 +48,10 @@ BUILT_IN: tuple[type[BaseReader], ...] = (
     PythonReader,
     SyntheticReader,
 )
-READERS = registry("smartflow.readers", BaseReader, BUILT_IN)
-"""Every reader by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
+    READERS: dict[str, type[BaseReader]]
+    """Every reader by its type; a built-in one cannot be replaced by a plug-in."""
     Reader = BaseReader
 else:
-    Reader = Annotated[Union[tuple(READERS.values())], Field(discriminator="type")]  # noqa: UP007
+    __getattr__ = registry_on_demand(__name__, ("READERS", "Reader"), "smartflow.readers", BaseReader, BUILT_IN)

@@ -1,8 +1,8 @@
 """What every reader is: a frozen model of where the rows are, and one verb, `batches`.
 
 A reader hands over staged Parquet files, one for each origin whose content is not known yet, and never a frame of rows: ten
-million of them pass in bounded memory. What is stored and what counts as known is adapters.ingest; how text becomes typed
-columns is adapters.staging.
+million of them pass in bounded memory. adapters.ingest decides what is stored and what counts as known; adapters.staging turns
+text into typed columns.
 """
 
 from abc import ABC, abstractmethod

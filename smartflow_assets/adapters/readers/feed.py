@@ -76,7 +76,7 @@ class FeedReader(BaseReader, frozen=True):
         return None if context.reached is None else context.reached - self.late_by
 
     def reading(self, wanted: Wanted) -> str:
-        """Eight signs that say what is asked and how it is read."""
+        """Eight characters that stand for what is asked and how it is read."""
         keys = [self.model_dump(mode="json", include=set(self.asking) | {"time"}), wanted.reading]
         return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:8]
 

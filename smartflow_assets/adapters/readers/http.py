@@ -122,7 +122,7 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
         )
         context.staging.mkdir(parents=True, exist_ok=True)
         with opened(server) as client:
-            yield from _Walk(self, server, client, context).pages()
+            yield from _Pager(self, server, client, context).pages()
 
     def moments(self, context: ReadContext) -> dict[str, str]:
         """The parameters that say from when to when."""
@@ -135,8 +135,8 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
         return asked
 
 
-class _Walk:
-    """From page to page of one window."""
+class _Pager:
+    """Asks for page after page of one window."""
 
     def __init__(self, reader: HttpReader, server: Server, client: HttpClient, context: ReadContext) -> None:
         self.reader, self.server, self.client, self.context = reader, server, client, context
@@ -246,7 +246,7 @@ class _Walk:
         return Delimited(self.reader.delimiter, self.reader.decimal, self._encoding(answer.charset))
 
     def _encoding(self, charset: str | None) -> str:
-        """As the YAML says, else as the server says."""
+        """The encoding that the YAML names, else that of the server's answer."""
         if charset is None or "encoding" in self.reader.model_fields_set:
             return self.reader.encoding
         try:

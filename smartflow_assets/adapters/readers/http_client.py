@@ -109,7 +109,9 @@ class HttpClient:
             raise self._no_address() from None
 
     def _no_address(self) -> SourceError:
-        return self.server.error("the address or a header is not one", "Check read.url and read.headers, and the variables that they name.")
+        return self.server.error(
+            "the address or a header is not valid", "Check read.url and read.headers, and the variables that they name."
+        )
 
     def _get(self, url: str, target: Path) -> Answer:
         waited, attempt = 0.0, 0

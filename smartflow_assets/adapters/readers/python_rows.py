@@ -69,7 +69,7 @@ def write_part(part: Part, stem: Path, time_column: str) -> tuple[Path, Layout]:
 
 
 def _with_plain_columns(frame: pd.DataFrame, time_column: str) -> pd.DataFrame:
-    """The frame with columns that are called by texts and hold values of one type each."""
+    """The frame with columns whose names are texts and whose values have one type."""
     is_index = time_column not in frame.columns and time_column in frame.index.names
     frame = frame.reset_index(drop=not is_index)
     frame.columns = [".".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
@@ -84,7 +84,7 @@ def _with_plain_columns(frame: pd.DataFrame, time_column: str) -> pd.DataFrame:
 
 
 def _of_one_type(column: pd.Series) -> pd.Series:
-    """What its values are, when they are all alike; else as texts, whose type staging leaves as it is."""
+    """The column with the one type that all its values have, else as texts, whose type staging leaves as it is."""
     column = column.infer_objects()
     if column.dtype != "object":
         return column

@@ -15,7 +15,7 @@ from smartflow_assets.adapters.readers.feed import FeedReader, Page
 from smartflow_assets.adapters.readers.sql_database import Database
 from smartflow_assets.adapters.readers.sql_values import as_line
 from smartflow_assets.adapters.scans import JsonRecords
-from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names, require_columns
+from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names, column_positions
 from smartflow_assets.adapters.secret_references import REFERENCE
 from smartflow_assets.adapters.staging.contract import ReadContext
 
@@ -80,7 +80,7 @@ class SqlReader(FeedReader, frozen=True):
         with database.rows(self.table, self.query, self.time, *since) as (names, rows):
             file = TextFile(context.source, context.staging, context.staging, self.feed)
             wanted = [(self.time.column, "read.time"), *context.wanted.declared]
-            at = require_columns(wanted, checked_names(names, file), file)[self.time.column]
+            at = column_positions(wanted, checked_names(names, file), file)[self.time.column]
             for number, chunk in enumerate(self._chunks(names, rows, at, context.staging), start=1):
                 yield Page(chunk, JsonRecords(), f"{self.feed}, chunk {number}")
 

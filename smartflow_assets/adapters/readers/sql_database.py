@@ -124,7 +124,7 @@ class Database:
 
 
 def _patience(backend: str) -> dict[str, Any]:
-    """How a driver calls it; the others have their own."""
+    """The driver's own name for a timeout, with its value; drivers that are not listed keep their default."""
     names = {"sqlite": "timeout", "postgresql": "connect_timeout", "mysql": "connect_timeout", "mariadb": "connect_timeout"}
     return {names[backend]: PATIENCE} if backend in names else {}
 

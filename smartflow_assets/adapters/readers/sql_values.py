@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from smartflow_assets.adapters.staging.contract import TimeColumn
 
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no time before it is believed (text_values)
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no time before it is believed (staging.text_parsing)
 
 
 def as_line(row: Mapping[str, Any]) -> str:

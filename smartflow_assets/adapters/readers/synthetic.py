@@ -1,4 +1,4 @@
-"""Rows that nobody sent: a synthetic domain that goes on for as long as the source is watched.
+"""Synthetic rows: a domain that goes on for as long as the source is watched.
 
 A row depends on its time and the seed, so nothing is remembered but what is stored: each month is an origin, its content is known
 by the keys that it was made under and the time up to which it was. A run makes the months that are not complete, and of them the
@@ -84,7 +84,7 @@ class SyntheticReader(BaseReader, frozen=True):
     def batches(self, context: ReadContext) -> Iterator[Staged]:
         if context.now is None:
             raise SourceError("a synthetic source needs the clock of its run", source=context.source)
-        self._require_columns(context)
+        self._refuse_strange_columns(context)
         made_under = self.made_under
         for month in self._months(context, context.now):
             reached = _reached(context.known, month.origin, made_under)
@@ -94,7 +94,7 @@ class SyntheticReader(BaseReader, frozen=True):
 
     @property
     def made_under(self) -> str:
-        """Sixteen signs for all keys that decide what is in a row: when one of them changes, all rows are made anew."""
+        """Sixteen characters that stand for all keys that decide what is in a row: when one of them changes, all rows are made anew."""
         keys = json.dumps(self.model_dump(mode="json", exclude={"history"}), sort_keys=True)
         return hashlib.sha256(keys.encode()).hexdigest()[:16]
 
@@ -129,7 +129,7 @@ class SyntheticReader(BaseReader, frozen=True):
         frame = self.domain.generate(datetime(2026, 1, 1, tzinfo=UTC), 0, anomaly_rate=0).frame
         return {str(name): pd.api.types.is_numeric_dtype(type_) for name, type_ in frame.dtypes.items()}
 
-    def _require_columns(self, context: ReadContext) -> None:
+    def _refuse_strange_columns(self, context: ReadContext) -> None:
         columns = {name.lower(): is_number for name, is_number in self._columns.items()}
         for name, field in context.wanted.declared:
             if name.lower() not in columns or (field == "metrics" and not columns[name.lower()]):

@@ -1,7 +1,7 @@
 """Scans: how the rows of a content are laid out, and how each layout becomes one relation of texts for staging.
 
-Delimited text, JSON and Parquet differ here and nowhere else: what a time or a number is, which rows are bad and what is
-written is adapters.staging, once for all of them.
+Delimited text, JSON and Parquet differ here and nowhere else: adapters.staging decides, once for all of them, what a time
+or a number is, which rows are bad and what is written.
 """
 
 from pathlib import Path

@@ -21,16 +21,16 @@ def as_json_lines(file: TextFile, records: str | None, *, encoding: str, is_rewr
     text = as_plain_text(file, encoding=encoding, is_rewritten=is_rewritten)
     with file.reading(), text.open(encoding="utf-8-sig", newline="") as content:
         try:
-            walk = _Walk(content, file)
-            first = walk.peek()
+            cursor = _JsonCursor(content, file)
+            first = cursor.peek()
             if not first:
                 raise file.error("the file holds only blanks", "An empty list is written [].")
-            if first == "{" and records is None and walk.is_line():
+            if first == "{" and records is None and cursor.is_line():
                 return text
             target = file.folder / "records.jsonl"
             file.folder.mkdir(parents=True, exist_ok=True)
             with target.open("w", encoding="utf-8", newline="") as lines:
-                for record in walk.records(tuple(records.split(".")) if records else ()):
+                for record in cursor.records(tuple(records.split(".")) if records else ()):
                     lines.write(record.replace("\r", " ").replace("\n", " "))  # neither can stand inside a JSON text
                     lines.write("\n")
             return target
@@ -40,7 +40,7 @@ def as_json_lines(file: TextFile, records: str | None, *, encoding: str, is_rewr
             raise file.error("the JSON is nested too deeply to be read", "Fix the feed.") from error
 
 
-class _Walk:
+class _JsonCursor:
     """Reads JSON from a text, value by value, holding one value at a time."""
 
     def __init__(self, content: IO[str], file: TextFile) -> None:
@@ -56,7 +56,7 @@ class _Walk:
                 return self.buffer[self.at : self.at + 1]
 
     def is_line(self) -> bool:
-        """Is the first line a whole value by itself, as in JSON lines? The walk stays where it is."""
+        """Is the first line a whole value by itself, as in JSON lines? The cursor stays where it is."""
         while "\n" not in self.buffer[self.at :] and len(self.buffer) <= LONGEST and self._more():
             pass
         line = self.buffer[self.at :].partition("\n")[0]
@@ -174,7 +174,7 @@ class _Walk:
         return bool(block)
 
     def _error(self, what: str, remedy: str) -> SourceError:
-        """The error, with the line at which the walk stands."""
+        """The error, with the line at which the cursor stands."""
         return self.file.error(what, remedy, self.line + self.buffer.count("\n", 0, self.at))
 
     def _unexpected(self) -> SourceError:

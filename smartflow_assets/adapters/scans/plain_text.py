@@ -1,7 +1,7 @@
 """From whatever lies on the disk to UTF-8 text that DuckDB reads in parallel: gzip, encodings, line ends, the header line.
 
-A plain UTF-8 file is used where it is; any other is rewritten once into the staging folder, in blocks. Here a damaged or
-empty file, a wrong encoding and a strange header get their names; what the values are is adapters.staging.
+A plain UTF-8 file is used where it is; any other is rewritten once into the staging folder, in blocks. A damaged or
+empty file, a wrong encoding and a strange header are named here; adapters.staging reads the values.
 """
 
 import codecs
@@ -218,7 +218,7 @@ def likely_delimiter(line: str) -> str:
     return max((",", ";", "\t", "|"), key=outside.count)
 
 
-def require_columns(wanted: Sequence[tuple[str, str]], names: Sequence[str], file: TextFile) -> dict[str, int]:
+def column_positions(wanted: Sequence[tuple[str, str]], names: Sequence[str], file: TextFile) -> dict[str, int]:
     """The position of each wanted column, given as (name, YAML field); case is overlooked when no name is equal.
     SourceError naming the nearest column when one is not there."""
     positions = {name: index for index, name in enumerate(names)}

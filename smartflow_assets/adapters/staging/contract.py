@@ -1,4 +1,4 @@
-"""What a reader and staging say to each other: what is wanted of the rows, who asks, and what was staged.
+"""The contract between readers and staging: what is wanted of the rows, who asks, and what was staged.
 
 It lies below both, so that staging knows no reader.
 """
@@ -119,8 +119,8 @@ class Staged:
 
 
 def origin_of(path: Path, data: Path) -> str:
-    """How a file is called in tables: relative to the data folder where it lies below it, so that a home can be moved; without
-    `..`, so that a file has one name. Bytes that are no UTF-8 are written as Python does."""
+    """The name of a file in tables: relative to the data folder if it lies below it, so that a home can be moved, and without
+    `..`, so that a file has one name. Bytes that are not UTF-8 are escaped."""
     path = Path(normpath(path))
     with contextlib.suppress(ValueError):
         path = path.relative_to(normpath(data))

@@ -23,7 +23,7 @@ from smartflow_assets.adapters.scans.plain_text import TextFile, undecodable_lin
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.adapters.staging import text_parsing
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimedReader, Wanted, origin_of
-from smartflow_assets.adapters.staging.text_table import Column, TextTable, declared_columns
+from smartflow_assets.adapters.staging.text_table import TextColumn, TextTable, declared_columns
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 
 MEMORY = "384MB"  # ten million rows stage in less; what does not fit goes to the staging folder
@@ -94,7 +94,7 @@ def _folder(context: ReadContext, name: str) -> Path:
 
 
 def reading_hash(reader: TimedReader, layout: Layout, wanted: Wanted, on_missing_rows: MissingRows) -> str:
-    """Eight signs that say how a content is read: when a person corrects a format or a zone, known files are read again."""
+    """Eight characters that stand for how a content is read: when a person corrects a format or a zone, known files are read again."""
     keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), wanted.reading, on_missing_rows])
     return hashlib.sha256(keys.encode()).hexdigest()[:8]
 
@@ -162,11 +162,11 @@ class _Staging:
     def run(self, origin: str, content_hash: str) -> Staged:
         """Decide the types, write the good and the bad rows."""
         self._sniff()
-        facts = self._profile()
-        self._decide(facts)
-        self._refuse(facts)
-        self._find_second_hours(facts["ambiguous"])
-        self._tell_what_is_emptied(facts)
+        counts = self._profile()
+        self._decide(counts)
+        self._refuse(counts)
+        self._find_second_hours(counts["ambiguous"])
+        self._tell_what_is_emptied(counts)
         parquet = self._write_good()
         time = quoted_column(self.table.time.name)
         row_count, first_at, last_at = self._one(f"SELECT count(*), min({time}), max({time}) FROM {quoted_text(parquet)}")
@@ -175,7 +175,7 @@ class _Staging:
                 f"the times of column '{self.table.time.name}' end on {last_at:%Y-%m-%d}: these are no {self.table.reading.format} times",
                 "Correct read.time: format unix counts seconds since 1970, unix_ms milliseconds.",
             )
-        bad_count, rejected = self._write_bad(facts)
+        bad_count, rejected = self._write_bad(counts)
         span = (_utc(first_at), _utc(last_at))
         return Staged(origin, content_hash, parquet, row_count, *span, bad_count, rejected, tuple(self.notes))
 
@@ -207,16 +207,16 @@ class _Staging:
         counts = self._one(f"SELECT {', '.join(asked.values())} FROM ({self.table.rows(is_numbered=False)})")
         return dict(zip(asked, counts, strict=True))
 
-    def _decide(self, facts: dict[str, int]) -> None:
+    def _decide(self, counts: dict[str, int]) -> None:
         """The type of each undeclared column, and which columns are taken."""
         for column in self.table.columns:
-            filled, numbers = facts[f"{column.c} filled"], facts.get(f"{column.c} numbers", 0)
+            filled, numbers = counts[f"{column.c} filled"], counts.get(f"{column.c} numbers", 0)
             fitting = [
                 type_
                 for type_ in self.table.type_tests(column)
-                if type_ in column.candidates and (numbers if type_ == "DOUBLE" else facts[f"{column.c} {type_}"]) == filled > 0
+                if type_ in column.candidates and (numbers if type_ == "DOUBLE" else counts[f"{column.c} {type_}"]) == filled > 0
             ]
-            if "DOUBLE" in column.candidates and facts[f"{column.c} codes"]:
+            if "DOUBLE" in column.candidates and counts[f"{column.c} codes"]:
                 fitting = []
             elif "DOUBLE" in column.candidates and self.table.wanted.numbers is None and numbers >= MOSTLY * filled > 0:
                 column.is_number = True
@@ -226,16 +226,16 @@ class _Staging:
         self.taken = [
             column
             for column in self.table.columns
-            if facts[f"{column.c} filled"]
+            if counts[f"{column.c} filled"]
             or column is self.table.time
             or column.is_text
             or (column.is_number and self.table.wanted.numbers is not None)
         ]
 
-    def _refuse(self, facts: dict[str, int]) -> None:
+    def _refuse(self, counts: dict[str, int]) -> None:
         """A file of which nothing can be read is a wrong setting, or a feed that changed: not a pile of bad rows."""
         time, name = self.table.reading, self.table.time.name
-        if facts["rows"] >= ENOUGH and not facts["timed"]:
+        if counts["rows"] >= ENOUGH and not counts["timed"]:
             example = self._example(self.table.time)
             digits = len(example.strip()) if example.strip().isdigit() else 0
             form = "%d/%m/%Y %H:%M" if not digits else "%Y%m%d" if digits == 8 else "unix"
@@ -246,7 +246,7 @@ class _Staging:
                 f"no value of column '{name}' is a time; expected {text_parsing.expected_time(time)}, the first is {example!r}", remedy
             )
         for column in self.table.columns:
-            is_text = column.is_number and facts[f"{column.c} filled"] >= ENOUGH and not facts[f"{column.c} numbers"]
+            is_text = column.is_number and counts[f"{column.c} filled"] >= ENOUGH and not counts[f"{column.c} numbers"]
             if is_text and self.table.wanted.on_bad_rows != "keep":
                 raise self.file.error(
                     f"column '{column.name}' is text; expected a number, the first value is {self._example(column)!r}",
@@ -254,14 +254,14 @@ class _Staging:
                     if self.table.scan.has_decimal
                     else "Fix the feed, or correct metrics.",
                 )
-        self.table.scan.refuse(self.connection, facts["rows"])
-        if not facts["rows"] and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
+        self.table.scan.refuse(self.connection, counts["rows"])
+        if not counts["rows"] and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             self.notes.append("holds no rows")
 
-    def _tell_what_is_emptied(self, facts: dict[str, int]) -> None:
+    def _tell_what_is_emptied(self, counts: dict[str, int]) -> None:
         """With `on_bad_rows: keep` a row stays, and the number that could not be read is null: somebody should hear of it."""
         for column in self.table.columns if self.table.wanted.on_bad_rows == "keep" else ():
-            lost = facts[f"{column.c} filled"] - facts[f"{column.c} numbers"] if column.is_number else 0
+            lost = counts[f"{column.c} filled"] - counts[f"{column.c} numbers"] if column.is_number else 0
             if lost:
                 self.notes.append(f"{lost:,} values of column '{column.name}' are no numbers and are empty now (on_bad_rows: keep)")
 
@@ -303,12 +303,12 @@ class _Staging:
         )
         return parquet
 
-    def _write_bad(self, facts: dict[str, int]) -> tuple[int, Path | None]:
+    def _write_bad(self, counts: dict[str, int]) -> tuple[int, Path | None]:
         """Rows that break a declared column, by their number among all rows; after them what is no row at all."""
         is_number_bad = self.table.wanted.on_bad_rows != "keep" and any(
-            facts[f"{column.c} numbers"] < facts[f"{column.c} filled"] for column in self.table.columns if column.is_number
+            counts[f"{column.c} numbers"] < counts[f"{column.c} filled"] for column in self.table.columns if column.is_number
         )
-        if facts["timed"] == facts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
+        if counts["timed"] == counts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             return 0, None
         record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.columns)
         rejected = self.file.folder / BAD
@@ -317,7 +317,7 @@ class _Staging:
                 SELECT row_number, CAST(json_object({record}) AS VARCHAR) AS record, reason
                 FROM ({self.table.rows()}) WHERE reason IS NOT NULL AND (moment IS NULL OR {self.window})
                 UNION ALL
-                SELECT {facts["rows"]} + row_number() OVER (ORDER BY place), CAST(record AS VARCHAR), reason
+                SELECT {counts["rows"]} + row_number() OVER (ORDER BY place), CAST(record AS VARCHAR), reason
                 FROM ({self.table.scan.broken})
             ) TO {quoted_text(rejected)} (FORMAT parquet)
         """)
@@ -327,7 +327,7 @@ class _Staging:
     def _one(self, sql: str) -> tuple:
         return self.connection.execute(sql).fetchall()[0]
 
-    def _example(self, column: Column) -> str:
+    def _example(self, column: TextColumn) -> str:
         first = f"SELECT {column.c} FROM {self.table.scan.relation} WHERE {column.c} IS NOT NULL LIMIT 1"
         return str(self.connection.execute(first).fetchall()[0][0])
 

@@ -1,7 +1,7 @@
 """SQL that reads text as times, numbers and other types, and yields null where the text is none.
 
-Only expressions over one column of text, here called `c`; which column is what, and what becomes of a null, is
-adapters.staging. The session's time zone must be that of the time column.
+Only expressions over one column of text, here called `c`; `stage` decides which column is what and
+what becomes of a null. The session's time zone must be that of the time column.
 """
 
 from smartflow_assets.adapters.sql_quoting import quoted_text

@@ -1,13 +1,13 @@
 """The rows of a scan as a relation in SQL: all values text, the time read, bad rows with their reason.
 
-The pieces of SQL that staging asks and writes with. How one text becomes a value is text_values; which types columns take and
-what is written where is staging.
+The pieces of SQL that staging asks and writes with. `text_parsing` turns one text into a value; `stage` decides which types
+columns take and what is written where.
 """
 
 from dataclasses import dataclass, field
 
 from smartflow_assets.adapters.scans import Scan
-from smartflow_assets.adapters.scans.plain_text import TextFile, require_columns
+from smartflow_assets.adapters.scans.plain_text import TextFile, column_positions
 from smartflow_assets.adapters.sql_quoting import quoted_text
 from smartflow_assets.adapters.staging import text_parsing
 from smartflow_assets.adapters.staging.contract import TimeColumn, Wanted
@@ -16,7 +16,7 @@ _INSTANTS = ("DATE", "TIMESTAMP", "TIMESTAMPTZ")
 
 
 @dataclass
-class Column:
+class TextColumn:
     """A column of the scan: `c` is its name in SQL, the rest is what is known of it."""
 
     index: int
@@ -47,10 +47,10 @@ class TextTable:
 
     def __init__(self, reading: TimeColumn, wanted: Wanted, file: TextFile, scan: Scan) -> None:
         self.wanted, self.scan = wanted, scan
-        declared = require_columns(declared_columns(reading, wanted), scan.names, file)
+        declared = column_positions(declared_columns(reading, wanted), scan.names, file)
         names = {index: name for name, index in declared.items()}
         self.columns = [
-            Column(index, names.get(index, name), type=type_ or "VARCHAR", is_typed=type_ is not None)
+            TextColumn(index, names.get(index, name), type=type_ or "VARCHAR", is_typed=type_ is not None)
             for index, (name, type_) in enumerate(zip(scan.names, scan.types, strict=True))
         ]
         if wanted.numbers is None:
@@ -69,7 +69,7 @@ class TextTable:
         self.has_second_hours = False  # is there a table second_hour(row_number)?
 
     @property
-    def undeclared(self) -> list[Column]:
+    def undeclared(self) -> list[TextColumn]:
         """The columns whose type the values decide."""
         return [
             column
@@ -115,7 +115,7 @@ class TextTable:
             ]
         return f"nullif(concat_ws('; ', {', '.join(cases)}), '')"
 
-    def typed(self, column: Column) -> str:
+    def typed(self, column: TextColumn) -> str:
         """The value as the column's type."""
         if column is self.time:
             return "moment"
@@ -123,10 +123,10 @@ class TextTable:
             return self.number(column)
         return column.c if column.type == "VARCHAR" else f"TRY_CAST(trim({column.c}) AS {column.type})"
 
-    def number(self, column: Column) -> str:
+    def number(self, column: TextColumn) -> str:
         """The value as a number; null when it is none."""
         return text_parsing.number(column.c, self.scan.decimal)
 
-    def type_tests(self, column: Column) -> dict[str, str]:
+    def type_tests(self, column: TextColumn) -> dict[str, str]:
         """For each type, narrowest first, what is true where the value fits."""
         return text_parsing.type_tests(column.c, self.scan.decimal)

@@ -15,7 +15,7 @@ from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_
 from smartflow_assets.adapters.warehouse.retained_rows import set_aside, set_aside_unreadable
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
-from smartflow_assets.adapters.warehouse.writes import Finish, Load, Loaded
+from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 from smartflow_assets.core.errors import WarehouseError
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
@@ -23,7 +23,7 @@ _REALS = {"FLOAT", "DOUBLE", "UBIGINT", "HUGEINT", "UHUGEINT"}
 _KEPT = {"BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 
 
-class _Fitted(NamedTuple):
+class _ColumnMapping(NamedTuple):
     """Target columns in the raw table and the expressions over `staged` that fill them."""
 
     names: list[str]
@@ -42,7 +42,7 @@ class _Difference:
     last_at: datetime | None
 
 
-def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _Fitted:
+def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _ColumnMapping:
     """Stages the file and makes the raw table fit for it. `commit` does so for all its Loads before the first row changes:
     DuckDB 1.5 does not alter a table from which the transaction has deleted rows."""
     table = raw_table(write.source)
@@ -54,7 +54,7 @@ def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _Fitted:
 def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[Loaded, list[Change]]:
     """Applies the Load inside the open transaction. Raises `WarehouseError` for a file that is not as `Load` says, and for an
     empty file where the origin has rows, unless that is allowed."""
-    fitted = evolve(connection, write)
+    mapping = evolve(connection, write)
     table = raw_table(write.source)
     last_row = _last_row(connection, table, write) if write.mode == "insert" else 0
     row_count, first_at, last_at = _staged_extent(connection, write)
@@ -69,7 +69,7 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
         )
     has_older = keeps_older and set_aside(connection, table, write, first_at)
     difference = _compare(connection, table, write, held, first_at, last_at, row_count)
-    _write(connection, table, write, fitted, difference, run_id, last_row)
+    _write(connection, table, write, mapping, difference, run_id, last_row)
     rejected_count, changes = _quarantine(connection, write, run_id, last_row, has_older)
     if difference.first_at is not None and difference.last_at is not None:
         changed = difference.new_count + difference.gone_count
@@ -134,7 +134,7 @@ def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
 
 
 def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
-    """Leaves out rows of a time that was pruned: a file may hold them for years."""
+    """The condition that leaves out rows of a time that was pruned, which a file may go on holding for years."""
     pruned = single(
         connection,
         """
@@ -204,14 +204,14 @@ def _create_or_widen(connection: duckdb.DuckDBPyConnection, table: str, types: d
 
 
 def _stored_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """By lower-case name: DuckDB's names ignore case."""
+    """The types of the stored columns by lower-case name, since DuckDB's names ignore case."""
     return {name.lower(): type_ for name, type_, *_ in connection.execute(f"DESCRIBE {quoted(table)}").fetchall()}
 
 
-def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str]) -> _Fitted:
+def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str]) -> _ColumnMapping:
     """Each staged column into its stored type; what does not fit into `<column>__text`, created when first needed."""
     stored = _stored_types(connection, table)
-    fitted, misfits = _Fitted([], []), {}
+    mapping, misfits = _ColumnMapping([], []), {}
     for name, type_ in types.items():
         column, target = quoted_column(name), stored[name.lower()]
         family, value = _family(type_), column
@@ -220,8 +220,8 @@ def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str
         else:
             value = f"TRY_CAST({column} AS {target})" if family == "VARCHAR" else f"CAST(NULL AS {target})"
             misfits[name] = f"{column} IS NOT NULL AND {value} IS NULL"
-        fitted.names.append(column)
-        fitted.values.append(value)
+        mapping.names.append(column)
+        mapping.values.append(value)
     if misfits:
         counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in misfits.values())
         found = connection.execute(f"SELECT {counts} FROM staged").fetchall()[0]
@@ -230,9 +230,9 @@ def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str
                 text = quoted_column(f"{name}__text")
                 if f"{name}__text".lower() not in stored:
                     connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {text} VARCHAR")
-                fitted.names.append(text)
-                fitted.values.append(f"CASE WHEN {condition} THEN CAST({quoted_column(name)} AS VARCHAR) END")
-    return fitted
+                mapping.names.append(text)
+                mapping.values.append(f"CASE WHEN {condition} THEN CAST({quoted_column(name)} AS VARCHAR) END")
+    return mapping
 
 
 def _compare(
@@ -280,7 +280,7 @@ def _write(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     write: Load,
-    fitted: _Fitted,
+    mapping: _ColumnMapping,
     difference: _Difference,
     run_id: str,
     last_row: int,
@@ -289,10 +289,10 @@ def _write(
         connection.execute(
             f"DELETE FROM {quoted(table)} WHERE _origin = ? AND _row IN (SELECT _row FROM temp.gone)", [write.origin]
         ).fetchall()
-    names = ", ".join([*fitted.names, *(column.name for column in RAW_COLUMNS)])
+    names = ", ".join([*mapping.names, *(column.name for column in RAW_COLUMNS)])
     chosen = "" if difference.is_all_new else "WHERE _row IN (SELECT _row FROM temp.fresh)"
     connection.execute(
-        f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(fitted.values)}, ?, _row + ?, _row_hash, ?, ? FROM staged {chosen}",
+        f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(mapping.values)}, ?, _row + ?, _row_hash, ?, ? FROM staged {chosen}",
         [write.origin, last_row, write.ingested_at, run_id],
     ).fetchall()
 
@@ -337,12 +337,12 @@ def _quarantine(
 
 def ledger(
     connection: duckdb.DuckDBPyConnection,
-    write: Load | Finish,
+    write: Load | Reconcile,
     loaded: Loaded,
     run_id: str,
     reached_at: datetime | None = None,
 ) -> Change:
-    """Adds the row of `ingestions`."""
+    """Adds the row of `ingestions`; returns the change."""
     row = {
         "source": write.source,
         "origin": write.origin,

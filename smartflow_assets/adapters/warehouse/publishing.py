@@ -1,7 +1,7 @@
 """The copy that everybody reads: `analyst.duckdb`, replaced as a whole so that no reader blocks a writer.
 
-Who has the old copy open keeps it until they close it. When to publish and how bytes are copied is here; the writer's lock,
-within which it happens, is the warehouse's.
+Who has the old copy open keeps it until they close it. This module decides when a copy is due and copies the
+bytes; the warehouse holds the writer's lock meanwhile.
 """
 
 import fcntl

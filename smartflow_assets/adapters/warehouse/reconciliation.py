@@ -1,6 +1,6 @@
-"""Finish: the end of a server's window. What the server has no more is taken away, and how far it was read is written down.
+"""Reconcile: the end of a server's window. What the server no longer has is removed, and how far it was read is written down.
 
-The pages are in the raw table already, each by a commit of its own (loading), and the rows that an earlier window brought still
+The pages are in the raw table already, each by a commit of its own (`load.py`), and the rows that an earlier window brought still
 stand beside those that correct them. So a run that is killed between two pages has lost nothing and doubled nothing: the next one
 asks for the same window, since only here it becomes known how far everything was read.
 """
@@ -11,11 +11,11 @@ from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.load import ledger, stage
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
 from smartflow_assets.adapters.warehouse.tables import raw_table
-from smartflow_assets.adapters.warehouse.writes import Finish, Loaded
+from smartflow_assets.adapters.warehouse.writes import Loaded, Reconcile
 
 
-def finish(connection: duckdb.DuckDBPyConnection, write: Finish, run_id: str) -> list[Change]:
-    """Applies the Finish inside the open transaction."""
+def reconcile(connection: duckdb.DuckDBPyConnection, write: Reconcile, run_id: str) -> list[Change]:
+    """Applies the write inside the open transaction."""
     changes = _remove_what_is_gone(connection, write, run_id)
     reached = single(
         connection,
@@ -28,7 +28,7 @@ def finish(connection: duckdb.DuckDBPyConnection, write: Finish, run_id: str) ->
     return changes
 
 
-def _remove_what_is_gone(connection: duckdb.DuckDBPyConnection, write: Finish, run_id: str) -> list[Change]:
+def _remove_what_is_gone(connection: duckdb.DuckDBPyConnection, write: Reconcile, run_id: str) -> list[Change]:
     raw = raw_table(write.source)
     if write.first_at is None or not has_table(connection, raw):
         return []

@@ -1,9 +1,8 @@
 """Prune: which rows of a table are old, and what has to stay of them.
 
 A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`) keeps the newest row of each
-matter, however old.
-`writes` is what finds the windows that a step has not seen: its old rows become one row for each table and operation, which
-says the same. `prunable` is the order in which tables can be pruned.
+matter, however old. `writes` finds the windows that a step has not processed: its old rows become one row for each table and
+operation, which says the same. `PRUNABLE` is the order in which tables can be pruned.
 """
 
 import duckdb
@@ -14,7 +13,7 @@ from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Prune
 
 KEPT_RECORD_MODELS = 5
-"""So many models of single records stay, the newest of a source."""
+"""How many models of single records stay: the newest of a source."""
 _OF_GONE_INCIDENTS = "happened_at < $before AND incident_id NOT IN (SELECT incident_id FROM incidents WHERE source = $source)"
 _OLD = {
     "clean_series": "observed_at < $before",
@@ -50,12 +49,12 @@ _OLD_WRITES = """
 CREATE TEMP TABLE old_writes AS
 WITH own AS (SELECT rowid AS id, * FROM writes WHERE source = $source),
      newest AS (SELECT table_name, max(written_at) AS newest_at,
-                       max(written_at) FILTER (WHERE operation NOT IN ('rewrite', 'prune')) AS settled_at,
+                       max(written_at) FILTER (WHERE operation NOT IN ('rewrite', 'prune')) AS processed_at,
                        max(written_at) FILTER (WHERE operation = 'delete') AS deleted_at
                 FROM own GROUP BY table_name)
 SELECT own.*, coalesce(written_at <= deleted_at, FALSE) OR operation IN ('left', 'delete') AS is_void
 FROM own JOIN newest USING (table_name)
-WHERE written_at < $before AND written_at <> newest_at AND written_at IS DISTINCT FROM settled_at
+WHERE written_at < $before AND written_at <> newest_at AND written_at IS DISTINCT FROM processed_at
   AND written_at IS DISTINCT FROM deleted_at
 """
 
@@ -77,7 +76,7 @@ def prune(connection: duckdb.DuckDBPyConnection, write: Prune) -> list[Change]:
 
 
 def _shorten_writes(connection: duckdb.DuckDBPyConnection, write: Prune) -> int:
-    """How many rows are fewer."""
+    """Replaces old rows of `writes` by one for each table and operation; returns by how many rows the table shrank."""
     connection.execute(_OLD_WRITES, {"source": write.source, "before": write.before}).fetchall()
     ((before,),) = connection.execute("DELETE FROM writes WHERE rowid IN (SELECT id FROM temp.old_writes)").fetchall()
     ((after,),) = connection.execute(

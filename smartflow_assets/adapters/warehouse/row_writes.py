@@ -1,8 +1,8 @@
 """What a write means in SQL, inside a transaction that somebody else opened.
 
-Replace, Append, Rewrite and Delete are here, Load is `loading.py`'s. Each returns what it changed, as rows of `writes`. The
-SQL is plain (no primary key, no sequence, no ON CONFLICT), so that it runs on DuckLake too; all rules a database could
-hold are checked here instead.
+Replace, Append, Rewrite, Delete and what a step says of its upstream are here; `load.py` has Load, `reconciliation.py`
+Reconcile, `retention.py` Prune. Each returns what it changed, as rows of `writes`. The SQL is plain (no primary key, no
+sequence, no ON CONFLICT), so that it runs on DuckLake too; all rules a database could hold are checked here instead.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ import pandas as pd
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.table_spec import TableSpec
 from smartflow_assets.adapters.warehouse.tables import raw_table, table_spec
+from smartflow_assets.adapters.warehouse.vocabularies import WriteOperation
 from smartflow_assets.adapters.warehouse.writes import Append, Delete, LeavePending, MarkProcessed, Replace, Rewrite
 from smartflow_assets.core.errors import WarehouseError
 
@@ -26,7 +27,7 @@ class Change(NamedTuple):
 
     source: str | None
     table_name: str
-    operation: str
+    operation: WriteOperation
     from_at: datetime | None
     to_at: datetime | None
     row_count: int
@@ -101,11 +102,11 @@ def delete(connection: duckdb.DuckDBPyConnection, write: Delete) -> list[Change]
     return [Change(write.source, write.table, "delete", None, None, count), *changes]
 
 
-def seen(write: MarkProcessed) -> list[Change]:
+def mark_processed(write: MarkProcessed) -> list[Change]:
     return [Change(write.source, table_spec(write.table).name, "seen", _aware(write.since), _aware(write.until), 0)]
 
 
-def left(write: LeavePending) -> list[Change]:
+def leave_pending(write: LeavePending) -> list[Change]:
     return [Change(write.source, table_spec(write.table).name, "left", _aware(write.since), _aware(write.until), 0)]
 
 
@@ -148,7 +149,7 @@ def _refuse_known_keys(connection: duckdb.DuckDBPyConnection, spec: TableSpec, r
         raise WarehouseError(f"table {spec.name} already has the row {shown}")
 
 
-def _changes(spec: TableSpec, operation: str, rows: pd.DataFrame) -> Iterator[Change]:
+def _changes(spec: TableSpec, operation: WriteOperation, rows: pd.DataFrame) -> Iterator[Change]:
     for source, its_rows in rows.groupby("source", sort=False):
         times = its_rows[spec.time_column]
         yield Change(str(source), spec.name, operation, times.min(), times.max() + AN_INSTANT, len(its_rows))

@@ -1,15 +1,16 @@
 """What a table is: its columns with types and descriptions, its key and how it may be written.
 
 One declaration yields the DDL, the comments that an analyst sees in DuckDB, Dagster's column schema, the data dictionary
-and the check of every frame before it is written. The tables themselves are in `tables.py`; whoever opens the file is
-`warehouse.py`.
+and the check of every frame before it is written. The tables themselves are in `tables.py`; `warehouse.py` opens the
+file.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -24,12 +25,34 @@ SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `type` is DuckDB's, `description` is one sentence for people."""
+    """One column; `type` is DuckDB's, `description` is one sentence for people, `words` are all values of a vocabulary."""
 
     name: str
     type: str
     description: str
     is_nullable: bool = True
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def of_words(
+        cls,
+        name: str,
+        vocabulary: Any,
+        notes: Mapping[str, str] = MappingProxyType({}),
+        *,
+        before: str = "",
+        after: str = "",
+        is_nullable: bool = True,
+    ) -> "Column":
+        """A text column that holds the words of a `Literal`, which its description lists with a note beside some of them.
+
+        >>> Column.of_words("state", Literal["open", "answered"], {"open": "nobody has"}).description
+        'open (nobody has) or answered.'
+        """
+        words = get_args(vocabulary)
+        listed = [f"{word} ({notes[word]})" if word in notes else word for word in words]
+        text = " or ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
+        return cls(name, "VARCHAR", f"{before}{text}{after}.", is_nullable, words)
 
     @property
     def from_frame(self) -> str:
@@ -45,7 +68,7 @@ class TableSpec:
     """One table of the warehouse.
 
     `key` is unique (checked when written, there is no primary key: it costs 3.5 times on batches and DuckLake has none);
-    `time_column` is what a window is cut on; `is_open` tables take further DOUBLE columns as they come.
+    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come.
     """
 
     name: str

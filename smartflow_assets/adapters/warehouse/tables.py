@@ -1,14 +1,29 @@
 """Every table of the warehouse, column by column.
 
 The descriptions here are what Dagster shows beside an asset, what `duckdb_columns()` tells an analyst and what the data
-dictionary prints. A table or a column that is not here cannot be written. How a table is checked is `table_spec.py`'s, how
-it is written `warehouse.py`'s.
+dictionary prints. A table or a column that is not here cannot be written. `table_spec.py` checks frames against
+it, `warehouse.py` writes them, `vocabularies.py` and core hold the words that columns of states and kinds may hold.
 """
 
 from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, TableSpec
+from smartflow_assets.adapters.warehouse.vocabularies import (
+    ModelChange,
+    ModelStatus,
+    QuarantineState,
+    RequestState,
+    RunStatus,
+    WriteOperation,
+)
+from smartflow_assets.core.anomalies.grouping import AnomalyType, Direction
 from smartflow_assets.core.errors import WarehouseError
+from smartflow_assets.core.incidents.alert_planning import AlertEvent, AlertStatus
+from smartflow_assets.core.incidents.event_log import IncidentEvent, IncidentStatus
+from smartflow_assets.core.preparation.category_encoding import Encoding
+from smartflow_assets.core.preparation.cleaning import Repair
+from smartflow_assets.core.series.score_state import ScoreState
+from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 7  # raise it with any change below, and say in schema_upgrade.py how an older file becomes a newer one
+SCHEMA_VERSION = 7  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -24,7 +39,8 @@ _SERIES = _always("series", TEXT, "Readable id of the series: the metric, or `me
 _METRIC = _always("metric", TEXT, "Metric as named in the source's YAML.")
 _DIMENSIONS = Column("dimensions", TEXT_MAP, "Dimension names and values of the series; empty when it has none.")
 _OBSERVED_AT = _always("observed_at", TIME, "Start of the time bucket, in UTC.")
-_SEVERITY = Column("severity", TEXT, "info, warning or critical.")
+_SEVERITY = Column.of_words("severity", Severity)
+_CAUSE = Column("cause", TEXT, "anomaly, run (it failed outside of any step), check:<name>, or the step that failed.")
 
 RAW_COLUMNS = (
     _always("_origin", TEXT, "Where the row came from: a file path, or the window asked from a server."),
@@ -65,7 +81,7 @@ _ALL = (
             _always("row_number", COUNT, "Number of the row in its origin, from 1; below that it is older than the file as it is now."),
             Column("record", JSON, "The row as read, field by field."),
             Column("reason", TEXT, "Why the row could not be used, naming the field."),
-            _always("state", TEXT, "held, released or dropped."),
+            Column.of_words("state", QuarantineState, {"held": "nobody has decided yet"}, is_nullable=False),
             _RUN,
             _always("quarantined_at", TIME, "When the row was first held."),
         ),
@@ -84,7 +100,7 @@ _ALL = (
             _OBSERVED_AT,
             Column("value", NUMBER, "Value after transform and repair, in the metric's unit; null when the bucket is missing."),
             Column("value_raw", NUMBER, "Value as aggregated, before any transform and repair."),
-            Column("repair", TEXT, "none, filled, deduplicated, clipped, missing or dst (a doubled or skipped local hour)."),
+            Column.of_words("repair", Repair, {"dst": "a doubled or skipped local hour"}),
         ),
         key=("source", "series", "observed_at"),
         mode="window",
@@ -98,7 +114,7 @@ _ALL = (
             _always("column_name", TEXT, "Column of the raw rows that holds the category."),
             _always("category", TEXT, "The category; empty cells, null and NaN are the empty text."),
             _always("place", COUNT, "Place among the categories, from 0: the most frequent first, for ordinal the smallest."),
-            _always("encoding", TEXT, "one_hot, ordinal or frequency."),
+            Column.of_words("encoding", Encoding, is_nullable=False),
             _always("encoded_column", TEXT, "Column that a metric names, such as merchant__frequency or channel__web."),
             _always("code", NUMBER, "Number that stands for the category in that column."),
             _always("share", NUMBER, "Share of the rows that it was learnt from, 0 to 1."),
@@ -129,7 +145,7 @@ _ALL = (
             _SERIES,
             _always("detector", TEXT, "Type of the detector, as in the YAML."),
             _always("model_id", TEXT, "Id of the training; the rows that a model scored carry it."),
-            _always("status", TEXT, "candidate, current or retired."),
+            Column.of_words("status", ModelStatus, is_nullable=False),
             _always("trained_at", TIME, "When the model was trained."),
             Column("trained_from", TIME, "Start of the rows it learnt from."),
             Column("trained_to", TIME, "End of the rows it learnt from."),
@@ -142,7 +158,7 @@ _ALL = (
             Column("format", TEXT, "How the artefact is stored: json (with its arrays in safetensors) or skops, and the version of that."),
             Column("fingerprint", TEXT, "Configuration of the source that the model was trained under."),
             _always("changed_at", TIME, "When it got this status, by the run's clock; later than all such changes of the source before."),
-            Column("change", TEXT, "How it got this status: trained, promoted, rolled_back or replaced."),
+            Column.of_words("change", ModelChange, before="How it got this status: "),
             Column(
                 "reason",
                 TEXT,
@@ -163,7 +179,7 @@ _ALL = (
         (
             _SOURCE,
             _always("request_id", TEXT, "Id of the request."),
-            _always("state", TEXT, "open or answered; the newest row of a request says how it stands."),
+            Column.of_words("state", RequestState, after="; the newest row of a request says how it stands", is_nullable=False),
             _always("happened_at", TIME, "When it was asked for or answered."),
             Column("reason", TEXT, "Why the source is to be learnt anew; stands beside the model."),
             Column("requested_by", TEXT, "Who asked; null when a check of ours did."),
@@ -191,7 +207,7 @@ _ALL = (
             Column("anomaly_score", NUMBER, "1 - 10^-raw_score, from 0 (usual) to 1 (strange)."),
             Column("threshold", NUMBER, "Anomaly score from which the row is anomalous."),
             Column("is_anomaly", TRUTH, "The detectors' word alone; rules are in rule_violations."),
-            Column("state", TEXT, "scored, warming_up (too little history) or missing (no value)."),
+            Column.of_words("state", ScoreState, {"warming_up": "too little history", "missing": "no value"}),
             _SEVERITY,
             Column("model_id", TEXT, "Model that scored the row."),
         ),
@@ -265,7 +281,7 @@ _ALL = (
             Column("raw_score", NUMBER, "Surprise of the strangest record."),
             Column("anomaly_score", NUMBER, "Anomaly score of the strangest record."),
             Column("threshold", NUMBER, "Anomaly score from which a record is anomalous."),
-            Column("severity", TEXT, "The worst of its strange records: info, warning or critical; null without any."),
+            Column.of_words("severity", Severity, before="The worst of its strange records: ", after="; null without any"),
             Column("contributions", NUMBER_MAP, "Share of each column in the surprise of its strange records, their mean."),
             Column("explanation", TEXT, "Why the strangest record is strange."),
             Column("model_id", TEXT, "Model that judged them, in record_models."),
@@ -308,7 +324,7 @@ _ALL = (
             _SERIES,
             _METRIC,
             _DIMENSIONS,
-            Column("anomaly_type", TEXT, "point, contextual, collective, multivariate, volume, freshness, drift or schema."),
+            Column.of_words("anomaly_type", AnomalyType),
             _always("started_at", TIME, "Start of its first bucket."),
             _always("ended_at", TIME, "End of its last bucket."),
             Column("peak_at", TIME, "Start of its strangest bucket; the values below are of that bucket."),
@@ -319,7 +335,12 @@ _ALL = (
             Column("upper", NUMBER, "Upper edge of the expected band at the peak."),
             Column("deviation", NUMBER, "value - expected, in the metric's unit."),
             Column("deviation_percent", NUMBER, "(value - expected) / |expected| in percent, signed."),
-            Column("direction", TEXT, "spike above what was expected, drop below it; null where nothing was expected."),
+            Column.of_words(
+                "direction",
+                Direction,
+                {"spike": "above what was expected", "drop": "below it"},
+                after="; null where nothing was expected",
+            ),
             Column("extreme", TEXT, "highest or lowest in so many days, up to 28; null when it is neither."),
             Column("anomaly_score", NUMBER, "Highest anomaly score in it, 0 to 1; null when only rules flagged it."),
             _SEVERITY,
@@ -343,8 +364,8 @@ _ALL = (
             _SOURCE,
             _always("event_id", TEXT, "Id of the event."),
             _always("incident_id", TEXT, "Incident it belongs to."),
-            _always("event", TEXT, "opened, seen, escalated, acknowledged, suppressed, resolved, reopened or grouped."),
-            Column("cause", TEXT, "anomaly, check:<name>, or the step that failed."),
+            Column.of_words("event", IncidentEvent, is_nullable=False),
+            _CAUSE,
             Column("series", TEXT, "Series concerned; empty when the whole source is."),
             _SEVERITY,
             _always("happened_at", TIME, "When it happened, by the run's clock."),
@@ -363,11 +384,11 @@ _ALL = (
         (
             _SOURCE,
             _always("incident_id", TEXT, "Id of the incident, from source, series, cause and start."),
-            Column("cause", TEXT, "anomaly, check:<name>, or the step that failed."),
+            _CAUSE,
             Column("series", TEXT, "Series concerned; empty when the whole source is."),
             Column("fingerprint", TEXT, "What makes two incidents the same matter: source, series and cause."),
             _SEVERITY,
-            _always("state", TEXT, "open, acknowledged, resolved or suppressed."),
+            Column.of_words("state", IncidentStatus, is_nullable=False),
             _always("opened_at", TIME, "When it opened."),
             Column("last_seen_at", TIME, "End of the newest anomaly in it."),
             Column("resolved_at", TIME, "When it was resolved."),
@@ -387,10 +408,10 @@ _ALL = (
         (
             _SOURCE,
             _always("incident_id", TEXT, "Incident that the message is about."),
-            _always("event", TEXT, "opened, escalated, reminder or resolved."),
+            Column.of_words("event", AlertEvent, is_nullable=False),
             _always("channel", TEXT, "Channel as named in data/channels.yaml."),
             _always("attempt", COUNT, "Number of the attempt, from 1."),
-            _always("status", TEXT, "planned, claimed, sent, failed or skipped."),
+            Column.of_words("status", AlertStatus, is_nullable=False),
             Column("due_at", TIME, "Not before this time."),
             _always("happened_at", TIME, "When the row was written, by the run's clock."),
             Column("is_possible_repeat", TRUTH, "A claim before it had no end, so the message may have gone out twice."),
@@ -438,7 +459,7 @@ _ALL = (
             _SOURCE,
             _always("run_id", TEXT, "Dagster run."),
             Column("job", TEXT, "monitor_source, train_source or the job that ran."),
-            Column("status", TEXT, "success, failure or canceled."),
+            Column.of_words("status", RunStatus, {"killed": "its process died", "canceled": "somebody ended it"}),
             Column("reason", TEXT, "Why the run started: schedule, file, person, demo."),
             Column("as_of", TIME, "The run's clock."),
             _always("started_at", TIME, "When the run started."),
@@ -460,11 +481,15 @@ _ALL = (
         (
             Column("source", TEXT, "Source whose rows were written; null when a write spans several."),
             _always("table_name", TEXT, "Table that was written; raw tables as raw.<source>."),
-            _always(
+            Column.of_words(
                 "operation",
-                TEXT,
-                "replace, append, rewrite, load, delete, prune (old rows went), seen (upstream was looked at, "
-                "nothing to write) or left (upstream is still to be looked at).",
+                WriteOperation,
+                {
+                    "prune": "old rows went",
+                    "seen": "upstream was looked at, nothing to write",
+                    "left": "upstream is still to be looked at",
+                },
+                is_nullable=False,
             ),
             Column("from_at", TIME, "Earliest time touched; null for a delete of everything."),
             Column("to_at", TIME, "End of the times touched, not included."),

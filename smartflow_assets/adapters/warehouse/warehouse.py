@@ -2,11 +2,11 @@
 
 Each use opens the file, works and closes it, under an advisory lock on `<file>.lock`: writers alone, our readers together.
 So writers of many processes queue instead of failing, and nobody holds the file while computing. What is written is a list
-of values (`writes.py`), applied in one transaction; everybody who only looks reads the published copy.
+of values (`writes.py`), applied in one transaction (`commits.py`); everybody who only looks reads the published copy.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,24 +19,11 @@ import pandas as pd
 
 from smartflow_assets.adapters.files.result_file import write_relation
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
-from smartflow_assets.adapters.warehouse import load, migrations, publishing, reconciliation, retention, row_writes
+from smartflow_assets.adapters.warehouse import commits, migrations, publishing
 from smartflow_assets.adapters.warehouse.engine import READ_ONLY, READ_WRITE, Engines
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
-from smartflow_assets.adapters.warehouse.writes import (
-    Append,
-    Committed,
-    Delete,
-    Finish,
-    LeavePending,
-    Load,
-    Loaded,
-    MarkProcessed,
-    Prune,
-    Replace,
-    Rewrite,
-    Write,
-)
+from smartflow_assets.adapters.warehouse.writes import Committed, Write
 from smartflow_assets.core.errors import WarehouseError
 
 _ATTEMPTS = 5
@@ -93,21 +80,8 @@ class Warehouse:
         for a write that its table refuses; the rows that were there then stay.
         """
 
-        def work(connection: duckdb.DuckDBPyConnection) -> Committed:
-            for write in writes:
-                if isinstance(write, Replace):
-                    row_writes.evolve(connection, write)
-                elif isinstance(write, Load):
-                    load.evolve(connection, write)
-            changes, loads = [], []
-            for write in writes:
-                done = _apply(connection, write, run_id)
-                changes += done.changes
-                loads += done.loads
-            return Committed(_row_counts(changes), tuple(loads), _record(connection, changes, run_id))
-
         with self._lock.exclusive(self._lock_timeout, run_id), self._writable() as connection:
-            return _transact(connection, work)
+            return _transact(connection, lambda open_: commits.apply(open_, run_id, writes))
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame:
         """The result of one query on the live file, for the steps of a run; others read the published copy.
@@ -127,7 +101,7 @@ class Warehouse:
             return write_relation(connection, f"({sql})", path, form)
 
     def published_export(self, sql: str, path: Path, form: str) -> int:
-        """As `export`, of the published copy."""
+        """Does what `export` does, with the published copy."""
         return self._of_published(lambda connection: write_relation(connection, f"({sql})", path, form))
 
     def published_read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame:
@@ -156,9 +130,9 @@ class Warehouse:
     def pending(self, source: str, table: str, upstream: Sequence[str]) -> list[Window]:
         """The times that `upstream` tables changed since this table was last written for the source, in order and merged.
 
-        Late rows, corrections and rebuilds are found by it. One commit of a step settles all windows that were pending, except
-        those that it names as `LeavePending`. A `Rewrite` settles nothing, since others than the step write single rows too: the step
-        says `MarkProcessed`. A table that was deleted, or never written, has everything pending.
+        Late rows, corrections and rebuilds are found by it. One commit of a step marks all windows that were pending as processed,
+        except those that it names as `LeavePending`. A `Rewrite` marks none, since others than the step write single rows too: the
+        step says `MarkProcessed`. A table that was deleted, or never written, has everything pending.
         """
         windows = self.read(
             """
@@ -167,11 +141,11 @@ class Warehouse:
                              WHERE operation = 'delete' GROUP BY table_name),
                  valid AS (SELECT own.* FROM own LEFT JOIN deleted USING (table_name)
                            WHERE own.operation NOT IN ('delete', 'prune') AND (deleted_at IS NULL OR written_at > deleted_at)),
-                 newest AS (SELECT coalesce(max(written_at), CAST('epoch' AS TIMESTAMPTZ)) AS settled_at FROM valid
+                 newest AS (SELECT coalesce(max(written_at), CAST('epoch' AS TIMESTAMPTZ)) AS processed_at FROM valid
                             WHERE table_name = ? AND operation <> 'rewrite')
             SELECT from_at, to_at FROM valid, newest
-            WHERE (list_contains(?, table_name) AND operation <> 'left' AND written_at > settled_at)
-               OR (table_name = ? AND operation = 'left' AND written_at = settled_at)
+            WHERE (list_contains(?, table_name) AND operation <> 'left' AND written_at > processed_at)
+               OR (table_name = ? AND operation = 'left' AND written_at = processed_at)
             ORDER BY from_at
             """,
             [source, table, list(upstream), table],
@@ -204,7 +178,7 @@ class Warehouse:
         return len(found) > 0
 
     def copy_to(self, target: Path) -> None:
-        """Copies the live file, for a run that must leave no trace; without one, nothing."""
+        """Copies the live file, if there is one, for a run that must leave no trace."""
         if not self.path.exists():
             return
         with self._lock.exclusive(self._lock_timeout):
@@ -214,7 +188,7 @@ class Warehouse:
             publishing.clone(self.path, target)
 
     def put_back(self, copy: Path, aside: Path) -> None:
-        """Makes a copy of `copy`, a warehouse of this version or an older one, the live file; the one that was there goes to `aside`."""
+        """Makes a copy of `copy`, a warehouse of this version or an older one, the live file; the present one is moved to `aside`."""
         with self._lock.exclusive(self._lock_timeout):
             if self.path.exists():
                 with self._writable() as connection:
@@ -277,54 +251,6 @@ class Warehouse:
 
     def _opened(self, file: Path, mode: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         return self._engines.attached(file, mode, self._lock_timeout)
-
-
-class _Done(NamedTuple):
-    changes: list[row_writes.Change]
-    loads: list[Loaded]
-
-
-def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> _Done:
-    match write:
-        case Replace():
-            return _Done(row_writes.replace(connection, write), [])
-        case Append():
-            return _Done(row_writes.append(connection, write), [])
-        case Rewrite():
-            return _Done(row_writes.rewrite(connection, write), [])
-        case Delete():
-            return _Done(row_writes.delete(connection, write), [])
-        case Prune():
-            return _Done(retention.prune(connection, write), [])
-        case MarkProcessed():
-            return _Done(row_writes.seen(write), [])
-        case LeavePending():
-            return _Done(row_writes.left(write), [])
-        case Finish():
-            return _Done(reconciliation.finish(connection, write, run_id), [])
-        case Load():
-            loaded, changes = load.load(connection, write, run_id)
-            return _Done(changes, [loaded])
-
-
-def _record(connection: duckdb.DuckDBPyConnection, changes: Sequence[row_writes.Change], run_id: str) -> datetime:
-    """Appends the changes to `writes`; the clock may stand still or go back, `written_at` may not."""
-    (newest,) = connection.execute("SELECT max(written_at) FROM writes").fetchall()[0]
-    written_at = datetime.now(UTC) if newest is None else max(datetime.now(UTC), newest + row_writes.AN_INSTANT)
-    if changes:
-        names = ", ".join([*row_writes.Change._fields, "run_id", "written_at"])
-        marks = ", ".join("?" * (len(row_writes.Change._fields) + 2))
-        connection.executemany(
-            f"INSERT INTO writes ({names}) VALUES ({marks})", [[*change, run_id, written_at] for change in changes]
-        ).fetchall()
-    return written_at
-
-
-def _row_counts(changes: Sequence[row_writes.Change]) -> Mapping[str, int]:
-    counts: dict[str, int] = {}
-    for change in changes:
-        counts[change.table_name] = counts.get(change.table_name, 0) + change.row_count
-    return counts
 
 
 def _transact(connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:

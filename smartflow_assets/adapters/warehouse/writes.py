@@ -1,7 +1,8 @@
 """What may be asked of the warehouse: writes as values.
 
 A step builds these without holding a lock or a transaction; `Warehouse.commit` applies a list of them in one transaction
-and can do so again as a whole. What they mean in SQL is `apply.py`'s; what a table accepts is `tables.py`'s.
+and can do so again as a whole. `row_writes.py`, `load.py`, `reconciliation.py` and `retention.py` say what
+they mean in SQL, `tables.py` what a table accepts.
 """
 
 from collections.abc import Mapping
@@ -84,11 +85,11 @@ class Load:
     origin, from 1); else the order in the file counts. `replace` makes the origin exactly this file, so that a file that
     grew or was corrected changes only the rows that differ. Rows that another origin already holds are left out and counted.
     `insert` is for pages of the server's window that is the origin: rows that are stored nowhere yet are added to it and numbered
-    on, nothing is taken away (that is `Finish`), and a page that brings nothing and is known leaves no trace. `feed` is then what
+    on, nothing is taken away (that is `Reconcile`), and a page that brings nothing and is known leaves no trace. `feed` is then what
     the origins of all windows of that server begin with. `types` says what a column is to be when it is first
     seen (else what the file says); a value that does not fit its column goes to `<column>__text`.
     `rejected` is a Parquet file with row_number, record (JSON text) and reason of the rows that could not be read.
-    `on_missing_rows: keep_older` leaves the origin's rows from before the first time in the file where they are (older_rows).
+    `on_missing_rows: keep_older` leaves the origin's rows from before the first time in the file where they are (`retained_rows.py`).
     Each Load also writes its row of `ingestions`.
     """
 
@@ -108,7 +109,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Finish:
+class Reconcile:
     """A server's window was read to its end; `loads` are its pages, in mode `insert`; `first_at` to `last_at` are the times of their rows.
 
     Rows of the feed within the times of the answer that it does not hold were corrected or deleted at the source, and go: so a
@@ -153,7 +154,7 @@ class LeavePending:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Prune | Load | Finish | MarkProcessed | LeavePending
+Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | MarkProcessed | LeavePending
 
 
 @dataclass(frozen=True)

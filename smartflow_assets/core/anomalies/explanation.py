@@ -3,7 +3,7 @@
     Tue 09:35: 1600 requests, expected 430 to 560 (+223 %); highest in 28 days. Rule promo_surge: 1600 is 3.2 x the median
     500 of the last day; limit 2.5. Surprise: seasonal 48 %, range excess 31 %.
 
-Only the words are made here, from numbers that `events` has found; times are those of the source's own zone.
+Only the words are made here, from numbers that `grouping` has found; times are those of the source's own zone.
 """
 
 from collections.abc import Iterable, Mapping

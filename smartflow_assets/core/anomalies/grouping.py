@@ -2,7 +2,7 @@
 
 A row is anomalous when the detectors flag it or a rule is broken. Rows of a series that lie close together are one interval;
 each interval becomes one row of the table `anomalies` that names its detectors and its rules. Whether somebody is told is the
-business of `incidents`. An interval is a matter of the rows alone: however runs cut the data, the last word is the same.
+business of `core.incidents`. An interval is a matter of the rows alone: however runs cut the data, the last word is the same.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ def affected_window(anomalies: pd.DataFrame, since: datetime, until: datetime, s
 
 
 def merge_violations(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
-    """Scores and violations as one verdict for each row: the input of `group` and of `incidents.advance`.
+    """Scores and violations as one verdict for each row: the input of `group` and of `lifecycle.advance`.
 
     One row for each (series, observed_at) of `scores` (columns of anomaly_scores), with `rules` (rule name to message, the
     worst first), `severity` (the worst of detectors and rules), `is_anomalous`, and `is_calm`: observed, not anomalous, and
@@ -132,7 +132,7 @@ def _with_unscored(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFra
     if extra.empty:
         return scores
     known = scores.drop_duplicates("series").set_index("series")
-    labels = [known.loc[s, ["metric", "dimensions"]] if s in known.index else (s.partition("{")[0], {}) for s in extra["series"]]
+    labels: list[Any] = [known.loc[s, ["metric", "dimensions"]] if s in known.index else (s.partition("{")[0], {}) for s in extra["series"]]
     metrics, dimensions = zip(*labels, strict=True)
     return pd.concat([scores, extra.assign(metric=metrics, dimensions=dimensions, state="warming_up")], ignore_index=True)
 
@@ -235,7 +235,7 @@ def _anomaly(
     deviation = value - expected if isfinite(value - expected) else None
     direction: Direction | None = None if not deviation else "spike" if deviation > 0 else "drop"
     similar = None if apart is None else last_similar(before, Interval(started_at, last_at + step, direction), apart)
-    measured = {
+    measured: dict[str, Any] = {
         "started_at": started_at,
         "ended_at": last_at + step,
         "peak_at": peak["observed_at"],

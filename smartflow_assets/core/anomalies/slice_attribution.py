@@ -46,7 +46,7 @@ def describe_slices(by_column: Mapping[str, Mapping[str, float]], usual: Mapping
     >>> describe_slices({"region": shares, "channel": {"web": 0.2}}, {"region": usual, "channel": {}})
     'region=EU explains 74 % of the change (usually 20 % of the whole)'
     """
-    said = []
+    said: list[str] = []
     for column, shares in by_column.items():
         value, share = next(iter(shares.items()), ("", 0.0))
         if share < SMALLEST_SAID:

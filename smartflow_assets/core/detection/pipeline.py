@@ -1,7 +1,7 @@
 """Detection on frames: `detect` in one call, or `fit_models` and `Scoring` for those who store the models between.
 
 This is what the assets, the command line and a stream call; everything is a pure function of its arguments. One row comes
-out for each row that goes in, in the same order. What may be set is in `detection_settings`, how models are fitted in `training`
+out for each row that goes in, in the same order. What may be set is in `settings`, how models are fitted in `training`
 and put to work in `scoring`, how one series is walked in `series_scorer`, what the numbers mean in `ensemble`.
 """
 

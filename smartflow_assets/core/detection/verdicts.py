@@ -17,13 +17,13 @@ import pandas as pd
 from smartflow_assets.core.detection.ensemble import CAP, anomaly_score
 from smartflow_assets.core.detection.series_scorer import Scored
 from smartflow_assets.core.detection.settings import DetectionSettings
+from smartflow_assets.core.series.score_state import SCORE_STATES
 from smartflow_assets.core.severity import RANK, SEVERITIES, Severity
 from smartflow_assets.core.text_format import contributor, number, percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STATES = ("scored", "warming_up", "missing")
 SCORED, WARMING_UP, MISSING = range(3)
 WARNING_RATIO, CRITICAL_RATIO = 1.1, 2.0
 COMPONENT_COLUMNS = ("series", "observed_at", "detector", "raw_score", "surprise", "share")
@@ -169,7 +169,7 @@ class Verdicts:
                 "anomaly_score": anomaly_score(self.raw_score),
                 "threshold": threshold,
                 "is_anomaly": self.is_anomaly,
-                "state": pd.Categorical.from_codes(self.state, categories=pd.Index(STATES)),
+                "state": pd.Categorical.from_codes(self.state, categories=pd.Index(SCORE_STATES)),
                 "severity": pd.Categorical.from_codes(severity, categories=pd.Index(SEVERITIES), ordered=True),
                 "explanation": self._explanations(),
             },

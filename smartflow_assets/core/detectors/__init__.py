@@ -6,9 +6,7 @@ user's own detector is a subclass of `BaseDetector` that an entry point of the g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from smartflow_assets.core.detectors.attention import Attention
 from smartflow_assets.core.detectors.autoencoder import Autoencoder
@@ -38,7 +36,7 @@ from smartflow_assets.core.detectors.subsequence_neighbours import SubsequenceNe
 from smartflow_assets.core.detectors.subsequence_pca import SubsequencePca
 from smartflow_assets.core.detectors.variability import Variability
 from smartflow_assets.core.detectors.zscore import ZScore
-from smartflow_assets.core.extensions import registry
+from smartflow_assets.core.extensions import registry_on_demand
 
 BUILT_IN: tuple[type[BaseDetector], ...] = (
     ZScore,
@@ -70,13 +68,13 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     Flatline,
     Missing,
 )
-DETECTORS = registry("smartflow.detectors", BaseDetector, BUILT_IN)
-"""Every detector by its type; a built-in one cannot be replaced by a plug-in."""
 
 if TYPE_CHECKING:
+    DETECTORS: dict[str, type[BaseDetector]]
+    """Every detector by its type; a built-in one cannot be replaced by a plug-in."""
     Detector = BaseDetector
 else:
-    Detector = Annotated[Union[tuple(DETECTORS.values())], Field(discriminator="type")]  # noqa: UP007
+    __getattr__ = registry_on_demand(__name__, ("DETECTORS", "Detector"), "smartflow.detectors", BaseDetector, BUILT_IN)
 
 AUTO: tuple[BaseDetector, ...] = (
     Forecast(),

@@ -1,13 +1,14 @@
 """Anomalies of declared types and sizes, put into clean rows that have no labels, so that settings can be measured on them.
 
 A size is a fraction of the series' 1 to 99 % range. What nobody could see (a swap that changes nothing, a flat run where the
-series has such runs itself) is not planted. Events of the synthetic domains, which make series of their own, are generators.events.
+series has such runs itself) is not planted. Events of the synthetic domains, which make series of their own, are in
+`core.generators.anomaly_events`.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import product
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -50,10 +51,11 @@ def plant(
     to have many. period: rows of a season, 0 for none. known: labels beside which nothing is planted.
     """
     rng = np.random.default_rng(seed)
-    wanted = [(kind, size) for kind, size in product(types, sizes) if kind in SIZED or size == sizes[0]]
-    wanted = [wanted[place] for place in rng.permutation(len(wanted))]
+    wanted: list[tuple[str, float]] = [(kind, size) for kind, size in product(types, sizes) if kind in SIZED or size == sizes[0]]
+    wanted = [wanted[int(place)] for place in rng.permutation(len(wanted))]
     longest = int(np.clip(period // 5, 3 * SHORT, LONGEST_INTERVAL))
-    value, labels = rows["value"].to_numpy(float, copy=True), []
+    value = rows["value"].to_numpy(float, copy=True)
+    labels: list[tuple[Any, pd.Timestamp, pd.Timestamp, str, float]] = []
     for name, places in rows.groupby("series", sort=True).indices.items():
         own, times = value[places].copy(), rows["observed_at"].iloc[places]
         inside = np.flatnonzero((times >= since).to_numpy() & (times < until).to_numpy())

@@ -83,7 +83,7 @@ def detector_rows(results: Sequence[DetectorResult], guarded: np.ndarray, step: 
     """What each flags, as rows of `detector_columns`: rows, intervals, and intervals in which no other one has a part."""
     flags = [own_flags(result, guarded) for result in results]
     number = flagged_intervals(results[0].scores, np.logical_or.reduce(flags), step)
-    rows = []
+    rows: list[list[str]] = []
     for place, result in enumerate(results):
         others = [set(number[other]) for at, other in enumerate(flags) if at != place]
         own = flagged_intervals(result.scores, flags[place], step)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -154,9 +154,10 @@ def _series_quality(name: str, rows: pd.DataFrame, labels: pd.DataFrame | None, 
 def _areas(is_label: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
     if not is_label.any() or is_label.all():
         return {"roc_auc": None, "pr_auc": None}
-    from sklearn.metrics import average_precision_score, roc_auc_score
+    from sklearn import metrics
 
-    return {"roc_auc": float(roc_auc_score(is_label, scores)), "pr_auc": float(average_precision_score(is_label, scores))}
+    sklearn = cast(Any, metrics)  # it types its parameters in part only
+    return {"roc_auc": float(sklearn.roc_auc_score(is_label, scores)), "pr_auc": float(sklearn.average_precision_score(is_label, scores))}
 
 
 def _added(counts: Iterable[EventScores]) -> EventScores:
@@ -175,14 +176,13 @@ def event_scores(rows: pd.DataFrame, is_anomaly: np.ndarray, labels: pd.DataFram
     Rows are counted per series in time order, as they stand: leave out what was not judged. A label in which no row lies is
     left out. Pass `no_labels()` to count false alerts alone.
     """
-    hits = misses = false_alerts = 0
+    found: list[tuple[int, int, int]] = []
     flagged = rows[["series", "observed_at"]].assign(is_anomaly=np.asarray(is_anomaly, dtype=bool))
     by_series = dict(list(labels.groupby("series")))
     for name, own in flagged.sort_values("observed_at", kind="stable").groupby("series"):
         windows = _windows(own["observed_at"], by_series[name]) if name in by_series else []
-        counts = count_events(own["is_anomaly"].to_numpy(), windows)
-        hits, misses, false_alerts = (a + b for a, b in zip((hits, misses, false_alerts), counts, strict=True))
-    return EventScores(hits, misses, false_alerts)
+        found.append(count_events(own["is_anomaly"].to_numpy(), windows))
+    return _added(EventScores(*counts) for counts in found)
 
 
 def no_labels() -> pd.DataFrame:
@@ -217,16 +217,16 @@ def baselines(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     a global z-score above 2.5, and an isolation forest that flags 8 %. Their names are those that are printed."""
     from sklearn.ensemble import IsolationForest
 
-    share: Any = 0.08  # scikit-learn's stubs want text here
+    forest_of: Any = IsolationForest(contamination=cast(Any, 0.08), random_state=0)  # scikit-learn's stubs want text here
     z_score, forest = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
     values = rows["value"].to_numpy(dtype=float, na_value=np.nan)
     for at in rows.groupby("series").indices.values():
-        known = at[np.isfinite(values[at])]
+        known = np.asarray(at)[np.isfinite(values[at])]
         if len(known) < 2:
             continue
         own = values[known]
         z_score[known] = np.abs(own - own.mean()) > 2.5 * own.std()
-        forest[known] = IsolationForest(contamination=share, random_state=0).fit_predict(own[:, None]) < 0
+        forest[known] = forest_of.fit_predict(own[:, None]) < 0
     return {"z-score > 2.5": z_score, "isolation forest, 8 %": forest}
 
 

@@ -87,7 +87,8 @@ def propose(parameters: Sequence[Parameter], trials: Sequence[Trial], seed: int)
     """What to try next; None when all has been tried. First the present settings, then each value alone, then changes of the best,
     and when these are known, anything."""
     tried = {trial.key for trial in trials}
-    for point in ({}, *_alone(parameters)):
+    nothing: Point = {}
+    for point in (nothing, *_alone(parameters)):
         if point_key(point) not in tried:
             return point
     rng = np.random.default_rng([seed, len(trials)])

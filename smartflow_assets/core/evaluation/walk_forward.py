@@ -1,7 +1,7 @@
 """Settings tried on clean rows as if live: trained at some moments, each on what lay before it, and judged up to the next.
 
 For those who compare settings: rows are cleaned once, their features computed once, and only modelling and detection are
-done again for each. What the verdicts are worth is `evaluation`'s business; a whole replay, with incidents, is stages.experiments.backtest.
+done again for each. What the verdicts are worth is measured in `metrics`; a whole replay, with incidents, is stages.experiments.backtest.
 """
 
 from collections.abc import Callable, Sequence

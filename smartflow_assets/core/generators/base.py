@@ -8,6 +8,7 @@ depends on its time and the seed alone, so that a source can grow for ever and i
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 from zlib import crc32
 
 import pandas as pd
@@ -36,7 +37,8 @@ class Generated:
         if frame.empty:
             return Generated(frame, self.labels.iloc[:0], twin)
         start, end = frame["timestamp"].iloc[0], frame["timestamp"].iloc[-1]
-        labels = self.labels[(self.labels["ended_at"] >= start) & (self.labels["started_at"] <= end)].reset_index(drop=True)
+        lies_inside = (self.labels["ended_at"] >= start) & (self.labels["started_at"] <= end)
+        labels = cast(pd.DataFrame, self.labels[lies_inside]).reset_index(drop=True)
         labels = labels.assign(started_at=labels["started_at"].clip(lower=start), ended_at=labels["ended_at"].clip(upper=end))
         return Generated(frame, labels, twin)
 

@@ -31,7 +31,7 @@ class Example:
     domain: BaseGenerator
     length: timedelta
     anomaly_rate: float = 0.01
-    metrics: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict[str, str])
     is_alive: bool = False
     labelled: Callable[[pd.DataFrame], pd.DataFrame] = lambda labels: labels
 
@@ -48,7 +48,7 @@ class Example:
 def frauds_by_hour(labels: pd.DataFrame) -> pd.DataFrame:
     """One event for each fraud, from the labels of its payments: the hours from its first to its last, in the metric that shows it.
     Payments of one scheme that lie three hours apart are two frauds. `size` is the number of payments."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for scheme, own in labels.sort_values("started_at").groupby("type"):
         fraud = (own["started_at"].diff() > timedelta(hours=3)).cumsum()
         for _, payments in own.groupby(fraud):

@@ -53,7 +53,8 @@ class KpiSales(SeriesGenerator, frozen=True):
         return {_id(metric, region): bounds for region in self.regions for metric, bounds in kinds.items()}
 
     def calm(self, times: pd.DatetimeIndex, chance: Chance) -> dict[str, np.ndarray]:
-        rows, values = len(times), {}
+        rows = len(times)
+        values: dict[str, np.ndarray] = {}
         utc = times.tz_convert("UTC")
         december = np.exp(-0.5 * ((times.day_of_year.to_numpy() - 352) / 9) ** 2)
         common = WEEK[times.day_of_week.to_numpy()] * (1 + 0.07 * yearly(times, 170) + 0.25 * december)

@@ -45,7 +45,7 @@ class SeriesGenerator(BaseGenerator, frozen=True):
         calm: Mapping[str, np.ndarray],
         changed: Mapping[str, np.ndarray],
     ) -> pd.DataFrame:
-        rows = []
+        rows: list[tuple[str, pd.Timestamp, pd.Timestamp, str, float]] = []
         for event in sorted(events, key=lambda event: (event.first, event.series)):
             inside = slice(event.first, event.last + 1)
             width = self.bounds[event.series].width(calm[event.series])

@@ -1,6 +1,6 @@
 """When people are told, and who: the `alerts:` block of a source.
 
-Only the settings; `incidents` acts by them. Everything is measured in the time of the data, except `max_age`, which
+Only the settings; `lifecycle` and `alert_planning` act by them. Everything is measured in the time of the data, except `max_age`, which
 compares the data with the clock.
 """
 

@@ -2,14 +2,14 @@
 
 People and runs append events of the kinds in `IncidentEvent`; nobody changes one. `fold` replays them in the order in which they
 were written and gives the rows of the table `incidents`; folding in pieces gives what folding all at once gives. Which
-events a run has to append is decided in `incidents`.
+events a run has to append is decided in `lifecycle`.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -117,7 +117,7 @@ def next_sequence(entries: list[Row], incident_id: str) -> int:
 
 def read_payload(payload: Any) -> Row:
     """The payload of an event, whether it comes as JSON text or as a mapping."""
-    return json.loads(payload) if isinstance(payload, str) and payload else dict(payload) if isinstance(payload, Mapping) else {}
+    return json.loads(payload) if isinstance(payload, str) and payload else dict(cast(Row, payload)) if isinstance(payload, Mapping) else {}
 
 
 def row_dicts(frame: pd.DataFrame | None) -> list[Row]:
@@ -164,6 +164,8 @@ def _apply(incident: Row | None, row: Row) -> Row:
             changed["resolved_at"] = _moment("resolved_at", payload["resolved_at"])
         case "grouped":
             changed["group_id"] = payload.get("group_id")
+        case _:  # seen again or worse, or a word that comes too late: nothing but the columns above changes
+            pass
     return incident | changed
 
 

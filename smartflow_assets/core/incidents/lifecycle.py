@@ -3,15 +3,15 @@
 An incident is one matter of one (source, series, cause) from its first anomaly to its recovery. `advance` compares the
 anomalies as they are now with the incidents as they stand and says which events to append and which messages to plan; run
 again on the same input it says nothing. It goes through the data in the order of its own time, so the incidents come out
-the same whether the data came in one run or in forty. How events fold to incidents is in `incident_log`, which messages
-they call for in `alerts`; incidents of failed runs are in `run_incidents`.
+the same whether the data came in one run or in forty. How events fold to incidents is in `event_log`, which messages they
+call for in `alert_planning`; incidents of failed runs are in `run_failures`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scop
     affected window (of `grouping.affected_window`)."""
     mine = incidents[incidents["cause"] == CAUSE]
     is_open = mine["state"] != "resolved"
-    touched = mine[is_open | (mine[["last_seen_at", "resolved_at"]].max(axis=1) + policy.reopen_within >= since)]
+    touched = cast(pd.DataFrame, mine[is_open | (mine[["last_seen_at", "resolved_at"]].max(axis=1) + policy.reopen_within >= since)])
     start = pd.Timestamp(since)
     return Scope(
         incident_ids=list(touched["incident_id"]),
@@ -157,7 +157,7 @@ class _Calm:
         position = np.arange(max(0, last - first))
         restless = np.maximum.accumulate(np.where(is_calm[first:last], -1, position)) if len(position) else position
         complete = np.flatnonzero(position - restless >= self.needed)
-        return times[first + complete[0]] + self.step if len(complete) else None
+        return times[int(first) + int(complete[0])] + self.step if len(complete) else None
 
     def newest(self, series: str) -> pd.Timestamp | None:
         """The end of the newest bucket of the series."""
@@ -243,7 +243,7 @@ class _Track:
 
     def add(self, kind: IncidentEvent, **more: Any) -> None:
         """Append an event of this kind, with all that is known now."""
-        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default={})
+        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default=Row())
         standing = self._standing() if newest else {}
         severity = self._severity()
         payload = {name: newest.get(name) for name in _ANOMALY_COLUMNS} | {"unit": self._unit(newest)} if newest else {}

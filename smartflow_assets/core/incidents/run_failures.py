@@ -88,7 +88,8 @@ def close(
     run_id: str,
 ) -> Advance:
     """Resolve every incident that is not over, of whatever cause: the source was removed. `history` and `sends` of those."""
-    announcer, log = AlertPlanner(sends, policy, now=now, run_id=run_id), []
+    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id)
+    log: list[Row] = []
     entries = in_order(history)
     for incident in row_dicts(fold(history)):
         if incident["state"] != "resolved":

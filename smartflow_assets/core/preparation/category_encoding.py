@@ -5,9 +5,9 @@ that: a row has the same numbers whatever comes later and however often it is re
 category, the empty text. Counting the rows and applying what was learnt is SQL in adapters.aggregation.encoded_columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from smartflow_assets.core.errors import SourceError
 
@@ -98,7 +98,7 @@ def learn_encoding(column: str, encoding: Encoding, counted: Counted) -> tuple[L
     return LearntEncoding(column, encoding, codes, shares), note if left_over > 0 else ""
 
 
-def _order(categories: list[str]):
+def _order(categories: list[str]) -> Callable[[str], tuple[Any, ...]]:
     """The empty text first, then numbers by size where all are numbers, else by the alphabet."""
 
     def number(text: str) -> float:

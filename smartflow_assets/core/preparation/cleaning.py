@@ -9,7 +9,7 @@ value that was filled here: `repair` says which those are.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -133,12 +133,12 @@ def clean(
         return _empty()
 
     margin = reach(bucket)
-    numbers = np.arange(wanted[0] - past(bucket, treatments), wanted[-1] + margin + 1)
+    numbers = np.arange(int(wanted[0]) - past(bucket, treatments), int(wanted[-1]) + margin + 1)
     row = pd.Index(series["series"]).get_indexer(pd.Index(seen["series"]))
     column = grid.number(seen["observed_at"]) - numbers[0]
     is_inside = (column >= 0) & (column < len(numbers))
     cell = row[is_inside], column[is_inside]
-    seen = seen[is_inside]
+    seen = cast(pd.DataFrame, seen[is_inside])
     shape = len(series), len(numbers)
     value, raw, is_doubled = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     value[cell], raw[cell], is_doubled[cell] = seen["value"], seen["value_raw"], seen["duplicate_count"] > 0
@@ -185,7 +185,7 @@ def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
         [(new[name].to_numpy() == old[name].to_numpy()) | (new[name].isna().to_numpy() & old[name].isna().to_numpy()) for name in compared],
         axis=0,
     )
-    return after[~is_same].reset_index(drop=True)
+    return cast(pd.DataFrame, after[~is_same]).reset_index(drop=True)
 
 
 def _has_value(buckets: pd.DataFrame) -> np.ndarray:
@@ -211,7 +211,7 @@ def _seconds(grid: TimeGrid, numbers: np.ndarray) -> np.ndarray:
 
 def _fill(value: np.ndarray, bucket: TimeBucket) -> tuple[np.ndarray, np.ndarray]:
     """Values (series x buckets) with their short gaps filled, and where that was done."""
-    at = np.arange(value.shape[1])
+    at = np.arange(int(value.shape[1]))
     is_seen = np.isfinite(value)
     before = np.maximum.accumulate(np.where(is_seen, at, -1), axis=1)
     after = np.minimum.accumulate(np.where(is_seen, at, at.size)[:, ::-1], axis=1)[:, ::-1]
@@ -230,6 +230,8 @@ def _fill(value: np.ndarray, bucket: TimeBucket) -> tuple[np.ndarray, np.ndarray
             filled[row, column] = value[row, left]
         case "zero":
             filled[row, column] = 0.0
+        case "none":
+            pass
     return filled, is_filled
 
 

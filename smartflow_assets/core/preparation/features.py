@@ -7,6 +7,7 @@ weekdays and "the same time of day" are of the calendar's zone.
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -86,12 +87,13 @@ def _of_piece(numbers: np.ndarray, values: np.ndarray, grid: TimeGrid) -> np.nda
     """Features (rows x FEATURES) of one stretch of one series; those of the calendar stay NaN."""
     from smartflow_assets.core.kernels import rolling
 
+    before = cast(Any, rolling).before  # numba compiles it, and has no types
     at = numbers - numbers[0]
     series = np.full(at[-1] + 1, np.nan)
     series[at] = values
     short, long = np.empty((3, len(series))), np.empty((3, len(series)))
-    rolling.before(series, SHORT, *short)
-    rolling.before(series, _long(grid.every), *long)
+    before(series, SHORT, *short)
+    before(series, _long(grid.every), *long)
     parts = {
         "rolling_mean_short": short[0],
         "rolling_std_short": short[1],
@@ -112,7 +114,7 @@ def _of_piece(numbers: np.ndarray, values: np.ndarray, grid: TimeGrid) -> np.nda
         parts["lag_week"] = past[7 * DAY // season]
         residual = series - _median(past[1:])
         level = np.empty((3, len(series)))
-        rolling.before(residual, SHORT, *level)
+        before(residual, SHORT, *level)
         parts["seasonal_residual"] = residual - level[2]
     return np.column_stack([parts[name][at] if name in parts else np.full(len(at), np.nan) for name in FEATURES])
 
@@ -159,7 +161,7 @@ def _median(past: np.ndarray) -> np.ndarray:
     """Median of the known values of each column; NaN where there are none. By sorting, as numpy's nanmedian is slow."""
     ordered = np.sort(past, axis=0)  # NaN last
     count = np.isfinite(ordered).sum(axis=0)
-    column = np.arange(past.shape[1])
+    column = np.arange(int(past.shape[1]))
     low, high = ordered[np.maximum(count - 1, 0) // 2, column], ordered[count // 2, column]
     return np.where(count > 0, (low + high) / 2, np.nan)
 

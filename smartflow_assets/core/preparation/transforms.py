@@ -1,7 +1,7 @@
 """What a metric measures where it is not the aggregated value itself: its change, or how fast a counter grows.
 
 Both are taken between aggregating and filling gaps, so a filled value is one of the series that is judged. The logarithm is
-no other quantity but another ruler: it is part of `scaling`, and the series, its rules and its pictures keep their unit.
+no other quantity but another ruler: it is part of `series.scaling`, and the series, its rules and its pictures keep their unit.
 """
 
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ def rate(values: NDArray[np.float64], elapsed: NDArray[np.float64], longest_gap:
     >>> rate(np.array([[10.0, 40.0, np.nan, 100.0, 30.0]]), np.arange(5) * 60.0, 1).tolist()
     [[nan, 0.5, nan, 0.5, 0.5]]
     """
-    at = np.arange(values.shape[1])
+    at = np.arange(int(values.shape[1]))
     is_read = values >= 0  # NaN is not
     last = np.maximum.accumulate(np.where(is_read, at, -1), axis=1)
     before = np.full(values.shape, -1)

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# matplotlib leaves the keyword arguments of its methods untyped.
 """Detectors over each other in one picture: the series on top, and below it a lane for each with its score and its flags.
 
 All lanes share the time and one ruler: a full lane is three times the cut of its detector. Labelled intervals are shaded through
@@ -5,7 +7,7 @@ all of them, so that the eye sees who found what. The strip between says how man
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -98,7 +100,7 @@ def _draw_strip(axes: "Axes", times: np.ndarray, votes: np.ndarray, most: int) -
     shades = LinearSegmentedColormap.from_list("agreement", ["#f3d9b1", "#d1495b", "#6a1b3d"])
     flagged = np.flatnonzero(height > 0)
     if len(flagged):
-        colours = shades((height[flagged] - 1) / max(most - 1, 1))
+        colours = cast(Any, shades)((height[flagged] - 1) / max(most - 1, 1))
         axes.vlines(at[flagged], 0, 1, colors=colours, linewidth=1.6)
     axes.set_ylim(0, 1)
     _name(axes, "how many agree", _FAINT, f"at most {int(votes.max(initial=0))} of {most}")

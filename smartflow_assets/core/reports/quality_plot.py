@@ -1,10 +1,13 @@
+# pyright: reportUnknownMemberType=false
+# matplotlib leaves the keyword arguments of its methods untyped.
 """How well scores rank what is labelled, as a picture: the ROC and the precision-recall curve of each series.
 
 Small enough to lie in Dagster's metadata (720 x 300 pixels). A row without a score ranks below all others.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.evaluation.metrics import labelled_rows, ranks
@@ -24,9 +27,11 @@ def quality_plot(rows: pd.DataFrame, labels: pd.DataFrame, *, title: str) -> byt
     `rows`: series, observed_at, raw_score; `labels`: series, started_at, ended_at.
     """
     from matplotlib.figure import Figure
-    from sklearn.metrics import precision_recall_curve, roc_curve
+    from sklearn import metrics
 
-    curves = []
+    sklearn = cast(Any, metrics)  # it types its parameters in part only
+
+    curves: list[tuple[str, np.ndarray, np.ndarray]] = []
     for name, own in rows.sort_values("observed_at", kind="stable").groupby("series", observed=True):
         is_label = labelled_rows(own, labels[labels["series"] == name])
         if is_label.any() and not is_label.all() and len(curves) < MOST_CURVES:
@@ -36,9 +41,9 @@ def quality_plot(rows: pd.DataFrame, labels: pd.DataFrame, *, title: str) -> byt
     figure = Figure(figsize=(7.2, 3.0), dpi=100, facecolor="white", layout="constrained")
     roc, recall = figure.subplots(1, 2)
     for colour, (name, is_label, scores) in zip(_COLOURS, curves, strict=False):
-        false_rate, true_rate, _ = roc_curve(is_label, scores)
+        false_rate, true_rate, _ = sklearn.roc_curve(is_label, scores)
         roc.plot(false_rate, true_rate, color=colour, linewidth=1.3, label=name)
-        precisions, recalls, _ = precision_recall_curve(is_label, scores)
+        precisions, recalls, _ = sklearn.precision_recall_curve(is_label, scores)
         recall.step(recalls, precisions, where="post", color=colour, linewidth=1.3)
     roc.plot([0, 1], [0, 1], color=_FAINT, linewidth=0.9, linestyle=(0, (3, 3)))  # what chance would do
     _dress(roc, "share of calm rows flagged", "share of labelled rows flagged", "ROC")

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# matplotlib leaves the keyword arguments of its methods untyped.
 """One series as a picture: values, what was expected, what was strange.
 
 Small enough to lie in Dagster's metadata (720 x 208 pixels, at most 45 KB), or large for documents and reports. Anomalies

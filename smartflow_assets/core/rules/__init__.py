@@ -7,12 +7,12 @@ clean rows; what rows of a rule and of a detector have in common becomes one ano
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Union
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from smartflow_assets.core.extensions import registry
+from smartflow_assets.core.extensions import registry_on_demand
 from smartflow_assets.core.rules.base import VIOLATION_COLUMNS, BaseRule, no_violations
 from smartflow_assets.core.rules.expression import Expression
 from smartflow_assets.core.rules.flatline import FlatlineRule
@@ -45,13 +45,6 @@ BUILT_IN: tuple[type[BaseRule], ...] = (
     MissingRule,
     Expression,
 )
-RULES = registry("smartflow.rules", BaseRule, BUILT_IN)
-"""Every rule by its type; a built-in one cannot be replaced by a plug-in."""
-
-if TYPE_CHECKING:
-    Rule = BaseRule
-else:
-    Rule = Annotated[Union[tuple(RULES.values())], Field(discriminator="type")]  # noqa: UP007
 
 
 def _check_names(rules: tuple[BaseRule, ...]) -> tuple[BaseRule, ...]:
@@ -65,8 +58,21 @@ def _check_names(rules: tuple[BaseRule, ...]) -> tuple[BaseRule, ...]:
     return rules
 
 
-Rules = Annotated[tuple[Rule, ...], AfterValidator(_check_names)]
-"""The rules of a source or metric: what a YAML's `rules:` holds."""
+if TYPE_CHECKING:
+    RULES: dict[str, type[BaseRule]]
+    """Every rule by its type; a built-in one cannot be replaced by a plug-in."""
+    Rule = BaseRule
+    Rules = Annotated[tuple[Rule, ...], AfterValidator(_check_names)]
+    """The rules of a source or metric: what a YAML's `rules:` holds."""
+else:
+    __getattr__ = registry_on_demand(
+        __name__,
+        ("RULES", "Rule"),
+        "smartflow.rules",
+        BaseRule,
+        BUILT_IN,
+        Rules=lambda rule: Annotated[tuple[rule, ...], AfterValidator(_check_names)],
+    )
 
 
 def lookback(rules: Sequence[BaseRule], step: timedelta) -> timedelta:

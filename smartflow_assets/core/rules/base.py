@@ -7,7 +7,7 @@ A rule sees a row's own past and nothing else, so its verdict does not depend on
 
 from datetime import timedelta
 from math import ceil
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ class BaseRule(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _name_after_type(cls, data: Any) -> Any:
-        return {"name": cls.model_fields["type"].default, **data} if isinstance(data, dict) else data
+        return {"name": cls.model_fields["type"].default} | cast(dict[str, Any], data) if isinstance(data, dict) else data
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ class BaseRule(BaseModel):
     def evaluate(self, rows: pd.DataFrame, step: timedelta) -> pd.DataFrame:
         """Violations (`VIOLATION_COLUMNS`) among rows `series, metric, dimensions, observed_at, value`, in order of time."""
         mine = rows if self.metric is None else rows[rows["metric"] == self.metric]
-        found = []
+        found: list[pd.DataFrame] = []
         for series, group in mine.groupby("series", sort=True):
             findings = self.find(microseconds(group["observed_at"]), group["value"].to_numpy(float), step)
             found.append(self.violations(str(series), group, findings))

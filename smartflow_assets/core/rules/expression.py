@@ -24,7 +24,7 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+    ast.Div: operator.truediv,  # pyright: ignore[reportUnknownMemberType]  # its stub has no types
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.Lt: operator.lt,
@@ -129,7 +129,13 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> Any:
             return reduce(np.logical_and, [_BINARY[type(op)](sides[at], sides[at + 1]) for at, op in enumerate(ops)])
         case ast.Call(func=ast.Name(id=name), args=args):
             return _FUNCTIONS[name][1](*[_value(arg, columns) for arg in args])
-    raise AssertionError(ast.dump(node))
+        case _:
+            raise AssertionError(ast.dump(node))
+
+
+def _label(dimensions: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Dimensions as a value that rows can be grouped by."""
+    return tuple(sorted((dimensions or {}).items()))
 
 
 def _check_text(text: str) -> str:
@@ -160,7 +166,7 @@ class Expression(BaseRule):
 
     def evaluate(self, rows: pd.DataFrame, step: timedelta) -> pd.DataFrame:
         named = rows[rows["metric"].isin(self.metrics)]
-        labels = named["dimensions"].map(lambda dimensions: tuple(sorted((dimensions or {}).items())))
+        labels = named["dimensions"].map(_label)
         found = [no_violations()]
         for _, group in named.groupby(labels, sort=True):
             wide = group.pivot(index="observed_at", columns="metric", values="value")
@@ -178,7 +184,7 @@ class Expression(BaseRule):
             holds = is_known & np.asarray(_value(condition.tree, columns), bool)
         lengths = run_lengths(holds, microseconds(times), step)
         suffix = f" for {format_duration(self.lasting)}" if self.lasting else ""
-        findings = []
+        findings: list[Finding] = []
         for row in np.flatnonzero(lengths >= buckets(self.lasting, step)):
             values = ", ".join(f"{metric} {number(column[row])}" for metric, column in columns.items())
             findings.append(Finding(int(row), float("nan"), f"{self.when}{suffix}: {values}"))

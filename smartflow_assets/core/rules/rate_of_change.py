@@ -64,7 +64,7 @@ class RateOfChange(BaseRule):
         now, before = values[distance:], values[:-distance]
         step_us = step / timedelta(microseconds=1)
         is_near = np.abs(times[distance:] - times[:-distance] - distance * step_us) < step_us / 2  # a clock change may bend a day
-        findings = []
+        findings: list[Finding] = []
         for change, sign, word in ((self.rises_by, 1, "above"), (self.falls_by, -1, "below")):
             if change is None:
                 continue

@@ -1,7 +1,7 @@
 """A value as a multiple of what is usual: `{type: ratio_to_median, at_least: 2.5, window: 1 day}`."""
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -47,11 +47,12 @@ class RatioToMedian(BaseRule):
         trailing = pd.Series(values, index=pd.to_datetime(times, unit="us")).rolling(self.window, closed="left", min_periods=1)
         known, median = trailing.count().to_numpy(), trailing.median().to_numpy()
         is_thin = (known < self.window / step / 2) | ~self._reaches_back(times, values)
-        findings = []
+        findings: list[Finding] = []
         for multiple, sign, farthest, word in ((self.at_least, 1, "max", "highest"), (self.at_most, -1, "min", "lowest")):
             if multiple is None:
                 continue
-            base = np.where(is_thin, getattr(trailing, farthest)().to_numpy(), median)
+            outermost = cast(np.ndarray, getattr(trailing, farthest)().to_numpy())
+            base = np.where(is_thin, outermost, median)
             with np.errstate(invalid="ignore"):
                 breaks = (known >= FEWEST_VALUES) & (median > 0) & (base > 0) & (sign * values >= sign * multiple * base)
             for row in np.flatnonzero(breaks):

@@ -39,7 +39,7 @@ class Threshold(BaseRule):
     def find(self, times: np.ndarray, values: np.ndarray, step: timedelta) -> list[Finding]:
         needed = buckets(self.lasting, step)
         suffix = f" for {format_duration(self.lasting)}" if self.lasting else ""
-        findings = []
+        findings: list[Finding] = []
         for word, limit, breaks in (("below", self.below, np.less), ("above", self.above, np.greater)):
             if limit is not None:
                 at = np.flatnonzero(run_lengths(breaks(values, limit), times, step) >= needed)

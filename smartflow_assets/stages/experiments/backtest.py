@@ -1,4 +1,4 @@
-"""Replay: what a source would have flagged and told, had it been watched with given settings.
+"""Backtest: what a source would have flagged and told, had it been watched with given settings.
 
 Through the same stages as a run, in a folder of its own that the caller throws away: nothing of the real warehouse, models or
 messages is written. Scores, anomalies and incidents do not depend on how runs cut the time, so one run over the history is as

@@ -121,8 +121,8 @@ class TuningData:
         return TrialFigures(precision, recall, f1, fmean(areas) if areas else None, false_alerts, found.false_alerts_per_day)
 
     def _quality(self, labelled: LabelledData, groups: Sequence[MetricGroup], is_held_out: bool) -> Quality:
-        """How rows are judged that are not neutral. The part that is kept out is walked to through the other one, as live: what was
-        flagged there is not learnt from."""
+        """How well the rows that are not neutral are judged. The part that is kept out is reached through the other one, as live: what
+        was flagged there is not learnt from."""
         is_learning = any(type(each).fit is not BaseDetector.fit for group in groups for each in group.settings.active())
         every = max(self.source.training.every, (self.until - self.since) / (TRAININGS if is_learning else FEW_TRAININGS))
         moments, since, until = trainings(self.since, self.split, every, TRAININGS), self.since, self.split

@@ -129,7 +129,7 @@ def restore(settings: Settings, dagster_home: Path, folder: Path, *, is_replacin
 
 
 def _replace(copy: Path, target: Path, aside: Path, told: Told) -> None:
-    """Of a backup that lacks a part, the part in the home goes as well: it is of another time than the rest."""
+    """Put a copy in the place of a part of the home. A part that the backup lacks goes too: it is of another time than the rest."""
     _move(target, aside)
     if copy.is_dir():
         copy_folder(copy, target, told)

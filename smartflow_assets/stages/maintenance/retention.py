@@ -1,4 +1,4 @@
-"""Pruning: what is older than somebody wants to keep goes, without anything being judged anew or told again.
+"""Retention: what is older than somebody wants to keep goes, without anything being scored again or told again.
 
 Rows that models learn from stay as long as their training window reaches, whatever is asked. A source without a YAML file
 whose last run is older goes altogether.
@@ -44,7 +44,7 @@ def prune(warehouse: Warehouse, models: ModelStore, catalogue: Catalogue, *, bef
         if declared is not None:
             newest = warehouse.read("SELECT max(observed_at) AS at FROM clean_series WHERE source = ?", [source])["at"].iloc[0]
             if not pd.isna(newest):
-                learnt_from = min(before, newest.to_pydatetime() - declared.training.window, _walked_from(warehouse, source) or before)
+                learnt_from = min(before, newest.to_pydatetime() - declared.training.window, _learnt_from(warehouse, source) or before)
         writes = [Prune(table, source, learnt_from if table in LEARNT_FROM else before) for table in PRUNABLE]
         if declared is not None:
             writes.insert(0, Prune(raw_table(source), source, learnt_from, declared.time_column))
@@ -62,8 +62,8 @@ def stored_sources(warehouse: Warehouse) -> list[str]:
     return rows["source"].tolist()
 
 
-def _walked_from(warehouse: Warehouse, source: str) -> datetime | None:
-    """The first row that a standing model has learnt from: its state is rebuilt by walking from there."""
+def _learnt_from(warehouse: Warehouse, source: str) -> datetime | None:
+    """The first row that a standing model has learnt from: its state is rebuilt from there on."""
     first = standing_models(warehouse, source)["trained_from"].min()
     return None if pd.isna(first) else first.to_pydatetime()
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
+from smartflow_assets.adapters.warehouse.vocabularies import RequestState
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import SourceError
@@ -85,7 +86,7 @@ def baseline_of(requests: Sequence[TrainingRequest]) -> datetime | None:
     return next((request.baseline_from for request in reversed(requests) if request.baseline_from is not None), None)
 
 
-def _row(request: TrainingRequest, state: str, happened_at: datetime, run_id: str | None) -> Append:
+def _row(request: TrainingRequest, state: RequestState, happened_at: datetime, run_id: str | None) -> Append:
     return Append(
         "training_requests",
         pd.DataFrame(

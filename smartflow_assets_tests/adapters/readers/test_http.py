@@ -492,7 +492,7 @@ def test_a_variable_that_is_not_set_is_named_before_anything_is_asked(shop, refu
     shop.answers = [401]
     assert refused(**KEYS).endswith("Check the value of ${SHOP_KEY}.")
     monkeypatch.setenv("SHOP_KEY", "two\nlines")
-    assert "the address or a header is not one" in refused(**KEYS)
+    assert "the address or a header is not valid" in refused(**KEYS)
 
 
 def test_the_address_may_be_a_secret_or_hold_one(shop, take, warehouse, monkeypatch):

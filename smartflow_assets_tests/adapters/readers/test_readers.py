@@ -51,11 +51,9 @@ def utc_times(staged: Staged) -> list[str]:
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=lambda reader: reader.model_fields["type"].default)
-def test_every_reader_is_frozen_strict_described_and_known_by_its_type(reader):
+def test_every_reader_is_known_by_its_type(reader):
     fields = reader.model_fields
     assert issubclass(reader, BaseReader)
-    assert (reader.model_config["frozen"], reader.model_config["extra"]) == (True, "forbid")
-    assert [name for name, field in fields.items() if name != "type" and not field.description] == []
     needed = {"path": "x.csv", "domain": "iot_sensors", "function": "feeds:orders", "url": "https://example.com", "table": "orders"}
     asked = {"type": fields["type"].default, "time": "at"} | {key: value for key, value in needed.items() if key in fields}
     built = TypeAdapter(Reader).validate_python(asked)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.warehouse.writes import Delete, Finish, Load, Prune
+from smartflow_assets.adapters.warehouse.writes import Delete, Load, Prune, Reconcile
 from smartflow_assets.core.errors import WarehouseError
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -270,7 +270,7 @@ def finish(warehouse):
         warehouse.commit(
             run_id,
             [
-                Finish(
+                Reconcile(
                     "web",
                     origin,
                     "as read",

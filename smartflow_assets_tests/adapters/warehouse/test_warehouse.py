@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.warehouse import publishing
-from smartflow_assets.adapters.warehouse import warehouse as warehouse_module
+from smartflow_assets.adapters.warehouse import commits, publishing
 from smartflow_assets.adapters.warehouse.writes import Append, Delete, LeavePending, MarkProcessed, Replace, Rewrite
 from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets_tests.adapters.warehouse.frames import START, at, clean
@@ -164,14 +163,14 @@ def test_commit_is_all_or_nothing(warehouse, values):
 
 def test_conflicting_transaction_is_run_again_as_a_whole(warehouse, values, monkeypatch):
     refusals = iter([duckdb.TransactionException("conflict"), duckdb.TransactionException("conflict")])
-    record = warehouse_module._record
+    record = commits._record
 
     def refuse_twice(*arguments):
         for refusal in refusals:
             raise refusal
         return record(*arguments)
 
-    monkeypatch.setattr(warehouse_module, "_record", refuse_twice)
+    monkeypatch.setattr(commits, "_record", refuse_twice)
     warehouse.commit("run", [Replace("clean_series", "web", clean([1]), at(0), at(1))])
     assert values() == [1]
 
@@ -284,7 +283,7 @@ def test_every_commit_is_recorded_in_order_even_when_the_clock_goes_back(warehou
         def now(cls, tz=None):
             return datetime(2024, 5, 1, tzinfo=UTC) - timedelta(seconds=next(cls.ticks))
 
-    monkeypatch.setattr(warehouse_module, "datetime", Backwards)
+    monkeypatch.setattr(commits, "datetime", Backwards)
     for number in range(3):
         warehouse.commit(f"run-{number}", [Append("incident_events", event(f"e{number}"))])
     written = warehouse.read("SELECT run_id, source, table_name, operation, row_count, written_at FROM writes ORDER BY written_at")

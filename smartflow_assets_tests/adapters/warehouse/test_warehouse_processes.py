@@ -32,7 +32,7 @@ def start() -> Iterator[Start]:
         process.start()
         theirs.close()
         processes.append(process)
-        return process, ours
+        return process, ours  # pyright: ignore[reportReturnType] (typeshed has another class for each end of a pipe)
 
     yield run
     for process in processes:

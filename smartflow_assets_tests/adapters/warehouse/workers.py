@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from smartflow_assets.adapters.warehouse import warehouse as warehouse_module
+from smartflow_assets.adapters.warehouse import commits
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, Replace
 from smartflow_assets_tests.adapters.warehouse.frames import START, at, clean
@@ -69,7 +69,7 @@ def stop_before_the_end_of_a_write(folder: Path, report: Connection) -> None:
         report.send("rows are replaced")
         time.sleep(60)
 
-    warehouse_module._record = stop
+    commits._record = stop
     opened(folder).commit("run", [Replace("clean_series", "web", clean([2] * ROWS), at(0), at(ROWS))])
 
 

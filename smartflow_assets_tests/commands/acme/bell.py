@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from smartflow_assets.adapters.channels.base import BaseChannel
-from smartflow_assets.core.incidents.messages import Message
+from smartflow_assets.api import BaseChannel, Message
 
 
 class AcmeBell(BaseChannel):

@@ -5,10 +5,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Result
-from smartflow_assets.core.model_parts import ModelParts
-from smartflow_assets.core.series.blocks import Rows, State
-from smartflow_assets.core.series.facts import SeriesFacts
+from smartflow_assets.api import BaseDetector, ModelParts, Result, Rows, SeriesFacts, State
 
 
 class AcmeHeat(BaseDetector, frozen=True):

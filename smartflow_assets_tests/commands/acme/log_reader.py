@@ -7,10 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from smartflow_assets.adapters.readers.base import BaseReader
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged
-from smartflow_assets.adapters.staging.stage import stage_rows
-from smartflow_assets.core.errors import SourceError
+from smartflow_assets.api import BaseReader, ReadContext, SourceError, Staged, stage_rows
 
 
 class AcmeLog(BaseReader, frozen=True):

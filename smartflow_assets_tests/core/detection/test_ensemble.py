@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from smartflow_assets.core.detection.ensemble import Ensemble, anomaly_score
 from smartflow_assets.core.series import baseline
 from smartflow_assets.core.series.facts import SeriesFacts
-from smartflow_assets_tests.core.detectors.series_by_hand import daily
+from smartflow_assets.testing.series import daily
 
 FLAGS = np.array([[True, True, False], [True, False, False], [True, False, False]])
 SURPRISES = np.array([[9.0, 5.0, 1.0], [4.0, 0.5, 0.2], [3.0, 2.9, 0.1]])

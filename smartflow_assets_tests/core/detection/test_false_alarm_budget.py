@@ -36,7 +36,8 @@ def alarms(settings: DetectionSettings) -> tuple[dict[str, int], FittedModels]:
     rows = frame()
     fitted = with_budget(fit_models(rows, settings, step=STEP), rows)
     scores = Scoring(fitted).score(rows).scores
-    return scores.groupby("series", observed=True)["is_anomaly"].sum().astype(int).to_dict(), fitted
+    flagged = scores.groupby("series", observed=True)["is_anomaly"].sum().astype(int)
+    return {str(series): int(count) for series, count in flagged.items()}, fitted
 
 
 def test_a_budget_keeps_the_alarms_of_a_restless_series_within_it() -> None:

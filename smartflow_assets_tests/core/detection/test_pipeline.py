@@ -21,7 +21,7 @@ from smartflow_assets.core.detection import (
 )
 from smartflow_assets.core.errors import ModelError, SourceError
 from smartflow_assets.core.model_parts import ModelParts
-from smartflow_assets_tests.core.detectors.series_by_hand import HOUR, ROWS, SPIKE, daily, features_of, frame_of, with_spike
+from smartflow_assets.testing.series import HOUR, ROWS, SPIKE, daily, features_of, frame_of, with_spike
 
 COLUMNS = [
     "series",

@@ -15,13 +15,13 @@ from smartflow_assets.core.kernels import autoencoder as kernel
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series import baseline
 from smartflow_assets.core.series.facts import SeriesFacts
-from smartflow_assets_tests.core.detectors.series_by_hand import daily, frame_of
+from smartflow_assets.testing.series import daily, frame_of
 
 
 def scored(detector: Autoencoder, fitted: ModelParts, values: np.ndarray) -> np.ndarray:
     facts = SeriesFacts("load")
     rows, _ = baseline.score(baseline.start(facts), facts, values)
-    return detector.score(fitted, detector.start(fitted, facts), rows)[0].raw_score
+    return detector.score(fitted, detector.start(fitted, facts), rows).raw_score
 
 
 def test_the_forward_pass_is_that_of_scikit_learn() -> None:

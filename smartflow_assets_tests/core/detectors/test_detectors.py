@@ -11,7 +11,7 @@ import pytest
 from smartflow_assets.core.detectors import Flatline, IsolationForest, Missing, ZScore
 from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.model_parts import ModelParts
-from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, daily, features_of, scored_in_chunks, scorer_of, with_spike
+from smartflow_assets.testing.series import SPIKE, daily, features_of, scored_in_chunks, scorer_of, with_spike
 
 
 def test_flatline_finds_a_run_of_equal_values_and_falls_silent() -> None:
@@ -74,7 +74,7 @@ def test_a_forest_without_features_says_nothing() -> None:
 OWN = """
 from typing import Literal
 import numpy as np
-from smartflow_assets.core.detectors.base import BaseDetector, Result
+from smartflow_assets.api import BaseDetector, Result
 
 class Surplus(BaseDetector, frozen=True):
     type: Literal["surplus"] = "surplus"
@@ -83,21 +83,28 @@ class Surplus(BaseDetector, frozen=True):
         return {}
 
     def score(self, fitted, state, rows):
-        return Result(np.maximum(rows.values, 0)), state
+        return Result(np.maximum(rows.values, 0))
 """
 
 
-def test_a_detector_of_another_package_joins_the_registry(tmp_path: Path) -> None:
+@pytest.fixture
+def surplus(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process in which the package is installed."""
     (tmp_path / "surplus.py").write_text(OWN)
     (tmp_path / "surplus-1.dist-info").mkdir()
     (tmp_path / "surplus-1.dist-info" / "METADATA").write_text("Name: surplus\nVersion: 1\n")
     (tmp_path / "surplus-1.dist-info" / "entry_points.txt").write_text("[smartflow.detectors]\nsurplus = surplus:Surplus\n")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])])}
+
+
+@pytest.mark.parametrize("first", ["import smartflow_assets.core.detection", "import surplus", "from surplus import Surplus"])
+def test_a_detector_of_another_package_joins_the_registry_whichever_is_imported_first(surplus: dict[str, str], first: str) -> None:
     code = (
+        f"{first}\n"
         "from smartflow_assets.core.detection import DetectionSettings, detect\n"
-        "from smartflow_assets_tests.core.detectors.series_by_hand import frame_of, with_spike\n"
+        "from smartflow_assets.testing.series import frame_of, with_spike\n"
         "settings = DetectionSettings(detectors=[{'type': 'surplus'}])\n"
         "print(detect(frame_of(with_spike()), settings=settings)['raw_score'].idxmax())"
     )
-    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])])
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=surplus)
     assert (run.stdout.strip(), run.stderr) == (str(SPIKE), "")

@@ -14,7 +14,7 @@ from smartflow_assets.core.detectors import LocalOutlierFactor, OneClassSvm
 from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.detectors.feature_detector import FeatureDetector
 from smartflow_assets.core.model_parts import ModelParts
-from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, daily, features_of, frame_of, with_spike
+from smartflow_assets.testing.series import SPIKE, daily, features_of, frame_of, with_spike
 
 ROWS = np.random.default_rng(0).normal(size=(500, 3))
 NEW = np.vstack([np.random.default_rng(1).normal(size=(50, 3)), [[9.0, 0.0, 0.0], [40.0, -40.0, 40.0]]])

@@ -15,7 +15,7 @@ from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.preparation import features
 from smartflow_assets.core.temporal.calendar import Calendar
-from smartflow_assets_tests.core.detectors.series_by_hand import HOUR, frame_of
+from smartflow_assets.testing.series import HOUR, frame_of
 
 ROWS, STRANGE = 1500, 1200
 NAMES = ("residual of a", "residual of b", "residual of c")

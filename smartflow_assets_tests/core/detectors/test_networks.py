@@ -16,7 +16,7 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series import baseline
 from smartflow_assets.core.series.facts import SeriesFacts
-from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, TIMES, daily, frame_of, with_spike
+from smartflow_assets.testing.series import SPIKE, TIMES, daily, frame_of, with_spike
 from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
 torch = pytest.importorskip("torch")
@@ -35,7 +35,7 @@ def waves(rows: int = 1000, seed: int = 0) -> np.ndarray:
 def scored(detector: NetworkForecaster, fitted: ModelParts, values: np.ndarray) -> np.ndarray:
     facts = SeriesFacts("load")
     rows, _ = baseline.score(baseline.start(facts), facts, values)
-    return detector.score(fitted, detector.start(fitted, facts), rows)[0].raw_score
+    return detector.score(fitted, detector.start(fitted, facts), rows).raw_score
 
 
 @each_network

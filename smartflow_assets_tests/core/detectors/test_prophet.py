@@ -14,7 +14,7 @@ from smartflow_assets.core.detectors import Prophet
 from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets.core.temporal.calendar import Calendar
-from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, frame_of, with_spike
+from smartflow_assets.testing.series import SPIKE, frame_of, with_spike
 
 HOURS = np.datetime64("2025-12-01", "us") + np.arange(24 * 60) * np.timedelta64(1, "h")
 GERMAN = Calendar(timezone="Europe/Berlin", holidays="DE")

@@ -16,7 +16,7 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series import baseline
 from smartflow_assets.core.series.facts import SeriesFacts
-from smartflow_assets_tests.core.detectors.series_by_hand import SPIKE, TIMES, daily, frame_of, with_spike
+from smartflow_assets.testing.series import SPIKE, TIMES, daily, frame_of, with_spike
 from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
 sarimax = pytest.importorskip("statsmodels.tsa.statespace.sarimax")
@@ -26,7 +26,7 @@ SCALED = (daily(700) - 100) / 20
 def scored(detector: Sarima, fitted: ModelParts, values: np.ndarray, period: int = 24) -> Result:
     facts = SeriesFacts("load", period)
     rows, _ = baseline.score(baseline.start(facts), facts, values.copy())
-    return detector.score(fitted, detector.start(fitted, facts), rows)[0]
+    return detector.score(fitted, detector.start(fitted, facts), rows)
 
 
 def hourly(values: np.ndarray) -> History:

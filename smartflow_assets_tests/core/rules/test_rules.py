@@ -9,6 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.core import rules
 from smartflow_assets.core.rules import Rule, Rules
+from smartflow_assets.testing import RULE_CHECKS
+from smartflow_assets.testing.rules import evaluated_in_pieces
 
 STEP = timedelta(minutes=5)
 NAN = float("nan")
@@ -55,6 +57,12 @@ def test_every_rule_has_a_sample():
     assert set(rules.RULES) == set(SAMPLES)
 
 
+@pytest.mark.parametrize("check", RULE_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_every_rule_keeps_every_promise(sample, check):
+    check(parsed(**sample))
+
+
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
@@ -62,14 +70,8 @@ def test_however_the_rows_are_cut_the_verdicts_are_the_same(sample, data):
     values = st.one_of(st.integers(0, 9).map(float), st.just(NAN))
     count = data.draw(st.integers(1, 40))
     rows = rows_of(**{metric: data.draw(st.lists(values, min_size=count, max_size=count)) for metric in ("cpu", "memory")})
-    rule, at, end = parsed(**sample), rows["observed_at"].min(), rows["observed_at"].max() + STEP
-    parts = []
-    while at < end:
-        until = at + data.draw(st.integers(1, 12)) * STEP
-        seen = rows[(rows["observed_at"] >= at - rules.lookback([rule], STEP)) & (rows["observed_at"] < until)]
-        parts.append(rules.evaluate([rule], seen.sample(frac=1, random_state=0), step=STEP, since=at))
-        at = until
-    pieces = pd.concat(parts).sort_values(["series", "observed_at"], ignore_index=True)
+    rule = parsed(**sample)
+    pieces = evaluated_in_pieces(rule, rows, STEP, data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=count)))
     pd.testing.assert_frame_equal(pieces, rules.evaluate([rule], rows, step=STEP), check_dtype=False)
 
 

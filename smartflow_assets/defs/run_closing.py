@@ -1,6 +1,6 @@
 """After every run, exactly once: failures become incidents, due messages go out, the copy is published, the run is logged.
 
-A failed step skips everything below it, incidents, sends and snapshot included. So each run is settled from outside:
+A failed step skips everything below it, incidents, sends and snapshot included. So each run is closed from outside:
 `smartflow run` calls this itself, two run-status sensors call it for all other runs. Whoever comes second finds the run in
 `run_log` and does nothing.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
@@ -20,33 +21,33 @@ from smartflow_assets.defs.jobs import our_job
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
 from smartflow_assets.defs.resources import open_warehouse, parse_time
 from smartflow_assets.stages.alerting import Failure
-from smartflow_assets.stages.settling import RunRecord, is_settled, settle
+from smartflow_assets.stages.run_closing import RunRecord, close, is_closed
 
-SETTLE_PATIENCE = timedelta(minutes=2)
+CLOSING_PATIENCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What settling did; `is_new` is False when somebody else had settled the run before."""
+class Closed:
+    """What closing a run did; `is_new` is False when somebody else had closed it before."""
 
     is_new: bool
     failures: tuple[Failure, ...] = ()
 
 
-def settle_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings | None = None) -> Settled:
-    """Settle one finished run of ours; idempotent. Dry runs and runs of other jobs are left alone."""
+def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings | None = None) -> Closed:
+    """Close one finished run of ours; idempotent. Dry runs and runs of other jobs are left alone."""
     run = instance.get_run_by_id(run_id)
     if run is None or not run.is_finished or run.tags.get(DRY_RUN_TAG) or _options(run).get("dry_run") or our_job(run) is None:
-        return Settled(is_new=False)
+        return Closed(is_new=False)
     run = _with_death_noted(instance, run)
     settings = settings or Settings.from_environment(os.environ)
-    with AdvisoryLock(settings.locks / "settle.lock").exclusive(SETTLE_PATIENCE, holder=run_id):
+    with AdvisoryLock(settings.locks / "settle.lock").exclusive(CLOSING_PATIENCE, holder=run_id):
         warehouse = open_warehouse(settings)
-        if is_settled(warehouse, run_id):
-            return Settled(is_new=False)
+        if is_closed(warehouse, run_id):
+            return Closed(is_new=False)
         record = _record(instance, run)
-        settle(record, warehouse=warehouse, settings=settings, catalogue=Catalogue.load(settings), environment=os.environ)
-        return Settled(is_new=True, failures=record.failures)
+        close(record, warehouse=warehouse, settings=settings, catalogue=Catalogue.load(settings), environment=os.environ)
+        return Closed(is_new=True, failures=record.failures)
 
 
 def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
@@ -75,7 +76,7 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
 
 
 def _clock(options: dict[str, Any]) -> datetime | None:
-    """The clock that the run was given. One that cannot be read has failed the run, and that must be settled too."""
+    """The clock that the run was given. One that cannot be read has failed the run, and that run must be closed too."""
     try:
         return parse_time(options.get("as_of"), "as_of")
     except SourceError:
@@ -97,7 +98,7 @@ def _with_death_noted(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.Da
     return instance.get_run_by_id(run.run_id) or run
 
 
-def _status(run: dg.DagsterRun, failures: tuple[Failure, ...]) -> str:
+def _status(run: dg.DagsterRun, failures: tuple[Failure, ...]) -> RunStatus:
     """success, failed, killed, or canceled: ended by somebody who wanted it."""
     if run.status == dg.DagsterRunStatus.SUCCESS:
         return "success"

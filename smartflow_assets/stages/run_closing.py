@@ -1,7 +1,7 @@
-"""Settling: what a finished run leaves to be done, whoever started it and however it ended.
+"""Closing a run: what a finished run leaves to be done, whoever started it and however it ended.
 
 Failures become incident events, one row goes to `run_log`, due messages are sent, the copy is published. Incidents and log
-are one commit, so a run is settled once; sending and publishing may be repeated.
+are one commit, so a run is closed once; sending and publishing may be repeated.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
@@ -25,7 +26,7 @@ class RunRecord:
     run_id: str
     job: str
     source: str
-    status: str
+    status: RunStatus
     started_at: datetime
     ended_at: datetime
     as_of: datetime | None
@@ -42,13 +43,13 @@ class RunRecord:
         return self.as_of or self.ended_at
 
 
-def is_settled(warehouse: Warehouse, run_id: str) -> bool:
+def is_closed(warehouse: Warehouse, run_id: str) -> bool:
     """Whether `run_log` has the run."""
     return not warehouse.read("SELECT 1 AS one FROM run_log WHERE run_id = ?", [run_id]).empty
 
 
-def settle(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, environment: Mapping[str, str]) -> None:
-    """Record, deliver, publish. The caller holds the settle lock and has asked `is_settled`."""
+def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, environment: Mapping[str, str]) -> None:
+    """Record, deliver, publish. The caller holds the lock of closing and has asked `is_closed`."""
     policy = catalogue.alert_policy(run.source)
     run = _with_doom_noted(run, warehouse)
     recovered = run.succeeded_steps | ({"run"} if run.status == "success" else frozenset())

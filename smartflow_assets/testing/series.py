@@ -1,4 +1,4 @@
-"""Series whose answer is known, and a scorer around one detector, for the tests of detection."""
+"""Series whose answer is known, and a scorer around one detector: what the checks of detectors work with, and tests of single ones."""
 
 from datetime import timedelta
 
@@ -7,8 +7,7 @@ import pandas as pd
 
 from smartflow_assets.core.detection.ensemble import Ensemble
 from smartflow_assets.core.detection.series_scorer import Scored, SeriesScorer
-from smartflow_assets.core.detectors import DETECTORS, BaseDetector
-from smartflow_assets.core.detectors.base import History
+from smartflow_assets.core.detectors.base import BaseDetector, History
 from smartflow_assets.core.series import facts
 
 HOUR = timedelta(hours=1)
@@ -23,12 +22,14 @@ def daily(rows: int = ROWS, seed: int = 0) -> np.ndarray:
 
 
 def with_spike() -> np.ndarray:
+    """The same with one value ten times the season above the others, in row `SPIKE`."""
     values = daily()
     values[SPIKE] += 200
     return values
 
 
 def frame_of(values: np.ndarray, series: str = "load", freq: str = "1h") -> pd.DataFrame:
+    """The frame that `detect` takes, with these values at `freq`."""
     times = pd.date_range("2026-01-01", periods=len(values), freq=freq, tz="UTC", unit="us")
     return pd.DataFrame({"series": series, "observed_at": times, "value": values})
 
@@ -40,6 +41,7 @@ def features_of(values: np.ndarray) -> np.ndarray:
 
 
 def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
+    """The detector alone, fitted on the first 300 values, inside of all that a run puts around it."""
     known = facts.learn("load", values[:300], HOUR, "robust")
     history = History(
         {"load": known.scaler.transform(values[:300])},
@@ -58,6 +60,3 @@ def scored_in_chunks(scorer: SeriesScorer, values: np.ndarray, size: int) -> dic
         for a in range(0, len(values), size)
     ]
     return {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in Scored.__dataclass_fields__}
-
-
-ALL = [model() for model in DETECTORS.values()]

@@ -1,0 +1,25 @@
+"""The words that columns of the warehouse may hold, where no module of core owns them.
+
+One `Literal` each: whoever writes the column is typed with it, and `tables.py` describes the column by it, so that a table
+cannot promise a word that nothing writes. Those of anomalies, incidents, alerts, repairs and scores are core's.
+"""
+
+from typing import Literal
+
+RunStatus = Literal["success", "failed", "killed", "canceled"]
+"""How a run ended: killed when its process died, canceled when somebody ended it."""
+
+WriteOperation = Literal["replace", "append", "rewrite", "load", "delete", "prune", "seen", "left"]
+"""What a row of `writes` records."""
+
+QuarantineState = Literal["held"]
+"""What became of a row that could not be read."""
+
+ModelStatus = Literal["candidate", "current", "retired"]
+"""How a trained model stands."""
+
+ModelChange = Literal["trained", "promoted", "rolled_back", "replaced"]
+"""How a model got its status."""
+
+RequestState = Literal["open", "answered"]
+"""How a request for a training stands."""

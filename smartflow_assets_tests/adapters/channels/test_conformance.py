@@ -1,0 +1,55 @@
+"""What every channel of the registry must do, whoever takes its messages: a new type is tested by being given a receiver here.
+
+The checks themselves are `smartflow_assets.testing`'s, which authors of plug-ins run as well.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from smartflow_assets.adapters.channels import CHANNELS, BaseChannel, Channel
+from smartflow_assets.testing import CHANNEL_CHECKS, ChannelCase
+from smartflow_assets_tests.receivers import free_port, hook_server, mail_server
+
+TYPES = list(CHANNELS)
+SECRETS = {"HOOK_SECRET": "correct horse", "HOOK_PATH": "battery-staple"}
+
+
+def channel(**keys: Any) -> BaseChannel:
+    return TypeAdapter(Channel).validate_python({"timeout": "1s"} | keys)
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ChannelCase]]:
+    """One case for each type, with a real receiver on loopback."""
+    folder = tmp_path_factory.mktemp("data")
+    outbox = folder / "outbox"
+    (folder / "a_file").write_text("a file where the folder should be")
+    with mail_server() as mails, hook_server() as hooks:
+        mail = {"type": "email", "host": "127.0.0.1", "security": "none", "sender": "a@example.com", "to": ["b@example.com"]}
+        hook = {"type": "webhook", "secret": "${HOOK_SECRET}"}
+        yield {
+            "email": ChannelCase(channel(**mail, port=mails.port), lambda: len(mails.mails), channel(**mail, port=free_port()), outbox),
+            "webhook": ChannelCase(
+                channel(**hook, url=hooks.url),
+                lambda: len(hooks.posts),
+                channel(**hook, url=f"http://127.0.0.1:{free_port()}/${{HOOK_PATH}}"),
+                outbox,
+                SECRETS,
+            ),
+            "file": ChannelCase(
+                channel(type="file"), lambda: len(list(outbox.glob("*.eml"))), channel(type="file", folder="a_file"), outbox
+            ),
+        }
+
+
+def test_every_channel_has_a_case(cases: dict[str, ChannelCase]) -> None:
+    assert list(cases) == TYPES
+
+
+@pytest.mark.parametrize("check", CHANNEL_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_channel_keeps_every_promise(cases: dict[str, ChannelCase], kind: str, check: Callable[[ChannelCase], None]) -> None:
+    check(cases[kind])

@@ -1,0 +1,139 @@
+"""check_reader: a reader that keeps its promises passes, and one that breaks a promise hears which, by what, and what to do."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pytest
+from pydantic import Field
+
+from smartflow_assets.api import BaseReader, ReadContext, SourceError, Staged, Wanted, stage_rows
+from smartflow_assets.testing import check_reader
+
+
+class Log(BaseReader, frozen=True):
+    """Reads `time value` lines; each broken reader below changes one thing."""
+
+    type: Literal["log"] = "log"
+    log: str = Field(default="a.log", description="The log, relative to the data folder.")
+
+    def batches(self, context: ReadContext) -> Iterator[Staged]:
+        if not (context.data / self.log).is_file():
+            self.missing(context)
+        content = (context.data / self.log).read_bytes()
+        context.staging.mkdir(parents=True, exist_ok=True)
+        rows = self.folder(context) / "rows.jsonl"
+        pairs = [line.split() for line in self.lines(content)]
+        rows.write_text("".join(json.dumps({self.time.column: time, "value": value}) + "\n" for time, value in pairs))
+        staged = stage_rows(self, [rows], context, origin=self.log, content_hash=self.hash(content))
+        if staged is not None:
+            yield staged
+
+    def missing(self, context: ReadContext) -> None:
+        raise SourceError("read.log: there is no such file", source=context.source, where=self.log, remedy="Correct read.log.")
+
+    def folder(self, context: ReadContext) -> Path:
+        return context.staging
+
+    def lines(self, content: bytes) -> list[str]:
+        return content.decode().splitlines()
+
+    def hash(self, content: bytes) -> str:
+        return hashlib.sha256(content).hexdigest()
+
+
+class Silent(Log, frozen=True):
+    log: str = "a.log"
+
+
+class Traceback(Log, frozen=True):
+    def missing(self, context: ReadContext) -> None: ...
+
+
+class Anonymous(Log, frozen=True):
+    def missing(self, context: ReadContext) -> None:
+        raise SourceError("read.log: there is no such file")
+
+
+class Helpless(Log, frozen=True):
+    def missing(self, context: ReadContext) -> None:
+        raise SourceError("read.log: there is no such file", source=context.source)
+
+
+class Lenient(Log, frozen=True):
+    def batches(self, context: ReadContext) -> Iterator[Staged]:
+        if (context.data / self.log).is_file():
+            yield from super().batches(context)
+
+
+class Litter(Log, frozen=True):
+    def folder(self, context: ReadContext) -> Path:
+        return context.data
+
+
+class Loser(Log, frozen=True):
+    def lines(self, content: bytes) -> list[str]:
+        return super().lines(content)[1:]
+
+
+class Polisher(Log, frozen=True):
+    def lines(self, content: bytes) -> list[str]:
+        return [line for line in super().lines(content) if line.startswith("2026")]
+
+
+class Clock(Log, frozen=True):
+    calls: ClassVar[list[int]] = []
+
+    def hash(self, content: bytes) -> str:
+        self.calls.append(1)
+        return f"{super().hash(content)} {len(self.calls)}"
+
+
+class Eager(Log, frozen=True):
+    def batches(self, context: ReadContext) -> Iterator[Staged]:
+        return super().batches(ReadContext(context.source, context.data, context.staging, context.wanted))
+
+
+class Frames(Log, frozen=True):
+    def batches(self, context: ReadContext) -> Iterator[Any]:
+        yield {"at": "2026-03-01", "value": 1}
+
+
+BROKEN: dict[type[Log], str] = {
+    Silent: "log: no description for log. Write Field(description=…)",
+    Traceback: "log: an origin that is not there raised FileNotFoundError: ",
+    Anonymous: "log: the error of an origin that is not there does not name the source. Raise SourceError(",
+    Helpless: "log: the error of an origin that is not there has no remedy: checked: read.log: there is no such file.",
+    Lenient: "log: an origin that is not there raised nothing. Raise SourceError(",
+    Litter: "log: the data folder was changed: rows.jsonl. Write into context.staging only.",
+    Loser: "log: 19 rows were staged, and row_count says 20. Yield what stage_rows or stage_file gives",
+    Polisher: "log: 0 rows were put aside, and bad_count says 1. Yield what stage_rows or stage_file gives",
+    Clock: "log: reading the same content twice gave other hashes. Name an origin by what is read, and hash the content alone",
+    Eager: "log: a.log staged again, though context.known has the content. Give stage_rows the origin and a hash",
+    Frames: "log: batches gave a dict, not a Staged. Yield what stage_rows or stage_file returns.",
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Twenty rows and a bad one."""
+    lines = [f"2026-03-01T00:{minute:02d} {minute}" for minute in range(20)]
+    (tmp_path / "a.log").write_text("\n".join([*lines, "soon 1"]) + "\n")
+    return tmp_path
+
+
+def checked(reader: type[Log], data: Path) -> None:
+    check_reader(reader.model_validate({"time": "at"}), data, row_count=20, bad_count=1, wanted=Wanted(numbers=("value",)))
+
+
+def test_a_reader_that_keeps_its_promises_passes(data: Path) -> None:
+    checked(Log, data)
+
+
+@pytest.mark.parametrize("reader", BROKEN, ids=lambda reader: reader.__name__)
+def test_a_broken_promise_is_told_in_a_sentence(reader: type[Log], data: Path) -> None:
+    with pytest.raises(AssertionError, match=re.escape(BROKEN[reader])):
+        checked(reader, data)
