@@ -108,7 +108,8 @@ def test_an_interrupt_ends_the_whole_command_with_130(home: Path) -> None:
     assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
 
 
-def test_what_dagster_says_is_heard_with_v_only(home: Path) -> None:
+def test_what_dagster_says_is_heard_with_v_only(after_a_run: Path, copied: Callable[[Path], Path]) -> None:
+    home = copied(after_a_run)
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"SMARTFLOW_HOME": str(home)}
     command = [sys.executable, "-m", "smartflow_assets.cli", "run", "shop"]
     quiet = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
