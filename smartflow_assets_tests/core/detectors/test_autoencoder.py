@@ -21,7 +21,7 @@ from smartflow_assets_tests.core.detectors.series_by_hand import daily, frame_of
 def scored(detector: Autoencoder, fitted: ModelParts, values: np.ndarray) -> np.ndarray:
     facts = SeriesFacts("load")
     rows, _ = baseline.score(baseline.start(facts), facts, values)
-    return detector.score(fitted, detector.start(fitted, facts), rows)[0].raw_score
+    return detector.score(fitted, detector.start(fitted, facts), rows).raw_score
 
 
 def test_the_forward_pass_is_that_of_scikit_learn() -> None:

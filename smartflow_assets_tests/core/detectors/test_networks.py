@@ -35,7 +35,7 @@ def waves(rows: int = 1000, seed: int = 0) -> np.ndarray:
 def scored(detector: NetworkForecaster, fitted: ModelParts, values: np.ndarray) -> np.ndarray:
     facts = SeriesFacts("load")
     rows, _ = baseline.score(baseline.start(facts), facts, values)
-    return detector.score(fitted, detector.start(fitted, facts), rows)[0].raw_score
+    return detector.score(fitted, detector.start(fitted, facts), rows).raw_score
 
 
 @each_network

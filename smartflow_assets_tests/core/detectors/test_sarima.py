@@ -26,7 +26,7 @@ SCALED = (daily(700) - 100) / 20
 def scored(detector: Sarima, fitted: ModelParts, values: np.ndarray, period: int = 24) -> Result:
     facts = SeriesFacts("load", period)
     rows, _ = baseline.score(baseline.start(facts), facts, values.copy())
-    return detector.score(fitted, detector.start(fitted, facts), rows)[0]
+    return detector.score(fitted, detector.start(fitted, facts), rows)
 
 
 def hourly(values: np.ndarray) -> History:
