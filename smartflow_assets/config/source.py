@@ -185,8 +185,8 @@ class Source(DetectionSettings):
         return next((metric for metric in self.metrics if metric.name == name), Metric(name=name))
 
     def detection(self, metric: str) -> DetectionSettings:
-        """How a metric is judged: the source's keys, and the metric's own in their place. A cut of its own, as `sensitivity`
-        or as `threshold`, replaces the source's cut whichever way that was said."""
+        """How a metric is judged: the source's keys, and the metric's own in their place. A threshold of its own, as `sensitivity`
+        or as `threshold`, replaces the source's whichever way that was said."""
         own = self.metric(metric).overrides
         if "sensitivity" in own and "threshold" not in own:
             own["threshold"] = None

@@ -6,8 +6,8 @@ Those outside of this folder import from here; the files in it import from each 
 from smartflow_assets.core.detection.false_alarm_budget import with_budget
 from smartflow_assets.core.detection.fitted_models import FittedModels
 from smartflow_assets.core.detection.pipeline import detect
-from smartflow_assets.core.detection.scoring import Scored, Scoring
-from smartflow_assets.core.detection.settings import DetectionSettings, Threshold
+from smartflow_assets.core.detection.scoring import ScoredRows, Scoring
+from smartflow_assets.core.detection.settings import DetectionSettings, ThresholdSettings
 from smartflow_assets.core.detection.training import CONTEXT_ROWS, fit_models, minimum_rows
 from smartflow_assets.core.detection.verdicts import severity_of
 
@@ -15,9 +15,9 @@ __all__ = [
     "CONTEXT_ROWS",
     "DetectionSettings",
     "FittedModels",
-    "Scored",
+    "ScoredRows",
     "Scoring",
-    "Threshold",
+    "ThresholdSettings",
     "detect",
     "fit_models",
     "minimum_rows",

@@ -1,4 +1,4 @@
-"""The shared first look at a series: what was expected of each row, and how large its changes usually are.
+"""The shared baseline of a series: what was expected of each row, and how large its changes usually are.
 
 Every detector builds on these numbers, every row's expected value and band come from them, and a missing value is replaced
 by its expectation here, before any other kernel runs. State: the last rows of the series and some sorted windows of them.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.detection.ensemble import Ensemble
-from smartflow_assets.core.detection.series_scorer import Scored, SeriesScorer
+from smartflow_assets.core.detection.series_scorer import ScoredBlock, SeriesScorer
 from smartflow_assets.core.detectors import DETECTORS, BaseDetector
 from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.series import facts
@@ -40,7 +40,7 @@ def features_of(values: np.ndarray) -> np.ndarray:
 
 
 def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
-    known = facts.learn("load", values[:300], HOUR, "robust")
+    known = facts.learn_facts("load", values[:300], HOUR, "robust")
     history = History(
         {"load": known.scaler.transform(values[:300])},
         {"load": features_of(values[:300])},
@@ -57,7 +57,7 @@ def scored_in_chunks(scorer: SeriesScorer, values: np.ndarray, size: int) -> dic
         scorer.score(state, values[a : a + size], features[a : a + size], TIMES[a : a + size][: len(values) - a])
         for a in range(0, len(values), size)
     ]
-    return {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in Scored.__dataclass_fields__}
+    return {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in ScoredBlock.__dataclass_fields__}
 
 
 ALL = [model() for model in DETECTORS.values()]

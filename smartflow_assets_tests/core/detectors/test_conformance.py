@@ -79,13 +79,13 @@ def test_two_runs_give_equal_scores(detector: BaseDetector) -> None:
 
 @every_detector
 @pytest.mark.parametrize("size", [1, 7])
-def test_scores_do_not_depend_on_how_rows_are_cut(detector: BaseDetector, size: int) -> None:
+def test_scores_do_not_depend_on_how_rows_are_split(detector: BaseDetector, size: int) -> None:
     values = with_spike()
     values[[50, 400, 401, 402]] = np.nan
     scorer = scorer_of(detector, values)
-    whole, cut = scored_in_chunks(scorer, values, 4096), scored_in_chunks(scorer, values, size)
+    whole, split = scored_in_chunks(scorer, values, 4096), scored_in_chunks(scorer, values, size)
     for name, value in whole.items():
-        np.testing.assert_array_equal(value, cut[name], err_msg=name)
+        np.testing.assert_array_equal(value, split[name], err_msg=name)
 
 
 @every_detector
