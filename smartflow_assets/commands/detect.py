@@ -32,7 +32,7 @@ SHOWN = 25
 
 
 class Sensitivity(StrEnum):
-    """How high the threshold on the anomaly score lies."""
+    """Where the threshold on the anomaly score lies."""
 
     low = "low"
     medium = "medium"

@@ -93,7 +93,7 @@ def test_a_threshold_that_is_too_high_is_found_with_planted_anomalies(smartflow:
     assert re.search(r"by \d+ planted anomalies", answer.err) and "anomalies are planted" in answer.err
     assert re.search(r"^-threshold: \{score: 0.9999999\}$", answer.out, re.M)
     assert re.search(r"^(threshold: \{score: 0.9\d+\}|sensitivity: \w+)$", path.read_text(), re.M)
-    better = re.findall(r"^((?:cut|sensitivity) .*?)  ", answer.out.split("on the later part")[1], re.M)[0]
+    better = re.findall(r"^((?:threshold|sensitivity) .*?)  ", answer.out.split("on the later part")[1], re.M)[0]
     assert f1(answer.out, "on the later part", "as they are") + 0.2 < f1(answer.out, "on the later part", better)
 
 
@@ -128,7 +128,7 @@ def test_what_is_not_better_later_is_not_proposed(smartflow: Smartflow, load: Pa
     answer = smartflow("tune", "load", "--parameters", "threshold", "--trials", "9", "--write")
     assert answer.code == 0, answer.err
     later = answer.out.split("on the later part")[1]
-    better = re.findall(r"^((?:cut|sensitivity) .*?)  ", later, re.M)[0]
+    better = re.findall(r"^((?:threshold|sensitivity) .*?)  ", later, re.M)[0]
     assert f1(answer.out, "on the part that was searched", better) > f1(answer.out, "on the part that was searched", "as they are")
     assert f1(answer.out, "on the later part", better) < f1(answer.out, "on the later part", "as they are")
     assert "there the best is no better than the settings that stand: nothing is proposed" in later

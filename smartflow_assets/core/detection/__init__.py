@@ -8,8 +8,8 @@ from smartflow_assets.core.detection.fitted_models import FittedModels
 from smartflow_assets.core.detection.flagged_intervals import flagged_intervals
 from smartflow_assets.core.detection.metric_group import MetricGroup, group_metrics
 from smartflow_assets.core.detection.pipeline import detect
-from smartflow_assets.core.detection.scoring import Scored, Scoring
-from smartflow_assets.core.detection.settings import DetectionSettings, Threshold
+from smartflow_assets.core.detection.scoring import ScoredRows, Scoring
+from smartflow_assets.core.detection.settings import DetectionSettings, ThresholdSettings
 from smartflow_assets.core.detection.training import CONTEXT_ROWS, fit_models, minimum_rows
 from smartflow_assets.core.detection.verdicts import severity_of
 
@@ -18,9 +18,9 @@ __all__ = [
     "DetectionSettings",
     "FittedModels",
     "MetricGroup",
-    "Scored",
+    "ScoredRows",
     "Scoring",
-    "Threshold",
+    "ThresholdSettings",
     "detect",
     "fit_models",
     "flagged_intervals",

@@ -43,7 +43,8 @@ class LocalOutlierFactor(FeatureDetector, frozen=True):
         from smartflow_assets.core.kernels.local_outlier_factor import FINEST
 
         count = min(self.n_neighbors, len(rows) - 1)
-        distances, who = NearestNeighbors(n_neighbors=count).fit(rows).kneighbors()  # without rows: of each but itself
+        search: Any = NearestNeighbors(n_neighbors=count)
+        distances, who = search.fit(rows).kneighbors()  # without rows: of each but itself
         distance = distances[:, -1]
         density = 1 / (np.maximum(distances, distance[who]).mean(axis=1) + FINEST)
         limit = float(np.quantile(_raw(density[who].mean(axis=1) / density), 1 - self.contamination))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from smartflow_assets.core.evaluation.metrics import Quality
 from smartflow_assets.core.series.intervals import flagged_intervals
+from smartflow_assets.core.series.surprise import to_surprise
 
 DETECTOR_COLUMNS = ("detector", "rows", "intervals", "alone")
 QUALITY_COLUMNS = ("precision", "recall", "F1", "PR AUC", "false alerts a day")
@@ -32,7 +33,7 @@ class DetectorResult:
     @property
     def ratios(self) -> np.ndarray:
         """The score of each row over the one from which it is flagged."""
-        return self.scores["raw_score"].to_numpy(float) / -np.log10(1 - self.scores["threshold"].to_numpy(float))
+        return self.scores["raw_score"].to_numpy(float) / to_surprise(self.scores["threshold"].to_numpy(float))
 
 
 @dataclass(frozen=True)
