@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.detection.ensemble import Ensemble
-from smartflow_assets.core.detection.series_scorer import SeriesScorer
+from smartflow_assets.core.detection.series_scorer import ScoredBlock, SeriesScorer
 from smartflow_assets.core.detectors.base import BaseDetector, History
 from smartflow_assets.core.series import facts
 
