@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
-from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
+from smartflow_assets_tests.commands.conftest import SHOP, Smartflow, in_folder, make_home
 
 
 def _published(home: Path, statement: str) -> list[tuple[object, ...]]:
@@ -41,8 +43,16 @@ def test_one_source_fails_and_the_others_run(smartflow: Smartflow, home: Path) -
     ]
 
 
-def test_a_second_run_with_nothing_new_does_nothing(smartflow: Smartflow, home: Path) -> None:
-    assert smartflow("run", "shop").code == 0
+@pytest.fixture(scope="module")
+def after_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = make_home(tmp_path_factory.mktemp("ran"))
+    with in_folder(home) as smartflow:
+        assert smartflow("run", "shop").code == 0
+    return home
+
+
+def test_a_second_run_with_nothing_new_does_nothing(smartflow: Smartflow, after_a_run: Path, copied: Callable[[Path], Path]) -> None:
+    copied(after_a_run)
     again = smartflow("run", "shop")
     assert (again.code, again.err) == (0, "")
     assert "rows in 0  scored 0  anomalies 0  opened 0  resolved 0  messages 0" in again.out
@@ -60,8 +70,8 @@ def test_a_dry_run_leaves_nothing_behind(smartflow: Smartflow, home: Path) -> No
     assert not (home / "data/warehouse/analyst.duckdb").exists()
 
 
-def test_training_is_a_run_of_its_own(smartflow: Smartflow, home: Path) -> None:
-    smartflow("run", "shop")
+def test_training_is_a_run_of_its_own(smartflow: Smartflow, after_a_run: Path, copied: Callable[[Path], Path]) -> None:
+    copied(after_a_run)
     answer = smartflow("train", "shop")
     assert answer.code == 0
     assert answer.out.startswith("shop  ok      models 1  rows learnt from 120")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from smartflow_assets.commands import tune
 from smartflow_assets.stages.experiments.tuning import TuningData, near
-from smartflow_assets_tests.commands.conftest import Smartflow
+from smartflow_assets_tests.commands.conftest import Smartflow, in_folder
 from smartflow_assets_tests.commands.test_backtest import content
 
 START, STEP, HOURS = datetime(2026, 1, 5, tzinfo=UTC), timedelta(hours=1), 24 * 50
@@ -35,19 +36,23 @@ ensemble: {combine: any}
 LABELS = "labels: examples/labels.csv\n"
 
 
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def make_load(folder: Path) -> Path:
     """A home with fifty days of hours, of which some are strange, and with their labels."""
     for part in ("sources", "examples"):
-        (tmp_path / "data" / part).mkdir(parents=True)
+        (folder / "data" / part).mkdir(parents=True)
     value = 100 + 30 * np.sin(np.arange(HOURS) * 2 * np.pi / 24) + np.random.default_rng(3).normal(0, 3, HOURS)
     value[list(SPIKES)] += 60
     times = pd.date_range(START, periods=HOURS, freq=STEP)
-    pd.DataFrame({"at": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "cpu": value}).to_csv(tmp_path / "data/examples/load.csv", index=False)
+    pd.DataFrame({"at": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "cpu": value}).to_csv(folder / "data/examples/load.csv", index=False)
     labels = [f"cpu,{times[row]:%Y-%m-%dT%H:%M:%SZ},{times[row]:%Y-%m-%dT%H:%M:%SZ}" for row in SPIKES]
-    (tmp_path / "data/examples/labels.csv").write_text("\n".join(["series,started_at,ended_at", *labels]) + "\n")
+    (folder / "data/examples/labels.csv").write_text("\n".join(["series,started_at,ended_at", *labels]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return make_load(tmp_path)
 
 
 def write(home: Path, text: str) -> Path:
@@ -197,6 +202,20 @@ def test_ctrl_c_says_what_is_kept(smartflow: Smartflow, load: Path, monkeypatch:
     assert "2 trials of an earlier run are taken over" in smartflow("tune", "load", "--parameters", "contamination", "--trials", "3").err
 
 
+TWO_TRIALS = ["tune", "load", "--parameters", "contamination", "--trials", "2"]
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two trials."""
+    home = make_load(tmp_path_factory.mktemp("tried"))
+    write(home, FOREST + LABELS)
+    with in_folder(home) as smartflow:
+        assert smartflow(*TWO_TRIALS).code == 0
+        assert "taken over" in smartflow(*TWO_TRIALS).err
+    return home
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -205,13 +224,11 @@ def test_ctrl_c_says_what_is_kept(smartflow: Smartflow, load: Path, monkeypatch:
         lambda home: (home / "data/examples/labels.csv").open("a").write("cpu,2026-02-20T02:00:00Z,2026-02-20T02:00:00Z\n"),
     ],
 )
-def test_trials_of_other_rows_settings_or_labels_are_not_taken_over(smartflow: Smartflow, load: Path, change) -> None:
-    write(load, FOREST + LABELS)
-    arguments = ["tune", "load", "--parameters", "contamination", "--trials", "2"]
-    assert smartflow(*arguments).code == 0
-    assert "taken over" in smartflow(*arguments).err
-    change(load)
-    answer = smartflow(*arguments)
+def test_trials_of_other_rows_settings_or_labels_are_not_taken_over(
+    smartflow: Smartflow, tried: Path, copied: Callable[[Path], Path], change
+) -> None:
+    change(copied(tried))
+    answer = smartflow(*TWO_TRIALS)
     assert answer.code == 0 and "taken over" not in answer.err
 
 

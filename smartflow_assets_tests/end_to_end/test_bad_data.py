@@ -1,11 +1,15 @@
 """Bad data still alerts: one incident, one message, the old rows stay, other sources go on, and it recovers by itself."""
 
+import shutil
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from smartflow_assets.defs.execute import execute
+from smartflow_assets_tests.end_to_end.conftest import opened
 from smartflow_assets_tests.homes import START, STEP, Home, daily_series, write_rows
 
 SOURCE = """
@@ -25,14 +29,28 @@ def add(home: Home, name: str) -> pd.DataFrame:
     return rows
 
 
+@pytest.fixture(scope="module")
+def two_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which `web` and `other` have run until END."""
+    with opened(tmp_path_factory.mktemp("two")) as home:
+        for name in ("web", "other"):
+            add(home, name)
+            assert home.run(name, END).is_success
+    return home.folder
+
+
+@pytest.fixture
+def both(two_sources: Path, tmp_path: Path) -> Iterator[Home]:
+    with opened(shutil.copytree(two_sources, tmp_path, dirs_exist_ok=True)) as home:
+        yield home
+
+
 def published(home: Home, sql: str) -> pd.DataFrame:
     return home.warehouse.published_read(sql)
 
 
-def test_a_renamed_column_is_one_incident_one_message_and_loses_nothing(home):
-    rows = add(home, "web")
-    add(home, "other")
-    assert home.run("web", END).is_success and home.run("other", END).is_success
+def test_a_renamed_column_is_one_incident_one_message_and_loses_nothing(both):
+    home, rows = both, daily_series(3)
     stored = home.count("raw.web")
     write_rows(home.settings.data / "examples" / "web.csv", rows.rename(columns={"value": "requests_total"}))
     for k in range(3):  # no daemon: the command line settles its own runs
@@ -87,14 +105,14 @@ def test_text_in_a_number_column_is_kept_aside_with_the_reason(home):
     assert len(held) >= 1 and set(held["state"]) == {"held"} and held["reason"].str.contains("value").all()
 
 
-def test_rows_out_of_order_make_the_same_series(home):
-    rows = add(home, "web")
-    add(home, "other")
-    write_rows(home.settings.data / "examples" / "other.csv", rows.sample(frac=1, random_state=1))
-    assert home.run("web", END).is_success and home.run("other", END).is_success
+def test_rows_out_of_order_make_the_same_series(both):
+    home, rows = both, add(both, "shuffled")
+    write_rows(home.settings.data / "examples" / "shuffled.csv", rows.sample(frac=1, random_state=1))
+    assert home.run("shuffled", END).is_success
     columns = ["series", "observed_at", "value", "repair"]
     first, second = (
-        home.table("clean_series", f"source = '{name}'")[columns].sort_values("observed_at", ignore_index=True) for name in ("web", "other")
+        home.table("clean_series", f"source = '{name}'")[columns].sort_values("observed_at", ignore_index=True)
+        for name in ("web", "shuffled")
     )
     pd.testing.assert_frame_equal(first, second)
 

@@ -93,8 +93,9 @@ def test_a_run_killed_in_some_stages_is_finished_by_the_next(tmp_path, monkeypat
                 text=True,
             )
             assert died.returncode == -signal.SIGKILL, (stage, died.stderr[-2000:])
-            assert fail_dead_runs(instance, home.settings, datetime.now(UTC)) == []  # a minute of grace
-            (dead,) = fail_dead_runs(instance, home.settings, datetime.now(UTC) + timedelta(minutes=2))
+            begun = datetime.fromtimestamp(instance.get_run_records(limit=1)[0].start_time, UTC)
+            assert fail_dead_runs(instance, home.settings, begun + timedelta(seconds=29)) == []  # half a minute of grace
+            (dead,) = fail_dead_runs(instance, home.settings, begun + timedelta(seconds=31))
             assert close_run(instance, dead, settings=home.settings).is_new
             killed = home.count("run_log", "status = 'killed'")
             assert home.count("incidents", "cause = 'run'") == (killed >= 3)  # two wake nobody: the next run goes on
