@@ -5,7 +5,7 @@ Those outside of this folder import from here; the files in it import from each 
 
 from smartflow_assets.core.detection.false_alarm_budget import with_budget
 from smartflow_assets.core.detection.fitted_models import FittedModels
-from smartflow_assets.core.detection.flagged_intervals import flagged_intervals
+from smartflow_assets.core.detection.interval_peaks import interval_peaks
 from smartflow_assets.core.detection.metric_group import MetricGroup, group_metrics
 from smartflow_assets.core.detection.pipeline import detect
 from smartflow_assets.core.detection.scoring import ScoredRows, Scoring
@@ -23,8 +23,8 @@ __all__ = [
     "ThresholdSettings",
     "detect",
     "fit_models",
-    "flagged_intervals",
     "group_metrics",
+    "interval_peaks",
     "minimum_rows",
     "severity_of",
     "with_budget",
