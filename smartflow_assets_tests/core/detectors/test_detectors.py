@@ -83,7 +83,7 @@ class Surplus(BaseDetector, frozen=True):
         return {}
 
     def score(self, fitted, state, rows):
-        return Result(np.maximum(rows.values, 0)), state
+        return Result(np.maximum(rows.values, 0))
 """
 
 
