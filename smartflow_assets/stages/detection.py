@@ -1,6 +1,6 @@
 """Detection: a score for every new row, and intervals of strange rows as anomalies.
 
-The state of the detectors is rebuilt from the model's `context_from` on, so that scores do not depend on how runs cut the
+The state of the detectors is rebuilt from the model's `context_from` on, so that scores do not depend on how runs split the
 time. Only the rows of the windows that cleaning wrote are scored; a score once given stands.
 """
 
