@@ -77,7 +77,7 @@ def detect(
         typer.Option(
             "--detectors",
             metavar="A,B",
-            help="Detectors by name; nine that complement each other when not given.",
+            help="Detectors by name; those of `auto`, which complement each other, when not given.",
             show_default=False,
         ),
     ] = None,
