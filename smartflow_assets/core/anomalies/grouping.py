@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from smartflow_assets.core.anomalies.explanation import explain
 from smartflow_assets.core.anomalies.recurrence import Interval, last_similar
@@ -112,7 +113,7 @@ def merge_violations(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataF
     own = np.where(is_flagged, rows["severity"].map(RANK).fillna(0).to_numpy(), -1).astype(int)
     rank = np.maximum(own, rows.pop("rank").fillna(-1).to_numpy(int))
     with np.errstate(divide="ignore", invalid="ignore"):
-        surprise, surprise_threshold = (to_surprise(rows[name].to_numpy(float)) for name in ("anomaly_score", "threshold"))
+        surprise, surprise_threshold = (_surprise_of(rows[name]) for name in ("anomaly_score", "threshold"))
         is_outside = (rows["value"] < rows["lower"]) | (rows["value"] > rows["upper"])
         is_hovering = is_outside.to_numpy() & (surprise > CALM_SHARE * surprise_threshold)
     is_observed = rows["value"].notna().to_numpy() & (rows["state"] != "missing").to_numpy()
@@ -124,6 +125,11 @@ def merge_violations(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataF
         is_observed=is_observed,
         is_calm=is_observed & (rank < 0) & ~is_hovering,
     )
+
+
+def _surprise_of(score: pd.Series) -> NDArray[np.float64]:
+    scores: NDArray[np.float64] = score.to_numpy(float)
+    return to_surprise(scores)
 
 
 def _with_unscored(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:

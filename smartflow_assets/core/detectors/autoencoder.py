@@ -49,7 +49,7 @@ class Autoencoder(BaseDetector, frozen=True):
         return LEAST_WINDOWS + 2 * self.window
 
     def fit(self, history: History) -> ModelParts:
-        from sklearn.neural_network import MLPRegressor
+        from sklearn.neural_network import MLPRegressor  # pyright: ignore[reportMissingTypeStubs]
 
         windows = np.concatenate([np.empty((0, self.window)), *(self._windows(values) for values in history.values.values())])
         if len(windows) < LEAST_WINDOWS:

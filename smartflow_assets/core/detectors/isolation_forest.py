@@ -40,7 +40,7 @@ class IsolationForest(FeatureDetector, frozen=True):
     seed: int = Field(default=0, ge=0, description="seed of the trees")
 
     def learn(self, rows: NDArray[np.float64]) -> ModelParts:
-        from sklearn.ensemble import IsolationForest as Forest
+        from sklearn.ensemble import IsolationForest as Forest  # pyright: ignore[reportMissingTypeStubs]
 
         samples: Any = min(self.max_samples, len(rows))
         forest: Any = Forest(n_estimators=self.n_estimators, max_samples=samples, random_state=self.seed)

@@ -38,7 +38,7 @@ class LocalOutlierFactor(FeatureDetector, frozen=True):
     contamination: float = Field(default=0.01, gt=0, le=0.5, description="share of training rows that its own flag and vote mark")
 
     def learn(self, rows: NDArray[np.float64]) -> ModelParts:
-        from sklearn.neighbors import NearestNeighbors
+        from sklearn.neighbors import NearestNeighbors  # pyright: ignore[reportMissingTypeStubs]
 
         from smartflow_assets.core.kernels.local_outlier_factor import FINEST
 

@@ -126,7 +126,7 @@ class Mahalanobis(BaseDetector, frozen=True):
 
     def _estimate(self, rows: NDArray[np.float64]) -> Any:
         """A fitted covariance of scikit-learn's."""
-        from sklearn.covariance import LedoitWolf, MinCovDet
+        from sklearn.covariance import LedoitWolf, MinCovDet  # pyright: ignore[reportMissingTypeStubs]
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what has no full rank is mended afterwards

@@ -40,7 +40,7 @@ class OneClassSvm(FeatureDetector, frozen=True):
     )
 
     def learn(self, rows: NDArray[np.float64]) -> ModelParts:
-        from sklearn.svm import OneClassSVM
+        from sklearn.svm import OneClassSVM  # pyright: ignore[reportMissingTypeStubs]
 
         variance = float(rows.var())
         gamma = self.gamma if self.gamma != "scale" else 1 / (rows.shape[1] * variance) if variance else 1.0
