@@ -162,6 +162,7 @@ def test_nothing_of_the_home_but_the_trials_is_touched(smartflow: Smartflow, loa
     assert [name.partition("-")[0] for name in set(after) - set(before)] == ["data/tuning/load"]
 
 
+@pytest.mark.soak
 def test_after_a_kill_it_goes_on_and_ends_as_if_it_had_not_been(smartflow: Smartflow, load: Path) -> None:
     write(load, FOREST + LABELS)
     arguments = ["tune", "load", "--parameters", "contamination,detectors", "--trials", "12"]
