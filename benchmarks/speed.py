@@ -101,7 +101,9 @@ def single_rows(tier: str) -> list[float]:
     )
     fitted = fit_models(pd.DataFrame({"series": "s", "observed_at": times[:20_000], "value": values[:20_000]}), settings)
     detectors = settings.active()
-    scorer = SeriesScorer(detectors, tuple(fitted.fitted[d.type] for d in detectors), settings.ensemble, settings.cut, fitted.series["s"])
+    scorer = SeriesScorer(
+        detectors, tuple(fitted.fitted[d.type] for d in detectors), settings.ensemble, settings.surprise_threshold, fitted.series["s"]
+    )
     state = scorer.start()
     for row in range(0, 20_000, 4000):
         scorer.score(state, values[row : row + 4000])

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from smartflow_assets.commands import terminal
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.detection import Threshold
+from smartflow_assets.core.detection import ThresholdSettings
 from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
 from smartflow_assets.stages.experiments.example_figures import twin_alerts
 
@@ -35,7 +35,7 @@ def main() -> None:
     with Progress(console=Console(stderr=True)) as progress:
         for name in arguments.sources.split(","):
             source, example = catalogue.source(name), EXAMPLE_SOURCES[name]
-            budget = source.model_copy(update={"threshold": Threshold.model_validate({"false_alerts": arguments.budget})})
+            budget = source.model_copy(update={"threshold": ThresholdSettings.model_validate({"false_alerts": arguments.budget})})
             variants = {"own": source, arguments.budget: budget}
             bar = progress.add_task(name, total=arguments.seeds * len(variants))
             for label, variant in variants.items():

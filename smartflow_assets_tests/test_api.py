@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,11 @@ def test_detect_goes_on_to_be_found_where_it_was() -> None:
     from smartflow_assets.core.detection import detect
 
     assert detect is api.detect
+
+
+def test_the_guide_of_plug_ins_imports_from_the_surface_alone() -> None:
+    guide = (Path(api.__file__).parents[1] / "docs" / "extending.md").read_text()
+    assert set(re.findall(r"smartflow_assets[.\w]*", guide)) == {"smartflow_assets.api", "smartflow_assets.testing"}
 
 
 def test_the_package_says_that_it_is_typed() -> None:

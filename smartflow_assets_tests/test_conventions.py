@@ -44,6 +44,12 @@ def test_definitions_load_nothing_heavy():
     assert HEAVY & {name.split(".")[0] for name in loaded} == set()
 
 
+def test_every_folder_of_core_but_the_kernels_is_type_checked_strictly():
+    strict = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["basedpyright"]["strict"]
+    folders = {path.name for path in (PACKAGE / "core").iterdir() if (path / "__init__.py").is_file()} - {"kernels"}
+    assert set(strict) == {"smartflow_assets/core/*.py", *(f"smartflow_assets/core/{name}" for name in folders)}
+
+
 def test_each_dependency_is_imported_or_allowed_by_name_with_the_reason():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     required = {_plain(re.match(r"[\w.-]+", line)[0]) for line in project["dependencies"]}

@@ -32,7 +32,7 @@ SHOWN = 25
 
 
 class Sensitivity(StrEnum):
-    """How high the threshold on the anomaly score lies."""
+    """Where the threshold on the anomaly score lies."""
 
     low = "low"
     medium = "medium"
@@ -77,7 +77,7 @@ def detect(
         typer.Option(
             "--detectors",
             metavar="A,B",
-            help="Detectors by name; nine that complement each other when not given.",
+            help="Detectors by name; those of `auto`, which complement each other, when not given.",
             show_default=False,
         ),
     ] = None,
@@ -112,7 +112,7 @@ def detect(
     settings = _settings(detectors, sensitivity.value)
     from smartflow_assets.adapters.files.result_file import result_file
     from smartflow_assets.adapters.files.table_file import open_table
-    from smartflow_assets.core.detection import flagged_intervals
+    from smartflow_assets.core.detection import interval_peaks
 
     with ExitStack() as stack:
         with table_argument.named_by_user():
@@ -133,7 +133,7 @@ def detect(
         for scores in _scored(table, past, columns, prepared, settings, train_rows):
             for state, count in scores["state"].value_counts().items():
                 counts[str(state)] += int(count)
-            flagged.append(flagged_intervals(scores))
+            flagged.append(interval_peaks(scores))
             scores["explanation"] = scores["explanation"].cat.remove_categories("")  # nothing to say is null in a file
             for start in range(0, len(scores) if target else 0, BATCH):
                 target.add(scores.iloc[start : start + BATCH])  # pyright: ignore[reportOptionalMemberAccess]

@@ -59,7 +59,7 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line: how bad, about what, what was found and what to do."""
 
     level: Literal["ok", "warn", "fail"]
@@ -68,7 +68,7 @@ class Finding:
     remedy: str = ""
 
 
-Findings = Iterable[Finding]
+Diagnoses = Iterable[Diagnosis]
 
 
 def doctor() -> None:
@@ -82,7 +82,7 @@ def doctor() -> None:
 
     catalogue = Catalogue.load(settings)
     warehouse = Warehouse(settings.warehouse_file, settings.published_file, lock_timeout=timedelta(seconds=2))
-    checks: list[tuple[str, Callable[[], Findings]]] = [
+    checks: list[tuple[str, Callable[[], Diagnoses]]] = [
         ("versions", _versions),
         ("folders", lambda: _folders(settings)),
         ("disk", lambda: _disk(settings)),
@@ -104,17 +104,17 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _looked(about: str, check: Callable[[], Findings]) -> Iterator[Finding]:
+def _looked(about: str, check: Callable[[], Diagnoses]) -> Iterator[Diagnosis]:
     try:
         with terminal.quiet():
             found = list(check())
     except SmartflowError as error:
-        found = [Finding("fail", about, error.what + (f" ({error.where})" if error.where else ""), error.remedy)]
+        found = [Diagnosis("fail", about, error.what + (f" ({error.where})" if error.where else ""), error.remedy)]
     except Exception as error:
         if terminal.is_verbose():
             raise
         found = [
-            Finding(
+            Diagnosis(
                 "fail",
                 about,
                 f"this could not be looked at: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}",
@@ -124,19 +124,19 @@ def _looked(about: str, check: Callable[[], Findings]) -> Iterator[Finding]:
     yield from found
 
 
-def _versions() -> Findings:
+def _versions() -> Diagnoses:
     dagster, duckdb, python = version("dagster"), version("duckdb"), ".".join(map(str, sys.version_info[:3]))
     if dagster.split(".")[:2] != ["1", "13"]:
-        yield Finding(
+        yield Diagnosis(
             "fail", "dagster", f"{dagster} is installed; partitioned checks are held to 1.13", "pip install 'dagster>=1.13,<1.14'"
         )
     else:
-        yield Finding("ok", "versions", f"smartflow {version('smartflow')}, dagster {dagster}, duckdb {duckdb}, Python {python}")
+        yield Diagnosis("ok", "versions", f"smartflow {version('smartflow')}, dagster {dagster}, duckdb {duckdb}, Python {python}")
     if os.name != "posix":
-        yield Finding("fail", "system", "locks need Linux or macOS", "On Windows use WSL.")
+        yield Diagnosis("fail", "system", "locks need Linux or macOS", "On Windows use WSL.")
 
 
-def _folders(settings: "Settings") -> Findings:
+def _folders(settings: "Settings") -> Diagnoses:
     found = []
     folders = (
         settings.data,
@@ -155,7 +155,7 @@ def _folders(settings: "Settings") -> Findings:
                 pass
         except OSError as error:
             found.append(
-                Finding(
+                Diagnosis(
                     "fail",
                     "folder",
                     f"{folder} cannot be written: {error.strerror}",
@@ -163,31 +163,31 @@ def _folders(settings: "Settings") -> Findings:
                 )
             )
     unreadable = [path for path in settings.sources.iterdir() if path.suffix in (".yaml", ".yml") and not os.access(path, os.R_OK)]
-    found += [Finding("fail", "folder", f"{path} cannot be read", "Give this user the right to read it.") for path in unreadable]
-    return found or [Finding("ok", "folders", f"{settings.data} can be written")]
+    found += [Diagnosis("fail", "folder", f"{path} cannot be read", "Give this user the right to read it.") for path in unreadable]
+    return found or [Diagnosis("ok", "folders", f"{settings.data} can be written")]
 
 
-def _disk(settings: "Settings") -> Findings:
+def _disk(settings: "Settings") -> Diagnoses:
     for folder in dict.fromkeys((_existing(settings.warehouse_file.parent), _existing(settings.dagster_home))):
         kind = disk_type(folder, _mounts())
         if kind in NETWORK_DISKS:
-            yield Finding(
+            yield Diagnosis(
                 "fail", "disk", f"{folder} is on a network disk ({kind}); locks do not hold there", "Move the home to a local disk."
             )
     usage = shutil.disk_usage(_existing(settings.warehouse_file.parent))
     needed = 2 * settings.warehouse_file.stat().st_size if settings.warehouse_file.exists() else 0
     free = f"{usage.free / 1024**3:,.1f} GiB of {usage.total / 1024**3:,.0f} GiB free"
     if usage.free < max(NO_SPACE, needed):
-        yield Finding(
+        yield Diagnosis(
             "fail",
             "disk",
             f"nearly full: {free}, a run needs {max(NO_SPACE, needed) / 1024**3:,.1f}",
             "Free some space; data/warehouse/models and data/dagster grow.",
         )
     elif usage.free < LITTLE_SPACE + needed:
-        yield Finding("warn", "disk", f"{free}", "Free some space soon.")
+        yield Diagnosis("warn", "disk", f"{free}", "Free some space soon.")
     else:
-        yield Finding("ok", "disk", free)
+        yield Diagnosis("ok", "disk", free)
 
 
 def _existing(path: Path) -> Path:
@@ -214,59 +214,59 @@ def disk_type(path: Path, mounts: str) -> str:
     return best[1]
 
 
-def _sources(catalogue: "Catalogue") -> Findings:
+def _sources(catalogue: "Catalogue") -> Diagnoses:
     from smartflow_assets.adapters.secret_references import references
 
     if not catalogue.names:
         remedy = "Add a file such as data/sources/orders.yaml; docs/own-source.md shows how."
-        yield Finding("warn", "sources", "data/sources holds no source", remedy)
+        yield Diagnosis("warn", "sources", "data/sources holds no source", remedy)
     for name, error in catalogue.broken.items():
-        yield Finding("fail", "source", f"{name}: {error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
+        yield Diagnosis("fail", "source", f"{name}: {error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
     for name, source in catalogue.sources.items():
         named = dict.fromkeys(references(source.read.model_dump(mode="json")))
         if missing := [variable for variable in named if not os.environ.get(variable)]:
-            yield Finding("fail", "source", f"{name} lacks {', '.join(missing)}", "Set it in the environment where SmartFlow runs.")
+            yield Diagnosis("fail", "source", f"{name} lacks {', '.join(missing)}", "Set it in the environment where SmartFlow runs.")
     if catalogue.sources:
-        yield Finding("ok", "sources", f"{len(catalogue.sources)} can be used")
+        yield Diagnosis("ok", "sources", f"{len(catalogue.sources)} can be used")
 
 
-def _channels(catalogue: "Catalogue") -> Findings:
+def _channels(catalogue: "Catalogue") -> Diagnoses:
     used = {channel for source in catalogue.sources.values() for channel in source.alerts.to}
     silent = sorted(name for name, source in catalogue.sources.items() if not source.alerts.to)
     if silent:
-        yield Finding(
+        yield Diagnosis(
             "warn", "alerts", f"{', '.join(silent)}: nobody is told of incidents", "Set alerts.to, there or in data/defaults.yaml."
         )
     for error in catalogue.channel_errors.values():
-        yield Finding("fail", "channel", f"{error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
+        yield Diagnosis("fail", "channel", f"{error.what}" + (f" ({error.where})" if error.where else ""), error.remedy)
     for name, channel in catalogue.channels.items():
         missing = channel.missing(os.environ)
         if missing:
-            yield Finding(
+            yield Diagnosis(
                 "fail" if name in used else "warn",
                 "channel",
                 f"{name} lacks {', '.join(missing)}" + ("" if name in used else "; no source uses it"),
                 "Set it in the environment where SmartFlow runs; messages wait and are then sent.",
             )
         else:
-            yield Finding("ok", "channel", f"{name} ({getattr(channel, 'type', '')}) has what it needs")
+            yield Diagnosis("ok", "channel", f"{name} ({getattr(channel, 'type', '')}) has what it needs")
 
 
-def _locks(settings: "Settings") -> Findings:
+def _locks(settings: "Settings") -> Diagnoses:
     from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 
     paths = [settings.warehouse_file.with_name(f"{settings.warehouse_file.name}.lock")]
     paths += sorted(settings.locks.glob("*.lock")) if settings.locks.exists() else []
     held = [(path, holder) for path in paths if not path.name.startswith("run-") and (holder := AdvisoryLock(path).holder()) is not None]
     for path, holder in held:
-        yield Finding("ok", "lock", f"{path.stem} is held by {holder}", f"Wait for it to end; kill {holder.pid} ends it.")
+        yield Diagnosis("ok", "lock", f"{path.stem} is held by {holder}", f"Wait for it to end; kill {holder.pid} ends it.")
     if not held:
-        yield Finding("ok", "locks", "nobody holds one")
+        yield Diagnosis("ok", "locks", "nobody holds one")
 
 
-def _runs(settings: "Settings") -> Findings:
+def _runs(settings: "Settings") -> Diagnoses:
     if not settings.dagster_home.exists() and not os.environ.get("DAGSTER_HOME"):
-        yield Finding("ok", "runs", "none yet", "`smartflow run` makes the first.")
+        yield Diagnosis("ok", "runs", "none yet", "`smartflow run` makes the first.")
         return
     import dagster as dg
 
@@ -278,7 +278,7 @@ def _runs(settings: "Settings") -> Findings:
         dead = fail_dead_runs(instance, settings, datetime.now(UTC))
         for run_id in dead:
             close_run(instance, run_id, settings=settings)
-            yield Finding(
+            yield Diagnosis(
                 "warn",
                 "run",
                 f"{run_id} was dead; it is marked as failed and its pool slots are free",
@@ -292,39 +292,39 @@ def _runs(settings: "Settings") -> Findings:
                     instance.event_log_storage.free_concurrency_slots_for_run(slot.run_id)
                     finished += 1
         if finished:
-            yield Finding("warn", "pools", f"freed {terminal.count(finished, 'slot')} of runs that are over")
+            yield Diagnosis("warn", "pools", f"freed {terminal.count(finished, 'slot')} of runs that are over")
         under_way = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED]))
-        yield Finding("ok", "runs", f"{under_way} under way or queued" + ("" if dead else ", none dead"))
+        yield Diagnosis("ok", "runs", f"{under_way} under way or queued" + ("" if dead else ", none dead"))
 
 
-def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Findings:
+def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
     if not settings.warehouse_file.exists():
-        yield Finding("ok", "warehouse", "none yet", "`smartflow run` makes it.")
+        yield Diagnosis("ok", "warehouse", "none yet", "`smartflow run` makes it.")
         return
     rows = sum(warehouse.tables().values())
     size = settings.warehouse_file.stat().st_size / 1024**2
-    yield Finding("ok", "warehouse", f"{size:,.0f} MiB, {rows:,} rows, schema version {warehouse.schema_version}")
+    yield Diagnosis("ok", "warehouse", f"{size:,.0f} MiB, {rows:,} rows, schema version {warehouse.schema_version}")
 
 
-def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> Findings:
+def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> Diagnoses:
     from smartflow_assets.commands.sql import ago
 
     info = warehouse.snapshot_info()
     if info is None:
         level = "warn" if settings.warehouse_file.exists() else "ok"
-        yield Finding(level, "published copy", "none yet", "`smartflow run` makes it.")
+        yield Diagnosis(level, "published copy", "none yet", "`smartflow run` makes it.")
     elif now - info.published_at > OLD_COPY:
-        yield Finding(
+        yield Diagnosis(
             "warn",
             "published copy",
             f"{ago(now - info.published_at)} old",
             "Nothing has run since: open `smartflow ui` or call `smartflow run`.",
         )
     else:
-        yield Finding("ok", "published copy", f"{ago(now - info.published_at)} old")
+        yield Diagnosis("ok", "published copy", f"{ago(now - info.published_at)} old")
 
 
-def _messages(settings: "Settings", warehouse: "Warehouse") -> Findings:
+def _messages(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
     from smartflow_assets.stages.alerting import undelivered_messages
 
     if not settings.published_file.exists():
@@ -334,14 +334,14 @@ def _messages(settings: "Settings", warehouse: "Warehouse") -> Findings:
     for row in rows.itertuples():
         level = "fail" if row.status == "failed" else "warn"
         why = f": {row.error}" if isinstance(row.error, str) and row.error else ""
-        yield Finding(
+        yield Diagnosis(
             level,
             "messages",
             f"{row.n} to {row.channel} {words[str(row.status)]}{why}",
             "They are sent again by the next run or by `smartflow ui`, once the channel works.",
         )
     if rows.empty:
-        yield Finding("ok", "messages", "none failed, none waits")
+        yield Diagnosis("ok", "messages", "none failed, none waits")
 
 
 COMMANDS = (("doctor", doctor, EXAMPLES),)

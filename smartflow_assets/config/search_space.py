@@ -15,6 +15,7 @@ from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.detectors import AUTO, DETECTORS, BaseDetector
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.evaluation.settings_search import Parameter, Point, Value
+from smartflow_assets.core.series.surprise import to_anomaly_score
 
 TUNABLE: dict[str, dict[str, tuple[Value, ...]]] = {
     "isolation_forest": {
@@ -27,7 +28,7 @@ TUNABLE: dict[str, dict[str, tuple[Value, ...]]] = {
 """Values of the keys of a detector that are searched, beside its present one and its default."""
 OWN_FLAG = ("contamination",)  # count only where the detectors' own flags decide
 THRESHOLD_FACTORS: tuple[Value, ...] = tuple(sorted({0.4, 0.5, 0.6, 0.7, 1.5, 2.0, 2.5, *SENSITIVITY.values()}))
-"""Multiples of the usual threshold of as many detectors; those that `sensitivity` names are among them."""
+"""Times the usual threshold, in surprise, of as many detectors; what `sensitivity` says is among them."""
 ADDED = ("isolation_forest", "seasonal", "mad")  # detectors that may be added: quick ones that see what others do not
 ADDED_JOINT = "mahalanobis"
 NAMES = (*dict.fromkeys(key for keys in TUNABLE.values() for key in keys), "detectors", "threshold")
@@ -67,27 +68,26 @@ def put(values: dict[str, Any], source: Source, point: Point) -> None:
 
 
 def described(point: Point) -> str:
-    """A point in words, such as `contamination 0.01, without mad, cut x 1.6`."""
+    """A point in words, such as `contamination 0.01, without mad, threshold x 1.6`."""
     said = []
     for key, value in point.items():
         kind, _, name = key.removeprefix("detectors.").partition(".")
         if key == "threshold":
             word = next((word for word, times in SENSITIVITY.items() if times == value), None)
-            said.append(f"sensitivity {word}" if word else f"cut x {value:g}")
+            said.append(f"sensitivity {word}" if word else f"threshold x {value:g}")
         else:
             said.append(f"{name} {value:g}" if name else f"{'with' if value else 'without'} {kind}")
     return ", ".join(said) or "as they are"
 
 
 def _put_threshold(values: dict[str, Any], source: Source, factor: float, listed: Sequence[str]) -> None:
-    """Write the threshold as a `sensitivity` where one has this factor, else as a score. One in the defaults holds until this file says
-    null."""
+    """In words where there is one for it, else as a score. A threshold in the defaults holds until this file says null."""
     word = next((word for word, times in SENSITIVITY.items() if times == factor), None)
     if word is None:
         members = len([kind for kind in listed if not DETECTORS[kind].is_guard]) or 1
-        surprise = source.ensemble.cut(members, "medium") * factor
+        surprise = source.ensemble.surprise_threshold(members, "medium") * factor
         digits = math.ceil(surprise) + 1  # two digits of what is left to one
-        values["threshold"] = {"score": round(1 - 10**-surprise, digits)}
+        values["threshold"] = {"score": round(to_anomaly_score(surprise), digits)}
         return
     is_inherited = source.threshold is not None and "threshold" not in values
     values.pop("threshold", None)
@@ -135,8 +135,8 @@ def _components(source: Source, metrics: Sequence[str]) -> list[Parameter]:
 def _threshold(source: Source) -> list[Parameter]:
     if source.ensemble.by_flags or _has_budget(source):
         return []
-    usual = DetectionSettings(detectors=source.detectors, ensemble=source.ensemble).cut
-    present = SENSITIVITY[source.sensitivity] if source.threshold is None else round(source.cut / usual, 3)
+    usual = DetectionSettings(detectors=source.detectors, ensemble=source.ensemble).surprise_threshold
+    present = SENSITIVITY[source.sensitivity] if source.threshold is None else round(source.surprise_threshold / usual, 3)
     return [Parameter("threshold", "threshold", tuple(sorted({*THRESHOLD_FACTORS, present})), present, 1.0)]
 
 

@@ -77,11 +77,6 @@ def literal_type(model: type[BaseModel]) -> str | None:
     return values[0] if len(values) == 1 and isinstance(values[0], str) else None
 
 
-def installed(group: str, base: type[T]) -> tuple[type[T], ...]:
-    """The subclasses of `base` that installed packages offer under the entry point group, sorted by their name."""
-    return tuple(offered for _, offered in _offered(group, base))
-
-
 def _offered(group: str, base: type[T]) -> Iterator[tuple[EntryPoint, type[T]]]:
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         try:

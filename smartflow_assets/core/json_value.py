@@ -4,10 +4,10 @@ The one place for tables, events, messages and the output of commands. The calle
 databases and of users' functions write their values themselves: there NaN must stay a value that staging can refuse.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -42,9 +42,9 @@ def json_value(
     if isinstance(value, datetime):
         return write_time(value)
     if isinstance(value, Mapping):
-        return {str(name): inner(held) for name, held in value.items()}
+        return {str(name): inner(held) for name, held in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple | set | frozenset | np.ndarray):
-        return [inner(held) for held in value]
+        return [inner(held) for held in cast("Iterable[Any]", value)]
     if isinstance(value, np.generic):
         return inner(value.item())
     if isinstance(value, float):

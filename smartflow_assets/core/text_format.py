@@ -64,7 +64,7 @@ def lasting(length: timedelta) -> str:
     >>> lasting(timedelta(minutes=25)), lasting(timedelta(hours=2, minutes=5)), lasting(timedelta(days=3, seconds=9))
     ('25 min', '2 h 5 min', '3 d')
     """
-    left, parts = int(length.total_seconds()), []
+    left, parts = int(length.total_seconds()), list[str]()
     for unit, seconds in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, left = divmod(left, seconds)
         if count:

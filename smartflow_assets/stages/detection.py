@@ -1,6 +1,6 @@
 """Detection: a score for every new row, and intervals of strange rows as anomalies.
 
-The state of the detectors is rebuilt from the model's `context_from` on, so that scores do not depend on how runs cut the
+The state of the detectors is rebuilt from the model's `context_from` on, so that scores do not depend on how runs split the
 time. Only the rows of the windows that cleaning wrote are scored; a score once given stands.
 """
 
@@ -46,7 +46,7 @@ SCORE_COLUMNS = [
 
 
 @dataclass(frozen=True)
-class ScoredRows:
+class ScoringOutcome:
     """What `anomaly_scores` did; `strangest` are the ten highest raw scores of this run."""
 
     scored_count: int
@@ -82,7 +82,7 @@ PICTURE_BEFORE, PICTURE_AFTER = timedelta(days=3), 12  # of the series in the pi
 PICTURE_BUCKETS = 48  # before the anomaly, where three days have fewer
 
 
-def anomaly_scores(run: SourceRun) -> ScoredRows:
+def anomaly_scores(run: SourceRun) -> ScoringOutcome:
     """Score the rows of all pending windows, after the rows before them from which the state is rebuilt."""
     run.report("anomaly_scores")
     pending = pending_windows(run, "anomaly_scores", ["clean_series"])
@@ -105,7 +105,7 @@ def anomaly_scores(run: SourceRun) -> ScoredRows:
             anomalous_count += int(rows["is_anomaly"].sum())
             strangest = pd.concat([strangest, rows[rows["state"] == "scored"]]).nlargest(SHOWN, "raw_score")
         run.warehouse.commit(run.run_id, writes)
-    return ScoredRows(
+    return ScoringOutcome(
         scored_count=states["scored"],
         warming_count=states["warming_up"],
         anomalous_count=anomalous_count,

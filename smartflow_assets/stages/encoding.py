@@ -1,7 +1,7 @@
 """Encoding: what the categories of a source become, learnt once, and its rows as numbers.
 
 Learnt as soon as the first rows are complete (a week, at least 36 buckets and 100 rows, at most the training window), however
-runs cut the data; rows that come later never change it. Until then encoded columns have no value. A change of `encode`, or of
+runs split the data; rows that come later never change it. Until then encoded columns have no value. A change of `encode`, or of
 anything else that clean rows are made under, learns anew.
 """
 

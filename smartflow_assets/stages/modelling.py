@@ -139,7 +139,7 @@ def _train(run: SourceRun, group: MetricGroup, learnable: Learnable, *, reason: 
         "metrics": {
             "series": len(fitted.series),
             "left_out_as_missing_or_anomalous": int(rows["value"].isna().sum()),
-            "raised_cuts": len(fitted.cuts),
+            "raised_cuts": len(fitted.surprise_thresholds),
         },
         "fingerprint": fingerprint(run, group),
         "baseline_from": baseline,

@@ -1,4 +1,4 @@
-"""Which model judges which records: learnt at moments that the data give, so that runs that cut the time otherwise learn the same.
+"""Which model judges which records: learnt at moments that the data give, so that runs that split the time otherwise learn the same.
 
 The first is learnt from the first rows (a week, at least 36 buckets, 1,000 rows and what `encode` learns from), which are then
 not judged. The next comes when the history is twice as long, and later once in each `training.window`; a training on demand

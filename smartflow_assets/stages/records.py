@@ -17,11 +17,12 @@ from smartflow_assets.adapters.aggregation import encoded_columns
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Replace
 from smartflow_assets.core.detection.verdicts import severity_of
-from smartflow_assets.core.records import Records, least_surprise
+from smartflow_assets.core.records import Records, surprise_threshold_for
 from smartflow_assets.core.records.buckets import of_bucket
 from smartflow_assets.core.records.explanation import explain_records
 from smartflow_assets.core.reports import series_plot
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
+from smartflow_assets.core.series.surprise import to_anomaly_score
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages.encoding import encoded_records
 from smartflow_assets.stages.preparation import closed_end
@@ -139,21 +140,25 @@ class _RecordScoring:
     def _judge(self, window: Window, stored: StoredRecordModel) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Rows of record_scores and of record_anomalies of one window."""
         model = stored.model
-        cut = least_surprise(model.rows_per_day, self._settings.false_alerts)
+        surprise_threshold = surprise_threshold_for(model.rows_per_day, self._settings.false_alerts)
         buckets, strange = [], []
         for frame in encoded_records(self._run, *window):
             surprise = model.surprise(frame)
             bucket = self._grid.start(self._grid.number(frame["happened_at"]))
-            buckets.append(pd.DataFrame({"observed_at": bucket, "surprise": surprise, "is_strange": surprise >= cut}))
-            if (is_strange := surprise >= cut).any():
-                strange.append(self._explained(frame[is_strange].reset_index(drop=True), surprise[is_strange], stored, cut, window))
+            buckets.append(pd.DataFrame({"observed_at": bucket, "surprise": surprise, "is_strange": surprise >= surprise_threshold}))
+            if (is_strange := surprise >= surprise_threshold).any():
+                strange.append(
+                    self._explained(frame[is_strange].reset_index(drop=True), surprise[is_strange], stored, surprise_threshold, window)
+                )
         if not buckets:
             return _empty()
         anomalies = pd.concat(strange, ignore_index=True) if strange else _empty()[1]
-        return self._scores(pd.concat(buckets, ignore_index=True), anomalies, stored, cut), anomalies
+        return self._scores(pd.concat(buckets, ignore_index=True), anomalies, stored, surprise_threshold), anomalies
 
-    def _explained(self, frame: pd.DataFrame, surprise: np.ndarray, stored: StoredRecordModel, cut: float, window: Window) -> pd.DataFrame:
-        model, threshold = stored.model, 1 - 10**-cut
+    def _explained(
+        self, frame: pd.DataFrame, surprise: np.ndarray, stored: StoredRecordModel, surprise_threshold: float, window: Window
+    ) -> pd.DataFrame:
+        model, score_threshold = stored.model, to_anomaly_score(surprise_threshold)
         parts = model.contributions(frame)
         read = encoded_columns.rows_as_read(self._run.warehouse, self._run.name, self._time_column, *window, frame)
         by_key = {(row.pop("_origin"), row.pop("_row")): row for row in read.to_dict("records")}
@@ -171,9 +176,9 @@ class _RecordScoring:
                 "_origin": frame["_origin"],
                 "_row": frame["_row"],
                 "raw_score": surprise,
-                "anomaly_score": 1 - 10.0**-surprise,
-                "threshold": threshold,
-                "severity": [severity_of(each, threshold) for each in surprise],
+                "anomaly_score": to_anomaly_score(surprise),
+                "threshold": score_threshold,
+                "severity": [severity_of(each, score_threshold) for each in surprise],
                 "contributions": [{name.removesuffix("__ordinal"): share for name, share in own.items()} for own in shares],
                 "explanation": explain_records(model.columns, frame, as_read, shares),
                 "record": as_read,
@@ -182,7 +187,7 @@ class _RecordScoring:
             }
         )
 
-    def _scores(self, rows: pd.DataFrame, anomalies: pd.DataFrame, stored: StoredRecordModel, cut: float) -> pd.DataFrame:
+    def _scores(self, rows: pd.DataFrame, anomalies: pd.DataFrame, stored: StoredRecordModel, surprise_threshold: float) -> pd.DataFrame:
         """One row for each bucket that has records."""
         counted = (
             rows.groupby("observed_at")
@@ -191,8 +196,8 @@ class _RecordScoring:
         )
         counted = counted.assign(
             source=self._run.name,
-            threshold=1 - 10**-cut,
-            anomaly_score=1 - 10.0 ** -counted["raw_score"],
+            threshold=to_anomaly_score(surprise_threshold),
+            anomaly_score=to_anomaly_score(counted["raw_score"].to_numpy(float)),
             model_id=stored.model_id,
             severity=None,
             contributions=None,
@@ -214,7 +219,7 @@ class _RecordScoring:
 def bucket_verdicts(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     """The buckets of [since, until) in which records were judged, as rows of anomaly_scores of the series `records`, whose value is
     how many are strange; with `contributions` by column and `explanation`. A bucket without strange ones has no score: of a hundred
-    thousand usual records the strangest is always near the cut, and its bucket is calm all the same."""
+    thousand usual records the strangest is always near the threshold, and its bucket is calm all the same."""
     rows = run.warehouse.read(
         "SELECT * EXCLUDE (source) FROM record_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
     )

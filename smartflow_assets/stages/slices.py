@@ -2,7 +2,7 @@
 
 The rows of an anomaly (of its first day) are counted by value, as cleaning counts them, beside the mean of the same time one to
 four weeks before; where the source has no week before, of the days before. So it is a function of rows in a bounded window,
-equal however runs cut the data, and costs five small queries for an anomaly.
+equal however runs split the data, and costs five small queries for an anomaly.
 """
 
 from datetime import datetime, timedelta

@@ -136,7 +136,7 @@ def check_start_is_fresh(detector: BaseDetector) -> None:
 
 
 def check_cutting_changes_nothing(detector: BaseDetector) -> None:
-    """The same rows give the same scores, to the bit, however runs cut them; values are missing among them."""
+    """The same rows give the same scores, to the bit, however runs split them; values are missing among them."""
     values = with_spike()
     values[[50, 400, 401, 402]] = np.nan
     scorer = scorer_of(detector, values)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.detection.ensemble import Ensemble
-from smartflow_assets.core.detection.series_scorer import Scored, SeriesScorer
+from smartflow_assets.core.detection.series_scorer import ScoredBlock, SeriesScorer
 from smartflow_assets.core.detectors.base import BaseDetector, History
 from smartflow_assets.core.series import facts
 
@@ -42,7 +42,7 @@ def features_of(values: np.ndarray) -> np.ndarray:
 
 def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
     """The detector alone, fitted on the first 300 values, inside of all that a run puts around it."""
-    known = facts.learn("load", values[:300], HOUR, "robust")
+    known = facts.learn_facts("load", values[:300], HOUR, "robust")
     history = History(
         {"load": known.scaler.transform(values[:300])},
         {"load": features_of(values[:300])},
@@ -59,4 +59,4 @@ def scored_in_chunks(scorer: SeriesScorer, values: np.ndarray, size: int) -> dic
         scorer.score(state, values[a : a + size], features[a : a + size], TIMES[a : a + size][: len(values) - a])
         for a in range(0, len(values), size)
     ]
-    return {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in Scored.__dataclass_fields__}
+    return {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in ScoredBlock.__dataclass_fields__}

@@ -98,7 +98,7 @@ def test_a_threshold_that_is_too_high_is_found_with_planted_anomalies(smartflow:
     assert re.search(r"by \d+ planted anomalies", answer.err) and "anomalies are planted" in answer.err
     assert re.search(r"^-threshold: \{score: 0.9999999\}$", answer.out, re.M)
     assert re.search(r"^(threshold: \{score: 0.9\d+\}|sensitivity: \w+)$", path.read_text(), re.M)
-    better = re.findall(r"^((?:cut|sensitivity) .*?)  ", answer.out.split("on the later part")[1], re.M)[0]
+    better = re.findall(r"^((?:threshold|sensitivity) .*?)  ", answer.out.split("on the later part")[1], re.M)[0]
     assert f1(answer.out, "on the later part", "as they are") + 0.2 < f1(answer.out, "on the later part", better)
 
 
@@ -133,7 +133,7 @@ def test_what_is_not_better_later_is_not_proposed(smartflow: Smartflow, load: Pa
     answer = smartflow("tune", "load", "--parameters", "threshold", "--trials", "9", "--write")
     assert answer.code == 0, answer.err
     later = answer.out.split("on the later part")[1]
-    better = re.findall(r"^((?:cut|sensitivity) .*?)  ", later, re.M)[0]
+    better = re.findall(r"^((?:threshold|sensitivity) .*?)  ", later, re.M)[0]
     assert f1(answer.out, "on the part that was searched", better) > f1(answer.out, "on the part that was searched", "as they are")
     assert f1(answer.out, "on the later part", better) < f1(answer.out, "on the later part", "as they are")
     assert "there the best is no better than the settings that stand: nothing is proposed" in later
@@ -162,6 +162,7 @@ def test_nothing_of_the_home_but_the_trials_is_touched(smartflow: Smartflow, loa
     assert [name.partition("-")[0] for name in set(after) - set(before)] == ["data/tuning/load"]
 
 
+@pytest.mark.soak
 def test_after_a_kill_it_goes_on_and_ends_as_if_it_had_not_been(smartflow: Smartflow, load: Path) -> None:
     write(load, FOREST + LABELS)
     arguments = ["tune", "load", "--parameters", "contamination,detectors", "--trials", "8"]

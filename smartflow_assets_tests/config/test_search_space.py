@@ -56,7 +56,7 @@ def types(source: Source) -> list[str]:
     ("more", "expected"),
     [
         ("", {"detectors", "threshold"}),
-        (FOREST, {"detectors", "contamination", "n_estimators", "max_samples"}),  # with any, flags decide and no cut
+        (FOREST, {"detectors", "contamination", "n_estimators", "max_samples"}),  # with any, flags decide and no threshold
         (FOREST.replace("any", "mean"), {"detectors", "n_estimators", "max_samples", "threshold"}),
         (PROPHET, {"detectors", "changepoint_prior_scale", "threshold"}),
         (FOREST + "sensitivity: low\n", {"detectors", "contamination", "n_estimators", "max_samples"}),
@@ -73,9 +73,9 @@ def test_the_present_values_are_those_of_the_yaml(made: Made) -> None:
     forest = {parameter.key: parameter for parameter in search_space(made(FOREST), METRICS)}
     assert forest["detectors.isolation_forest.contamination"].present == 0.3
     assert forest["detectors.mad"].present is True and forest["detectors.seasonal"].present is False
-    (cut,) = search_space(made(PROPHET), METRICS, ["threshold"])
-    usual = made(PROPHET.partition("threshold")[0]).cut
-    assert cut.present == pytest.approx(7 / usual, abs=1e-3)  # seven nines
+    (threshold,) = search_space(made(PROPHET), METRICS, ["threshold"])
+    usual = made(PROPHET.partition("threshold")[0]).surprise_threshold
+    assert threshold.present == pytest.approx(7 / usual, abs=1e-3)  # seven nines
     assert search_space(made("sensitivity: low\n"), METRICS, ["threshold"])[0].present == SENSITIVITY["low"]
 
 
@@ -130,15 +130,15 @@ def test_a_component_of_auto_goes_by_listing_the_others(made: Made, settings: Se
 
 
 @pytest.mark.parametrize(("factor", "word"), [*((times, word) for word, times in SENSITIVITY.items()), (2.0, None), (0.6, None)])
-def test_a_cut_is_said_in_words_where_there_is_one(made: Made, settings: Settings, factor: float, word: str | None) -> None:
+def test_a_threshold_is_said_in_words_where_there_is_one(made: Made, settings: Settings, factor: float, word: str | None) -> None:
     other = tried(made("sensitivity: low\nthreshold: {score: 0.9}\n"), settings, {"threshold": factor})
     assert (other.threshold is None) == (word is not None) and other.sensitivity == (word or "low")
-    assert other.cut == pytest.approx(factor * made().cut, rel=0.02)
+    assert other.surprise_threshold == pytest.approx(factor * made().surprise_threshold, rel=0.02)
 
 
-def test_the_cut_is_that_of_as_many_detectors(made: Made, settings: Settings) -> None:
+def test_the_threshold_is_that_of_as_many_detectors(made: Made, settings: Settings) -> None:
     alone = tried(made("detectors: [{type: mad}, {type: seasonal}]\n"), settings, {"threshold": 1.5, "detectors.mad": False})
-    assert alone.cut == pytest.approx(1.5 * made("detectors: [{type: seasonal}]\n").cut, rel=0.02)
+    assert alone.surprise_threshold == pytest.approx(1.5 * made("detectors: [{type: seasonal}]\n").surprise_threshold, rel=0.02)
 
 
 def test_what_the_defaults_say_is_overridden(made: Made, settings: Settings) -> None:
@@ -147,7 +147,7 @@ def test_what_the_defaults_say_is_overridden(made: Made, settings: Settings) -> 
     assert other.threshold is None and other.detectors[0].n_estimators == 200
 
 
-def test_a_cut_that_is_already_said_is_not_said_again(made: Made) -> None:
+def test_a_threshold_that_is_already_said_is_not_said_again(made: Made) -> None:
     source = made("threshold: {score: 0.9999999}\n")
     for factor, written in ((1.0, {}), (SENSITIVITY["low"], {"sensitivity": "low"})):
         values = {"threshold": {"score": 0.9999999}}

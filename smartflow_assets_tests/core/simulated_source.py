@@ -1,6 +1,6 @@
 """A source in memory: rows come in by runs of any size, anomalies and incidents are kept as the warehouse keeps them.
 
-Each row of a series is written as one letter, so that a test shows its data: `.` calm, `~` hovering at the cut, `w` and `c`
+Each row of a series is written as one letter, so that a test shows its data: `.` calm, `~` hovering at the threshold, `w` and `c`
 flagged as warning or critical, `r` a broken rule that no detector flags, `-` missing.
 """
 
@@ -15,6 +15,7 @@ from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS, Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold
 from smartflow_assets.core.rules.base import no_violations
+from smartflow_assets.core.series.surprise import to_anomaly_score
 
 STEP = timedelta(minutes=5)
 START = pd.Timestamp("2026-01-05T00:00Z").as_unit("us")
@@ -41,7 +42,7 @@ def scores_of(text: str, series: str = "requests") -> pd.DataFrame:
             "lower": 430.0,
             "upper": 560.0,
             "raw_score": surprise,
-            "anomaly_score": [1 - 10**-value for value in surprise],
+            "anomaly_score": [to_anomaly_score(value) for value in surprise],
             "threshold": 0.94,
             "is_anomaly": flag,
             "state": ["missing" if letter == "-" else "scored" for letter in text],

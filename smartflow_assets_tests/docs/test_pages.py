@@ -52,11 +52,13 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return someone
 
 
+@pytest.mark.soak  # a reader's walk through all pages is eighty commands, which take minutes by their nature
 @pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.name)
 def test_what_a_page_says_can_be_done(reader: Reader, page: Path) -> None:
     assert reader.follow(page) >= FOLLOWED[page]
 
 
+@pytest.mark.soak
 def test_the_notebook_runs_from_its_first_cell_to_its_last(reader: Reader) -> None:
     cells = [cell for cell in json.loads((DOCS / "analysis.ipynb").read_text())["cells"] if cell["cell_type"] == "code"]
     assert len(cells) >= 5 and all(cell["outputs"] == [] for cell in cells)

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from smartflow_assets.adapters.readers.base import DelimitedText
 from smartflow_assets.adapters.readers.feed import FeedReader, Page
-from smartflow_assets.adapters.readers.http_client import Answer, HttpClient, Missing, Server, opened
+from smartflow_assets.adapters.readers.http_client import Answer, HttpClient, PageNotFoundError, Server, opened
 from smartflow_assets.adapters.readers.http_paging import MomentParameter, Paging, SinceParameter, value_at
 from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout
 from smartflow_assets.adapters.scans.plain_text import likely_delimiter
@@ -155,7 +155,7 @@ class _Pager:
         for number in range(1, MOST_PAGES + 1):
             try:
                 answer = self._ask(following, url)
-            except Missing:
+            except PageNotFoundError:
                 if number == 1 or paging.by != "page":
                     raise
                 return  # beyond its last page a server may say that there is nothing

@@ -69,7 +69,7 @@ class Answer:
     next_link: str | None
 
 
-class Missing(SourceError):
+class PageNotFoundError(SourceError):
     """The server says that there is nothing at the address."""
 
 
@@ -189,7 +189,7 @@ class HttpClient:
         if status == 403:
             raise self.server.error("the server does not let us read this (403)", "Ask for the right to, or correct read.url.")
         if status in (404, 410):
-            raise Missing(
+            raise PageNotFoundError(
                 f"there is nothing at this address ({status})",
                 source=self.server.source,
                 where=self.server.where,

@@ -454,7 +454,7 @@ _ALL = (
     ),
     TableSpec(
         "run_log",
-        "One row for each settled run of a source.",
+        "One row for each closed run of a source.",
         (
             _SOURCE,
             _always("run_id", TEXT, "Dagster run."),

@@ -2,7 +2,7 @@
 
 A row is anomalous when the detectors flag it or a rule is broken. Rows of a series that lie close together are one interval;
 each interval becomes one row of the table `anomalies` that names its detectors and its rules. Whether somebody is told is the
-business of `core.incidents`. An interval is a matter of the rows alone: however runs cut the data, the last word is the same.
+business of `core.incidents`. An interval is a matter of the rows alone: however runs split the data, the last word is the same.
 """
 
 import hashlib
@@ -13,17 +13,19 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from smartflow_assets.core.anomalies.explanation import explain
 from smartflow_assets.core.anomalies.recurrence import Interval, last_similar
 from smartflow_assets.core.series.intervals import GAP_BUCKETS, interval_numbers
+from smartflow_assets.core.series.surprise import to_surprise
 from smartflow_assets.core.severity import RANK, SEVERITIES, worst
 
 RECORD_WINDOW = timedelta(days=28)
 """What `highest in 28 days` and the usual range look back on; `history` of `group` should reach so far before the affected window."""
 CALM_SHARE = 0.8
-"""A row is calm below this share of the cut, in surprise, or inside its band: what hovers at the cut keeps an incident open, what is
-strange only because its window still holds the anomaly does not."""
+"""A row is calm below this share of the threshold, in surprise, or inside its band: what hovers at the threshold keeps an incident
+open, what is strange only because its window still holds the anomaly does not."""
 POINT_ROWS = 2
 """A spike that straddles two buckets is still a point."""
 _NAMED_SHARE = 0.1  # a detector with less of the surprise is kept in the contributions, but not named
@@ -91,7 +93,7 @@ def merge_violations(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataF
 
     One row for each (series, observed_at) of `scores` (columns of anomaly_scores), with `rules` (rule name to message, the
     worst first), `severity` (the worst of detectors and rules), `is_anomalous`, and `is_calm`: observed, not anomalous, and
-    well below the cut or inside its band (`is_observed` says whether there was anything to judge). A violation of a bucket that
+    well below the threshold or inside its band (`is_observed` says whether there was anything to judge). A violation of a bucket that
     was not scored is a row as well: a rule needs no model. An `explanation` of a row's own stays.
     """
     rows = _with_unscored(scores, violations).sort_values(["series", "observed_at"], ignore_index=True)
@@ -111,9 +113,9 @@ def merge_violations(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataF
     own = np.where(is_flagged, rows["severity"].map(RANK).fillna(0).to_numpy(), -1).astype(int)
     rank = np.maximum(own, rows.pop("rank").fillna(-1).to_numpy(int))
     with np.errstate(divide="ignore", invalid="ignore"):
-        surprise, cut = (-np.log10(1 - rows[name].to_numpy(float)) for name in ("anomaly_score", "threshold"))
+        surprise, surprise_threshold = (_surprise_of(rows[name]) for name in ("anomaly_score", "threshold"))
         is_outside = (rows["value"] < rows["lower"]) | (rows["value"] > rows["upper"])
-        is_hovering = is_outside.to_numpy() & (surprise > CALM_SHARE * cut)
+        is_hovering = is_outside.to_numpy() & (surprise > CALM_SHARE * surprise_threshold)
     is_observed = rows["value"].notna().to_numpy() & (rows["state"] != "missing").to_numpy()
     return rows.assign(
         rules=rules,
@@ -123,6 +125,11 @@ def merge_violations(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataF
         is_observed=is_observed,
         is_calm=is_observed & (rank < 0) & ~is_hovering,
     )
+
+
+def _surprise_of(score: pd.Series) -> NDArray[np.float64]:
+    scores: NDArray[np.float64] = score.to_numpy(float)
+    return to_surprise(scores)
 
 
 def _with_unscored(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-"""From raw scores to surprise: -log10 of how often this series' own history has seen a score as high.
+"""From raw scores to surprise: -log10 of the share of the series' own history with a score as high.
 
 Surprise 3 is one row in a thousand, for every detector and every series: that is what makes scores comparable, lets them be
-averaged and lets one cut serve all. The history trails the row, 8,000 rows long; of an event's rows only the strangest
+averaged and lets one threshold serve all. The history trails the row, 8,000 rows long; of an event's rows only the strangest
 stays in it. The arithmetic is in `kernels.tail`. State: arrays of fixed size, about 22 kB a detector.
 """
 

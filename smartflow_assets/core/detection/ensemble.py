@@ -1,7 +1,7 @@
 """How the members' surprises become one: mean, max, any, or a vote of their own flags.
 
-The result is the combined surprise (`raw_score`, rank by it); the anomaly score is 1 - 10^-(combined surprise). One cut on
-it serves every series. What a member says (score, surprise, flag) is the business of `detectors` and `calibration`.
+The result is the combined surprise (`raw_score`, rank by it); the anomaly score is 1 - 10^-(combined surprise). One threshold
+on it serves every series. What a member says (score, surprise, flag) is the business of `detectors` and `calibration`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ CAP = 12.0
 QUIETNESS, NOISE_SHARE, PERSISTENCE = 0.25, 0.35, 0.3
 """Power of how quiet the series is, share of its noise in that, weight of the newest row in the exponential mean. Without the first,
 noisy series alarm and quiet ones hide: event F1 on NAB, AIOPS and WSD falls from .451, .818, .860 to .408, .752, .833."""
-MEAN_CUT, SINGLE_CUT, MAX_CUT = 2.0, 1.6, 3.5
-"""Cut of a mean of many members, what a single member needs on top (shared by their number), cut of a maximum. With eight members
-the cut is 2.2."""
+MEAN_THRESHOLD, SINGLE_MEMBER, MAX_THRESHOLD = 2.0, 1.6, 3.5
+"""In surprise: threshold of a mean of many members, what a single member needs on top (shared by their number), threshold of a
+maximum. With eight members the threshold is 2.2."""
 SENSITIVITY = {"low": 1.25, "medium": 1.0, "high": 0.83}
-"""Times the cut."""
+"""Times the threshold, in surprise."""
 
 
 class Ensemble(BaseModel):
@@ -62,15 +62,15 @@ class Ensemble(BaseModel):
             return 1
         return min(members, self.at_least) if self.at_least else members // 2 + 1
 
-    def cut(self, members: int, sensitivity: Literal["low", "medium", "high"]) -> float:
+    def surprise_threshold(self, members: int, sensitivity: Literal["low", "medium", "high"]) -> float:
         """The combined surprise from which a row is anomalous: the same for every series.
 
         The mean of few members is noisier than that of many, and a maximum is larger than a mean, so both need a higher
-        cut. With vote and any the members' own flags decide, and sensitivity has no part in it.
+        threshold. With vote and any the members' own flags decide, and sensitivity has no part in it.
         """
         if self.by_flags:
-            return MEAN_CUT + SINGLE_CUT / members
-        base = MAX_CUT if self.combine == "max" else MEAN_CUT + SINGLE_CUT / members
+            return MEAN_THRESHOLD + SINGLE_MEMBER / members
+        base = MAX_THRESHOLD if self.combine == "max" else MEAN_THRESHOLD + SINGLE_MEMBER / members
         return base * SENSITIVITY[sensitivity]
 
     @property
@@ -83,18 +83,25 @@ class Ensemble(BaseModel):
         return {"mean": np.zeros(1)}
 
     def combine_rows(
-        self, state: State, surprises: NDArray[np.float64], flags: NDArray[np.bool_], cut: float, rows: Rows, normal: Normal
+        self,
+        state: State,
+        surprises: NDArray[np.float64],
+        flags: NDArray[np.bool_],
+        surprise_threshold: float,
+        rows: Rows,
+        normal: Normal,
     ) -> NDArray[np.float64]:
         """Combined surprise of each row; `surprises` and `flags` are members x rows.
 
         mean and max: the same change is stranger in a quiet series than in a noisy one, and what stays, stays strange. vote: the
-        surprise that enough members reach, where a member that flags counts at least `cut`, and one that does not, less.
+        surprise that enough members reach, where a member that flags counts at least
+        `surprise_threshold`, and one that does not, less.
         """
         from smartflow_assets.core.kernels import combine
 
         count = rows.count
         if self.by_flags:
-            votes = np.where(flags, np.maximum(surprises, cut), np.minimum(surprises, 0.999 * cut))
+            votes = np.where(flags, np.maximum(surprises, surprise_threshold), np.minimum(surprises, 0.999 * surprise_threshold))
             needed = self.votes_needed(len(surprises))
             combined = np.sort(votes, axis=0)[len(surprises) - needed]
             return np.where(rows.is_missing, 0.0, combined)
@@ -106,12 +113,3 @@ class Ensemble(BaseModel):
             average = np.minimum(surprises.max(axis=0), CAP)
         combine.persist(average * weight, rows.is_missing, count, state["mean"], PERSISTENCE, out)
         return out
-
-
-def anomaly_score(combined: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 - 10^-surprise, in [0, 1]; 1.0 in doubles from a surprise of 16 on, so rank by the surprise itself.
-
-    >>> anomaly_score(np.array([0.0, 1.0, 3.0])).tolist()
-    [0.0, 0.9, 0.999]
-    """
-    return -np.expm1(-np.log(10) * combined)

@@ -29,8 +29,8 @@ class FittedModels:
     """One training of one source.
 
     step: distance of rows. context_from: the first row whose state counts; pass the rows from there on. scored_from: rows
-    before it are warming_up (only after a first training). series: facts by series id. fitted: by detector type. cuts: of the
-    series whose budget of false alarms asks for a higher one.
+    before it are warming_up (only after a first training). series: facts by series id. fitted: by detector type. surprise_thresholds:
+    of the series whose budget of false alarms asks for a higher one than the settings.
     """
 
     settings: DetectionSettings
@@ -41,11 +41,11 @@ class FittedModels:
     series: Mapping[str, SeriesFacts]
     fitted: Mapping[str, ModelParts]
     feature_names: tuple[str, ...] = field(default=())
-    cuts: Mapping[str, float] = field(default_factory=dict)
+    surprise_thresholds: Mapping[str, float] = field(default_factory=dict[str, float])
 
-    def cut(self, series: str) -> float:
+    def surprise_threshold(self, series: str) -> float:
         """The combined surprise from which a row of this series is anomalous."""
-        return self.cuts.get(series, self.settings.cut)
+        return self.surprise_thresholds.get(series, self.settings.surprise_threshold)
 
     def parts(self) -> ModelParts:
         """Plain values, arrays and estimators; arrays and estimators are named `<detector>.<name>`."""
@@ -58,7 +58,7 @@ class FittedModels:
             "scored_from": self.scored_from.isoformat(),
             "feature_names": list(self.feature_names),
             "series": {name: asdict(facts) for name, facts in self.series.items()},
-            "cuts": dict(self.cuts),
+            "cuts": dict(self.surprise_thresholds),  # the key of model files that were stored before
             "detectors": {name: fitted.parameters for name, fitted in self.fitted.items()},
         }
         arrays = {f"{name}.{key}": value for name, fitted in self.fitted.items() for key, value in fitted.arrays.items()}
@@ -87,5 +87,5 @@ class FittedModels:
                 for name, parameters in p["detectors"].items()
             },
             feature_names=tuple(p["feature_names"]),
-            cuts=p["cuts"],
+            surprise_thresholds=p["cuts"],
         )

@@ -2,7 +2,7 @@
 
 This is what the assets, the command line and a stream call; everything is a pure function of its arguments. One row comes
 out for each row that goes in, in the same order. What may be set is in `settings`, how models are fitted in `training`
-and put to work in `scoring`, how one series is walked in `series_scorer`, what the numbers mean in `ensemble`.
+and put to work in `scoring`, how one series is scored in `series_scorer`, what the numbers mean in `ensemble`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smartflow_assets.core.detection.training import fit_models, minimum_rows
 from smartflow_assets.core.detection.verdicts import Verdicts
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.preparation.features import with_siblings
-from smartflow_assets.core.series import facts as facts_of
+from smartflow_assets.core.series.facts import typical_step
 from smartflow_assets.core.series.learning_policy import first_rows
 from smartflow_assets.core.series.series_frame import FeatureTable, SeriesFrame
 
@@ -67,7 +67,7 @@ def detect(
     together = _side_by_side(given, past, calendar) if any(detector.is_joint for detector in settings.active()) else None
     for name in given.rows:
         times, values, order, earlier = _with_past(given, past, name)
-        step = facts_of.typical_step(times)
+        step = typical_step(times)
         learn = earlier or train_rows or max(minimum_rows(settings, step), first_rows(len(times)))
         known = slice(0, min(learn, len(times)))
         table = None
@@ -79,7 +79,7 @@ def detect(
         )
         fitted = with_budget(fitted, _as_frame(name, times[known], values[known]), table)
         matrix = None if table is None else FeatureTable.of(table, fitted.feature_names).at(name, times)
-        score_series(fitted, {}, name, times, values, matrix, order, verdicts, progress=progress)
+        score_series(fitted, {}, name, times, values, matrix, order, verdicts, report=progress)
     return verdicts.frame(frame["series"], frame["observed_at"], frame["value"])
 
 
@@ -107,7 +107,7 @@ def _side_by_side(given: SeriesFrame, past: SeriesFrame, calendar: Calendar | No
             f"there is only the series {next(iter(tracks))}, and mahalanobis compares several metrics",
             remedy="Give it several series, or take another detector.",
         )
-    step = timedelta(seconds=float(np.median([facts_of.typical_step(times).total_seconds() for times, _ in tracks.values()])))
+    step = timedelta(seconds=float(np.median([typical_step(times).total_seconds() for times, _ in tracks.values()])))
     rows = pd.concat([_as_frame(name, *track) for name, track in tracks.items()], ignore_index=True)
     return with_siblings(computed_features(rows, step, calendar), step=step)
 

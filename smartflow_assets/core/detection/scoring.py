@@ -13,11 +13,11 @@ import pandas as pd
 
 from smartflow_assets.core.detection.feature_inputs import needed_features
 from smartflow_assets.core.detection.fitted_models import FittedModels
-from smartflow_assets.core.detection.series_scorer import SeriesScorer, Walk
+from smartflow_assets.core.detection.series_scorer import SeriesProgress, SeriesScorer
 from smartflow_assets.core.detection.training import minimum_rows
 from smartflow_assets.core.detection.verdicts import WARMING_UP, Verdicts
 from smartflow_assets.core.model_parts import ModelParts
-from smartflow_assets.core.series import facts as facts_of
+from smartflow_assets.core.series.facts import row_numbers
 from smartflow_assets.core.series.series_frame import SeriesFrame
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ LONG_ROWS = 1000
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRows:
     """scores: the columns of `detect`; components: series, observed_at, detector, raw_score, surprise, share."""
 
     scores: pd.DataFrame
@@ -41,11 +41,11 @@ class Scoring:
     """Trained models at work on clean rows, which may come in pieces; the states of the series are kept from piece to piece.
 
     Give `score` every row from `fitted.context_from` on, in order of time: the states are built from there, so the scores do not
-    depend on how runs and pieces cut the time.
+    depend on how runs and pieces split the time.
     """
 
     fitted: FittedModels
-    walks: dict[str, Walk] = field(default_factory=dict)
+    progress: dict[str, SeriesProgress] = field(default_factory=dict[str, SeriesProgress])
 
     def score(
         self,
@@ -54,7 +54,7 @@ class Scoring:
         features: pd.DataFrame | None = None,
         components: Literal["anomalies", "all"] = "anomalies",
         is_last: bool = False,
-    ) -> Scored:
+    ) -> ScoredRows:
         """Score the next rows (series, observed_at, value; NaN = missing).
 
         Rows before the context are passed over and come back `warming_up`, like all rows of a series that the training has not
@@ -68,9 +68,9 @@ class Scoring:
         def score_one(name: str) -> None:
             order = frame.rows[name]
             matrix = None if table is None else table.at(name, frame.time[order])
-            score_series(fitted, self.walks, name, frame.time[order], frame.value[order], matrix, order, verdicts, components)
+            score_series(fitted, self.progress, name, frame.time[order], frame.value[order], matrix, order, verdicts, components)
             if is_last:
-                self.walks.pop(name, None)
+                self.progress.pop(name, None)
 
         if len(frame.time) >= LONG_ROWS * len(frame.rows) and len(frame.rows) > 1:
             with ThreadPoolExecutor(min(_cores(), len(frame.rows))) as pool:
@@ -78,12 +78,12 @@ class Scoring:
         else:
             for name in frame.rows:
                 score_one(name)
-        return Scored(verdicts.frame(rows["series"], rows["observed_at"], rows["value"]), verdicts.component_frame())
+        return ScoredRows(verdicts.frame(rows["series"], rows["observed_at"], rows["value"]), verdicts.component_frame())
 
 
 def score_series(
     fitted: FittedModels,
-    walks: dict[str, Walk],
+    progress: dict[str, SeriesProgress],
     name: str,
     times: NDArray[np.datetime64],
     values: NDArray[np.float64],
@@ -91,9 +91,9 @@ def score_series(
     order: NDArray[np.int64],
     verdicts: Verdicts,
     components: Literal["anomalies", "all", "none"] = "none",
-    progress: Callable[[int], None] | None = None,
+    report: Callable[[int], None] | None = None,
 ) -> None:
-    """Fill in the verdicts on one series, on from where its walk is; order[i] is the place of row i in the answer, -1 for a row
+    """Fill in the verdicts on one series, on from how far it has been scored; order[i] is the place of row i in the answer, -1 for a row
     that has none."""
     if name not in fitted.series:
         verdicts.note_all(order, "warming up: the series is newer than the last training")
@@ -102,19 +102,23 @@ def score_series(
     detectors = settings.active()
     verdicts.columns = {d.type: d.columns(fitted.fitted[d.type], fitted.feature_names) for d in detectors}
     scorer = SeriesScorer(
-        detectors, tuple(fitted.fitted.get(d.type, ModelParts()) for d in detectors), settings.ensemble, fitted.cut(name), facts
+        detectors,
+        tuple(fitted.fitted.get(d.type, ModelParts()) for d in detectors),
+        settings.ensemble,
+        fitted.surprise_threshold(name),
+        facts,
     )
     start = int(np.searchsorted(times, _moment(fitted.context_from)))
     scored_from = int(np.searchsorted(times, _moment(fitted.scored_from)))
     least = minimum_rows(settings, fitted.step)
-    if progress and start:
-        progress(start)
+    if report and start:
+        report(start)
     if start == len(times):  # all of it lies before the context
         verdicts.note_all(order[order >= 0], "warming up: the rows are learnt from")
         return
-    walk = walks.setdefault(name, Walk(scorer.start()))
-    grid = facts_of.rows_of(times[start:], fitted.step, walk.row_count, walk.last_at)
-    walk.last_at = times[-1]
+    done = progress.setdefault(name, SeriesProgress(scorer.start()))
+    grid = row_numbers(times[start:], fitted.step, done.row_count, done.last_at)
+    done.last_at = times[-1]
     first_scored = max(scored_from, start + int(np.searchsorted(grid, least)))
     warming = order[:first_scored]
     if len(warming):
@@ -122,17 +126,17 @@ def score_series(
         if first_scored >= len(times):
             text = f"warming up: {len(times)} rows, {least} are needed"
         verdicts.note_all(warming[warming >= 0], text)
-    for block, scored in scorer.walk(walk, grid, values[start:], None if features is None else features[start:], times[start:]):
-        rows = np.arange(start + block.start, start + block.stop)
+    for block, scored in scorer.score_next(done, grid, values[start:], None if features is None else features[start:], times[start:]):
+        rows: NDArray[np.int64] = np.arange(start + block.start, start + block.stop)
         returned = order[rows] >= 0
         at = rows[returned]
         part = scored if returned.all() else scored.take(np.flatnonzero(returned))
-        verdicts.put(order[at], values[at], part, at < first_scored, scorer.cut)
+        verdicts.put(order[at], values[at], part, at < first_scored, scorer.surprise_threshold)
         if components != "none":
             is_shown = verdicts.is_anomaly[order[at]] if components == "anomalies" else verdicts.state[order[at]] != WARMING_UP
             verdicts.put_components(name, times[at], part, is_shown)
-        if progress:
-            progress(len(rows))
+        if report:
+            report(len(rows))
 
 
 def _cores() -> int:

@@ -1,7 +1,7 @@
 """One series from values to verdicts: baseline, detectors, calibration, combination, guards, row by row in blocks.
 
 `SeriesScorer` holds what does not change (detectors, what they learnt, facts of the series), its state what does. Scoring is
-a pure function of the rows since the state was started: how they were cut makes no difference, to the bit.
+a pure function of the rows since the state was started: how they were split makes no difference, to the bit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGEST = 1e9
-"""Scaled values beyond this are cut: no square of a sum of them leaves the range of doubles."""
+"""Scaled values beyond this are clipped: no square of a sum of them leaves the range of doubles."""
 USUAL = 2.0
 """Times the change that 95 % of the rows stay below (about four standard deviations of normal noise): what people are shown as the
 usual range. A row within it is never flagged by a mean or maximum of surprises, so a flagged value lies outside of what the message
@@ -33,10 +33,10 @@ calls expected. Event F1 .421, .709, .859 on NAB, AIOPS, WSD; with half of the 9
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredBlock:
     """Verdicts on the rows of one series, in the unit of the series.
 
-    raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the cut; is_guarded: a guard's flag.
+    raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the threshold; is_guarded: a guard's flag.
     detector_raw and surprise are detectors x rows, guards included. column_shares: columns x rows, what each column has in the
     raw score of its detector, one detector that has columns after the other.
     """
@@ -52,13 +52,13 @@ class Scored:
     surprise: NDArray[np.float64]
     column_shares: NDArray[np.float64]
 
-    def take(self, rows: NDArray[np.int64]) -> Scored:
+    def take(self, rows: NDArray[np.int64]) -> ScoredBlock:
         """The verdicts on these rows only."""
-        return Scored(*(getattr(self, part.name)[..., rows] for part in fields(self)))
+        return ScoredBlock(*(getattr(self, part.name)[..., rows] for part in fields(self)))
 
 
 @dataclass
-class Walk:
+class SeriesProgress:
     """How far a series has been scored: the state after `row_count` rows of its grid, the newest of them at `last_at`."""
 
     state: State
@@ -73,7 +73,7 @@ class SeriesScorer:
     detectors: tuple[BaseDetector, ...]
     fitted: tuple[ModelParts, ...]
     ensemble: Ensemble
-    cut: float
+    surprise_threshold: float
     facts: SeriesFacts
 
     def start(self) -> State:
@@ -91,7 +91,7 @@ class SeriesScorer:
         values: NDArray[np.float64],
         features: NDArray[np.float64] | None = None,
         times: NDArray[np.datetime64] | None = None,
-    ) -> Scored:
+    ) -> ScoredBlock:
         """Verdicts on up to `baseline.BLOCK` further values (NaN or infinite = missing); the state is changed in place."""
         facts, scaler = self.facts, self.facts.scaler
         scaled = np.clip(scaler.transform(values), -LARGEST, LARGEST)
@@ -114,19 +114,21 @@ class SeriesScorer:
             limit = getattr(detector, "surprise", 3.0)
             flags[j] = result.flag if result.flag is not None else surprise[j] > limit
             if detector.is_joint:
-                joint = np.maximum(joint, np.where(flags[j], surprise[j] * self.cut / limit, 0.0))
+                joint = np.maximum(joint, np.where(flags[j], surprise[j] * self.surprise_threshold / limit, 0.0))
                 flags[j] &= surprise[j] > limit
             if result.contributions is not None:
                 column_shares.append(result.contributions.T)
         if members.any():
-            combined = self.ensemble.combine_rows(state["ensemble"], surprise[members], flags[members], self.cut, rows, normal)
-            combined *= self._share_of_cut
+            combined = self.ensemble.combine_rows(
+                state["ensemble"], surprise[members], flags[members], self.surprise_threshold, rows, normal
+            )
+            combined *= self._share_of_threshold
         else:
             combined = np.where(rows.is_missing, 0.0, joint)
         guarded = np.asarray(flags[guards].any(axis=0))
-        lifted = np.where(flags, np.maximum(surprise, self.cut), 0.0)[guards].max(axis=0, initial=0.0)
+        lifted = np.where(flags, np.maximum(surprise, self.surprise_threshold), 0.0)[guards].max(axis=0, initial=0.0)
         combined = np.maximum(combined, lifted)
-        flagged = combined >= self.cut
+        flagged = combined >= self.surprise_threshold
         calm = USUAL * normal.usual
         if not self.ensemble.by_flags:  # the windows that still hold an anomaly are strange, the calm rows in them are not
             flagged &= np.abs(rows.values - rows.expected) > calm
@@ -138,7 +140,9 @@ class SeriesScorer:
         expected, lower, upper = (scaler.inverse(part) for part in (expected, lower, upper))
         if facts.is_never_negative:
             expected, lower, upper = (np.maximum(part, 0.0) for part in (expected, lower, upper))
-        return Scored(expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares))
+        return ScoredBlock(
+            expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares)
+        )
 
     @cached_property
     def _guards(self) -> NDArray[np.bool_]:
@@ -152,23 +156,23 @@ class SeriesScorer:
         return suited if suited.any() else members
 
     @cached_property
-    def _share_of_cut(self) -> float:
-        """What the mean of fewer members than were listed is worth, so that one cut serves every series."""
+    def _share_of_threshold(self) -> float:
+        """What the mean of fewer members than were listed is worth, so that one threshold serves every series."""
         if self.ensemble.by_flags:
             return 1.0
         listed, members = int((~self._guards).sum()), int(self._members.sum())
-        return self.ensemble.cut(listed, "medium") / self.ensemble.cut(members, "medium")
+        return self.ensemble.surprise_threshold(listed, "medium") / self.ensemble.surprise_threshold(members, "medium")
 
-    def walk(
+    def score_next(
         self,
-        walk: Walk,
+        progress: SeriesProgress,
         grid: NDArray[np.int64],
         values: NDArray[np.float64],
         features: NDArray[np.float64] | None = None,
         times: NDArray[np.datetime64] | None = None,
-    ) -> Iterator[tuple[slice, Scored]]:
+    ) -> Iterator[tuple[slice[int, int, None], ScoredBlock]]:
         """Score the next values of a series block by block; grid[i] is the row number of values[i], gaps are missing rows."""
-        done, a = walk.row_count, 0
+        done, a = progress.row_count, 0
         while a < len(values):
             b = int(np.searchsorted(grid, done + baseline.BLOCK))
             size = int(grid[b - 1]) + 1 - done if b > a else baseline.BLOCK
@@ -181,8 +185,8 @@ class SeriesScorer:
             if times is not None:
                 moments = np.full(size, np.datetime64("NaT", "us"))
                 moments[place] = times[a:b]
-            scored = self.score(walk.state, block, matrix, moments)
+            scored = self.score(progress.state, block, matrix, moments)
             if b > a:
                 yield slice(a, b), scored if size == b - a else scored.take(place)
             done, a = done + size, b
-            walk.row_count = done
+            progress.row_count = done

@@ -1,11 +1,10 @@
-"""How a series is judged: detectors, ensemble, where the cut lies, and what is let pass.
+"""How a series is judged: detectors, ensemble, where the threshold lies, and what is let pass.
 
 Every key can stand in a source's YAML, for the source or for one metric. What the settings do is in `detection`.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from smartflow_assets.core.detection.ensemble import Ensemble
 from smartflow_assets.core.detectors import AUTO, GUARDS, BaseDetector, Detector
 from smartflow_assets.core.series.scaling import Scale
+from smartflow_assets.core.series.surprise import to_surprise
 from smartflow_assets.core.temporal.notation import Frequency, Rate
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
-class Threshold(BaseModel):
+class ThresholdSettings(BaseModel):
     """`threshold: {score: 0.99}`, `threshold: {false_alerts: 1 per week}`, or both."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,11 +34,11 @@ class Threshold(BaseModel):
     false_alerts: Rate | None = Field(
         default=None,
         description="how many alarms a calm series may raise, such as 1 per week. Learnt for each series when models are trained, "
-        "without rows of open incidents, it only ever raises the cut",
+        "without rows of open incidents, it only ever raises the threshold",
     )
 
     @model_validator(mode="after")
-    def _check(self) -> Threshold:
+    def _check(self) -> ThresholdSettings:
         if self.score is None and self.false_alerts is None:
             raise ValueError("write {score: 0.99} or {false_alerts: 1 per week}")
         return self
@@ -62,11 +62,11 @@ class DetectionSettings(BaseModel):
 
     detectors: Literal["auto"] | tuple[Detector, ...] = Field(
         default="auto",
-        description="auto: nine components averaged; or a list such as [{type: seasonal}, {type: isolation_forest}]",
+        description=f"auto: {len(AUTO)} components averaged; or a list such as [{{type: seasonal}}, {{type: isolation_forest}}]",
     )
     ensemble: Ensemble = Field(default=Ensemble(), description="how the detectors' words become one")
-    sensitivity: Literal["low", "medium", "high"] = Field(default="medium", description="where the cut lies, one for all series")
-    threshold: Threshold | None = Field(default=None, description="the cut as an anomaly score, or a budget of false alarms")
+    sensitivity: Literal["low", "medium", "high"] = Field(default="medium", description="where the threshold lies, one for all series")
+    threshold: ThresholdSettings | None = Field(default=None, description="the threshold as an anomaly score, or a budget of false alarms")
     direction: Literal["both", "spike", "drop"] = Field(default="both", description="flag both, only too high, or only too low")
     ignore_small_changes: str | float | None = Field(
         default=None, description="changes smaller than this are not flagged: 5% of the expected value, or a number in its unit"
@@ -89,11 +89,11 @@ class DetectionSettings(BaseModel):
         return self
 
     @property
-    def cut(self) -> float:
+    def surprise_threshold(self) -> float:
         """The combined surprise from which a row is anomalous; a budget may raise it for some series."""
         if self.threshold is not None and self.threshold.score is not None:
-            return -math.log10(1 - self.threshold.score)
-        return self.ensemble.cut(sum(not d.is_guard for d in self.active()) or 1, self.sensitivity)
+            return to_surprise(self.threshold.score)
+        return self.ensemble.surprise_threshold(sum(not d.is_guard for d in self.active()) or 1, self.sensitivity)
 
     @property
     def budget(self) -> Frequency | None:

@@ -1,13 +1,11 @@
-"""What judges a series and why: who takes part, where the cut lies, how much history is needed. In words, for people."""
+"""What judges a series and why: who takes part, where the threshold lies, how much history is needed. In words, for people."""
 
 from datetime import timedelta
 
-import numpy as np
-
-from smartflow_assets.core.detection.ensemble import anomaly_score
 from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.detection.training import minimum_rows
 from smartflow_assets.core.series.facts import SeriesFacts, season
+from smartflow_assets.core.series.surprise import to_anomaly_score
 from smartflow_assets.core.temporal.notation import format_duration
 
 
@@ -33,7 +31,7 @@ def explained(settings: DetectionSettings, step: timedelta) -> list[str]:
         f"warming up: {least} rows, {format_duration(least * step)}",
     ]
     if settings.ensemble.by_flags:
-        return [*lines, "cut: each detector's own"]
+        return [*lines, "threshold: each detector's own"]
     source = "threshold.score" if settings.threshold and settings.threshold.score is not None else f"sensitivity {settings.sensitivity}"
     budget = f"; raised where a series would alarm more often than {settings.budget}" if settings.budget else ""
-    return [*lines, f"cut: an anomaly score of {anomaly_score(np.array([settings.cut]))[0]:.4f}, by {source}{budget}"]
+    return [*lines, f"threshold: an anomaly score of {to_anomaly_score(settings.surprise_threshold):.4f}, by {source}{budget}"]

@@ -13,8 +13,7 @@ from smartflow_assets.core.detection.fitted_models import FittedModels
 from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.series import facts as facts_of
-from smartflow_assets.core.series.facts import SeriesFacts
+from smartflow_assets.core.series.facts import SeriesFacts, learn_facts, season, typical_step
 from smartflow_assets.core.series.series_frame import SeriesFrame
 
 if TYPE_CHECKING:
@@ -30,9 +29,9 @@ def minimum_rows(settings: DetectionSettings, step: timedelta) -> int:
     >>> minimum_rows(DetectionSettings(), timedelta(minutes=5)), minimum_rows(DetectionSettings(), timedelta(days=1))
     (288, 36)
     """
-    facts = SeriesFacts(period=facts_of.season(step))
-    season = min(max(facts.period or 100, 36), 288)
-    return max(season, *(detector.minimum_rows(facts) for detector in settings.active()))
+    facts = SeriesFacts(period=season(step))
+    whole_season = min(max(facts.period or 100, 36), 288)
+    return max(whole_season, *(detector.minimum_rows(facts) for detector in settings.active()))
 
 
 def fit_models(
@@ -58,10 +57,10 @@ def fit_models(
     if not frame.rows:
         raise SourceError("there is no row to learn from", remedy="Give it some history first.")
     if step is None:
-        steps = [facts_of.typical_step(frame.time[rows]).total_seconds() for rows in frame.rows.values() if len(rows) > 1]
+        steps = [typical_step(frame.time[rows]).total_seconds() for rows in frame.rows.values() if len(rows) > 1]
         step = timedelta(seconds=float(np.median(steps))) if steps else timedelta(hours=1)
     table = needed_features(settings, history, features, step)
-    facts = {name: facts_of.learn(name, frame.value[rows], step, settings.scale, is_log=is_log) for name, rows in frame.rows.items()}
+    facts = {name: learn_facts(name, frame.value[rows], step, settings.scale, is_log=is_log) for name, rows in frame.rows.items()}
     learnt = History(
         {name: facts[name].scaler.transform(frame.value[rows]) for name, rows in frame.rows.items()},
         {} if table is None else {name: table.at(name, frame.time[rows]) for name, rows in frame.rows.items()},

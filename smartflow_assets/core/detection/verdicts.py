@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.core.detection.ensemble import CAP, anomaly_score
-from smartflow_assets.core.detection.series_scorer import Scored
+from smartflow_assets.core.detection.ensemble import CAP
+from smartflow_assets.core.detection.series_scorer import ScoredBlock
 from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.series.score_state import SCORE_STATES
+from smartflow_assets.core.series.surprise import to_anomaly_score, to_surprise
 from smartflow_assets.core.severity import RANK, SEVERITIES, Severity
 from smartflow_assets.core.text_format import contributor, number, percent
 
@@ -29,16 +30,17 @@ WARNING_RATIO, CRITICAL_RATIO = 1.1, 2.0
 COMPONENT_COLUMNS = ("series", "observed_at", "detector", "raw_score", "surprise", "share")
 
 
-def severity_of(raw_score: float, threshold: float) -> Severity:
+def severity_of(raw_score: float, score_threshold: float) -> Severity:
     """How bad an anomalous row is: by the ratio of its combined surprise to that of the threshold.
 
-    critical from twice the cut on, warning from 1.1 times, info below. `threshold` is an anomaly score, as in the column.
+    critical from twice the threshold on, warning from 1.1 times, info below. `score_threshold` is an anomaly score, as in the
+    column `threshold`.
 
-    >>> cut = 1 - 10**-1.75
-    >>> severity_of(1.8, cut), severity_of(2.5, cut), severity_of(6.0, cut)
+    >>> threshold = to_anomaly_score(1.75)
+    >>> severity_of(1.8, threshold), severity_of(2.5, threshold), severity_of(6.0, threshold)
     ('info', 'warning', 'critical')
     """
-    ratio = raw_score / -np.log10(1 - threshold)
+    ratio = raw_score / to_surprise(score_threshold)
     return "critical" if ratio >= CRITICAL_RATIO else "warning" if ratio >= WARNING_RATIO else "info"
 
 
@@ -58,7 +60,7 @@ class Verdicts:
     """Columns of the answer, one entry for each row of a frame; what is never filled in is `warming_up`."""
 
     settings: DetectionSettings
-    cut: NDArray[np.float64]
+    surprise_threshold: NDArray[np.float64]
     expected: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
@@ -68,8 +70,8 @@ class Verdicts:
     note: NDArray[np.int32]
     notes: list[str] = field(default_factory=lambda: [""])
     components: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each detector, the columns that its contributions speak of."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """The columns that each detector's contributions speak of."""
     lock: Lock = field(default_factory=Lock)
     """Series are judged side by side, each in its own rows; the notes are of all."""
 
@@ -78,7 +80,7 @@ class Verdicts:
         """Nothing said yet of `rows` rows."""
         return cls(
             settings=settings,
-            cut=np.full(rows, settings.cut),
+            surprise_threshold=np.full(rows, settings.surprise_threshold),
             expected=np.full(rows, np.nan),
             lower=np.full(rows, np.nan),
             upper=np.full(rows, np.nan),
@@ -98,9 +100,16 @@ class Verdicts:
             self.notes.append(text)
             return len(self.notes) - 1
 
-    def put(self, rows: NDArray[np.int64], values: NDArray[np.float64], scored: Scored, is_warming: NDArray[np.bool_], cut: float) -> None:
-        """Decide on a block of rows of one series, whose cut this is; `is_warming` rows keep their expectation but get no score."""
-        self.cut[rows] = cut
+    def put(
+        self,
+        rows: NDArray[np.int64],
+        values: NDArray[np.float64],
+        scored: ScoredBlock,
+        is_warming: NDArray[np.bool_],
+        surprise_threshold: float,
+    ) -> None:
+        """Decide on a block of rows of one series with its threshold; `is_warming` rows keep their expectation but get no score."""
+        self.surprise_threshold[rows] = surprise_threshold
         self.expected[rows], self.lower[rows], self.upper[rows] = scored.expected, scored.lower, scored.upper
         self.state[rows] = np.where(scored.is_missing, MISSING, np.where(is_warming, WARMING_UP, SCORED))
         self.raw_score[rows] = np.where(is_warming, 0.0, scored.raw_score)
@@ -115,7 +124,7 @@ class Verdicts:
         for i, k in enumerate(at):
             self.note[rows[k]] = self._noted(_explain(values[k], scored, int(k), detectors, shares[:, i]))
 
-    def put_components(self, series: str, times: NDArray[np.datetime64], scored: Scored, is_wanted: NDArray[np.bool_]) -> None:
+    def put_components(self, series: str, times: NDArray[np.datetime64], scored: ScoredBlock, is_wanted: NDArray[np.bool_]) -> None:
         """What every detector said of the wanted rows of a block."""
         at = np.flatnonzero(is_wanted)
         if not len(at):
@@ -134,11 +143,12 @@ class Verdicts:
             )
         )
 
-    def _contributors(self, scored: Scored, at: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
+    def _contributors(self, scored: ScoredBlock, at: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
         """Who contributed to these rows: names, the detector's place of each, and shares (names x rows). A detector that has
         columns stands with a name for each, as `mahalanobis:cpu`, and with its own for what they do not explain."""
         shares = shares_of(scored.surprise[:, at])
-        names, places, parts, column = list[str](), list[int](), [], 0
+        names, places, column = list[str](), list[int](), 0
+        parts: list[NDArray[np.float64]] = []
         for j, detector in enumerate(self.settings.active()):
             columns = self.columns.get(detector.type, ())
             of_columns = scored.column_shares[column : column + len(columns)][:, at]
@@ -155,8 +165,8 @@ class Verdicts:
         """The answer; severity and explanation are categorical, empty where nothing is to be said."""
         flagged = np.flatnonzero(self.is_anomaly)
         severity = np.full(len(self.state), -1, np.int8)
-        threshold = anomaly_score(self.cut)
-        severity[flagged] = [RANK[severity_of(self.raw_score[row], threshold[row])] for row in flagged]
+        score_threshold = to_anomaly_score(self.surprise_threshold)
+        severity[flagged] = [RANK[severity_of(self.raw_score[row], score_threshold[row])] for row in flagged]
         return pd.DataFrame(
             {
                 "series": series,
@@ -166,8 +176,8 @@ class Verdicts:
                 "lower": self.lower,
                 "upper": self.upper,
                 "raw_score": self.raw_score,
-                "anomaly_score": anomaly_score(self.raw_score),
-                "threshold": threshold,
+                "anomaly_score": to_anomaly_score(self.raw_score),
+                "threshold": score_threshold,
                 "is_anomaly": self.is_anomaly,
                 "state": pd.Categorical.from_codes(self.state, categories=pd.Index(SCORE_STATES)),
                 "severity": pd.Categorical.from_codes(severity, categories=pd.Index(SEVERITIES), ordered=True),
@@ -193,7 +203,7 @@ def no_components() -> pd.DataFrame:
     return empty.astype({"series": object, "detector": object, "observed_at": "datetime64[us, UTC]"})
 
 
-def _explain(value: float, scored: Scored, k: int, detectors: list[str], shares: NDArray[np.float64]) -> str:
+def _explain(value: float, scored: ScoredBlock, k: int, detectors: list[str], shares: NDArray[np.float64]) -> str:
     """`1600, expected 430 to 560 (+186 %); seasonal 48 %, range_excess 31 %, autoregressive 21 %`."""
     if scored.is_missing[k]:
         return "no value for longer than the series may be silent"

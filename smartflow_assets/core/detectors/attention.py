@@ -52,7 +52,7 @@ class Attention(NetworkForecaster, frozen=True):
 
         class Network(torch.nn.Module):
             def __init__(self) -> None:
-                super().__init__()
+                super().__init__()  # pyright: ignore[reportUnknownMemberType]  # torch is not imported here, so its base is Any
                 self.embed = torch.nn.Linear(inputs, size)
                 self.project = torch.nn.Linear(size, 3 * size, bias=False)
                 self.nearness = torch.nn.Parameter(torch.zeros(heads, window))

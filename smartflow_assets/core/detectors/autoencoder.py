@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRAINING_WINDOWS, LEAST_WINDOWS = 10_000, 50
-LARGEST = 10.0  # usual spreads: what lies farther from the level of its window is cut
+LARGEST = 10.0  # usual spreads: what lies farther from the level of its window is clipped
 
 
 class Autoencoder(BaseDetector, frozen=True):
@@ -49,13 +49,13 @@ class Autoencoder(BaseDetector, frozen=True):
         return LEAST_WINDOWS + 2 * self.window
 
     def fit(self, history: History) -> ModelParts:
-        from sklearn.neural_network import MLPRegressor
+        from sklearn.neural_network import MLPRegressor  # pyright: ignore[reportMissingTypeStubs]
 
         windows = np.concatenate([np.empty((0, self.window)), *(self._windows(values) for values in history.values.values())])
         if len(windows) < LEAST_WINDOWS:
             return ModelParts()
         windows = windows[:: -(-len(windows) // TRAINING_WINDOWS)]
-        network = MLPRegressor(
+        network: Any = MLPRegressor(
             hidden_layer_sizes=(self.hidden, self.bottleneck, self.hidden), activation="tanh", max_iter=self.epochs, random_state=self.seed
         )
         with warnings.catch_warnings():
@@ -82,7 +82,7 @@ class Autoencoder(BaseDetector, frozen=True):
         return Result(raw)
 
     def _windows(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """All windows of a series without missing rows, centred and cut (windows x rows)."""
+        """All windows of a series without missing rows, centred and clipped (windows x rows)."""
         if len(values) < self.window:
             return np.empty((0, self.window))
         windows = np.lib.stride_tricks.sliding_window_view(values, self.window)

@@ -1,9 +1,9 @@
 """What every detector is: a frozen pydantic model with a literal `type` and the verbs fit, start, score.
 
 fit(history) looks at the rows that may be learnt from and returns what is stored (`ModelParts`); start(fitted) returns the
-empty state; score(fitted, state, rows) walks the rows once and returns results and the state that continues after them.
-The state is a dict of arrays, bounded, changed in place, and the same however the rows were cut. Calibration to a
-surprise and the combination of detectors are the business of `calibration` and `ensemble`.
+empty state; score(fitted, state, rows) returns a result for each row and moves the state on behind them. The state is a dict of
+arrays, bounded, changed in place, and the same however the rows are split into blocks. Calibration to a surprise and the
+combination of detectors are left to `detection.calibration` and `detection.ensemble`.
 """
 
 from __future__ import annotations
@@ -107,5 +107,5 @@ class BaseDetector(BaseModel, frozen=True):
         raise NotImplementedError
 
     def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
-        """Results of the rows and the state after them; the state is changed in place."""
+        """Results of the rows; the state is changed in place, so that it stands behind them."""
         raise NotImplementedError

@@ -1,18 +1,19 @@
-"""What the baseline says of a history, for detectors that learn from what it leaves.
+"""The baseline over a history, for detectors that learn from its forecasts and residuals.
 
-Scoring hands each detector the shared forecasts with its rows; a detector that learns from them walks its history through the
-same baseline here, on the same grid of time. The first rows, on which the baseline knows little, are left out.
+When rows are scored, each detector is given the shared forecasts with them. A detector that is trained on those forecasts runs
+its history through the same baseline here, on the same grid of time. The warm-up rows, of which the baseline knows little, are
+left out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smartflow_assets.core.detectors.base import History
-from smartflow_assets.core.series.facts import SeriesFacts
+from smartflow_assets.core.series.facts import SeriesFacts, row_numbers, season, typical_step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 LONGEST = 20_000
 """Newest rows of a series that are looked at, unless there are very many series."""
 ROWS_IN_ALL = 4_000_000
-"""Of all series together: half a minute."""
-SETTLED = 288
+"""Rows of all series together; they take half a minute."""
+WARM_UP_ROWS = 288
 """First rows that are left out, at most a third."""
 
 
@@ -38,25 +39,26 @@ class BaselineHistory:
 
 
 def baseline_history(history: History, name: str) -> BaselineHistory | None:
-    """The baseline's word on the newest settled rows of a series; None where nothing is known of it."""
-    from smartflow_assets.core.series import baseline, facts
+    """What the baseline expected of the newest rows of a series, without those of its warm-up; None where no value is known."""
+    from smartflow_assets.core.series import baseline
 
     values, period = history.values[name], 0
     if not np.isfinite(values).any():
         return None
     if name in history.times:
-        step = facts.typical_step(history.times[name])
-        period = facts.season(step)
-        grid = facts.rows_of(history.times[name], step)
+        step = typical_step(history.times[name])
+        period = season(step)
+        grid = row_numbers(history.times[name], step)
         placed = np.full(int(grid[-1]) + 1, np.nan)
         placed[grid] = values
         values = placed
-    values = values[-min(LONGEST, max(ROWS_IN_ALL // len(history.values), 2 * SETTLED)) :]
+    values = values[-min(LONGEST, max(ROWS_IN_ALL // len(history.values), 2 * WARM_UP_ROWS)) :]
     known = SeriesFacts(name, period)
-    state, parts = baseline.start(known), []
+    state = baseline.start(known)
+    parts: list[tuple[NDArray[Any], ...]] = []
     for a in range(0, len(values), baseline.BLOCK):
         rows, _ = baseline.score(state, known, values[a : a + baseline.BLOCK])
         tamed = rows.tamed[rows.offset : rows.offset + rows.count]
         parts.append((rows.values.copy(), tamed.copy(), rows.forecasts, rows.expected, rows.is_missing))
-    settled = min(SETTLED, len(values) // 3)
-    return BaselineHistory(period, *(np.concatenate(part, axis=-1)[..., settled:] for part in zip(*parts, strict=True)))
+    warm_up = min(WARM_UP_ROWS, len(values) // 3)
+    return BaselineHistory(period, *(np.concatenate(part, axis=-1)[..., warm_up:] for part in zip(*parts, strict=True)))

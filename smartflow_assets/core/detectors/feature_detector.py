@@ -48,7 +48,8 @@ class FeatureDetector(BaseDetector, frozen=True):
         return ModelParts({**parameters, **learnt.parameters}, {"center": center, "unit": unit, **learnt.arrays}, learnt.estimators)
 
     def columns(self, fitted: ModelParts, feature_names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(feature_names[place] for place in fitted.parameters["columns"])
+        places: list[int] = fitted.parameters["columns"]
+        return tuple(feature_names[place] for place in places)
 
     def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         if fitted.parameters.get("limit") is None or facts.name not in fitted.parameters["series"]:
@@ -87,7 +88,7 @@ class FeatureDetector(BaseDetector, frozen=True):
         raise NotImplementedError
 
     def measure(self, model: dict[str, Any], rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Raw score of each scaled row, the same to the bit however the rows are cut."""
+        """Raw score of each scaled row, the same to the bit however the rows are split."""
         raise NotImplementedError
 
 

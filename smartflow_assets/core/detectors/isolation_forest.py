@@ -1,4 +1,4 @@
-"""How few random cuts isolate the row among the features of its series (Liu et al., 2008)."""
+"""How few random splits isolate the row among the features of its series (Liu et al., 2008)."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class IsolationForest(FeatureDetector, frozen=True):
     seed: int = Field(default=0, ge=0, description="seed of the trees")
 
     def learn(self, rows: NDArray[np.float64]) -> ModelParts:
-        from sklearn.ensemble import IsolationForest as Forest
+        from sklearn.ensemble import IsolationForest as Forest  # pyright: ignore[reportMissingTypeStubs]
 
         samples: Any = min(self.max_samples, len(rows))
-        forest = Forest(n_estimators=self.n_estimators, max_samples=samples, random_state=self.seed)
+        forest: Any = Forest(n_estimators=self.n_estimators, max_samples=samples, random_state=self.seed)
         forest.fit(rows)
         limit = float(np.quantile(self.measure(_flatten(forest), rows), 1 - self.contamination))
         return ModelParts({"limit": limit}, estimators={"forest": forest})
@@ -55,7 +55,7 @@ class IsolationForest(FeatureDetector, frozen=True):
         from smartflow_assets.core.kernels import forest as kernel
 
         out = np.empty(len(rows))
-        single = np.ascontiguousarray(rows, dtype=np.float32)  # as scikit-learn compares, so that both see the same cuts
+        single = np.ascontiguousarray(rows, dtype=np.float32)  # as scikit-learn compares, so that both see the same splits
         kernel.score(single, model["feature"], model["threshold"], model["left"], model["right"], model["path"], model["usual_path"], out)
         return np.exp2(OCTAVES * (out - 0.5))
 

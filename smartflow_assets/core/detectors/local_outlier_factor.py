@@ -38,12 +38,13 @@ class LocalOutlierFactor(FeatureDetector, frozen=True):
     contamination: float = Field(default=0.01, gt=0, le=0.5, description="share of training rows that its own flag and vote mark")
 
     def learn(self, rows: NDArray[np.float64]) -> ModelParts:
-        from sklearn.neighbors import NearestNeighbors
+        from sklearn.neighbors import NearestNeighbors  # pyright: ignore[reportMissingTypeStubs]
 
         from smartflow_assets.core.kernels.local_outlier_factor import FINEST
 
         count = min(self.n_neighbors, len(rows) - 1)
-        distances, who = NearestNeighbors(n_neighbors=count).fit(rows).kneighbors()  # without rows: of each but itself
+        search: Any = NearestNeighbors(n_neighbors=count)
+        distances, who = search.fit(rows).kneighbors()  # without rows: of each but itself
         distance = distances[:, -1]
         density = 1 / (np.maximum(distances, distance[who]).mean(axis=1) + FINEST)
         limit = float(np.quantile(_raw(density[who].mean(axis=1) / density), 1 - self.contamination))

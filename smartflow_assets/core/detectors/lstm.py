@@ -39,7 +39,7 @@ class Lstm(NetworkForecaster, frozen=True):
 
         class Network(torch.nn.Module):
             def __init__(self) -> None:
-                super().__init__()
+                super().__init__()  # pyright: ignore[reportUnknownMemberType]  # torch is not imported here, so its base is Any
                 self.memory = torch.nn.LSTM(inputs, size, batch_first=True)
                 self.head = torch.nn.Linear(size, 1)
                 torch.nn.init.zeros_(self.head.weight)

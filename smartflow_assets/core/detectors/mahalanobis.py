@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TRAINING_ROWS = 5000
 LEAST_ROWS = 50
 FINEST = 1e-3
-"""Of the mean variance, added to each: metrics that are copies of each other would else find every rounding strange."""
+"""Share of the mean variance that is added to each: otherwise metrics that are copies of each other would find every rounding strange."""
 LEAST_RAW = 2.0**-10  # never exactly 0: calm rows must count in the history
 
 
@@ -126,13 +126,15 @@ class Mahalanobis(BaseDetector, frozen=True):
 
     def _estimate(self, rows: NDArray[np.float64]) -> Any:
         """A fitted covariance of scikit-learn's."""
-        from sklearn.covariance import LedoitWolf, MinCovDet
+        from sklearn.covariance import LedoitWolf, MinCovDet  # pyright: ignore[reportMissingTypeStubs]
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what has no full rank is mended afterwards
             if self.covariance == "robust":
+                robust: Any = MinCovDet(random_state=0)
                 try:
-                    return MinCovDet(random_state=0).fit(rows)
+                    return robust.fit(rows)
                 except ValueError:  # half of the rows are the same: the metrics mostly stand still
                     pass
-            return LedoitWolf().fit(rows)
+            shrunk: Any = LedoitWolf()
+            return shrunk.fit(rows)

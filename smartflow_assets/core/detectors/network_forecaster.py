@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_SERIES, MOST_SEQUENCES = 50, 400
 """Series that the network learns from, the longest ones, and sequences of 32 rows that are taken from them in all."""
-FARTHEST = 20.0  # usual residuals: a correction beyond this is cut
+FARTHEST = 20.0  # usual residuals: a correction beyond this is clipped
 FINEST = 1e-3  # of the usual spread of the series: without any noise in training, rounding would be strange
 NORMAL_95 = 1.96  # standard deviations that 95 % of a normal noise stay within
 
@@ -60,8 +60,10 @@ class NetworkForecaster(BaseDetector, frozen=True):
     def fit(self, history: History) -> ModelParts:
         longest = sorted(history.values, key=lambda name: -int(np.isfinite(history.values[name]).sum()))[:MOST_SERIES]
         most = MOST_SEQUENCES // max(len(longest), 1)
-        cut = [sequences(seen.inputs, seen.targets, seen.is_known, self.lead, most) for name in longest if (seen := _seen(history, name))]
-        weights = train(self.build, cut, detector=self.type, lead=self.lead, epochs=self.epochs, seed=self.seed)
+        learnt = [
+            sequences(seen.inputs, seen.targets, seen.is_known, self.lead, most) for name in longest if (seen := _seen(history, name))
+        ]
+        weights = train(self.build, learnt, detector=self.type, lead=self.lead, epochs=self.epochs, seed=self.seed)
         names, units, noises = list[str](), list[float](), list[float]()
         for name in history.values if weights else ():
             seen = _seen(history, name)

@@ -26,7 +26,7 @@ Sequences = tuple["NDArray[np.float32]", "NDArray[np.float32]", "NDArray[np.floa
 
 
 def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_known: NDArray[np.bool_], lead: int, most: int) -> Sequences:
-    """The rows of a series cut into sequences, each with `lead` rows before, that end with the newest row; at most so many, then
+    """The rows of a series split into sequences, each with `lead` rows before, that end with the newest row; at most so many, then
     evenly spread. Those with mostly missing rows are left out."""
     span = lead + LENGTH
     starts = [
@@ -34,10 +34,10 @@ def sequences(inputs: NDArray[np.float64], targets: NDArray[np.float64], is_know
     ]
     starts = starts[:: -(-len(starts) // most) or 1]
 
-    def cut(rows: NDArray[Any]) -> NDArray[np.float32]:
+    def stacked(rows: NDArray[Any]) -> NDArray[np.float32]:
         return np.array([rows[a : a + span] for a in starts], np.float32).reshape(len(starts), span, *rows.shape[1:])
 
-    return cut(inputs), cut(targets), cut(is_known)
+    return stacked(inputs), stacked(targets), stacked(is_known)
 
 
 def train(
@@ -49,7 +49,8 @@ def train(
     them. {} where there are fewer than five sequences; SourceError without torch.
     """
     torch = library("torch", detector=detector, extra="deep")
-    learn, check = [], []
+    learn: list[list[NDArray[np.float32]]] = []
+    check: list[list[NDArray[np.float32]]] = []
     for one in series:
         border = len(one[0]) - round(len(one[0]) * VALIDATION)
         learn.append([part[:border] for part in one])

@@ -40,11 +40,12 @@ class OneClassSvm(FeatureDetector, frozen=True):
     )
 
     def learn(self, rows: NDArray[np.float64]) -> ModelParts:
-        from sklearn.svm import OneClassSVM
+        from sklearn.svm import OneClassSVM  # pyright: ignore[reportMissingTypeStubs]
 
         variance = float(rows.var())
         gamma = self.gamma if self.gamma != "scale" else 1 / (rows.shape[1] * variance) if variance else 1.0
-        machine = OneClassSVM(nu=self.nu, gamma=gamma).fit(rows)  # pyright: ignore[reportArgumentType]  # a number is allowed
+        machine: Any = OneClassSVM(nu=self.nu, gamma=gamma)  # pyright: ignore[reportArgumentType]  # a number is allowed
+        machine.fit(rows)
         model = {"vectors": machine.support_vectors_, "weights": machine.dual_coef_[0]}
         numbers = {"gamma": gamma, "offset": float(machine.offset_[0])}
         limit = float(np.quantile(self.measure(model | numbers, rows), 1 - self.nu))  # the solver leaves some on the wrong side

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -154,7 +154,7 @@ def _holidays(local: pd.Series, calendar: Calendar) -> pd.DataFrame | None:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def _silent() -> Generator[None]:
     """Prophet and cmdstanpy tell each fit at level INFO, the missing of a plot library as an error, and warn of their own code."""
     loggers = [logging.getLogger(name) for name in ("cmdstanpy", "prophet", "prophet.plot", "prophet.models")]
     before = [logger.disabled for logger in loggers]

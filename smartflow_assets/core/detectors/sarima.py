@@ -119,7 +119,7 @@ class Sarima(BaseDetector, frozen=True):
             return None
         seasonal = (*self.seasonal_order, season) if season else (0, 0, 0, 0)
         model_of: Any = library("statsmodels.tsa.statespace.sarimax", detector=self.type, extra="forecast").SARIMAX
-        from threadpoolctl import threadpool_limits  # scikit-learn brings it
+        from threadpoolctl import threadpool_limits  # scikit-learn brings it  # pyright: ignore[reportMissingTypeStubs]
 
         with warnings.catch_warnings(), threadpool_limits(1):  # for matrices as small as these threads are a loss
             warnings.simplefilter("ignore")  # it may end before it has converged: the iterations are the limit

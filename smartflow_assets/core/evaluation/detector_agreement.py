@@ -11,9 +11,11 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from smartflow_assets.core.evaluation.metrics import Quality
 from smartflow_assets.core.series.intervals import flagged_intervals
+from smartflow_assets.core.series.surprise import to_surprise
 
 DETECTOR_COLUMNS = ("detector", "rows", "intervals", "alone")
 QUALITY_COLUMNS = ("precision", "recall", "F1", "PR AUC", "false alerts a day")
@@ -30,9 +32,10 @@ class DetectorResult:
     quality: Quality | None = None
 
     @property
-    def ratios(self) -> np.ndarray:
+    def ratios(self) -> NDArray[np.float64]:
         """The score of each row over the one from which it is flagged."""
-        return self.scores["raw_score"].to_numpy(float) / -np.log10(1 - self.scores["threshold"].to_numpy(float))
+        thresholds: NDArray[np.float64] = self.scores["threshold"].to_numpy(float)
+        return self.scores["raw_score"].to_numpy(float) / to_surprise(thresholds)
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def _series_quality(name: str, rows: pd.DataFrame, labels: pd.DataFrame | None, 
 def _areas(is_label: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
     if not is_label.any() or is_label.all():
         return {"roc_auc": None, "pr_auc": None}
-    from sklearn import metrics
+    from sklearn import metrics  # pyright: ignore[reportMissingTypeStubs]
 
     sklearn = cast(Any, metrics)  # it types its parameters in part only
     return {"roc_auc": float(sklearn.roc_auc_score(is_label, scores)), "pr_auc": float(sklearn.average_precision_score(is_label, scores))}
@@ -215,7 +215,7 @@ def _first_flag(is_anomaly: np.ndarray, first: int, last: int) -> int | None:
 def baselines(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Flags of two simple methods on the same rows (series, value), each series by itself, with all rows to learn from:
     a global z-score above 2.5, and an isolation forest that flags 8 %. Their names are those that are printed."""
-    from sklearn.ensemble import IsolationForest
+    from sklearn.ensemble import IsolationForest  # pyright: ignore[reportMissingTypeStubs]
 
     forest_of: Any = IsolationForest(contamination=cast(Any, 0.08), random_state=0)  # scikit-learn's stubs want text here
     z_score, forest = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)

@@ -32,15 +32,15 @@ class Chance:
         """A stream of the run that belongs to a number, such as that of a week; the same in every piece."""
         return np.random.default_rng([self.seed, KNOT + stream, index % 2**32])
 
-    def noise(self, rows: int, stream: int, memory: float, *, is_settled: bool = True) -> np.ndarray:
+    def noise(self, rows: int, stream: int, memory: float, *, is_stationary: bool = True) -> np.ndarray:
         """Noise of mean 0 and standard deviation 1 whose rows remember the last one by `memory` (0 to below 1).
 
-        An AR(1) process; the exponential average computes its recursion in C. Not settled, the first rows are as large as
-        the shocks are, and not as the process.
+        An AR(1) process; the exponential average computes its recursion in C. It starts from its stationary
+        distribution; without `is_stationary` the first rows are as small as single shocks.
         """
         spread = np.sqrt((1 + memory) / (1 - memory))
         shocks = self.rng(stream).standard_normal(rows)
-        if is_settled and rows:
+        if is_stationary and rows:
             shocks[0] /= spread
         return pd.Series(shocks).ewm(alpha=1 - memory, adjust=False).mean().to_numpy() * spread
 

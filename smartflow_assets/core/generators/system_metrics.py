@@ -37,10 +37,10 @@ class SystemMetrics(SeriesGenerator, frozen=True):
         }
 
     def calm(self, times: pd.DatetimeIndex, chance: Chance) -> dict[str, np.ndarray]:
-        rows, hour, is_settled = len(times), hour_of(times), chance.block is not None  # the versioned examples start as they once did
+        rows, hour, is_stationary = len(times), hour_of(times), chance.block is not None  # the versioned examples start as they once did
 
         def noise(stream: int, memory: float) -> np.ndarray:
-            return chance.noise(rows, stream, memory, is_settled=is_settled)
+            return chance.noise(rows, stream, memory, is_stationary=is_stationary)
 
         load = busyness(times, self.weekend) * np.exp(0.03 * noise(0, 0.98))
         is_backup = (hour >= BACKUP_FROM) & (hour < BACKUP_TO)

@@ -34,8 +34,10 @@ class WebTraffic(SeriesGenerator, frozen=True):
         return {"value": Bounds()}
 
     def calm(self, times: pd.DatetimeIndex, chance: Chance) -> dict[str, np.ndarray]:
-        rows, is_settled = len(times), chance.block is not None  # the versioned examples start as they once did
-        mood = 0.6 * chance.noise(rows, 0, 0.6, is_settled=is_settled) + 0.8 * chance.noise(rows, 1, 0.995, is_settled=is_settled)
+        rows, is_stationary = len(times), chance.block is not None  # the versioned examples start as they once did
+        mood = 0.6 * chance.noise(rows, 0, 0.6, is_stationary=is_stationary) + 0.8 * chance.noise(
+            rows, 1, 0.995, is_stationary=is_stationary
+        )
         growth = np.maximum(1 + self.growth * chance.days(times, self.step), 0.1)
         level = self.peak * busyness(times, self.weekend) * growth * np.exp(self.noise * mood)
         return {"value": chance.rng(2).poisson(level).astype(float)}

@@ -1,4 +1,4 @@
-"""How badly a small network gives back the last window of a series, row by row so that no cut of the rows changes a bit."""
+"""How badly a small network gives back the last window of a series, row by row so that no split of the rows changes a bit."""
 
 import math
 
@@ -12,7 +12,7 @@ def walk(padded, tamed, offset, count, first, sizes, weights, biases, largest, o
     """Root mean square of what is lost of each row's window; 0 before the first full one.
 
     sizes: of the layers, the window first and last; weights and biases: of all layers, one after the other; all layers but the
-    last are hyperbolic tangents. A window is centred on its level without outliers and cut at `largest`.
+    last are hyperbolic tangents. A window is centred on its level without outliers and clipped at `largest`.
     """
     width = sizes[0]
     window, here, there = np.empty(width), np.empty(sizes.max()), np.empty(sizes.max())

@@ -5,21 +5,111 @@ that no kernel ever sees a NaN.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smartflow_assets.core.kernels.compile import compiled
 from smartflow_assets.core.kernels.sorted_window import quantile, replace
 
 SEASONS = 7
-RANGE_WINDOW = 8000
-RESIDUAL_WINDOW = 2000
+SHORT_WINDOW, LONG_WINDOW, RANGE_WINDOW, RESIDUAL_WINDOW = 5, 288, 8000, 2000
+"""Rows in the windows of values (short, long, range) and of residuals."""
 SLEW_ROWS = 100
 """Rows before the band is trusted to hold the level and the outliers."""
 TAME = 2.0
 """Bands: an outlier further out is drawn in before windows of rows are judged, or it would taint every window it is in."""
-# counts: short, long, smooth, level, week level, range, residual, noise
-COUNTS = 8
+SHORT, LONG, SMOOTH, LEVEL, WEEK_LEVEL, RANGE, RESIDUAL, NOISE = range(8)
+"""Where `BaselineMemory.counts` has the number of rows in each window."""
+
+
+class BaselineMemory(NamedTuple):
+    """What the baseline remembers of a series from block to block: arrays of fixed size, changed in place.
+
+    values, tamed: the block's rows with the older ones before them; tamed ones have outliers put on the edge of twice the band.
+    counts: rows in each of the sorted windows (see SHORT to NOISE). Sorted windows: short, long, range_window (values), smooth
+    (values around half a smoothing window ago), level, week_level (deviations from the season and from seven seasons ago),
+    residuals, noise (sizes of what the slow mixture and the mixture of all leave). Rings, in order of rows: seasons (smoothed
+    values of seven seasons), level_ring, week_ring, residual_ring, noise_ring. losses: decayed loss of each of the six forecasts;
+    scale: one number, the usual loss of the best; last_deviations: of the last three rows from the season.
+    """
+
+    values: NDArray[np.float64]
+    tamed: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    short: NDArray[np.float64]
+    long: NDArray[np.float64]
+    smooth: NDArray[np.float64]
+    seasons: NDArray[np.float64]
+    level: NDArray[np.float64]
+    level_ring: NDArray[np.float64]
+    week_level: NDArray[np.float64]
+    week_ring: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    last_deviations: NDArray[np.float64]
+    range_window: NDArray[np.float64]
+    residuals: NDArray[np.float64]
+    residual_ring: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    noise_ring: NDArray[np.float64]
+
+
+class BaselineOutput(NamedTuple):
+    """What is written for the rows of a block; `forecasts` and `ranges` are 6 x rows, all others one entry a row.
+
+    forecasts: last, median of 5, median of 288, median of up to 7 seasons, that + current level, seven seasons ago + current
+    level. expected: mixture of the slow ones, which an anomaly cannot drag along within a few rows. band: the 99.5 % quantile of
+    |value - expected|; usual: the 95 % quantile, which a few hours of anomalies in a week do not widen. residual: value - mixture
+    of all; noise: the 99 % quantile of its size. seasonal_deviation: size of the three-row mean of the deviation from the season.
+    ranges: quantiles .002, .005, .05, .95, .995, .998 of the last 8,000 values.
+    """
+
+    forecasts: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    band: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    seasonal_deviation: NDArray[np.float64]
+    ranges: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    is_missing: NDArray[np.bool_]
+
+
+def empty_memory(period: int, rows: int) -> BaselineMemory:
+    """The memory before the first row of a series with so many rows in a season (0: none); `rows`: room for values."""
+    span, half = max(6, period // 24), period // 288
+    return BaselineMemory(
+        values=np.zeros(rows),
+        tamed=np.zeros(rows),
+        counts=np.zeros(NOISE + 1, np.int64),
+        short=np.zeros(SHORT_WINDOW),
+        long=np.zeros(LONG_WINDOW),
+        smooth=np.zeros(2 * half + 1),
+        seasons=np.zeros(max(SEASONS * period, 1)),
+        level=np.zeros(span),
+        level_ring=np.zeros(span),
+        week_level=np.zeros(span),
+        week_ring=np.zeros(span),
+        losses=np.zeros(6),
+        scale=np.array([1e-9]),
+        last_deviations=np.zeros(3),
+        range_window=np.zeros(RANGE_WINDOW),
+        residuals=np.zeros(RESIDUAL_WINDOW),
+        residual_ring=np.zeros(RESIDUAL_WINDOW),
+        noise=np.zeros(RESIDUAL_WINDOW),
+        noise_ring=np.zeros(RESIDUAL_WINDOW),
+    )
+
+
+def empty_output(count: int) -> BaselineOutput:
+    """Room for the numbers of `count` rows."""
+    expected, band, usual, residual, seasonal_deviation, noise = np.empty((6, count))
+    forecasts, ranges = np.empty((6, count)), np.empty((6, count))
+    return BaselineOutput(
+        forecasts, expected, band, usual, residual, seasonal_deviation, ranges, noise, is_missing=np.empty(count, np.bool_)
+    )
 
 
 @compiled
@@ -37,34 +127,31 @@ def _weigh(losses, scale, first, forecasts, column):
 
 
 @compiled
-def walk(
-    values, tamed, offset, count, first, period, counts, short, long, smooth, seasons, level, level_ring, week_level, week_ring,
-    losses, scale, last_deviations, range_window, residuals, residual_ring, noise, noise_ring,
-    forecasts, expected, band, usual, surprise_residual, seasonal_deviation, ranges, noise_out, is_missing,
-):  # fmt: skip
-    """Walk rows values[offset : offset + count]; NaN is replaced in place by the expectation and marked.
+def walk(memory, out, offset, count, first, period):
+    """Go over the rows memory.values[offset : offset + count], the first of which is row `first` of the series, and fill `out`.
 
-    forecasts (6 x count): last, median of 5, median of 288, median of up to 7 seasons, that + current level, seven seasons
-    ago + current level. expected: mixture of the slow ones, which an anomaly cannot drag along within a few rows. band: the
-    99.5 % quantile of |value - expected|; usual: the 95 % quantile, which a few hours of anomalies in a week do not widen.
-    tamed: the values, outliers put on the edge of twice the band. surprise_residual:
-    value - mixture of all. ranges: quantiles of the last 8,000.
+    `memory` (BaselineMemory) is changed in place: a missing value (NaN) is replaced by its expectation, the windows move on. The
+    length of each window is that of its array, decided once in `empty_memory`.
     """
-    half = period // 288
-    span = max(6, period // 24)
+    values, tamed, counts = memory.values, memory.tamed, memory.counts
+    short, long, smooth, range_window = memory.short, memory.long, memory.smooth, memory.range_window
+    seasons, level, week_level = memory.seasons, memory.level, memory.week_level
+    residuals, noise = memory.residuals, memory.noise
+    losses, scale, last_deviations = memory.losses, memory.scale, memory.last_deviations
+    forecasts, expected, band, usual, ranges = out.forecasts, out.expected, out.band, out.usual, out.ranges
+    half, span, ring = len(smooth) // 2, len(level), len(seasons)
     experts = 6 if period else 3
     slow = 2 if period else 1
-    ring = max(SEASONS * period, 1)
     past = np.empty(SEASONS)
     for i in range(count):
         t, p = first + i, offset + i
         value, week = values[p], 0.0
-        is_missing[i] = not math.isfinite(value)
+        out.is_missing[i] = is_missing = not math.isfinite(value)
         for j in range(6):
             forecasts[j, i] = values[p - 1] if t else 0.0
-        if counts[0]:
-            forecasts[1, i] = quantile(short, counts[0], 0.5)
-        forecasts[2, i] = quantile(long, counts[1], 0.5) if counts[1] >= 5 else forecasts[1, i]
+        if counts[SHORT]:
+            forecasts[1, i] = quantile(short, counts[SHORT], 0.5)
+        forecasts[2, i] = quantile(long, counts[LONG], 0.5) if counts[LONG] >= 5 else forecasts[1, i]
         if period:
             known = 0
             for j in range(1, SEASONS + 1):
@@ -79,11 +166,11 @@ def walk(
             seasonal = quantile(past, known, 0.5) if known else forecasts[1, i]
             week = seasons[t % ring] if t >= SEASONS * period else forecasts[1, i]
             forecasts[3, i] = seasonal
-            forecasts[4, i] = seasonal + (quantile(level, counts[3], 0.5) if counts[3] >= 3 else 0.0)
-            forecasts[5, i] = week + (quantile(week_level, counts[4], 0.5) if counts[4] >= 3 else 0.0)
+            forecasts[4, i] = seasonal + (quantile(level, counts[LEVEL], 0.5) if counts[LEVEL] >= 3 else 0.0)
+            forecasts[5, i] = week + (quantile(week_level, counts[WEEK_LEVEL], 0.5) if counts[WEEK_LEVEL] >= 3 else 0.0)
         mixed = _weigh(losses[:experts], scale[0], 0, forecasts, i)
         expected[i] = _weigh(losses[:experts], scale[0], slow, forecasts, i)
-        if is_missing[i]:
+        if is_missing:
             value = expected[i]
             values[p] = value
         if t == 0:
@@ -96,10 +183,10 @@ def walk(
         for j in range(experts):
             losses[j] = 0.99 * losses[j] + min(abs(value - forecasts[j, i]), 20 * scale[0])
 
-        surprise_residual[i] = value - mixed
+        out.residual[i] = value - mixed
         last_deviations[t % 3] = value - forecasts[3 if period else 2, i]
-        seasonal_deviation[i] = abs(last_deviations[0] + last_deviations[1] + last_deviations[2]) / min(t + 1, 3)
-        k = counts[5]
+        out.seasonal_deviation[i] = abs(last_deviations[0] + last_deviations[1] + last_deviations[2]) / min(t + 1, 3)
+        k = counts[RANGE]
         if k:
             ranges[0, i] = quantile(range_window, k, 0.002)
             ranges[1, i] = quantile(range_window, k, 0.005)
@@ -109,29 +196,29 @@ def walk(
             ranges[5, i] = quantile(range_window, k, 0.998)
         else:
             ranges[:, i] = value
-        band[i] = quantile(residuals, counts[6], 0.995) if counts[6] else 0.0
-        usual[i] = quantile(residuals, counts[6], 0.95) if counts[6] else 0.0
-        reach = TAME * band[i] if counts[6] >= SLEW_ROWS else np.inf
+        band[i] = quantile(residuals, counts[RESIDUAL], 0.995) if counts[RESIDUAL] else 0.0
+        usual[i] = quantile(residuals, counts[RESIDUAL], 0.95) if counts[RESIDUAL] else 0.0
+        reach = TAME * band[i] if counts[RESIDUAL] >= SLEW_ROWS else np.inf
         tamed[p] = min(max(value, expected[i] - reach), expected[i] + reach)
-        noise_out[i] = quantile(noise, counts[7], 0.99) if counts[7] >= 30 else 0.0
+        out.noise[i] = quantile(noise, counts[NOISE], 0.99) if counts[NOISE] >= 30 else 0.0
 
         if period:
             a, b, s = value - forecasts[3, i], value - week, t % span
-            if counts[6] >= SLEW_ROWS:  # an anomaly moves the level by no more than a band at a time
+            if counts[RESIDUAL] >= SLEW_ROWS:  # an anomaly moves the level by no more than a band at a time
                 now, then = forecasts[4, i] - forecasts[3, i], forecasts[5, i] - week
                 a = min(max(a, now - band[i]), now + band[i])
                 b = min(max(b, then - band[i]), then + band[i])
-            counts[3] = replace(level, counts[3], span, a, level_ring[s])
-            counts[4] = replace(week_level, counts[4], span, b, week_ring[s])
-            level_ring[s], week_ring[s] = a, b
-            counts[2] = replace(smooth, counts[2], 2 * half + 1, value, values[p - 2 * half - 1])
+            counts[LEVEL] = replace(level, counts[LEVEL], span, a, memory.level_ring[s])
+            counts[WEEK_LEVEL] = replace(week_level, counts[WEEK_LEVEL], span, b, memory.week_ring[s])
+            memory.level_ring[s], memory.week_ring[s] = a, b
+            counts[SMOOTH] = replace(smooth, counts[SMOOTH], len(smooth), value, values[p - len(smooth)])
             if t >= half:
-                seasons[(t - half) % ring] = quantile(smooth, counts[2], 0.5)
-        counts[0] = replace(short, counts[0], 5, value, values[p - 5])
-        counts[1] = replace(long, counts[1], 288, value, values[p - 288])
-        counts[5] = replace(range_window, counts[5], RANGE_WINDOW, value, values[p - RANGE_WINDOW])
-        s = t % RESIDUAL_WINDOW
-        a, b = abs(value - expected[i]), abs(surprise_residual[i])
-        counts[6] = replace(residuals, counts[6], RESIDUAL_WINDOW, a, residual_ring[s])
-        counts[7] = replace(noise, counts[7], RESIDUAL_WINDOW, b, noise_ring[s])
-        residual_ring[s], noise_ring[s] = a, b
+                seasons[(t - half) % ring] = quantile(smooth, counts[SMOOTH], 0.5)
+        counts[SHORT] = replace(short, counts[SHORT], len(short), value, values[p - len(short)])
+        counts[LONG] = replace(long, counts[LONG], len(long), value, values[p - len(long)])
+        counts[RANGE] = replace(range_window, counts[RANGE], len(range_window), value, values[p - len(range_window)])
+        s = t % len(residuals)
+        a, b = abs(value - expected[i]), abs(out.residual[i])
+        counts[RESIDUAL] = replace(residuals, counts[RESIDUAL], len(residuals), a, memory.residual_ring[s])
+        counts[NOISE] = replace(noise, counts[NOISE], len(noise), b, memory.noise_ring[s])
+        memory.residual_ring[s], memory.noise_ring[s] = a, b

@@ -3,6 +3,9 @@
 No fastmath and no parallel loops: both change the order of sums, and one row would no longer equal a batch to the bit.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from numba import njit
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(cache=True, nogil=True, error_model="numpy")

@@ -4,6 +4,7 @@ The same numbers as scikit-learn's, at a few microseconds for a single row inste
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from smartflow_assets.core.kernels.compile import compiled
 
@@ -23,7 +24,7 @@ def score(rows, feature, threshold, left, right, path, usual_path, out):
         out[i] = 2.0 ** (-total / trees / usual_path)
 
 
-def usual_path_length(samples):
+def usual_path_length(samples: ArrayLike) -> NDArray[np.float64]:
     """Average length of an unsuccessful search in a binary tree of so many samples (Liu et al., 2008)."""
     n = np.asarray(samples, dtype=np.float64)
     safe = np.maximum(n, 3)

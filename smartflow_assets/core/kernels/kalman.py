@@ -22,7 +22,7 @@ def walk(
 
     begins (states + 1), columns, weights: the rows of the transition without its zeros; design (states); noise (states x states):
     of the state. mean and covariance: predicted for the next row; gain (states + 1): the last one, then the variance of the error;
-    rested: rows since it last moved. Those four are changed in place. An error beyond `most` deviations is cut before the state
+    rested: rows since it last moved. Those four are changed in place. An error beyond `most` deviations is clipped before the state
     learns from it, so that a strange row does not echo.
     """
     size = len(mean)

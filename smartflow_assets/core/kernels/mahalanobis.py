@@ -1,4 +1,4 @@
-"""Mahalanobis distance of rows, and what each column has in it, row by row so that no cut of the rows changes a bit."""
+"""Mahalanobis distance of rows, and what each column has in it, row by row so that no split of the rows changes a bit."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Statistics of the rows before each row, NaN left out: each window is summed anew, so that no cut of the rows shows.
+"""Statistics of the rows before each row, NaN left out: each window is summed anew, so that no split of the rows shows.
 
 Windows are short (a day at most), so two passes per row cost less than the care that running sums would need.
 """

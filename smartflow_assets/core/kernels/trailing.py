@@ -9,7 +9,7 @@ from smartflow_assets.core.kernels.sorted_window import quantile, replace
 
 LEAST_ROWS = 10
 LEAST_SPREAD = 1e-3
-"""Of the series' own unit: a window that does not move at all must not make a rounding error an anomaly."""
+"""In the series' own unit: a window that does not move at all must not make a rounding error an anomaly."""
 
 
 @compiled

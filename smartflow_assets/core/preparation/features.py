@@ -1,7 +1,7 @@
 """What models see beside the value: where it stands against the last hour, yesterday, last week and the calendar.
 
 Every feature of a row is a function of that row and the `lookback` before it, never of what follows, and the same to the
-last bit however rows are cut. Rolling windows end before the row, so that an anomaly does not hide in its own mean. Hours,
+last bit however rows are split. Rolling windows end before the row, so that an anomaly does not hide in its own mean. Hours,
 weekdays and "the same time of day" are of the calendar's zone.
 """
 

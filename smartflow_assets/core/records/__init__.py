@@ -14,7 +14,7 @@ from smartflow_assets.core.temporal.notation import Frequency, Rate
 
 LEAST_ROWS = 1000
 """Fewer rows say too little of their own tail."""
-SMALLEST_CUT = 2.0  # one in a hundred: with a tighter budget for false alerts nothing is told apart any more
+LEAST_SURPRISE = 2.0  # one in a hundred: a larger budget of false alerts does not lower the threshold further
 
 
 def _by_name(value: object) -> object:
@@ -42,7 +42,7 @@ class Records(BaseModel):
     )
     false_alerts: Rate = Field(
         default=Frequency(1, "day"),
-        description="How many usual records may be flagged, such as 1 per day or 3 per week. It sets the cut "
+        description="How many usual records may be flagged, such as 1 per day or 3 per week. It sets the threshold "
         "by how many rows a day has; never more than one row in a hundred.",
     )
 
@@ -53,10 +53,10 @@ class Records(BaseModel):
         return self
 
 
-def least_surprise(rows_per_day: float, budget: Frequency) -> float:
+def surprise_threshold_for(rows_per_day: float, budget: Frequency) -> float:
     """The surprise from which a record is anomalous: of usual records so many have it as the budget allows.
 
-    >>> least_surprise(1000, Frequency(1, "day")), least_surprise(1e7, Frequency(10, "day")), least_surprise(50, Frequency(1, "day"))
-    (3.0, 6.0, 2.0)
+    >>> [surprise_threshold_for(rows, Frequency(1, "day")) for rows in (1000, 1e6, 50)]
+    [3.0, 6.0, 2.0]
     """
-    return max(SMALLEST_CUT, math.log10(max(rows_per_day, 1e-9) / budget.per_day))
+    return max(LEAST_SURPRISE, math.log10(max(rows_per_day, 1e-9) / budget.per_day))

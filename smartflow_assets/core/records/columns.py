@@ -88,7 +88,7 @@ class RecordColumns:
 
     @property
     def names(self) -> list[str]:
-        """Of all columns, as the raw rows have them."""
+        """The names of all columns, as the raw rows have them."""
         return [*(number.name for number in self.numbers), *(category.name for category in self.categories)]
 
     def see(self, frame: pd.DataFrame) -> RecordNumbers:
@@ -106,7 +106,7 @@ class RecordColumns:
     def usual(self, frame: pd.DataFrame) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """By numeric column: between which values 98 % of the records lie that have each record's one-hot categories."""
         middle = self._explained(frame)
-        ends = {}
+        ends: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         for at, number in enumerate(self.numbers):
             low, high = (number.value_at(middle[:, at] + side * USUAL * self.residual_unit[at]) for side in (-1, 1))
             ends[number.name] = low, high
@@ -118,7 +118,7 @@ class RecordColumns:
         return [category.name for category in self.categories if category.kind == "one_hot"]
 
     def share(self, frame: pd.DataFrame, category: Category) -> NDArray[np.float64]:
-        """Of the training records, those that have each record's category."""
+        """The share of the training records that have each record's category."""
         if category.kind == "frequency":
             return _values(frame, next(iter(category.shares)))
         total = np.zeros(len(frame))
@@ -138,7 +138,7 @@ class RecordColumns:
         return frame.assign(**{encoded: float(encoded == commonest) for encoded in category.shares})
 
     def typical(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """As many records with the most usual value in every column."""
+        """The same number of records, with the most usual value in every column."""
         for name in self.names:
             frame = self.without(frame, name)
         return frame
@@ -155,7 +155,7 @@ class RecordColumns:
         return total
 
     def parameters(self) -> dict[str, Any]:
-        """As JSON keeps it, without the arrays."""
+        """What JSON stores of it: everything but the arrays."""
         return {"numbers": [number.__dict__ for number in self.numbers], "categories": [each.__dict__ for each in self.categories]}
 
     @classmethod
@@ -170,7 +170,7 @@ class RecordColumns:
 
 
 def learn_columns(frame: pd.DataFrame, numeric: Sequence[str], encodings: Sequence[LearntEncoding]) -> RecordColumns:
-    """Of training records as numbers. `numeric`: the columns that are numbers, `encodings`: those of categories."""
+    """Learn the columns of training records. `numeric`: the columns that are numbers, `encodings`: those of categories."""
     ordinal = [encoding.column_of("") for encoding in encodings if encoding.encoding == "ordinal"]
     numbers = tuple(_number(name, _values(frame, name)) for name in [*numeric, *ordinal])
     categories = tuple(_category(encoding, frame) for encoding in encodings if encoding.encoding != "ordinal")
@@ -189,11 +189,12 @@ def learn_columns(frame: pd.DataFrame, numeric: Sequence[str], encodings: Sequen
 def _regression(design: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Coefficients, and the robust spread of what they leave; the farthest 3 % of the records are not learnt from."""
     kept = np.ones(len(values), np.bool_)
-    coefficients: NDArray[Any] = np.zeros(design.shape[1])
+    coefficients = np.zeros(design.shape[1])
     left = values
     for _ in range(STEPS):
         near = design[kept]
-        coefficients = np.linalg.solve(near.T @ near + RIDGE * len(near) * np.eye(design.shape[1]), near.T @ values[kept])
+        squares: NDArray[np.float64] = near.T @ near + RIDGE * len(near) * np.eye(design.shape[1])
+        coefficients = np.asarray(np.linalg.solve(squares, near.T @ values[kept]), np.float64)
         left = values - design @ coefficients
         kept = np.abs(left) <= np.quantile(np.abs(left), KEPT)
     return coefficients, _spread(left)

@@ -1,7 +1,7 @@
 """How strange the numbers of a record are: the two detectors that single records are judged by.
 
 Each learns from the records that `columns` made numbers of, and gives each record a raw score, the same to the bit however
-records are cut into batches. What a score means is the business of `tail`.
+records are split into batches. What a score means is the business of `tail`.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ class RecordMahalanobis(_RecordDetector):
         rows, width = numbers.residual, numbers.residual.shape[1]
         if not width:
             return ModelParts(arrays={"precision": np.zeros((0, 0))})
-        precision, kept = np.eye(width), np.ones(len(rows), np.bool_)
+        precision: NDArray[np.float64] = np.eye(width)
+        kept = np.ones(len(rows), np.bool_)
         for _ in range(3):
             near = rows[kept]
             covariance = np.atleast_2d(near.T @ near / len(near))
             ridge = FINEST * max(float(np.trace(covariance)) / width, 1e-12)
-            precision = np.linalg.inv(covariance + ridge * np.eye(width))
+            precision = np.asarray(np.linalg.inv(covariance + ridge * np.eye(width)), np.float64)
             square = self._squares(precision, rows)
             kept = square <= np.quantile(square, TRIMMED)
         return ModelParts(arrays={"precision": precision})

@@ -25,9 +25,9 @@ def explain_records(
     conditions = columns.conditions
     given = f" with this {_and(conditions)}" if 0 < len(conditions) <= MOST_NAMED else " with such categories" if conditions else ""
     missing = {each.name: each.missing for each in columns.numbers}
-    lines = []
+    lines = list[str]()
     for at, shares in enumerate(contributions):
-        said = []
+        said = list[str]()
         for name, share in list(shares.items())[:MOST_COLUMNS]:
             column = name.removesuffix("__ordinal")
             value = as_read[at].get(column)

@@ -41,7 +41,7 @@ class RecordModel:
     rows_per_day: float
 
     def surprise(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """Of each record of a frame of numbers, 0 to 40."""
+        """The surprise of each record of a frame of numbers, 0 to 40."""
         return np.minimum(self._surprise(frame), LARGEST).round(DECIMALS)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +83,7 @@ class RecordModel:
             ],
         }
         arrays = {"coefficients": self.columns.coefficients, "residual_unit": self.columns.residual_unit}
-        estimators = {}
+        estimators: dict[str, Any] = {}
         for place, (fitted, tail) in enumerate(zip(self.fitted, self.tails, strict=True)):
             arrays |= {f"{place}.tail_scores": tail.scores, f"{place}.tail_shares": tail.shares}
             arrays |= {f"{place}.{name}": value for name, value in fitted.arrays.items()}
@@ -99,7 +99,7 @@ class RecordModel:
                 f"the stored model of records has form {p.get('form')}, this version reads form {FORM}", remedy="It is learnt again."
             )
         by_type = {detector.model_fields["type"].default: detector for detector in BUILT_IN}
-        detectors, fitted, tails = [], [], []
+        detectors, fitted, tails = list[RecordMahalanobis | RecordForest](), list[ModelParts](), list[Tail]()
         for place, stored in enumerate(p["detectors"]):
             own = {name.removeprefix(f"{place}."): value for name, value in parts.arrays.items() if name.startswith(f"{place}.")}
             tails.append(Tail(own.pop("tail_scores"), own.pop("tail_shares"), stored["scale"], stored["shape"]))
@@ -120,7 +120,7 @@ def learn_records(
     """A model of training records as numbers: `numeric` columns, and those that `encodings` make."""
     columns = learn_columns(frame, numeric, encodings)
     numbers = columns.see(frame)
-    fitted, tails = [], []
+    fitted, tails = list[ModelParts](), list[Tail]()
     for detector in detectors:
         fitted.append(detector.learn(numbers))
         tails.append(Tail.learn(detector.measure(detector.prepare(fitted[-1]), numbers)))

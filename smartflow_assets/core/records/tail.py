@@ -35,7 +35,7 @@ class Tail:
 
     @classmethod
     def learn(cls, raw: NDArray[np.float64]) -> Tail:
-        """Of the raw scores of training records.
+        """The tail of the raw scores of training records.
 
         >>> tail = Tail.learn(np.random.default_rng(1).exponential(size=50_000))
         >>> tail.surprise(np.array([0.0, 2.3, 6.9, 11.5])).round(1).tolist()
@@ -57,7 +57,7 @@ class Tail:
         return cls(scores, shares, float(max(scale, 1e-9 * max(abs(high), 1.0))), 0.0 if shape < 1e-3 else shape)
 
     def surprise(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of each raw score, without an upper end."""
+        """The surprise of each raw score, without an upper limit."""
         inside = np.interp(raw, self.scores, np.abs(np.log10(self.shares)))
         beyond = np.maximum(raw - self.scores[-1], 0.0) / self.scale
         far = np.log10(1 + self.shape * beyond) / self.shape if self.shape else beyond / np.log(10)

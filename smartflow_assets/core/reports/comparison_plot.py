@@ -2,7 +2,7 @@
 # matplotlib leaves the keyword arguments of its methods untyped.
 """Detectors over each other in one picture: the series on top, and below it a lane for each with its score and its flags.
 
-All lanes share the time and one ruler: a full lane is three times the cut of its detector. Labelled intervals are shaded through
+All lanes share the time and one ruler: a full lane is three times the threshold of its detector. Labelled intervals are shaded through
 all of them, so that the eye sees who found what. The strip between says how many agree.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH, TOP, STRIP, LANE, DOTS = 12.0, 2.5, 0.28, 0.62, 144  # inches, and dots in one
 PLOTTED_COLUMNS = 1600  # about the dots across: of more rows each column shows its highest score
-REACH = 3.0  # times the cut: what is higher fills the lane
+REACH = 3.0  # times the threshold: what is higher fills the lane
 COLOURS = ("#2f6fb0", "#e08600", "#3f8f5f", "#c2569b", "#7b5ea7", "#a0663a", "#00868b", "#b8860b", "#c62828", "#5f6b73")
 _LINE, _TEXT, _FAINT, _CALM = "#263746", "#37474f", "#8a98a3", "#c9d3da"
 

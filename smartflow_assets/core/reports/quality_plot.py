@@ -27,7 +27,7 @@ def quality_plot(rows: pd.DataFrame, labels: pd.DataFrame, *, title: str) -> byt
     `rows`: series, observed_at, raw_score; `labels`: series, started_at, ended_at.
     """
     from matplotlib.figure import Figure
-    from sklearn import metrics
+    from sklearn import metrics  # pyright: ignore[reportMissingTypeStubs]
 
     sklearn = cast(Any, metrics)  # it types its parameters in part only
 

@@ -91,7 +91,7 @@ def evaluate(
 
     `rows`: series, metric, dimensions, observed_at, value, repair of ONE source with at least `lookback` before `since`; only
     violations from `since` on come back. Rows whose repair is `filled` or `missing` count as not observed. A series gets
-    one violation per rule and bucket. Results do not depend on how the rows were cut, nor on their order.
+    one violation per rule and bucket. Results do not depend on how the rows were split, nor on their order.
     """
     if not rules or rows.empty:
         return no_violations()

@@ -2,7 +2,7 @@
 
 A rule is a frozen pydantic model: what a person writes in YAML is what is evaluated. Most rules look at one series at a
 time and only say in `find` which of its rows break them; `expression` looks across metrics and replaces `evaluate`.
-A rule sees a row's own past and nothing else, so its verdict does not depend on how runs cut the data.
+A rule sees a row's own past and nothing else, so its verdict does not depend on how runs split the data.
 """
 
 from datetime import timedelta

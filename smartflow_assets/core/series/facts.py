@@ -58,13 +58,15 @@ def typical_step(times: NDArray[np.datetime64]) -> timedelta:
     return timedelta(microseconds=max(1, int(np.median(np.diff(times).astype(np.int64)))))
 
 
-def learn(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale, *, is_log: bool = False) -> SeriesFacts:
+def learn_facts(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale, *, is_log: bool = False) -> SeriesFacts:
     """Facts of a series from the values that may be learnt from (NaN = missing); `is_log`: detectors see logarithms."""
     known = values[np.isfinite(values)]
     return SeriesFacts(name, season(step), Scaler.fit(values, scale, is_log=is_log), bool(len(known)) and bool(known.min() >= 0))
 
 
-def rows_of(times: NDArray[np.datetime64], step: timedelta, row_count: int = 0, last_at: np.datetime64 | None = None) -> NDArray[np.int64]:
+def row_numbers(
+    times: NDArray[np.datetime64], step: timedelta, row_count: int = 0, last_at: np.datetime64 | None = None
+) -> NDArray[np.int64]:
     """Row numbers of sorted times on a grid of `step`, from 0, or on from `row_count` rows that end at `last_at`: a gap leaves
     its rows free.
 
@@ -74,7 +76,7 @@ def rows_of(times: NDArray[np.datetime64], step: timedelta, row_count: int = 0, 
     if len(times) == 0:
         return np.zeros(0, np.int64)
     if last_at is not None:
-        return rows_of(np.concatenate([[last_at], times]), step)[1:] + row_count - 1
+        return row_numbers(np.concatenate([[last_at], times]), step)[1:] + row_count - 1
     gaps = np.rint(np.diff(times).astype(np.int64) / (step / timedelta(microseconds=1))).astype(np.int64)
     gaps = np.maximum(gaps, 1)
     week = season(step) * (7 if step <= timedelta(hours=6) else 1)

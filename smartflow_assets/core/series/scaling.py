@@ -14,7 +14,7 @@ Scale = Literal["none", "standard", "min_max", "robust"]
 QUARTILES_OF_A_NORMAL = 1.349  # a robust unit is then comparable with a standard deviation
 LARGEST = 1e150  # larger values have no variance in doubles
 SMALL_SHARE = 0.01  # of the usual size: values below it are measured straight, by the ruler that is logarithmic above it
-FARTHEST = 340.0  # logarithms beyond this are cut: about LARGEST times the usual size
+FARTHEST = 340.0  # logarithms beyond this are clipped: about LARGEST times the usual size
 
 
 @dataclass(frozen=True)

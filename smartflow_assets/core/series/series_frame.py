@@ -60,7 +60,7 @@ class SeriesFrame:
         else:
             order = np.argsort(codes, kind="stable")
             groups = np.split(order, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1]) if len(names) else []
-        rows = {}
+        rows: dict[str, NDArray[np.int64]] = {}
         for name, group in zip(names, groups, strict=True):
             distances = np.diff(time[group])
             if (distances <= np.timedelta64(0, "us")).any():

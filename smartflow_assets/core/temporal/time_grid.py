@@ -65,7 +65,7 @@ class TimeGrid:
     def numbers(self, since: datetime, until: datetime) -> np.ndarray:
         """The numbers of all buckets that start in [since, until)."""
         first, end = self.number([pd.Timestamp(since), pd.Timestamp(until)])
-        first, end = (n + (self.start(np.array([n]))[0] < at) for n, at in ((first, since), (end, until)))
+        first, end = (int(n + (self.start(np.array([n]))[0] < at)) for n, at in ((first, since), (end, until)))
         return np.arange(first, max(first, end))
 
     def starts(self, since: datetime, until: datetime) -> pd.DatetimeIndex:

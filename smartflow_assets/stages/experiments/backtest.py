@@ -1,7 +1,7 @@
 """Backtest: what a source would have flagged and told, had it been watched with given settings.
 
 Through the same stages as a run, in a folder of its own that the caller throws away: nothing of the real warehouse, models or
-messages is written. Scores, anomalies and incidents do not depend on how runs cut the time, so one run over the history is as
+messages is written. Scores, anomalies and incidents do not depend on how runs split the time, so one run over the history is as
 good as one for each bucket; only a training is bound to a moment.
 """
 

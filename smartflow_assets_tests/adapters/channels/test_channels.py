@@ -114,5 +114,5 @@ def test_a_channel_of_another_package_joins_and_a_broken_one_is_left_out(monkeyp
     ]
     monkeypatch.setattr(extensions, "entry_points", lambda group: points)
     with pytest.warns(RuntimeWarning) as told:
-        assert extensions.installed(group, BaseChannel) == (FileChannel,)
+        assert extensions.registry(group, BaseChannel, ()) == {"file": FileChannel}
     assert [str(warning.message).split(":")[1].strip() for warning in told] == ["no_such_package", "json"]

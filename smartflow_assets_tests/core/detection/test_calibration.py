@@ -11,8 +11,8 @@ from smartflow_assets.core.detection import calibration
 
 def surprise_of(raw: np.ndarray, is_missing: np.ndarray | None = None, sizes: tuple[int, ...] = ()) -> np.ndarray:
     missing = np.zeros(len(raw), bool) if is_missing is None else is_missing
-    state, cuts = calibration.empty_calibration(), [0, *np.cumsum(sizes), len(raw)]
-    return np.concatenate([calibration.calibrate(state, raw[a:b], missing[a:b], a) for a, b in pairwise(cuts)])
+    state, borders = calibration.empty_calibration(), [0, *np.cumsum(sizes), len(raw)]
+    return np.concatenate([calibration.calibrate(state, raw[a:b], missing[a:b], a) for a, b in pairwise(borders)])
 
 
 def test_one_row_in_a_thousand_has_surprise_three() -> None:
@@ -43,7 +43,7 @@ def test_missing_rows_have_no_surprise_and_leave_none() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=8), st.integers(0, 5))
-def test_surprise_does_not_depend_on_how_rows_are_cut(sizes: list[int], seed: int) -> None:
+def test_surprise_does_not_depend_on_how_rows_are_split(sizes: list[int], seed: int) -> None:
     raw = np.random.default_rng(seed).pareto(2.0, size=sum(sizes) + 50)
     np.testing.assert_array_equal(surprise_of(raw), surprise_of(raw, sizes=tuple(sizes)))
 

@@ -1,4 +1,4 @@
-"""A budget of false alarms raises the cut of the series that alarm too often, and of no other."""
+"""A budget of false alarms raises the threshold of the series that alarm too often, and of no other."""
 
 from datetime import timedelta
 
@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.core.detection import DetectionSettings, FittedModels, Scoring, fit_models, with_budget
+from smartflow_assets.core.series.surprise import to_anomaly_score
 
 STEP = timedelta(minutes=5)
 DAY = 288
@@ -44,10 +45,10 @@ def test_a_budget_keeps_the_alarms_of_a_restless_series_within_it() -> None:
     usual, without = alarms(DetectionSettings())
     kept, fitted = alarms(DetectionSettings.model_validate({"threshold": {"false_alerts": "1 per week"}}))
     assert usual["restless"] > 8
-    assert without.cuts == {}
+    assert without.surprise_thresholds == {}
     assert kept["restless"] == 4
-    assert list(fitted.cuts) == ["restless"]
-    assert fitted.cuts["restless"] > fitted.settings.cut == fitted.cut("calm")
+    assert list(fitted.surprise_thresholds) == ["restless"]
+    assert fitted.surprise_thresholds["restless"] > fitted.settings.surprise_threshold == fitted.surprise_threshold("calm")
     assert kept["calm"] == usual["calm"]
 
 
@@ -57,15 +58,16 @@ def test_a_budget_that_is_not_used_up_changes_nothing(rate: str) -> None:
     assert alarms(DetectionSettings.model_validate({"threshold": {"false_alerts": rate}}))[0] == usual
 
 
-def test_the_cut_of_each_series_stands_in_its_rows_and_survives_storage() -> None:
+def test_the_threshold_of_each_series_stands_in_its_rows_and_survives_storage() -> None:
     settings = DetectionSettings.model_validate({"threshold": {"false_alerts": "1 per week", "score": 0.995}})
     _, fitted = alarms(settings)
     stored = FittedModels.from_parts(fitted.parts())
-    assert stored.cuts == fitted.cuts
+    assert stored.surprise_thresholds == fitted.surprise_thresholds
+    assert fitted.parts().parameters["cuts"] == fitted.surprise_thresholds  # the key of model files that were stored before
     scores = Scoring(stored).score(frame()).scores
     thresholds = scores.groupby("series", observed=True)["threshold"].unique()
     assert thresholds["calm"].tolist() == pytest.approx([0.995])
-    assert thresholds["restless"].tolist() == pytest.approx([1 - 10 ** -fitted.cuts["restless"]])
+    assert thresholds["restless"].tolist() == pytest.approx([to_anomaly_score(fitted.surprise_thresholds["restless"])])
     assert thresholds["restless"][0] > 0.995
 
 
@@ -74,4 +76,4 @@ def test_rows_that_are_known_to_be_strange_are_not_counted() -> None:
     settings = DetectionSettings.model_validate({"threshold": {"false_alerts": "1 per week"}})
     fitted = fit_models(rows, settings, step=STEP)
     known = rows.assign(value=rows["value"].mask(rows["value"] > 110))
-    assert with_budget(fitted, known).cuts == {}
+    assert with_budget(fitted, known).surprise_thresholds == {}

@@ -1,4 +1,4 @@
-"""detect, fit_models and Scoring on frames: what comes back, row by row, and that runs may cut time as they like."""
+"""detect, fit_models and Scoring on frames: what comes back, row by row, and that runs may split time as they like."""
 
 import subprocess
 import sys
@@ -123,7 +123,7 @@ def test_small_changes_are_ignored_and_still_scored(limit: str | float) -> None:
     np.testing.assert_array_equal(result["raw_score"], plain["raw_score"])
 
 
-def test_a_lower_cut_flags_more() -> None:
+def test_a_lower_threshold_flags_more() -> None:
     values = daily()
     values[500::60] += np.linspace(1, 10, len(values[500::60]))
     counts = [len(flagged(detect(frame_of(values), settings=DetectionSettings(sensitivity=word)))) for word in ("low", "medium", "high")]
@@ -164,12 +164,12 @@ def test_a_gap_in_time_does_not_shift_the_season() -> None:
     assert len(detect(year_later, train_rows=300)) == ROWS
 
 
-@pytest.mark.parametrize("cuts", [(1000,), (600, 601, 640, 900), tuple(range(310, ROWS, 40))], ids=["two", "five", "many"])
-def test_any_number_of_runs_gives_the_same_scores_and_components(cuts: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("splits", [(1000,), (600, 601, 640, 900), tuple(range(310, ROWS, 40))], ids=["two", "five", "many"])
+def test_any_number_of_runs_gives_the_same_scores_and_components(splits: tuple[int, ...]) -> None:
     frame = frame_of(with_spike())
     fitted = fit_models(frame[:300], step=HOUR, is_first=True)
     whole = Scoring(fitted).score(frame, components="all")
-    edges = [0, *cuts, ROWS]
+    edges = [0, *splits, ROWS]
     text = {"explanation": str, "severity": str, "state": str}
     rebuilt = [Scoring(fitted).score(frame[:b], components="all").scores[a:b] for a, b in pairwise(edges)]
     pd.testing.assert_frame_equal(pd.concat([run.astype(text) for run in rebuilt]), whole.scores.astype(text), check_exact=True)
@@ -308,7 +308,7 @@ def test_guards_are_always_on_and_listing_one_sets_its_parameters() -> None:
     assert [d.type for d in chosen] == ["iqr", "flatline", "missing"]
 
 
-def test_severity_grows_with_the_distance_from_the_cut() -> None:
+def test_severity_grows_with_the_distance_from_the_threshold() -> None:
     assert [severity_of(raw, 0.99) for raw in (2.0, 2.3, 3.9, 4.0)] == ["info", "warning", "warning", "critical"]
 
 

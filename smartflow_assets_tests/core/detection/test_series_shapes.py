@@ -70,14 +70,14 @@ def test_the_choice_says_who_sits_out_and_why() -> None:
     )
 
 
-def test_the_choice_speaks_of_votes_budgets_and_cuts() -> None:
+def test_the_choice_speaks_of_votes_budgets_and_thresholds() -> None:
     vote = DetectionSettings.model_validate(
         {"detectors": [{"type": "zscore"}, {"type": "mad"}, {"type": "iqr"}], "ensemble": {"combine": "vote", "at_least": 2}}
     )
     lines = explained(vote, pd.Timedelta("1h").to_pytimedelta())
     assert "2 of: zscore, mad, iqr" in lines
-    assert lines[-1] == "cut: each detector's own"
+    assert lines[-1] == "threshold: each detector's own"
     budget = DetectionSettings.model_validate({"threshold": {"score": 0.99, "false_alerts": "1 per week"}})
     assert explained(budget, pd.Timedelta("1h").to_pytimedelta())[-1] == (
-        "cut: an anomaly score of 0.9900, by threshold.score; raised where a series would alarm more often than 1 per week"
+        "threshold: an anomaly score of 0.9900, by threshold.score; raised where a series would alarm more often than 1 per week"
     )

@@ -86,9 +86,9 @@ def test_chunks_and_storage_change_no_bit(tmp_path: Path) -> None:
         kept.score(frame[(row >= a) & (row < b)], features=table[(row >= a) & (row < b)]).scores
         for a, b in pairwise([0, 250, 1000, *range(1007, 1300, 7), ROWS])
     ]
-    cut = pd.concat(parts).sort_index()
-    np.testing.assert_array_equal(cut["raw_score"], whole["raw_score"])
-    np.testing.assert_array_equal(np.flatnonzero(cut["is_anomaly"]), [ROWS + STRANGE])
+    split = pd.concat(parts).sort_index()
+    np.testing.assert_array_equal(split["raw_score"], whole["raw_score"])
+    np.testing.assert_array_equal(np.flatnonzero(split["is_anomaly"]), [ROWS + STRANGE])
 
 
 def test_a_metric_that_is_silent_takes_no_part_and_the_others_go_on() -> None:

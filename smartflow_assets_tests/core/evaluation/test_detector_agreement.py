@@ -12,24 +12,25 @@ from smartflow_assets.core.evaluation.detector_agreement import DetectorResult, 
 from smartflow_assets.core.evaluation.metrics import quality
 from smartflow_assets.core.reports.comparison_plot import COLOURS, comparison_plot
 from smartflow_assets.core.reports.comparison_report import comparison_page
+from smartflow_assets.core.series.surprise import to_anomaly_score
 
 STEP = timedelta(minutes=5)
 ROWS = 400
 TIMES = pd.date_range("2026-03-02", periods=ROWS, freq=STEP, tz="UTC")
 NOBODY = np.zeros(ROWS, dtype=bool)
-CUT = 2.0
+THRESHOLD = 2.0
 
 
 def result(name: str, *flagged: int, scores: np.ndarray | None = None, labels: pd.DataFrame | None = None) -> DetectorResult:
     """A detector that flags these rows of one series."""
     raw = np.linspace(0, 1, ROWS) if scores is None else scores.copy()
-    raw[list(flagged)] = 2 * CUT
+    raw[list(flagged)] = 2 * THRESHOLD
     frame = pd.DataFrame(
         {
             "series": "load",
             "observed_at": TIMES,
             "raw_score": raw,
-            "threshold": 1 - 10**-CUT,
+            "threshold": to_anomaly_score(THRESHOLD),
             "is_anomaly": np.isin(np.arange(ROWS), flagged),
             "state": "scored",
         }

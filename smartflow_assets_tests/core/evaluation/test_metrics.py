@@ -105,7 +105,7 @@ INTERVALS = {"a": [(40, 49), (120, 120), (200, 230)], "b": [(77, 90)], "calm": [
 
 
 def scored() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Three series of 300 rows, one of them without labels: scores that are higher inside labels, and the flags above a cut."""
+    """Three series of 300 rows, one of them without labels: scores that are higher inside labels, and the flags above a threshold."""
     chance, rows, labels = np.random.default_rng(4), [], []
     for name, intervals in INTERVALS.items():
         score = chance.exponential(1, 300)

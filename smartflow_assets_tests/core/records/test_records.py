@@ -11,7 +11,7 @@ from smartflow_assets.core.errors import ModelError
 from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.preparation.category_encoding import Counted, LearntEncoding, learn_encoding
-from smartflow_assets.core.records import Records, least_surprise
+from smartflow_assets.core.records import Records, surprise_threshold_for
 from smartflow_assets.core.records.columns import learn_columns
 from smartflow_assets.core.records.detectors import BUILT_IN, RecordForest, RecordMahalanobis
 from smartflow_assets.core.records.explanation import explain_records
@@ -104,7 +104,7 @@ def test_the_budget_of_false_alerts_holds_on_calm_rows_of_any_shape(shape):
     rng = np.random.default_rng(0)
     rows, later = (pd.DataFrame(np.asarray(SHAPES[shape](rng, count), float)).add_prefix("x") for count in (5000, 72_000))
     model = learn_records(rows, [str(name) for name in rows], [], [RecordMahalanobis()], rows_per_day=720)
-    flagged = (model.surprise(later) >= least_surprise(720, Records().false_alerts)).sum()
+    flagged = (model.surprise(later) >= surprise_threshold_for(720, Records().false_alerts)).sum()
     assert flagged < (3.5 if shape == "mostly zero" else 2) * 100  # days, one a day
 
 
@@ -123,7 +123,7 @@ def test_labelled_frauds_are_found_by_the_default_and_better_than_by_a_plain_for
     model = learn_records(numbers[is_week].reset_index(drop=True), ["amount"], encodings, settings.detectors, rows_per_day=720)
     later, truth = numbers[~is_week], is_fraud[~is_week]
     surprise = model.surprise(later)
-    flagged = surprise >= least_surprise(720, settings.false_alerts)
+    flagged = surprise >= surprise_threshold_for(720, settings.false_alerts)
     assert (flagged & truth).sum() / flagged.sum() > 0.85 and (flagged & truth).sum() / truth.sum() > 0.6
     forest = IsolationForest(random_state=0).fit(numbers[is_week].to_numpy())
     assert average_precision_score(truth, surprise) > 0.9 > 0.5 > average_precision_score(truth, -forest.score_samples(later.to_numpy()))
@@ -220,9 +220,9 @@ def test_amounts_are_measured_on_the_logarithmic_ruler_and_even_columns_on_the_s
     assert columns.numbers[1].shift == frame["count"][frame["count"] > 0].min()
 
 
-def test_the_budget_sets_the_cut_by_how_many_rows_a_day_has():
-    assert least_surprise(7000, parse_rate("1 per week")) == pytest.approx(np.log10(49_000))
-    assert least_surprise(7000, parse_rate("700 per week")) == 2.0 == least_surprise(0.0, parse_rate("1 per day"))
+def test_the_budget_sets_the_threshold_by_how_many_rows_a_day_has():
+    assert surprise_threshold_for(7000, parse_rate("1 per week")) == pytest.approx(np.log10(49_000))
+    assert surprise_threshold_for(7000, parse_rate("700 per week")) == 2.0 == surprise_threshold_for(0.0, parse_rate("1 per day"))
     tail = Tail.learn(np.random.default_rng(0).normal(size=5000) ** 2)
     assert (np.diff(tail.surprise(np.linspace(0, 60, 500))) >= 0).all()
     for text in ("often", "0 per day", "1 per fortnight", 7):

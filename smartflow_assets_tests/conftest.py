@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 MARKERS = {  # folders of smartflow_assets_tests; doctests and what stands above the folders are units
     "core": "unit",
     "config": "unit",

@@ -6,7 +6,7 @@ from smartflow_assets.core.series.facts import typical_step
 from smartflow_assets.core.series.intervals import interval_numbers
 
 
-def flagged_intervals(scores: pd.DataFrame) -> pd.DataFrame:
+def interval_peaks(scores: pd.DataFrame) -> pd.DataFrame:
     """A row for each interval of flagged rows of one series: that of its highest raw score, with `started_at`, `last_at`, the
     number of its flagged rows as `points`, and the worst `severity` in it. `scores` are all rows of the series, as `detect` returns them.
     """
