@@ -81,7 +81,7 @@ def _offered(group: str, base: type[T]) -> Iterator[tuple[EntryPoint, type[T]]]:
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         try:
             offered = point.load()
-        except Exception as error:  # whatever a stranger's module raises when it is imported
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises when it is imported
             _leave_out(group, point, f"{type(error).__name__}: {error}")
             continue
         if isinstance(offered, type) and issubclass(offered, base):
