@@ -11,6 +11,7 @@ import inspect
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -152,8 +153,16 @@ for group, module in (("models", models),):
         _command(name, function, examples, to=verbs)
 
 
+def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    """A warning as one line for people; the place in the code helps only those who debug."""
+    if terminal.is_verbose():
+        return f"{filename}:{lineno}: {category.__name__}: {message}\n"
+    return f"warning: {message}\n"
+
+
 def main() -> None:
     """Entry point of the script `smartflow`."""
+    warnings.formatwarning = _warning
     sys.exit(app())
 
 
