@@ -5,16 +5,20 @@ whose type is taken, is left out with a warning that names it, since a broken pl
 it; a YAML that uses its type is then refused by name.
 """
 
+import contextlib
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
+_TYPE = re.compile("[a-z][a-z0-9_]*")
+_LONGEST_REASON = 300
 
 
 def registry(group: str, base: type[Model], built_in: Sequence[type[Model]]) -> dict[str, type[Model]]:
@@ -26,15 +30,15 @@ def registry(group: str, base: type[Model], built_in: Sequence[type[Model]]) -> 
     models = {literal_type(model) or "": model for model in built_in}
     origins = dict.fromkeys(models, "a built-in one")
     for point, offered in _offered(group, base):
-        kind = literal_type(offered)
-        if kind is None:
-            reason = f'its type is not a literal; declare `type: Literal["{point.name}"] = "{point.name}"`'
-        elif kind in models:
+        kind = literal_type(offered) or ""
+        if kind in models:
             reason = f"its type {kind!r} is that of {origins[kind]}; give it a `type` of its own"
         else:
+            reason = _unusable_because(offered, point, built_in)
+        if reason:
+            _leave_out(group, point, reason)
+        else:
             models[kind], origins[kind] = offered, point.value
-            continue
-        _leave_out(group, point, reason)
     return models
 
 
@@ -78,10 +82,13 @@ def literal_type(model: type[BaseModel]) -> str | None:
 
 
 def _offered(group: str, base: type[T]) -> Iterator[tuple[EntryPoint, type[T]]]:
-    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+    for point in sorted(entry_points(group=group), key=lambda point: (point.name, point.value)):
         try:
-            offered = point.load()
-        except (Exception, SystemExit) as error:  # whatever a stranger's module raises when it is imported
+            with contextlib.redirect_stdout(sys.stderr):  # what a module prints when it is imported is no result of a command
+                offered = point.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a stranger's module raises when it is imported, an exit among it
             _leave_out(group, point, f"{type(error).__name__}: {error}")
             continue
         if isinstance(offered, type) and issubclass(offered, base):
@@ -90,5 +97,26 @@ def _offered(group: str, base: type[T]) -> Iterator[tuple[EntryPoint, type[T]]]:
             _leave_out(group, point, f"it is no {base.__name__}")
 
 
+def _unusable_because(offered: type[BaseModel], point: EntryPoint, built_in: Sequence[type[BaseModel]]) -> str:
+    """Why a class cannot join the union, empty when it can. What pydantic would refuse later would stop every command."""
+    kind = literal_type(offered)
+    if kind is None:
+        return f'its type is not a literal of one text; declare `type: Literal["{point.name}"] = "{point.name}"`'
+    if not _TYPE.fullmatch(kind):
+        return f"its type {kind!r} is not made of small letters, digits and _; choose another one"
+    if offered.model_fields["type"].get_default() != kind:
+        return f'its type has another default; declare `type: Literal["{kind}"] = "{kind}"`'
+    if missing := sorted(getattr(offered, "__abstractmethods__", ())):
+        return f"it has no {' and no '.join(f'`{name}`' for name in missing)}; write {'it' if len(missing) == 1 else 'them'}"
+    try:
+        offered.model_rebuild(raise_errors=True)
+        union = Annotated[Union[(offered, *built_in[:1])], Field(discriminator="type")] if built_in else offered
+        TypeAdapter(union).json_schema()
+    except Exception as error:  # pydantic's own errors, and those of a field's type
+        return f"its fields cannot be described: {' '.join(str(error).split())[:_LONGEST_REASON]}"
+    return ""
+
+
 def _leave_out(group: str, point: EntryPoint, reason: str) -> None:
-    warnings.warn(f"{group}: {point.value} is left out: {reason}", RuntimeWarning, stacklevel=3)
+    package = f" of {point.dist.name}" if point.dist is not None else ""
+    warnings.warn(f"{group}: {point.value}{package} is left out: {reason}", RuntimeWarning, stacklevel=3)

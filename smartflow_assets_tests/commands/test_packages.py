@@ -109,6 +109,9 @@ def test_without_the_package_its_types_are_refused_by_name_and_a_broken_one_stop
         assert said in refused.stdout, refused.stdout
     (home.parent / "packages" / "acme" / "log_reader.py").write_text("import no_such_library\n")
     broken = smartflow(home, "validate")
-    assert "smartflow.readers: acme.log_reader:AcmeLog is left out: ModuleNotFoundError: No module named 'no_such_library'" in broken.stderr
+    assert (
+        "smartflow.readers: acme.log_reader:AcmeLog of acme is left out: ModuleNotFoundError: No module named 'no_such_library'"
+        in broken.stderr
+    )
     assert "`read.type: acme_log` is not available" in broken.stdout
     assert "acme_heat" not in broken.stdout

@@ -1,14 +1,16 @@
 """Plug-ins whose `type` is taken, or no literal, are left out with one sentence; the union is built without them."""
 
 import os
+import re
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from smartflow_assets.core import extensions
 
@@ -60,9 +62,8 @@ def python(packages: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def sentence(group: str) -> str:
     kind = CLASHING[group][1]
-    return (
-        f"smartflow.{group}: acme_clash.{group}:Ours is left out: its type '{kind}' is that of a built-in one; give it a `type` of its own"
-    )
+    plugin = f"smartflow.{group}: acme_clash.{group}:Ours of acme-clash"
+    return f"{plugin} is left out: its type '{kind}' is that of a built-in one; give it a `type` of its own"
 
 
 @pytest.mark.parametrize("group", CLASHING)
@@ -122,6 +123,70 @@ class Untyped(Kind):
     """A plug-in without a type."""
 
 
+class OtherDefault(Kind):
+    """A plug-in whose `type` says one thing and whose default another."""
+
+    type: Literal["other"] = "others"  # pyright: ignore[reportAssignmentType]
+
+
+class Spaced(Kind):
+    """A plug-in with a type that no YAML would write."""
+
+    type: Literal["a b"] = "a b"
+
+
+class Abstract(Kind, ABC):
+    """A plug-in that forgot its verb."""
+
+    type: Literal["abstract"] = "abstract"
+
+    @abstractmethod
+    def speak(self) -> None:
+        """What it does."""
+
+
+class Forward(Kind):
+    """A plug-in with a field of a type that is nowhere."""
+
+    type: Literal["forward"] = "forward"
+    other: "Undefined | None" = None  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+
+
+class Aliased(Kind):
+    """A plug-in whose type is called otherwise in YAML."""
+
+    type: Literal["aliased"] = Field(default="aliased", alias="kind")
+
+
+REFUSED = {
+    "OtherDefault": "its type has another default",
+    "Spaced": "its type 'a b' is not made of small letters",
+    "Abstract": "it has no `speak`; write it",
+    "Forward": "its fields cannot be described",
+    "Aliased": "its fields cannot be described",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_plugin_that_would_stop_every_command_is_left_out(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(extensions, "entry_points", lambda group: [EntryPoint("it", f"{__name__}:{name}", group)])
+    with pytest.warns(RuntimeWarning, match=re.escape(REFUSED[name])):
+        assert extensions.registry("smartflow.kinds", Kind, [BuiltIn]) == {"built_in": BuiltIn}
+
+
+@pytest.mark.parametrize("line", ["sys.exit()", "sys.exit('bye')", "raise GeneratorExit", "print('hello'); raise SystemExit(3)"])
+def test_a_plugin_that_exits_when_it_is_imported_is_left_out_and_prints_nothing_on_stdout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = f"exits_{abs(hash(line))}"
+    (tmp_path / f"{module}.py").write_text(f"import sys\n{line}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(extensions, "entry_points", lambda group: [EntryPoint("it", f"{module}:It", group)])
+    with pytest.warns(RuntimeWarning, match="is left out"):
+        assert extensions.registry("smartflow.kinds", Kind, [BuiltIn]) == {"built_in": BuiltIn}
+    assert capsys.readouterr().out == ""
+
+
 def test_of_two_plugins_with_one_type_the_first_by_entry_point_stays_and_each_needs_a_literal_type(monkeypatch: pytest.MonkeyPatch) -> None:
     group = "smartflow.kinds"
     points = [EntryPoint(name, f"{__name__}:{value}", group) for name, value in (("d", "Untyped"), ("b", "Second"), ("a", "First"))]
@@ -131,6 +196,6 @@ def test_of_two_plugins_with_one_type_the_first_by_entry_point_stays_and_each_ne
         assert extensions.registry(group, Kind, [BuiltIn]) == {"built_in": BuiltIn, "ours": First}
     assert [str(warning.message) for warning in told] == [
         f"{group}: {__name__}:Second is left out: its type 'ours' is that of {__name__}:First; give it a `type` of its own",
-        f'{group}: {__name__}:Nameless is left out: its type is not a literal; declare `type: Literal["c"] = "c"`',
-        f'{group}: {__name__}:Untyped is left out: its type is not a literal; declare `type: Literal["d"] = "d"`',
+        f'{group}: {__name__}:Nameless is left out: its type is not a literal of one text; declare `type: Literal["c"] = "c"`',
+        f'{group}: {__name__}:Untyped is left out: its type is not a literal of one text; declare `type: Literal["d"] = "d"`',
     ]
