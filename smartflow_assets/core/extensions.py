@@ -110,7 +110,9 @@ def _unusable_because(offered: type[BaseModel], point: EntryPoint, built_in: Seq
         return f"it has no {' and no '.join(f'`{name}`' for name in missing)}; write {'it' if len(missing) == 1 else 'them'}"
     try:
         offered.model_rebuild(raise_errors=True)
-        union = Annotated[Union[(offered, *built_in[:1])], Field(discriminator="type")] if built_in else offered
+        union: Any = offered
+        if built_in:
+            union = Annotated[Union[(offered, built_in[0])], Field(discriminator="type")]
         TypeAdapter(union).json_schema()
     except Exception as error:  # pydantic's own errors, and those of a field's type
         return f"its fields cannot be described: {' '.join(str(error).split())[:_LONGEST_REASON]}"
