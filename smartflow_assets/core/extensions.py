@@ -112,7 +112,7 @@ def _unusable_because(offered: type[BaseModel], point: EntryPoint, built_in: Seq
         offered.model_rebuild(raise_errors=True)
         union: Any = offered
         if built_in:
-            union = Annotated[Union[(offered, built_in[0])], Field(discriminator="type")]
+            union = Annotated[offered | built_in[0], Field(discriminator="type")]
         TypeAdapter(union).json_schema()
     except Exception as error:  # pydantic's own errors, and those of a field's type
         return f"its fields cannot be described: {' '.join(str(error).split())[:_LONGEST_REASON]}"
