@@ -39,7 +39,7 @@ def named(path: str, pattern: str) -> set[str]:
 
 
 def test_a_run_ends_as_run_log_says() -> None:
-    written = returned_by("defs/settle.py", "_status")
+    written = returned_by("defs/run_closing.py", "_status")
     assert set(TABLES["run_log"]["status"].words) == written == {"success", "failed", "killed", "canceled"}
 
 
