@@ -111,7 +111,7 @@ def check_series_are_told_apart(detector: BaseDetector) -> None:
         scorer = SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
         usual[order[-1]] = float(np.median(scored_in_chunks(scorer, values, WHOLE)["detector_raw"][0, calm]))
     most, least = max(usual.values()), min(usual.values())
-    what = f"calm rows of one series score {usual['load']:.3g} or {usual['other']:.3g}, as the one or the other of two series came last in history"
+    what = f"calm rows score {usual['load']:.3g} or {usual['other']:.3g}, as their series or another came last in history"
     remedy = "Store what fit learns of a series under its name, and let start pick the part of facts.name"
     promised(most <= MIXED_UP * least + 1e-9, detector.type, what, remedy)
 
@@ -303,7 +303,8 @@ def check_the_state_is_bounded(detector: BaseDetector) -> None:
     state, sizes = scorer.start(), list[dict[str, int]]()
     for a in (0, 300, 600):
         scorer.score(state, values[a : a + 300], *_beside(values, a, a + 300))
-        sizes.append(_sizes(state, detector.type))
+        rest = {name: part for name, part in state.items() if name != "detectors"}
+        sizes.append(_sizes(state["detectors"][0], detector.type) | _sizes(rest, detector.type, "baseline and calibration"))
     for key, size in sizes[2].items():
         before = sizes[1].get(key, 0)
         what = f"{key} grew from {before} to {size} bytes between row 600 and row 900"
@@ -366,17 +367,13 @@ def _beside(values: Values, a: int, b: int) -> tuple[Values, NDArray[np.datetime
     return features_of(values)[a:b], TIMES[a:b]
 
 
-def _sizes(state: Any, who: str, name: str = "state") -> dict[str, int]:
-    """The bytes of each part of a state that is no dict, by the keys that lead to it; a value that is neither an array nor plain
-    breaks the promise."""
-    if isinstance(state, dict):
-        return {path: size for key, part in state.items() for path, size in _sizes(part, who, f"{name}[{key!r}]").items()} | {
-            name: len(state)
-        }
-    return {name: _size(state, who)}
+def _sizes(state: dict[str, Any], who: str, name: str = "state") -> dict[str, int]:
+    """The bytes of each entry of a state."""
+    return {f"{name}[{key!r}]": _size(part, who) for key, part in state.items()}
 
 
 def _size(part: Any, who: str) -> int:
+    """Its bytes, about; a value that is neither an array nor plain breaks the promise."""
     remedy = "Keep arrays of numbers or truth values, and plain values"
     if isinstance(part, np.ndarray):
         promised(part.dtype.kind in "biuf", who, f"the state holds an array of {part.dtype}", remedy)
@@ -396,7 +393,7 @@ def _of(name: str, values: Values) -> Values:
 
 
 def _check_is_json(value: Any, who: str, name: str) -> None:
-    """A value that JSON gives back as it was: plain values, lists, and dicts with text as keys."""
+    """JSON gives the value back as it was: plain values, lists, and dicts with text as keys."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             promised(isinstance(key, str), who, f"{name} has the key {key!r}, which JSON turns into text", "Use text as keys: str(key)")

@@ -142,7 +142,7 @@ class Mixer(Distance, frozen=True):
 
     def fit(self, history: History) -> ModelParts:
         *_, last = history.values.values()
-        return ModelParts(arrays={"level": np.array([last.mean()])})
+        return ModelParts(arrays={"level": np.array([last[np.isfinite(last)].mean() if np.isfinite(last).any() else 0.0])})
 
     def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         return Result(np.abs(rows.values - fitted.arrays["level"]))
@@ -202,10 +202,10 @@ BROKEN: dict[type[BaseDetector], str] = {
     Whole: "distance: blocks of 1 row gave other scores than one block: ",
     Boaster: "distance: row 300 ranks above a spike of ten times the season in row 900. Score by the distance",
     Dreamer: "ranks above a flat run of two days in rows 800 to 847. Leave 'contextual' and 'collective' out of `anomalies`.",
-    Hoarder: "distance: state['seen'] grew from 4800 to 7200 bytes between row 600 and row 900. Keep arrays of a fixed size: a series may go on for years.",
+    Hoarder: "distance: state['seen'] grew from 4800 to 7200 bytes between row 600 and row 900. Keep arrays of a fixed size",
     Lister: "distance: state['past'] grew from 9600 to 14400 bytes between row 600 and row 900. Keep arrays of a fixed size",
     Indexer: "distance: state['past'] grew from ",
-    Mixer: "as the one or the other of two series came last in history. Store what fit learns of a series under its name",
+    Mixer: "as their series or another came last in history. Store what fit learns of a series under its name",
     Sorter: "distance: fit changed history.values. Copy before you sort or change: other detectors learn from the same rows.",
     Fantast: "distance: anomalies holds 'flat', 'nonsense', which is no kind of anomaly. Write a tuple of 'point', 'contextual'",
     Numbered: "distance: parameters has the key 5, which JSON turns into text. Use text as keys: str(key).",
