@@ -141,9 +141,7 @@ def check_scores_are_finite(detector: BaseDetector) -> None:
     for given, values in INPUTS.items():
         try:
             scored = scored_in_chunks(scorer_of(detector, values), values, WHOLE)
-        except BrokenPromiseError:
-            raise
-        except NotImplementedError:
+        except (BrokenPromiseError, NotImplementedError):
             raise
         except Exception as error:
             broken(detector.type, f"{raised(error, detector)}, for the series {given!r}", "Score what cannot be judged with 0", error)

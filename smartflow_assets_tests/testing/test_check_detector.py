@@ -28,6 +28,20 @@ class Distance(BaseDetector, frozen=True):
         return Result(raw)
 
 
+class Learner(Distance, frozen=True):
+    """Knows the level of each series from its history, as docs/extending.md shows it."""
+
+    def fit(self, history: History) -> ModelParts:
+        levels = {name: float(np.nanmedian(values)) for name, values in history.values.items() if np.isfinite(values).any()}
+        return ModelParts(parameters={"levels": levels})
+
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
+        return {"level": np.array([fitted.parameters.get("levels", {}).get(facts.name, 0.0)])}
+
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
+        return Result(np.abs(rows.values - state["level"]))
+
+
 class Untyped(Distance, frozen=True):
     type: str = "distance"
 
@@ -217,8 +231,9 @@ BROKEN: dict[type[BaseDetector], str] = {
 }
 
 
-def test_a_detector_that_keeps_its_promises_passes() -> None:
-    check_detector(Distance())
+@pytest.mark.parametrize("detector", [Distance, Learner], ids=lambda detector: detector.__name__)
+def test_a_detector_that_keeps_its_promises_passes(detector: type[Distance]) -> None:
+    check_detector(detector())
 
 
 @pytest.mark.parametrize("detector", BROKEN, ids=lambda detector: detector.__name__)
