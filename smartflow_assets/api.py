@@ -2,7 +2,7 @@
 
 What is not listed here may move or change in any version. Each name is imported when it is first asked for: a plug-in may be
 imported while the union that it joins is being built, and writing a channel must not load what detectors need.
-docs/extending.md shows one plug-in of each kind; `smartflow_assets.testing` checks them.
+docs/extending.md shows one plug-in of each of the four kinds and lists these names; `smartflow_assets.testing` checks plug-ins.
 """
 
 from importlib import import_module

@@ -65,5 +65,12 @@ def test_the_guide_of_plug_ins_imports_from_the_surface_alone() -> None:
     assert set(re.findall(r"smartflow_assets[.\w]*", guide)) == {"smartflow_assets.api", "smartflow_assets.testing"}
 
 
+def test_the_guide_of_plug_ins_lists_every_name_of_the_surface() -> None:
+    guide = (Path(api.__file__).parents[1] / "docs" / "extending.md").read_text()
+    table = guide.partition("## What there is to import")[2].partition("\n## ")[0]
+    listed = {name for row in table.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert listed == set(api.__all__)
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(api.__file__).parent / "py.typed").is_file()

@@ -143,7 +143,8 @@ class _Problem:
             tag, known = self.context["tag"], [word.strip(" '") for word in self.context["expected_tags"].split(",")]
             self.place = (*self.location, "type")
             hint = did_you_mean(tag, known, quote="`")
-            return f"`{dotted(self.place)}: {tag}` is not available in this version", f"{hint} Known are {', '.join(known)}.".lstrip()
+            remedy = f"{hint or 'Install the package that brings it in this environment.'} Known are {', '.join(known)}."
+            return f"`{dotted(self.place)}: {tag}` is not available", remedy
         if self.kind in ("literal_error", "enum"):
             known = [word.strip(" '") for word in self.context["expected"].replace(" or ", ",").split(",")]
             return f"{name} must be {_either(known)}, found {self._found()}", did_you_mean(self.found, known, quote="`")

@@ -10,7 +10,7 @@ assertions: any test runner will do. Nothing in SmartFlow itself imports this pa
 from smartflow_assets.testing.channels import CHANNEL_CHECKS, ChannelCase, check_channel
 from smartflow_assets.testing.detectors import DETECTOR_CHECKS, check_detector
 from smartflow_assets.testing.readers import READER_CHECKS, ReaderCase, check_reader
-from smartflow_assets.testing.rules import RULE_CHECKS, check_rule
+from smartflow_assets.testing.rules import RULE_CHECKS, RuleCase, check_rule
 
 __all__ = [
     "CHANNEL_CHECKS",
@@ -19,6 +19,7 @@ __all__ = [
     "RULE_CHECKS",
     "ChannelCase",
     "ReaderCase",
+    "RuleCase",
     "check_channel",
     "check_detector",
     "check_reader",

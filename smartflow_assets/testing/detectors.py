@@ -5,7 +5,7 @@ ensemble. What a single detector finds that others do not is for tests of its ow
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,15 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartflow_assets.adapters.model_store import ModelStore
+from smartflow_assets.core.detection.ensemble import Ensemble
+from smartflow_assets.core.detection.series_scorer import SeriesScorer
 from smartflow_assets.core.detectors.base import BaseDetector, Result
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series import baseline
 from smartflow_assets.core.series.blocks import Rows
-from smartflow_assets.testing.promises import broken, check_settings, promised, run_all
-from smartflow_assets.testing.series import ROWS, SPIKE, TIMES, daily, features_of, scored_in_chunks, scorer_of, with_spike
+from smartflow_assets.testing.promises import (
+    BrokenPromiseError,
+    broken,
+    check_instance,
+    check_settings,
+    counted,
+    kind_of,
+    promised,
+    raised,
+    run_all,
+)
+from smartflow_assets.testing.series import ROWS, SPIKE, TIMES, daily, features_of, history_of, scored_in_chunks, scorer_of, with_spike
 
 Values = NDArray[np.float64]
 WHOLE = 4096  # more rows than any of the series has: one block
+KINDS = ("point", "contextual", "collective", "multivariate")
+MIXED_UP = 5.0  # scores of a model that learns from all series together move less than so many times with their order
 _GAPPY = np.where(np.random.default_rng(1).random(ROWS) < 0.3, np.nan, daily())
 INPUTS: dict[str, Values] = {
     "constant": np.full(ROWS, 42.0),
@@ -49,7 +63,57 @@ def check_detector(detector: BaseDetector) -> None:
 
     Takes some seconds: each check fits the detector on 300 rows and scores 1,100.
     """
-    run_all(DETECTOR_CHECKS, detector, detector.type)
+    check_instance(detector, BaseDetector, "check_detector")
+    run_all(DETECTOR_CHECKS, detector, detector, detector.type)
+
+
+def check_detector_settings(detector: BaseDetector) -> None:
+    """Its settings are a frozen model, as those of every plug-in, and `anomalies` holds kinds of anomaly that there are."""
+    check_settings(detector)
+    kinds: object = detector.anomalies
+    strangers = [kinds] if not isinstance(kinds, tuple) else [kind for kind in kinds if kind not in KINDS]
+    remedy = f"Write a tuple of {', '.join(map(repr, KINDS))}, or leave it out"
+    promised(not strangers, detector.type, f"anomalies holds {', '.join(map(repr, strangers))}, which is no kind of anomaly", remedy)
+
+
+def check_what_fit_and_start_return(detector: BaseDetector) -> None:
+    """fit returns ModelParts that can be stored and leaves the history as it is; start returns a dict."""
+    who = detector.type
+    known, history = history_of(with_spike())
+    before = deepcopy(history)
+    fitted: object = detector.fit(history)
+    if not isinstance(fitted, ModelParts):
+        broken(who, f"fit returned {kind_of(fitted)}, not ModelParts", "Return ModelParts(parameters={…}, arrays={…}), or leave fit out")
+    for name in ("values", "features", "times"):
+        held, now = getattr(before, name), getattr(history, name)
+        is_same = held.keys() == now.keys() and all(_is_equal(held[series], now[series]) for series in held)
+        promised(is_same, who, f"fit changed history.{name}", "Copy before you sort or change: other detectors learn from the same rows")
+    _check_is_json(fitted.parameters, who, "parameters")
+    for name, array in fitted.arrays.items():
+        promised(isinstance(array, np.ndarray), who, f"arrays[{name!r}] is {kind_of(array)}, not an array", "Wrap it: np.array(…)")
+    state: object = detector.start(fitted, known)
+    promised(isinstance(state, dict), who, f"start returned {kind_of(state)}, not a dict", 'Return a new dict: {"mean": np.zeros(1)}')
+
+
+def check_series_are_told_apart(detector: BaseDetector) -> None:
+    """A series is scored by what was learnt of it, whatever other series there were and in whatever order they came."""
+    values = with_spike()
+    known, alone = history_of(values)
+    calm = slice(300, SPIKE)
+    usual: dict[str, float] = {}
+    for order in (("load", "other"), ("other", "load")):
+        history = replace(
+            alone,
+            values={name: _of(name, alone.values["load"]) for name in order},
+            features={name: alone.features["load"].copy() for name in order},
+            times=dict.fromkeys(order, alone.times["load"]),
+        )
+        scorer = SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
+        usual[order[-1]] = float(np.median(scored_in_chunks(scorer, values, WHOLE)["detector_raw"][0, calm]))
+    most, least = max(usual.values()), min(usual.values())
+    what = f"calm rows score {usual['load']:.3g} or {usual['other']:.3g}, as their series or another came last in history"
+    remedy = "Store what fit learns of a series under its name, and let start pick the part of facts.name"
+    promised(most <= MIXED_UP * least + 1e-9, detector.type, what, remedy)
 
 
 def check_what_a_score_is(detector: BaseDetector) -> None:
@@ -59,9 +123,7 @@ def check_what_a_score_is(detector: BaseDetector) -> None:
     before = deepcopy(rows)
     result: object = detector.score(fitted, state, rows)
     if not isinstance(result, Result):
-        broken(
-            who, f"score returned a {type(result).__name__}, not a Result", "Return Result(raw_score) alone: the state is changed in place"
-        )
+        broken(who, f"score returned {kind_of(result)}, not a Result", "Return Result(raw_score) alone: the state is changed in place")
     shape = np.shape(result.raw_score)
     promised(shape == (count,), who, f"raw_score has shape {shape} for {count} rows", "Give one score for each row of the block")
     for name in ("flag", "expected", "lower", "upper"):
@@ -79,11 +141,10 @@ def check_scores_are_finite(detector: BaseDetector) -> None:
     for given, values in INPUTS.items():
         try:
             scored = scored_in_chunks(scorer_of(detector, values), values, WHOLE)
-        except AssertionError:
+        except (BrokenPromiseError, NotImplementedError):
             raise
         except Exception as error:
-            what = f"it raised {type(error).__name__}: {error}, for the series {given!r}"
-            raise AssertionError(f"{detector.type}: {what}. Score what cannot be judged with 0.") from error
+            broken(detector.type, f"{raised(error, detector)}, for the series {given!r}", "Score what cannot be judged with 0", error)
         for name in ("raw_score", "detector_raw", "surprise", "expected", "lower", "upper"):
             row = int(np.argmin(np.isfinite(scored[name]).reshape(-1, len(values)).all(axis=0)))
             promised(
@@ -146,7 +207,7 @@ def check_cutting_changes_nothing(detector: BaseDetector) -> None:
             whole,
             scored_in_chunks(scorer, values, size),
             detector.type,
-            f"blocks of {size} rows gave other scores than one block",
+            f"blocks of {counted(size, 'row')} gave other scores than one block",
             "Keep all memory in `state`, change it in place, and let no row of a block see a later one",
         )
 
@@ -237,12 +298,15 @@ def check_the_state_is_bounded(detector: BaseDetector) -> None:
     """The state is made of arrays and plain values, does not grow, and goes on from a copy."""
     values = with_spike()
     scorer = scorer_of(detector, values)
-    state, sizes = scorer.start(), []
+    state, sizes = scorer.start(), list[dict[str, int]]()
     for a in (0, 300, 600):
         scorer.score(state, values[a : a + 300], *_beside(values, a, a + 300))
-        sizes.append(sum(array.nbytes for array in _arrays(state, detector.type)))
-    what = f"the state grew from {sizes[1]} to {sizes[2]} bytes between row 600 and row 900"
-    promised(sizes[1] == sizes[2], detector.type, what, "Keep arrays of a fixed size: a series may go on for years")
+        rest = {name: part for name, part in state.items() if name != "detectors"}
+        sizes.append(_sizes(state["detectors"][0], detector.type) | _sizes(rest, detector.type, "baseline and calibration"))
+    for key, size in sizes[2].items():
+        before = sizes[1].get(key, 0)
+        what = f"{key} grew from {before} to {size} bytes between row 600 and row 900"
+        promised(size == before, detector.type, what, "Keep arrays of a fixed size: a series may go on for years")
     copy = _copied(state)
     one, other = (scorer.score(start, values[900:], *_beside(values, 900, ROWS)) for start in (state, copy))
     first, second = ({name: getattr(part, name) for name in ("raw_score", "detector_raw")} for part in (one, other))
@@ -250,12 +314,14 @@ def check_the_state_is_bounded(detector: BaseDetector) -> None:
 
 
 DETECTOR_CHECKS: tuple[Callable[[BaseDetector], None], ...] = (
-    check_settings,
+    check_detector_settings,
+    check_what_fit_and_start_return,
     check_what_a_score_is,
     check_scores_are_finite,
     check_a_constant_series_is_calm,
     check_start_is_fresh,
     check_fit_is_repeatable,
+    check_series_are_told_apart,
     check_cutting_changes_nothing,
     check_the_future_changes_nothing,
     check_a_spike_ranks_first,
@@ -286,7 +352,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any], who: str, what: str,
         differs = (left != right) & ~((left != left) & (right != right))
         if differs.any():
             row = int(np.argwhere(differs)[0][-1])
-            broken(who, f"{what}: {name} of row {row} is {left[differs][0]!r} and {right[differs][0]!r}", remedy)
+            broken(who, f"{what}: {name} of row {row} is {_plain(left[differs][0])} and {_plain(right[differs][0])}", remedy)
 
 
 def _is_equal(one: Any, other: Any) -> bool:
@@ -299,20 +365,47 @@ def _beside(values: Values, a: int, b: int) -> tuple[Values, NDArray[np.datetime
     return features_of(values)[a:b], TIMES[a:b]
 
 
-def _arrays(state: Any, who: str) -> Iterator[np.ndarray]:
-    """The arrays of a state; a value that is neither an array nor plain breaks the promise."""
+def _sizes(state: dict[str, Any], who: str, name: str = "state") -> dict[str, int]:
+    """The bytes of each entry of a state."""
+    return {f"{name}[{key!r}]": _size(part, who) for key, part in state.items()}
+
+
+def _size(part: Any, who: str) -> int:
+    """Its bytes, about; a value that is neither an array nor plain breaks the promise."""
     remedy = "Keep arrays of numbers or truth values, and plain values"
-    if isinstance(state, np.ndarray):
-        promised(state.dtype.kind in "biuf", who, f"the state holds an array of {state.dtype}", remedy)
-        yield state
-    elif isinstance(state, dict | list | tuple):
-        for part in state.values() if isinstance(state, dict) else state:
-            yield from _arrays(part, who)
+    if isinstance(part, np.ndarray):
+        promised(part.dtype.kind in "biuf", who, f"the state holds an array of {part.dtype}", remedy)
+        return part.nbytes
+    if isinstance(part, dict | list | tuple):
+        return sum(8 + _size(each, who) for each in (part.values() if isinstance(part, dict) else part))
+    try:
+        json.dumps(part if not isinstance(part, np.generic) else part.item())
+    except TypeError:
+        broken(who, f"the state holds {kind_of(part)}", remedy)
+    return len(part) if isinstance(part, str) else 8
+
+
+def _of(name: str, values: Values) -> Values:
+    """The scaled values of `load`; `other` has the same with peaks, which put its mean and its spread elsewhere."""
+    return values.copy() if name == "load" else np.where(np.arange(len(values)) % 5 < 2, values + 50, values)
+
+
+def _check_is_json(value: Any, who: str, name: str) -> None:
+    """JSON gives the value back as it was: plain values, lists, and dicts with text as keys."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            promised(isinstance(key, str), who, f"{name} has the key {key!r}, which JSON turns into text", "Use text as keys: str(key)")
+            _check_is_json(part, who, f"{name}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_is_json(part, who, name)
     else:
-        try:
-            json.dumps(state if not isinstance(state, np.generic) else state.item())
-        except TypeError:
-            broken(who, f"the state holds a {type(state).__name__}", remedy)
+        is_plain = value is None or isinstance(value, str | int | float)
+        promised(is_plain, who, f"{name} holds {kind_of(value)}, which JSON cannot hold", "Put arrays into arrays, and plain values here")
+
+
+def _plain(value: Any) -> str:
+    return repr(value.item()) if isinstance(value, np.generic) else repr(value)
 
 
 def _copied(state: Any) -> Any:

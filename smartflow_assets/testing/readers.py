@@ -4,7 +4,7 @@ The author brings a data folder with content whose rows they have counted (`Read
 into a staging folder of its own. What becomes of staged rows in the warehouse is not the reader's business, nor these checks'.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.testing.promises import broken, check_settings, promised, run_all, type_of
+from smartflow_assets.testing.promises import broken, check_instance, check_settings, counted, kind_of, promised, run_all, type_of
 
 SOURCE = "checked"
 
@@ -49,7 +49,7 @@ class ReaderCase:
 
 def check_reader(
     reader: BaseReader,
-    data: Path,
+    data: Path | str,
     *,
     row_count: int,
     bad_count: int = 0,
@@ -63,8 +63,9 @@ def check_reader(
     source would declare. gone: a reader of the same type whose origin is not there; default: the reader itself with an empty
     data folder. may_be_gone: nothing there is no error, as with an inbox.
     """
-    case = ReaderCase(reader, data, row_count, bad_count, wanted or Wanted(), gone, may_be_gone)
-    run_all(READER_CHECKS, case, case.who)
+    check_instance(reader, BaseReader, "check_reader")
+    case = ReaderCase(reader, Path(data), row_count, bad_count, wanted or Wanted(), gone, may_be_gone)
+    run_all(READER_CHECKS, case, reader, case.who)
 
 
 def check_reader_settings(case: ReaderCase) -> None:
@@ -80,19 +81,41 @@ def check_rows_are_staged(case: ReaderCase) -> None:
             is_inside = folder in batch.parquet.parents and (batch.rejected is None or folder in batch.rejected.parents)
             promised(is_inside, case.who, f"{batch.origin} was staged outside of context.staging", "Write into context.staging only")
             _check_times(case, batch)
+        _check_wanted_columns(case, batches)
         good, bad = sum(batch.row_count for batch in batches), sum(batch.bad_count for batch in batches)
         remedy = "Yield what stage_rows or stage_file gives for each origin; they count the rows"
-        promised(good == case.row_count, case.who, f"{good} rows were staged, and row_count says {case.row_count}", remedy)
-        promised(bad == case.bad_count, case.who, f"{bad} rows were put aside, and bad_count says {case.bad_count}", remedy)
+        promised(
+            good == case.row_count,
+            case.who,
+            f"{counted(good, 'row')} {'was' if good == 1 else 'were'} staged, and row_count says {case.row_count}",
+            remedy,
+        )
+        promised(
+            bad == case.bad_count,
+            case.who,
+            f"{counted(bad, 'row')} {'was' if bad == 1 else 'were'} put aside, and bad_count says {case.bad_count}",
+            remedy,
+        )
         if case.wanted.on_bad_rows == "quarantine":
             reasons = [reason for batch in batches for reason in _reasons(batch)]
             is_told = len(reasons) == bad and all(reasons)
             promised(
                 is_told,
                 case.who,
-                f"{bad} bad rows have {len(reasons)} reasons",
+                f"{counted(bad, 'bad row')} and {counted(len(reasons), 'reason')}",
                 "Hand bad rows to stage_rows too: it says why they are bad",
             )
+
+
+def check_each_origin_is_staged_once(case: ReaderCase) -> None:
+    """One read gives each origin once. A server's pages are parts of one origin instead (FeedReader)."""
+    if isinstance(case.reader, FeedReader):
+        return
+    with _staging() as folder:
+        origins = [batch.origin for batch in _read(case, folder)]
+    twice = sorted({origin for origin in origins if origins.count(origin) > 1})
+    what = f"one read staged {', '.join(twice)} more than once, so that the last takes the place of the others"
+    promised(not twice, case.who, what, "Give each content an origin of its own, or stage all of its rows together")
 
 
 def check_content_is_read_alike_twice(case: ReaderCase) -> None:
@@ -141,7 +164,7 @@ def check_a_missing_origin_is_named(case: ReaderCase) -> None:
             promised(error.remedy, case.who, f"the error of an origin that is not there has no remedy: {error}", remedy)
             promised("\n" not in str(error), case.who, f"the error of an origin that is not there has several lines: {error}", remedy)
         except Exception as error:
-            raise AssertionError(f"{case.who}: an origin that is not there raised {type(error).__name__}: {error}. {remedy}.") from error
+            broken(case.who, f"an origin that is not there raised {type(error).__name__}: {error}", remedy, error)
         else:
             broken(case.who, "an origin that is not there raised nothing", remedy)
 
@@ -150,6 +173,7 @@ READER_CHECKS: tuple[Callable[[ReaderCase], None], ...] = (
     check_reader_settings,
     check_nothing_else_is_written,
     check_rows_are_staged,
+    check_each_origin_is_staged_once,
     check_content_is_read_alike_twice,
     check_known_content_is_passed_over,
     check_a_missing_origin_is_named,
@@ -167,10 +191,13 @@ def _read(case: ReaderCase, folder: Path, known: dict[str, str] | None = None) -
     """All batches; `staging` does not exist yet, as on a first run. A page of a server is looked at before the next is asked for,
     and stays where it is for the length of a check."""
     context = ReadContext(SOURCE, case.data, folder / "staging", case.wanted, known or {}, now=case.now)
-    batches = list(case.reader.batches(context))
+    given: object = case.reader.batches(context)
+    if not isinstance(given, Iterable):
+        broken(case.who, f"batches returned {kind_of(given)}", "Yield what stage_rows or stage_file returns, when it is not None")
+    batches = list(given)
     for batch in batches:
         if not isinstance(batch, Staged):
-            broken(case.who, f"batches gave a {type(batch).__name__}, not a Staged", "Yield what stage_rows or stage_file returns")
+            broken(case.who, f"batches gave {kind_of(batch)}, not a Staged", "Yield what stage_rows or stage_file returns")
     return batches
 
 
@@ -185,6 +212,14 @@ def _check_times(case: ReaderCase, batch: Staged) -> None:
     count = _asked(f"SELECT count(*), count({quoted_column(time)}) FROM {quoted_text(batch.parquet)}")[0]
     what = f"{batch.origin} says {batch.row_count} rows; its file holds {count[0]}, {count[1]} with a time"
     promised(count == (batch.row_count, batch.row_count), who, what, remedy)
+
+
+def _check_wanted_columns(case: ReaderCase, batches: list[Staged]) -> None:
+    """Each column that a source would declare is in some batch, as a run demands."""
+    held = {str(name).lower() for batch in batches for name, *_ in _asked(f"DESCRIBE FROM {quoted_text(batch.parquet)}")}
+    for name, key in case.wanted.declared if batches else ():
+        what = f"no batch has the column {name!r} that `wanted` names; a source that names it under `{key}` could not run"
+        promised(name.lower() in held, case.who, what, "Stage that column, or correct `wanted` of the check")
 
 
 def _reasons(batch: Staged) -> list[str]:

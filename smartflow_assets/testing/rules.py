@@ -1,23 +1,52 @@
-"""`check_rule`: what every rule must do, whatever it forbids."""
+"""`check_rule`: what every rule must do, whatever it forbids.
+
+A rule that finds nothing in the rows it is shown keeps every promise for want of a verdict, so an author whose rule forbids
+something rare brings a series that breaks it (`RuleCase.values`).
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from numbers import Real
+from operator import index
 
 import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.rules import evaluate
-from smartflow_assets.core.rules.base import BaseRule
-from smartflow_assets.testing.promises import check_settings, promised, run_all
+from smartflow_assets.core.rules.base import BaseRule, Finding
+from smartflow_assets.testing.promises import broken, check_instance, check_settings, counted, kind_of, promised, run_all
 
 STEP = timedelta(minutes=5)
 METRICS = ("cpu", "memory")
 """The metrics of the source that rules are put to, unless a rule names others."""
 
 
-def check_rule(rule: BaseRule) -> None:
-    """Run every check of `RULE_CHECKS`; AssertionError says which promise is broken, by which rows, and what to do."""
-    run_all(RULE_CHECKS, rule, rule.name)
+@dataclass(frozen=True)
+class RuleCase:
+    """A rule, and a series with some rows that break it: one value every five minutes, NaN for a bucket without one.
+
+    None will do where random whole numbers from 0 to 9, some of them missing, or a constant series break the rule.
+    """
+
+    rule: BaseRule
+    values: Sequence[float] | np.ndarray | None = None
+
+    @property
+    def series(self) -> dict[str, np.ndarray]:
+        """All that the rule is shown, by what messages call it."""
+        own = {} if self.values is None else {"values": np.asarray(self.values, float)}
+        return own | _series()
+
+
+def check_rule(rule: BaseRule, *, values: Sequence[float] | np.ndarray | None = None) -> None:
+    """Run every check of `RULE_CHECKS`; AssertionError says which promise is broken, by which rows, and what to do.
+
+    values: a series with some rows that break the rule, one value every five minutes, NaN for a bucket without one. Needed
+    where neither random whole numbers from 0 to 9, some of them missing, nor a constant series break it.
+    """
+    check_instance(rule, BaseRule, "check_rule")
+    run_all(RULE_CHECKS, RuleCase(rule, values), rule, rule.name)
 
 
 def rule_rows(rule: BaseRule, values: Sequence[float] | np.ndarray) -> pd.DataFrame:
@@ -51,34 +80,86 @@ def evaluated_in_pieces(rule: BaseRule, rows: pd.DataFrame, step: timedelta, buc
     return pd.concat(parts).sort_values(["series", "observed_at"], ignore_index=True)
 
 
-def check_lookback_is_enough(rule: BaseRule) -> None:
+def check_rule_settings(case: RuleCase) -> None:
+    """Its settings are a frozen model with a literal type that refuses unknown keys, describes each key and survives JSON."""
+    check_settings(case.rule)
+
+
+def check_lookback_is_a_duration(case: RuleCase) -> None:
+    """lookback returns a timedelta that is not below 0."""
+    lookback: object = case.rule.lookback(STEP)
+    remedy = "Return a timedelta, such as 3 * step or self.lasting"
+    if not isinstance(lookback, timedelta):
+        broken(case.rule.name, f"lookback returned {kind_of(lookback)}, not a timedelta", remedy)
+    promised(lookback >= timedelta(0), case.rule.name, f"lookback is {lookback}, below 0", remedy)
+
+
+def check_findings_name_rows(case: RuleCase) -> None:
+    """find names rows of the series that it was given, says why in words, and leaves the series as it is."""
+    rule = case.rule
+    if type(rule).find is BaseRule.find and type(rule).evaluate is not BaseRule.evaluate:
+        return  # it looks across metrics: evaluate says all
+    for given, values in case.series.items():
+        times, before = np.arange(len(values)) * int(STEP / timedelta(microseconds=1)), values.copy()
+        found: object = rule.find(times, values, STEP)
+        if not isinstance(found, list):
+            broken(rule.name, f"find returned {kind_of(found)}, not a list", "Return a list[Finding], [] when nothing breaks the rule")
+        for finding in found:
+            _check_finding(rule.name, finding, given, len(values))
+        promised(np.array_equal(values, before, equal_nan=True), rule.name, "find changed the values", "Copy before you change")
+
+
+def check_it_fires(case: RuleCase) -> None:
+    """Some of the rows that it is shown break the rule: without a verdict the other checks say nothing."""
+    remedy = (
+        "Call check_rule(rule, values=[…]) with a series in which some rows break it: one value every five minutes, NaN where none came"
+    )
+    shown = ["values"] if case.values is not None else list(case.series)
+    count = sum(len(evaluate([case.rule], rule_rows(case.rule, case.series[name]), step=STEP)) for name in shown)
+    where = "in `values`" if case.values is not None else f"in the series of this check ({', '.join(shown)})"
+    promised(count, case.rule.name, f"no row {where} breaks the rule, so nothing was tested", remedy)
+
+
+def check_lookback_is_enough(case: RuleCase) -> None:
     """The verdict on a row needs nothing but the rows of its `lookback`: none later, none earlier, in any cut."""
-    for given, values in _series().items():
+    rule = case.rule
+    for given, values in case.series.items():
         rows = rule_rows(rule, values)
         whole = evaluate([rule], rows, step=STEP)
         for buckets in ((1,), (7,), (12, 3)):
             pieces = evaluated_in_pieces(rule, rows, STEP, buckets)
             keys = ["series", "observed_at", "rule", "message"]
             is_same = pieces[keys].to_dict("records") == whole[keys].to_dict("records")
-            what = f"the series {given!r} in pieces of {buckets} buckets broke it {len(pieces)} times, in one piece {len(whole)} times"
+            sizes = " and ".join(counted(size, "bucket") for size in buckets)
+            what = f"the series {given!r} has {counted(len(pieces), 'violation')} in pieces of {sizes}, and {len(whole)} as a whole"
+            if len(pieces) == len(whole):
+                what += "; the rows or the texts differ"
             promised(is_same, rule.name, what, "Let lookback cover all that a verdict depends on, and look at no later row")
 
 
-def check_findings_name_rows(rule: BaseRule) -> None:
-    """find names rows of the series that it was given, says why in words, and leaves the series as it is."""
-    if type(rule).find is BaseRule.find:
-        return  # it looks across metrics: evaluate says all
-    for given, values in _series().items():
-        times, before = np.arange(len(values)) * int(STEP / timedelta(microseconds=1)), values.copy()
-        found = rule.find(times, values, STEP)
-        is_inside = all(0 <= finding.row < len(values) for finding in found)
-        promised(is_inside, rule.name, f"find named a row that the series {given!r} does not have", "Give positions from 0 on")
-        promised(all(finding.text for finding in found), rule.name, "a finding has no text", 'Say what broke the rule: "0 is below 1"')
-        promised(np.array_equal(values, before, equal_nan=True), rule.name, "find changed the values", "Copy before you change")
-
-
-RULE_CHECKS: tuple[Callable[[BaseRule], None], ...] = (check_settings, check_findings_name_rows, check_lookback_is_enough)
+RULE_CHECKS: tuple[Callable[[RuleCase], None], ...] = (
+    check_rule_settings,
+    check_lookback_is_a_duration,
+    check_findings_name_rows,
+    check_lookback_is_enough,
+    check_it_fires,
+)
 """Every promise of a rule, one function each."""
+
+
+def _check_finding(who: str, finding: object, given: str, count: int) -> None:
+    if not isinstance(finding, Finding):
+        broken(who, f"find returned {kind_of(finding)} in its list, not a Finding", "Write Finding(row, limit, text)")
+    row, limit, text = (finding.row, finding.limit, finding.text)
+    try:
+        is_inside = 0 <= index(row) < count
+    except TypeError:
+        broken(who, f"row of a finding is {kind_of(row)}, not a whole number", "Give the position of the row: Finding(int(row), …)")
+    promised(is_inside, who, f"find named a row that the series {given!r} does not have", "Give positions from 0 on")
+    if not isinstance(limit, Real):
+        broken(who, f"limit of a finding is {kind_of(limit)}, not a number", "Give the number that was broken, or NaN if there is none")
+    promised(text or not isinstance(text, str), who, "a finding has no text", 'Say what broke the rule: "0 is below 1"')
+    promised(isinstance(text, str), who, f"text of a finding is {kind_of(text)}, not text", 'Say what broke the rule: "0 is below 1"')
 
 
 def _series() -> dict[str, np.ndarray]:

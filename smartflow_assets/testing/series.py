@@ -40,8 +40,8 @@ def features_of(values: np.ndarray) -> np.ndarray:
         return np.column_stack([values, np.diff(values, prepend=values[0])])
 
 
-def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
-    """The detector alone, fitted on the first 300 values, inside of all that a run puts around it."""
+def history_of(values: np.ndarray) -> tuple[facts.SeriesFacts, History]:
+    """What a run learns of the series `load` before it fits, and what `fit` is given: the first 300 values."""
     known = facts.learn_facts("load", values[:300], HOUR, "robust")
     history = History(
         {"load": known.scaler.transform(values[:300])},
@@ -49,6 +49,12 @@ def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
         ("value", "change"),
         {"load": TIMES[:300][: len(values)]},
     )
+    return known, history
+
+
+def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
+    """The detector alone, fitted on the first 300 values, inside of all that a run puts around it."""
+    known, history = history_of(values)
     return SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
 
 

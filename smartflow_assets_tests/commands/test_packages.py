@@ -105,6 +105,7 @@ def test_without_the_package_its_types_are_refused_by_name_and_a_broken_one_stop
         "`read.type: acme_log` is not available",
         "`detectors[1].type: acme_heat` is not available",
         "channel bell: `type: acme_bell` is not available",
+        "Install the package that brings it in this environment. Known are ",
     ):
         assert said in refused.stdout, refused.stdout
     (home.parent / "packages" / "acme" / "log_reader.py").write_text("import no_such_library\n")

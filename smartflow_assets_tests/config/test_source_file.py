@@ -74,7 +74,7 @@ def test_a_typo_is_answered_with_the_nearest_key_file_and_line(tmp_path):
         ("read: {path: a, time: t}", f"`read` needs a `type` (web.yaml, line 2). Known are {', '.join(sorted(READ_TYPES))}."),
         (
             "read: {type: cvs, path: a, time: t}",
-            f"`read.type: cvs` is not available in this version (web.yaml, line 2). Did you mean `csv`? Known are {', '.join(READ_TYPES)}.",
+            f"`read.type: cvs` is not available (web.yaml, line 2). Did you mean `csv`? Known are {', '.join(READ_TYPES)}.",
         ),
         ("read: web.csv", "`read` must be keys with values, found 'web.csv' (web.yaml, line 2)."),
         (

@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field
 
 from smartflow_assets.api import BaseChannel, DeliveryError, Message, Secret, resolve
-from smartflow_assets.testing import check_channel
+from smartflow_assets.testing import channels, check_channel
 
 
 class Bell(BaseChannel):
@@ -46,6 +46,12 @@ class Scribbler(Bell):
     def ring(self, message: Message, key: str, path: Path) -> None:
         super().ring(message, key, path)
         message.facts["rung"] = True
+
+
+class Idle(Bell):
+    def ring(self, message: Message, key: str, path: Path) -> None:
+        if not path.parent.is_dir():
+            super().ring(message, key, path)
 
 
 class Swallower(Bell):
@@ -99,8 +105,9 @@ BROKEN: dict[type[Bell], str] = {
     Scribbler: "bell: deliver changed message.facts. Copy before you change: other channels get the same message.",
     Swallower: "bell: a dead receiver raised nothing, so the message is lost. Pass self.timeout on, and raise DeliveryError(",
     Raw: "bell: a dead receiver raised KeyError: 'bell'. Pass self.timeout on, and raise DeliveryError(",
-    Gossip: "bell: the error of a dead receiver holds the value of BELL_KEY. Name the host alone, and raise from None",
-    Chained: "bell: the error of a dead receiver holds the value of BELL_KEY. Name the host alone, and raise from None",
+    Gossip: "bell: the error of a dead receiver holds the value of BELL_KEY in its text. Name the host alone.",
+    Chained: "bell: the error of a dead receiver holds the value of BELL_KEY in its cause. Raise it from None",
+    Idle: "bell: the receiver took no message within 0.2 s after deliver returned. Send before deliver returns",
     Patient: "bell: a dead receiver held the run up for 2.3 s; its timeout is 0.1 s. Pass self.timeout on",
     Keyless: "bell: it delivered although BELL_KEY is not set. Resolve secrets with resolve(self.secret, environment), in deliver.",
     Unnamed: "bell: an unset BELL_KEY raised KeyError: 'BELL_KEY'. Resolve secrets with resolve(self.secret, environment), in deliver.",
@@ -126,6 +133,35 @@ def test_a_channel_that_keeps_its_promises_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channel", BROKEN, ids=lambda channel: channel.__name__)
-def test_a_broken_promise_is_told_in_a_sentence(channel: type[Bell], tmp_path: Path) -> None:
+def test_a_broken_promise_is_told_in_a_sentence(channel: type[Bell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "PATIENCE", 0.2)
     with pytest.raises(AssertionError, match=re.escape(BROKEN[channel])):
         checked(channel, tmp_path)
+
+
+@pytest.mark.parametrize("channel", [Bell, Twice], ids=["once", "twice"])
+def test_a_receiver_may_take_its_time(channel: type[Bell], tmp_path: Path) -> None:
+    rung = tmp_path / "bell.txt"
+    seen: list[float] = []
+
+    def received() -> int:
+        count = rung.read_text().count("\n") if rung.exists() else 0
+        seen.extend([time.monotonic()] * (count - len(seen)))
+        return sum(time.monotonic() - first > 0.3 for first in seen)
+
+    settings: dict[str, Any] = {"timeout": "0.1s"}
+
+    def check() -> None:
+        check_channel(
+            channel.model_validate(settings),
+            received=received,
+            dead=channel.model_validate(settings | {"file": "gone/bell.txt"}),
+            outbox=tmp_path / "outbox",
+            environment={"BELL_KEY": "correct horse"},
+        )
+
+    if channel is Bell:
+        check()
+    else:
+        with pytest.raises(AssertionError, match="the receiver took 2 messages for one"):
+            check()

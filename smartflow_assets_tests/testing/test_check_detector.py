@@ -28,6 +28,20 @@ class Distance(BaseDetector, frozen=True):
         return Result(raw)
 
 
+class Learner(Distance, frozen=True):
+    """Knows the level of each series from its history, as docs/extending.md shows it."""
+
+    def fit(self, history: History) -> ModelParts:
+        levels = {name: float(np.nanmedian(values)) for name, values in history.values.items() if np.isfinite(values).any()}
+        return ModelParts(parameters={"levels": levels})
+
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
+        return {"level": np.array([fitted.parameters.get("levels", {}).get(facts.name, 0.0)])}
+
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
+        return Result(np.abs(rows.values - state["level"]))
+
+
 class Untyped(Distance, frozen=True):
     type: str = "distance"
 
@@ -124,7 +138,69 @@ class Keeper(Distance, frozen=True):
         return super().score(fitted, state, rows)
 
 
-BROKEN: dict[type[Distance], str] = {
+class Lister(Distance, frozen=True):
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
+        state.setdefault("past", []).extend(rows.values.tolist())
+        return super().score(fitted, state, rows)
+
+
+class Indexer(Distance, frozen=True):
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
+        past: dict[str, float] = state.setdefault("past", {})
+        past.update({str(rows.first + at): float(value) for at, value in enumerate(rows.values)})
+        return super().score(fitted, state, rows)
+
+
+class Mixer(Distance, frozen=True):
+    """What it learnt of the last series is taken for the level of all."""
+
+    def fit(self, history: History) -> ModelParts:
+        *_, last = history.values.values()
+        return ModelParts(arrays={"level": np.array([last[np.isfinite(last)].mean() if np.isfinite(last).any() else 0.0])})
+
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
+        return Result(np.abs(rows.values - fitted.arrays["level"]))
+
+
+class Sorter(Distance, frozen=True):
+    def fit(self, history: History) -> ModelParts:
+        for values in history.values.values():
+            values.sort()
+        return ModelParts()
+
+
+class Fantast(Distance, frozen=True):
+    anomalies = ("flat", "nonsense")
+
+
+class Numbered(Distance, frozen=True):
+    def fit(self, history: History) -> ModelParts:
+        return ModelParts(parameters={5: 1.0})  # pyright: ignore[reportArgumentType]
+
+
+class Boxed(Distance, frozen=True):
+    def fit(self, history: History) -> ModelParts:
+        return ModelParts(parameters={"level": np.zeros(1)})
+
+
+class Loose(Distance, frozen=True):
+    def fit(self, history: History) -> Any:
+        return {"level": 1.0}
+
+
+class Stateless(Distance, frozen=True):
+    def start(self, fitted: ModelParts, facts: SeriesFacts) -> Any:
+        return None
+
+
+class Unstarted(BaseDetector, frozen=True):
+    type: Literal["unstarted"] = "unstarted"
+
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
+        return Result(np.abs(rows.values))
+
+
+BROKEN: dict[type[BaseDetector], str] = {
     Untyped: "distance: Untyped.type is not a literal whose default is itself, so no YAML can name it. Write: type: Literal",
     Careless: "distance: Careless takes unknown keys, so that a mistyped key in a YAML goes unseen. Leave model_config",
     Silent: "distance: no description for weight. Write Field(description=…)",
@@ -133,23 +209,40 @@ BROKEN: dict[type[Distance], str] = {
     Meddler: "distance: score changed rows.residual. Copy before you change: other detectors see the same rows.",
     Divider: "distance: detector_raw is not finite in row 0 of the series 'constant'. Divide by what cannot be 0",
     Negative: "distance: a score is below 0 for the series 'short'. 0 is usual and higher is stranger: take the distance.",
-    Blunt: "distance: it raised IndexError: list index out of range, for the series 'all_missing'. Score what cannot be judged with 0.",
+    Blunt: "distance: score raised IndexError: list index out of range, for the series 'all_missing'. Score what cannot be judged with 0.",
     Random: "distance: two fits on the same history gave other arrays: direction of row 0 is",
     Shared: "distance: a second series was scored otherwise than the first, though both hold the same rows: ",
-    Forgetful: "distance: blocks of 1 rows gave other scores than one block: ",
-    Whole: "distance: blocks of 1 rows gave other scores than one block: ",
+    Forgetful: "distance: blocks of 1 row gave other scores than one block: ",
+    Whole: "distance: blocks of 1 row gave other scores than one block: ",
     Boaster: "distance: row 300 ranks above a spike of ten times the season in row 900. Score by the distance",
     Dreamer: "ranks above a flat run of two days in rows 800 to 847. Leave 'contextual' and 'collective' out of `anomalies`.",
-    Hoarder: "bytes between row 600 and row 900. Keep arrays of a fixed size: a series may go on for years.",
+    Hoarder: "distance: state['seen'] grew from 4800 to 7200 bytes between row 600 and row 900. Keep arrays of a fixed size",
+    Lister: "distance: state['past'] grew from 9600 to 14400 bytes between row 600 and row 900. Keep arrays of a fixed size",
+    Indexer: "distance: state['past'] grew from ",
+    Mixer: "as their series or another came last in history. Store what fit learns of a series under its name",
+    Sorter: "distance: fit changed history.values. Copy before you sort or change: other detectors learn from the same rows.",
+    Fantast: "distance: anomalies holds 'flat', 'nonsense', which is no kind of anomaly. Write a tuple of 'point', 'contextual'",
+    Numbered: "distance: parameters has the key 5, which JSON turns into text. Use text as keys: str(key).",
+    Boxed: "distance: parameters['level'] holds a ndarray, which JSON cannot hold. Put arrays into arrays",
+    Loose: "distance: fit returned a dict, not ModelParts. Return ModelParts(",
+    Stateless: "distance: start returned None, not a dict. Return a new dict",
+    Unstarted: "unstarted: Unstarted has no start. Write start; its parent BaseDetector does not.",
     Keeper: "distance: the state holds a set. Keep arrays of numbers or truth values, and plain values.",
 }
 
 
-def test_a_detector_that_keeps_its_promises_passes() -> None:
-    check_detector(Distance())
+@pytest.mark.parametrize("detector", [Distance, Learner], ids=lambda detector: detector.__name__)
+def test_a_detector_that_keeps_its_promises_passes(detector: type[Distance]) -> None:
+    check_detector(detector())
 
 
 @pytest.mark.parametrize("detector", BROKEN, ids=lambda detector: detector.__name__)
-def test_a_broken_promise_is_told_in_a_sentence(detector: type[Distance]) -> None:
+def test_a_broken_promise_is_told_in_a_sentence(detector: type[BaseDetector]) -> None:
     with pytest.raises(AssertionError, match=re.escape(BROKEN[detector])):
-        check_detector(detector())
+        check_detector(detector())  # pyright: ignore[reportCallIssue]
+
+
+def test_a_class_is_not_a_detector() -> None:
+    given: Any = Distance
+    with pytest.raises(AssertionError, match=r"check_detector: Distance is a class. Hand over a plug-in with its settings"):
+        check_detector(given)

@@ -4,9 +4,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import duckdb
 import pytest
 from pydantic import Field
 
@@ -102,6 +104,33 @@ class Frames(Log, frozen=True):
         yield {"at": "2026-03-01", "value": 1}
 
 
+class Stutterer(Log, frozen=True):
+    def batches(self, context: ReadContext) -> Iterator[Staged]:
+        for staged in super().batches(context):
+            yield staged
+            yield replace(staged, row_count=0, bad_count=0, parquet=self.empty(staged.parquet), rejected=None)
+
+    def empty(self, parquet: Path) -> Path:
+        other = parquet.with_name("empty.parquet")
+        duckdb.sql(f"COPY (FROM '{parquet}' LIMIT 0) TO '{other}'")
+        return other
+
+
+class Narrow(Log, frozen=True):
+    def batches(self, context: ReadContext) -> Iterator[Staged]:
+        return super().batches(replace(context, wanted=Wanted(numbers=("value",))))
+
+
+class Returner(Log, frozen=True):
+    def batches(self, context: ReadContext) -> Any:
+        return None
+
+
+class Asserting(Log, frozen=True):
+    def lines(self, content: bytes) -> list[str]:
+        raise AssertionError
+
+
 BROKEN: dict[type[Log], str] = {
     Silent: "log: no description for log. Write Field(description=…)",
     Traceback: "log: an origin that is not there raised FileNotFoundError: ",
@@ -113,6 +142,9 @@ BROKEN: dict[type[Log], str] = {
     Polisher: "log: 0 rows were put aside, and bad_count says 1. Yield what stage_rows or stage_file gives",
     Clock: "log: reading the same content twice gave other hashes. Name an origin by what is read, and hash the content alone",
     Eager: "log: a.log staged again, though context.known has the content. Give stage_rows the origin and a hash",
+    Stutterer: "log: one read staged a.log more than once, so that the last takes the place of the others. Give each content an origin",
+    Returner: "log: batches returned None. Yield what stage_rows or stage_file returns",
+    Asserting: "log: batches raised AssertionError. The traceback above says where",
     Frames: "log: batches gave a dict, not a Staged. Yield what stage_rows or stage_file returns.",
 }
 
@@ -137,3 +169,15 @@ def test_a_reader_that_keeps_its_promises_passes(data: Path) -> None:
 def test_a_broken_promise_is_told_in_a_sentence(reader: type[Log], data: Path) -> None:
     with pytest.raises(AssertionError, match=re.escape(BROKEN[reader])):
         checked(reader, data)
+
+
+def test_a_column_that_no_batch_has_is_named(data: Path) -> None:
+    reader = Narrow.model_validate({"time": "at"})
+    with pytest.raises(AssertionError, match=r"log: no batch has the column 'rain' that `wanted` names; .* under `metrics`"):
+        check_reader(reader, data, row_count=20, bad_count=1, wanted=Wanted(numbers=("value", "rain")))
+
+
+def test_the_data_folder_may_be_a_text_and_one_row_is_one_row(data: Path) -> None:
+    reader = Log.model_validate({"time": "at"})
+    with pytest.raises(AssertionError, match=r"log: 1 row was put aside, and bad_count says 2"):
+        check_reader(reader, str(data), row_count=20, bad_count=2, wanted=Wanted(numbers=("value",)))

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.core import rules
 from smartflow_assets.core.rules import Rule, Rules
-from smartflow_assets.testing import RULE_CHECKS
+from smartflow_assets.testing import RULE_CHECKS, RuleCase
 from smartflow_assets.testing.rules import evaluated_in_pieces
 
 STEP = timedelta(minutes=5)
@@ -60,7 +60,7 @@ def test_every_rule_has_a_sample():
 @pytest.mark.parametrize("check", RULE_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 def test_every_rule_keeps_every_promise(sample, check):
-    check(parsed(**sample))
+    check(RuleCase(parsed(**sample)))
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
