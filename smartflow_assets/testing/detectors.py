@@ -197,19 +197,20 @@ def check_start_is_fresh(detector: BaseDetector) -> None:
 
 
 def check_cutting_changes_nothing(detector: BaseDetector) -> None:
-    """The same rows give the same scores, to the bit, however runs split them; values are missing among them."""
+    """The same rows give the same scores and flags, to the bit, however runs split them; values are missing among them."""
     values = with_spike()
     values[[50, 400, 401, 402]] = np.nan
-    scorer = scorer_of(detector, values)
-    whole = scored_in_chunks(scorer, values, WHOLE)
-    for size in (1, 7):
-        _same(
-            whole,
-            scored_in_chunks(scorer, values, size),
-            detector.type,
-            f"blocks of {counted(size, 'row')} gave other scores than one block",
-            "Keep all memory in `state`, change it in place, and let no row of a block see a later one",
-        )
+    for ensemble, what in ((Ensemble(), "scores"), (Ensemble(combine="any"), "flags")):
+        scorer = scorer_of(detector, values, ensemble)
+        whole = scored_in_chunks(scorer, values, WHOLE)
+        for size in (1, 7):
+            _same(
+                whole,
+                scored_in_chunks(scorer, values, size),
+                detector.type,
+                f"blocks of {counted(size, 'row')} gave other {what} than one block",
+                "Keep all memory in `state`, change it in place, and let no row of a block see a later one",
+            )
 
 
 def check_the_future_changes_nothing(detector: BaseDetector) -> None:

@@ -106,6 +106,9 @@ def check_findings_name_rows(case: RuleCase) -> None:
             broken(rule.name, f"find returned {kind_of(found)}, not a list", "Return a list[Finding], [] when nothing breaks the rule")
         for finding in found:
             _check_finding(rule.name, finding, given, len(values))
+        rows = [finding.row for finding in found]
+        twice = next((row for row in rows if rows.count(row) > 1), None)
+        promised(twice is None, rule.name, f"find named row {twice} of {given} twice", "Name each row once; a violation has one text")
         promised(np.array_equal(values, before, equal_nan=True), rule.name, "find changed the values", "Copy before you change")
 
 

@@ -52,10 +52,10 @@ def history_of(values: np.ndarray) -> tuple[facts.SeriesFacts, History]:
     return known, history
 
 
-def scorer_of(detector: BaseDetector, values: np.ndarray) -> SeriesScorer:
+def scorer_of(detector: BaseDetector, values: np.ndarray, ensemble: Ensemble = Ensemble()) -> SeriesScorer:
     """The detector alone, fitted on the first 300 values, inside of all that a run puts around it."""
     known, history = history_of(values)
-    return SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
+    return SeriesScorer((detector,), (detector.fit(history),), ensemble, 3.0, known)
 
 
 def scored_in_chunks(scorer: SeriesScorer, values: np.ndarray, size: int) -> dict[str, np.ndarray]:

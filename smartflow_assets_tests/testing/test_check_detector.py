@@ -71,6 +71,13 @@ class Meddler(Distance, frozen=True):
         return result
 
 
+class BlockFlags(Distance, frozen=True):
+    """Its scores are right, its own flags depend on where a block ends."""
+
+    def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
+        return Result(super().score(fitted, state, rows).raw_score, flag=np.arange(rows.count) == rows.count - 1)
+
+
 class Divider(Distance, frozen=True):
     def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         with np.errstate(all="ignore"):
@@ -201,6 +208,7 @@ class Unstarted(BaseDetector, frozen=True):
 
 
 BROKEN: dict[type[BaseDetector], str] = {
+    BlockFlags: "blocks of 1 row gave other flags than one block",
     Untyped: "distance: Untyped.type is not a literal whose default is itself, so no YAML can name it. Write: type: Literal",
     Careless: "distance: Careless takes unknown keys, so that a mistyped key in a YAML goes unseen. Leave model_config",
     Silent: "distance: no description for weight. Write Field(description=…)",

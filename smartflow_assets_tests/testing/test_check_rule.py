@@ -51,6 +51,11 @@ class Wordless(Ceiling):
         return [finding._replace(text="") for finding in super().find(times, values, step)]
 
 
+class Twofold(Ceiling):
+    def find(self, times: np.ndarray, values: np.ndarray, step: timedelta) -> list[Finding]:
+        return super().find(times, values, step) * 2
+
+
 class Filler(Ceiling):
     def find(self, times: np.ndarray, values: np.ndarray, step: timedelta) -> list[Finding]:
         values[np.isnan(values)] = 0
@@ -116,6 +121,7 @@ class UnitChange(BaseRule):
 
 
 BROKEN: dict[type[BaseRule], str] = {
+    Twofold: "twice. Name each row once",
     Silent: "ceiling: no description for limit. Write Field(description=…)",
     Shortsighted: "ceiling: the series 'random' has 0 violations in pieces of 1 bucket, and ",
     Prophetic: "ceiling: the series 'random' has 160 violations in pieces of 1 bucket, and 2 as a whole. Let lookback cover",
