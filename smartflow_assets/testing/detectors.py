@@ -72,8 +72,8 @@ def check_detector_settings(detector: BaseDetector) -> None:
     check_settings(detector)
     kinds: object = detector.anomalies
     strangers = [kinds] if not isinstance(kinds, tuple) else [kind for kind in kinds if kind not in KINDS]
-    remedy = f"Write a tuple of {', '.join(map(repr, KINDS))}, or leave it out"
-    promised(not strangers, detector.type, f"anomalies holds {', '.join(map(repr, strangers))}, which is no kind of anomaly", remedy)
+    remedy = f"Write a tuple of kinds that there are ({', '.join(map(repr, KINDS))}), or leave it out"
+    promised(not strangers, detector.type, f"anomalies holds {', '.join(map(repr, strangers))}", remedy)
 
 
 def check_what_fit_and_start_return(detector: BaseDetector) -> None:
@@ -111,7 +111,7 @@ def check_series_are_told_apart(detector: BaseDetector) -> None:
         scorer = SeriesScorer((detector,), (detector.fit(history),), Ensemble(), 3.0, known)
         usual[order[-1]] = float(np.median(scored_in_chunks(scorer, values, WHOLE)["detector_raw"][0, calm]))
     most, least = max(usual.values()), min(usual.values())
-    what = f"calm rows score {usual['load']:.3g} or {usual['other']:.3g}, as their series or another came last in history"
+    what = f"calm rows score {usual['load']:.3g} when their series comes last in history, and {usual['other']:.3g} when another does"
     remedy = "Store what fit learns of a series under its name, and let start pick the part of facts.name"
     promised(most <= MIXED_UP * least + 1e-9, detector.type, what, remedy)
 
