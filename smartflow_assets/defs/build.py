@@ -1,5 +1,7 @@
 """All definitions, and the policy that holds for each of them, in one place."""
 
+from functools import cache
+
 import dagster as dg
 
 from smartflow_assets.defs.assets import ASSETS
@@ -9,8 +11,9 @@ from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
 from smartflow_assets.defs.sensors import all_sensors
 
 
+@cache
 def build_definitions() -> dg.Definitions:
-    """Everything that Dagster loads. Sources are partitions, so nothing here depends on the YAML files."""
+    """Everything that Dagster loads. Sources are partitions, so nothing here depends on the YAML files, and it is made once."""
     return dg.Definitions(
         assets=ASSETS,
         jobs=[monitor_source, train_source],

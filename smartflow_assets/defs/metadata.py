@@ -88,9 +88,9 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def picture(png: bytes, title: str) -> dict[str, dg.MarkdownMetadataValue]:
-    """A PNG that the UI shows behind "Show Markdown"; nothing when it is too large for an event."""
-    if len(png) > LARGEST_PLOT:
+def picture(png: bytes | None, title: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """A PNG that the UI shows behind "Show Markdown"; nothing where there is none, or one too large for an event."""
+    if png is None or len(png) > LARGEST_PLOT:
         return {}
     encoded = base64.b64encode(png).decode("ascii")
     return {"plot": dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")}

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
@@ -45,8 +46,13 @@ def parse_time(text: str | None, field: str) -> datetime | None:
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """The warehouse of this home."""
-    return Warehouse(settings.warehouse_file, settings.published_file)
+    """The warehouse of this home: one object for a process, which knows that the file is up to date and keeps DuckDB's engines."""
+    return _warehouse(settings.warehouse_file, settings.published_file)
+
+
+@lru_cache(maxsize=4)
+def _warehouse(file: Path, published: Path) -> Warehouse:
+    return Warehouse(file, published)
 
 
 def run_lock(settings: Settings, run_id: str) -> AdvisoryLock:

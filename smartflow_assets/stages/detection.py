@@ -55,7 +55,6 @@ class ScoringOutcome:
     highest_score: float | None
     strangest: pd.DataFrame
     table_rows: int
-    plot: bytes | None
 
     @property
     def anomaly_rate(self) -> float | None:
@@ -112,7 +111,6 @@ def anomaly_scores(run: SourceRun) -> ScoringOutcome:
         highest_score=float(strangest["anomaly_score"].max()) if len(strangest) else None,
         strangest=strangest,
         table_rows=table_rows(run, "anomaly_scores"),
-        plot=_plot(run, strangest) if len(strangest) else None,
     )
 
 
@@ -215,7 +213,7 @@ def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalou
     return grouping.merge_violations(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)
 
 
-def _plot(run: SourceRun, strangest: pd.DataFrame) -> bytes:
+def score_picture(run: SourceRun, strangest: pd.DataFrame) -> bytes:
     """The last three days of the series with the strangest row of this run, with its anomalies."""
     series, metric = strangest[["series", "metric"]].iloc[0]
     newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]

@@ -28,13 +28,13 @@ LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run replays for the state
 
 @dataclass(frozen=True)
 class Trained:
-    """What `trained_models` did."""
+    """What `trained_models` did; `learnt_from` are the rows of one series that the first model learnt from."""
 
     trained_count: int
     training_rows: int
     summary: str
     table_rows: int
-    plot: bytes | None
+    learnt_from: pd.DataFrame | None = None
 
 
 def trained_models(run: SourceRun) -> Trained:
@@ -45,7 +45,7 @@ def trained_models(run: SourceRun) -> Trained:
     requests = open_requests(run.warehouse, run.name) if is_retraining and not run.candidate else []
     said: list[str] = []
     trained = rows_learnt = 0
-    is_waiting, plot = False, None
+    is_waiting, learnt_from = False, None
     for group in metric_groups(run):
         name = "all metrics" if group.label == "*" else group.label
         reason = _reason(run, group, requests, is_retraining=is_retraining)
@@ -67,12 +67,12 @@ def trained_models(run: SourceRun) -> Trained:
         _train(run, group, learnable, reason=reason, by_whom=requests[-1].requested_by if requests else "", baseline=baseline)
         trained, rows_learnt = trained + 1, rows_learnt + len(rows)
         said.append(f"{name}: {group.detector} learnt from {len(rows)} rows{_without_logarithm(rows) if group.is_log else ''} ({reason})")
-        plot = plot or _plot(run, rows)
+        learnt_from = first_series(rows, rows["series"].unique()) if learnt_from is None else learnt_from
     if requests and not is_waiting:
         run.warehouse.commit(run.run_id, answered(requests, run.now, run.run_id))
     if trained:
         run.models.prune(run.name, keep=KEPT_MODELS, current=kept_models(run.warehouse, run.name))
-    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), plot)
+    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), learnt_from)
 
 
 def _is_retraining(run: SourceRun) -> bool:
@@ -171,9 +171,8 @@ def _without_logarithm(rows: pd.DataFrame) -> str:
     return f" ({count} of them are zero or negative: without a logarithm, they are measured straight)" if count else ""
 
 
-def _plot(run: SourceRun, rows: pd.DataFrame) -> bytes | None:
-    """The series with the most rows, as far as it was learnt from."""
-    shown = first_series(rows, rows["series"].unique())
+def training_picture(run: SourceRun, shown: pd.DataFrame) -> bytes:
+    """A series as far as it was learnt from."""
     unit = run.source.unit(str(shown["metric"].iloc[0]))
     return series_plot.series_plot(
         shown,

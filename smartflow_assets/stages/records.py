@@ -43,7 +43,6 @@ class JudgedRecords:
     strangest: pd.DataFrame
     summary: str
     table_rows: int
-    plot: bytes | None = None
 
     @property
     def anomaly_rate(self) -> float | None:
@@ -75,7 +74,6 @@ def record_anomalies(run: SourceRun) -> JudgedRecords:
         scoring.strangest,
         f"{scoring.judged_count:,} records judged, {scoring.anomalous_count:,} strange" + learnt,
         table_rows(run, "record_anomalies"),
-        _plot(run) if len(scoring.strangest) else None,
     )
 
 
@@ -273,7 +271,7 @@ def _last(until: datetime) -> datetime:
     return pd.Timestamp(until) - pd.Timedelta(1, "us")
 
 
-def _plot(run: SourceRun) -> bytes | None:
+def record_picture(run: SourceRun) -> bytes | None:
     """How many records were strange, bucket by bucket, in the last days."""
     newest = _judged_to(run)
     if newest is None:

@@ -11,7 +11,7 @@ import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.marts import MARTS
-from smartflow_assets.adapters.warehouse.row_writes import has_table, single
+from smartflow_assets.adapters.warehouse.row_writes import single
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION, TABLES
 from smartflow_assets.core.errors import WarehouseError
 
@@ -48,15 +48,16 @@ FILLS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {4: _date_mod
 
 def found_version(connection: duckdb.DuckDBPyConnection) -> int | None:
     """The version of the open file; None for an empty one. `WarehouseError` for a newer one and for a stranger's file."""
-    if not has_table(connection, "snapshot_info"):
+    try:
+        version = single(connection, "SELECT max(schema_version) FROM snapshot_info")
+    except duckdb.CatalogException:
         tables = single(connection, "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()")
         if tables:
             raise WarehouseError(
                 f"the file has {tables} tables but no snapshot_info, so it is not SmartFlow's",
                 remedy="Move it away, or set SMARTFLOW_HOME to another folder.",
-            )
+            ) from None
         return None
-    version = single(connection, "SELECT max(schema_version) FROM snapshot_info")
     if version > SCHEMA_VERSION:
         raise WarehouseError(
             f"the file has schema version {version}, this SmartFlow knows {SCHEMA_VERSION}",

@@ -66,7 +66,7 @@ class Warehouse:
         self._lock_timeout = lock_timeout
         self._lock = AdvisoryLock(path.with_name(path.name + ".lock"))
         self._engines = Engines(path, memory_limit)
-        self._is_ready = False
+        self._ready_file = self._file_with_views = 0  # inodes of the file that is known to be of today's version, and to have today's views
 
     @property
     def schema_version(self) -> int:
@@ -88,7 +88,7 @@ class Warehouse:
 
         Times are `datetime64[us, UTC]`, a MAP is a dict, a list a list, JSON is text.
         """
-        if not self._is_ready or not self.path.exists():
+        if not self._is_ready:
             with self._lock.exclusive(self._lock_timeout):
                 self._make_ready()
         with self._lock.shared(self._lock_timeout), self._opened(self.path, READ_ONLY) as connection:
@@ -196,7 +196,6 @@ class Warehouse:
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 self.path.replace(aside)
             publishing.copy_over(copy, self.path)
-            self._is_ready = False
 
     def publish(self, run_id: str, *, is_forced: bool = False) -> bool:
         """Replaces the published copy by the warehouse as it is now; False when the last one is too young.
@@ -208,12 +207,14 @@ class Warehouse:
             return False
 
         def stamp(connection: duckdb.DuckDBPyConnection) -> None:
-            migrations.create_views(connection)
+            if self._file_with_views != _inode(self.path):
+                migrations.create_views(connection)
             connection.execute("UPDATE snapshot_info SET published_at = ?, run_id = ?", [datetime.now(UTC), run_id]).fetchall()
 
         with self._lock.exclusive(self._lock_timeout, run_id):
             with self._writable() as connection:
                 _transact(connection, stamp)
+                self._file_with_views = _inode(self.path)
                 connection.execute("CHECKPOINT warehouse").fetchall()
             publishing.copy_over(self.path, self.published)
         return True
@@ -227,7 +228,7 @@ class Warehouse:
 
     @contextmanager
     def _writable(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        if not self._is_ready or not self.path.exists():
+        if not self._is_ready:
             self._make_ready()
         with self._opened(self.path, READ_WRITE) as connection:
             migrations.found_version(connection)  # another process may have upgraded it since
@@ -247,10 +248,23 @@ class Warehouse:
             _log.info("upgrading %s from schema version %d to %d, after a copy to %s", self.path, version, SCHEMA_VERSION, copy)
             with self._opened(self.path, READ_WRITE) as connection:
                 _transact(connection, lambda old: migrations.upgrade(old, version))
-        self._is_ready = True
+        self._ready_file = self.path.stat().st_ino
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether the file is the one that was made ready; somebody may have removed it since, or put another in its place."""
+        return bool(self._ready_file) and self._ready_file == _inode(self.path)
 
     def _opened(self, file: Path, mode: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         return self._engines.attached(file, mode, self._lock_timeout)
+
+
+def _inode(file: Path) -> int:
+    """What tells one file from another that is put in its place; 0 where there is none."""
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _transact(connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:

@@ -10,7 +10,6 @@ from smartflow_assets.defs.metadata import asset_arguments, counted, kept, numbe
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import detection, quality, records
-from smartflow_assets.stages.detection import anomaly_picture
 
 QUIET = dg.AssetCheckSpec(
     "no_new_anomalies",
@@ -37,9 +36,8 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     )
     if len(scored.strangest):
         metadata["strangest"] = small_table(scored.strangest, ["observed_at", "series", "value", "anomaly_score"])
-    if scored.plot:
-        metadata |= picture(scored.plot, "newest scores")
-    if not len(scored.strangest):
+        metadata |= picture(detection.score_picture(options.run_with_bucket, scored.strangest), "newest scores")
+    else:
         metadata |= kept(context, "strangest", "plot")
     return dg.MaterializeResult(metadata=metadata)
 
@@ -60,7 +58,7 @@ def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> 
     if not len(judged.strangest):
         return dg.MaterializeResult(metadata=metadata | kept(context, "strangest", "plot"))
     metadata["strangest"] = small_table(judged.strangest, ["observed_at", "severity", "explanation"])
-    metadata |= picture(judged.plot, "strange records by bucket") if judged.plot else {}
+    metadata |= picture(records.record_picture(options.run_with_bucket), "strange records by bucket")
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -82,8 +80,7 @@ def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
     if len(grouped.rows):
         newest = grouped.rows.sort_values("started_at", ascending=False)
         metadata["newest"] = small_table(newest, ["started_at", "series", "severity", "explanation"])
-        shown = anomaly_picture(options.run_with_bucket, newest)
-        metadata |= picture(shown, "newest anomaly") if shown else {}
+        metadata |= picture(detection.anomaly_picture(options.run_with_bucket, newest), "newest anomaly")
     else:
         metadata |= kept(context, "newest", "plot")
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
@@ -112,5 +109,5 @@ def detection_quality(context: dg.AssetExecutionContext, options: RunOptions) ->
         ),
         ["series", "found", "false alerts", "pr_auc"],
     )
-    metadata |= picture(measured.plot, "ROC and precision-recall curves") if measured.plot else {}
+    metadata |= picture(measured.plot, "ROC and precision-recall curves")
     return dg.MaterializeResult(metadata=metadata)
