@@ -6,7 +6,6 @@ A rule sees a row's own past and nothing else, so its verdict does not depend on
 """
 
 from datetime import timedelta
-from functools import cache
 from math import ceil
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from smartflow_assets.core.severity import Severity
 from smartflow_assets.core.temporal.notation import Duration
+from smartflow_assets.core.typed_rows import typed_rows
 
 Lasting = Annotated[Duration, Field(alias="for", description="How long without a break before it counts.")]
 """The key `for`, which Python keeps for itself."""
@@ -91,14 +91,7 @@ class BaseRule(BaseModel):
 
 def no_violations() -> pd.DataFrame:
     """The empty frame of violations, typed."""
-    return _empty().copy()
-
-
-@cache
-def _empty() -> pd.DataFrame:
-    """Made once: most looks at a calm source end with it, and its seven typed columns take longer than the look."""
-    frame = pd.DataFrame({name: pd.Series(dtype=object) for name in VIOLATION_COLUMNS})
-    return frame.astype({"observed_at": "datetime64[us, UTC]", "value": float, "limit_value": float})
+    return typed_rows([], VIOLATION_COLUMNS, {"observed_at": "datetime64[us, UTC]", "value": float, "limit_value": float})
 
 
 def microseconds(times: pd.Series) -> np.ndarray:
