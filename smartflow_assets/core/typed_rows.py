@@ -18,7 +18,9 @@ def typed_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], types:
     """
     if not len(rows):
         return _without_rows(tuple(columns), tuple(types.items())).copy()
-    return pd.DataFrame(rows, columns=list(columns)).astype(dict(types))
+    frame = pd.DataFrame(rows, columns=list(columns))
+    others = {name: kind for name, kind in types.items() if frame[name].dtype != kind}
+    return frame.astype(others) if others else frame  # to a type that they have, columns would be copied one by one
 
 
 @cache
