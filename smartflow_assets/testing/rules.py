@@ -7,17 +7,19 @@ something rare brings a series that breaks it (`RuleCase.values`).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import cycle
 from numbers import Real
-from operator import index
+from operator import index, itemgetter
 
 import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.rules import evaluate
-from smartflow_assets.core.rules.base import BaseRule, Finding
+from smartflow_assets.core.rules.base import BaseRule, Finding, microseconds
 from smartflow_assets.testing.promises import broken, check_instance, check_settings, counted, kind_of, promised, run_all
 
 STEP = timedelta(minutes=5)
+MICROSECOND = timedelta(microseconds=1)
 METRICS = ("cpu", "memory")
 """The metrics of the source that rules are put to, unless a rule names others."""
 
@@ -97,10 +99,10 @@ def check_lookback_is_a_duration(case: RuleCase) -> None:
 def check_findings_name_rows(case: RuleCase) -> None:
     """find names rows of the series that it was given, says why in words, and leaves the series as it is."""
     rule = case.rule
-    if type(rule).find is BaseRule.find and type(rule).evaluate is not BaseRule.evaluate:
+    if type(rule).find is BaseRule.find and _looks_across(rule):
         return  # it looks across metrics: evaluate says all
     for given, values in case.series.items():
-        times, before = np.arange(len(values)) * int(STEP / timedelta(microseconds=1)), values.copy()
+        times, before = np.arange(len(values)) * (STEP // MICROSECOND), values.copy()
         found: object = rule.find(times, values, STEP)
         if not isinstance(found, list):
             broken(rule.name, f"find returned {kind_of(found)}, not a list", "Return a list[Finding], [] when nothing breaks the rule")
@@ -128,16 +130,14 @@ def check_lookback_is_enough(case: RuleCase) -> None:
     rule = case.rule
     for given, values in case.series.items():
         rows = rule_rows(rule, values)
-        whole = evaluate([rule], rows, step=STEP)
+        whole = _verdicts(rule, rows, (len(values),))
         for buckets in ((1,), (7,), (12, 3)):
-            pieces = evaluated_in_pieces(rule, rows, STEP, buckets)
-            keys = ["series", "observed_at", "rule", "message"]
-            is_same = pieces[keys].to_dict("records") == whole[keys].to_dict("records")
+            pieces = _verdicts(rule, rows, buckets)
             sizes = " and ".join(counted(size, "bucket") for size in buckets)
             what = f"the series {given!r} has {counted(len(pieces), 'violation')} in pieces of {sizes}, and {len(whole)} as a whole"
             if len(pieces) == len(whole):
                 what += "; the rows or the texts differ"
-            promised(is_same, rule.name, what, "Let lookback cover all that a verdict depends on, and look at no later row")
+            promised(pieces == whole, rule.name, what, "Let lookback cover all that a verdict depends on, and look at no later row")
 
 
 RULE_CHECKS: tuple[Callable[[RuleCase], None], ...] = (
@@ -148,6 +148,39 @@ RULE_CHECKS: tuple[Callable[[RuleCase], None], ...] = (
     check_it_fires,
 )
 """Every promise of a rule, one function each."""
+
+
+def _verdicts(rule: BaseRule, rows: pd.DataFrame, buckets: Sequence[int]) -> list[tuple[object, ...]]:
+    """Series, time, rule and words of each violation in pieces of so many buckets. A rule that looks at each series by itself is put
+    to arrays, which is what BaseRule.evaluate does and takes no frames: a hundred pieces are a matter of milliseconds."""
+    if _looks_across(rule):
+        found = evaluated_in_pieces(rule, rows, STEP, buckets)
+        return list(found[["series", "observed_at", "rule", "message"]].itertuples(index=False, name=None))
+    return [
+        (series, *verdict, rule.name)
+        for series, group in rows.groupby("series")
+        for verdict in _found_in_pieces(rule, microseconds(group["observed_at"]), group["value"].to_numpy(float), buckets)
+    ]
+
+
+def _found_in_pieces(rule: BaseRule, times: np.ndarray, values: np.ndarray, buckets: Sequence[int]) -> list[tuple[int, str]]:
+    """The time and the text of what `find` names in rows that come in pieces of so many buckets each, over and over, with `lookback`
+    before each piece."""
+    parts: list[tuple[int, str]] = []
+    at, sizes = 0, cycle(buckets)
+    while at < len(times):
+        since, until = times[at], at + next(sizes)
+        first = np.searchsorted(times, since - rule.lookback(STEP) // MICROSECOND)
+        piece = times[first:until]
+        found = [(int(piece[finding.row]), finding.text) for finding in rule.find(piece, values[first:until], STEP)]
+        parts += sorted((verdict for verdict in found if verdict[0] >= since), key=itemgetter(0))
+        at = until
+    return parts
+
+
+def _looks_across(rule: BaseRule) -> bool:
+    """Whether it has an `evaluate` of its own, which sees all metrics at once."""
+    return type(rule).evaluate is not BaseRule.evaluate
 
 
 def _check_finding(who: str, finding: object, given: str, count: int) -> None:

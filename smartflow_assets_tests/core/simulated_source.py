@@ -4,8 +4,10 @@ Each row of a series is written as one letter, so that a test shows its data: `.
 flagged as warning or critical, `r` a broken rule that no detector flags, `-` missing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import accumulate
 
 import pandas as pd
 
@@ -139,10 +141,18 @@ class Source:
 def in_runs(texts: str | dict[str, str], sizes: list[int], policy: AlertPolicy = POLICY) -> Source:
     """The rows of `texts`, arriving in runs that end after so many rows each; the last run sees all."""
     texts = texts if isinstance(texts, dict) else {"requests": texts}
-    newest, seen, source = max(map(len, texts.values())), 0, Source(policy)
-    for size in [*sizes, newest]:
-        seen = min(seen + size, newest)
-        source.run({series: text[:seen] for series, text in texts.items()})
-        if seen == newest:
-            break
+    newest = max(map(len, texts.values()))
+    ends = [end for end in accumulate(sizes) if end < newest]
+    return replace(_after_runs(policy, (*ends, newest), tuple(texts.items())))
+
+
+@cache
+def _after_runs(policy: AlertPolicy, ends: tuple[int, ...], texts: tuple[tuple[str, str], ...]) -> Source:
+    """The source after runs that saw so many rows each: made once for all tests whose rows begin alike. No run changes a frame of it."""
+    *before, newest = ends
+    seen = {series: text[:newest] for series, text in texts}
+    source = Source(policy)
+    if before:
+        source = replace(_after_runs(policy, tuple(before), tuple((series, text[: before[-1]]) for series, text in texts)))
+    source.run(seen)
     return source

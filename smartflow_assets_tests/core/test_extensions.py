@@ -66,6 +66,7 @@ def sentence(group: str) -> str:
     return f"{plugin} is left out: its type '{kind}' is that of a built-in one; give it a `type` of its own"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("group", CLASHING)
 def test_a_plugin_with_a_built_in_type_is_left_out_with_one_sentence(packages: Path, group: str) -> None:
     _, kind, registry, union, values = CLASHING[group]
@@ -76,6 +77,7 @@ def test_a_plugin_with_a_built_in_type_is_left_out_with_one_sentence(packages: P
     assert done.stderr.count(sentence(group)) == 1
 
 
+@pytest.mark.integration
 def test_validate_goes_on_with_the_built_in_types_and_says_each_sentence_once(packages: Path) -> None:
     (packages / "data" / "sources").mkdir(parents=True)
     (packages / "data" / "sources" / "room.yaml").write_text(

@@ -20,6 +20,7 @@ from smartflow_assets.core.anomalies.recurrence import Interval, last_similar
 from smartflow_assets.core.series.intervals import GAP_BUCKETS, interval_numbers
 from smartflow_assets.core.series.surprise import to_surprise
 from smartflow_assets.core.severity import RANK, SEVERITIES, worst
+from smartflow_assets.core.typed_rows import typed_rows
 
 RECORD_WINDOW = timedelta(days=28)
 """What `highest in 28 days` and the usual range look back on; `history` of `group` should reach so far before the affected window."""
@@ -133,6 +134,8 @@ def _surprise_of(score: pd.Series) -> NDArray[np.float64]:
 
 
 def _with_unscored(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataFrame:
+    if violations.empty:
+        return scores
     keys = ["series", "observed_at"]
     extra = violations.drop_duplicates(keys)[[*keys, "value"]].merge(scores[keys], on=keys, how="left", indicator=True)
     extra = extra[extra.pop("_merge") == "left_only"]
@@ -166,6 +169,8 @@ def group(
     band and deviation are those of the peak, the row that is farthest from what was expected.
     """
     found = rows[rows["is_anomalous"]].sort_values(["series", "observed_at"], ignore_index=True)
+    if found.empty:
+        return no_anomalies()
     interval = interval_numbers(found, step)
     shares = _shares(found.assign(interval=interval), components)
     past = (
@@ -203,7 +208,7 @@ def group(
             )
         )
         known.append(Interval(*(anomalies[-1][name] for name in Interval._fields)))
-    return _typed(pd.DataFrame(anomalies, columns=ANOMALY_COLUMNS))
+    return _typed(anomalies)
 
 
 def anomaly_id(source: str, series: str, cause: str, start: datetime) -> str:
@@ -344,11 +349,11 @@ def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual
 
 def no_anomalies() -> pd.DataFrame:
     """The empty frame of anomalies, typed."""
-    return _typed(pd.DataFrame(columns=ANOMALY_COLUMNS))
+    return _typed([])
 
 
-def _typed(anomalies: pd.DataFrame) -> pd.DataFrame:
+def _typed(anomalies: list[dict[str, Any]]) -> pd.DataFrame:
     numbers = ["value", "expected", "lower", "upper", "deviation", "deviation_percent", "anomaly_score", "last_similar_seconds"]
     times = ["started_at", "ended_at", "peak_at", "last_similar_at"]
     types: dict[str, Any] = dict.fromkeys(numbers, float) | dict.fromkeys(times, "datetime64[us, UTC]")
-    return anomalies.astype(types | {"point_count": "int64"})
+    return typed_rows(anomalies, ANOMALY_COLUMNS, types | {"point_count": "int64"})

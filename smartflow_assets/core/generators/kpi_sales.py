@@ -6,6 +6,7 @@ in December people buy presents. The campaign of a week is a column of its own: 
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -87,9 +88,13 @@ class KpiSales(SeriesGenerator, frozen=True):
     def _campaigns(self, times: pd.DatetimeIndex, region: int, chance: Chance) -> np.ndarray:
         weeks = ((times - pd.Timestamp(FIRST_MONDAY)) // pd.Timedelta(days=7)).to_numpy()
         known, which = np.unique(weeks, return_inverse=True)
-        shares = [share for share, _ in CAMPAIGNS.values()]
-        drawn = [str(chance.at(int(week), 100 + region).choice(list(CAMPAIGNS), p=shares)) for week in known]
-        return np.array(drawn, dtype=object)[which]
+        return np.array([_campaign(chance.seed, int(week), region) for week in known], dtype=object)[which]
+
+
+@lru_cache(maxsize=2**14)  # the sales need it, and so do both tables
+def _campaign(seed: int, week: int, region: int) -> str:
+    shares = [share for share, _ in CAMPAIGNS.values()]
+    return str(Chance(seed).at(week, 100 + region).choice(list(CAMPAIGNS), p=shares))
 
 
 def _id(metric: str, region: str) -> str:

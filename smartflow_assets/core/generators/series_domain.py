@@ -46,9 +46,9 @@ class SeriesGenerator(BaseGenerator, frozen=True):
         changed: Mapping[str, np.ndarray],
     ) -> pd.DataFrame:
         rows: list[tuple[str, pd.Timestamp, pd.Timestamp, str, float]] = []
+        widths = {name: bounds.width(calm[name]) for name, bounds in self.bounds.items()}
         for event in sorted(events, key=lambda event: (event.first, event.series)):
             inside = slice(event.first, event.last + 1)
-            width = self.bounds[event.series].width(calm[event.series])
-            change = np.abs(changed[event.series][inside] - calm[event.series][inside]).max() / width
+            change = np.abs(changed[event.series][inside] - calm[event.series][inside]).max() / widths[event.series]
             rows.append((event.series, times[event.first], times[event.last], event.type, round(float(change), 2)))
         return labels_of(rows)

@@ -16,6 +16,7 @@ import pandas as pd
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, row_dicts
 from smartflow_assets.core.temporal.notation import format_duration
+from smartflow_assets.core.typed_rows import typed_rows
 
 SEND_COLUMNS = [
     "source",
@@ -105,12 +106,11 @@ class AlertPlanner:
 
     def conclude(self, history: pd.DataFrame, log: list[Row]) -> Advance:
         """The events of this run with the incidents that come of them: `history` holds the earlier events of those incidents."""
-        events = pd.DataFrame(log, columns=EVENT_COLUMNS).astype({"happened_at": "datetime64[us, UTC]"})
+        events = typed_rows(log, EVENT_COLUMNS, {"happened_at": "datetime64[us, UTC]"})
         earlier = history[history["incident_id"].isin(events["incident_id"])]
         every = events if earlier.empty else pd.concat([earlier[EVENT_COLUMNS], events], ignore_index=True)
         times = dict.fromkeys(("due_at", "happened_at"), "datetime64[us, UTC]")
-        sends = pd.DataFrame(self._planned, columns=SEND_COLUMNS)
-        sends = sends.astype({**times, "attempt": "int64", "is_possible_repeat": bool})
+        sends = typed_rows(self._planned, SEND_COLUMNS, times | {"attempt": "int64", "is_possible_repeat": bool})
         return Advance(events, fold(every), sends)
 
     def _too_old(self, ended_at: datetime) -> str | None:

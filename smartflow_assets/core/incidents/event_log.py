@@ -15,6 +15,7 @@ import pandas as pd
 
 from smartflow_assets.core.json_value import json_value
 from smartflow_assets.core.severity import Severity, worst
+from smartflow_assets.core.typed_rows import typed_rows
 
 IncidentEvent = Literal["opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped"]
 """What may happen to an incident."""
@@ -99,9 +100,8 @@ def fold(events: pd.DataFrame, onto: pd.DataFrame | None = None) -> pd.DataFrame
     folded: dict[str, Row] = {row["incident_id"]: row for row in row_dicts(onto)}
     for row in in_order(events):
         folded[row["incident_id"]] = _apply(folded.get(row["incident_id"]), row)
-    frame = pd.DataFrame(list(folded.values()), columns=INCIDENT_COLUMNS)
-    times = dict.fromkeys(_TIMES, "datetime64[us, UTC]")
-    return frame.astype({**times, "anomaly_count": "int64"}).sort_values("incident_id", ignore_index=True)
+    types = dict.fromkeys(_TIMES, "datetime64[us, UTC]") | {"anomaly_count": "int64"}
+    return typed_rows(list(folded.values()), INCIDENT_COLUMNS, types).sort_values("incident_id", ignore_index=True)
 
 
 def in_order(events: pd.DataFrame | None) -> list[Row]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from smartflow_assets.core.severity import Severity
 from smartflow_assets.core.temporal.notation import Duration
+from smartflow_assets.core.typed_rows import typed_rows
 
 Lasting = Annotated[Duration, Field(alias="for", description="How long without a break before it counts.")]
 """The key `for`, which Python keeps for itself."""
@@ -65,8 +66,8 @@ class BaseRule(BaseModel):
         mine = rows if self.metric is None else rows[rows["metric"] == self.metric]
         found: list[pd.DataFrame] = []
         for series, group in mine.groupby("series", sort=True):
-            findings = self.find(microseconds(group["observed_at"]), group["value"].to_numpy(float), step)
-            found.append(self.violations(str(series), group, findings))
+            if len(findings := self.find(microseconds(group["observed_at"]), group["value"].to_numpy(float), step)):
+                found.append(self.violations(str(series), group, findings))
         return pd.concat(found, ignore_index=True) if found else no_violations()
 
     def violations(self, series: str, rows: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
@@ -90,8 +91,7 @@ class BaseRule(BaseModel):
 
 def no_violations() -> pd.DataFrame:
     """The empty frame of violations, typed."""
-    frame = pd.DataFrame({name: pd.Series(dtype=object) for name in VIOLATION_COLUMNS})
-    return frame.astype({"observed_at": "datetime64[us, UTC]", "value": float, "limit_value": float})
+    return typed_rows([], VIOLATION_COLUMNS, {"observed_at": "datetime64[us, UTC]", "value": float, "limit_value": float})
 
 
 def microseconds(times: pd.Series) -> np.ndarray:

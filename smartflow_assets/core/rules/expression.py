@@ -167,14 +167,15 @@ class Expression(BaseRule):
     def evaluate(self, rows: pd.DataFrame, step: timedelta) -> pd.DataFrame:
         named = rows[rows["metric"].isin(self.metrics)]
         labels = named["dimensions"].map(_label)
-        found = [no_violations()]
+        found: list[pd.DataFrame] = []
         for _, group in named.groupby(labels, sort=True):
             wide = group.pivot(index="observed_at", columns="metric", values="value")
             if set(self.metrics) <= set(wide.columns):
                 host = group.loc[group["metric"] == self.metrics[0], "series"].iloc[0]
                 moments = wide.reset_index()[["observed_at", self.metrics[0]]].set_axis(["observed_at", "value"], axis=1)
-                found.append(self.violations(str(host), moments, self._holds(wide, moments["observed_at"], step)))
-        return pd.concat(found[1:] or found, ignore_index=True)
+                if findings := self._holds(wide, moments["observed_at"], step):
+                    found.append(self.violations(str(host), moments, findings))
+        return pd.concat(found, ignore_index=True) if found else no_violations()
 
     def _holds(self, wide: pd.DataFrame, times: pd.Series, step: timedelta) -> list[Finding]:
         condition = parse_expression(self.when)

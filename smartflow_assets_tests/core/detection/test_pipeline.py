@@ -318,6 +318,7 @@ def test_minimum_rows_follow_the_step() -> None:
     assert [minimum_rows(settings, step) for step in steps] == [288, 96, 36, 36, 100]
 
 
+@pytest.mark.integration
 def test_importing_detection_loads_no_heavy_library() -> None:
     code = (
         "import sys, smartflow_assets.core.detection; "

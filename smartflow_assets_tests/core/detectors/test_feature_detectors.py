@@ -68,7 +68,9 @@ def test_only_the_named_features_are_seen_and_none_means_silence(detector: Featu
     assert detector.fit(History({"load": daily()})) == ModelParts({"series": [], "columns": [], "limit": None})
 
 
-@pytest.mark.parametrize("kind", ["local_outlier_factor", "one_class_svm", "isolation_forest"])
+@pytest.mark.parametrize(
+    "kind", ["local_outlier_factor", "one_class_svm", pytest.param("isolation_forest", marks=pytest.mark.integration)]
+)  # a forest is stored by skops, which imports torch
 def test_a_stored_model_scores_alike(kind: str, tmp_path: Path) -> None:
     frame = frame_of(with_spike())
     features = frame[["series", "observed_at"]].assign(value=with_spike(), change=features_of(with_spike())[:, 1])

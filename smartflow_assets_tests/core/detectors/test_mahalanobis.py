@@ -1,5 +1,6 @@
 """Metrics that are fine each and wrong together: found, attributed to the metric that left the others, the same after storage."""
 
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,6 +38,17 @@ def settings(**parameters: object) -> DetectionSettings:
     return DetectionSettings.model_validate({"detectors": [{"type": "mahalanobis", **parameters}]})
 
 
+QUICK = settings(covariance="shrunk")
+"""For what does not hang on the estimator: the robust one tries hundreds of subsets for each metric."""
+
+
+@cache
+def learnt() -> FittedModels:
+    """What training on the first 700 rows gives, in which nothing is strange either way."""
+    frame = moving_together()
+    return fit_models(frame[frame["observed_at"] < frame["observed_at"][700]], settings(), step=HOUR, is_first=True)
+
+
 def test_it_finds_what_each_metric_alone_does_not_show_in_the_one_that_left_the_others() -> None:
     frame = moving_together()
     alone = detect(frame, settings=DetectionSettings.model_validate({"detectors": [{"type": "seasonal"}]}), train_rows=700)
@@ -46,13 +58,13 @@ def test_it_finds_what_each_metric_alone_does_not_show_in_the_one_that_left_the_
     assert set(zip(found["series"], found.index % ROWS, strict=True)) == {("memory", STRANGE)}
     assert "memory in mahalanobis" in found["explanation"].iloc[0]
     assert int(together["raw_score"].to_numpy().argmax()) == ROWS + STRANGE
-    calm = detect(moving_together(is_strange=False), settings=settings(), train_rows=700)
+    calm = Scoring(learnt()).score(moving_together(is_strange=False)).scores
     assert not calm["is_anomaly"].any()
 
 
 def test_contributions_of_each_metric_reach_the_anomaly_and_its_explanation() -> None:
     frame = moving_together()
-    scored = Scoring(fit_models(frame[frame["observed_at"] < frame["observed_at"][700]], settings(), step=HOUR, is_first=True)).score(frame)
+    scored = Scoring(learnt()).score(frame)
     named = scored.components[scored.components["share"] > 0]
     assert set(named["detector"]) == {"mahalanobis:cpu", "mahalanobis:memory", "mahalanobis:io"}
     assert named["share"].sum() == pytest.approx(1)
@@ -69,14 +81,13 @@ def test_contributions_of_each_metric_reach_the_anomaly_and_its_explanation() ->
 
 def test_series_are_compared_with_those_of_the_same_dimensions_only() -> None:
     eu, us = moving_together(dimensions="{region=eu}"), moving_together(is_strange=False, dimensions="{region=us}")
-    both = detect(pd.concat([eu, us], ignore_index=True), settings=settings(), train_rows=700)
+    both = detect(pd.concat([eu, us], ignore_index=True), settings=QUICK, train_rows=700)
     assert set(both.loc[both["is_anomaly"], "series"]) == {"memory{region=eu}"}
-    np.testing.assert_array_equal(both["raw_score"][: len(eu)], detect(eu, settings=settings(), train_rows=700)["raw_score"])
+    np.testing.assert_array_equal(both["raw_score"][: len(eu)], detect(eu, settings=QUICK, train_rows=700)["raw_score"])
 
 
 def test_chunks_and_storage_change_no_bit(tmp_path: Path) -> None:
-    frame = moving_together()
-    fitted = fit_models(frame[frame["observed_at"] < frame["observed_at"][700]], settings(), step=HOUR, is_first=True)
+    frame, fitted = moving_together(), learnt()
     store = ModelStore(tmp_path)
     rebuilt = FittedModels.from_parts(store.load(store.save("web", "mahalanobis", "m1", fitted.parts())))
     table = features.with_siblings(features.compute(frame, step=HOUR, calendar=Calendar()), step=HOUR)
@@ -116,7 +127,8 @@ def test_the_covariance_is_not_bent_by_strange_training_rows_unless_it_is_of_all
 
 
 def test_a_higher_surprise_flags_less() -> None:
-    counts = [detect(moving_together(), settings=settings(surprise=limit), train_rows=700)["is_anomaly"].sum() for limit in (2, 4)]
+    found = [detect(moving_together(), settings=settings(covariance="shrunk", surprise=limit), train_rows=700) for limit in (2, 4)]
+    counts = [scores["is_anomaly"].sum() for scores in found]
     assert counts[0] > counts[1] == 1
 
 

@@ -1,6 +1,8 @@
 """Forecasting networks: the kernels say what torch says, training is the same twice, and scoring does without torch."""
 
 import sys
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets.testing.series import SPIKE, TIMES, daily, frame_of, with_spike
 from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
-torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")]
 NETWORKS = [Lstm(), Attention()]
 each_network = pytest.mark.parametrize("detector", NETWORKS, ids=lambda detector: detector.type)
 
@@ -32,6 +34,19 @@ def waves(rows: int = 1000, seed: int = 0) -> np.ndarray:
     return values
 
 
+@cache
+def learnt(detector: NetworkForecaster) -> ModelParts:
+    """What the detector learns of the waves."""
+    return detector.fit(History({"load": waves()}))
+
+
+@cache
+def before_the_spike(detector: NetworkForecaster) -> FittedModels:
+    """What training gives on 500 rows of three decimals, before the spike."""
+    settings = DetectionSettings.model_validate({"detectors": [{"type": detector.type}]})
+    return fit_models(frame_of(with_spike().round(3))[:500], settings, is_first=True)
+
+
 def scored(detector: NetworkForecaster, fitted: ModelParts, values: np.ndarray) -> np.ndarray:
     facts = SeriesFacts("load")
     rows, _ = baseline.score(baseline.start(facts), facts, values)
@@ -40,6 +55,8 @@ def scored(detector: NetworkForecaster, fitted: ModelParts, values: np.ndarray) 
 
 @each_network
 def test_the_kernel_says_what_torch_says(detector: NetworkForecaster) -> None:
+    import torch
+
     torch.manual_seed(3)
     network = detector.build(torch, 7).double()
     for weight in network.parameters():
@@ -55,7 +72,7 @@ def test_the_kernel_says_what_torch_says(detector: NetworkForecaster) -> None:
 
 @each_network
 def test_it_learns_what_the_baseline_does_not_know(detector: NetworkForecaster) -> None:
-    fitted = detector.fit(History({"load": waves()}))
+    fitted = learnt(detector)
     facts, values = SeriesFacts("load"), waves(seed=1)
     rows, _ = baseline.score(baseline.start(facts), facts, values)
     result = detector.score(fitted, detector.start(fitted, facts), rows)
@@ -67,7 +84,7 @@ def test_it_learns_what_the_baseline_does_not_know(detector: NetworkForecaster) 
 
 @each_network
 def test_the_same_seed_makes_the_same_weights_and_another_seed_others(detector: NetworkForecaster) -> None:
-    history = History({"load": waves(), "other": waves(seed=2)})
+    detector, history = detector.model_copy(update={"epochs": 20}), History({"load": waves(), "other": waves(seed=2)})
     first, second = (detector.fit(history) for _ in range(2))
     assert first.parameters == {"series": ["load", "other"]}
     for name, array in first.arrays.items():
@@ -77,6 +94,8 @@ def test_the_same_seed_makes_the_same_weights_and_another_seed_others(detector: 
 
 
 def test_training_leaves_the_threads_and_the_chance_of_torch_alone() -> None:
+    import torch
+
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
@@ -98,7 +117,7 @@ def test_training_leaves_the_threads_and_the_chance_of_torch_alone() -> None:
     ids=str,
 )
 def test_parameters_change_the_scores(one: NetworkForecaster, other: NetworkForecaster) -> None:
-    found = [scored(detector, detector.fit(History({"load": waves()})), waves()) for detector in (one, other)]
+    found = [scored(detector, learnt(detector), waves()) for detector in (one, other)]
     assert not np.allclose(found[0], found[1], rtol=0.01)
 
 
@@ -137,8 +156,7 @@ def test_a_series_that_training_has_not_seen_is_not_judged(detector: NetworkFore
 
 @each_network
 def test_a_stored_model_scores_alike(detector: NetworkForecaster, tmp_path: Path) -> None:
-    frame, settings = frame_of(with_spike()), DetectionSettings.model_validate({"detectors": [{"type": detector.type}]})
-    fitted = fit_models(frame[:500], settings, is_first=True)
+    frame, fitted = frame_of(with_spike().round(3)), before_the_spike(detector)
     store = ModelStore(tmp_path)
     artefact = store.save("web", detector.type, "m1", fitted.parts())
     rebuilt = FittedModels.from_parts(store.load(artefact))
@@ -153,8 +171,7 @@ def test_a_stored_model_scores_alike(detector: NetworkForecaster, tmp_path: Path
 def test_scoring_does_without_torch_and_training_says_how_to_get_it(
     detector: NetworkForecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frame, settings = frame_of(with_spike().round(3)), DetectionSettings.model_validate({"detectors": [{"type": detector.type}]})
-    fitted = fit_models(frame[:500], settings, is_first=True)
+    frame, fitted = frame_of(with_spike().round(3)), before_the_spike(detector)
     own = Scoring(fitted).score(frame).scores["raw_score"]
     assert scores_without("torch", fitted, frame, tmp_path) == [float.hex(value) for value in own]
     monkeypatch.setitem(sys.modules, "torch", None)

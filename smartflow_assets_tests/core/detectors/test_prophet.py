@@ -16,6 +16,7 @@ from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets.core.temporal.calendar import Calendar
 from smartflow_assets.testing.series import SPIKE, frame_of, with_spike
 
+pytestmark = pytest.mark.integration  # Stan is a process of its own
 HOURS = np.datetime64("2025-12-01", "us") + np.arange(24 * 60) * np.timedelta64(1, "h")
 GERMAN = Calendar(timezone="Europe/Berlin", holidays="DE")
 

@@ -1,7 +1,10 @@
 """SARIMA: its forecasts are those of statsmodels, gaps widen the band, a spike does not echo, scoring does without statsmodels."""
 
 import sys
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +22,7 @@ from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets.testing.series import SPIKE, TIMES, daily, frame_of, with_spike
 from smartflow_assets_tests.core.detectors.stored_apart import scores_without
 
-sarimax = pytest.importorskip("statsmodels.tsa.statespace.sarimax")
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(find_spec("statsmodels") is None, reason="statsmodels is not installed")]
 SCALED = (daily(700) - 100) / 20
 
 
@@ -33,6 +36,12 @@ def hourly(values: np.ndarray) -> History:
     return History({"load": values}, times={"load": TIMES[: len(values)]})
 
 
+@cache
+def detected(**settings: Any) -> pd.DataFrame:
+    """The scores of a series with a spike."""
+    return detect(frame_of(with_spike()), settings=DetectionSettings.model_validate({"detectors": [{"type": "sarima", **settings}]}))
+
+
 @pytest.mark.parametrize(
     "order, seasonal, params",
     [
@@ -44,6 +53,8 @@ def hourly(values: np.ndarray) -> History:
     ],
 )
 def test_forecasts_are_those_of_statsmodels(order: tuple, seasonal: tuple, params: list[float]) -> None:
+    from statsmodels.tsa.statespace import sarimax
+
     values = SCALED.copy()
     values[[3, 200, 201, 202, 203, 500]] = np.nan
     model = sarimax.SARIMAX(values, order=order, seasonal_order=seasonal)
@@ -104,8 +115,7 @@ def test_what_cannot_be_fitted_is_silent() -> None:
 
 @pytest.mark.parametrize("change", [{"order": (0, 1, 1)}, {"seasonal_order": (0, 0, 0)}, {"sigmas": 2.0}], ids=str)
 def test_parameters_change_what_it_says(change: dict) -> None:
-    frame = frame_of(with_spike())
-    found = [detect(frame, settings=DetectionSettings.model_validate({"detectors": [{"type": "sarima", **more}]})) for more in ({}, change)]
+    found = [detected(), detected(**change)]
     widths = [(scores["upper"] - scores["lower"]).iloc[-300:].mean() for scores in found]
     assert widths[0] != pytest.approx(widths[1], rel=1e-4)
 
