@@ -1,5 +1,6 @@
 """A load that is too long for memory goes batch by batch: what it leaves is what one batch would, killed between two or not."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,7 +33,7 @@ TABLES = {
     "anomalies": "started_at",
     "incidents": "opened_at",
 }
-DAYS = 5
+DAYS = 4
 END = START + timedelta(days=DAYS)
 
 
@@ -48,8 +49,8 @@ def web(folder: Path) -> Home:
     home.write_source("web", SOURCE)
     home.write_channels("file: {type: file}\n")
     rows = daily_series(DAYS)
-    rows.loc[[*range(770, 778), *range(995, 1009), 1200], "value"] = 2500  # the second lies across a cut
-    write_rows(home.settings.data / "examples" / "web.csv", rows.drop(index=range(1100, 1120)))
+    rows.loc[[*range(770, 778), *range(995, 1009), 1120], "value"] = 2500  # the second lies across a cut
+    write_rows(home.settings.data / "examples" / "web.csv", rows.drop(index=range(1030, 1050)))
     return home
 
 
@@ -72,39 +73,42 @@ def kill_after_a_batch_of(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     monkeypatch.setattr(Warehouse, "commit", commit)
 
 
-def test_batches_leave_what_the_whole_leaves_also_when_killed_between_two(tmp_path, monkeypatch):
-    whole = web(tmp_path / "whole")
-    whole.run_stages("web", END)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Home:
+    """A load that fits into one batch."""
+    home = web(tmp_path_factory.mktemp("whole"))
+    home.run_stages("web", END)
+    return home
+
+
+@pytest.mark.parametrize("dies_at", [[], IN_PIECES], ids=["as they come", "killed between two"])
+def test_batches_leave_what_the_whole_leaves(tmp_path, whole, monkeypatch, dies_at):
     expected = stored(whole)
     assert len(expected["anomaly_scores"]) == 2 * DAYS * 288 and len(expected["series_features"]) == 2 * 360
     assert len(expected["anomalies"]) >= 6 and len(expected["rule_violations"]) >= 23 and len(expected["alert_sends"]) >= 6
     assert (expected["detector_scores"]["detector"] == "isolation_forest").any()
 
-    monkeypatch.setattr(windows, "BATCH_ROWS", 400)  # 200 buckets of both series
-    batches = web(tmp_path / "batches")
-    batches.run_stages("web", END)
-    killed = web(tmp_path / "killed")
-    for table in IN_PIECES:
+    monkeypatch.setattr(windows, "BATCH_ROWS", 666)  # 333 buckets of both series
+    home = web(tmp_path)
+    for table in dies_at:
         with monkeypatch.context() as patch, pytest.raises(Killed):
             kill_after_a_batch_of(patch, table)
-            killed.run_stages("web", END)
-    killed.run_stages("web", END)
-    for home in (batches, killed):
-        assert home.count("writes", "operation = 'left'") > 10
-        for name, frame in stored(home).items():
-            pd.testing.assert_frame_equal(frame, expected[name], check_exact=True, obj=name)
-        before = home.count("writes")
-        home.run_stages("web", END)  # nothing is left
-        assert home.count("writes") == before
-
-
-def test_a_model_is_trained_anew_once_its_context_has_grown_long(tmp_path, monkeypatch):
-    home = web(tmp_path)
+            home.run_stages("web", END)
     home.run_stages("web", END)
+    assert home.count("writes", "operation = 'left'") > 10
+    for name, frame in stored(home).items():
+        pd.testing.assert_frame_equal(frame, expected[name], check_exact=True, obj=name)
+    before = home.count("writes")
+    home.run_stages("web", END)  # nothing is left
+    assert home.count("writes") == before
+
+
+def test_a_model_is_trained_anew_once_its_context_has_grown_long(tmp_path, whole, monkeypatch):
+    home = Home(shutil.copytree(whole.folder, tmp_path, dirs_exist_ok=True))
     before = home.table("anomaly_scores").drop(columns="model_id")
     home.run_stages("web", END)
     assert home.count("trained_models", "status = 'current'") == 2  # one for each group of metrics
-    monkeypatch.setattr(modelling, "LONGEST_CONTEXT", 500)
+    monkeypatch.setattr(modelling, "LONGEST_CONTEXT", 400)
     home.run_stages("web", END)
     home.run_stages("web", END)  # the new ones have a short context
     assert home.count("trained_models", "status = 'current'") == 4 and home.count("trained_models", "status = 'retired'") == 2
