@@ -2,16 +2,12 @@
 
 from datetime import datetime, timedelta
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation
 from smartflow_assets.stages.alerting import drain_outbox
-from smartflow_assets.stages.run import SourceRun
 from smartflow_assets_tests.homes import START, STEP, Home, daily_series, write_rows
 from smartflow_assets_tests.receivers import HookServer, MailServer
 
@@ -94,34 +90,18 @@ def test_a_spike_over_many_runs_is_one_mail_and_one_recovery(home, mailbox, rece
     assert len(mailbox.mails) == 2
 
 
-STAGES = [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.rule_violations,
-    preparation.series_features,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.anomalies,
-    alerting.incidents,
-]
-
-
 def run_stages(home: Home, until: datetime) -> None:
     """What a run does, without Dagster around it: a hundred runs in a minute."""
     rows = rows_with_spike()
     write_rows(home.settings.data / "examples" / "shop.csv", rows[pd.to_datetime(rows["timestamp"], utc=True) < until])
-    catalogue = Catalogue.load(home.settings)
-    models = ModelStore(home.settings.models)
-    run = SourceRun(catalogue.source("shop"), home.settings, catalogue, home.warehouse, models, until, f"run at {until}")
-    for stage in STAGES:
-        stage(run)
+    home.run_stages("shop", until)
 
 
 @pytest.mark.parametrize("size", [7, pytest.param(1, marks=pytest.mark.soak)])
 def test_runs_of_one_and_of_seven_points_leave_what_one_run_leaves(tmp_path, size):
     found = []
     for step in (POINTS, size):
-        home = Home(tmp_path / str(step), dg.DagsterInstance.ephemeral())
+        home = Home(tmp_path / str(step))
         home.write_source("shop", SOURCE)
         home.write_channels(CHANNELS.format(port=25, url="http://127.0.0.1:9/hook"))
         for k in [0, *range(step, POINTS, step), POINTS]:

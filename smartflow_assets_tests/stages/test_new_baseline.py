@@ -3,7 +3,6 @@
 from datetime import datetime
 from pathlib import Path
 
-import dagster as dg
 import pandas as pd
 import pytest
 
@@ -20,7 +19,7 @@ DAYS = 30
 
 def moved(folder: Path, *, nightly: float = 0, level: float = 0) -> Home:
     """Thirty days; since the migration a load in the third hour of each night, or another level."""
-    home = Home(folder, dg.DagsterInstance.ephemeral())
+    home = Home(folder)
     home.write_source("web", SOURCE)
     home.write_channels("file: {type: file}\n")
     rows = daily_series(DAYS, step=HOUR)
