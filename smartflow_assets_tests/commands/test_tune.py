@@ -30,7 +30,7 @@ metrics: [{name: cpu}]
 time_bucket: {every: 1h, settle: 0s}
 schedule: manual
 detectors:
-  - {type: isolation_forest, n_estimators: 10, contamination: 0.4}   # far too many
+  - {type: isolation_forest, n_estimators: 20, contamination: 0.3}   # far too many
 ensemble: {combine: any}
 """
 LABELS = "labels: examples/labels.csv\n"

@@ -233,7 +233,6 @@ def test_two_groups_of_metrics_go_back_together_or_one_by_its_name(web):
 
 def test_a_model_whose_rows_were_pruned_is_refused_since_it_would_score_otherwise(web):
     web.write_source("web", SOURCE.replace("30 days", "4 days"))
-    watch(web, day(12))
     for number in (12, 13, 16):
         watch(web, day(number))
         train(web, day(number))
