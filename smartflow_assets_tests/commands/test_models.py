@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
@@ -56,7 +55,7 @@ def twelve_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = daily_series(12, step=HOUR)
     rows["value"] += (rows.index % 24 == 9) * (rows.index / 2)  # what there is to learn changes from week to week
     write_rows(home / "data" / "examples" / "web.csv", rows)
-    stages = Home(home, dg.DagsterInstance.ephemeral())
+    stages = Home(home)
     stages.write_source("web", YAML)
     for until in (10, 12):
         watch(stages, START + timedelta(days=until))

@@ -1,13 +1,17 @@
 """A package of somebody else, installed as pip installs it: its reader, detector and channel stand in YAML and work in a run."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 import pytest
+
+from smartflow_assets_tests.commands.conftest import Answer
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(__file__).parent / "acme"
@@ -53,13 +57,37 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
-def smartflow(home: Path, *arguments: str, packages: str = "packages") -> subprocess.CompletedProcess[str]:
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from smartflow_assets_tests.commands.conftest import call
+
+for files, arguments in json.load(sys.stdin):
+    for path, text in files.items():
+        Path(path).unlink() if text is None else Path(path).write_text(text)
+    answer = call(*arguments)
+    print(json.dumps([answer.code, answer.out, answer.err]))
+"""
+Step = tuple[dict[str, str | None], Sequence[str]]
+
+
+def process(home: Path, *arguments: str, packages: str = "packages", input: str = "") -> subprocess.CompletedProcess[str]:
+    """Python that starts with the package on its path: what is installed is looked up once, when it is first asked for."""
     paths = os.pathsep.join([str(home.parent / packages), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": paths, "SMARTFLOW_HOME": str(home)}
     environment.pop("DAGSTER_HOME", None)
-    return subprocess.run(
-        [sys.executable, "-m", "smartflow_assets.cli", *arguments], capture_output=True, text=True, check=False, env=environment, cwd=home
-    )
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=home, input=input)
+
+
+def smartflow(home: Path, *steps: Step) -> list[Answer]:
+    """Commands of one process, each after files of the home were written, or removed where there is no text."""
+    done = process(home, "-c", PROGRAM, input=json.dumps(steps))
+    assert done.returncode == 0, done.stderr
+    return [Answer(*json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def validate(home: Path, packages: str = "packages") -> subprocess.CompletedProcess[str]:
+    return process(home, "-m", "smartflow_assets.cli", "validate", packages=packages)
 
 
 def published(home: Path, statement: str) -> list[tuple]:
@@ -68,38 +96,39 @@ def published(home: Path, statement: str) -> list[tuple]:
 
 
 def test_validate_accepts_what_an_installed_package_offers_and_a_run_uses_it(home: Path) -> None:
-    assert (valid := smartflow(home, "validate")).returncode == 0, valid.stdout + valid.stderr
-    ran = smartflow(home, "run", "room", "--as-of", "2026-03-09T08:00")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    run = ["run", "room", "--as-of", "2026-03-09T08:00"]
+    valid, ran, again = smartflow(home, ({}, ["validate"]), ({}, run), ({}, run))
+    assert valid.code == 0, valid.out + valid.err
+    assert ran.code == 0, ran.out + ran.err
     assert published(home, "SELECT count(*), min(_origin), max(celsius) FROM raw.room") == [(200, "room.log", 80)]
     assert ("acme_heat",) in published(home, "SELECT DISTINCT detector FROM detector_scores")
     assert published(home, "SELECT list_contains(detectors, 'acme_heat'), rules FROM anomalies") == [(True, ["fire"])]
     subjects = (home / "data" / "rung.txt").read_text().splitlines()
     assert subjects and all("room" in subject and "celsius" in subject for subject in subjects)
-    again = smartflow(home, "run", "room", "--as-of", "2026-03-09T08:00")
-    assert "rows in 0 " in again.stdout
+    assert "rows in 0 " in again.out
 
 
 def test_keys_of_a_package_are_described_checked_and_change_the_rows(home: Path) -> None:
-    schema = smartflow(home, "config-schema").stdout
-    assert "What the temperature is given in." in schema and "Scaled value up to which nothing is flagged." in schema
-    yaml = home / "data" / "sources" / "room.yaml"
-    yaml.write_text(SOURCE.replace("unit: celsius", "unit: fahrenheit").replace("calm:", "clam:"))
-    refused = smartflow(home, "validate")
-    assert refused.returncode == 1
-    assert "`read.unit` must be celsius or kelvin, found 'fahrenheit'" in refused.stdout
-    assert "`detectors[1].clam`: did you mean `detectors[1].calm`?" in refused.stdout
-    yaml.write_text(SOURCE.replace("unit: celsius", "unit: kelvin"))
-    assert smartflow(home, "run", "room", "--as-of", "2026-03-09T08:00").returncode == 0
-    assert published(home, "SELECT min(celsius) FROM raw.room") == [(-253,)]
-    (home / "data" / "room.log").unlink()
-    failed = smartflow(home, "run", "room", "--as-of", "2026-03-09T09:00")
-    assert f"raw_records: read.log: there is no such file ({home}/data/room.log). Correct read.log." in failed.stderr
-    assert published(home, "SELECT count(*) FROM raw.room") == [(200,)]
+    yaml = "data/sources/room.yaml"
+    wrong = SOURCE.replace("unit: celsius", "unit: fahrenheit").replace("calm:", "clam:")
+    schema, refused, ran, failed = smartflow(
+        home,
+        ({}, ["config-schema"]),
+        ({yaml: wrong}, ["validate"]),
+        ({yaml: SOURCE.replace("unit: celsius", "unit: kelvin")}, ["run", "room", "--as-of", "2026-03-09T08:00"]),
+        ({"data/room.log": None}, ["run", "room", "--as-of", "2026-03-09T09:00"]),
+    )
+    assert "What the temperature is given in." in schema.out and "Scaled value up to which nothing is flagged." in schema.out
+    assert refused.code == 1
+    assert "`read.unit` must be celsius or kelvin, found 'fahrenheit'" in refused.out
+    assert "`detectors[1].clam`: did you mean `detectors[1].calm`?" in refused.out
+    assert ran.code == 0
+    assert f"raw_records: read.log: there is no such file ({home}/data/room.log). Correct read.log." in failed.err
+    assert published(home, "SELECT count(*), min(celsius) FROM raw.room") == [(200, -253)]
 
 
 def test_without_the_package_its_types_are_refused_by_name_and_a_broken_one_stops_nothing_else(home: Path) -> None:
-    refused = smartflow(home, "validate", packages="nothing")
+    refused = validate(home, packages="nothing")
     assert refused.returncode == 1
     for said in (
         "`read.type: acme_log` is not available",
@@ -109,7 +138,7 @@ def test_without_the_package_its_types_are_refused_by_name_and_a_broken_one_stop
     ):
         assert said in refused.stdout, refused.stdout
     (home.parent / "packages" / "acme" / "log_reader.py").write_text("import no_such_library\n")
-    broken = smartflow(home, "validate")
+    broken = validate(home)
     assert (
         "smartflow.readers: acme.log_reader:AcmeLog of acme is left out: ModuleNotFoundError: No module named 'no_such_library'"
         in broken.stderr

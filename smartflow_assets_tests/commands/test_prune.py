@@ -31,11 +31,11 @@ def moment(day: float) -> datetime:
 
 @pytest.fixture(scope="module")
 def sixty_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty days in six runs, with a flood on the days 5 and 55."""
+    """Sixty days in three runs, with a flood on the days 5 and 55."""
     home = make_home(tmp_path_factory.mktemp("aged"))
     (home / "data" / "sources" / "shop.yaml").write_text(SOURCE)
     with in_folder(home) as smartflow:
-        for until in range(10, DAYS + 1, 10):
+        for until in range(20, DAYS + 1, 20):
             write_feed(home, until)
             assert smartflow("run", "shop", "--as-of", moment(until).isoformat()).code == 0
         assert smartflow("train", "shop", "--as-of", moment(DAYS).isoformat()).code == 0
@@ -127,10 +127,10 @@ def test_the_history_of_dagster_keeps_the_newest_run_of_a_source(smartflow: Smar
             return [run.run_id for run in instance.get_runs()]
 
     training, newest, *older = runs()
-    assert len(older) == 5
+    assert len(older) == 2
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     answer = smartflow("prune", "--older-than", "1h", "--as-of", later)
-    assert answer.code == 0 and "5 runs of Dagster's history" in answer.out, answer
+    assert answer.code == 0 and "2 runs of Dagster's history" in answer.out, answer
     assert runs() == [training, newest]
     files = {path.name for path in (aged / "data/dagster/history/runs").glob("*.db")}
     assert files == {"index.db", f"{training}.db", f"{newest}.db"}
@@ -138,7 +138,7 @@ def test_the_history_of_dagster_keeps_the_newest_run_of_a_source(smartflow: Smar
 
 def test_a_source_that_was_removed_goes_altogether(smartflow: Smartflow, aged: Path) -> None:
     (aged / "data" / "sources" / "late.yaml").write_text(SOURCE.replace("shop\n", "late\n", 1))
-    assert smartflow("run", "late", "--as-of", moment(DAYS).isoformat()).code == 0
+    assert smartflow("run", "late", "--as-of", moment(5).isoformat()).code == 0
     (aged / "data" / "sources" / "late.yaml").unlink()
     assert (aged / "data/warehouse/models/late").exists()
     assert "late" not in smartflow("prune", "--older-than", "1000d").err  # its last run was today
@@ -158,7 +158,7 @@ def test_shorter_writes_say_the_same_of_what_is_pending(aged: Path) -> None:
     pending = {step: warehouse.pending("shop", step, upstream) for step, upstream in steps.items()}
     rows = warehouse.tables()["writes"]
     warehouse.commit("prune", [Prune("writes", "shop", datetime.now(UTC) + timedelta(days=1))])
-    assert warehouse.tables()["writes"] < rows / 2
+    assert warehouse.tables()["writes"] < rows * 2 / 3
     after = {step: warehouse.pending("shop", step, upstream) for step, upstream in steps.items()}
     assert {step: (windows[0].from_at, windows[-1].to_at) for step, windows in after.items() if windows} == {
         step: (windows[0].from_at, windows[-1].to_at) for step, windows in pending.items() if windows

@@ -102,7 +102,7 @@ def test_an_interrupt_ends_the_whole_command_with_130(home: Path) -> None:
             deadline = time.monotonic() + 60
             while not list(lock.path.parent.glob("run-*.lock")):
                 assert time.monotonic() < deadline, "the run did not begin"
-                time.sleep(0.1)
+                time.sleep(0.02)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
@@ -111,8 +111,12 @@ def test_an_interrupt_ends_the_whole_command_with_130(home: Path) -> None:
 def test_what_dagster_says_is_heard_with_v_only(after_a_run: Path, copied: Callable[[Path], Path]) -> None:
     home = copied(after_a_run)
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"SMARTFLOW_HOME": str(home)}
-    command = [sys.executable, "-m", "smartflow_assets.cli", "run", "shop"]
-    quiet = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    loud = subprocess.run([*command, "-v"], env=environment, capture_output=True, text=True, check=True)
-    assert (quiet.stderr, quiet.stdout.count("\n")) == ("", 1)
-    assert "dagster - INFO - monitor_source" in loud.stderr
+    program = (
+        "import sys\nfrom smartflow_assets.cli import app\n"
+        "app(['run', 'shop'], standalone_mode=False)\nprint('now with -v', file=sys.stderr)\n"
+        "app(['run', 'shop', '-v'], standalone_mode=False)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    quiet, loud = done.stderr.split("now with -v\n")
+    assert (quiet, done.stdout.count("\n")) == ("", 2)
+    assert "dagster - INFO - monitor_source" in loud

@@ -59,7 +59,7 @@ def test_the_ui_loads_from_another_folder_and_ends_with_all_its_processes(
                 assert time.monotonic() < deadline, "it did not answer"
                 with suppress(OSError, ValueError):
                     answer = _ask(port, "{ repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } } }")
-                time.sleep(0.5)
+                time.sleep(0.1)
             children = psutil.Process(process.pid).children(recursive=True)
         finally:
             process.send_signal(signal.SIGTERM)

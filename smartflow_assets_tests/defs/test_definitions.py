@@ -9,6 +9,7 @@ import pytest
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
 from smartflow_assets.defs.build import ASSETS, build_definitions
 from smartflow_assets.defs.resources import RunOptions
+from smartflow_assets_tests.homes import STAGES
 
 GROUPS = {
     "ingestion": ["raw_records"],
@@ -54,6 +55,12 @@ def test_the_names_of_everything(defs):
         "settle_success_sensor",
         "training_sensor",
     ]
+
+
+def test_what_tests_run_as_stages_are_the_assets_in_their_order():
+    names = [asset.key.to_user_string() for asset in ASSETS]
+    assert [stage.__name__ for stage in STAGES] == names[: len(STAGES)]  # sending and publishing come after them
+    assert names[len(STAGES) :] == ["alert_sends", "analyst_snapshot", "anomaly_exports"]
 
 
 @pytest.mark.parametrize("asset", ASSETS, ids=lambda asset: asset.key.to_user_string())

@@ -1,7 +1,9 @@
 """A real `smartflow ui`, asked by GraphQL what a person would see, and left alone to see what it does by itself.
 
 One Dagster for the whole module, started in a folder that is not the home. The tests stand in the order in which a person
-would look, and share the waiting: the first victim is killed before them, and its successor starts meanwhile.
+would look, and share the waiting: the first victim is killed before them, and its successor starts meanwhile. What needs no waiting
+has quick tests: what is loaded in defs/test_definitions.py, what starts and closes runs in defs/test_sensors.py and
+defs/test_schedules.py, that the UI answers and ends in commands/test_ui.py.
 """
 
 import json
@@ -30,6 +32,7 @@ from smartflow_assets.defs.instance import INSTANCE_SETTINGS
 from smartflow_assets.defs.resources import open_warehouse, source_lock
 from smartflow_assets_tests.homes import daily_series, write_rows
 
+pytestmark = pytest.mark.soak
 SOURCE = """
 name: {name}
 read: {{type: csv, path: examples/{file}.csv, time: timestamp}}

@@ -1,21 +1,20 @@
 """One spike, one message: point by point, in one run, in runs of seven, with a dead channel, a retraining, and a month later."""
 
+import shutil
 from datetime import datetime, timedelta
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation
+from smartflow_assets.stages import alerting, modelling
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets_tests.homes import START, STEP, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import STAGES, START, STEP, Home, daily_series, write_rows
 from smartflow_assets_tests.receivers import HookServer, MailServer
 
-DAYS, POINTS = 12, 40
+DAYS, POINTS = 6, 40
 FIRST = START + timedelta(days=DAYS)  # the first of the forty points
 SPIKE = slice(10, 16)
 SOURCE = """
@@ -43,13 +42,25 @@ def shop(home: Home, mailbox: MailServer, receiver: HookServer) -> None:
     home.write_channels(CHANNELS.format(port=mailbox.port, url=receiver.url))
 
 
-def deliver(home: Home, until: datetime) -> None:
-    """The collector has appended what happened before `until`, and the source is run then."""
+def send(run: SourceRun) -> None:
+    alerting.alert_sends(run, environment={})
+
+
+def collect(home: Home, until: datetime) -> None:
+    """The collector has appended what happened before `until`."""
     rows = rows_with_spike()
-    is_past = pd.to_datetime(rows["timestamp"], utc=True) < until
-    write_rows(home.settings.data / "examples" / "shop.csv", rows[is_past])
-    outcome = home.run("shop", until)
+    write_rows(home.settings.data / "examples" / "shop.csv", rows[pd.to_datetime(rows["timestamp"], utc=True) < until])
+
+
+def run_dagster(home: Home, until: datetime, *, is_retraining: bool = False) -> None:
+    job = "train_source" if is_retraining else "monitor_source"
+    outcome = home.run("shop", until, job, retrain=is_retraining)
     assert outcome.is_success, outcome.failures
+
+
+def run_stages(home: Home, until: datetime, *, is_retraining: bool = False) -> None:
+    """What a run does, without Dagster around it: a hundred runs in a minute."""
+    home.run_stages("shop", until, [modelling.trained_models] if is_retraining else [*STAGES, send], is_retraining=is_retraining)
 
 
 def results(home: Home) -> list[pd.DataFrame]:
@@ -62,22 +73,24 @@ def results(home: Home) -> list[pd.DataFrame]:
     ]
 
 
-POINT_BY_POINT = pytest.param(range(1, POINTS + 1), marks=pytest.mark.soak, id="point by point")
-WHERE_SOMETHING_HAPPENS = pytest.param((11, 13, 16, 20, 36, POINTS), id="where something happens")
+POINT_BY_POINT = pytest.param(range(1, POINTS + 1), run_dagster, marks=pytest.mark.soak, id="point by point")
+WHERE_SOMETHING_HAPPENS = pytest.param((11, 13, 16, 20, 36, POINTS), run_stages, id="where something happens")
 
 
-@pytest.mark.parametrize("points", [POINT_BY_POINT, WHERE_SOMETHING_HAPPENS])
-def test_a_spike_over_many_runs_is_one_mail_and_one_recovery(home, mailbox, receiver, points):
+@pytest.mark.parametrize(("points", "run"), [POINT_BY_POINT, WHERE_SOMETHING_HAPPENS])
+def test_a_spike_over_many_runs_is_one_mail_and_one_recovery(home, mailbox, receiver, points, run):
     shop(home, mailbox, receiver)
-    deliver(home, FIRST)
+    collect(home, FIRST)
+    run(home, FIRST)
     receiver.answers = [(503, {})] * 1000
     for k in points:
         if k == 20:
-            assert home.run("shop", FIRST + k * STEP, "train_source", retrain=True).is_success
+            run(home, FIRST + k * STEP, is_retraining=True)
         if k == 36:
             receiver.answers.clear()
             refused = len(receiver.posts)
-        deliver(home, FIRST + k * STEP)
+        collect(home, FIRST + k * STEP)
+        run(home, FIRST + k * STEP)
     subjects = [mail["Subject"] for mail in mailbox.mails]
     assert len(subjects) == 2, subjects
     assert "critical" in subjects[0] and "resolved" in subjects[1]
@@ -90,42 +103,22 @@ def test_a_spike_over_many_runs_is_one_mail_and_one_recovery(home, mailbox, rece
     assert len(anomalies) == 1 and len(incidents) == 1
     assert len(anomalies["detectors"][0]) and list(anomalies["rules"][0]) == ["promo_surge"]
     assert incidents["state"][0] == "resolved"
-    deliver(home, FIRST + POINTS * STEP)
+    run(home, FIRST + POINTS * STEP)
     assert len(mailbox.mails) == 2
 
 
-STAGES = [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.rule_violations,
-    preparation.series_features,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.anomalies,
-    alerting.incidents,
-]
-
-
-def run_stages(home: Home, until: datetime) -> None:
-    """What a run does, without Dagster around it: a hundred runs in a minute."""
-    rows = rows_with_spike()
-    write_rows(home.settings.data / "examples" / "shop.csv", rows[pd.to_datetime(rows["timestamp"], utc=True) < until])
-    catalogue = Catalogue.load(home.settings)
-    models = ModelStore(home.settings.models)
-    run = SourceRun(catalogue.source("shop"), home.settings, catalogue, home.warehouse, models, until, f"run at {until}")
-    for stage in STAGES:
-        stage(run)
-
-
-@pytest.mark.parametrize("size", [7, pytest.param(1, marks=pytest.mark.soak)])
-def test_runs_of_one_and_of_seven_points_leave_what_one_run_leaves(tmp_path, size):
-    found = []
+@pytest.mark.parametrize("size", [13, pytest.param(1, marks=pytest.mark.soak)])
+def test_runs_of_one_and_of_some_points_leave_what_one_run_leaves(tmp_path, size):
+    before, found = Home(tmp_path / "before"), []
+    before.write_source("shop", SOURCE)
+    before.write_channels(CHANNELS.format(port=25, url="http://127.0.0.1:9/hook"))
+    collect(before, FIRST)
+    before.run_stages("shop", FIRST)
     for step in (POINTS, size):
-        home = Home(tmp_path / str(step), dg.DagsterInstance.ephemeral())
-        home.write_source("shop", SOURCE)
-        home.write_channels(CHANNELS.format(port=25, url="http://127.0.0.1:9/hook"))
-        for k in [0, *range(step, POINTS, step), POINTS]:
-            run_stages(home, FIRST + k * STEP)
+        home = Home(shutil.copytree(before.folder, tmp_path / str(step)))
+        for k in [*range(step, POINTS, step), POINTS]:
+            collect(home, FIRST + k * STEP)
+            home.run_stages("shop", FIRST + k * STEP)
         found.append(results(home))
     assert [len(frame) for frame in found[0]] == [POINTS, 1, 1]
     for expected, actual in zip(*found, strict=True):

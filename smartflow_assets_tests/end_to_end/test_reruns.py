@@ -1,7 +1,6 @@
 """Running again: the same clock changes nothing, a later one adds the buckets between, an appended row adds itself."""
 
 import shutil
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,50 +8,60 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.warehouse.tables import TABLES
-from smartflow_assets_tests.end_to_end.conftest import opened
-from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
+from smartflow_assets.stages import alerting
+from smartflow_assets_tests.homes import STAGES, START, STEP, WEB, Home, daily_series, write_rows
 
 LEDGERS = {"run_log", "writes", "snapshot_info"}  # a run leaves a trace there, whatever it found
-END = START + timedelta(days=6)
+DAYS = 4
+END = START + timedelta(days=DAYS)
 
 
 def web(home: Home) -> pd.DataFrame:
     home.write_source("web", WEB)
-    rows = daily_series(6)
-    rows.loc[1600, "value"] = 2500
+    rows = daily_series(DAYS)
+    rows.loc[1100, "value"] = 2500
     write_rows(home.settings.data / "examples" / "web.csv", rows)
     return rows
 
 
-def run_once(folder: Path, at: datetime) -> Path:
-    with opened(folder) as home:
-        web(home)
-        assert home.run("web", at).is_success
+def run(home: Home, at: datetime) -> None:
+    """What a run does, without Dagster around it, where a test is not about Dagster."""
+    home.run_stages("web", at, [*STAGES, lambda run: alerting.alert_sends(run, environment={})])
+
+
+def made(folder: Path, at: datetime) -> Path:
+    home = Home(folder)
+    web(home)
+    run(home, at)
     return folder
 
 
 @pytest.fixture(scope="module")
 def after_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_once(tmp_path_factory.mktemp("end"), END)
+    return made(tmp_path_factory.mktemp("end"), END)
 
 
 @pytest.fixture(scope="module")
 def ten_steps_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_once(tmp_path_factory.mktemp("before"), END - 10 * STEP)
+    return made(tmp_path_factory.mktemp("before"), END - 10 * STEP)
+
+
+def copied(made: Path, home: Home) -> Home:
+    shutil.copytree(made, home.folder, dirs_exist_ok=True)
+    home.write_source("web", WEB)  # Dagster's own record of it is new
+    return home
 
 
 @pytest.fixture
-def at_end(after_a_run: Path, tmp_path: Path) -> Iterator[Home]:
+def at_end(after_a_run: Path, home: Home) -> Home:
     """The home after a run at END."""
-    with opened(shutil.copytree(after_a_run, tmp_path, dirs_exist_ok=True)) as home:
-        yield home
+    return copied(after_a_run, home)
 
 
 @pytest.fixture
-def earlier(ten_steps_before: Path, tmp_path: Path) -> Iterator[Home]:
+def earlier(ten_steps_before: Path, home: Home) -> Home:
     """The home after a run ten steps before END."""
-    with opened(shutil.copytree(ten_steps_before, tmp_path, dirs_exist_ok=True)) as home:
-        yield home
+    return copied(ten_steps_before, home)
 
 
 def counts(home: Home) -> dict[str, int]:
@@ -69,7 +78,7 @@ def test_the_same_clock_twice_changes_nothing(at_end):
 
 def test_a_later_clock_adds_exactly_the_buckets_between(earlier):
     before = counts(earlier)
-    assert earlier.run("web", END - 3 * STEP).is_success
+    run(earlier, END - 3 * STEP)
     after = counts(earlier)
     for name in ("clean_series", "series_features", "anomaly_scores"):
         assert after[name] - before[name] == 7, name
@@ -81,7 +90,7 @@ def test_an_appended_row_adds_exactly_itself(at_end):
     before = counts(at_end)
     newest = pd.DataFrame({"timestamp": [END.strftime("%Y-%m-%dT%H:%M:%SZ")], "value": [500.0]})
     write_rows(at_end.settings.data / "examples" / "web.csv", pd.concat([rows, newest]))
-    assert at_end.run("web", END + STEP).is_success
+    run(at_end, END + STEP)
     after = counts(at_end)
     assert {name: after[name] - before[name] for name in ("raw.web", "clean_series", "series_features", "anomaly_scores")} == {
         "raw.web": 1,
@@ -95,10 +104,10 @@ def test_a_late_row_changes_its_own_bucket_and_no_other_score(home):
     rows = web(home)
     late = rows.drop(index=1000)
     write_rows(home.settings.data / "examples" / "web.csv", late)
-    assert home.run("web", END).is_success
+    run(home, END)
     before = home.table("anomaly_scores").set_index("observed_at")["raw_score"].sort_index()
     write_rows(home.settings.data / "examples" / "web.csv", rows)
-    assert home.run("web", END + STEP).is_success
+    run(home, END + STEP)
     after = home.table("anomaly_scores").set_index("observed_at")["raw_score"].sort_index()
     at = START + 1000 * STEP
     changed = before.index[(before.fillna(-1) != after.reindex(before.index).fillna(-1)).to_numpy()]
@@ -111,10 +120,10 @@ def test_a_changed_aggregation_rebuilds_without_alerting_again(at_end):
     sent = at_end.count("alert_sends", "status = 'sent'")
     assert sent >= 1
     at_end.write_source("web", WEB.replace("every: 5min", "every: 10min"))
-    assert at_end.run("web", END).is_success
-    assert at_end.count("clean_series") == 6 * 144
+    run(at_end, END)
+    assert at_end.count("clean_series") == DAYS * 144
     assert at_end.count("alert_sends", "status = 'sent'") == sent
-    assert at_end.count("raw.web") == 6 * 288
+    assert at_end.count("raw.web") == DAYS * 288
 
 
 def test_a_dry_run_leaves_no_trace(earlier):

@@ -3,14 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import dagster as dg
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation
-from smartflow_assets.stages.run import SourceRun
 from smartflow_assets_tests.commands.conftest import Smartflow, smartflow  # noqa: F401
 from smartflow_assets_tests.homes import Home
 
@@ -22,33 +17,15 @@ time_bucket: {every: 15min, settle: 0s}
 training: {window: 20 days}
 alerts: {to: [file], max_age: 3650 days}
 """
-STAGES = [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.series_features,
-    preparation.rule_violations,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.anomalies,
-    alerting.incidents,
-]
 START = datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Home:
-    home = Home(tmp_path, dg.DagsterInstance.ephemeral())
+    home = Home(tmp_path)
     home.write_source("greenhouse", SOURCE)
     home.write_channels("file: {type: file}\n")
     return home
-
-
-def run_at(home: Home, now: datetime) -> None:
-    catalogue = Catalogue.load(home.settings)
-    source = catalogue.source("greenhouse")
-    run = SourceRun(source, home.settings, catalogue, home.warehouse, ModelStore(home.settings.models), now, f"run {now}")
-    for stage in STAGES:
-        stage(run)
 
 
 def test_validate_accepts_a_synthetic_source_and_says_what_is_wrong_with_another(house, smartflow: Smartflow, monkeypatch):  # noqa: F811
@@ -70,7 +47,7 @@ def test_validate_accepts_a_synthetic_source_and_says_what_is_wrong_with_another
 def test_each_later_clock_adds_its_rows_to_raw_clean_and_scores(house):
     counts = []
     for minutes in (0, 15, 20, 60, 60):
-        run_at(house, START + timedelta(minutes=minutes))
+        house.run_stages("greenhouse", START + timedelta(minutes=minutes))
         counts.append(tuple(house.count(table) for table in ('raw."greenhouse"', "clean_series", "anomaly_scores")))
     rows = 20 * 96
     expected = [rows, rows + 1, rows + 1, rows + 4, rows + 4]
@@ -81,8 +58,8 @@ def test_each_later_clock_adds_its_rows_to_raw_clean_and_scores(house):
 
 def test_what_generate_labels_is_what_the_source_holds_and_opens_incidents(house, smartflow: Smartflow):  # noqa: F811
     end = START + timedelta(days=4)
-    for hours in range(0, 97, 24):
-        run_at(house, START + timedelta(hours=hours))
+    for hours in (0, 48, 96):
+        house.run_stages("greenhouse", START + timedelta(hours=hours))
     labels = house.folder / "labels.csv"
     answer = smartflow(
         "generate",

@@ -57,13 +57,14 @@ def test_no_table_is_counted_to_learn_whether_there_are_rows(home: Home, monkeyp
 
 
 def test_a_run_of_dagster_resolves_the_bucket_once_from_the_rows_it_has_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.instance = dg.DagsterInstance.ephemeral()
     write_history(home, days=0.1, step=timedelta(minutes=1))
     ingestion.raw_records(home.source_run("web", NOW))  # what a run left that died before it had cleaned anything
     rows = daily_series(3, step=timedelta(minutes=5), start=START - timedelta(days=5))
     write_rows(home.settings.data / "examples" / "web.csv", rows)
     asked, original = [], bucket_resolution.usual_bucket
     monkeypatch.setattr(bucket_resolution, "usual_bucket", lambda *given: asked.append(given) or original(*given))
-    assert home.run("web", NOW).is_success
+    with dg.DagsterInstance.ephemeral() as home.instance:
+        home.instance.add_dynamic_partitions("sources", ["web"])
+        assert home.run("web", NOW).is_success
     assert len(asked) == 1
     assert '"every": "5min"' in str(bucket_resolution.made_under(home.warehouse, "web"))

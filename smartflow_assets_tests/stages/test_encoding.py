@@ -3,21 +3,18 @@
 from datetime import timedelta
 from pathlib import Path
 
-import dagster as dg
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.plan import compare
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.stages import encoding, ingestion, preparation
+from smartflow_assets.stages import encoding, preparation
 from smartflow_assets.stages.bucket_resolution import made_under
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets_tests.homes import START, Home, write_rows
+from smartflow_assets_tests.homes import STAGES, START, Home, write_rows
 
 ENCODE = {"channel": "one_hot", "tier": "ordinal", "merchant": "frequency"}
 METRICS = [
@@ -67,22 +64,18 @@ def write_source(home: Home, encode: dict[str, str] = ENCODE, metrics: list | No
 
 
 def make(folder: Path, rows: pd.DataFrame | None = None, encode: dict[str, str] = ENCODE, metrics: list | None = None) -> Home:
-    home = Home(folder, dg.DagsterInstance.ephemeral())
+    home = Home(folder)
     write_rows(home.settings.data / "examples" / "pay.csv", payments() if rows is None else rows)
     write_source(home, encode, metrics)
     return home
 
 
 def run_of(home: Home, days: float = DAYS) -> SourceRun:
-    catalogue, now = Catalogue.load(home.settings), START + timedelta(days=days)
-    models = ModelStore(home.settings.models)
-    return SourceRun(catalogue.source("pay"), home.settings, catalogue, home.warehouse, models, now, f"run {days}")
+    return home.source_run("pay", START + timedelta(days=days), f"run {days}")
 
 
 def clean(home: Home, days: float = DAYS) -> preparation.Cleaned:
-    run = run_of(home, days)
-    ingestion.raw_records(run)
-    return preparation.clean_series(run)
+    return home.run_stages("pay", START + timedelta(days=days), STAGES[:2])["clean_series"]
 
 
 def series(home: Home) -> pd.DataFrame:
@@ -178,7 +171,7 @@ def test_columns_of_any_name_and_type_are_encoded(tmp_path):
     rows = payments()
     kinds = np.arange(len(rows)) % 4
     frame = pd.DataFrame({"at": pd.to_datetime(rows["at"]), "category": kinds, "learnt": kinds % 2 == 0, "code": rows["tier"], "n": 1.5})
-    home = Home(tmp_path, dg.DagsterInstance.ephemeral())
+    home = Home(tmp_path)
     (home.settings.data / "examples").mkdir(exist_ok=True)
     with duckdb.connect() as connection:
         connection.register("frame", frame)

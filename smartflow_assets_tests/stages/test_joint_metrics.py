@@ -1,29 +1,15 @@
 """A source whose metrics are compared with each other: what one of them did alone is found, stored, and named with its share."""
 
 from datetime import timedelta
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.stages import detection, ingestion, modelling, preparation
-from smartflow_assets.stages.run import SourceRun
-from smartflow_assets_tests.homes import START, Home, write_rows
+from smartflow_assets_tests.homes import STAGES, START, Home, write_rows
 
 DAYS, STRANGE = 40, 700
-STAGES = [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.series_features,
-    preparation.rule_violations,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.anomalies,
-]
 
 
 def test_metrics_of_a_source_are_compared_even_where_one_is_judged_by_keys_of_its_own(home: Home) -> None:
@@ -45,19 +31,8 @@ def test_metrics_of_a_source_are_compared_even_where_one_is_judged_by_keys_of_it
             }
         ),
     )
-    catalogue = Catalogue.load(home.settings)
     for _ in range(2):  # the second scores nothing anew, from the stored model
-        run = SourceRun(
-            catalogue.source("host"),
-            home.settings,
-            catalogue,
-            home.warehouse,
-            ModelStore(home.settings.models),
-            START + timedelta(days=DAYS),
-            f"run {uuid4()}",
-        )
-        for stage in STAGES:
-            stage(run)
+        home.run_stages("host", START + timedelta(days=DAYS), STAGES[:-1])
     (anomaly,) = home.warehouse.read("SELECT * FROM anomalies WHERE source = 'host'").to_dict("records")
     assert (anomaly["series"], anomaly["started_at"], anomaly["anomaly_type"]) == ("memory", hours[STRANGE], "multivariate")
     shares = dict(anomaly["contributions"])

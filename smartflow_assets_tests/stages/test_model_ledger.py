@@ -3,8 +3,8 @@
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import dagster as dg
 import pandas as pd
 import pytest
 
@@ -12,7 +12,7 @@ from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.detection.fitted_models import FORM
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation
+from smartflow_assets.stages import modelling
 from smartflow_assets.stages.maintenance.retention import prune
 from smartflow_assets.stages.model_ledger import promote, rollback, stored_models
 from smartflow_assets.stages.run import SourceRun
@@ -26,16 +26,6 @@ time_bucket: {every: 1h, settle: 0s}
 training: {window: 30 days}
 alerts: {to: [file], max_age: 3650 days}
 """
-STAGES = [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.series_features,
-    preparation.rule_violations,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.anomalies,
-    alerting.incidents,
-]
 HOUR, DAYS = timedelta(hours=1), 16
 
 
@@ -43,24 +33,12 @@ def day(number: float) -> datetime:
     return START + timedelta(days=number)
 
 
-def run_of(home: Home, now: datetime, **options: object) -> SourceRun:
-    catalogue = Catalogue.load(home.settings)
-    return SourceRun(
-        catalogue.source("web"),
-        home.settings,
-        catalogue,
-        home.warehouse,
-        ModelStore(home.settings.models),
-        now,
-        f"run at {now:%m-%dT%H:%M}",
-        **options,
-    )  # pyright: ignore
+def run_of(home: Home, now: datetime, **options: Any) -> SourceRun:
+    return home.source_run("web", now, f"run at {now:%m-%dT%H:%M}", **options)
 
 
-def watch(home: Home, now: datetime, **options: object) -> None:
-    run = run_of(home, now, **options)
-    for stage in STAGES:
-        stage(run)
+def watch(home: Home, now: datetime, **options: Any) -> None:
+    home.run_stages("web", now, **options)
 
 
 def train(home: Home, now: datetime, reason: str = "by hand") -> None:
@@ -80,7 +58,7 @@ def rows_of(days: float = DAYS) -> pd.DataFrame:
 
 
 def make(folder: Path) -> Home:
-    home = Home(folder, dg.DagsterInstance.ephemeral())
+    home = Home(folder)
     home.write_source("web", SOURCE)
     home.write_channels("file: {type: file}\n")
     write_rows(home.settings.data / "examples" / "web.csv", rows_of())
@@ -102,7 +80,7 @@ def ten_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def watched(ten_days: Path, tmp_path: Path) -> Home:
-    return Home(shutil.copytree(ten_days, tmp_path, dirs_exist_ok=True), dg.DagsterInstance.ephemeral())
+    return Home(shutil.copytree(ten_days, tmp_path, dirs_exist_ok=True))
 
 
 def models(home: Home) -> pd.DataFrame:
@@ -255,7 +233,6 @@ def test_two_groups_of_metrics_go_back_together_or_one_by_its_name(web):
 
 def test_a_model_whose_rows_were_pruned_is_refused_since_it_would_score_otherwise(web):
     web.write_source("web", SOURCE.replace("30 days", "4 days"))
-    watch(web, day(12))
     for number in (12, 13, 16):
         watch(web, day(number))
         train(web, day(number))

@@ -1,9 +1,9 @@
 """A new level that a person accepts: learnt from there on, no longer flagged, kept by the trainings that follow."""
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
-import dagster as dg
 import pandas as pd
 import pytest
 
@@ -20,7 +20,7 @@ DAYS = 30
 
 def moved(folder: Path, *, nightly: float = 0, level: float = 0) -> Home:
     """Thirty days; since the migration a load in the third hour of each night, or another level."""
-    home = Home(folder, dg.DagsterInstance.ephemeral())
+    home = Home(folder)
     home.write_source("web", SOURCE)
     home.write_channels("file: {type: file}\n")
     rows = daily_series(DAYS, step=HOUR)
@@ -50,11 +50,11 @@ def flagged(home: Home, since: datetime, until: datetime) -> int:
 
 
 def test_what_a_person_has_accepted_is_no_longer_flagged(tmp_path):
-    alone, accepted = moved(tmp_path / "alone", nightly=600), moved(tmp_path / "accepted", nightly=600)
-    for home in (alone, accepted):
-        watch(home, day(MOVED))
-        watch(home, day(MOVED + 2))
-        assert flagged(home, day(MOVED), day(MOVED + 2)) == 2  # both nights
+    alone = moved(tmp_path / "alone", nightly=600)
+    watch(alone, day(MOVED))
+    watch(alone, day(MOVED + 2))
+    assert flagged(alone, day(MOVED), day(MOVED + 2)) == 2  # both nights
+    accepted = Home(shutil.copytree(alone.folder, tmp_path / "accepted"))
     train(alone, day(MOVED + 2), "schedule")
     accept(accepted, day(MOVED + 2))
     for home in (alone, accepted):
@@ -78,9 +78,16 @@ def test_a_shift_that_was_accepted_is_no_anomaly_once_its_rows_are_scored_again(
     assert flagged(home, day(MOVED + 2), day(DAYS)) == 0
 
 
-def test_later_trainings_begin_at_the_baseline_too(tmp_path):
-    home = moved(tmp_path, level=500)
+@pytest.fixture(scope="module")
+def two_days_later(tmp_path_factory) -> Path:
+    """Another level since two days, and a model of the level before."""
+    home = moved(tmp_path_factory.mktemp("moved"), level=500)
     watch(home, day(MOVED + 2))
+    return home.folder
+
+
+def test_later_trainings_begin_at_the_baseline_too(tmp_path, two_days_later):
+    home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
     accept(home, day(MOVED + 2))
     watch(home, day(MOVED + 4))
     train(home, day(MOVED + 4), "schedule")
@@ -95,9 +102,8 @@ def test_later_trainings_begin_at_the_baseline_too(tmp_path):
     assert context_from(home) == pd.Timestamp(day(MOVED))
 
 
-def test_a_rollback_past_the_baseline_takes_it_back(tmp_path):
-    home = moved(tmp_path, level=500)
-    watch(home, day(MOVED + 2))
+def test_a_rollback_past_the_baseline_takes_it_back(tmp_path, two_days_later):
+    home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
     accept(home, day(MOVED + 2))
     rollback(run_of(home, day(MOVED + 2)), None, reason="it was only a test", by_whom="ana")
     train(home, day(MOVED + 3), "schedule")
@@ -118,8 +124,7 @@ def test_a_baseline_with_too_few_rows_waits_and_is_taken_by_a_later_training(tmp
 @pytest.mark.parametrize("since", [MOVED, 0.5])
 def test_a_first_training_keeps_to_a_baseline_as_well(tmp_path, since):
     home = moved(tmp_path, level=500)
-    for stage_now in (day(0.2),):
-        watch(home, stage_now)  # too little for a model
+    watch(home, day(0.2))  # too little for a model
     request_training("web", "what was before is of another system", warehouse=home.warehouse, now=day(1), baseline_from=day(since))
     watch(home, day(DAYS), is_retraining=True)
     found = models(home)

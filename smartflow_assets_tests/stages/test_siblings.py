@@ -2,15 +2,10 @@
 
 from datetime import timedelta
 
-import dagster as dg
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.stages import ingestion, preparation
-from smartflow_assets.stages.run import SourceRun
-from smartflow_assets_tests.homes import START, Home, write_rows
+from smartflow_assets_tests.homes import STAGES, START, Home, write_rows
 
 SOURCE = """
 name: shop
@@ -31,17 +26,13 @@ def rows(every: timedelta) -> pd.DataFrame:
 
 def clean(home: Home, frame: pd.DataFrame, every: timedelta, run_id: str) -> pd.DataFrame:
     write_rows(home.settings.data / "examples" / "shop.csv", frame)
-    catalogue = Catalogue.load(home.settings)
-    now = START + (COUNT + 2) * every
-    run = SourceRun(catalogue.source("shop"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models), now, run_id)
-    ingestion.raw_records(run)
-    preparation.clean_series(run)
+    home.run_stages("shop", START + (COUNT + 2) * every, STAGES[:2], run_id=run_id)
     return home.table("clean_series").sort_values(["series", "observed_at"], ignore_index=True)
 
 
 @pytest.mark.parametrize("every", [timedelta(hours=1), timedelta(days=1)], ids=["hours", "days over a changed clock"])
 def test_a_late_row_of_one_series_leaves_all_others_and_the_next_bucket(tmp_path, every):
-    home = Home(tmp_path, dg.DagsterInstance.ephemeral())
+    home = Home(tmp_path)
     home.write_source("shop", SOURCE.replace("EVERY", "1h" if every < timedelta(days=1) else "1 day"))
     full, at = rows(every), [12, 27]
     before = clean(home, full.drop(index=at), every, "first")
@@ -50,6 +41,6 @@ def test_a_late_row_of_one_series_leaves_all_others_and_the_next_bucket(tmp_path
     differing = (before["value"] != after["value"]) & ~(before["value"].isna() & after["value"].isna())
     changed = before[differing | (before["repair"] != after["repair"])]
     assert set(changed["series"]) == {"orders{region=eu}", "sales{region=eu}"} and len(changed) == 4
-    fresh = Home(tmp_path / "fresh", dg.DagsterInstance.ephemeral())
+    fresh = Home(tmp_path / "fresh")
     fresh.write_source("shop", SOURCE.replace("EVERY", "1h" if every < timedelta(days=1) else "1 day"))
     pd.testing.assert_frame_equal(after, clean(fresh, full, every, "whole"), check_exact=True)

@@ -1,28 +1,17 @@
 """Transforms through all stages: what detectors, rules, messages and pictures speak of, and that the cut of runs does not matter."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.stages import detection, ingestion, modelling, preparation
-from smartflow_assets.stages.run import SourceRun
-from smartflow_assets_tests.homes import START, Home, write_rows
+from smartflow_assets.stages import ingestion, preparation
+from smartflow_assets_tests.homes import STAGES, START, Home, Stage, write_rows
 
-STAGES = [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.series_features,
-    preparation.rule_violations,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.anomalies,
-]
 HOURS = 24 * 40
 BURST, DROP = 700, 800  # hours
 
@@ -70,16 +59,13 @@ def write_counter_and_sales(home: Home) -> pd.DataFrame:
     return rows
 
 
-def run_stages(home: Home, hours: float = HOURS) -> list[str]:
-    catalogue, now = Catalogue.load(home.settings), START + timedelta(hours=hours)
-    models = ModelStore(home.settings.models)
-    run = SourceRun(catalogue.source("host"), home.settings, catalogue, home.warehouse, models, now, f"run {hours}")
-    return [str(getattr(stage(run), "summary", "")) for stage in STAGES]
+def run_stages(home: Home, hours: float = HOURS, stages: Sequence[Stage] = STAGES[:-1]) -> dict[str, Any]:
+    return home.run_stages("host", START + timedelta(hours=hours), stages)
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory) -> Home:
-    home = Home(tmp_path_factory.mktemp("host"), dg.DagsterInstance.ephemeral())
+    home = Home(tmp_path_factory.mktemp("host"))
     write_counter_and_sales(home)
     run_stages(home)
     return home
@@ -122,18 +108,18 @@ def test_over_a_gap_there_is_no_change_to_speak_of(host):
 
 
 def test_values_without_a_logarithm_are_counted_when_they_are_learnt_from(tmp_path):
-    home = Home(tmp_path, dg.DagsterInstance.ephemeral())
+    home = Home(tmp_path)
     rows = write_counter_and_sales(home)
     rows.loc[[50, 60, 70], "sales"] = 0
     write_rows(home.settings.data / "examples" / "host.csv", rows)
-    assert "3 of them are zero or negative" in " ".join(run_stages(home))
+    assert "3 of them are zero or negative" in run_stages(home)["trained_models"].summary
 
 
 def test_the_cut_of_runs_does_not_matter(tmp_path, host):
-    home = Home(tmp_path, dg.DagsterInstance.ephemeral())
+    home = Home(tmp_path)
     write_counter_and_sales(home)
     for hours in (HOURS - 560, *range(HOURS - 559, HOURS - 545), HOURS - 458, HOURS - 457, HOURS - 100, HOURS):  # 400 to 415, 502
-        run_stages(home, hours)
+        run_stages(home, hours, [ingestion.raw_records, preparation.clean_series, preparation.rule_violations])
     for table, key in (("clean_series", "value"), ("rule_violations", "limit_value")):
         one, two = (found.table(table).sort_values(["series", "observed_at"], ignore_index=True) for found in (host, home))
         pd.testing.assert_frame_equal(one, two, check_exact=True, obj=table)

@@ -1,18 +1,15 @@
 """A load that is too long for memory goes batch by batch: what it leaves is what one batch would, killed between two or not."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
-import dagster as dg
 import pandas as pd
 import pytest
 
-from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import LeavePending
-from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, windows
-from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages import modelling, windows
 from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
 
 SOURCE = """
@@ -26,16 +23,6 @@ training: {window: 30h}
 rules: [{type: ratio_to_median, metric: requests, at_least: 2.5, window: 6h}]
 alerts: {to: [file], max_age: 3650 days, resolve_after: 15min, reopen_within: 30min}
 """
-STAGES = [
-    ingestion.raw_records,
-    preparation.clean_series,
-    preparation.series_features,
-    preparation.rule_violations,
-    modelling.trained_models,
-    detection.anomaly_scores,
-    detection.anomalies,
-    alerting.incidents,
-]
 IN_PIECES = ["series_features", "rule_violations", "anomaly_scores", "anomalies", "incidents"]
 TABLES = {
     "clean_series": "observed_at",
@@ -46,7 +33,7 @@ TABLES = {
     "anomalies": "started_at",
     "incidents": "opened_at",
 }
-DAYS = 5
+DAYS = 4
 END = START + timedelta(days=DAYS)
 
 
@@ -58,20 +45,13 @@ class Killed(BaseException):
 
 
 def web(folder: Path) -> Home:
-    home = Home(folder, dg.DagsterInstance.ephemeral())
+    home = Home(folder)
     home.write_source("web", SOURCE)
     home.write_channels("file: {type: file}\n")
     rows = daily_series(DAYS)
-    rows.loc[[*range(770, 778), *range(995, 1009), 1200], "value"] = 2500  # the second lies across a cut
-    write_rows(home.settings.data / "examples" / "web.csv", rows.drop(index=range(1100, 1120)))
+    rows.loc[[*range(770, 778), *range(995, 1009), 1120], "value"] = 2500  # the second lies across a cut
+    write_rows(home.settings.data / "examples" / "web.csv", rows.drop(index=range(1030, 1050)))
     return home
-
-
-def run_stages(home: Home) -> None:
-    catalogue = Catalogue.load(home.settings)
-    run = SourceRun(catalogue.source("web"), home.settings, catalogue, home.warehouse, ModelStore(home.settings.models), END, "run")
-    for stage in STAGES:
-        stage(run)
 
 
 def stored(home: Home) -> dict[str, pd.DataFrame]:
@@ -93,40 +73,43 @@ def kill_after_a_batch_of(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     monkeypatch.setattr(Warehouse, "commit", commit)
 
 
-def test_batches_leave_what_the_whole_leaves_also_when_killed_between_two(tmp_path, monkeypatch):
-    whole = web(tmp_path / "whole")
-    run_stages(whole)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Home:
+    """A load that fits into one batch."""
+    home = web(tmp_path_factory.mktemp("whole"))
+    home.run_stages("web", END)
+    return home
+
+
+@pytest.mark.parametrize("dies_at", [[], IN_PIECES], ids=["as they come", "killed between two"])
+def test_batches_leave_what_the_whole_leaves(tmp_path, whole, monkeypatch, dies_at):
     expected = stored(whole)
     assert len(expected["anomaly_scores"]) == 2 * DAYS * 288 and len(expected["series_features"]) == 2 * 360
     assert len(expected["anomalies"]) >= 6 and len(expected["rule_violations"]) >= 23 and len(expected["alert_sends"]) >= 6
     assert (expected["detector_scores"]["detector"] == "isolation_forest").any()
 
-    monkeypatch.setattr(windows, "BATCH_ROWS", 400)  # 200 buckets of both series
-    batches = web(tmp_path / "batches")
-    run_stages(batches)
-    killed = web(tmp_path / "killed")
-    for table in IN_PIECES:
+    monkeypatch.setattr(windows, "BATCH_ROWS", 666)  # 333 buckets of both series
+    home = web(tmp_path)
+    for table in dies_at:
         with monkeypatch.context() as patch, pytest.raises(Killed):
             kill_after_a_batch_of(patch, table)
-            run_stages(killed)
-    run_stages(killed)
-    for home in (batches, killed):
-        assert home.count("writes", "operation = 'left'") > 10
-        for name, frame in stored(home).items():
-            pd.testing.assert_frame_equal(frame, expected[name], check_exact=True, obj=name)
-        before = home.count("writes")
-        run_stages(home)  # nothing is left
-        assert home.count("writes") == before
+            home.run_stages("web", END)
+    home.run_stages("web", END)
+    assert home.count("writes", "operation = 'left'") > 10
+    for name, frame in stored(home).items():
+        pd.testing.assert_frame_equal(frame, expected[name], check_exact=True, obj=name)
+    before = home.count("writes")
+    home.run_stages("web", END)  # nothing is left
+    assert home.count("writes") == before
 
 
-def test_a_model_is_trained_anew_once_its_context_has_grown_long(tmp_path, monkeypatch):
-    home = web(tmp_path)
-    run_stages(home)
+def test_a_model_is_trained_anew_once_its_context_has_grown_long(tmp_path, whole, monkeypatch):
+    home = Home(shutil.copytree(whole.folder, tmp_path, dirs_exist_ok=True))
     before = home.table("anomaly_scores").drop(columns="model_id")
-    run_stages(home)
+    home.run_stages("web", END)
     assert home.count("trained_models", "status = 'current'") == 2  # one for each group of metrics
-    monkeypatch.setattr(modelling, "LONGEST_CONTEXT", 500)
-    run_stages(home)
-    run_stages(home)  # the new ones have a short context
+    monkeypatch.setattr(modelling, "LONGEST_CONTEXT", 400)
+    home.run_stages("web", END)
+    home.run_stages("web", END)  # the new ones have a short context
     assert home.count("trained_models", "status = 'current'") == 4 and home.count("trained_models", "status = 'retired'") == 2
     pd.testing.assert_frame_equal(home.table("anomaly_scores").drop(columns="model_id"), before)  # a score once given stands

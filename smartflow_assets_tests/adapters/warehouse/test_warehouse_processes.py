@@ -51,20 +51,21 @@ def versions(warehouse: Warehouse) -> list[list[float]]:
     return warehouse.read(sql).to_numpy().tolist()
 
 
-def test_eight_writers_and_two_readers_lose_nothing_and_fail_nothing(warehouse, start):
-    times, folder = 8, warehouse.path.parent
+@pytest.mark.parametrize(("count", "times"), [(3, 4), pytest.param(8, 8, marks=pytest.mark.soak)])
+def test_many_writers_and_two_readers_lose_nothing_and_fail_nothing(warehouse, start, count, times):
+    folder = warehouse.path.parent
     warehouse.publish("run")
     is_over = SPAWN.Event()
     readers = [start(workers.read_until, folder, is_over) for _ in range(2)]
-    writers = [start(workers.write_often, folder, f"source_{number}", times) for number in range(8)]
-    assert [report.recv() for _, report in writers] == [None] * 8
+    writers = [start(workers.write_often, folder, f"source_{number}", times) for number in range(count)]
+    assert [report.recv() for _, report in writers] == [None] * count
     is_over.set()
     for _, report in readers:
         read_count, problem = report.recv()
         assert problem is None and read_count > 0
     counts = warehouse.tables()
-    assert (counts["incident_events"], counts["clean_series"], counts["writes"]) == (8 * times, 8 * times, 2 * 8 * times)
-    assert warehouse.read("SELECT count(DISTINCT written_at) AS n FROM writes")["n"].iloc[0] == 8 * times
+    assert (counts["incident_events"], counts["clean_series"], counts["writes"]) == (count * times, count * times, 2 * count * times)
+    assert warehouse.read("SELECT count(DISTINCT written_at) AS n FROM writes")["n"].iloc[0] == count * times
 
 
 def test_killed_in_the_middle_of_a_write_leaves_the_old_rows(first_version, start):
