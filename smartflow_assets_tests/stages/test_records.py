@@ -167,6 +167,7 @@ def test_rows_that_the_first_model_learnt_from_are_not_judged_and_all_others_are
     "cuts",
     [
         pytest.param((7.5, 13.99, 16, DAYS), id="four runs"),
+        pytest.param((7, 7.5, 9, 13.99, 14, 16, DAYS), marks=pytest.mark.soak, id="seven runs"),
         pytest.param((*np.arange(6.5, DAYS, 0.93), DAYS), marks=pytest.mark.soak, id="13 runs"),
     ],
 )

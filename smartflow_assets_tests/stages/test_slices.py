@@ -96,14 +96,21 @@ def test_a_loss_is_explained_by_what_is_gone(tmp_path):
     assert "region=EU explains 75 % of the change (usually 50 % of the whole)" in found["explanation"]
 
 
-def test_the_cut_of_runs_does_not_matter(tmp_path):
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        pytest.param((28, 29 + 10.5 / 24, 29 + 11.3 / 24, 30), id="four runs"),
+        pytest.param((28, 29 + 10.5 / 24, 29 + 11 / 24, 29 + 11.3 / 24, 29.5, 30), marks=pytest.mark.soak, id="six runs"),
+    ],
+)
+def test_the_cut_of_runs_does_not_matter(tmp_path, cuts):
     rows = with_more(orders(), "EU", "web", 100)
     rows = with_more(rows, "EU", "web", 60, pd.Timestamp(AT) + pd.Timedelta(hours=1))
     once = make(tmp_path / "once", rows)
     watch(once, END)
     often = make(tmp_path / "often", rows)
-    for hours in (24 * 28, 24 * 29 + 10.5, 24 * 29 + 11.3, 24 * 30):
-        now = pd.Timestamp(START) + pd.Timedelta(hours=hours)
+    for days in cuts:
+        now = (pd.Timestamp(START) + pd.Timedelta(days=days)).round("1min")
         write_rows(often.settings.data / "examples" / "shop.csv", rows[rows["at"] < now.strftime("%Y-%m-%dT%H:%M:%SZ")])
         watch(often, now)
     whole, cut = (home.table("anomalies").drop(columns="run_id").sort_values("anomaly_id", ignore_index=True) for home in (once, often))
