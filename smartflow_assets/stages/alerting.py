@@ -19,6 +19,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents import run_failures
 from smartflow_assets.core.incidents.alert_planning import Advance, untold
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.event_log import DELIVERY
 from smartflow_assets.core.incidents.lifecycle import advance, scope
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.stages.detection import judged_rows
@@ -152,10 +153,46 @@ def drain_outbox(
     environment: Mapping[str, str],
     source: str | None = None,
 ) -> Drained:
-    """Deliver what is due, of one source or of all."""
-    return outbox.drain(
-        warehouse, catalogue.channels, now=now, run_id=run_id, source=source, environment=environment, outbox_folder=settings.outbox
-    )
+    """Deliver what is due, of one source or of all; what was given up on one channel is an incident that the others tell of."""
+
+    def drain() -> Drained:
+        return outbox.drain(
+            warehouse, catalogue.channels, now=now, run_id=run_id, source=source, environment=environment, outbox_folder=settings.outbox
+        )
+
+    drained = latest = drain()
+    while latest.dead_letters or latest.reached:
+        if not _record_deliveries(warehouse, catalogue, latest, now=now, run_id=run_id):
+            break
+        latest = drain()
+        drained += latest
+    return drained
+
+
+def _record_deliveries(warehouse: Warehouse, catalogue: Catalogue, drained: Drained, *, now: datetime, run_id: str) -> bool:
+    """Open an incident for each source and channel that lost a message, and end those whose channel takes messages again;
+    whether there is anything new to tell."""
+    failures = {(letter.source, letter.channel): Failure(f"{DELIVERY}:{letter.channel}", letter.error) for letter in drained.dead_letters}
+    standing = warehouse.read("SELECT source, cause FROM incidents WHERE starts_with(cause, ?) AND state <> 'resolved'", [f"{DELIVERY}:"])
+    reached = {(str(row["source"]), str(row["cause"]).partition(":")[2]) for _, row in standing.iterrows()}
+    is_new = False
+    for source, channel in sorted({*failures, *((source, channel) for source, channel in reached if channel in drained.reached)}):
+        failure = failures.get((source, channel))
+        policy = catalogue.alert_policy(source)
+        policy = policy.model_copy(update={"to": tuple(name for name in policy.to if name != channel)})
+        step = record_failures(
+            warehouse,
+            source,
+            [failure] if failure else [],
+            frozenset() if failure else frozenset({f"{DELIVERY}:{channel}"}),
+            policy=policy,
+            now=now,
+            run_id=f"{run_id} {now.isoformat()}",  # a sensor is no run: it may speak of one cause again
+        )
+        if not step.events.empty:
+            warehouse.commit(run_id, writes_of(step))
+            is_new |= not step.sends.empty
+    return is_new
 
 
 def record_failures(

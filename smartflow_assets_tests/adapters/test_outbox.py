@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ import pytest
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.channels import BaseChannel, EmailChannel, FileChannel, WebhookChannel
-from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS, Drained, drain
+from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS, DeadLetter, Drained, drain
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, Rewrite
@@ -287,7 +288,7 @@ def test_recovery_is_told_after_the_opening_and_waits_for_it(warehouse: Warehous
         assert [json.loads(body)["event"] for _, body in server.posts] == ["opened", "resolved"]
 
 
-def test_killed_between_claim_and_send_is_repeated_once_and_marked(warehouse: Warehouse, recorded: list[Message]) -> None:
+def test_killed_between_claim_and_send_is_repeated_and_marked(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager")
     die_while_sending(warehouse)
     assert statuses(warehouse) == ["planned", "claimed"]
@@ -302,14 +303,38 @@ def test_killed_between_claim_and_send_is_repeated_once_and_marked(warehouse: Wa
     assert len(recorded) == 1
 
 
-def test_killed_twice_is_given_up(warehouse: Warehouse, recorded: list[Message]) -> None:
+def test_after_two_deaths_it_waits_and_is_sent(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager")
     die_while_sending(warehouse)
     die_while_sending(warehouse)
-    assert send(warehouse, pager=Recorder()) == Drained(failed=1)
-    assert recorded == []
-    last = ledger(warehouse, "status", "error")[-1]
-    assert last == ("failed", "claimed twice without an end: the process died in it each time.")
+    assert send(warehouse, at=NINE + MINUTE / 2, pager=Recorder()) == Drained(planned_left=1)
+    drained = send(warehouse, at=NINE + MINUTE, pager=Recorder())
+    assert drained == Drained(sent=1) and drained.reached == {"pager"} and not drained.dead_letters
+    assert ledger(warehouse, "status", "attempt", "is_possible_repeat")[-2:] == [("claimed", 3, True), ("sent", 3, True)]
+    assert len(recorded) == 1
+
+
+def test_a_message_that_kills_its_sender_waits_longer_each_time_and_is_given_up_after_five_deaths(
+    warehouse: Warehouse, recorded: list[Message]
+) -> None:
+    plan(warehouse, "pager")
+    moments = [NINE, NINE, NINE + MINUTE, NINE + 6 * MINUTE, NINE + 21 * MINUTE]
+    for moment, later in pairwise([*moments, None]):
+        die_while_sending(warehouse, moment)
+        if later is not None and later > moment:
+            assert send(warehouse, at=later - MINUTE / 60, pager=Recorder()) == Drained(planned_left=1)
+    drained = send(warehouse, at=NINE + 21 * MINUTE, pager=Recorder())
+    assert drained == Drained(failed=1)
+    assert drained.dead_letters == (DeadLetter("web", "pager", "5 processes died while they sent it: given up."),)
+    assert ledger(warehouse, "status", "error")[-1] == ("failed", "5 processes died while they sent it: given up.")
+    assert send(warehouse, at=NINE + timedelta(days=9), pager=Recorder()) == Drained() and recorded == []
+
+
+def test_a_claim_of_a_clock_that_was_fast_holds_nothing_back(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager")
+    die_while_sending(warehouse, NINE + 60 * MINUTE)
+    die_while_sending(warehouse, NINE + 60 * MINUTE)
+    assert send(warehouse, at=NINE + MINUTE, pager=Recorder()) == Drained(sent=1)
 
 
 def test_claim_of_a_killed_process_stays_marked_through_a_failure(warehouse: Warehouse) -> None:
@@ -320,16 +345,17 @@ def test_claim_of_a_killed_process_stays_marked_through_a_failure(warehouse: War
     assert ledger(warehouse, "status", "is_possible_repeat")[-1] == ("sent", True)
 
 
-def die_while_sending(warehouse: Warehouse) -> None:
+def die_while_sending(warehouse: Warehouse, at: datetime = NINE) -> None:
     """Drain in a process that ends without a word in the middle of the delivery."""
     program = """
 import os, sys
+from datetime import datetime
 from pathlib import Path
 from smartflow_assets_tests.adapters.test_outbox import HOOK, Recorder, Warehouse, send
 HOOK[0] = lambda message: os._exit(9)
-send(Warehouse(Path(sys.argv[1]), Path(sys.argv[2])), pager=Recorder())
+send(Warehouse(Path(sys.argv[1]), Path(sys.argv[2])), datetime.fromisoformat(sys.argv[3]), pager=Recorder())
 """
-    command = [sys.executable, "-c", program, str(warehouse.path), str(warehouse.published)]
+    command = [sys.executable, "-c", program, str(warehouse.path), str(warehouse.published), at.isoformat()]
     ended = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
     assert ended.returncode == 9
 

@@ -1,6 +1,7 @@
 """Which messages the events of incidents call for: rows for the table alert_sends, planned or skipped with the reason.
 
-An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told.
+An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told, whatever
+the policy has become since.
 What a message says is in `messages`, how it is delivered and recorded in the outbox; here it is only planned, in the same
 commit as the event, under a key by which receivers know a repeat.
 """
@@ -97,9 +98,10 @@ class AlertPlanner:
         wanted = _SEND_OF.get(event["event"])
         if wanted is None or (wanted != "resolved" and not self._policy.is_worth_telling(event["severity"])):
             return
-        for channel in dict.fromkeys(self._policy.to):
+        told = [channel for (incident, channel), balance in self._balance.items() if incident == event["incident_id"] and balance > 0]
+        for channel in told if wanted == "resolved" else dict.fromkeys(self._policy.to):
             is_told = self._balance[event["incident_id"], channel] > 0
-            if (wanted == "opened" and is_told) or (wanted == "resolved" and not is_told):
+            if wanted == "opened" and is_told:
                 continue
             send = wanted if is_told else "opened"  # whoever was told nothing hears of a worse severity as of something new
             self._plan(event, send, channel, self._too_old(ended_at) if send == "opened" else None)

@@ -23,7 +23,8 @@ IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
 Cause = Literal["anomaly", "run"]
 """What an incident is about, where it has a fixed name: anomalies of a series, or a run that failed outside any step. The cause of any
-other incident is `check:<name>` or the name of the step that failed."""
+other incident is `check:<name>`, `delivery:<channel>` or the name of the step that failed."""
+DELIVERY = "delivery"
 EVENT_COLUMNS = [
     "source",
     "event_id",

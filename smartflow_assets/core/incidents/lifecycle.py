@@ -27,6 +27,7 @@ from smartflow_assets.core.temporal.notation import format_duration
 
 CAUSE: Cause = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
+RECONFIGURED = "the configuration of the source changed, and under the new one nothing in it is anomalous"
 _TELLING = ("opened", "reopened", "escalated")
 _ANOMALY_COLUMNS = (
     "metric",
@@ -118,7 +119,8 @@ def advance(
                 tracks.append(_open_track(source, anomaly, policy, units or {}))
                 near.append(tracks[-1])
         for track in tracks:
-            for change in track.finish(calm):
+            is_rebuilt = quiet_before is not None and track.last_seen_at <= quiet_before
+            for change in track.finish(calm, RECONFIGURED if is_rebuilt else HEALED):
                 track.sequence += 1
                 payload = change.payload | {"sequence": track.sequence, "timezone": timezone}
                 log.append(
@@ -214,7 +216,7 @@ class _Track:
 
     def take(self, anomaly: Row) -> None:
         """Make the anomaly a part of the incident."""
-        is_healed = self.incident.get("resolved_reason") == HEALED and not self.taken
+        is_healed = self.incident.get("resolved_reason") in (HEALED, RECONFIGURED) and not self.taken
         is_new_interval = anomaly["started_at"] > self.last_seen_at or is_healed
         self.taken.append(anomaly)
         if anomaly["ended_at"] <= self.last_seen_at and not is_healed:
@@ -224,11 +226,11 @@ class _Track:
             self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_interval
             self.add("reopened")
 
-    def finish(self, calm: _Calm) -> list[_Change]:
-        """What has to be appended, now that every anomaly has found its incident."""
+    def finish(self, calm: _Calm, if_gone: str) -> list[_Change]:
+        """What has to be appended, now that every anomaly has found its incident; `if_gone`: why it is over when none has."""
         if not self.taken:
             if self.is_open:
-                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, HEALED)
+                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_gone)
             return self.changes
         self.last_seen_at = max(anomaly["ended_at"] for anomaly in self.taken)  # late data may have made it shorter
         if self.is_open and self._has_worsened():

@@ -22,7 +22,7 @@ from smartflow_assets.core.severity import Severity
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed (`cause`: a step, `check:<name>`, `run`) and the error in a sentence."""
+    """What failed (`cause`: a step, `check:<name>`, `delivery:<channel>`, `run`) and the error in a sentence."""
 
     cause: str
     message: str

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import fold, log_entry
-from smartflow_assets.core.incidents.lifecycle import HEALED
+from smartflow_assets.core.incidents.lifecycle import HEALED, RECONFIGURED
 from smartflow_assets_tests.core.simulated_source import POLICY, STEP, Source, at, in_runs
 
 # 40 points: a spike, a pause, the same matter again, a gap, calm
@@ -160,6 +160,23 @@ def test_late_data_that_heals_resolves_with_that_reason():
     (incident,) = source.incidents.to_dict("records")
     assert incident["state"] == "resolved" and incident["resolved_reason"] == HEALED and incident["resolved_at"] == at(4)
     assert source.said() == ["opened", "resolved"]
+
+
+def test_a_series_that_a_new_configuration_does_not_know_ends_its_incident_with_that_reason():
+    source = Source()
+    source.run("..w")
+    source.run({"visits": "..."}, changed_from=0, quiet_before=at(3))
+    (incident,) = source.incidents.to_dict("records")
+    assert incident["state"] == "resolved" and incident["resolved_reason"] == RECONFIGURED
+    assert source.said() == ["opened", "resolved"]
+
+
+def test_after_a_rebuild_late_data_still_heal():
+    source = Source()
+    source.run("..")
+    source.run("...w", quiet_before=at(2))
+    source.run("....", changed_from=3, quiet_before=at(2))
+    assert list(source.incidents["resolved_reason"]) == [HEALED]
 
 
 def test_what_late_data_healed_and_broke_again_is_told_again():
