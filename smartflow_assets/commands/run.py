@@ -40,6 +40,7 @@ RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a so
     ("messages_sent", "messages"),
 )
 ONLY_WHEN_THERE_ARE: Facts = (("quarantined_rows", "quarantined"), ("messages_failed", "messages failed"))
+SILENT = "silent_hours"  # reported while the source brings no rows and that is an incident
 TRAIN_FACTS: Facts = (("models_trained", "models"), ("training_rows", "rows learnt from"))
 
 
@@ -61,7 +62,7 @@ def run(
     """Watch sources: read what is new, score it, open and close incidents, tell people once.
 
     All sources when none is named, broken ones too, which then fail in a run of their own. Running it again with nothing new
-    changes nothing. Prints one line for each source; exit code 1 when one failed.
+    changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one failed.
     """
     options = {"since": since, "until": until, "as_of": as_of, "dry_run": dry_run}
     run_all("monitor_source", sources or [], options, RUN_FACTS)
@@ -146,7 +147,8 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
 def _line(outcome: "Outcome", facts: Facts, width: int) -> str:
     numbers = [f"{label} {outcome.facts.get(name, 0):,.0f}" for name, label in facts]
     numbers += [f"{label} {outcome.facts[name]:,.0f}" for name, label in ONLY_WHEN_THERE_ARE if outcome.facts.get(name)]
-    return "  ".join([f"{outcome.source:<{width}}", "ok    " if outcome.is_success else "failed", *numbers, f"{outcome.seconds:.1f} s"])
+    state = ("silent" if outcome.facts.get(SILENT) else "ok") if outcome.is_success else "failed"
+    return "  ".join([f"{outcome.source:<{width}}", f"{state:<6}", *numbers, f"{outcome.seconds:.1f} s"])
 
 
 def _failure(source: str, cause: str, message: str) -> str:

@@ -19,6 +19,7 @@ from smartflow_assets.config.metric import COUNTING, DETECTION_KEYS, Metric, Met
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.freshness import Freshness
 from smartflow_assets.core.preparation.category_encoding import Encoding
 from smartflow_assets.core.preparation.cleaning import TimeBucket
 from smartflow_assets.core.preparation.row_condition import parse_condition, text_columns
@@ -87,6 +88,13 @@ class Source(DetectionSettings):
         default=TimeBucket(), description="How time is cut. Without `every`: the interval at which rows come, found at the first ingestion."
     )
     calendar: Calendar = Field(default=Calendar(), description="Time zone and holidays.")
+    freshness: Freshness = Field(
+        default=Freshness(),
+        description="When a source that brings no rows is silent: auto (longer than what comes back by hour and weekday), off (a "
+        "recording that has ended), or {warn_after: 15min, error_after: 1h}, how old the newest row may become. {delay: 3 days} says how "
+        "late rows are by nature; without it that is learnt, once there are ten loads.",
+        examples=["auto", "off", {"warn_after": "15min", "error_after": "1h"}],
+    )
     schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
     on_bad_rows: BadRows = Field(
         default="quarantine",

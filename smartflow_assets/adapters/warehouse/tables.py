@@ -43,7 +43,8 @@ _SEVERITY = Column.of_words("severity", Severity)
 _CAUSE = Column(
     "cause",
     TEXT,
-    "anomaly, run (it failed outside of any step), check:<name>, delivery:<channel> (a message was given up), or the step that failed.",
+    "anomaly, freshness (no rows come), run (it failed outside of any step), check:<name>, delivery:<channel> (a message was given up), "
+    "or the step that failed.",
 )
 
 RAW_COLUMNS = (

@@ -9,7 +9,7 @@ commit as the event, under a key by which receivers know a repeat.
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
@@ -85,16 +85,19 @@ class AlertPlanner:
         now: datetime,
         run_id: str,
         quiet_before: datetime | None = None,
+        delay: timedelta = timedelta(0),
     ) -> None:
+        """`delay`: how late the source's rows are by nature, which makes nothing too old to be told."""
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
-        self._planned: list[Row] = []
+        self._delay, self._planned = delay, list[Row]()
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
         self._balance: Counter[tuple[str, str]] = Counter()  # messages that an incident is on, less those that it is over
         for row in row_dicts(told):
             self._balance[row["incident_id"], row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
 
-    def announce(self, event: Row, ended_at: datetime) -> None:
-        """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended."""
+    def announce(self, event: Row, ended_at: datetime, member_of: str | None = None) -> None:
+        """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended, `member_of` the incident that
+        people are told of in its place."""
         wanted = _SEND_OF.get(event["event"])
         if wanted is None or (wanted != "resolved" and not self._policy.is_worth_telling(event["severity"])):
             return
@@ -104,7 +107,7 @@ class AlertPlanner:
             if wanted == "opened" and is_told:
                 continue
             send = wanted if is_told else "opened"  # whoever was told nothing hears of a worse severity as of something new
-            self._plan(event, send, channel, self._too_old(ended_at) if send == "opened" else None)
+            self._plan(event, send, channel, self._untold_because(ended_at, member_of) if send == "opened" else None)
 
     def conclude(self, history: pd.DataFrame, log: list[Row]) -> Advance:
         """The events of this run with the incidents that come of them: `history` holds the earlier events of those incidents."""
@@ -115,10 +118,12 @@ class AlertPlanner:
         sends = typed_rows(self._planned, SEND_COLUMNS, times | {"attempt": "int64", "is_possible_repeat": bool})
         return Advance(events, fold(every), sends)
 
-    def _too_old(self, ended_at: datetime) -> str | None:
+    def _untold_because(self, ended_at: datetime, member_of: str | None) -> str | None:
+        if member_of is not None:
+            return f"told with incident {member_of}"
         if self._quiet_before is not None and ended_at <= self._quiet_before:
             return f"it ended before the rebuild of {self._quiet_before:%Y-%m-%d %H:%M} UTC"
-        if ended_at < self._now - self._policy.max_age:
+        if ended_at + self._delay < self._now - self._policy.max_age:
             return f"it ended {ended_at:%Y-%m-%d %H:%M} UTC, longer ago than max_age {format_duration(self._policy.max_age)}"
         return None
 

@@ -7,7 +7,7 @@ the same whether the data came in one run or in forty. How events fold to incide
 call for in `alert_planning`; incidents of failed runs are in `run_failures`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -65,6 +65,19 @@ class Scope(NamedTuple):
     rows_since: datetime  # judged rows from this on, up to the newest
 
 
+@dataclass(frozen=True)
+class Silence:
+    """When the whole source brought no rows, by its freshness incident; `until` is None while it lasts."""
+
+    incident_id: str
+    since: datetime
+    until: datetime | None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether a moment lies in it."""
+        return self.since <= moment and (self.until is None or moment < self.until)
+
+
 def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scope:
     """How far back to read for `advance`: `incidents` of the source as they stand, `since` the start of the
     affected window (of `grouping.affected_window`)."""
@@ -94,16 +107,19 @@ def advance(
     units: Mapping[str, str] | None = None,
     timezone: str = "UTC",
     quiet_before: datetime | None = None,
+    delay: timedelta = timedelta(0),
+    silences: Sequence[Silence] = (),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
     `history` and `sends`: the rows of incident_events and alert_sends of the incidents in `scope(...)`; `anomalies`: all
     that ended after `scope(...).anomalies_since`; `rows`: judged rows (of `grouping.merge_violations`) from `rows_since` to the newest;
     `since`: the start of the affected window. What ended more than `policy.max_age` before `now`, or before `quiet_before`
-    (the time of a rebuild), is recorded and its messages are skipped.
+    (the time of a rebuild), is recorded and its messages are skipped; `delay` is how late rows are by nature. What opens in one of
+    the `silences` of the whole source joins the incident of that silence, of which people are told instead.
     """
     calm = _Calm(rows, step, policy.resolve_after)
-    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before)
+    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before, delay=delay)
     stored = _stored_tracks(history, policy, units or {})
     by_series = {str(series): row_dicts(group) for series, group in anomalies.sort_values("started_at").groupby("series")}
     log: list[Row] = []
@@ -134,8 +150,15 @@ def advance(
                         anomaly_ids=change.anomaly_ids,
                     )
                 )
+                leader = next((each.incident_id for each in silences if each.covers(track.incident["opened_at"])), None)
                 if not (track.is_suppressed and change.kind != "reopened"):
-                    announcer.announce(log[-1], change.ended_at)
+                    announcer.announce(log[-1], change.ended_at, leader)
+                if leader is not None and change.kind == "opened":
+                    track.sequence += 1
+                    joined = {"sequence": track.sequence, "group_id": leader}
+                    log.append(
+                        log_entry(track.incident, "grouped", severity=change.severity, happened_at=now, run_id=run_id, payload=joined)
+                    )
     return announcer.conclude(history, log)
 
 
