@@ -16,14 +16,14 @@ from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
-from smartflow_assets.adapters.staging.reading_key import ReadingKey
+from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 
 ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
 # A row that another origin held was left out. When that origin has since lost rows (a log was rotated), the row may be nowhere:
 # such an origin does not count as known, and is read once more. `gone` follows from the counts of two readings in a row.
-_KNOWN = """
+_KNOWN = f"""
 WITH readings AS (
     SELECT origin, content_hash, duplicate_count, rowid AS reading, row_count - duplicate_count AS held,
            lag(row_count - duplicate_count) OVER (PARTITION BY origin ORDER BY rowid) + new_count - held AS gone
@@ -36,7 +36,7 @@ WITH readings AS (
 SELECT newest.origin AS origin,
        CASE WHEN newest.duplicate_count > 0 AND EXISTS (
            SELECT 1 FROM readings WHERE gone > 0 AND readings.origin <> newest.origin AND readings.reading > newest.reading
-       ) THEN newest.content_hash || ' to be read again' ELSE newest.content_hash END AS content_hash
+       ) THEN newest.content_hash || '{READ_AGAIN}' ELSE newest.content_hash END AS content_hash
 FROM newest
 """
 

@@ -4,15 +4,18 @@ import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import TypeAdapter
 
 from smartflow_assets.adapters.ingest import Ingested, feed_state, ingest, known_contents
-from smartflow_assets.adapters.readers import BaseReader, Reader, Wanted
+from smartflow_assets.adapters.readers import BaseReader, ReadContext, Reader, TimeColumn, Wanted
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.staging import reading_key
+from smartflow_assets.adapters.staging.stage import stage_rows
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets_tests.feeds import http_shop, shop_rows
 
@@ -26,11 +29,8 @@ class Feed:
 
     def __init__(self, data: Path, warehouse, **read) -> None:
         self.data, self.warehouse, self.read, self.runs = data, warehouse, read, 0
+        self.reader: BaseReader | None = None  # of the built-in ones that which `read` says
         data.mkdir(exist_ok=True)
-
-    @property
-    def reader(self) -> BaseReader:
-        return TypeAdapter(Reader).validate_python(self.read)
 
     def write(self, name: str, *texts: str, value: int = 1) -> None:
         (self.data / name).write_text("at,value\n" + "".join(f"{text},{value}\n" for text in texts))
@@ -40,7 +40,7 @@ class Feed:
         return ingest(
             self.warehouse,
             "web",
-            self.reader,
+            self.reader or TypeAdapter(Reader).validate_python(self.read),
             wanted=Wanted(),
             now=now,
             run_id=f"run{self.runs}",
@@ -266,7 +266,7 @@ def test_a_server_that_fails_while_all_is_read_anew_doubles_nothing_in_the_end(t
 def test_the_zone_in_which_a_server_was_read_can_be_told(table):
     feed, _ = table
     feed.take("UTC")
-    reader = feed.reader
+    reader = TypeAdapter(Reader).validate_python(feed.read)
     assert isinstance(reader, FeedReader)
     state = feed_state(feed.warehouse, "web", reader.prefix, reader.reading(Wanted(), NEW_YORK))
     assert (state.zone_before, state.had_zone, state.reached_now) == ("UTC", True, None)
@@ -281,3 +281,32 @@ def test_the_zone_of_a_file_that_may_have_lost_rows_can_be_told(files):
     files.write("a.csv", HOURS[0])
     files.take("UTC", now=NOW + timedelta(hours=1))
     assert "@UTC" in known_contents(files.warehouse, "web")["b.csv"]
+
+
+class _Notes(BaseReader, frozen=True):
+    """A reader of somebody else: it knows its content by a hash of its own."""
+
+    type: Literal["notes"] = "notes"
+
+    def batches(self, context: ReadContext):
+        context.staging.mkdir(parents=True, exist_ok=True)
+        content = (context.data / "notes.txt").read_text()
+        (context.staging / "notes.csv").write_text(content)
+        if staged := stage_rows(self, [context.staging / "notes.csv"], context, origin="notes", content_hash=str(len(content))):
+            yield staged
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_the_rows_of_a_readers_own_move_as_well(tmp_path, warehouse, is_old):
+    feed = Feed(tmp_path / "data", warehouse)
+    feed.reader = _Notes(time=TimeColumn(column="at"))
+    for texts, shifted in (
+        (["2026-03-01 00:00", "2026-03-02 00:00"], "03-01 05:00"),
+        (["2026-03-01 00:00Z", "2026-03-02 00:00Z"], "03-01 00:00"),
+    ):
+        feed.warehouse.commit("anew", [Delete("raw.web", "web")])
+        feed.write("notes.txt", *texts)
+        feed.take("UTC" if is_old else BERLIN)
+        feed.take(NEW_YORK)
+        assert (feed.moments()[0], len(feed.rows())) == (shifted, 2)
+        assert feed.take(NEW_YORK) == Ingested()

@@ -134,12 +134,14 @@ def test_a_run_that_dies_between_reading_and_cleaning_is_made_good(old_home):
 
 
 def test_old_entries_of_the_ledger_rebuild_nothing_again(old_home):
+    """Loads become one entry when they are old; the one that moved rows is not dated later by those after it."""
     home = old_home()
     run(home, "new")
-    write_days(home, "c", "2026-03-20", 2)
-    run(home, "more", NOW + timedelta(days=3))
-    written = home.warehouse.read("SELECT max(written_at) AS newest FROM writes WHERE table_name = 'raw.orders'")["newest"].iloc[0]
-    home.warehouse.commit("prune", [Prune("writes", "orders", (written + timedelta(microseconds=1)).to_pydatetime())])
+    for number, name in enumerate("cd"):
+        write_days(home, name, f"2026-04-{1 + number:02}", 1)
+        ingestion.raw_records(home.source_run("orders", NOW + timedelta(days=number), name))
+    newest = home.warehouse.read("SELECT max(written_at) AS newest FROM writes WHERE table_name = 'raw.orders'")["newest"].iloc[0]
+    home.warehouse.commit("prune", [Prune("writes", "orders", newest.to_pydatetime())])
     assert not has_moved(home.warehouse, "orders")
 
 

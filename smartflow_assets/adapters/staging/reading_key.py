@@ -15,6 +15,8 @@ from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.staging.contract import TimeColumn, Wanted
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 
+READ_AGAIN = " to be read again"  # after the hash of a known content that may have lost rows
+
 
 @dataclass(frozen=True)
 class ReadingKey:

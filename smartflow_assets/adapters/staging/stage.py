@@ -22,7 +22,7 @@ from smartflow_assets.adapters.scans.plain_text import TextFile, undecodable_lin
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.adapters.staging import text_parsing
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimedReader, origin_of
-from smartflow_assets.adapters.staging.reading_key import key_of_file, split
+from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, key_of_file, split
 from smartflow_assets.adapters.staging.text_table import TextColumn, TextTable, declared_columns
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 
@@ -74,7 +74,8 @@ def stage_rows(
     where: str = "",
     layout: Layout | None = None,
 ) -> Staged | None:
-    """Stage rows that a reader has fetched and written to files; None when `content_hash` is what the origin is known by.
+    """Stage rows that a reader has fetched and written to files; None when `content_hash` is what the origin is known by, and its times
+    are of the zone that they were read in.
 
     `paths` are one content: one JSON-lines or delimited file, or any number of Parquet files with the same or other columns.
     The reader writes them into `context.staging` (it may not exist yet) under names of its own; ingestion clears the folder.
@@ -86,11 +87,15 @@ def stage_rows(
     out and counted, so windows may overlap. `since` and `until` of the context limit what is taken. `where` is what errors
     name in the place of the staged file, such as an address without its secrets; default: the origin.
     """
-    if context.known.get(origin) == content_hash:
+    known, zone = context.known.get(origin, "").removesuffix(READ_AGAIN), reader.time.reading(context.timezone).zone
+    if known in (f"{content_hash}@", content_hash if zone == "UTC" else f"{content_hash}@{zone}") and known == context.known[origin]:
         return None
+    if known:
+        context = replace(context, zone_before=known.rpartition("@")[2] or None if "@" in known else "UTC")
     files = [TextFile(context.source, path, _folder(context, f"{origin} {number}"), where or origin) for number, path in enumerate(paths)]
     kinds = {"json": JsonRecords, "parquet": Parquet, "csv": Delimited}
-    return _staged(files, reader, context, layout or kinds[ending(paths[0])](), origin, content_hash)
+    staged = _staged(files, reader, context, layout or kinds[ending(paths[0])](), origin, content_hash)
+    return staged if zone == "UTC" else replace(staged, content_hash=f"{content_hash}@{staged.zone or ''}")
 
 
 def _folder(context: ReadContext, name: str) -> Path:
