@@ -257,7 +257,6 @@ class Source(DetectionSettings):
     def resolved(self) -> dict[str, Any]:
         """Every key with the value that holds, as plain values in the order of the documentation."""
         values = self.model_dump(mode="json", exclude_none=True)
-        values["read"]["time"]["timezone"] = self.read.time.reading(self.calendar.timezone).zone
         if not self.is_bucket_given:
             values["time_bucket"].pop("every", None)
         for written, metric in zip(values["metrics"], self.metrics, strict=True):

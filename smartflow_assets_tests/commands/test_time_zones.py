@@ -24,7 +24,7 @@ def test_the_first_run_says_what_it_assumed_and_a_plan_what_another_calendar_mov
     assert "rows in 40" in first.out
     again = smartflow("run", "shop", "--as-of", "2026-03-03T01:00")
     assert "note:" not in again.err
-    assert "timezone: Europe/Berlin" in smartflow("show", "shop", "--resolved").out.replace("\n    ", " ")
+    assert "time in date and time, Europe/Berlin where it names no zone" in smartflow("show", "shop").out
     asked = "SELECT strftime(min(date_time), '%m-%d %H:%M') AS first, count(*) AS n FROM raw.shop"
     assert "02-28 23:00" in smartflow("sql", asked).out
     yaml.write_text(SHOP.replace("Europe/Berlin", "America/New_York"))
