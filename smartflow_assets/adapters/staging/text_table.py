@@ -103,23 +103,25 @@ class TextTable:
     def rows(self, *, is_numbered: bool = True) -> str:
         """All rows of the scan, with row_number, moment (the time), is_local (it names no offset), is_ambiguous and reason (null when
         the row is good). Numbering sends the file through one thread, so counting goes without."""
-        number, zone, clock = "row_number() OVER ()" if is_numbered else "0", quoted_text(self.reading.zone), self.clock
-        is_doubled = f"coalesce(timezone({zone}, base - INTERVAL 1 HOUR) = {clock}, FALSE)" if clock else "FALSE"
-        is_skipped = f"coalesce(timezone({zone}, base) <> {clock}, FALSE)" if clock else "FALSE"
-        is_day = text_parsing.is_day(self.time.c, self.reading) if clock else "FALSE"  # it begins with its first moment, whichever that is
+        number, zone = "row_number() OVER ()" if is_numbered else "0", quoted_text(self.reading.zone)
+        is_doubled, is_ambiguous, is_skipped = "FALSE", "FALSE", "FALSE"
+        if self.clock:  # a day begins with its first moment, whichever that is
+            day = text_parsing.is_day(self.time.c, self.reading)
+            is_doubled = f"coalesce(timezone({zone}, base - INTERVAL 1 HOUR) = wall, FALSE)"
+            is_skipped = f"CASE WHEN timezone({zone}, base) <> wall THEN NOT ({day}) ELSE FALSE END"
+            is_ambiguous = f"CASE WHEN is_doubled THEN NOT ({day}) ELSE FALSE END"
         moment = "base"  # DuckDB takes the second of two hours, and the first moment after a skipped one
         if self.has_second_hours:
             is_first = "is_ambiguous AND row_number NOT IN (SELECT row_number FROM second_hour)"
             moment = f"CASE WHEN {is_first} THEN base - INTERVAL 1 HOUR ELSE base END"
         return f"""
             SELECT *, {self._reason()} AS reason FROM (
-                SELECT * EXCLUDE (base), CASE WHEN NOT is_skipped THEN {moment} END AS moment FROM (
-                    SELECT * EXCLUDE (base, is_day, is_doubled), is_doubled AND NOT is_day AS is_ambiguous,
-                           {is_skipped} AND NOT is_day AS is_skipped,
-                           CASE WHEN is_doubled AND is_day THEN base - INTERVAL 1 HOUR ELSE base END AS base
-                    FROM (
-                        SELECT *, {is_doubled} AS is_doubled FROM (
-                            SELECT *, {text_parsing.moment(self.time.c, self.reading)} AS base, {is_day} AS is_day,
+                SELECT * EXCLUDE (base, wall, is_doubled), CASE
+                    WHEN is_skipped THEN NULL WHEN is_doubled AND NOT is_ambiguous THEN base - INTERVAL 1 HOUR ELSE {moment}
+                END AS moment FROM (
+                    SELECT *, {is_ambiguous} AS is_ambiguous FROM (
+                        SELECT *, {is_doubled} AS is_doubled, {is_skipped} AS is_skipped FROM (
+                            SELECT *, {text_parsing.moment(self.time.c, self.reading)} AS base, {self.clock or "NULL"} AS wall,
                                    {text_parsing.is_local(self.time.c, self.reading)} AS is_local
                             FROM (SELECT {number} AS row_number, * FROM {self.relation})
                         )
