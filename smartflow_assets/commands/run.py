@@ -101,6 +101,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             outcome = execute(job, name, options, on_stage)
             advance(stage_count - done, name)  # a failed stage skips what is below it
             terminal.result(_line(outcome, facts, width), style="" if outcome.is_success else "red")
+            for note in outcome.notes:
+                terminal.note(f"{name}: {note}")
             failed += [] if outcome.is_success else [outcome]
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")

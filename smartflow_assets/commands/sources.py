@@ -91,11 +91,13 @@ def show(
 def _settings(source: "Source") -> None:
     from smartflow_assets.core.temporal.notation import format_duration
 
+    zone = source.read.time.reading(source.calendar.timezone).zone
     facts = {
         "source": f"{source.name}: {source.description}" if source.description else source.name,
         "owner": source.owner or "",
         "file": source.file,
-        "reads": f"{source.read.type} {source.read.describe()}, time in {source.time_column}",
+        "reads": f"{source.read.type} {source.read.describe()}, time in {' and '.join(source.read.time.parts)}"
+        + (f", {zone} where it names no zone" if zone != "UTC" else ""),
         "metrics": ", ".join(metric.name for metric in source.metrics) or "every numeric column",
         "dimensions": ", ".join(source.dimensions),
         "buckets": f"{format_duration(source.time_bucket.every)}" if source.is_bucket_given else "as the rows come",

@@ -23,6 +23,7 @@ from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import encoding
 from smartflow_assets.stages.arrivals import SourceArrivals
 from smartflow_assets.stages.bucket_resolution import made_under
+from smartflow_assets.stages.moved_times import has_moved
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, rows_in, series_rows, split, table_rows
 
@@ -113,17 +114,20 @@ def clean_series(run: SourceRun) -> Cleaned:
 
 
 def _drop_outdated(run: SourceRun) -> str:
-    """Delete what was made under another bucket, aggregation, metric, dimension or encoding, or before categories were known; raw
-    records stay and are worked on anew. Why, in words; nothing when all stands."""
+    """Delete what was made under another bucket, aggregation, metric, dimension or encoding, of rows that have other times now, or before
+    categories were known; raw records stay and are worked on anew. Why, in words; nothing when all stands."""
     stored, has_rows = made_under(run.warehouse, run.name), table_rows(run, "clean_series") > 0
     outdated = [Delete(table, run.name) for table in MADE_FROM_RAW] if has_rows else []
     is_changed = has_rows and stored is not None and bool(changes_between(stored, run.source.fingerprint))
-    if is_changed:
+    is_moved = has_rows and has_moved(run.warehouse, run.name)
+    if is_changed or is_moved:
         run.warehouse.commit(run.run_id, [*outdated, Delete("encodings", run.name)])
     if not run.warehouse.has_table(raw_table(run.name)):
         return ""
-    rebuilding = outdated if run.source.encoded_columns and not is_changed else []
+    rebuilding = outdated if run.source.encoded_columns and not (is_changed or is_moved) else []
     is_learnt = encoding.learn_categories(run, closed_end(run), rebuilding)
+    if is_moved and not is_changed:
+        return "its times were read in another zone"
     return "the configuration changed" if is_changed else "its categories are known now" if is_learnt and rebuilding else ""
 
 
