@@ -152,7 +152,7 @@ def test_planned_message_is_claimed_then_sent_and_never_again(warehouse: Warehou
     assert send(warehouse, pager=Recorder()) == Drained(sent=1)
     assert statuses(warehouse) == ["planned", "claimed", "sent"]
     assert send(warehouse, at=NINE + timedelta(days=9), pager=Recorder()) == Drained()
-    assert [message.subject for message in recorded] == ["[critical] web requests: 1601, expected 430 to 560"]
+    assert [message.subject for message in recorded] == ["[critical] web requests: 1,601, usually 430 to 560 (1,041 above)"]
 
 
 def test_claim_is_committed_before_the_wire_is_touched(warehouse: Warehouse) -> None:
@@ -222,7 +222,7 @@ def test_one_spike_that_grows_over_many_runs_is_one_mail_and_one_recovery(wareho
             )
             send(warehouse, at=at(rows), mail=mail(smtp.port))
     assert [mail["Subject"] for mail in smtp.mails] == [
-        "[critical] web requests: 1600, expected 430 to 560 (+220 %)",
+        "[critical] web requests: 1,600, usually 430 to 560 (1,040 above)",
         "[resolved] web requests after 35 min",
     ]
     assert len({mail["References"] for mail in smtp.mails}) == 1
