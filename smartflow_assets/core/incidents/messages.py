@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html import escape
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.anomalies import explanation
@@ -67,6 +67,7 @@ FACTS: dict[str, str] = {
     "next_step": "What to do next.",
 }
 
+_FOR_ENGINEERS = ("Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
 _DAY = timedelta(days=1)
 _COLOUR = {"critical": "#b3261e", "warning": "#b26a00", "info": "#2f5d8a", "resolved": "#2e7d32"}
 _FILE_SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -121,8 +122,8 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
     elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before
         known |= {"state": "open", "resolved_at": None, "resolved_reason": None}
     times = _Times(ZoneInfo(str(facts.get("timezone") or "UTC")), timedelta(seconds=float(facts.get("bucket_seconds") or 60)))
-    known["subject"] = subject = _subject(known, times)
-    rows = _rows(known, times)
+    heading, rows = _heading(known, times), _rows(known, times)
+    known["subject"] = subject = heading.subject
     known["text"] = text = _text(subject, rows)
     return Message(
         idempotency_key=idempotency_key,
@@ -134,7 +135,7 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
         severity=known["severity"],
         subject=subject,
         text=text,
-        html=_html(known, subject, rows),
+        html=_html(known, heading, rows),
         facts=known,
     )
 
@@ -170,16 +171,30 @@ class _Times:
         return lasting(timedelta(days=round(seconds / 86400)) if is_of_days else timedelta(seconds=seconds))
 
 
-def _subject(known: Mapping[str, Any], times: _Times) -> str:
-    severity, event, what = known["severity"], known["event"], f"{known['source']} {known['series']}".strip()
+class _Heading(NamedTuple):
+    """The message in three parts: how bad or what became of it, who, and what; `said` begins with what joins it to who."""
+
+    tag: str
+    who: str
+    said: str
+
+    @property
+    def subject(self) -> str:
+        return _one_line(f"[{self.tag}] {self.who}{self.said}")
+
+
+def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
+    severity, event, who = known["severity"], known["event"], f"{known['source']} {known['series']}".strip()
     tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
     if event == "resolved":
         lasted = f" after {_lasted(known, times)}" if known["duration_seconds"] else ""
-        return _one_line(f"[{tag}] {what if known['series'] else what + ' ' + (known['cause'] or '')}{lasted}")
+        return _Heading(tag, who if known["series"] else f"{who} {known['cause'] or ''}", lasted)
     said = _title(known)
     if event == "opened" and known["again_since"]:
-        return _one_line(f"[{tag}] {what} again since {times.after(known['again_since'], known['opened_at'])}: {said}")
-    return _one_line(f"[{tag}] {said if said.startswith(known['source']) else f'{what}: {said}'}")
+        who += f" again since {times.after(known['again_since'], known['opened_at'])}"
+    elif said.startswith(known["source"]):
+        return _Heading(tag, "", said)
+    return _Heading(tag, who, f": {said}")
 
 
 def _title(known: Mapping[str, Any]) -> str:
@@ -194,7 +209,7 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
     """The table of a mail: label and text, only what is known. What happened first, what engineers ask last."""
     is_over, since = known["event"] == "resolved", known["opened_at"] or known["started_at"]
     value, usual, unit = _number(known["value"]), _usual(known), str(known["unit"] or "")
-    said = explanation.read(str(known["explanation"] or ""))
+    said, distance = explanation.read(str(known["explanation"] or "")), usual.distance(value, unit)
     is_retold = said.headline == known["title"]  # the subject says it
     again = f", again since {times.after(known['again_since'], since)}" if known["again_since"] else ""
     candidates = [
@@ -202,10 +217,10 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
         ("Series", known["series"]),
         ("At its worst" if is_over else "Value", measured(value, unit) if value == value else ""),
         ("Usual then", f"{usual} {unit}" if str(usual) else ""),
-        ("Difference", usual.distance(value, unit)),
+        ("Difference", distance and f"{distance} that"),
         ("Incident since", times.at(since) + again),
         ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] else ""),
-        ("Why", said.details if is_retold else known["explanation"]),
+        ("Details", said.details if is_retold else known["explanation"]),
         ("Resolved", times.until(known["resolved_at"])),
         ("Reason", known["resolved_reason"]),
         ("Next", known["next_step"]),
@@ -228,20 +243,28 @@ def _text(subject: str, rows: list[tuple[str, str]]) -> str:
     return "\n".join([subject, "", *lines, ""])
 
 
-def _html(known: Mapping[str, Any], subject: str, rows: list[tuple[str, str]]) -> str:
+def _html(known: Mapping[str, Any], heading: _Heading, rows: list[tuple[str, str]]) -> str:
     is_resolved = known["event"] == "resolved"
     colour = _COLOUR["resolved" if is_resolved else known["severity"]] if known["severity"] in _COLOUR else _COLOUR["info"]
-    cells = "".join(
-        f'<tr><td style="padding:4px 16px 4px 0;color:#5f6368;white-space:nowrap;vertical-align:top">{escape(label)}</td>'
-        f'<td style="padding:4px 0;color:#202124">{escape(value)}</td></tr>'
-        for label, value in rows
-    )
+    said = _one_line(f"over{heading.said}" if is_resolved else heading.said.removeprefix(": "))
+    first = next((label for label, _ in rows if label in _FOR_ENGINEERS), "")
+    cells = ""
+    for label, value in rows:
+        is_small, line = label in _FOR_ENGINEERS, "border-top:1px solid #e8eaed;" if label == first else ""
+        style = f"{line}vertical-align:top;padding:{10 if line else 2 if is_small else 4}px"
+        ink, size = ("#80868b", "font-size:12px;") if is_small else ("#202124", "")
+        cells += (
+            f'<tr><td style="{style} 16px 4px 0;{size}color:#5f6368;white-space:nowrap;width:1%">{escape(label)}</td>'
+            f'<td style="{style} 0 4px 0;{size}color:{ink}">{escape(value)}</td></tr>'
+        )
     return (
         "<!DOCTYPE html><html><body style=\"margin:0;padding:24px;background:#f4f5f7;font:14px/1.5 -apple-system,'Segoe UI',"
         'Roboto,Helvetica,Arial,sans-serif"><div style="max-width:640px;margin:0 auto;background:#ffffff;border-radius:6px;'
-        f'border-top:4px solid {colour};padding:20px 24px"><div style="font-size:17px;font-weight:600;color:{colour};'
-        f'margin-bottom:12px">{escape(subject)}</div><table role="presentation" style="border-collapse:collapse;font-size:14px">'
-        f'{cells}</table><div style="margin-top:16px;color:#80868b;font-size:12px">Sent by SmartFlow.</div></div></body></html>\n'
+        f'border-top:4px solid {colour};padding:20px 24px"><div style="font-size:13px;font-weight:600;color:{colour}">'
+        f"{escape(_one_line(f'{heading.tag} · {heading.who}'.strip(' ·')))}</div>"
+        f'<div style="font-size:18px;font-weight:600;color:#202124;margin:2px 0 14px">{escape(said[:1].upper() + said[1:])}</div>'
+        f'<table role="presentation" style="width:100%;border-collapse:collapse;font-size:14px">{cells}</table>'
+        '<div style="margin-top:16px;color:#80868b;font-size:12px">Sent by SmartFlow.</div></div></body></html>\n'
     )
 
 

@@ -147,7 +147,7 @@ def test_table_holds_the_facts_in_the_zone_of_the_source():
     assert told["Incident since"] == "2024-03-04 10:35 CET"
     assert told["Value"] == "1,600 requests"
     assert told["Usual then"] == "430 to 560 requests"
-    assert told["Difference"] == "1,040 requests above"
+    assert told["Difference"] == "1,040 requests above that"
     assert told["Lasting"] == "5 min"
     assert told["Found by"] == "seasonal 60 %, mad 40 %"
     assert told["Rules"] == "promo_surge"
@@ -169,6 +169,13 @@ def test_html_escapes_what_comes_from_data():
     assert "requests{region=&lt;b&gt;&amp;}" in sent.html
 
 
+def test_html_says_who_and_how_bad_then_what():
+    html = message().html
+    assert ">critical · web_traffic requests<" in html and ">1,600, usually 430 to 560 (1,040 above)<" in html
+    over = message("resolved", {"state": "resolved", "resolved_at": NINE + timedelta(minutes=25)}).html
+    assert ">resolved · web_traffic requests<" in over and ">Over after 25 min<" in over
+
+
 def test_subject_carries_no_line_break_from_data():
     subject = message(incident={"series": "a\r\nBcc: all@example.com"}).subject
     assert subject.startswith("[critical] web_traffic a Bcc: all@example.com: 1,600")
@@ -182,19 +189,19 @@ def test_file_key_is_safe_in_a_file_name():
 
 def test_plain_words_come_first_and_the_detectors_last():
     labels = [line.partition(":")[0] for line in message().text.splitlines()[2:] if line]
-    assert labels[:8] == ["Source", "Series", "Value", "Usual then", "Difference", "Incident since", "Lasting", "Why"]
+    assert labels[:8] == ["Source", "Series", "Value", "Usual then", "Difference", "Incident since", "Lasting", "Details"]
     assert labels[-4:] == ["Rules", "Type", "Found by", "Incident"]
 
 
 def test_the_reason_does_not_repeat_the_subject_and_a_reason_in_other_words_is_told_whole():
-    assert "Why:            Mon 09:35 UTC; highest in 28 days. Rule promo_surge: 1,600 is 3.2 x the median.\n" in message().text
+    assert "Details:        Mon 09:35 UTC; highest in 28 days. Rule promo_surge: 1,600 is 3.2 x the median.\n" in message().text
     other = message(facts={"explanation": "As told by hand. At noon."})
-    assert "Why:            As told by hand. At noon.\n" in other.text and "Found by:       seasonal, mad\n" in other.text
+    assert "Details:        As told by hand. At noon.\n" in other.text and "Found by:       seasonal, mad\n" in other.text
     assert message().facts["explanation"] == WHY
 
 
 def test_what_is_far_from_usual_adds_up():
-    assert "Difference:     310 EUR below" in message(facts={"value": 80.2, "lower": 390.4, "upper": 636.0, "unit": "EUR"}).text
+    assert "Difference:     310 EUR below that" in message(facts={"value": 80.2, "lower": 390.4, "upper": 636.0, "unit": "EUR"}).text
     assert "Difference:" not in message(facts={"value": 500.0}).text
 
 
