@@ -102,7 +102,7 @@ def said(seen: Seen, past: Past | None, *, flat_rules: Mapping[str, float], step
     if past and (flat or "flatline" in seen.detectors[: 1 if is_beyond else None]):
         run = past.flat_run(seen.started_at, seen.ended_at - step, flat_rules[flat] if flat else 0.0)
         if run is not None:
-            text = of_flat_run(seen.value, seen.unit, seen.ended_at - run.since, run.changes_each)
+            text = of_flat_run(run.value, seen.unit, run.last_at + step - run.since, run.changes_each)
             return Said(text, min(run.since, seen.started_at))
     if is_by_rule:
         rule, message = next(iter(seen.rules.items()))

@@ -18,9 +18,11 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class FlatRun(NamedTuple):
-    """When a value was first as it stayed, and how often it changed before; None when it never did."""
+    """The value that stayed, its first and its last row, and how often it had changed before; None when it never did."""
 
+    value: float
     since: pd.Timestamp
+    last_at: pd.Timestamp
     changes_each: timedelta | None
 
 
@@ -53,19 +55,30 @@ class Past:
         return _moment(int(self._times[first])) if first < window.stop else started_at
 
     def flat_run(self, started_at: pd.Timestamp, last_at: pd.Timestamp, tolerance: float) -> FlatRun | None:
-        """The run of values within `tolerance` of each other that ends at `last_at`; None when that row stands alone."""
+        """The run of values within `tolerance` of each other that the anomaly begins or ends in, the longer one; None without any.
+
+        What else was found may reach beyond it on one side: models take some rows to believe that a value moves again.
+        """
         start = self._before(started_at).start
         stop = int(np.searchsorted(self._times, _microseconds(last_at), side="right"))
-        backwards = self._values[start:stop][::-1]
-        is_same = np.maximum.accumulate(backwards) - np.minimum.accumulate(backwards) <= tolerance  # a missing value ends it
-        length = int(np.argmin(is_same)) if not is_same.all() else len(is_same)
+        values, times = self._values[start:stop], self._times[start:stop]
+        runs: list[tuple[int, int]] = []
+        for row in np.unique(np.searchsorted(times, [_microseconds(started_at), _microseconds(last_at)])):
+            if row < len(values):
+                first = int(row) + 1 - _same(values[: row + 1][::-1], tolerance)
+                runs.append((_same(values[first:], tolerance), first))
+        length, first = max(runs, default=(0, 0))
         if length < 2:
             return None
-        first = stop - length
-        steps = np.diff(self._values[start:first])
-        moves, known = int((np.abs(steps) > tolerance).sum()), int((~np.isnan(steps)).sum())
-        bucket = timedelta(microseconds=int(np.median(np.diff(self._times[start:stop]))))
-        return FlatRun(_moment(int(self._times[first])), max(1, round(known / moves)) * bucket if moves else None)
+        changes = np.diff(values[: first + 1])
+        moves, known = int((np.abs(changes) > tolerance).sum()), int((~np.isnan(changes)).sum())
+        bucket = timedelta(microseconds=int(np.median(np.diff(times))))
+        return FlatRun(
+            value=float(values[first]),
+            since=_moment(int(times[first])),
+            last_at=_moment(int(times[first + length - 1])),
+            changes_each=max(1, round(known / moves)) * bucket if moves else None,
+        )
 
     def _before(self, started_at: pd.Timestamp) -> slice:
         start = _microseconds(started_at)
@@ -84,6 +97,16 @@ def pasts(history: pd.DataFrame | None) -> Mapping[str, Past]:
         )
         for series, rows in history.sort_values("observed_at").groupby("series")
     }
+
+
+def _same(values: NDArray[np.float64], tolerance: float) -> int:
+    """How many values from the first on lie within `tolerance` of each other; a missing one ends them.
+
+    >>> _same(np.array([7.0, 7, 8, 7]), 0), _same(np.array([7.0, 7, 8, 7]), 1), _same(np.array([np.nan, 7]), 1)
+    (2, 4, 0)
+    """
+    is_same = np.maximum.accumulate(values) - np.minimum.accumulate(values) <= tolerance
+    return len(values) if is_same.all() else int(np.argmin(is_same))
 
 
 def _microseconds(moment: datetime) -> int:

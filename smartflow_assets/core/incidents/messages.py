@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.headline import Usual, measured, of_value
 from smartflow_assets.core.json_value import json_value
-from smartflow_assets.core.text_format import clock, lasting, zone
+from smartflow_assets.core.text_format import clock, lasting, number, zone
 
 VERSION = 1
 
@@ -212,12 +212,13 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
     said, distance = explanation.read(str(known["explanation"] or "")), usual.distance(value, unit)
     is_retold = said.headline == known["title"]  # the subject says it
     again = f", again since {times.after(known['again_since'], since)}" if known["again_since"] else ""
+    is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
     candidates = [
         ("Source", known["source"]),
         ("Series", known["series"]),
-        ("At its worst" if is_over else "Value", measured(value, unit) if value == value else ""),
-        ("Usual then", f"{usual} {unit}" if str(usual) else ""),
-        ("Difference", distance and f"{distance} that"),
+        ("At its worst" if is_over else "Value", measured(value, unit) if is_said else ""),
+        ("Usual then", f"{usual} {unit}" if str(usual) and (is_said or value != value) else ""),
+        ("Difference", distance and is_said and f"{distance} that"),
         ("Incident since", times.at(since) + again),
         ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] else ""),
         ("Details", said.details if is_retold else known["explanation"]),
@@ -229,7 +230,7 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
         ("Found by", (is_retold and said.found_by) or ", ".join(known["detectors"])),
         ("Incident", known["incident_id"]),
     ]
-    return [(label, str(value).strip()) for label, value in candidates if value not in (None, "")]
+    return [(label, str(value).strip()) for label, value in candidates if value not in (None, False, "")]
 
 
 def _lasted(known: Mapping[str, Any], times: _Times) -> str:

@@ -160,6 +160,11 @@ def test_a_flat_run_says_for_how_long_and_how_often_the_value_changes():
     assert "(usually changes each 10 min)" in explanation_of([*twice, *[450.0] * 9], 2, "flatline")
 
 
+def test_what_is_still_strange_after_a_flat_run_does_not_hide_it():
+    after = explanation_of([*WAVE, *[450.0] * 5, 425.0, 510.0], 4, "flatline")
+    assert after.startswith("flat at 450 for 25 min (usually changes each 5 min). Mon 00:50 to 01:25 UTC.")
+
+
 def test_a_flat_run_that_a_rule_finds_is_told_in_the_same_words():
     values = [*WAVE, 450.0, 451, 450, 451]
     assert explanation_of(values, 2, rule="stuck", flat_rules={"stuck": 1.0}).startswith(

@@ -201,8 +201,14 @@ def test_the_reason_does_not_repeat_the_subject_and_a_reason_in_other_words_is_t
 
 
 def test_what_is_far_from_usual_adds_up():
-    assert "Difference:     310 EUR below that" in message(facts={"value": 80.2, "lower": 390.4, "upper": 636.0, "unit": "EUR"}).text
-    assert "Difference:" not in message(facts={"value": 500.0}).text
+    low = {"value": 80.2, "lower": 390.4, "upper": 636.0, "unit": "EUR"}
+    assert "Difference:     310 EUR below that" in message(incident={"title": None}, facts=low).text
+    assert "Difference:" not in message(incident={"title": None}, facts={"value": 500.0}).text
+
+
+def test_a_flat_run_is_not_set_beside_the_value_of_another_row():
+    text = message(incident={"title": "flat at 645 requests for 2 h 5 min (usually changes each 5 min)"}, facts={"value": 545.0}).text
+    assert not any(label in text for label in ("Value:", "Usual then:", "Difference:"))
 
 
 def test_whoever_hears_of_strange_records_is_led_to_them():
