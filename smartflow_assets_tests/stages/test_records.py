@@ -178,7 +178,8 @@ def test_strange_records_of_a_bucket_open_one_incident_that_is_told_once_and_rec
     watch(home, (FRAUD + 6) / 144)
     anomaly = home.table("anomalies", "series = 'records' ORDER BY started_at").iloc[-1]
     assert anomaly["value"] == 5 and anomaly["anomaly_type"] == "multivariate" and anomaly["detectors"] == ["records"]
-    assert anomaly["explanation"].startswith("5 strange records: amount, merchant. Tue 10:00 UTC. The strangest: amount 18,200 (usually")
+    assert anomaly["explanation"].startswith("5 strange records: amount, merchant. Tue 10:00 UTC. Last similar incident ")
+    assert " The strangest: amount 18,200 (usually " in anomaly["explanation"]
     assert set(anomaly["contributions"]) <= {"records:amount", "records:merchant", "records:kind"}
     incident = home.table("incidents", "severity = 'critical'")
     assert incident["state"].tolist() == ["open"] and incident["series"].tolist() == ["records"]
