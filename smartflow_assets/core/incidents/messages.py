@@ -172,15 +172,18 @@ class _Times:
 
 
 class _Heading(NamedTuple):
-    """The message in three parts: how bad or what became of it, who, and what; `said` begins with what joins it to who."""
+    """The message in three parts: how bad or what became of it, who, and what; `said` begins with what joins it to who.
+    `unit` is one that who says already: `requests: 1,600` is a better subject than `requests: 1,600 requests`."""
 
     tag: str
     who: str
     said: str
+    unit: str = ""
 
     @property
     def subject(self) -> str:
-        return _one_line(f"[{self.tag}] {self.who}{self.said}")
+        said = re.sub(rf"(?<=\d) {re.escape(self.unit)}\b", "", self.said) if self.unit else self.said
+        return _one_line(f"[{self.tag}] {self.who}{said}")
 
 
 def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
@@ -194,15 +197,14 @@ def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
         who += f" again since {times.after(known['again_since'], known['opened_at'])}"
     elif said.startswith(known["source"]):
         return _Heading(tag, "", said)
-    return _Heading(tag, who, f": {said}")
+    return _Heading(tag, who, f": {said}", known["unit"] if known["unit"] and known["unit"] == known["metric"] else "")
 
 
 def _title(known: Mapping[str, Any]) -> str:
-    """The incident in a few words; a unit that the metric says already is left out: `requests: 1,600`, not `requests: 1,600 requests`."""
-    value, usual = _number(known["value"]), _usual(known)
-    said = str(known["title"] or (of_value(value, usual, known["unit"] or "") if value == value else known["cause"]) or "incident")
-    is_said = known["unit"] and known["unit"] == known["metric"]
-    return re.sub(rf"(?<=\d) {re.escape(known['unit'])}\b", "", said) if is_said else said
+    """The incident in a few words; one without a title is told by its numbers."""
+    if known["title"] or known["value"] is None:
+        return str(known["title"] or known["cause"] or "incident")
+    return of_value(known["value"], _usual(known), known["unit"] or "")
 
 
 def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:

@@ -171,7 +171,7 @@ def test_html_escapes_what_comes_from_data():
 
 def test_html_says_who_and_how_bad_then_what():
     html = message().html
-    assert ">critical · web_traffic requests<" in html and ">1,600, usually 430 to 560 (1,040 above)<" in html
+    assert ">critical · web_traffic requests<" in html and ">1,600 requests, usually 430 to 560 (1,040 above)<" in html
     over = message("resolved", {"state": "resolved", "resolved_at": NINE + timedelta(minutes=25)}).html
     assert ">resolved · web_traffic requests<" in over and ">Over after 25 min<" in over
 
