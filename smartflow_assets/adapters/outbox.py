@@ -274,6 +274,26 @@ class _Story:
         )
 
 
+def sent_messages(warehouse: Warehouse) -> list[Message]:
+    """Every message that went out, once for each channel, oldest first."""
+    sends = row_dicts(
+        warehouse.read("""
+            SELECT * FROM (
+                SELECT *, min(happened_at) OVER (PARTITION BY idempotency_key, channel) AS planned_at FROM alert_sends
+            ) WHERE status = 'sent'
+        """)
+    )
+    told: list[tuple[datetime, int, Message]] = []
+    for channel in sorted({send["channel"] for send in sends}):
+        own = [send for send in sends if send["channel"] == channel]
+        stories = _stories(warehouse, channel, own)
+        for send in own:
+            story = stories[send["idempotency_key"]]
+            if story.event is not None:
+                told.append((send["happened_at"], story.sequence, story.message(send)))
+    return [message for *_, message in sorted(told, key=lambda each: (*each[:2], each[2].incident_id))]
+
+
 def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, _Story]:
     """The story of each message of a channel, by its idempotency key."""
     ids = sorted({send["incident_id"] for send in sends})

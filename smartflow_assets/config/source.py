@@ -215,7 +215,7 @@ class Source(DetectionSettings):
     def units(self) -> dict[str, str]:
         """Unit of each metric that has one."""
         own = {metric.name: metric.unit for metric in self.metrics if metric.unit}
-        return own if self.records is None else own | {RECORDS_METRIC: "strange"}
+        return own if self.records is None else own | {RECORDS_METRIC: "strange records"}
 
     def unit(self, metric: str) -> str:
         """Unit of a metric, or nothing."""

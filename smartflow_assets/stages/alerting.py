@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters import outbox
-from smartflow_assets.adapters.outbox import Drained
+from smartflow_assets.adapters.outbox import Drained, sent_messages
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Rewrite, Write
 from smartflow_assets.config.catalogue import Catalogue
@@ -258,17 +258,6 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
     step = run_failures.close(history, reason=reason, sends=sends, policy=policy, now=now, run_id="catalogue")
     warehouse.commit("catalogue", writes_of(step))
-
-
-def sent_messages(warehouse: Warehouse) -> pd.DataFrame:
-    """key, at, event, source, series, severity and title of every message that went out, oldest first."""
-    return warehouse.read(
-        "SELECT send.idempotency_key AS key, send.happened_at AS at, send.event AS event, send.source AS source, "
-        "incident.series AS series, "
-        "incident.severity AS severity, incident.title AS title FROM alert_sends AS send "
-        "JOIN incidents AS incident ON incident.incident_id = send.incident_id WHERE send.status = 'sent' "
-        "ORDER BY send.happened_at, send.incident_id, send.event"
-    )
 
 
 def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:

@@ -78,6 +78,7 @@ def plan(
             "upper": 560.0,
             "opened_at": NINE.isoformat(),
             "resolved_at": resolved_at,
+            "again_since": (NINE + 30 * MINUTE).isoformat() if kind == "reopened" else None,
         }
         events.append(
             [
@@ -152,7 +153,7 @@ def test_planned_message_is_claimed_then_sent_and_never_again(warehouse: Warehou
     assert send(warehouse, pager=Recorder()) == Drained(sent=1)
     assert statuses(warehouse) == ["planned", "claimed", "sent"]
     assert send(warehouse, at=NINE + timedelta(days=9), pager=Recorder()) == Drained()
-    assert [message.subject for message in recorded] == ["[critical] web requests: 1601, expected 430 to 560"]
+    assert [message.subject for message in recorded] == ["[critical] web requests: 1,601, usually 430 to 560 (1,041 above)"]
 
 
 def test_claim_is_committed_before_the_wire_is_touched(warehouse: Warehouse) -> None:
@@ -222,10 +223,22 @@ def test_one_spike_that_grows_over_many_runs_is_one_mail_and_one_recovery(wareho
             )
             send(warehouse, at=at(rows), mail=mail(smtp.port))
     assert [mail["Subject"] for mail in smtp.mails] == [
-        "[critical] web requests: 1600, expected 430 to 560 (+220 %)",
+        "[critical] web requests: 1,600, usually 430 to 560 (1,040 above)",
         "[resolved] web requests after 35 min",
     ]
     assert len({mail["References"] for mail in smtp.mails}) == 1
+
+
+def test_what_went_out_is_listed_as_it_was_said(warehouse: Warehouse) -> None:
+    plan(warehouse, "pager", "mail", kinds=("opened", "resolved"))
+    send(warehouse, pager=Recorder())
+    plan(warehouse, "pager", kinds=("reopened",), at=NINE + 40 * MINUTE, first=3)
+    send(warehouse, at=NINE + 40 * MINUTE, pager=Recorder())
+    assert [(message.happened_at, message.subject) for message in outbox.sent_messages(warehouse)] == [
+        (NINE, "[critical] web requests: 1,601, usually 430 to 560 (1,041 above)"),
+        (NINE, "[resolved] web requests after 25 min"),
+        (NINE + 40 * MINUTE, "[critical] web requests again since 10:05 UTC: 1,603, usually 430 to 560 (1,043 above)"),
+    ]
 
 
 def test_after_one_timeout_the_other_messages_of_the_channel_are_put_off_untried(warehouse: Warehouse) -> None:

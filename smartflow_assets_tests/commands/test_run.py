@@ -128,4 +128,4 @@ def test_a_source_that_brings_no_rows_any_more_is_called_silent(smartflow: Smart
     assert smartflow("run", "shop", "--as-of", "2026-03-08").out.startswith("shop  silent")
     assert "silent" in smartflow("sources").out
     shown = smartflow("show", "shop").out
-    assert "no rows since Thu 05 Mar 23:00 UTC, usually every 1h" in shown
+    assert "no rows since Thu 05 Mar 23:00 UTC, usually every 1 h" in shown

@@ -74,7 +74,7 @@ def test_a_feed_that_dies_is_told_once_with_all_that_its_silence_sets_off_and_re
         run(orders, END + hours * HOUR)
     assert told(orders) == [("opened", "freshness", "critical"), ("escalated", "freshness", "critical")]
     [silence] = orders.table("incidents", "cause = 'freshness'").to_dict("records")
-    assert silence["title"] == "no rows since Sun 15 Mar 23:00 UTC, usually every 1h" and silence["series"] == ""
+    assert silence["title"] == "no rows since Sun 15 Mar 23:00 UTC, usually every 1 h" and silence["series"] == ""
     members = orders.table("incidents", "cause = 'anomaly'")
     assert len(members) == 1 and set(members["group_id"]) == {silence["incident_id"]}
     assert set(orders.table("alert_sends", "status = 'skipped'")["error"]) == {f"told with incident {silence['incident_id']}"}
@@ -86,7 +86,7 @@ def test_a_feed_that_dies_is_told_once_with_all_that_its_silence_sets_off_and_re
     run(orders, END + 72 * HOUR)
     assert told(orders)[2:] == [("resolved", "freshness", "critical")]
     [silence] = orders.table("incidents", "cause = 'freshness'").to_dict("records")
-    assert silence["resolved_at"] == END + 66 * HOUR and silence["resolved_reason"] == "rows came again after 2 d 19 h"
+    assert silence["resolved_at"] == END + 66 * HOUR and silence["resolved_reason"] == "rows came again after 2 days 19 h"
 
 
 def test_rows_that_were_only_late_end_it_too(orders: Home) -> None:

@@ -1,7 +1,7 @@
 """Which messages the events of incidents call for: rows for the table alert_sends, planned or skipped with the reason.
 
 An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told, whatever
-the policy has become since.
+the policy has become since. A return is told as it comes; where one run sees the recovery and the return, neither is, unless it is worse.
 What a message says is in `messages`, how it is delivered and recorded in the outbox; here it is only planned, in the same
 commit as the event, under a key by which receivers know a repeat.
 """
@@ -16,6 +16,7 @@ import pandas as pd
 
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, row_dicts
+from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import format_duration
 from smartflow_assets.core.typed_rows import typed_rows
 
@@ -92,6 +93,7 @@ class AlertPlanner:
         self._delay, self._planned = delay, list[Row]()
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
         self._balance: Counter[tuple[str, str]] = Counter()  # messages that an incident is on, less those that it is over
+        self._recoveries: dict[tuple[str, str], tuple[Row, Severity]] = {}  # planned in this run, and how bad the incident was
         for row in row_dicts(told):
             self._balance[row["incident_id"], row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
 
@@ -103,11 +105,15 @@ class AlertPlanner:
             return
         told = [channel for (incident, channel), balance in self._balance.items() if incident == event["incident_id"] and balance > 0]
         for channel in told if wanted == "resolved" else dict.fromkeys(self._policy.to):
-            is_told = self._balance[event["incident_id"], channel] > 0
-            if wanted == "opened" and is_told:
-                continue
-            send = wanted if is_told else "opened"  # whoever was told nothing hears of a worse severity as of something new
-            self._plan(event, send, channel, self._untold_because(ended_at, member_of) if send == "opened" else None)
+            send: AlertEvent | None = wanted
+            if wanted == "opened" and (unsaid := self._take_back(event["incident_id"], channel)):
+                send = "escalated" if RANK[event["severity"]] > RANK[unsaid] else None
+            elif self._balance[event["incident_id"], channel] <= 0:
+                send = "opened"  # whoever was told nothing hears of a worse severity as of something new
+            elif wanted == "opened":
+                send = None
+            if send is not None:
+                self._plan(event, send, channel, self._untold_because(ended_at, member_of) if send == "opened" else None)
 
     def conclude(self, history: pd.DataFrame, log: list[Row]) -> Advance:
         """The events of this run with the incidents that come of them: `history` holds the earlier events of those incidents."""
@@ -117,6 +123,14 @@ class AlertPlanner:
         times = dict.fromkeys(("due_at", "happened_at"), "datetime64[us, UTC]")
         sends = typed_rows(self._planned, SEND_COLUMNS, times | {"attempt": "int64", "is_possible_repeat": bool})
         return Advance(events, fold(every), sends)
+
+    def _take_back(self, incident_id: str, channel: str) -> Severity | None:
+        """Leave a recovery unsaid that this run has planned and now sees undone; how bad the incident was by then, None without one."""
+        row, severity = self._recoveries.pop((incident_id, channel), (None, None))
+        if row is not None:
+            self._planned = [planned for planned in self._planned if planned is not row]
+            self._balance[incident_id, channel] += 1
+        return severity
 
     def _untold_because(self, ended_at: datetime, member_of: str | None) -> str | None:
         if member_of is not None:
@@ -131,19 +145,20 @@ class AlertPlanner:
         if not reason:
             self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
         sequence = read_payload(event["payload"])["sequence"]
-        self._planned.append(
-            {
-                "source": event["source"],
-                "incident_id": event["incident_id"],
-                "event": send,
-                "channel": channel,
-                "attempt": 1,
-                "status": "skipped" if reason else "planned",
-                "due_at": self._now,
-                "happened_at": self._now,
-                "is_possible_repeat": False,
-                "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
-                "error": reason,
-                "run_id": self._run_id,
-            }
-        )
+        row: Row = {
+            "source": event["source"],
+            "incident_id": event["incident_id"],
+            "event": send,
+            "channel": channel,
+            "attempt": 1,
+            "status": "skipped" if reason else "planned",
+            "due_at": self._now,
+            "happened_at": self._now,
+            "is_possible_repeat": False,
+            "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
+            "error": reason,
+            "run_id": self._run_id,
+        }
+        self._planned.append(row)
+        if send == "resolved":
+            self._recoveries[event["incident_id"], channel] = row, event["severity"]

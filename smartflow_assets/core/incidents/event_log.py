@@ -117,6 +117,12 @@ def next_sequence(entries: list[Row], incident_id: str) -> int:
     return 1 + max((entry["payload"].get("sequence", 0) for entry in entries if entry["incident_id"] == incident_id), default=0)
 
 
+def again_since(entries: Sequence[Row]) -> pd.Timestamp | None:
+    """Since when an incident is there again that had been over, after its `entries` (of `in_order`); None when it never came back."""
+    told = [entry["payload"]["again_since"] for entry in entries if entry["payload"].get("again_since")]
+    return pd.Timestamp(told[-1]) if told else None
+
+
 def read_payload(payload: Any) -> Row:
     """The payload of an event, whether it comes as JSON text or as a mapping."""
     return json.loads(payload) if isinstance(payload, str) and payload else dict(cast(Row, payload)) if isinstance(payload, Mapping) else {}

@@ -19,7 +19,7 @@ from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import FRESHNESS, IncidentEvent, Row, fold, in_order, log_entry, next_sequence, row_dicts
 from smartflow_assets.core.series.arrivals import MissedArrivals
 from smartflow_assets.core.severity import RANK, Severity
-from smartflow_assets.core.temporal.notation import Duration, format_duration
+from smartflow_assets.core.temporal.notation import Duration
 from smartflow_assets.core.text_format import lasting
 
 _MODES: dict[Any, str] = {"auto": "auto", "off": "off", True: "auto", False: "off"}  # YAML reads a bare `off` as false
@@ -137,7 +137,7 @@ def watch(
         "series": "",
     }
     local = pd.Timestamp(newest_at).tz_convert(ZoneInfo(timezone))
-    title = f"no rows since {local:%a %d %b %H:%M %Z}, usually every {format_duration(distance)}"
+    title = f"no rows since {local:%a %d %b %H:%M %Z}, usually every {lasting(distance)}"
     told: Row = {"last_seen_at": now, "title": title, "body": title, "opened_at": newest_at}
     known = standing.get(incident["incident_id"])
     append(known or incident, "opened" if known is None else "reopened", severity, **told)

@@ -16,14 +16,13 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.core.anomalies.explanation import headline, records_headline
+from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, fold, in_order, log_entry, row_dicts
-from smartflow_assets.core.series.series_id import RECORDS_METRIC
+from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, again_since, fold, in_order, log_entry, row_dicts
 from smartflow_assets.core.severity import RANK, Severity, worst
-from smartflow_assets.core.temporal.notation import format_duration
+from smartflow_assets.core.text_format import lasting
 
 CAUSE: Cause = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
@@ -138,7 +137,7 @@ def advance(
             is_rebuilt = quiet_before is not None and track.last_seen_at <= quiet_before
             for change in track.finish(calm, RECONFIGURED if is_rebuilt else HEALED):
                 track.sequence += 1
-                payload = change.payload | {"sequence": track.sequence, "timezone": timezone}
+                payload = change.payload | {"sequence": track.sequence, "timezone": timezone, "bucket_seconds": step.total_seconds()}
                 log.append(
                     log_entry(
                         track.incident,
@@ -214,6 +213,7 @@ class _Track:
     sequence: int = 0
     taken: list[Row] = field(default_factory=list)
     changes: list[_Change] = field(default_factory=list)
+    again_since: datetime | None = None  # it was over, and came back then
     is_grown: bool = False  # it was over, then its last anomaly turned out to be longer
 
     @property
@@ -246,6 +246,7 @@ class _Track:
             return
         self.last_seen_at = max(self.last_seen_at, anomaly["ended_at"])
         if not self.is_open:
+            self.again_since = anomaly["started_at"] if is_new_interval else max(anomaly["started_at"], self.resolved_at)
             self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_interval
             self.add("reopened")
 
@@ -261,7 +262,9 @@ class _Track:
         if self.is_open and (reached := calm.reached(self.series, self.last_seen_at)):
             self._resolve(reached, calm)
         if self.is_grown and [change.kind for change in self.changes[:2]] == ["reopened", "resolved"]:
-            self.changes[:2] = [replace(self.changes[1], kind="seen")]  # only its end has moved: nobody needs to hear of it
+            payload = {name: value for name, value in self.changes[1].payload.items() if name != "again_since"}
+            self.changes[:2] = [replace(self.changes[1], kind="seen", payload=payload)]  # only its end has moved: nobody needs to hear
+            self.again_since = None
         if any(self.incident.get(name) != value for name, value in self._standing().items()):
             self.add("seen")
         return self.changes
@@ -273,8 +276,8 @@ class _Track:
         severity = self._severity()
         payload = {name: newest.get(name) for name in _ANOMALY_COLUMNS} | {"unit": self._unit(newest)} if newest else {}
         payload |= {name: value for name, value in standing.items() if name != "severity"} | more
-        if kind == "opened":
-            payload["opened_at"] = self.incident["opened_at"]
+        payload |= {"opened_at": self.incident["opened_at"]} if kind == "opened" else {}
+        payload |= {"again_since": self.again_since} if self.again_since is not None else {}
         if kind in _TELLING:
             self.told_severity = worst([self.told_severity, severity])
         self.incident |= standing
@@ -283,7 +286,7 @@ class _Track:
 
     def _resolve(self, at: datetime, calm: _Calm, reason: str = "") -> None:
         self.is_open, self.resolved_at = False, at
-        normal = f"back to normal for {format_duration(calm.needed * calm.step)}"
+        normal = f"back to normal for {lasting(calm.needed * calm.step)}"
         self.add("resolved", resolved_at=at, resolved_reason=reason or normal)
 
     def _has_worsened(self) -> bool:
@@ -302,14 +305,7 @@ class _Track:
 
     def _standing(self) -> Row:
         newest = max(self.taken, key=lambda anomaly: anomaly["started_at"])
-        value, expected, lower, upper = (
-            float("nan") if newest[name] is None else newest[name] for name in ("value", "expected", "lower", "upper")
-        )
-        title = headline(value, expected, lower, upper, self._unit(newest))
-        if list(newest["detectors"]) == [RECORDS_METRIC]:
-            title = records_headline(value, newest["contributions"])
-        if len(newest["rules"]) and not len(newest["detectors"]):  # a rule's own reason is not the expected range
-            title = f"{', '.join(newest['rules'])}: {title}"
+        title = explanation.read(newest["explanation"]).headline
         known = (self.last_seen_at, len(self.taken), self._severity(), title, newest["explanation"])
         return dict(zip(_STANDING, known, strict=True))
 
@@ -357,6 +353,7 @@ def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[st
             resolved_at=incident["resolved_at"],
             told_severity=worst(entry["severity"] for entry in mine if entry["event"] in _TELLING),
             sequence=max(entry["payload"].get("sequence", 0) for entry in mine),
+            again_since=again_since(mine),
         )
         for incident in row_dicts(fold(history))
         if incident["cause"] == CAUSE
