@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -318,8 +317,7 @@ def test_killed_between_claim_and_send_is_repeated_and_marked(warehouse: Warehou
 
 def test_after_two_deaths_it_waits_and_is_sent(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager")
-    die_while_sending(warehouse)
-    die_while_sending(warehouse)
+    claims_of_the_dead(warehouse, NINE, NINE)
     assert send(warehouse, at=NINE + MINUTE / 2, pager=Recorder()) == Drained(planned_left=1)
     drained = send(warehouse, at=NINE + MINUTE, pager=Recorder())
     assert drained == Drained(sent=1) and drained.reached == {"pager"} and not drained.dead_letters
@@ -331,11 +329,11 @@ def test_a_message_that_kills_its_sender_waits_longer_each_time_and_is_given_up_
     warehouse: Warehouse, recorded: list[Message]
 ) -> None:
     plan(warehouse, "pager")
-    moments = [NINE, NINE, NINE + MINUTE, NINE + 6 * MINUTE, NINE + 21 * MINUTE]
-    for moment, later in pairwise([*moments, None]):
-        die_while_sending(warehouse, moment)
-        if later is not None and later > moment:
+    for moment, later in ((NINE, NINE), (NINE, NINE + MINUTE), (NINE + MINUTE, NINE + 6 * MINUTE), (NINE + 6 * MINUTE, NINE + 21 * MINUTE)):
+        claims_of_the_dead(warehouse, moment)
+        if later > moment:
             assert send(warehouse, at=later - MINUTE / 60, pager=Recorder()) == Drained(planned_left=1)
+    claims_of_the_dead(warehouse, NINE + 21 * MINUTE)
     drained = send(warehouse, at=NINE + 21 * MINUTE, pager=Recorder())
     assert drained == Drained(failed=1)
     assert drained.dead_letters == (DeadLetter("web", "pager", "5 processes died while they sent it: given up."),)
@@ -345,8 +343,7 @@ def test_a_message_that_kills_its_sender_waits_longer_each_time_and_is_given_up_
 
 def test_a_claim_of_a_clock_that_was_fast_holds_nothing_back(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager")
-    die_while_sending(warehouse, NINE + 60 * MINUTE)
-    die_while_sending(warehouse, NINE + 60 * MINUTE)
+    claims_of_the_dead(warehouse, NINE + 60 * MINUTE, NINE + 60 * MINUTE)
     assert send(warehouse, at=NINE + MINUTE, pager=Recorder()) == Drained(sent=1)
 
 
@@ -358,17 +355,27 @@ def test_claim_of_a_killed_process_stays_marked_through_a_failure(warehouse: War
     assert ledger(warehouse, "status", "is_possible_repeat")[-1] == ("sent", True)
 
 
-def die_while_sending(warehouse: Warehouse, at: datetime = NINE) -> None:
+def claims_of_the_dead(warehouse: Warehouse, *moments: datetime) -> None:
+    """What processes leave that die in the planned message: a claim each, marked from the second on."""
+    for moment in moments:
+        newest = warehouse.read("SELECT * FROM alert_sends ORDER BY attempt DESC, status LIMIT 1")
+        is_first = newest["status"].iloc[0] == "planned"
+        claim = newest.assign(
+            status="claimed", attempt=newest["attempt"] + (not is_first), happened_at=pd.Timestamp(moment), is_possible_repeat=not is_first
+        )
+        warehouse.commit("r2", [Append("alert_sends", claim)])
+
+
+def die_while_sending(warehouse: Warehouse) -> None:
     """Drain in a process that ends without a word in the middle of the delivery."""
     program = """
 import os, sys
-from datetime import datetime
 from pathlib import Path
 from smartflow_assets_tests.adapters.test_outbox import HOOK, Recorder, Warehouse, send
 HOOK[0] = lambda message: os._exit(9)
-send(Warehouse(Path(sys.argv[1]), Path(sys.argv[2])), datetime.fromisoformat(sys.argv[3]), pager=Recorder())
+send(Warehouse(Path(sys.argv[1]), Path(sys.argv[2])), pager=Recorder())
 """
-    command = [sys.executable, "-c", program, str(warehouse.path), str(warehouse.published), at.isoformat()]
+    command = [sys.executable, "-c", program, str(warehouse.path), str(warehouse.published)]
     ended = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
     assert ended.returncode == 9
 

@@ -70,7 +70,7 @@ def orders(two_weeks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_feed_that_dies_is_told_once_with_all_that_its_silence_sets_off_and_recovers_once(orders: Home) -> None:
-    for hours in range(6, 55, 6):
+    for hours in (6, 12, 24, 54):
         run(orders, END + hours * HOUR)
     assert told(orders) == [("opened", "freshness", "critical"), ("escalated", "freshness", "critical")]
     [silence] = orders.table("incidents", "cause = 'freshness'").to_dict("records")
@@ -160,7 +160,7 @@ def test_an_hour_without_orders_is_zero_while_the_source_is_silent_and_a_price_h
     home.write_source("orders", ZERO)
     write_until(home, TWO_DAYS)
     run(home, TWO_DAYS)
-    for hours in range(1, 8):
+    for hours in (1, 4, 7):
         run(home, TWO_DAYS + hours * HOUR)
     tail = home.table("clean_series", f"observed_at >= '{TWO_DAYS.isoformat()}'")
     assert dict(tail.groupby("metric").size()) == {"orders": 7} and set(tail["value"]) == {0.0}
@@ -214,6 +214,6 @@ def test_a_batch_of_ninety_minutes_opens_nothing_for_a_rule_that_waits_an_hour(h
         rows = pd.DataFrame({"at": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "n": 5})
         write_rows(home.settings.data / "examples/orders.csv", rows)
         home.run_stages("orders", START + batch * every, [ingestion.raw_records])
-    for minutes in range(0, 90, 15):
+    for minutes in (0, 45, 75):
         home.run_stages("orders", START + 29 * every + minutes * timedelta(minutes=1))
     assert home.table("incidents").empty and home.table("rule_violations").empty

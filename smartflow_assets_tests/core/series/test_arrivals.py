@@ -46,17 +46,17 @@ def test_a_feed_that_never_pauses_is_silent_after_some_buckets(every: timedelta,
 
 
 def test_a_feed_that_pauses_at_night_and_on_weekends_is_silent_only_when_it_does_not_come_back() -> None:
-    every, friday = timedelta(minutes=5), MONDAY + 4 * WEEK + timedelta(days=4, hours=18)
+    every, friday = timedelta(minutes=15), MONDAY + 4 * WEEK + timedelta(days=4, hours=18)
     living = feed(every, friday + WEEK, is_open=office_hours)
     assert first_alarm(living, every, friday - 2 * WEEK, friday + WEEK) is None
     dead = feed(every, friday, is_open=office_hours)
-    assert first_alarm(dead, every, friday, friday + WEEK) == friday + timedelta(days=2, hours=14, minutes=15), (
-        "on Monday, at a quarter past eight"
+    assert first_alarm(dead, every, friday, friday + WEEK) == friday + timedelta(days=2, hours=14, minutes=45), (
+        "on Monday, at a quarter to nine"
     )
 
 
 def test_a_young_feed_of_office_hours_is_left_alone_through_its_first_nights_and_weekend_and_missed_on_a_working_day() -> None:
-    every = timedelta(minutes=5)
+    every = timedelta(minutes=15)
     living = feed(every, MONDAY + 2 * WEEK, is_open=office_hours)
     assert first_alarm(living, every, MONDAY + DAY / 2, MONDAY + 2 * WEEK) is None
     thursday = MONDAY + timedelta(days=3, hours=18)
