@@ -5,24 +5,25 @@ known by how far it was read to the end. Readers stage, the warehouse's `Load` c
 known and sums up what was done.
 """
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-
-import pandas as pd
 
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
+from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 
+ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
 # A row that another origin held was left out. When that origin has since lost rows (a log was rotated), the row may be nowhere:
 # such an origin does not count as known, and is read once more. `gone` follows from the counts of two readings in a row.
-_KNOWN = """
+_KNOWN = f"""
 WITH readings AS (
     SELECT origin, content_hash, duplicate_count, rowid AS reading, row_count - duplicate_count AS held,
            lag(row_count - duplicate_count) OVER (PARTITION BY origin ORDER BY rowid) + new_count - held AS gone
@@ -35,7 +36,7 @@ WITH readings AS (
 SELECT newest.origin AS origin,
        CASE WHEN newest.duplicate_count > 0 AND EXISTS (
            SELECT 1 FROM readings WHERE gone > 0 AND readings.origin <> newest.origin AND readings.reading > newest.reading
-       ) THEN 'to be read again' ELSE newest.content_hash END AS content_hash
+       ) THEN newest.content_hash || '{READ_AGAIN}' ELSE newest.content_hash END AS content_hash
 FROM newest
 """
 
@@ -43,7 +44,8 @@ FROM newest
 @dataclass(frozen=True)
 class Ingested:
     """What one ingestion did. `row_count`: readable rows in the origins that were read; `new_rows`: those that changed the
-    table; `duplicate_count`: those that another origin holds; `quarantined_count`: held; `dropped_count`: left out on request."""
+    table; `duplicate_count`: those that another origin holds; `quarantined_count`: held; `dropped_count`: left out on request.
+    `zones`: those of times which name none; `assumed_zone`: that zone when it is the calendar's and was never told before."""
 
     row_count: int = 0
     new_rows: int = 0
@@ -54,6 +56,8 @@ class Ingested:
     first_at: datetime | None = None
     last_at: datetime | None = None
     notes: tuple[str, ...] = ()
+    zones: frozenset[str] = frozenset()
+    assumed_zone: str | None = None
 
 
 def ingest(
@@ -66,10 +70,11 @@ def ingest(
     run_id: str,
     staging: Path,
     data: Path,
+    timezone: str = "UTC",
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Ingested:
-    """Take what is new; run again, it finds nothing to do.
+    """Take what is new; run again, it finds nothing to do. `timezone` is that of the source's calendar.
 
     `since` and `until` limit what is taken of an origin that was never read before, or asked of a server; the next run without
     them takes the rest. SourceError when an origin cannot be read: of files then nothing is taken, of a server the pages before.
@@ -78,9 +83,20 @@ def ingest(
     shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; one run per source holds the source's lock
     known = known_contents(warehouse, source)
     try:
-        context = ReadContext(source=source, data=data, staging=folder, wanted=wanted, known=known, since=since, until=until, now=now)
+        context = ReadContext(
+            source=source,
+            data=data,
+            staging=folder,
+            wanted=wanted,
+            known=known,
+            since=since,
+            until=until,
+            now=now,
+            timezone=timezone,
+        )
+        assumed = _assumed_zone(warehouse, source, reader, timezone)
         if isinstance(reader, FeedReader):
-            return _summed(_page_by_page(warehouse, reader, context, now, run_id))
+            return _with_assumed(_summed(_page_by_page(warehouse, reader, context, now, run_id)), assumed)
         read = list(reader.batches(context))
         staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in known]
         if not staged:
@@ -97,11 +113,14 @@ def ingest(
                     now,
                     rejected=batch.rejected,
                     on_missing_rows=batch.on_missing_rows,
+                    fingerprint=_moved(batch),
+                    held_from=batch.held_from,
+                    read_anew=tuple(later.origin for later in staged[place + 1 :] if later.zone_before),
                 )
-                for batch in staged
+                for place, batch in enumerate(staged)
             ],
         )
-        return replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=_notes(read))
+        return _with_assumed(replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=_notes(read)), assumed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -115,47 +134,124 @@ def _page_by_page(
 ) -> list[tuple[Staged, Loaded]]:
     """Each page is committed before the next one is asked for; how far the server was read, once all are there. A time in the
     future is not how far: else one wrong clock would end all reading."""
-    source, reading = context.source, reader.reading(context.wanted)
-    context = replace(context, reached=reached_at(warehouse, source, reader.prefix, reading))
-    read, loads = [], []
-    for batch in reader.batches(context):
-        if batch.row_count or batch.bad_count:
-            loads.append(
-                Load(
-                    source,
-                    batch.origin,
-                    batch.content_hash,
-                    batch.parquet,
-                    reader.time.column,
-                    now,
-                    rejected=batch.rejected,
-                    mode="insert",
-                    feed=reader.prefix,
-                )
-            )
-            read.append((batch, *warehouse.commit(run_id, loads[-1:]).loads))
-    first_at, last_at = _times([batch for batch, _ in read])
-    is_part = context.since is not None or context.until is not None
-    if last_at is not None:
+    source, key = context.source, reader.reading(context.wanted, context.timezone)
+    state = feed_state(warehouse, source, reader.prefix, key)
+    context = replace(context, reached=state.reached, zone_before=state.zone_before)
+    read = _all_pages(warehouse, reader, context, now, run_id)
+    if read is None:  # its times have another zone now: all that it has is read anew
+        context = replace(context, reached=state.reached_now)
+        read = _all_pages(warehouse, reader, context, now, run_id, is_anew=True) or []
+    batches, loads = [batch for batch, _, _ in read], tuple(load for _, load, _ in read)
+    first_at, last_at = _times(batches)
+    is_part, is_moved = context.since is not None or context.until is not None, any(batch.zone_before for batch in batches)
+    is_zoned = state.has_zone or any(batch.zone for batch in batches)
+    if first_at is not None and last_at is not None:
         warehouse.commit(
             run_id,
             [
                 Reconcile(
                     source,
                     reader.window(context),
-                    reading,
+                    key.of(key.zone if is_zoned else None),
                     reader.prefix,
-                    tuple(loads),
+                    loads,
                     now,
-                    first_at,
-                    last_at,
+                    *(_held_times(batches) if is_moved else (first_at, last_at)),
                     is_from_start=reader.is_incremental,
-                    since=reader.asked_from(context),
+                    since=None if is_moved else reader.asked_from(context),
                     reached_at=None if is_part else min(last_at, now),
                 )
             ],
         )
+    return [(batch, loaded) for batch, _, loaded in read]
+
+
+def _all_pages(
+    warehouse: Warehouse,
+    reader: FeedReader,
+    context: ReadContext,
+    now: datetime,
+    run_id: str,
+    *,
+    is_anew: bool = False,
+) -> list[tuple[Staged, Load, Loaded]] | None:
+    """The pages of one asking, each as it was staged, asked of the warehouse and done. None when rows of another zone would stand beside
+    the same rows, unless all is read anew."""
+    read = []
+    for batch in reader.batches(context):
+        if batch.zone_before and not is_anew:
+            return None
+        if batch.row_count or batch.bad_count:
+            load = Load(
+                context.source,
+                batch.origin,
+                batch.content_hash,
+                batch.parquet,
+                reader.time.column,
+                now,
+                rejected=batch.rejected,
+                mode="insert",
+                feed=reader.prefix,
+                fingerprint=_moved(batch),
+            )
+            read.append((batch, load, *warehouse.commit(run_id, [load]).loads))
     return read
+
+
+@dataclass(frozen=True)
+class FeedState:
+    """How far a server was read: `reached` to ask from, `reached_now` of what was read as it would be now. `zone_before` is the zone
+    of what was read otherwise since then. `has_zone`: some of its times are known to name none; `had_zone`: those of then."""
+
+    reached: datetime | None
+    reached_now: datetime | None
+    zone_before: str | None
+    has_zone: bool
+    had_zone: bool = False
+
+
+def feed_state(warehouse: Warehouse, source: str, prefix: str, key: ReadingKey) -> FeedState:
+    """What is known of a server, for what is asked of it and how it is read now."""
+    rows = warehouse.read(
+        "SELECT content_hash, max(reached_at) AS reached_at FROM ingestions "
+        "WHERE source = ? AND starts_with(origin, ?) AND reached_at IS NOT NULL GROUP BY content_hash",
+        [source, prefix],
+    )
+    reached = {str(name): at.to_pydatetime() for name, at in zip(rows["content_hash"], rows["reached_at"], strict=True)}
+    current = max((at for name, at in reached.items() if key.holds(name)), default=None)
+    before = [
+        (at, zone, "@" in name) for name, at in reached.items() if (zone := key.zone_before(name)) and (current is None or at > current)
+    ]
+    has_zone = key.of(key.zone) in reached
+    if not before:
+        return FeedState(current, current, None, has_zone)
+    at, zone, had_zone = max(before)
+    return FeedState(at - ANY_ZONES, current, zone, has_zone, had_zone)  # whether a time of it names no zone, the rows of its end tell
+
+
+def _held_times(batches: Sequence[Staged]) -> tuple[datetime, datetime]:
+    """The times of the rows as they stand in the warehouse, read in another zone."""
+    firsts = [at for batch in batches if (at := batch.held_from or batch.first_at)]
+    lasts = [at for batch in batches if (at := batch.held_to or batch.last_at)]
+    return min(firsts), max(lasts)
+
+
+def _moved(batch: Staged) -> str | None:
+    """What is written down beside a load whose rows were in the warehouse at other times: what was made of them is outdated."""
+    return json.dumps({"read.time.timezone": [batch.zone_before, batch.zone]}) if batch.zone_before else None
+
+
+def _assumed_zone(warehouse: Warehouse, source: str, reader: BaseReader, timezone: str) -> str | None:
+    """The calendar's zone, where nobody said that it is that of the times, and no run of the source has told so yet."""
+    time = reader.time.reading(timezone)
+    if not time.is_assumed or time.zone == "UTC":
+        return None
+    told = "SELECT count(*) AS n FROM ingestions WHERE source = ? AND contains(content_hash, ?)"
+    return None if warehouse.read(told, [source, f"@{time.zone}"])["n"].iloc[0] else time.zone
+
+
+def _with_assumed(done: Ingested, zone: str | None) -> Ingested:
+    return replace(done, assumed_zone=zone) if zone in done.zones else done
 
 
 def _summed(read: Sequence[tuple[Staged, Loaded]]) -> Ingested:
@@ -171,6 +267,7 @@ def _summed(read: Sequence[tuple[Staged, Loaded]]) -> Ingested:
         first_at=first_at,
         last_at=last_at,
         notes=_notes(batches),
+        zones=frozenset(batch.zone for batch in batches if batch.zone),
     )
 
 
@@ -184,15 +281,6 @@ def _times(batches: Sequence[Staged]) -> tuple[datetime | None, datetime | None]
         min((batch.first_at for batch in batches if batch.first_at), default=None),
         max((batch.last_at for batch in batches if batch.last_at), default=None),
     )
-
-
-def reached_at(warehouse: Warehouse, source: str, prefix: str, reading: str) -> datetime | None:
-    """Up to when a server was read to its end; None when it never was, or was asked for something else."""
-    found = warehouse.read(
-        "SELECT max(reached_at) AS reached_at FROM ingestions WHERE source = ? AND starts_with(origin, ?) AND content_hash = ?",
-        [source, prefix, reading],
-    )["reached_at"].iloc[0]
-    return None if pd.isna(found) else found.to_pydatetime()
 
 
 def known_contents(warehouse: Warehouse, source: str) -> Mapping[str, str]:

@@ -2,14 +2,15 @@
 
 Rows are only appended and the newest row of a message is its state. A message is `claimed` in a commit of its own before
 the wire is touched, then `sent` or `failed`. Whoever drains a channel holds the channel's lock meanwhile, so two drains never
-send the same message, and a claim without an end that one finds under the lock is of a process that died: it is repeated
-once and marked. That is at least once, with an idempotency key; no mail server allows more.
+send the same message, and a claim without an end that one finds under the lock is of a process that died: it is repeated,
+at once after the first death and then after longer and longer waits, and marked each time. That is at least once, with an
+idempotency key; no mail server allows more. A message in which five processes have died may be what kills them: it is given up.
 """
 
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,28 +34,59 @@ BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180))
 MOST_ATTEMPTS = 24
 """Two and a half days of the above: a channel that dies on Friday evening gets its messages on Monday morning."""
 
+MOST_DEATHS = 5
+"""So many processes may die in one message before it is given up."""
+
 _LONGEST_WAIT = timedelta(days=1)  # whatever a receiver asks for
 _LONGEST_ERROR = 500
 _log = logging.getLogger(__name__)
 
 # The order is of attempt and status alone, so that it does not depend on clocks: a replay has its own.
 _OPEN = """
-    SELECT * FROM (
-        SELECT *, min(happened_at) OVER message AS planned_at, row_number() OVER (
+    WITH attempts AS (
+        SELECT *, status = 'claimed' AND NOT bool_or(status IN ('sent', 'failed')) OVER (
+            PARTITION BY idempotency_key, channel, attempt) AS is_death
+        FROM alert_sends
+    )
+    SELECT * EXCLUDE (is_death) FROM (
+        SELECT *, min(happened_at) OVER message AS planned_at, count(*) FILTER (is_death) OVER message AS deaths, row_number() OVER (
             message ORDER BY attempt DESC, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END DESC) AS age
-        FROM alert_sends WINDOW message AS (PARTITION BY idempotency_key, channel)
+        FROM attempts WINDOW message AS (PARTITION BY idempotency_key, channel)
     ) WHERE age = 1 AND (status IN ('planned', 'claimed') OR (status = 'failed' AND due_at IS NOT NULL))
 """
 
 
 @dataclass(frozen=True)
+class DeadLetter:
+    """A message that was given up, and why."""
+
+    source: str
+    channel: str
+    error: str
+
+
+@dataclass(frozen=True)
 class Drained:
-    """What one drain did: messages sent, failed, not tried since their channel is down, and not ended after it."""
+    """What one drain did: messages sent, failed, not tried since their channel is down, and not ended after it; those that were
+    given up, and the channels that took one."""
 
     sent: int = 0
     failed: int = 0
     skipped: int = 0
     planned_left: int = 0
+    dead_letters: tuple[DeadLetter, ...] = field(default=(), compare=False)
+    reached: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def __add__(self, later: "Drained") -> "Drained":
+        """This drain and one right after it."""
+        return Drained(
+            self.sent + later.sent,
+            self.failed + later.failed,
+            self.skipped + later.skipped,
+            later.planned_left,
+            self.dead_letters + later.dead_letters,
+            self.reached | later.reached,
+        )
 
     def __str__(self) -> str:
         parts = [(self.sent, "sent"), (self.failed, "failed"), (self.skipped, "not tried"), (self.planned_left, "left for later")]
@@ -91,7 +123,14 @@ def drain(
                 continue
             one.run()
     sent, failed, skipped = (sum(getattr(one, name) for one in drains) for name in ("sent", "failed", "skipped"))
-    return Drained(sent, failed, skipped, planned_left=len(_open_sends(warehouse, source)))
+    return Drained(
+        sent,
+        failed,
+        skipped,
+        planned_left=len(_open_sends(warehouse, source)),
+        dead_letters=tuple(letter for one in drains for letter in one.dead_letters),
+        reached=frozenset(one.name for one in drains if one.sent),
+    )
 
 
 def wait_after(attempt: int, asked: timedelta | None = None) -> timedelta | None:
@@ -122,6 +161,7 @@ class _ChannelDrain:
         self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
         self.environment, self.outbox_folder, self.source = environment, outbox_folder, source
         self.sent = self.failed = self.skipped = 0
+        self.dead_letters: list[DeadLetter] = []
 
     def run(self) -> None:
         sends = [send for send in _open_sends(self.warehouse, self.source) if send["channel"] == self.name]
@@ -139,13 +179,15 @@ class _ChannelDrain:
             if not _is_due(send, self.now):
                 waiting.add(send["incident_id"])
                 continue
-            if down is not None and not _died_twice(send):
+            if down is not None and not _is_deadly(send):
                 row = self._failure(send, DeliveryError(f"not tried: {down}", retry_after=down.retry_after))
                 not_tried.append(row)
             else:
                 row, down = self._attempt(send, stories[send["idempotency_key"]])
             if row["due_at"] is not None:
                 waiting.add(send["incident_id"])
+            elif row["status"] == "failed":
+                self.dead_letters.append(DeadLetter(send["source"], self.name, row["error"]))
         if not_tried:
             _log.warning("channel %s: %d messages %s", self.name, len(not_tried), not_tried[0]["error"])
         self.skipped = len(not_tried)
@@ -159,8 +201,8 @@ class _ChannelDrain:
 
     def _attempt(self, send: Row, story: "_Story") -> tuple[Row, DeliveryError | None]:
         """Claim, deliver, record. Returns the last row, and the error if it says that the whole channel is down."""
-        if _died_twice(send):
-            error = DeliveryError("claimed twice without an end: the process died in it each time", is_final=True)
+        if _is_deadly(send):
+            error = DeliveryError(f"{MOST_DEATHS} processes died while they sent it: given up", is_final=True)
         else:
             self._append([self._row(send, "claimed")])
             error = self._deliver(send, story)
@@ -232,6 +274,26 @@ class _Story:
         )
 
 
+def sent_messages(warehouse: Warehouse) -> list[Message]:
+    """Every message that went out, once for each channel, oldest first."""
+    sends = row_dicts(
+        warehouse.read("""
+            SELECT * FROM (
+                SELECT *, min(happened_at) OVER (PARTITION BY idempotency_key, channel) AS planned_at FROM alert_sends
+            ) WHERE status = 'sent'
+        """)
+    )
+    told: list[tuple[datetime, int, Message]] = []
+    for channel in sorted({send["channel"] for send in sends}):
+        own = [send for send in sends if send["channel"] == channel]
+        stories = _stories(warehouse, channel, own)
+        for send in own:
+            story = stories[send["idempotency_key"]]
+            if story.event is not None:
+                told.append((send["happened_at"], story.sequence, story.message(send)))
+    return [message for *_, message in sorted(told, key=lambda each: (*each[:2], each[2].incident_id))]
+
+
 def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, _Story]:
     """The story of each message of a channel, by its idempotency key."""
     ids = sorted({send["incident_id"] for send in sends})
@@ -271,11 +333,16 @@ def _due_channels(sends: list[Row], now: datetime) -> list[str]:
 
 
 def _is_due(send: Row, now: datetime) -> bool:
-    return send["status"] == "claimed" or send["due_at"] is None or send["due_at"] <= now
+    if send["status"] != "claimed":
+        return send["due_at"] is None or send["due_at"] <= now
+    if send["deaths"] <= 1 or _is_deadly(send):
+        return True
+    claimed_at = send["happened_at"]  # later than now where the clock was wrong then: that must hold nothing back
+    return not claimed_at <= now < claimed_at + BACKOFF[min(send["deaths"] - 1, len(BACKOFF)) - 1]
 
 
-def _died_twice(send: Row) -> bool:
-    return send["status"] == "claimed" and bool(send["is_possible_repeat"])
+def _is_deadly(send: Row) -> bool:
+    return send["status"] == "claimed" and send["deaths"] >= MOST_DEATHS
 
 
 def _attempt_of(send: Row) -> int:

@@ -83,14 +83,14 @@ def _teller(settings: "Settings") -> Callable[[], None]:
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.stages.alerting import sent_messages
 
-    warehouse, told = open_warehouse(settings), set()
+    warehouse, told = open_warehouse(settings), set[str]()
 
     def tell() -> None:
-        for row in sent_messages(warehouse).itertuples(index=False):
-            if row.key not in told:
-                told.add(row.key)
-                style = "green" if row.event == "resolved" else terminal.SEVERITY_STYLES.get(str(row.severity), "")
-                terminal.say(f"  {row.at:%d %b %H:%M}  {row.event:9s} {row.severity:8s} {row.source} {row.series}: {row.title}", style)
+        for message in sent_messages(warehouse):
+            if message.idempotency_key not in told:
+                told.add(message.idempotency_key)
+                style = "green" if message.event == "resolved" else terminal.SEVERITY_STYLES.get(message.severity, "")
+                terminal.say(f"  {message.happened_at:%d %b %H:%M}  {message.subject}", style)
 
     return tell
 

@@ -40,6 +40,7 @@ RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a so
     ("messages_sent", "messages"),
 )
 ONLY_WHEN_THERE_ARE: Facts = (("quarantined_rows", "quarantined"), ("messages_failed", "messages failed"))
+SILENT = "silent_hours"  # reported while the source brings no rows and that is an incident
 TRAIN_FACTS: Facts = (("models_trained", "models"), ("training_rows", "rows learnt from"))
 
 
@@ -61,7 +62,7 @@ def run(
     """Watch sources: read what is new, score it, open and close incidents, tell people once.
 
     All sources when none is named, broken ones too, which then fail in a run of their own. Running it again with nothing new
-    changes nothing. Prints one line for each source; exit code 1 when one failed.
+    changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one failed.
     """
     options = {"since": since, "until": until, "as_of": as_of, "dry_run": dry_run}
     run_all("monitor_source", sources or [], options, RUN_FACTS)
@@ -100,6 +101,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             outcome = execute(job, name, options, on_stage)
             advance(stage_count - done, name)  # a failed stage skips what is below it
             terminal.result(_line(outcome, facts, width), style="" if outcome.is_success else "red")
+            for note in outcome.notes:
+                terminal.note(f"{name}: {note}")
             failed += [] if outcome.is_success else [outcome]
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")
@@ -146,7 +149,8 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
 def _line(outcome: "Outcome", facts: Facts, width: int) -> str:
     numbers = [f"{label} {outcome.facts.get(name, 0):,.0f}" for name, label in facts]
     numbers += [f"{label} {outcome.facts[name]:,.0f}" for name, label in ONLY_WHEN_THERE_ARE if outcome.facts.get(name)]
-    return "  ".join([f"{outcome.source:<{width}}", "ok    " if outcome.is_success else "failed", *numbers, f"{outcome.seconds:.1f} s"])
+    state = ("silent" if outcome.facts.get(SILENT) else "ok") if outcome.is_success else "failed"
+    return "  ".join([f"{outcome.source:<{width}}", f"{state:<6}", *numbers, f"{outcome.seconds:.1f} s"])
 
 
 def _failure(source: str, cause: str, message: str) -> str:

@@ -19,11 +19,19 @@ SHOW_EXAMPLES = """
 smartflow show web_traffic
 smartflow show web_traffic --resolved
 """
-_STYLES = {"broken": "bold red", "failed": "red", "killed": "red", "never run": "yellow", **terminal.SEVERITY_STYLES}
+SILENT = "SELECT source FROM incidents WHERE cause = 'freshness' AND state <> 'resolved'"
+_STYLES = {
+    "silent": "bold yellow",
+    "broken": "bold red",
+    "failed": "red",
+    "killed": "red",
+    "never run": "yellow",
+    **terminal.SEVERITY_STYLES,
+}
 
 
 def sources() -> None:
-    """List the sources: where their rows come from, when they last ran, what is open.
+    """List the sources: where their rows come from, when they last ran, what is open; `silent` is one that brings no rows any more.
 
     A source whose file is broken is listed as such; `smartflow validate` says why.
     """
@@ -32,10 +40,12 @@ def sources() -> None:
 
     catalogue = Catalogue.load(settings)
     health = {str(row["source"]): row for row in _published(settings, "SELECT * FROM marts.source_health", [])}
-    rows = []
+    rows, silent = [], {str(row["source"]) for row in _published(settings, SILENT, [])}
     for name in home.named([], catalogue):
         source, known = catalogue.sources.get(name), health.get(name, {})
         state = "broken" if source is None else known.get("last_run_status") or "never run"
+        if state == "success" and name in silent:
+            state = "silent"
         rows.append(
             [
                 name,
@@ -81,11 +91,13 @@ def show(
 def _settings(source: "Source") -> None:
     from smartflow_assets.core.temporal.notation import format_duration
 
+    zone = source.read.time.reading(source.calendar.timezone).zone
     facts = {
         "source": f"{source.name}: {source.description}" if source.description else source.name,
         "owner": source.owner or "",
         "file": source.file,
-        "reads": f"{source.read.type} {source.read.describe()}, time in {source.time_column}",
+        "reads": f"{source.read.type} {source.read.describe()}, time in {' and '.join(source.read.time.parts)}"
+        + (f", {zone} where it names no zone" if zone != "UTC" else ""),
         "metrics": ", ".join(metric.name for metric in source.metrics) or "every numeric column",
         "dimensions": ", ".join(source.dimensions),
         "buckets": f"{format_duration(source.time_bucket.every)}" if source.is_bucket_given else "as the rows come",

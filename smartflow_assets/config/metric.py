@@ -38,8 +38,8 @@ class Metric(DetectionSettings):
     explain_by: tuple[str, ...] = Field(
         default=(),
         examples=[["region", "channel"]],
-        description="Columns whose values are asked, at each anomaly, how much of the change is theirs: region=EU explains 74 %. Compared "
-        "with the same time in the four weeks before. For sum and count, whose parts add up.",
+        description="Columns whose values are asked, at each anomaly, how much of the change is theirs (74 % came from region=EU). "
+        "Compared with the same time in the four weeks before. For sum and count, whose parts add up.",
     )
     where: Where | None = Field(
         default=None,

@@ -44,9 +44,11 @@ class Plan:
     source: str
     effect: Effect
     changes: tuple[KeyChange, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.source}: {_SENTENCES[self.effect]}", *(f"  {change}" for change in self.changes)])
+        said = [*map(str, self.changes), *self.notes]
+        return "\n".join([f"{self.source}: {_SENTENCES[self.effect]}", *(f"  {each}" for each in said)])
 
 
 def compare(
@@ -75,11 +77,15 @@ def removal(name: str) -> Plan:
 
 
 def changes_between(stored: str, current: str) -> tuple[KeyChange, ...]:
-    """The keys in which two fingerprints differ. A bucket that the YAML leaves open differs from none."""
+    """The keys in which two fingerprints differ. A bucket that the YAML leaves open differs from none, nor does a zone of times: whether
+    rows move by that their values say, and those that did say so themselves (stages.moved_times)."""
     before, after = _flat(json.loads(stored)), _flat(json.loads(current))
     if after.get("time_bucket.every") is None:
         before.pop("time_bucket.every", None)
         after.pop("time_bucket.every", None)
+    if before.get("read.time.timezone") is None or after.get("read.time.timezone") is None:
+        before.pop("read.time.timezone", None)
+        after.pop("read.time.timezone", None)
     differing = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     return tuple(KeyChange(key, before.get(key), after.get(key)) for key in differing)
 

@@ -19,6 +19,7 @@ from smartflow_assets.config.metric import COUNTING, DETECTION_KEYS, Metric, Met
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.freshness import Freshness
 from smartflow_assets.core.preparation.category_encoding import Encoding
 from smartflow_assets.core.preparation.cleaning import TimeBucket
 from smartflow_assets.core.preparation.row_condition import parse_condition, text_columns
@@ -87,6 +88,13 @@ class Source(DetectionSettings):
         default=TimeBucket(), description="How time is cut. Without `every`: the interval at which rows come, found at the first ingestion."
     )
     calendar: Calendar = Field(default=Calendar(), description="Time zone and holidays.")
+    freshness: Freshness = Field(
+        default=Freshness(),
+        description="When a source that brings no rows is silent: auto (longer than what comes back by hour and weekday), off (a "
+        "recording that has ended), or {warn_after: 15min, error_after: 1h}, how old the newest row may become. {delay: 3 days} says how "
+        "late rows are by nature; without it that is learnt, once there are ten loads.",
+        examples=["auto", "off", {"warn_after": "15min", "error_after": "1h"}],
+    )
     schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
     on_bad_rows: BadRows = Field(
         default="quarantine",
@@ -105,22 +113,24 @@ class Source(DetectionSettings):
         names = [metric.name for metric in self.metrics]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"metrics: {twice} is named twice")
-        if self.time_column in (*self._all_dimensions, *(metric.source_column.column for metric in self.metrics)):
-            raise ValueError(f"{self.time_column} is the time column; it cannot be a metric or a dimension as well")
+        times = {self.time_column, *self.read.time.parts}
+        measured = (*self._all_dimensions, *(metric.source_column.column for metric in self.metrics))
+        if taken := next((column for column in measured if column in times), None):
+            raise ValueError(f"{taken} is {self._time_role(taken)}; it cannot be a metric or a dimension as well")
         for metric in self.metrics:
             dimensions = self.dimensions if metric.dimensions is None else metric.dimensions
-            if told := next((column for column in metric.explain_by if column in (*dimensions, self.time_column)), None):
-                role = "the time column" if told == self.time_column else "a dimension of it: each of its series has one value there"
+            if told := next((column for column in metric.explain_by if column in (*dimensions, *times)), None):
+                role = self._time_role(told) if told in times else "a dimension of it: each of its series has one value there"
                 raise ValueError(f"metrics: explain_by of {metric.name} names {told}, which is {role}")
         if self.records is not None and RECORDS_METRIC in names:
             raise ValueError(
                 f"metrics: {RECORDS_METRIC} is what the series of strange records is called, because of `records`; rename the metric"
             )
-        if self.records is not None and self.time_column in self.records.columns:
-            raise ValueError(f"records: {self.time_column} is the time column; a record is not judged by it")
+        if self.records is not None and (judged := next((column for column in self.records.columns if column in times), None)):
+            raise ValueError(f"records: {judged} is {self._time_role(judged)}; a record is not judged by it")
         for column in self.encode:
-            if column == self.time_column:
-                raise ValueError(f"encode: {column} is the time column, not a category")
+            if column in times:
+                raise ValueError(f"encode: {column} is {self._time_role(column)}, not a category")
             if measured := next(
                 (metric.name for metric in self.metrics if metric.source_column.column == column and metric.aggregate not in COUNTING), None
             ):
@@ -144,6 +154,9 @@ class Source(DetectionSettings):
     def time_column(self) -> str:
         """The column that says when."""
         return self.read.time.column
+
+    def _time_role(self, column: str) -> str:
+        return "the time column" if column == self.time_column else "a part of the time"
 
     @property
     def wanted(self) -> Wanted:
@@ -202,7 +215,7 @@ class Source(DetectionSettings):
     def units(self) -> dict[str, str]:
         """Unit of each metric that has one."""
         own = {metric.name: metric.unit for metric in self.metrics if metric.unit}
-        return own if self.records is None else own | {RECORDS_METRIC: "strange"}
+        return own if self.records is None else own | {RECORDS_METRIC: "strange records"}
 
     def unit(self, metric: str) -> str:
         """Unit of a metric, or nothing."""
@@ -227,7 +240,7 @@ class Source(DetectionSettings):
         and before the bucket is known, `time_bucket.every` is null.
         """
         made_under = {
-            "read.time": self.read.time.model_dump(mode="json"),
+            "read.time": self.read.time.model_dump(mode="json", exclude_none=True),
             "time_bucket": self.time_bucket.model_dump(mode="json", include={"every", "fill", "max_gap"})
             | ({} if self.is_bucket_given else {"every": None}),
             "calendar.timezone": self.calendar.timezone,

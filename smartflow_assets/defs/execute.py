@@ -16,19 +16,21 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, REASON_TAG, SOURCE_TAG, SOURCES
 from smartflow_assets.defs.resources import LISTENER, Listener, open_warehouse
-from smartflow_assets.defs.run_closing import close_run, facts_of, failures_of
+from smartflow_assets.defs.run_closing import close_run, facts_of, failures_of, notes_of
 from smartflow_assets.stages.alerting import Failure
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run ended. `facts` are the numbers that the assets reported, `seconds` its time on the wall with all that follows it."""
+    """How one run ended. `facts` are the numbers that the assets reported, `notes` what
+    they have to tell, `seconds` its time on the wall with all that follows it."""
 
     source: str
     run_id: str
     is_success: bool
     failures: tuple[Failure, ...] = ()
     facts: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
@@ -60,12 +62,12 @@ def execute(
                 )
             )
             facts, _ = facts_of(home, result.run_id)
-            failures = tuple(failures_of(home, result.run_id))
+            failures, notes = tuple(failures_of(home, result.run_id)), notes_of(home, result.run_id)
             close_run(home, result.run_id, settings=settings)
             facts |= {} if is_dry else _told(settings, result.run_id)
     finally:
         LISTENER.reset(listening)
-    return Outcome(source, result.run_id, result.success, failures, facts, time.monotonic() - begun)
+    return Outcome(source, result.run_id, result.success, failures, facts, notes, time.monotonic() - begun)
 
 
 def _told(settings: Settings, run_id: str) -> dict[str, float]:

@@ -16,6 +16,7 @@ from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.defs.partitions import SOURCES
 
 CELL, LARGEST_PLOT = 80, 64_000
+NOTE = "note"  # what the command line says below the line of a run
 OWNERS = ["team:data-platform"]
 
 

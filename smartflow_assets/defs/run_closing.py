@@ -18,6 +18,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.defs.jobs import our_job
+from smartflow_assets.defs.metadata import NOTE
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
 from smartflow_assets.defs.resources import open_warehouse, parse_time
 from smartflow_assets.stages.alerting import Failure
@@ -127,6 +128,13 @@ def facts_of(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, float
                 if isinstance(value.value, int | float):
                     facts[name] = float(value.value)
     return facts, seconds
+
+
+def notes_of(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
+    """What the assets have to tell whoever started the run."""
+    events = (entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION))
+    told = (event.step_materialization_data.materialization.metadata.get(NOTE) for event in events if event is not None)
+    return tuple(str(note.value) for note in told if note is not None)
 
 
 def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:

@@ -6,12 +6,12 @@ step of its own: whatever stays undelivered is due again at the next run, at the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 
 from smartflow_assets.adapters import outbox
-from smartflow_assets.adapters.outbox import Drained
+from smartflow_assets.adapters.outbox import Drained, sent_messages
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Rewrite, Write
 from smartflow_assets.config.catalogue import Catalogue
@@ -19,9 +19,12 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents import run_failures
 from smartflow_assets.core.incidents.alert_planning import Advance, untold
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.lifecycle import advance, scope
+from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, row_dicts
+from smartflow_assets.core.incidents.lifecycle import Silence, advance, scope
 from smartflow_assets.core.incidents.run_failures import Failure
+from smartflow_assets.stages import arrivals
 from smartflow_assets.stages.detection import judged_rows
+from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import batches, leave_pending, pending_windows, table_rows
 
@@ -42,7 +45,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Moved:
-    """What `incidents` did; `rows` are the touched incidents, newest first."""
+    """What `incidents` did; `rows` are the touched incidents, newest first, `silent_for` how long the source has brought no rows, if that
+    is an incident."""
 
     rows: pd.DataFrame
     opened: int
@@ -52,12 +56,14 @@ class Moved:
     skipped: int
     summary: str
     table_rows: int
+    silent_for: timedelta | None
 
 
 def incidents(run: SourceRun) -> Moved:
     """Bring the incidents of the source up to its anomalies and plan what people must be told."""
     run.report("incidents")
-    pending, steps = pending_windows(run, "incidents", ["anomalies"]), []
+    steps = _watch_arrivals(run)
+    pending = pending_windows(run, "incidents", ["anomalies"])
     if pending:
         newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
         end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
@@ -67,6 +73,31 @@ def incidents(run: SourceRun) -> Moved:
             seen = MarkProcessed("incidents", run.name, *window)
             run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *leave_pending(run, "incidents", rest)])
     return _moved(run, steps)
+
+
+def _watch_arrivals(run: SourceRun) -> list[Advance]:
+    """Open, escalate or end the incident of a source without rows, before what its silence set off is looked at."""
+    if run.until is not None or not run.source.is_bucket_given:
+        return []
+    step = arrivals.watch(run, bucket_plan(run))
+    if step is None or step.events.empty:
+        return []
+    run.warehouse.commit(run.run_id, writes_of(step))
+    return [step]
+
+
+def _silences(run: SourceRun, since: datetime) -> list[Silence]:
+    """When the whole source was silent, from the last bucket that had rows on."""
+    found = run.warehouse.read(
+        "SELECT incident_id, opened_at, resolved_at FROM incidents WHERE source = ? AND cause = ? "
+        "AND (resolved_at IS NULL OR resolved_at > ?)",
+        [run.name, FRESHNESS, since],
+    )
+    step = run.source.time_bucket.every
+    return [
+        Silence(str(row["incident_id"]), row["opened_at"] - step, None if row["resolved_at"] is None else row["resolved_at"])
+        for row in row_dicts(found)
+    ]
 
 
 def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: datetime | None) -> Advance:
@@ -92,6 +123,8 @@ def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: dat
         units=run.source.units,
         timezone=run.source.calendar.timezone,
         quiet_before=quiet_before,
+        delay=arrivals.SourceArrivals(run, bucket_plan(run)).delay,
+        silences=_silences(run, needed.rows_since),
     )
 
 
@@ -99,8 +132,10 @@ def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
     still_open = run.warehouse.read(
         "SELECT count(*) AS n FROM incidents WHERE source = ? AND state IN ('open', 'acknowledged')", [run.name]
     )["n"].iloc[0]
+    silences = [silence for silence in _silences(run, run.now) if silence.until is None]
+    silent_for = run.now - silences[0].since if silences else None
     if not steps:
-        return Moved(pd.DataFrame(), 0, 0, int(still_open), 0, 0, "", table_rows(run, "incidents"))
+        return Moved(pd.DataFrame(), 0, 0, int(still_open), 0, 0, "", table_rows(run, "incidents"), silent_for)
     kinds = pd.concat([step.events["event"] for step in steps])
     sends = pd.concat([step.sends for step in steps])
     rows = pd.concat([step.incidents for step in steps]).drop_duplicates("incident_id", keep="last")
@@ -115,6 +150,7 @@ def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
         skipped=int((sends["status"] == "skipped").sum()),
         summary=summary,
         table_rows=table_rows(run, "incidents"),
+        silent_for=silent_for,
     )
 
 
@@ -152,10 +188,46 @@ def drain_outbox(
     environment: Mapping[str, str],
     source: str | None = None,
 ) -> Drained:
-    """Deliver what is due, of one source or of all."""
-    return outbox.drain(
-        warehouse, catalogue.channels, now=now, run_id=run_id, source=source, environment=environment, outbox_folder=settings.outbox
-    )
+    """Deliver what is due, of one source or of all; what was given up on one channel is an incident that the others tell of."""
+
+    def drain() -> Drained:
+        return outbox.drain(
+            warehouse, catalogue.channels, now=now, run_id=run_id, source=source, environment=environment, outbox_folder=settings.outbox
+        )
+
+    drained = latest = drain()
+    while latest.dead_letters or latest.reached:
+        if not _record_deliveries(warehouse, catalogue, latest, now=now, run_id=run_id):
+            break
+        latest = drain()
+        drained += latest
+    return drained
+
+
+def _record_deliveries(warehouse: Warehouse, catalogue: Catalogue, drained: Drained, *, now: datetime, run_id: str) -> bool:
+    """Open an incident for each source and channel that lost a message, and end those whose channel takes messages again;
+    whether there is anything new to tell."""
+    failures = {(letter.source, letter.channel): Failure(f"{DELIVERY}:{letter.channel}", letter.error) for letter in drained.dead_letters}
+    standing = warehouse.read("SELECT source, cause FROM incidents WHERE starts_with(cause, ?) AND state <> 'resolved'", [f"{DELIVERY}:"])
+    reached = {(str(row["source"]), str(row["cause"]).partition(":")[2]) for _, row in standing.iterrows()}
+    is_new = False
+    for source, channel in sorted({*failures, *((source, channel) for source, channel in reached if channel in drained.reached)}):
+        failure = failures.get((source, channel))
+        policy = catalogue.alert_policy(source)
+        policy = policy.model_copy(update={"to": tuple(name for name in policy.to if name != channel)})
+        step = record_failures(
+            warehouse,
+            source,
+            [failure] if failure else [],
+            frozenset() if failure else frozenset({f"{DELIVERY}:{channel}"}),
+            policy=policy,
+            now=now,
+            run_id=f"{run_id} {now.isoformat()}",  # a sensor is no run: it may speak of one cause again
+        )
+        if not step.events.empty:
+            warehouse.commit(run_id, writes_of(step))
+            is_new |= not step.sends.empty
+    return is_new
 
 
 def record_failures(
@@ -169,7 +241,7 @@ def record_failures(
     run_id: str,
 ) -> Advance:
     """What a finished run says of the machinery: failures open incidents or go on, what succeeded again recovers."""
-    history = warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause <> 'anomaly'", [source])
+    history = warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause NOT IN ('anomaly', 'freshness')", [source])
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
     return run_failures.record_run(history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id)
 
@@ -186,17 +258,6 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
     step = run_failures.close(history, reason=reason, sends=sends, policy=policy, now=now, run_id="catalogue")
     warehouse.commit("catalogue", writes_of(step))
-
-
-def sent_messages(warehouse: Warehouse) -> pd.DataFrame:
-    """key, at, event, source, series, severity and title of every message that went out, oldest first."""
-    return warehouse.read(
-        "SELECT send.idempotency_key AS key, send.happened_at AS at, send.event AS event, send.source AS source, "
-        "incident.series AS series, "
-        "incident.severity AS severity, incident.title AS title FROM alert_sends AS send "
-        "JOIN incidents AS incident ON incident.incident_id = send.incident_id WHERE send.status = 'sent' "
-        "ORDER BY send.happened_at, send.incident_id, send.event"
-    )
 
 
 def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:

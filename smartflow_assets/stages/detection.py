@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters.warehouse.writes import Replace, Write
-from smartflow_assets.core.anomalies import grouping, recurrence
+from smartflow_assets.core.anomalies import grouping, past, recurrence
 from smartflow_assets.core.anomalies.grouping import no_anomalies
 from smartflow_assets.core.detection import MetricGroup, Scoring
 from smartflow_assets.core.detection.verdicts import no_components
 from smartflow_assets.core.records.buckets import record_components
 from smartflow_assets.core.reports import series_plot
+from smartflow_assets.core.rules.flatline import FlatlineRule
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.model_ledger import StoredModel, current_model
 from smartflow_assets.stages.modelling import feature_rows
@@ -161,9 +162,9 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
         return no_anomalies()
     names = list(rows["series"].unique())
     history = run.warehouse.read(
-        "SELECT series, observed_at, value FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? "
-        "AND list_contains(?, series)",
-        [run.name, since - grouping.RECORD_WINDOW, until, names],
+        "SELECT series, observed_at, value, coalesce(repair = 'filled', false) AS is_filled FROM clean_series "
+        "WHERE source = ? AND observed_at >= ? AND observed_at < ? AND list_contains(?, series)",
+        [run.name, since - past.RECORD_WINDOW, until, names],
     )
     components = run.warehouse.read(
         "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
@@ -187,6 +188,7 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
         units=run.source.units,
         earlier=earlier,
         incidents_apart=policy.resolve_after + policy.reopen_within,
+        flat_rules={rule.name: rule.tolerance for rule in run.source.rules if isinstance(rule, FlatlineRule)},
     )
     return with_slices(run, found)
 

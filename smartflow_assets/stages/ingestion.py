@@ -19,12 +19,18 @@ def raw_records(run: SourceRun) -> Ingested:
         run_id=run.run_id,
         staging=settings.staging,
         data=settings.data,
+        timezone=source.calendar.timezone,
         since=run.since,
         until=run.until,
     )
-    for note in read.notes:
+    for note in [*read.notes, *([assumption(read.assumed_zone)] if read.assumed_zone else [])]:
         run.warn(note)
     return read
+
+
+def assumption(zone: str) -> str:
+    """What is told once of a source whose times name no zone and whose YAML names none for them."""
+    return f"times without a zone are read as {zone}, the calendar's; `read: {{time: {{timezone: UTC}}}}` says otherwise"
 
 
 def stored_rows(run: SourceRun) -> int:

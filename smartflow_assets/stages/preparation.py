@@ -7,7 +7,7 @@ which windows to look at again.
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,18 @@ from smartflow_assets.adapters.warehouse.writes import Delete, Replace, Write
 from smartflow_assets.config.plan import changes_between
 from smartflow_assets.core import rules
 from smartflow_assets.core.preparation import cleaning, features
+from smartflow_assets.core.preparation.cleaning import Tail
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import encoding
+from smartflow_assets.stages.arrivals import SourceArrivals
 from smartflow_assets.stages.bucket_resolution import made_under
+from smartflow_assets.stages.moved_times import has_moved
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, rows_in, series_rows, split, table_rows
 
 SHOWN = 10
+LONGEST_TAIL = timedelta(days=7)
+"""So long time goes on behind the last row: a source that is dead for good costs no rows."""
 MADE_FROM_RAW = (
     "clean_series",
     "series_features",
@@ -81,10 +86,11 @@ def clean_series(run: SourceRun) -> Cleaned:
     rebuilt_because = _drop_outdated(run)
     written = Counter[str]()
     known = buckets.known_series(run.warehouse, run.name)
-    for windows in _windows_to_clean(run, known):
+    axis = _axis(run)
+    for windows in _windows_to_clean(run, known, axis) if axis else ():
         writes: list[Write] = []
         for window in windows:
-            rows, changed = _clean_window(run, window, known)
+            rows, changed = _clean_window(run, window, known, axis and axis.tail)
             known = _with_new_series(known, changed)
             written.update(changed["repair"])
             touched = rows[rows["observed_at"].isin(changed["observed_at"])]  # with its siblings that stayed: all of a bucket is written
@@ -108,17 +114,20 @@ def clean_series(run: SourceRun) -> Cleaned:
 
 
 def _drop_outdated(run: SourceRun) -> str:
-    """Delete what was made under another bucket, aggregation, metric, dimension or encoding, or before categories were known; raw
-    records stay and are worked on anew. Why, in words; nothing when all stands."""
+    """Delete what was made under another bucket, aggregation, metric, dimension or encoding, of rows that have other times now, or before
+    categories were known; raw records stay and are worked on anew. Why, in words; nothing when all stands."""
     stored, has_rows = made_under(run.warehouse, run.name), table_rows(run, "clean_series") > 0
     outdated = [Delete(table, run.name) for table in MADE_FROM_RAW] if has_rows else []
     is_changed = has_rows and stored is not None and bool(changes_between(stored, run.source.fingerprint))
-    if is_changed:
+    is_moved = has_rows and has_moved(run.warehouse, run.name)
+    if is_changed or is_moved:
         run.warehouse.commit(run.run_id, [*outdated, Delete("encodings", run.name)])
     if not run.warehouse.has_table(raw_table(run.name)):
         return ""
-    rebuilding = outdated if run.source.encoded_columns and not is_changed else []
+    rebuilding = outdated if run.source.encoded_columns and not (is_changed or is_moved) else []
     is_learnt = encoding.learn_categories(run, closed_end(run), rebuilding)
+    if is_moved and not is_changed:
+        return "its times were read in another zone"
     return "the configuration changed" if is_changed else "its categories are known now" if is_learnt and rebuilding else ""
 
 
@@ -128,25 +137,47 @@ def closed_end(run: SourceRun) -> pd.Timestamp:
     return TimeGrid(bucket.every, calendar).step(cleaning.last_closed(run.now, bucket, calendar), 1)
 
 
-def _windows_to_clean(run: SourceRun, known: pd.DataFrame) -> list[list[Window]]:
+@dataclass(frozen=True)
+class _Axis:
+    """The buckets that a source has: from the first with rows to `until`; behind the last with rows only those of `tail`."""
+
+    first: pd.Timestamp
+    until: pd.Timestamp
+    tail: Tail
+
+
+def _axis(run: SourceRun) -> _Axis | None:
+    """How far the buckets of the source go; None when it has no rows. Where time goes on without rows (zeros, and what a rule
+    `missing` looks at), up to the front: rows that are late by nature are not missing yet."""
+    plan = bucket_plan(run)
+    if not run.warehouse.has_table(raw_table(run.name)) or (extent := buckets.extent(run.warehouse, run.name, plan)) is None:
+        return None
+    first, newest = extent
+    closed, rows_end = closed_end(run), plan.grid.step(newest, 1)
+    missing = [rule for rule in run.source.all_rules if isinstance(rule, rules.MissingRule)]
+    zero = {name for name, treatment in run.source.treatments.items() if treatment.without_rows == "zero"}
+    tail = Tail(rows_end, None if any(rule.metric is None for rule in missing) else frozenset({*zero, *(str(r.metric) for r in missing)}))
+    until = min(closed, rows_end)
+    if tail.metrics is None or tail.metrics:
+        arrived = SourceArrivals(run, plan)
+        if arrived.is_watched:
+            until = max(until, min(closed, arrived.front, rows_end + LONGEST_TAIL))
+    return _Axis(first, until, tail)
+
+
+def _windows_to_clean(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> list[list[Window]]:
     """The windows of each commit: what late rows touched goes with the first window of what is new, since one commit answers
     all that was pending; a history that is too long for memory goes on window by window, from the watermark if it is cut off."""
-    source, table = run.source, raw_table(run.name)
-    if not run.warehouse.has_table(table):
-        return []
-    plan = bucket_plan(run)
-    extent = buckets.extent(run.warehouse, run.name, plan)
-    if extent is None:
-        return []
-    grid, first_bucket, newest_bucket = plan.grid, *extent
-    closed = closed_end(run)
-    until = closed if _watches_silence(run) else min(closed, grid.step(newest_bucket, 1))
+    source, table, plan = run.source, raw_table(run.name), bucket_plan(run)
+    grid, until = plan.grid, axis.until
     if run.since is not None:
         asked = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
         return [[window] for window in buckets.windows(run.warehouse, run.name, plan, *asked)]
-    watermark = _newest(run)
+    watermark = run.warehouse.read(  # of the metric that ends first: behind the last row some have no buckets
+        "SELECT min(newest) AS at FROM (SELECT max(observed_at) AS newest FROM clean_series WHERE source = ? GROUP BY metric)", [run.name]
+    )["at"].iloc[0]
     if pd.isna(watermark):
-        return [[window] for window in buckets.windows(run.warehouse, run.name, plan, first_bucket, until)]
+        return [[window] for window in buckets.windows(run.warehouse, run.name, plan, axis.first, until)]
     late = [_affected(run, start, end, until, known) for start, end in run.warehouse.pending(run.name, "clean_series", [table])]
     gap_before = grid.step(watermark, 1 - cleaning.reach(source.time_bucket))  # a value may have arrived that closes a gap
     fresh, *more = [*buckets.windows(run.warehouse, run.name, plan, gap_before, until)] or [(gap_before, gap_before)]
@@ -165,12 +196,7 @@ def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, k
     )
 
 
-def _watches_silence(run: SourceRun) -> bool:
-    """A source with a `missing` rule has a bucket for every closed moment; else the silence of a whole source is freshness."""
-    return any(isinstance(rule, rules.MissingRule) for rule in run.source.all_rules)
-
-
-def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame, tail: Tail | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of clean_series in the window, and those of them that are new or differ from what stands."""
     source, plan = run.source, bucket_plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
@@ -184,6 +210,7 @@ def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame) -> tuple[
         until=window[1],
         known=known,
         treatments=source.treatments,
+        tail=tail,
     )
     before = run.warehouse.read(
         "SELECT series, observed_at, value, value_raw, repair FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?",

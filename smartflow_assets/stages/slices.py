@@ -11,6 +11,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.config.metric import Metric
+from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.slice_attribution import describe_slices, named_slices, slice_shares
 from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.run import SourceRun
@@ -20,7 +21,7 @@ WEEK, DAY, BEFORE = timedelta(days=7), timedelta(days=1), 4
 
 
 def with_slices(run: SourceRun, anomalies: pd.DataFrame) -> pd.DataFrame:
-    """The anomalies with `slices`, and what they say at the end of the explanation."""
+    """The anomalies with `slices`, and what they say in the explanation."""
     explained = {metric.name: metric for metric in run.source.metrics if metric.explain_by}
     if anomalies.empty or not anomalies["metric"].isin(list(explained)).any():
         return anomalies
@@ -31,7 +32,7 @@ def with_slices(run: SourceRun, anomalies: pd.DataFrame) -> pd.DataFrame:
         if metric is None or extent is None:
             continue
         slices[at], said = _explained(run, metric, row["started_at"], row["ended_at"], dict(row["dimensions"] or {}), extent[0])
-        explanations[at] += f" {said}." if said else ""
+        explanations[at] = explanation.with_slices(str(explanations[at]), said)
     return anomalies.assign(slices=pd.Series(slices, index=anomalies.index, dtype=object), explanation=explanations)
 
 

@@ -1,5 +1,6 @@
 """What the next run of a source will do because its YAML changed: the file beside what is stored of the source."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from smartflow_assets.adapters.model_store import ModelStore
@@ -9,6 +10,7 @@ from smartflow_assets.config.plan import Plan, compare, removal
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.stages.bucket_resolution import made_under, with_bucket
 from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
+from smartflow_assets.stages.moved_times import coming_shift
 from smartflow_assets.stages.run import SourceRun
 
 
@@ -20,7 +22,10 @@ def plan_of(name: str, settings: Settings, catalogue: Catalogue, warehouse: Ware
     run = with_bucket(SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), now, "plan"))
     stored = warehouse.read("SELECT DISTINCT fingerprint FROM trained_models WHERE source = ?", [name])["fingerprint"].dropna()
     wanted = {fingerprint(run, group) for group in metric_groups(run)} if len(stored) else set()
-    return compare(run.source, rows_made_under=made_under(warehouse, name), models=set(stored), models_wanted=wanted)
+    plan = compare(run.source, rows_made_under=made_under(warehouse, name), models=set(stored), models_wanted=wanted)
+    if plan.effect == "first_run" or (shift := coming_shift(run.source, warehouse, settings.data)) is None:
+        return plan
+    return replace(plan, effect="rebuild" if shift.is_certain else plan.effect, notes=(str(shift),))
 
 
 def removals(settings: Settings, catalogue: Catalogue, warehouse: Warehouse) -> list[Plan]:

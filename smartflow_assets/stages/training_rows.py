@@ -9,9 +9,10 @@ from datetime import datetime
 
 import pandas as pd
 
+from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.core.detection import MetricGroup, minimum_rows
 from smartflow_assets.core.series.learning_policy import LEARN_SHARE, without_flagged
-from smartflow_assets.stages.preparation import clean_rows
+from smartflow_assets.stages.preparation import bucket_plan, clean_rows
 from smartflow_assets.stages.run import SourceRun
 
 SLACK = 1.25  # a few missing rows must not keep a source from its first model
@@ -49,7 +50,7 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
         share = (extent["last_at"] + step - first_at) * LEARN_SHARE
         until = min(first_at + max(share, SLACK * least * step), extent["last_at"] + step)
     else:
-        until = extent["scored_at"] + step
+        until = min(extent["scored_at"] + step, _rows_end(run))
     rows = group.rows(clean_rows(run, max(first_at, until - training.window), until))
     if rows.empty:
         return None
@@ -57,6 +58,13 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
     rows = _without_anomalies(run, calm)
     counts = rows.dropna(subset="value").groupby("series").size()
     return None if counts.empty or counts.max() < least else Learnable(rows, calm, is_first)
+
+
+def _rows_end(run: SourceRun) -> pd.Timestamp:
+    """The end of the newest bucket with rows: zeros behind it say that the source is silent, not what it measures."""
+    plan = bucket_plan(run)
+    extent = buckets.extent(run.warehouse, run.name, plan)
+    return pd.Timestamp.max.tz_localize("UTC") if extent is None else plan.grid.step(extent[1], 1)
 
 
 def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
@@ -69,11 +77,14 @@ def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _without_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with NaN from the start of each incident on that is open or acknowledged: a matter of the data (a step that failed
-    says nothing of them), of one series or of all. However long it lasts: whoever finds it normal says so with a new baseline."""
+    says nothing of them), of one series or of all; and inside each silence of the source, which says what a feed does and not what
+    it measures. However long it lasts: whoever finds it normal says so with a new baseline."""
+    end = rows["observed_at"].max() + run.source.time_bucket.every
     intervals = run.warehouse.read(
-        "SELECT nullif(series, '') AS series, opened_at AS started_at, ? AS ended_at FROM incidents "
-        "WHERE source = ? AND state IN ('open', 'acknowledged') AND (cause = 'anomaly' OR starts_with(cause, 'check:'))",
-        [rows["observed_at"].max() + run.source.time_bucket.every, run.name],
+        "SELECT nullif(series, '') AS series, opened_at AS started_at, CASE cause WHEN 'freshness' THEN coalesce(resolved_at, ?) "
+        "ELSE ? END AS ended_at FROM incidents WHERE source = ? AND (cause = 'freshness' OR "
+        "state IN ('open', 'acknowledged') AND (cause = 'anomaly' OR starts_with(cause, 'check:')))",
+        [end, end, run.name],
     )
     return rows.assign(value=rows["value"].mask(_within(rows, intervals)))
 

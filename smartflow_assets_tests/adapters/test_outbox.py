@@ -15,7 +15,7 @@ import pytest
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.channels import BaseChannel, EmailChannel, FileChannel, WebhookChannel
-from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS, Drained, drain
+from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS, DeadLetter, Drained, drain
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, Rewrite
@@ -77,6 +77,7 @@ def plan(
             "upper": 560.0,
             "opened_at": NINE.isoformat(),
             "resolved_at": resolved_at,
+            "again_since": (NINE + 30 * MINUTE).isoformat() if kind == "reopened" else None,
         }
         events.append(
             [
@@ -151,7 +152,7 @@ def test_planned_message_is_claimed_then_sent_and_never_again(warehouse: Warehou
     assert send(warehouse, pager=Recorder()) == Drained(sent=1)
     assert statuses(warehouse) == ["planned", "claimed", "sent"]
     assert send(warehouse, at=NINE + timedelta(days=9), pager=Recorder()) == Drained()
-    assert [message.subject for message in recorded] == ["[critical] web requests: 1601, expected 430 to 560"]
+    assert [message.subject for message in recorded] == ["[critical] web requests: 1,601, usually 430 to 560 (1,041 above)"]
 
 
 def test_claim_is_committed_before_the_wire_is_touched(warehouse: Warehouse) -> None:
@@ -221,10 +222,22 @@ def test_one_spike_that_grows_over_many_runs_is_one_mail_and_one_recovery(wareho
             )
             send(warehouse, at=at(rows), mail=mail(smtp.port))
     assert [mail["Subject"] for mail in smtp.mails] == [
-        "[critical] web requests: 1600, expected 430 to 560 (+220 %)",
+        "[critical] web requests: 1,600, usually 430 to 560 (1,040 above)",
         "[resolved] web requests after 35 min",
     ]
     assert len({mail["References"] for mail in smtp.mails}) == 1
+
+
+def test_what_went_out_is_listed_as_it_was_said(warehouse: Warehouse) -> None:
+    plan(warehouse, "pager", "mail", kinds=("opened", "resolved"))
+    send(warehouse, pager=Recorder())
+    plan(warehouse, "pager", kinds=("reopened",), at=NINE + 40 * MINUTE, first=3)
+    send(warehouse, at=NINE + 40 * MINUTE, pager=Recorder())
+    assert [(message.happened_at, message.subject) for message in outbox.sent_messages(warehouse)] == [
+        (NINE, "[critical] web requests: 1,601, usually 430 to 560 (1,041 above)"),
+        (NINE, "[resolved] web requests after 25 min"),
+        (NINE + 40 * MINUTE, "[critical] web requests again since 10:05 UTC: 1,603, usually 430 to 560 (1,043 above)"),
+    ]
 
 
 def test_after_one_timeout_the_other_messages_of_the_channel_are_put_off_untried(warehouse: Warehouse) -> None:
@@ -287,7 +300,7 @@ def test_recovery_is_told_after_the_opening_and_waits_for_it(warehouse: Warehous
         assert [json.loads(body)["event"] for _, body in server.posts] == ["opened", "resolved"]
 
 
-def test_killed_between_claim_and_send_is_repeated_once_and_marked(warehouse: Warehouse, recorded: list[Message]) -> None:
+def test_killed_between_claim_and_send_is_repeated_and_marked(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager")
     die_while_sending(warehouse)
     assert statuses(warehouse) == ["planned", "claimed"]
@@ -302,14 +315,36 @@ def test_killed_between_claim_and_send_is_repeated_once_and_marked(warehouse: Wa
     assert len(recorded) == 1
 
 
-def test_killed_twice_is_given_up(warehouse: Warehouse, recorded: list[Message]) -> None:
+def test_after_two_deaths_it_waits_and_is_sent(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager")
-    die_while_sending(warehouse)
-    die_while_sending(warehouse)
-    assert send(warehouse, pager=Recorder()) == Drained(failed=1)
-    assert recorded == []
-    last = ledger(warehouse, "status", "error")[-1]
-    assert last == ("failed", "claimed twice without an end: the process died in it each time.")
+    claims_of_the_dead(warehouse, NINE, NINE)
+    assert send(warehouse, at=NINE + MINUTE / 2, pager=Recorder()) == Drained(planned_left=1)
+    drained = send(warehouse, at=NINE + MINUTE, pager=Recorder())
+    assert drained == Drained(sent=1) and drained.reached == {"pager"} and not drained.dead_letters
+    assert ledger(warehouse, "status", "attempt", "is_possible_repeat")[-2:] == [("claimed", 3, True), ("sent", 3, True)]
+    assert len(recorded) == 1
+
+
+def test_a_message_that_kills_its_sender_waits_longer_each_time_and_is_given_up_after_five_deaths(
+    warehouse: Warehouse, recorded: list[Message]
+) -> None:
+    plan(warehouse, "pager")
+    for moment, later in ((NINE, NINE), (NINE, NINE + MINUTE), (NINE + MINUTE, NINE + 6 * MINUTE), (NINE + 6 * MINUTE, NINE + 21 * MINUTE)):
+        claims_of_the_dead(warehouse, moment)
+        if later > moment:
+            assert send(warehouse, at=later - MINUTE / 60, pager=Recorder()) == Drained(planned_left=1)
+    claims_of_the_dead(warehouse, NINE + 21 * MINUTE)
+    drained = send(warehouse, at=NINE + 21 * MINUTE, pager=Recorder())
+    assert drained == Drained(failed=1)
+    assert drained.dead_letters == (DeadLetter("web", "pager", "5 processes died while they sent it: given up."),)
+    assert ledger(warehouse, "status", "error")[-1] == ("failed", "5 processes died while they sent it: given up.")
+    assert send(warehouse, at=NINE + timedelta(days=9), pager=Recorder()) == Drained() and recorded == []
+
+
+def test_a_claim_of_a_clock_that_was_fast_holds_nothing_back(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "pager")
+    claims_of_the_dead(warehouse, NINE + 60 * MINUTE, NINE + 60 * MINUTE)
+    assert send(warehouse, at=NINE + MINUTE, pager=Recorder()) == Drained(sent=1)
 
 
 def test_claim_of_a_killed_process_stays_marked_through_a_failure(warehouse: Warehouse) -> None:
@@ -318,6 +353,17 @@ def test_claim_of_a_killed_process_stays_marked_through_a_failure(warehouse: War
     send(warehouse)
     assert send(warehouse, at=NINE + 5 * MINUTE, pager=Recorder()) == Drained(sent=1)
     assert ledger(warehouse, "status", "is_possible_repeat")[-1] == ("sent", True)
+
+
+def claims_of_the_dead(warehouse: Warehouse, *moments: datetime) -> None:
+    """What processes leave that die in the planned message: a claim each, marked from the second on."""
+    for moment in moments:
+        newest = warehouse.read("SELECT * FROM alert_sends ORDER BY attempt DESC, status LIMIT 1")
+        is_first = newest["status"].iloc[0] == "planned"
+        claim = newest.assign(
+            status="claimed", attempt=newest["attempt"] + (not is_first), happened_at=pd.Timestamp(moment), is_possible_repeat=not is_first
+        )
+        warehouse.commit("r2", [Append("alert_sends", claim)])
 
 
 def die_while_sending(warehouse: Warehouse) -> None:

@@ -39,7 +39,7 @@ def test_a_spike_is_a_line_with_time_series_and_reason(smartflow: Smartflow, fil
     header, *lines = answer.out.splitlines()
     assert header.split()[:3] == ["when", "(UTC)", "series"]
     assert ["2026-03-02", "13:30", "load", "critical"] in [line.split()[:4] for line in lines]
-    assert "300, expected" in answer.out
+    assert "300, usually" in answer.out
     assert "time: ts; values: load" in answer.err
     assert "in 300 judged rows of 600 (300 learnt from, 0 missing)" in answer.err
 

@@ -120,3 +120,12 @@ def test_what_dagster_says_is_heard_with_v_only(after_a_run: Path, copied: Calla
     quiet, loud = done.stderr.split("now with -v\n")
     assert (quiet, done.stdout.count("\n")) == ("", 2)
     assert "dagster - INFO - monitor_source" in loud
+
+
+def test_a_source_that_brings_no_rows_any_more_is_called_silent(smartflow: Smartflow, home: Path) -> None:
+    first = smartflow("run", "shop", "--as-of", "2026-03-06")
+    assert first.out.startswith("shop  ok "), first.err
+    assert smartflow("run", "shop", "--as-of", "2026-03-08").out.startswith("shop  silent")
+    assert "silent" in smartflow("sources").out
+    shown = smartflow("show", "shop").out
+    assert "no rows since Thu 05 Mar 23:00 UTC, usually every 1 h" in shown

@@ -37,4 +37,4 @@ def test_metrics_of_a_source_are_compared_even_where_one_is_judged_by_keys_of_it
     assert (anomaly["series"], anomaly["started_at"], anomaly["anomaly_type"]) == ("memory", hours[STRANGE], "multivariate")
     shares = dict(anomaly["contributions"])
     assert shares.keys() == {"mahalanobis:cpu", "mahalanobis:memory"} and sum(shares.values()) == pytest.approx(1, abs=1e-3)
-    assert "Surprise: memory in mahalanobis" in anomaly["explanation"]
+    assert "Found by: memory in mahalanobis" in anomaly["explanation"]

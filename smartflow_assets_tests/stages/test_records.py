@@ -146,7 +146,9 @@ def test_the_strange_payment_is_found_with_its_reasons_and_as_it_was_read(pay):
     assert found["_row"].tolist() == [FRAUD + 1] and found["_origin"].tolist() == ["examples/pay.csv"]
     fraud = found.iloc[0]
     assert json.loads(fraud["record"])["amount"] == 18_200.0 and json.loads(fraud["record"])["merchant"] == "casino"
-    assert fraud["explanation"] == ("amount 18,200 (usual 20.9 to 126 with this kind) 90 %, merchant casino never seen before 10 %")
+    assert (
+        fraud["explanation"] == "amount 18,200 (usually 20.9 to 126 with this kind), merchant casino never seen before; shares 90 %, 10 %"
+    )
     assert fraud["contributions"]["amount"] > fraud["contributions"]["merchant"] > 0
     assert sum(fraud["contributions"].values()) == pytest.approx(1, abs=1e-3)
     assert fraud["anomaly_score"] > fraud["threshold"] == pytest.approx(1 - 1 / 144)  # 144 rows a day, one of them may be flagged
@@ -188,7 +190,8 @@ def test_strange_records_of_a_bucket_open_one_incident_that_is_told_once_and_rec
     watch(home, (FRAUD + 6) / 144)
     anomaly = home.table("anomalies", "series = 'records' ORDER BY started_at").iloc[-1]
     assert anomaly["value"] == 5 and anomaly["anomaly_type"] == "multivariate" and anomaly["detectors"] == ["records"]
-    assert anomaly["explanation"].startswith("Tue 10:00: 5 strange. The strangest: amount 18,200 (usual")
+    assert anomaly["explanation"].startswith("5 strange records: amount, merchant. Tue 10:00 UTC. Last similar incident ")
+    assert " The strangest: amount 18,200 (usually " in anomaly["explanation"]
     assert set(anomaly["contributions"]) <= {"records:amount", "records:merchant", "records:kind"}
     incident = home.table("incidents", "severity = 'critical'")
     assert incident["state"].tolist() == ["open"] and incident["series"].tolist() == ["records"]

@@ -146,6 +146,16 @@ def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestam
     return plan.grid.floor(found["oldest"][0]), plan.grid.floor(found["newest"][0])
 
 
+def filled(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> np.ndarray:
+    """The numbers of the buckets that hold rows of [since, until], in order."""
+    time = quoted_column(plan.time_column)
+    found = warehouse.read(
+        f"SELECT DISTINCT {_bucket(plan)} AS bucket FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} <= ? ORDER BY bucket",
+        [_utc(since), _utc(until)],
+    )
+    return found["bucket"].to_numpy(np.int64)
+
+
 def windows(
     warehouse: Reads,
     source: str,

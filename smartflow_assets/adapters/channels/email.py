@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.policy import default
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,6 +24,7 @@ from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.messages import Message
 
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
+_ONE_LINE = default.clone(max_line_length=250)  # at 78 a subject of 70 letters is moved below an empty first line, and gains a space
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -126,7 +128,7 @@ def compose(message: Message, *, sender: str, to: Sequence[str], sent_at: dateti
     """The mail of a message: plain text, HTML, and the headers that thread it and mark a repeat."""
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     thread = f"<incident-{_hash(message.incident_id)}@{domain}>"
-    mail = EmailMessage()
+    mail = EmailMessage(policy=_ONE_LINE)
     mail["Subject"] = message.subject
     mail["From"] = sender
     mail["To"] = ", ".join(to)

@@ -26,7 +26,7 @@ class BaseReader(BaseModel, ABC, frozen=True):
 
     type: str
     time: Annotated[TimeColumn, BeforeValidator(_column_alone, json_schema_input_type=str | TimeColumn)] = Field(
-        description="The column that says when: its name, or {column, format, timezone}."
+        description="The column that says when: its name, or {column, format, timezone}; {columns: [date, time], …} for two of them."
     )
 
     @abstractmethod

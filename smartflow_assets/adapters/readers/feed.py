@@ -8,7 +8,6 @@ at its end, so a run that stops between two pages is followed by one that asks f
 """
 
 import hashlib
-import json
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from pydantic import Field
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
+from smartflow_assets.adapters.staging.reading_key import ReadingKey, key_of_feed
 from smartflow_assets.adapters.staging.stage import stage_rows
 from smartflow_assets.core.temporal.notation import Duration
 
@@ -75,16 +75,15 @@ class FeedReader(BaseReader, frozen=True):
             return context.since
         return None if context.reached is None else context.reached - self.late_by
 
-    def reading(self, wanted: Wanted) -> str:
-        """Eight characters that stand for what is asked and how it is read."""
-        keys = [self.model_dump(mode="json", include=set(self.asking) | {"time"}), wanted.reading]
-        return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:8]
+    def reading(self, wanted: Wanted, calendar_zone: str) -> ReadingKey:
+        """What stands for what is asked and how it is read."""
+        return key_of_feed(self.time, self.model_dump(mode="json", include=set(self.asking)), wanted, calendar_zone)
 
     def batches(self, context: ReadContext) -> Iterator[Staged]:
-        origin, reading = self.window(context), self.reading(context.wanted)
+        origin, key = self.window(context), self.reading(context.wanted, context.timezone)
         for number, page in enumerate(self.pages(context), start=1):
             with page.path.open("rb") as content:
-                content_hash = f"{hashlib.file_digest(content, 'sha256').hexdigest()}.{reading}"
+                content_hash = f"{hashlib.file_digest(content, 'sha256').hexdigest()}.{key.with_zone(key.zone)}"
             staged = stage_rows(
                 self,
                 [page.path],

@@ -11,6 +11,7 @@ from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged
+from smartflow_assets.adapters.staging.reading_key import key_of_file
 from smartflow_assets.adapters.staging.stage import stage_file
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 from smartflow_assets.core.errors import SourceError
@@ -32,6 +33,11 @@ class FileReader(BaseReader, frozen=True):
     @abstractmethod
     def layout(self, path: Path) -> Layout:
         """How the rows lie in the file."""
+
+    def zone_before(self, key: str, path: Path, context: ReadContext) -> str | None:
+        """The zone in which a known file was read, when its times are of another one now; None when they are not."""
+        now = key_of_file(self.time, self.layout(path), context.wanted, self.on_missing_rows, context.timezone)
+        return now.zone_before(key)
 
     def batches(self, context: ReadContext) -> Iterator[Staged]:
         for path in self.files(context.source, context.data):

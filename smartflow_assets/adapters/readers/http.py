@@ -106,7 +106,7 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
     def asked_from(self, context: ReadContext) -> datetime | None:
         if self.since is None:
             return None
-        return super().asked_from(context) or self.since.first(context.now or datetime.now(UTC), self.time.timezone)
+        return super().asked_from(context) or self.since.first(context.now or datetime.now(UTC), self._zone(context))
 
     def pages(self, context: ReadContext) -> Iterator[Page]:
         server = Server(
@@ -128,11 +128,14 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
         """The parameters that say from when to when."""
         asked = {}
         if self.since is not None and (since := self.asked_from(context)) is not None:
-            asked[self.since.parameter] = self.since.written(since, self.time.timezone)
+            asked[self.since.parameter] = self.since.written(since, self._zone(context))
         if self.until is not None:
             until = context.until or context.now or datetime.now(UTC)
-            asked[self.until.parameter] = self.until.written(until, self.time.timezone)
+            asked[self.until.parameter] = self.until.written(until, self._zone(context))
         return asked
+
+    def _zone(self, context: ReadContext) -> str:
+        return self.time.reading(context.timezone).zone
 
 
 class _Pager:

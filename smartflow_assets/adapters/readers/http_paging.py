@@ -23,7 +23,7 @@ class MomentParameter(BaseModel):
     format: Annotated[str, AfterValidator(is_format)] = Field(
         default="iso",
         examples=["iso", "unix", "%Y-%m-%d"],
-        description="iso (2026-03-01T09:35:00Z), unix (seconds), unix_ms, or a pattern of strftime in read.time.timezone.",
+        description="iso (2026-03-01T09:35:00Z), unix (seconds), unix_ms, or a pattern of strftime in the zone of read.time.",
     )
 
     def written(self, at: datetime, timezone: str) -> str:

@@ -135,7 +135,7 @@ class PythonReader(FeedReader, frozen=True):
 
     def _written(self, part: Part, stem: Path, context: ReadContext) -> tuple[Path, Layout]:
         try:
-            return write_part(part, stem, self.time.column)
+            return write_part(part, stem, self.time.parts)
         except (TypeError, ValueError, RecursionError) as error:
             raise self._error(context, f"its rows cannot be stored: {error}", "Correct the function.") from error
 

@@ -1,7 +1,7 @@
 """DataFrames and dicts as files that staging reads: frames as Parquet, so that columns keep their types, dicts as JSON lines."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -47,8 +47,8 @@ def _is_like(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     return one.columns.equals(other.columns) and list(one.dtypes) == list(other.dtypes) and one.index.names == other.index.names
 
 
-def write_part(part: Part, stem: Path, time_column: str) -> tuple[Path, Layout]:
-    """Write it beside the stem; the path, and how it is laid out. The index of a frame is taken when it has the name of the time
+def write_part(part: Part, stem: Path, time_columns: Sequence[str]) -> tuple[Path, Layout]:
+    """Write it beside the stem; the path, and how it is laid out. The index of a frame is taken when it has the name of a time
     column. TypeError or ValueError for what cannot be written."""
     if not isinstance(part, pd.DataFrame):
         path = stem.with_suffix(".jsonl")
@@ -59,7 +59,7 @@ def write_part(part: Part, stem: Path, time_column: str) -> tuple[Path, Layout]:
     path = stem.with_suffix(".parquet")
     with duckdb.connect(config={"threads": "1"}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        frame = _with_plain_columns(part, time_column)
+        frame = _with_plain_columns(part, time_columns)
         try:
             connection.register("part", frame)
             connection.execute(f"COPY (SELECT * FROM part) TO {quoted_text(path)} (FORMAT parquet)").fetchall()
@@ -68,9 +68,9 @@ def write_part(part: Part, stem: Path, time_column: str) -> tuple[Path, Layout]:
     return path, Parquet()
 
 
-def _with_plain_columns(frame: pd.DataFrame, time_column: str) -> pd.DataFrame:
+def _with_plain_columns(frame: pd.DataFrame, time_columns: Sequence[str]) -> pd.DataFrame:
     """The frame with columns whose names are texts and whose values have one type."""
-    is_index = time_column not in frame.columns and time_column in frame.index.names
+    is_index = any(name not in frame.columns and name in frame.index.names for name in time_columns)
     frame = frame.reset_index(drop=not is_index)
     frame.columns = [".".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
     if twice := next(iter(frame.columns[frame.columns.duplicated()]), None):

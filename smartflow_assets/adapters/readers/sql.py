@@ -57,7 +57,7 @@ class SqlReader(FeedReader, frozen=True):
     def _keys_fit(self) -> Self:
         if (self.table is None) == (self.query is None):
             raise ValueError("read.sql needs either table or query")
-        if self.time.format not in ("iso", "unix", "unix_ms"):
+        if self.time.formats not in (("iso",), ("unix",), ("unix_ms",)):
             raise ValueError("a database cannot compare times that are written so; turn the column into a time in read.query")
         return self
 
@@ -77,20 +77,21 @@ class SqlReader(FeedReader, frozen=True):
         context.staging.mkdir(parents=True, exist_ok=True)
         database = Database(self.url, context.source, self.feed, context.data)
         since = (self.asked_from(context),) if self.is_incremental else ()
-        with database.rows(self.table, self.query, self.time, *since) as (names, rows):
+        with database.rows(self.table, self.query, self.time.reading(context.timezone), *since) as (names, rows):
             file = TextFile(context.source, context.staging, context.staging, self.feed)
-            wanted = [(self.time.column, "read.time"), *context.wanted.declared]
-            at = column_positions(wanted, checked_names(names, file), file)[self.time.column]
+            wanted = [*((part, "read.time") for part in self.time.parts), *context.wanted.declared]
+            positions = column_positions(wanted, checked_names(names, file), file)
+            at = [positions[part] for part in self.time.parts]
             for number, chunk in enumerate(self._chunks(names, rows, at, context.staging), start=1):
                 yield Page(chunk, JsonRecords(), f"{self.feed}, chunk {number}")
 
-    def _chunks(self, names: Sequence[str], rows: Iterator[Sequence[Any]], at: int, folder: Path) -> Iterator[Path]:
+    def _chunks(self, names: Sequence[str], rows: Iterator[Sequence[Any]], at: Sequence[int], folder: Path) -> Iterator[Path]:
         """Files of about `chunk` rows. Rows of one time stay together, so that equal rows are never taken for repeated ones."""
         row = next(rows, None)
         while row is not None:
-            path, count, last = folder / "chunk.jsonl", 0, None
+            path, count, last = folder / "chunk.jsonl", 0, []
             with path.open("w", encoding="utf-8", newline="") as lines:
-                while row is not None and (count < self.chunk or row[at] == last):
+                while row is not None and (count < self.chunk or [row[place] for place in at] == last):
                     lines.write(as_line(dict(zip(names, row, strict=True))) + "\n")
-                    last, count, row = row[at], count + 1, next(rows, None)
+                    last, count, row = [row[place] for place in at], count + 1, next(rows, None)
             yield path

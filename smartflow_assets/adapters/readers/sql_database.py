@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from smartflow_assets.adapters.readers.sql_values import bound_moment
+from smartflow_assets.adapters.readers.sql_values import bound_day, bound_moment
 from smartflow_assets.adapters.secret_references import redact, references, resolve_address
 from smartflow_assets.adapters.sql_quoting import quoted_text
-from smartflow_assets.adapters.staging.contract import TimeColumn
+from smartflow_assets.adapters.staging.contract import TimeReading
 from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Database:
         self,
         table: str | None,
         query: str | None,
-        time: TimeColumn,
+        time: TimeReading,
         *since: datetime | None,
     ) -> Iterator[tuple[Sequence[str], Iterator[Sequence[Any]]]]:
         """The names of the columns and an iterator over the rows, which holds a few thousand of them at a time. `since` is bound
@@ -59,8 +59,9 @@ class Database:
             with engine.connect() as connection:
                 if backend == "postgresql":
                     connection.execution_options(postgresql_readonly=True)
-                    connection.exec_driver_sql(f"SET TIME ZONE {quoted_text(time.timezone)}")
-                bound = {"since": bound_moment(since[0], time, backend)} if since else {}
+                    connection.exec_driver_sql(f"SET TIME ZONE {quoted_text(time.zone)}")
+                bind = bound_day if table is not None and len(time.parts) > 1 else bound_moment
+                bound = {"since": bind(since[0], time, backend)} if since else {}
                 streaming = {"stream_results": True, "yield_per": FETCHED}
                 result = connection.execute(_statement(connection, table, query, time), bound, execution_options=streaming)
                 if not result.returns_rows:
@@ -129,7 +130,7 @@ def _patience(backend: str) -> dict[str, Any]:
     return {names[backend]: PATIENCE} if backend in names else {}
 
 
-def _statement(connection: "Connection", table_name: str | None, query: str | None, time: TimeColumn) -> "Executable":
+def _statement(connection: "Connection", table_name: str | None, query: str | None, time: TimeReading) -> "Executable":
     """The query, or a SELECT of the table from a moment on, in the order of time. A row without a time is asked for as well: it is
     quarantined, not overlooked."""
     from sqlalchemy import bindparam, column, func, literal_column, or_, select, table, text
@@ -137,9 +138,12 @@ def _statement(connection: "Connection", table_name: str | None, query: str | No
     if query is not None:
         return text(query)
     schema, _, name = (table_name or "").rpartition(".")
-    at, since = column(time.column), bindparam("since")
-    is_text = connection.dialect.name == "sqlite" and time.format == "iso"
+    at, since = column(time.parts[0]), bindparam("since")  # of a date and a time, rows are asked for by the date
+    is_text = connection.dialect.name == "sqlite" and not time.is_epoch
     when, moment = (func.julianday(at), func.julianday(since)) if is_text else (at, since)
     return (
-        select(literal_column("*")).select_from(table(name, schema=schema or None)).where(or_(when >= moment, when.is_(None))).order_by(at)
+        select(literal_column("*"))
+        .select_from(table(name, schema=schema or None))
+        .where(or_(when >= moment, when.is_(None)))
+        .order_by(*map(column, time.parts))
     )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from smartflow_assets.adapters.staging.contract import TimeColumn
+from smartflow_assets.adapters.staging.contract import TimeReading
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no time before it is believed (staging.text_parsing)
 
@@ -46,19 +46,25 @@ def _database_value(value: Any) -> Any:
             return str(value)
 
 
-def bound_moment(at: datetime | None, column: TimeColumn, dialect: str) -> Any:
+def bound_moment(at: datetime | None, time: TimeReading, dialect: str) -> Any:
     """The moment as `:since`, never later than it is; long ago for None.
 
     A number where read.time.format says so. For PostgreSQL a time with its zone, since the session's zone is the column's; for
-    others the wall clock of read.time.timezone. SQLite has texts: there it is the wall clock or UTC, whichever is earlier, since a
+    others the wall clock of the column's zone. SQLite has texts: there it is the wall clock or UTC, whichever is earlier, since a
     text may name its own offset.
     """
     at = at or EARLIEST
-    if column.format in ("unix", "unix_ms"):
-        return int((at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1 if column.format == "unix_ms" else 1000))
+    if time.is_epoch:
+        return int((at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1 if time.formats[0] == "unix_ms" else 1000))
     if dialect == "postgresql":
         return at
-    wall = at.astimezone(ZoneInfo(column.timezone)).replace(tzinfo=None)
+    wall = at.astimezone(ZoneInfo(time.zone)).replace(tzinfo=None)
     if dialect == "sqlite":
         return min(wall, at.astimezone(UTC).replace(tzinfo=None)).isoformat(sep=" ", timespec="seconds")
     return wall
+
+
+def bound_day(at: datetime | None, time: TimeReading, dialect: str) -> Any:
+    """The day of the moment as `:since`, for a column of dates beside one of times of the day: never later than it is."""
+    day = (at or EARLIEST).astimezone(ZoneInfo(time.zone)).date()
+    return day.isoformat() if dialect == "sqlite" else day

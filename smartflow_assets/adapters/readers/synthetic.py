@@ -68,7 +68,7 @@ class SyntheticReader(BaseReader, frozen=True):
 
     @model_validator(mode="after")
     def _is_possible(self) -> "SyntheticReader":
-        if (self.time.format, self.time.timezone) != ("iso", "UTC"):
+        if self.time.columns or self.time.format != "iso" or self.time.timezone not in (None, "UTC"):
             raise ValueError("time: the times are made and not read; give the column's name alone")
         if self.time.column.lower() in {name.lower() for name in self._columns} - {"timestamp"}:
             raise ValueError(f"time: {self.domain.type} has a column of its own called {self.time.column}")
@@ -95,7 +95,7 @@ class SyntheticReader(BaseReader, frozen=True):
     @property
     def made_under(self) -> str:
         """Sixteen characters that stand for all keys that decide what is in a row: when one of them changes, all rows are made anew."""
-        keys = json.dumps(self.model_dump(mode="json", exclude={"history"}), sort_keys=True)
+        keys = json.dumps(self.model_dump(mode="json", exclude={"history"}) | {"time": self.time.keys("UTC")}, sort_keys=True)
         return hashlib.sha256(keys.encode()).hexdigest()[:16]
 
     def _months(self, context: ReadContext, now: datetime) -> Iterator[_Month]:

@@ -8,9 +8,8 @@ have. Nothing here touches the warehouse.
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +21,8 @@ from smartflow_assets.adapters.scans.base import ENOUGH
 from smartflow_assets.adapters.scans.plain_text import TextFile, undecodable_line
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.adapters.staging import text_parsing
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimedReader, Wanted, origin_of
+from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimedReader, origin_of
+from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, key_of_file, split
 from smartflow_assets.adapters.staging.text_table import TextColumn, TextTable, declared_columns
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 
@@ -49,15 +49,19 @@ def stage_file(
     file = TextFile(context.source, path, _folder(context, origin))
     with file.reading(), path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    content_hash = f"{digest}.{reading_hash(reader, layout, context.wanted, on_missing_rows)}"
-    if (context.since or context.until) and context.known.get(origin) != content_hash:
+    known, key = context.known.get(origin, ""), key_of_file(reader.time, layout, context.wanted, on_missing_rows, context.timezone)
+    known_digest, known_key = split(known)
+    if digest == known_digest and key.holds(known_key) and known == f"{known_digest}.{known_key}":
+        return None
+    limits = ""
+    if context.since or context.until:
         if origin in context.known:  # what is stored is replaced as a whole: a part would take the rest away
             context = replace(context, since=None, until=None)
         else:  # and a part is not the whole: the next run without limits reads the file again
-            content_hash += f" {_moment(context.since)}..{_moment(context.until)}"
-    if context.known.get(origin) == content_hash:
-        return None
-    return replace(_staged([file], reader, context, layout, origin, content_hash), on_missing_rows=on_missing_rows)
+            limits = f" {_moment(context.since)}..{_moment(context.until)}"
+    context = replace(context, zone_before=key.zone_before(known_key))
+    staged = _staged([file], reader, context, layout, origin, digest)
+    return replace(staged, content_hash=f"{digest}.{key.of(staged.zone)}{limits}", on_missing_rows=on_missing_rows)
 
 
 def stage_rows(
@@ -70,7 +74,8 @@ def stage_rows(
     where: str = "",
     layout: Layout | None = None,
 ) -> Staged | None:
-    """Stage rows that a reader has fetched and written to files; None when `content_hash` is what the origin is known by.
+    """Stage rows that a reader has fetched and written to files; None when `content_hash` is what the origin is known by, and its times
+    are of the zone that they were read in.
 
     `paths` are one content: one JSON-lines or delimited file, or any number of Parquet files with the same or other columns.
     The reader writes them into `context.staging` (it may not exist yet) under names of its own; ingestion clears the folder.
@@ -82,21 +87,30 @@ def stage_rows(
     out and counted, so windows may overlap. `since` and `until` of the context limit what is taken. `where` is what errors
     name in the place of the staged file, such as an address without its secrets; default: the origin.
     """
-    if context.known.get(origin) == content_hash:
+    known, zone = context.known.get(origin, "").removesuffix(READ_AGAIN), reader.time.reading(context.timezone).zone
+    if known in (f"{content_hash}@", content_hash if zone == "UTC" else f"{content_hash}@{zone}") and known == context.known[origin]:
         return None
+    if known:
+        context = replace(context, zone_before=known.rpartition("@")[2] or None if "@" in known else "UTC")
     files = [TextFile(context.source, path, _folder(context, f"{origin} {number}"), where or origin) for number, path in enumerate(paths)]
     kinds = {"json": JsonRecords, "parquet": Parquet, "csv": Delimited}
-    return _staged(files, reader, context, layout or kinds[ending(paths[0])](), origin, content_hash)
+    staged = _staged(files, reader, context, layout or kinds[ending(paths[0])](), origin, content_hash)
+    return staged if zone == "UTC" else replace(staged, content_hash=f"{content_hash}@{staged.zone or ''}")
 
 
 def _folder(context: ReadContext, name: str) -> Path:
     return context.staging / hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
-def reading_hash(reader: TimedReader, layout: Layout, wanted: Wanted, on_missing_rows: MissingRows) -> str:
-    """Eight characters that stand for how a content is read: when a person corrects a format or a zone, known files are read again."""
-    keys = json.dumps([reader.time.model_dump(mode="json"), asdict(layout), wanted.reading, on_missing_rows])
-    return hashlib.sha256(keys.encode()).hexdigest()[:8]
+def has_local_times(reader: TimedReader, path: Path, context: ReadContext, layout: Layout) -> bool:
+    """Does the file hold a time that names no zone? It is read as far as the first. SourceError when it cannot be used."""
+    file = TextFile(context.source, path, _folder(context, str(path)))
+    file.folder.mkdir(parents=True, exist_ok=True)
+    time = reader.time.reading(context.timezone)
+    with _session(file.folder, time.zone) as connection:
+        table = TextTable(time, context.wanted, file, layout.open(connection, [file], declared_columns(time, context.wanted)))
+        local = f"SELECT 1 FROM ({table.rows(is_numbered=False)}) WHERE is_local AND (moment IS NOT NULL OR is_skipped) LIMIT 1"
+        return bool(connection.execute(local).fetchall())
 
 
 def _staged(
@@ -137,14 +151,15 @@ def _stage(
     *,
     is_rewritten: bool = False,
 ) -> Staged:
-    file, declared = files[0], declared_columns(reader.time, context.wanted)
-    with _session(file.folder, reader.time.timezone) as connection:
+    file, time = files[0], reader.time.reading(context.timezone)
+    declared = declared_columns(time, context.wanted)
+    with _session(file.folder, time.zone) as connection:
         text = None
         try:
             scan = layout.open(connection, files, declared, is_rewritten=is_rewritten)
             text = scan.text
-            table = TextTable(reader.time, context.wanted, file, scan)
-            return _Staging(connection, table, file, _window(context)).run(origin, content_hash)
+            table = TextTable(time, context.wanted, file, scan)
+            return _Staging(connection, table, file, _window(context), context.zone_before).run(origin, content_hash)
         except duckdb.InternalException as error:  # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
             if text is None or (line := undecodable_line(text)) is None:
                 raise
@@ -154,8 +169,15 @@ def _stage(
 class _Staging:
     """One file on its way: four scans (sample, profile, good rows, bad rows) and the decisions between them."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, table: TextTable, file: TextFile, window: str) -> None:
-        self.connection, self.table, self.file, self.window = connection, table, file, window
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: TextTable,
+        file: TextFile,
+        window: str,
+        zone_before: str | None,
+    ) -> None:
+        self.connection, self.table, self.file, self.window, self.zone_before = connection, table, file, window, zone_before
         self.taken = table.columns
         self.notes: list[str] = []
 
@@ -170,14 +192,24 @@ class _Staging:
         parquet = self._write_good()
         time = quoted_column(self.table.time.name)
         row_count, first_at, last_at = self._one(f"SELECT count(*), min({time}), max({time}) FROM {quoted_text(parquet)}")
-        if last_at is not None and self.table.reading.format in ("unix", "unix_ms") and last_at < EARLIEST_UNIX:
+        if last_at is not None and self.table.reading.is_epoch and last_at < EARLIEST_UNIX:
+            form = self.table.reading.formats[0]
             raise self.file.error(
-                f"the times of column '{self.table.time.name}' end on {last_at:%Y-%m-%d}: these are no {self.table.reading.format} times",
+                f"the times of column '{self.table.time.name}' end on {last_at:%Y-%m-%d}: these are no {form} times",
                 "Correct read.time: format unix counts seconds since 1970, unix_ms milliseconds.",
             )
         bad_count, rejected = self._write_bad(counts)
-        span = (_utc(first_at), _utc(last_at))
-        return Staged(origin, content_hash, parquet, row_count, *span, bad_count, rejected, tuple(self.notes))
+        staged = Staged(origin, content_hash, parquet, row_count, _utc(first_at), _utc(last_at), bad_count, rejected, tuple(self.notes))
+        if not counts["local"]:
+            return staged
+        return self._with_zone_before(replace(staged, zone=self.table.reading.zone))
+
+    def _with_zone_before(self, staged: Staged) -> Staged:
+        """When the stored rows are of another zone, which times they have: those are the rows that these take the place of."""
+        if self.zone_before in (None, staged.zone):
+            return staged
+        held_from, held_to = self._one(self.table.held_times(self.zone_before))
+        return replace(staged, zone_before=self.zone_before, held_from=_utc(held_from), held_to=_utc(held_to))
 
     # --- the scans ---
 
@@ -188,7 +220,7 @@ class _Staging:
             return
         fits = self._one(
             f"SELECT {', '.join(f'bool_and({column.c} IS NULL OR {test})' for column, _, test in asked)} "
-            f"FROM (SELECT * FROM {self.table.scan.relation} LIMIT {SAMPLE})"
+            f"FROM (SELECT * FROM {self.table.relation} LIMIT {SAMPLE})"
         )
         for (column, type_, _), is_fitting in zip(asked, fits, strict=True):
             if is_fitting or (type_ == "DOUBLE" and self.table.wanted.numbers is None):
@@ -197,6 +229,7 @@ class _Staging:
     def _profile(self) -> dict[str, int]:
         """Counts over all rows: what each column could be, and which times are readable."""
         asked = {"rows": "count(*)", "timed": "count(moment)", "ambiguous": "count_if(is_ambiguous)"}
+        asked["local"] = "count_if(is_local AND (moment IS NOT NULL OR is_skipped))"
         for column in self.table.columns:
             asked[f"{column.c} filled"] = f"count({column.c})"
             if column.is_number or "DOUBLE" in column.candidates:
@@ -226,10 +259,13 @@ class _Staging:
         self.taken = [
             column
             for column in self.table.columns
-            if counts[f"{column.c} filled"]
-            or column is self.table.time
-            or column.is_text
-            or (column.is_number and self.table.wanted.numbers is not None)
+            if not column.is_time_part
+            and (
+                counts[f"{column.c} filled"]
+                or column is self.table.time
+                or column.is_text
+                or (column.is_number and self.table.wanted.numbers is not None)
+            )
         ]
 
     def _refuse(self, counts: dict[str, int]) -> None:
@@ -239,11 +275,13 @@ class _Staging:
             example = self._example(self.table.time)
             digits = len(example.strip()) if example.strip().isdigit() else 0
             form = "%d/%m/%Y %H:%M" if not digits else "%Y%m%d" if digits == 8 else "unix"
-            remedy = f'Say how it is written, such as read.time: {{column: {name}, format: "{form}"}}, or correct read.time.'
+            told = " and ".join(f"column '{part}'" for part in time.parts)
+            named = f"column: {name}" if len(time.parts) == 1 else f"columns: [{', '.join(time.parts)}]"
+            remedy = f'Say how it is written, such as read.time: {{{named}, format: "{form}"}}, or correct read.time.'
             if 0 < digits < 8:
                 remedy = "It looks like a number of the row: correct read.time. For a table without times see docs/own-source.md."
             raise self.file.error(
-                f"no value of column '{name}' is a time; expected {text_parsing.expected_time(time)}, the first is {example!r}", remedy
+                f"no value of {told} is a time; expected {text_parsing.expected_time(time)}, the first is {example!r}", remedy
             )
         for column in self.table.columns:
             is_text = column.is_number and counts[f"{column.c} filled"] >= ENOUGH and not counts[f"{column.c} numbers"]
@@ -290,7 +328,7 @@ class _Staging:
         self.table.has_second_hours = True
         second = self._one("SELECT count(*) FROM second_hour")[0]
         self.notes.append(
-            f"{ambiguous_count} rows lie in an hour that the clock of {self.table.reading.timezone} shows twice; "
+            f"{ambiguous_count} rows lie in an hour that the clock of {self.table.reading.zone} shows twice; "
             f"{ambiguous_count - second} are taken as the first, {second} as the second"
         )
 
@@ -310,7 +348,7 @@ class _Staging:
         )
         if counts["timed"] == counts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             return 0, None
-        record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.columns)
+        record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.read_columns)
         rejected = self.file.folder / BAD
         self.connection.execute(f"""
             COPY (
@@ -328,7 +366,7 @@ class _Staging:
         return self.connection.execute(sql).fetchall()[0]
 
     def _example(self, column: TextColumn) -> str:
-        first = f"SELECT {column.c} FROM {self.table.scan.relation} WHERE {column.c} IS NOT NULL LIMIT 1"
+        first = f"SELECT {column.c} FROM {self.table.relation} WHERE {column.c} IS NOT NULL LIMIT 1"
         return str(self.connection.execute(first).fetchall()[0][0])
 
 

@@ -67,7 +67,7 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
             where=write.origin,
             remedy="They are kept. If it is meant to be empty, rebuild the source with `smartflow plan`.",
         )
-    has_older = keeps_older and set_aside(connection, table, write, first_at)
+    has_older = keeps_older and set_aside(connection, table, write, write.held_from or first_at)
     difference = _compare(connection, table, write, held, first_at, last_at, row_count)
     _write(connection, table, write, mapping, difference, run_id, last_row)
     rejected_count, changes = _quarantine(connection, write, run_id, last_row, has_older)
@@ -246,6 +246,8 @@ def _compare(
 ) -> _Difference:
     raw, time = quoted(table), quoted_column(write.time_column)
     is_other, is_mine = ("_origin <> ?", "_origin = ?") if write.mode == "replace" else ("? IS NOT NULL", "_origin = ? AND FALSE")
+    if write.read_anew:
+        is_other += f" AND _origin NOT IN ({', '.join(map(quoted_text, write.read_anew))})"
     beside = f"SELECT _row_hash, {time} AS _time FROM {raw} WHERE {is_other} AND {time} BETWEEN ? AND ?"
     bound = [write.origin, first_at, last_at]
     if (not held or write.mode == "insert") and not single(connection, f"SELECT count(*) FROM ({beside})", bound):
@@ -258,7 +260,7 @@ def _compare(
     ).fetchall()
     is_covered, covered = "TRUE", []
     if write.on_missing_rows == "keep_older":
-        is_covered, covered = "_time >= ?", [first_at]  # for no time, with an empty file, none is
+        is_covered, covered = "_time >= ?", [write.held_from or first_at]  # for no time, with an empty file, none is
     connection.execute(
         f"CREATE TEMP TABLE gone AS SELECT * FROM (SELECT * FROM ({mine}) WHERE {is_covered}) AS mine"
         " ANTI JOIN temp.keys USING (_row, _row_hash)",

@@ -2,7 +2,7 @@
 
 A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`) keeps the newest row of each
 matter, however old. `writes` finds the windows that a step has not processed: its old rows become one row for each table and
-operation, which says the same. `PRUNABLE` is the order in which tables can be pruned.
+operation, which says the same; loads that moved rows have one of their own. `PRUNABLE` is the order in which tables can be pruned.
 """
 
 import duckdb
@@ -84,7 +84,7 @@ def _shorten_writes(connection: duckdb.DuckDBPyConnection, write: Prune) -> int:
         INSERT INTO writes (source, table_name, operation, from_at, to_at, row_count, fingerprint, run_id, written_at)
         SELECT any_value(source), table_name, operation, min(from_at), max(to_at), sum(row_count), arg_max(fingerprint, written_at),
                arg_max(run_id, written_at), max(written_at)
-        FROM temp.old_writes WHERE NOT is_void GROUP BY table_name, operation
+        FROM temp.old_writes WHERE NOT is_void GROUP BY table_name, operation, CASE operation WHEN 'load' THEN fingerprint END
         """
     ).fetchall()
     connection.execute("DROP TABLE temp.old_writes").fetchall()

@@ -40,7 +40,12 @@ _METRIC = _always("metric", TEXT, "Metric as named in the source's YAML.")
 _DIMENSIONS = Column("dimensions", TEXT_MAP, "Dimension names and values of the series; empty when it has none.")
 _OBSERVED_AT = _always("observed_at", TIME, "Start of the time bucket, in UTC.")
 _SEVERITY = Column.of_words("severity", Severity)
-_CAUSE = Column("cause", TEXT, "anomaly, run (it failed outside of any step), check:<name>, or the step that failed.")
+_CAUSE = Column(
+    "cause",
+    TEXT,
+    "anomaly, freshness (no rows come), run (it failed outside of any step), check:<name>, delivery:<channel> (a message was given up), "
+    "or the step that failed.",
+)
 
 RAW_COLUMNS = (
     _always("_origin", TEXT, "Where the row came from: a file path, or the window asked from a server."),

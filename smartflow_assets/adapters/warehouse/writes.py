@@ -89,7 +89,9 @@ class Load:
     the origins of all windows of that server begin with. `types` says what a column is to be when it is first
     seen (else what the file says); a value that does not fit its column goes to `<column>__text`.
     `rejected` is a Parquet file with row_number, record (JSON text) and reason of the rows that could not be read.
-    `on_missing_rows: keep_older` leaves the origin's rows from before the first time in the file where they are (`retained_rows.py`).
+    `on_missing_rows: keep_older` leaves the origin's rows from before the first time in the file where they are (`retained_rows.py`);
+    where the stored rows were read in another zone, `held_from` is that first time as they have it. `read_anew` are origins of the
+    same commit whose stored rows are about to give way to others: that they hold a row already counts for nothing.
     Each Load also writes its row of `ingestions`.
     """
 
@@ -106,6 +108,8 @@ class Load:
     on_missing_rows: MissingRows = "delete"
     fingerprint: str | None = None
     feed: str = ""
+    held_from: datetime | None = None
+    read_anew: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,23 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from smartflow_assets.core.anomalies import headline
 from smartflow_assets.core.anomalies.explanation import explain
+from smartflow_assets.core.anomalies.headline import Seen, Usual
+from smartflow_assets.core.anomalies.past import Past, pasts
 from smartflow_assets.core.anomalies.recurrence import Interval, last_similar
 from smartflow_assets.core.series.intervals import GAP_BUCKETS, interval_numbers
 from smartflow_assets.core.series.surprise import to_surprise
 from smartflow_assets.core.severity import RANK, SEVERITIES, worst
 from smartflow_assets.core.typed_rows import typed_rows
 
-RECORD_WINDOW = timedelta(days=28)
-"""What `highest in 28 days` and the usual range look back on; `history` of `group` should reach so far before the affected window."""
 CALM_SHARE = 0.8
 """A row is calm below this share of the threshold, in surprise, or inside its band: what hovers at the threshold keeps an incident
 open, what is strange only because its window still holds the anomaly does not."""
@@ -159,28 +161,23 @@ def group(
     units: Mapping[str, str] | None = None,
     earlier: pd.DataFrame | None = None,
     incidents_apart: timedelta = timedelta(0),
+    flat_rules: Mapping[str, float] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """The anomalies among the rows of `merge_violations` in one affected window: a frame with the columns of the table `anomalies`.
 
-    components: rows of detector_scores for the anomalous rows, which say who contributed. history: series, observed_at and value from
-    `RECORD_WINDOW` before the window on, for "highest in 28 days" and the usual range. units: by metric. earlier: anomalies that began
-    before the window (series, started_at, ended_at, direction), of which the last similar one is named; without it none is.
-    incidents_apart: how far anomalies of two incidents lie apart at least. `ended_at` is the end of the last anomalous bucket. Value,
-    band and deviation are those of the peak, the row that is farthest from what was expected.
+    components: rows of detector_scores for the anomalous rows, which say who contributed. history: series, observed_at, value and
+    is_filled from `past.RECORD_WINDOW` before the window on, for "highest in 28 days", the usual range, silence and flat runs. units: by
+    metric. earlier: anomalies that began before the window (series, started_at, ended_at, direction), of which the last similar one is
+    named; without it none is. incidents_apart: how far anomalies of two incidents lie apart at least. flat_rules: rules that find a value
+    which no longer moves, with how much it may move all the same. `ended_at` is the end of the last anomalous bucket. Value, band and
+    deviation are those of the peak, the row that is farthest from what was expected.
     """
     found = rows[rows["is_anomalous"]].sort_values(["series", "observed_at"], ignore_index=True)
     if found.empty:
         return no_anomalies()
     interval = interval_numbers(found, step)
     shares = _shares(found.assign(interval=interval), components)
-    past = (
-        {}
-        if history is None
-        else {
-            series: (rows["observed_at"].dt.as_unit("us").astype("int64").to_numpy(), rows["value"].to_numpy(float))
-            for series, rows in history.dropna(subset="value").sort_values("observed_at").groupby("series")
-        }
-    )
+    past = pasts(history)
     members: dict[int, list[dict[str, Any]]] = {}
     for number, row in zip(interval, found.to_dict("records"), strict=True):
         members.setdefault(number, []).append(row)  # pyright: ignore[reportArgumentType]
@@ -202,7 +199,8 @@ def group(
                 shares=shares.get(number, {}),
                 timezone=timezone,
                 unit=(units or {}).get(own[0]["metric"], ""),
-                past=past.get(own[0]["series"]),
+                past=past.get(str(own[0]["series"])),
+                flat_rules=flat_rules,
                 before=known,
                 apart=None if earlier is None else incidents_apart,
             )
@@ -226,7 +224,8 @@ def _anomaly(
     shares: Mapping[str, float],
     timezone: str,
     unit: str,
-    past: tuple[np.ndarray, np.ndarray] | None,
+    past: Past | None,
+    flat_rules: Mapping[str, float],
     before: Sequence[Interval],
     apart: timedelta | None,
 ) -> dict[str, Any]:
@@ -239,17 +238,42 @@ def _anomaly(
         by_detector[name.partition(":")[0]] = by_detector.get(name.partition(":")[0], 0.0) + share
     strongest = sorted(by_detector, key=lambda name: -by_detector[name])
     named = [name for place, name in enumerate(strongest) if place == 0 or by_detector[name] >= _NAMED_SHARE]
-    record, is_usual = _record(value, started_at, past)
+    record, is_usual = past.extreme(value, started_at) if past else ("", False)
     rules: dict[str, str] = dict(peak["rules"])  # as broken at the peak, then those broken elsewhere in the interval
     for row in rows:
         rules = {**row["rules"], **rules}
     rules = {name: rules[name] for name in [*peak["rules"], *sorted(set(rules) - set(peak["rules"]))]}
     deviation = value - expected if isfinite(value - expected) else None
     direction: Direction | None = None if not deviation else "spike" if deviation > 0 else "drop"
-    similar = None if apart is None else last_similar(before, Interval(started_at, last_at + step, direction), apart)
-    measured: dict[str, Any] = {
+    detectors = named or (["ensemble"] if any(row["is_flagged"] for row in rows) else [])
+    ended_at, note = last_at + step, _text(peak.get("explanation"))
+    similar = None if apart is None else last_similar(before, Interval(started_at, ended_at, direction), apart)
+    said = headline.said(
+        Seen(
+            value=value,
+            usual=Usual(expected, lower, upper),
+            unit=unit,
+            started_at=started_at,
+            ended_at=ended_at,
+            detectors=detectors,
+            is_joint=bool(named) and _TYPE_OF.get(named[0]) == "multivariate",
+            rules=rules,
+            contributions=contributions,
+            note=note,
+        ),
+        past,
+        flat_rules=flat_rules,
+        step=step,
+        timezone=timezone,
+    )
+    return {
+        "source": source,
+        "anomaly_id": anomaly_id(source, series, "anomaly", started_at),
+        "series": series,
+        "metric": peak["metric"],
+        "dimensions": peak["dimensions"],
         "started_at": started_at,
-        "ended_at": last_at + step,
+        "ended_at": ended_at,
         "peak_at": peak["observed_at"],
         "point_count": len(rows),
         "value": value,
@@ -257,14 +281,6 @@ def _anomaly(
         "lower": lower,
         "upper": upper,
         "contributions": contributions,
-    }
-    return {
-        **measured,
-        "source": source,
-        "anomaly_id": anomaly_id(source, series, "anomaly", started_at),
-        "series": series,
-        "metric": peak["metric"],
-        "dimensions": peak["dimensions"],
         "anomaly_type": _anomaly_type(value, len(rows), named, is_usual),
         "deviation": deviation,
         "deviation_percent": 100 * deviation / abs(expected) if deviation is not None and expected else None,
@@ -276,13 +292,17 @@ def _anomaly(
         "anomaly_score": np.fmax.reduce([float(row["anomaly_score"]) for row in rows]),
         "severity": worst(row["severity"] for row in rows),
         "rules": list(rules),
-        "detectors": named or (["ensemble"] if any(row["is_flagged"] for row in rows) else []),
+        "detectors": detectors,
         "explanation": explain(
-            **measured,
+            said.text,
+            started_at=said.since,
+            ended_at=ended_at,
+            worst_at=peak["observed_at"],
+            point_count=len(rows) if said.since == started_at else 0,
             record=record,
-            note=_text(peak.get("explanation")),
-            rules=rules,
-            unit=unit,
+            note=note,
+            rules={name: message for name, message in rules.items() if name != said.rule},
+            contributions=contributions,
             step=step,
             timezone=timezone,
             similar=similar and (started_at - similar[0], similar[1]),
@@ -317,24 +337,6 @@ def _shares(found: pd.DataFrame, components: pd.DataFrame | None) -> dict[Any, d
         interval: {detector: round(share / sum(shares.values()), 4) for detector, share in shares.items()}
         for interval, shares in sums.items()
     }
-
-
-def _record(value: float, started_at: pd.Timestamp, past: tuple[np.ndarray, np.ndarray] | None) -> tuple[str, bool]:
-    """Whether the value is the highest or lowest of the days before, and whether it lies within 98 % of their values."""
-    if past is None or not isfinite(value):
-        return "", False
-    times, values = past
-    start = started_at.value // 1000
-    window = slice(np.searchsorted(times, start - RECORD_WINDOW // timedelta(microseconds=1)), np.searchsorted(times, start))
-    if window.start == window.stop:
-        return "", False
-    before, days = values[window], (start - int(times[window.start])) // 86_400_000_000
-    if days < 1:
-        return "", False
-    low, high = np.quantile(before, [0.01, 0.99])
-    span = "1 day" if days == 1 else f"{days} days"
-    extreme = f"highest in {span}" if value > before.max() else f"lowest in {span}" if value < before.min() else ""
-    return extreme, bool(low <= value <= high)
 
 
 def _anomaly_type(value: float, point_count: int, detectors: list[str], is_usual: bool) -> AnomalyType:

@@ -1,4 +1,4 @@
-"""Which slices of the rows explain an anomaly of a sum or a count: `region=EU explains 74 % of the change`.
+"""Which slices of the rows explain an anomaly of a sum or a count: `of the change, 74 % came from region=EU`.
 
 The change is that of the metric beside the mean of the same time in earlier weeks; each value of a column has its part of it,
 and the parts of a column add up to the whole. Reading the rows is the business of the stage.
@@ -44,7 +44,9 @@ def describe_slices(by_column: Mapping[str, Mapping[str, float]], usual: Mapping
 
     >>> shares, usual = {"EU": 0.74, "US": 0.26}, {"EU": 200.0, "US": 800.0}
     >>> describe_slices({"region": shares, "channel": {"web": 0.2}}, {"region": usual, "channel": {}})
-    'region=EU explains 74 % of the change (usually 20 % of the whole)'
+    'Of the change, 74 % came from region=EU (usually 20 % of the whole)'
+    >>> describe_slices({"region": {"EU": 1.13, "US": -0.13}}, {"region": usual})
+    'Of the change, all came from region=EU, and more: others went the other way (usually 20 % of the whole)'
     """
     said: list[str] = []
     for column, shares in by_column.items():
@@ -53,6 +55,7 @@ def describe_slices(by_column: Mapping[str, Mapping[str, float]], usual: Mapping
             continue
         whole = sum(usual[column].values())
         before = f" (usually {number(round(100 * usual[column].get(value, 0.0) / whole))} % of the whole)" if whole > 0 else ""
-        part = f"{100 * share:.0f} %" if said else f"explains {100 * share:.0f} % of the change"
-        said.append(f"{column}={value or 'empty'} {part}{before}")
-    return ", ".join(said)
+        percent, came = round(100 * share), "" if said else " came"
+        part, more = ("all", ", and more: others went the other way") if percent > 100 else (f"{percent} %", "")
+        said.append(f"{part}{came} from {column}={value or 'empty'}{more}{before}")
+    return f"Of the change, {', '.join(said)}" if said else ""

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.core.anomalies.headline import Usual, of_value
 from smartflow_assets.core.detection.ensemble import CAP
 from smartflow_assets.core.detection.series_scorer import ScoredBlock
 from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.series.score_state import SCORE_STATES
 from smartflow_assets.core.series.surprise import to_anomaly_score, to_surprise
 from smartflow_assets.core.severity import RANK, SEVERITIES, Severity
-from smartflow_assets.core.text_format import contributor, number, percent
+from smartflow_assets.core.text_format import contributor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -204,13 +205,10 @@ def no_components() -> pd.DataFrame:
 
 
 def _explain(value: float, scored: ScoredBlock, k: int, detectors: list[str], shares: NDArray[np.float64]) -> str:
-    """`1600, expected 430 to 560 (+186 %); seasonal 48 %, range_excess 31 %, autoregressive 21 %`."""
+    """`1,600, usually 430 to 560 (1,040 above); found by seasonal 48 %, range excess 31 %, autoregressive 21 %`."""
     if scored.is_missing[k]:
         return "no value for longer than the series may be silent"
-    expected = scored.expected[k]
-    text = f"{number(value)}, expected {number(scored.lower[k])} to {number(scored.upper[k])}"
-    if abs(expected) > 1e-12:
-        text += f" ({percent((value - expected) / abs(expected))})"
+    text = of_value(float(value), Usual(float(scored.expected[k]), float(scored.lower[k]), float(scored.upper[k])))
     strongest = np.argsort(-shares, kind="stable")[:3]
-    names = [contributor(name) if ":" in name else name for name in detectors]
-    return f"{text}; " + ", ".join(f"{names[j]} {100 * shares[j]:.0f} %" for j in strongest if shares[j] > 0)
+    said = ", ".join(f"{contributor(detectors[int(j)])} {100 * shares[j]:.0f} %" for j in strongest if shares[j] > 0)
+    return f"{text}; found by {said}" if said else text

@@ -1,6 +1,7 @@
 """Which messages the events of incidents call for: rows for the table alert_sends, planned or skipped with the reason.
 
-An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told.
+An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told, whatever
+the policy has become since. A return is told as it comes; where one run sees the recovery and the return, neither is, unless it is worse.
 What a message says is in `messages`, how it is delivered and recorded in the outbox; here it is only planned, in the same
 commit as the event, under a key by which receivers know a repeat.
 """
@@ -8,13 +9,14 @@ commit as the event, under a key by which receivers know a repeat.
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
 
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, row_dicts
+from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import format_duration
 from smartflow_assets.core.typed_rows import typed_rows
 
@@ -84,25 +86,34 @@ class AlertPlanner:
         now: datetime,
         run_id: str,
         quiet_before: datetime | None = None,
+        delay: timedelta = timedelta(0),
     ) -> None:
+        """`delay`: how late the source's rows are by nature, which makes nothing too old to be told."""
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
-        self._planned: list[Row] = []
+        self._delay, self._planned = delay, list[Row]()
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
         self._balance: Counter[tuple[str, str]] = Counter()  # messages that an incident is on, less those that it is over
+        self._recoveries: dict[tuple[str, str], tuple[Row, Severity]] = {}  # planned in this run, and how bad the incident was
         for row in row_dicts(told):
             self._balance[row["incident_id"], row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
 
-    def announce(self, event: Row, ended_at: datetime) -> None:
-        """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended."""
+    def announce(self, event: Row, ended_at: datetime, member_of: str | None = None) -> None:
+        """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended, `member_of` the incident that
+        people are told of in its place."""
         wanted = _SEND_OF.get(event["event"])
         if wanted is None or (wanted != "resolved" and not self._policy.is_worth_telling(event["severity"])):
             return
-        for channel in dict.fromkeys(self._policy.to):
-            is_told = self._balance[event["incident_id"], channel] > 0
-            if (wanted == "opened" and is_told) or (wanted == "resolved" and not is_told):
-                continue
-            send = wanted if is_told else "opened"  # whoever was told nothing hears of a worse severity as of something new
-            self._plan(event, send, channel, self._too_old(ended_at) if send == "opened" else None)
+        told = [channel for (incident, channel), balance in self._balance.items() if incident == event["incident_id"] and balance > 0]
+        for channel in told if wanted == "resolved" else dict.fromkeys(self._policy.to):
+            send: AlertEvent | None = wanted
+            if wanted == "opened" and (unsaid := self._take_back(event["incident_id"], channel)):
+                send = "escalated" if RANK[event["severity"]] > RANK[unsaid] else None
+            elif self._balance[event["incident_id"], channel] <= 0:
+                send = "opened"  # whoever was told nothing hears of a worse severity as of something new
+            elif wanted == "opened":
+                send = None
+            if send is not None:
+                self._plan(event, send, channel, self._untold_because(ended_at, member_of) if send == "opened" else None)
 
     def conclude(self, history: pd.DataFrame, log: list[Row]) -> Advance:
         """The events of this run with the incidents that come of them: `history` holds the earlier events of those incidents."""
@@ -113,10 +124,20 @@ class AlertPlanner:
         sends = typed_rows(self._planned, SEND_COLUMNS, times | {"attempt": "int64", "is_possible_repeat": bool})
         return Advance(events, fold(every), sends)
 
-    def _too_old(self, ended_at: datetime) -> str | None:
+    def _take_back(self, incident_id: str, channel: str) -> Severity | None:
+        """Leave a recovery unsaid that this run has planned and now sees undone; how bad the incident was by then, None without one."""
+        row, severity = self._recoveries.pop((incident_id, channel), (None, None))
+        if row is not None:
+            self._planned = [planned for planned in self._planned if planned is not row]
+            self._balance[incident_id, channel] += 1
+        return severity
+
+    def _untold_because(self, ended_at: datetime, member_of: str | None) -> str | None:
+        if member_of is not None:
+            return f"told with incident {member_of}"
         if self._quiet_before is not None and ended_at <= self._quiet_before:
             return f"it ended before the rebuild of {self._quiet_before:%Y-%m-%d %H:%M} UTC"
-        if ended_at < self._now - self._policy.max_age:
+        if ended_at + self._delay < self._now - self._policy.max_age:
             return f"it ended {ended_at:%Y-%m-%d %H:%M} UTC, longer ago than max_age {format_duration(self._policy.max_age)}"
         return None
 
@@ -124,19 +145,20 @@ class AlertPlanner:
         if not reason:
             self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
         sequence = read_payload(event["payload"])["sequence"]
-        self._planned.append(
-            {
-                "source": event["source"],
-                "incident_id": event["incident_id"],
-                "event": send,
-                "channel": channel,
-                "attempt": 1,
-                "status": "skipped" if reason else "planned",
-                "due_at": self._now,
-                "happened_at": self._now,
-                "is_possible_repeat": False,
-                "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
-                "error": reason,
-                "run_id": self._run_id,
-            }
-        )
+        row: Row = {
+            "source": event["source"],
+            "incident_id": event["incident_id"],
+            "event": send,
+            "channel": channel,
+            "attempt": 1,
+            "status": "skipped" if reason else "planned",
+            "due_at": self._now,
+            "happened_at": self._now,
+            "is_possible_repeat": False,
+            "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
+            "error": reason,
+            "run_id": self._run_id,
+        }
+        self._planned.append(row)
+        if send == "resolved":
+            self._recoveries[event["incident_id"], channel] = row, event["severity"]

@@ -26,7 +26,8 @@ class AlertPolicy(BaseModel):
         description="An incident is over after so much calm in closed buckets, at least one bucket; a gap is not calm.",
     )
     reopen_within: Duration = Field(
-        default=timedelta(hours=1), description="What comes back so soon after it was over is the same incident, reopened."
+        default=timedelta(hours=1),
+        description="What comes back so soon after it was over is the same incident; its message says since when it is there again.",
     )
     max_age: Duration = Field(
         default=timedelta(days=1), description="What ended longer ago than this when it is found is recorded, but nobody is told."

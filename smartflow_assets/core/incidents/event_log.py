@@ -21,9 +21,11 @@ IncidentEvent = Literal["opened", "seen", "escalated", "acknowledged", "suppress
 """What may happen to an incident."""
 IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
-Cause = Literal["anomaly", "run"]
-"""What an incident is about, where it has a fixed name: anomalies of a series, or a run that failed outside any step. The cause of any
-other incident is `check:<name>` or the name of the step that failed."""
+Cause = Literal["anomaly", "freshness", "run"]
+"""What an incident is about, where it has a fixed name: anomalies of a series, a source that brings no rows, or a run that failed outside
+any step. The cause of any other incident is `check:<name>`, `delivery:<channel>` or the name of the step that failed."""
+FRESHNESS: Cause = "freshness"
+DELIVERY = "delivery"
 EVENT_COLUMNS = [
     "source",
     "event_id",
@@ -113,6 +115,12 @@ def in_order(events: pd.DataFrame | None) -> list[Row]:
 def next_sequence(entries: list[Row], incident_id: str) -> int:
     """The place of the next event of an incident, after those among `entries` (of `in_order`)."""
     return 1 + max((entry["payload"].get("sequence", 0) for entry in entries if entry["incident_id"] == incident_id), default=0)
+
+
+def again_since(entries: Sequence[Row]) -> pd.Timestamp | None:
+    """Since when an incident is there again that had been over, after its `entries` (of `in_order`); None when it never came back."""
+    told = [entry["payload"]["again_since"] for entry in entries if entry["payload"].get("again_since")]
+    return pd.Timestamp(told[-1]) if told else None
 
 
 def read_payload(payload: Any) -> Row:

@@ -7,7 +7,7 @@ the same whether the data came in one run or in forty. How events fold to incide
 call for in `alert_planning`; incidents of failed runs are in `run_failures`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -16,17 +16,17 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.core.anomalies.explanation import headline, records_headline
+from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, fold, in_order, log_entry, row_dicts
-from smartflow_assets.core.series.series_id import RECORDS_METRIC
+from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, again_since, fold, in_order, log_entry, row_dicts
 from smartflow_assets.core.severity import RANK, Severity, worst
-from smartflow_assets.core.temporal.notation import format_duration
+from smartflow_assets.core.text_format import lasting
 
 CAUSE: Cause = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
+RECONFIGURED = "the configuration of the source changed, and under the new one nothing in it is anomalous"
 _TELLING = ("opened", "reopened", "escalated")
 _ANOMALY_COLUMNS = (
     "metric",
@@ -64,6 +64,19 @@ class Scope(NamedTuple):
     rows_since: datetime  # judged rows from this on, up to the newest
 
 
+@dataclass(frozen=True)
+class Silence:
+    """When the whole source brought no rows, by its freshness incident; `until` is None while it lasts."""
+
+    incident_id: str
+    since: datetime
+    until: datetime | None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether a moment lies in it."""
+        return self.since <= moment and (self.until is None or moment < self.until)
+
+
 def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scope:
     """How far back to read for `advance`: `incidents` of the source as they stand, `since` the start of the
     affected window (of `grouping.affected_window`)."""
@@ -93,16 +106,19 @@ def advance(
     units: Mapping[str, str] | None = None,
     timezone: str = "UTC",
     quiet_before: datetime | None = None,
+    delay: timedelta = timedelta(0),
+    silences: Sequence[Silence] = (),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
     `history` and `sends`: the rows of incident_events and alert_sends of the incidents in `scope(...)`; `anomalies`: all
     that ended after `scope(...).anomalies_since`; `rows`: judged rows (of `grouping.merge_violations`) from `rows_since` to the newest;
     `since`: the start of the affected window. What ended more than `policy.max_age` before `now`, or before `quiet_before`
-    (the time of a rebuild), is recorded and its messages are skipped.
+    (the time of a rebuild), is recorded and its messages are skipped; `delay` is how late rows are by nature. What opens in one of
+    the `silences` of the whole source joins the incident of that silence, of which people are told instead.
     """
     calm = _Calm(rows, step, policy.resolve_after)
-    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before)
+    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before, delay=delay)
     stored = _stored_tracks(history, policy, units or {})
     by_series = {str(series): row_dicts(group) for series, group in anomalies.sort_values("started_at").groupby("series")}
     log: list[Row] = []
@@ -118,9 +134,10 @@ def advance(
                 tracks.append(_open_track(source, anomaly, policy, units or {}))
                 near.append(tracks[-1])
         for track in tracks:
-            for change in track.finish(calm):
+            is_rebuilt = quiet_before is not None and track.last_seen_at <= quiet_before
+            for change in track.finish(calm, RECONFIGURED if is_rebuilt else HEALED):
                 track.sequence += 1
-                payload = change.payload | {"sequence": track.sequence, "timezone": timezone}
+                payload = change.payload | {"sequence": track.sequence, "timezone": timezone, "bucket_seconds": step.total_seconds()}
                 log.append(
                     log_entry(
                         track.incident,
@@ -132,8 +149,15 @@ def advance(
                         anomaly_ids=change.anomaly_ids,
                     )
                 )
+                leader = next((each.incident_id for each in silences if each.covers(track.incident["opened_at"])), None)
                 if not (track.is_suppressed and change.kind != "reopened"):
-                    announcer.announce(log[-1], change.ended_at)
+                    announcer.announce(log[-1], change.ended_at, leader)
+                if leader is not None and change.kind == "opened":
+                    track.sequence += 1
+                    joined = {"sequence": track.sequence, "group_id": leader}
+                    log.append(
+                        log_entry(track.incident, "grouped", severity=change.severity, happened_at=now, run_id=run_id, payload=joined)
+                    )
     return announcer.conclude(history, log)
 
 
@@ -189,6 +213,7 @@ class _Track:
     sequence: int = 0
     taken: list[Row] = field(default_factory=list)
     changes: list[_Change] = field(default_factory=list)
+    again_since: datetime | None = None  # it was over, and came back then
     is_grown: bool = False  # it was over, then its last anomaly turned out to be longer
 
     @property
@@ -214,21 +239,22 @@ class _Track:
 
     def take(self, anomaly: Row) -> None:
         """Make the anomaly a part of the incident."""
-        is_healed = self.incident.get("resolved_reason") == HEALED and not self.taken
+        is_healed = self.incident.get("resolved_reason") in (HEALED, RECONFIGURED) and not self.taken
         is_new_interval = anomaly["started_at"] > self.last_seen_at or is_healed
         self.taken.append(anomaly)
         if anomaly["ended_at"] <= self.last_seen_at and not is_healed:
             return
         self.last_seen_at = max(self.last_seen_at, anomaly["ended_at"])
         if not self.is_open:
+            self.again_since = anomaly["started_at"] if is_new_interval else max(anomaly["started_at"], self.resolved_at)
             self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_interval
             self.add("reopened")
 
-    def finish(self, calm: _Calm) -> list[_Change]:
-        """What has to be appended, now that every anomaly has found its incident."""
+    def finish(self, calm: _Calm, if_gone: str) -> list[_Change]:
+        """What has to be appended, now that every anomaly has found its incident; `if_gone`: why it is over when none has."""
         if not self.taken:
             if self.is_open:
-                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, HEALED)
+                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_gone)
             return self.changes
         self.last_seen_at = max(anomaly["ended_at"] for anomaly in self.taken)  # late data may have made it shorter
         if self.is_open and self._has_worsened():
@@ -236,7 +262,9 @@ class _Track:
         if self.is_open and (reached := calm.reached(self.series, self.last_seen_at)):
             self._resolve(reached, calm)
         if self.is_grown and [change.kind for change in self.changes[:2]] == ["reopened", "resolved"]:
-            self.changes[:2] = [replace(self.changes[1], kind="seen")]  # only its end has moved: nobody needs to hear of it
+            payload = {name: value for name, value in self.changes[1].payload.items() if name != "again_since"}
+            self.changes[:2] = [replace(self.changes[1], kind="seen", payload=payload)]  # only its end has moved: nobody needs to hear
+            self.again_since = None
         if any(self.incident.get(name) != value for name, value in self._standing().items()):
             self.add("seen")
         return self.changes
@@ -248,8 +276,8 @@ class _Track:
         severity = self._severity()
         payload = {name: newest.get(name) for name in _ANOMALY_COLUMNS} | {"unit": self._unit(newest)} if newest else {}
         payload |= {name: value for name, value in standing.items() if name != "severity"} | more
-        if kind == "opened":
-            payload["opened_at"] = self.incident["opened_at"]
+        payload |= {"opened_at": self.incident["opened_at"]} if kind == "opened" else {}
+        payload |= {"again_since": self.again_since} if self.again_since is not None else {}
         if kind in _TELLING:
             self.told_severity = worst([self.told_severity, severity])
         self.incident |= standing
@@ -258,7 +286,7 @@ class _Track:
 
     def _resolve(self, at: datetime, calm: _Calm, reason: str = "") -> None:
         self.is_open, self.resolved_at = False, at
-        normal = f"back to normal for {format_duration(calm.needed * calm.step)}"
+        normal = f"back to normal for {lasting(calm.needed * calm.step)}"
         self.add("resolved", resolved_at=at, resolved_reason=reason or normal)
 
     def _has_worsened(self) -> bool:
@@ -277,14 +305,7 @@ class _Track:
 
     def _standing(self) -> Row:
         newest = max(self.taken, key=lambda anomaly: anomaly["started_at"])
-        value, expected, lower, upper = (
-            float("nan") if newest[name] is None else newest[name] for name in ("value", "expected", "lower", "upper")
-        )
-        title = headline(value, expected, lower, upper, self._unit(newest))
-        if list(newest["detectors"]) == [RECORDS_METRIC]:
-            title = records_headline(value, newest["contributions"])
-        if len(newest["rules"]) and not len(newest["detectors"]):  # a rule's own reason is not the expected range
-            title = f"{', '.join(newest['rules'])}: {title}"
+        title = explanation.read(newest["explanation"]).headline
         known = (self.last_seen_at, len(self.taken), self._severity(), title, newest["explanation"])
         return dict(zip(_STANDING, known, strict=True))
 
@@ -332,6 +353,7 @@ def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[st
             resolved_at=incident["resolved_at"],
             told_severity=worst(entry["severity"] for entry in mine if entry["event"] in _TELLING),
             sequence=max(entry["payload"].get("sequence", 0) for entry in mine),
+            again_since=again_since(mine),
         )
         for incident in row_dicts(fold(history))
         if incident["cause"] == CAUSE

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html import escape
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from smartflow_assets.core.anomalies.explanation import headline
+from smartflow_assets.core.anomalies import explanation
+from smartflow_assets.core.anomalies.headline import Usual, measured, of_value
 from smartflow_assets.core.json_value import json_value
-from smartflow_assets.core.text_format import lasting, number, percent
+from smartflow_assets.core.text_format import clock, lasting, number, zone
 
 VERSION = 1
 
@@ -33,7 +34,7 @@ FACTS: dict[str, str] = {
     "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
     "metric": "Its metric.",
     "dimensions": "Its dimensions, name to value.",
-    "cause": "anomaly, or the step or check that failed.",
+    "cause": "anomaly, or the step, check or delivery that failed.",
     "severity": "info, warning or critical.",
     "state": "open, acknowledged, resolved or suppressed.",
     "title": "The incident in a few words.",
@@ -52,6 +53,7 @@ FACTS: dict[str, str] = {
     "started_at": "First bucket of its newest anomaly.",
     "ended_at": "End of its newest anomaly.",
     "opened_at": "When the incident began, in the time of the data.",
+    "again_since": "When it was there again, in the time of the data, for an incident that was over and came back within reopen_within.",
     "resolved_at": "When it was over, in the time of the data.",
     "resolved_reason": "Why it was resolved.",
     "duration_seconds": "From opened_at to resolved_at, or to ended_at while it is open.",
@@ -65,7 +67,8 @@ FACTS: dict[str, str] = {
     "next_step": "What to do next.",
 }
 
-_NUMBERS = ("value", "expected", "lower", "upper")
+_FOR_ENGINEERS = ("Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
+_DAY = timedelta(days=1)
 _COLOUR = {"critical": "#b3261e", "warning": "#b26a00", "info": "#2f5d8a", "resolved": "#2e7d32"}
 _FILE_SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -98,9 +101,9 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
     """The message of an incident's event.
 
     `incident` is a row of the table incidents. `facts` is the payload of the event and wins over it, since the incident may
-    have gone on before the message went out: the columns of its newest anomaly (table anomalies), `unit`, `next_step`, and
-    `timezone`, in which times are shown (default UTC). Unknown fields are passed over, missing ones are null, so that failed
-    steps and checks render too.
+    have gone on before the message went out: the columns of its newest anomaly (table anomalies), `unit`, `next_step`,
+    `again_since`, `timezone`, in which times are shown (default UTC), and `bucket_seconds`, since buckets of a day or more are told
+    by their dates. Unknown fields are passed over, missing ones are null, so that failed steps and checks render too.
     """
     known = {name: _fact(facts.get(name, incident.get(name))) for name in FACTS}
     known |= {name: _fact(incident.get(name)) for name in ("incident_id", "source", "cause", "severity")}
@@ -118,9 +121,9 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
         known["state"] = "resolved"
     elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before
         known |= {"state": "open", "resolved_at": None, "resolved_reason": None}
-    zone = ZoneInfo(str(facts.get("timezone") or "UTC"))
-    known["subject"] = subject = _subject(known)
-    rows = _rows(known, zone)
+    times = _Times(ZoneInfo(str(facts.get("timezone") or "UTC")), timedelta(seconds=float(facts.get("bucket_seconds") or 60)))
+    heading, rows = _heading(known, times), _rows(known, times)
+    known["subject"] = subject = heading.subject
     known["text"] = text = _text(subject, rows)
     return Message(
         idempotency_key=idempotency_key,
@@ -132,45 +135,109 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
         severity=known["severity"],
         subject=subject,
         text=text,
-        html=_html(known, subject, rows),
+        html=_html(known, heading, rows),
         facts=known,
     )
 
 
-def _subject(known: Mapping[str, Any]) -> str:
-    severity, event, what = known["severity"], known["event"], f"{known['source']} {known['series']}".strip()
+@dataclass(frozen=True)
+class _Times:
+    """How moments of a source are shown: in its zone, and by their dates alone where a bucket is a day or more."""
+
+    zone: ZoneInfo
+    step: timedelta
+
+    def at(self, moment: str | None) -> str:
+        """A moment; empty when there is none."""
+        if not moment:
+            return ""
+        local = datetime.fromisoformat(moment).astimezone(self.zone)
+        return f"{local:%Y-%m-%d}" if self.step >= _DAY else f"{local:%Y-%m-%d} {clock(local, self.step)} {zone(local)}"
+
+    def until(self, moment: str | None) -> str:
+        """The end of a bucket: of days, the day that ended."""
+        if not moment or self.step < _DAY:
+            return self.at(moment)
+        return self.at((datetime.fromisoformat(moment) - _DAY / 2).isoformat())
+
+    def after(self, moment: str, other: str | None) -> str:
+        """A moment beside an earlier one that was told: without its date, where that is the same."""
+        text, told = self.at(moment), self.at(other)
+        return text.removeprefix(told[:11]) if self.step < _DAY else text
+
+    def length(self, seconds: float) -> str:
+        """A length of time; of days, whole ones."""
+        is_of_days = self.step >= _DAY
+        return lasting(timedelta(days=round(seconds / 86400)) if is_of_days else timedelta(seconds=seconds))
+
+
+class _Heading(NamedTuple):
+    """The message in three parts: how bad or what became of it, who, and what; `said` begins with what joins it to who.
+    `unit` is one that who says already: `requests: 1,600` is a better subject than `requests: 1,600 requests`."""
+
+    tag: str
+    who: str
+    said: str
+    unit: str = ""
+
+    @property
+    def subject(self) -> str:
+        said = re.sub(rf"(?<=\d) {re.escape(self.unit)}\b", "", self.said) if self.unit else self.said
+        return _one_line(f"[{self.tag}] {self.who}{said}")
+
+
+def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
+    severity, event, who = known["severity"], known["event"], f"{known['source']} {known['series']}".strip()
     tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
     if event == "resolved":
-        lasted = f" after {lasting(timedelta(seconds=known['duration_seconds']))}" if known["duration_seconds"] else ""
-        return _one_line(f"[{tag}] {what if known['series'] else what + ' ' + (known['cause'] or '')}{lasted}")
-    said = known["title"] or known["cause"] or "incident"
-    if known["value"] is not None:
-        value, expected, lower, upper = (nan if known[name] is None else known[name] for name in _NUMBERS)
-        said = headline(value, expected, lower, upper, _unit(known))
-    return _one_line(f"[{tag}] {said if said.startswith(known['source']) else f'{what}: {said}'}")
+        lasted = f" after {_lasted(known, times)}" if known["duration_seconds"] else ""
+        return _Heading(tag, who if known["series"] else f"{who} {known['cause'] or ''}", lasted)
+    said = _title(known)
+    if event == "opened" and known["again_since"]:
+        who += f" again since {times.after(known['again_since'], known['opened_at'])}"
+    elif said.startswith(known["source"]):
+        return _Heading(tag, "", said)
+    return _Heading(tag, who, f": {said}", known["unit"] if known["unit"] and known["unit"] == known["metric"] else "")
 
 
-def _rows(known: Mapping[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
-    """The table of a mail: label and text, only what is known."""
-    duration = known["duration_seconds"]
+def _title(known: Mapping[str, Any]) -> str:
+    """The incident in a few words; one without a title is told by its numbers."""
+    if known["title"] or known["value"] is None:
+        return str(known["title"] or known["cause"] or "incident")
+    return of_value(known["value"], _usual(known), known["unit"] or "")
+
+
+def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
+    """The table of a mail: label and text, only what is known. What happened first, what engineers ask last."""
+    is_over, since = known["event"] == "resolved", known["opened_at"] or known["started_at"]
+    value, usual, unit = _number(known["value"]), _usual(known), str(known["unit"] or "")
+    said, distance = explanation.read(str(known["explanation"] or "")), usual.distance(value, unit)
+    is_retold = said.headline == known["title"]  # the subject says it
+    again = f", again since {times.after(known['again_since'], since)}" if known["again_since"] else ""
+    is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
     candidates = [
         ("Source", known["source"]),
         ("Series", known["series"]),
-        ("Value", _measured(known["value"], known)),
-        ("Expected", _expected(known)),
-        ("Deviation", _deviation(known)),
-        ("Since", _time(known["opened_at"] or known["started_at"], zone)),
-        ("Lasted" if known["event"] == "resolved" else "Lasting", lasting(timedelta(seconds=duration)) if duration else ""),
-        ("Type", known["anomaly_type"]),
-        ("Found by", ", ".join(known["detectors"])),
-        ("Rules", ", ".join(known["rules"])),
-        ("Why", known["explanation"]),
-        ("Resolved", _time(known["resolved_at"], zone)),
+        ("At its worst" if is_over else "Value", measured(value, unit) if is_said else ""),
+        ("Usual then", f"{usual} {unit}" if str(usual) and (is_said or value != value) else ""),
+        ("Difference", distance and is_said and f"{distance} that"),
+        ("Incident since", times.at(since) + again),
+        ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] else ""),
+        ("Details", said.details if is_retold else known["explanation"]),
+        ("Resolved", times.until(known["resolved_at"])),
         ("Reason", known["resolved_reason"]),
         ("Next", known["next_step"]),
+        ("Rules", ", ".join(known["rules"])),
+        ("Type", known["anomaly_type"]),
+        ("Found by", (is_retold and said.found_by) or ", ".join(known["detectors"])),
         ("Incident", known["incident_id"]),
     ]
-    return [(label, str(value)) for label, value in candidates if value not in (None, "")]
+    return [(label, str(value).strip()) for label, value in candidates if value not in (None, False, "")]
+
+
+def _lasted(known: Mapping[str, Any], times: _Times) -> str:
+    """How long, from the beginning: a pause within `reopen_within` is a part of it."""
+    return times.length(known["duration_seconds"]) + (" in all" if known["again_since"] and known["event"] == "resolved" else "")
 
 
 def _text(subject: str, rows: list[tuple[str, str]]) -> str:
@@ -179,20 +246,28 @@ def _text(subject: str, rows: list[tuple[str, str]]) -> str:
     return "\n".join([subject, "", *lines, ""])
 
 
-def _html(known: Mapping[str, Any], subject: str, rows: list[tuple[str, str]]) -> str:
+def _html(known: Mapping[str, Any], heading: _Heading, rows: list[tuple[str, str]]) -> str:
     is_resolved = known["event"] == "resolved"
     colour = _COLOUR["resolved" if is_resolved else known["severity"]] if known["severity"] in _COLOUR else _COLOUR["info"]
-    cells = "".join(
-        f'<tr><td style="padding:4px 16px 4px 0;color:#5f6368;white-space:nowrap;vertical-align:top">{escape(label)}</td>'
-        f'<td style="padding:4px 0;color:#202124">{escape(value)}</td></tr>'
-        for label, value in rows
-    )
+    said = _one_line(f"over{heading.said}" if is_resolved else heading.said.removeprefix(": "))
+    first = next((label for label, _ in rows if label in _FOR_ENGINEERS), "")
+    cells = ""
+    for label, value in rows:
+        is_small, line = label in _FOR_ENGINEERS, "border-top:1px solid #e8eaed;" if label == first else ""
+        style = f"{line}vertical-align:top;padding:{10 if line else 2 if is_small else 4}px"
+        ink, size = ("#80868b", "font-size:12px;") if is_small else ("#202124", "")
+        cells += (
+            f'<tr><td style="{style} 16px 4px 0;{size}color:#5f6368;white-space:nowrap;width:1%">{escape(label)}</td>'
+            f'<td style="{style} 0 4px 0;{size}color:{ink}">{escape(value)}</td></tr>'
+        )
     return (
         "<!DOCTYPE html><html><body style=\"margin:0;padding:24px;background:#f4f5f7;font:14px/1.5 -apple-system,'Segoe UI',"
         'Roboto,Helvetica,Arial,sans-serif"><div style="max-width:640px;margin:0 auto;background:#ffffff;border-radius:6px;'
-        f'border-top:4px solid {colour};padding:20px 24px"><div style="font-size:17px;font-weight:600;color:{colour};'
-        f'margin-bottom:12px">{escape(subject)}</div><table role="presentation" style="border-collapse:collapse;font-size:14px">'
-        f'{cells}</table><div style="margin-top:16px;color:#80868b;font-size:12px">Sent by SmartFlow.</div></div></body></html>\n'
+        f'border-top:4px solid {colour};padding:20px 24px"><div style="font-size:13px;font-weight:600;color:{colour}">'
+        f"{escape(_one_line(f'{heading.tag} · {heading.who}'.strip(' ·')))}</div>"
+        f'<div style="font-size:18px;font-weight:600;color:#202124;margin:2px 0 14px">{escape(said[:1].upper() + said[1:])}</div>'
+        f'<table role="presentation" style="width:100%;border-collapse:collapse;font-size:14px">{cells}</table>'
+        '<div style="margin-top:16px;color:#80868b;font-size:12px">Sent by SmartFlow.</div></div></body></html>\n'
     )
 
 
@@ -206,34 +281,12 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
     return f"Run: smartflow sql \"select * from marts.{view} where incident_id = '{known['incident_id']}'\""
 
 
-def _deviation(known: Mapping[str, Any]) -> str:
-    """In the unit and in percent, as far as they are known."""
-    deviation, ratio = known["deviation"], known["deviation_percent"]
-    measured = "" if deviation is None else f"{'+' if deviation > 0 else ''}{_measured(deviation, known)}"
-    relative = "" if ratio is None else percent(ratio / 100)
-    return f"{measured} ({relative})" if measured and relative else measured or relative
+def _usual(known: Mapping[str, Any]) -> Usual:
+    return Usual(*(_number(known[name]) for name in Usual._fields))
 
 
-def _expected(known: Mapping[str, Any]) -> str:
-    lower, upper, expected = known["lower"], known["upper"], known["expected"]
-    if lower is not None and upper is not None:
-        return f"{number(lower)} to {_measured(upper, known)}"
-    if lower is not None:
-        return f"at least {_measured(lower, known)}"
-    if upper is not None:
-        return f"at most {_measured(upper, known)}"
-    return _measured(expected, known)
-
-
-def _measured(value: float | None, known: Mapping[str, Any]) -> str:
-    if value is None:
-        return ""
-    return f"{number(value)} {_unit(known)}".rstrip()
-
-
-def _unit(known: Mapping[str, Any]) -> str:
-    """The unit, unless the metric says it already: `requests: 1600`, not `requests: 1600 requests`."""
-    return "" if known["unit"] in (None, known["metric"]) else known["unit"]
+def _number(value: float | None) -> float:
+    return nan if value is None else value
 
 
 def _duration(known: Mapping[str, Any]) -> float | None:
@@ -243,10 +296,6 @@ def _duration(known: Mapping[str, Any]) -> float | None:
     if start is None or end is None:
         return None
     return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
-
-
-def _time(moment: str | None, zone: ZoneInfo) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone(zone):%Y-%m-%d %H:%M %Z}" if moment else ""
 
 
 def _one_line(text: str, length: int = 200) -> str:

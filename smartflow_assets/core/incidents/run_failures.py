@@ -15,14 +15,14 @@ import pandas as pd
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import IncidentEvent, Row, fold, in_order, log_entry, next_sequence, row_dicts
+from smartflow_assets.core.incidents.event_log import IncidentEvent, Row, again_since, fold, in_order, log_entry, next_sequence, row_dicts
 from smartflow_assets.core.incidents.lifecycle import CAUSE
 from smartflow_assets.core.severity import Severity
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed (`cause`: a step, `check:<name>`, `run`) and the error in a sentence."""
+    """What failed (`cause`: a step, `check:<name>`, `delivery:<channel>`, `run`) and the error in a sentence."""
 
     cause: str
     message: str
@@ -70,11 +70,14 @@ def record_run(
             opened = {"source": source, "incident_id": identity, "cause": failure.cause, "series": ""}
             append(opened, "opened", failure.severity, opened_at=moment, anomaly_count=0, **told)
         else:
-            append(incident, "reopened" if incident["state"] == "resolved" else "seen", failure.severity, **told)
+            is_back = incident["state"] == "resolved"
+            append(incident, "reopened" if is_back else "seen", failure.severity, **told, **({"again_since": moment} if is_back else {}))
     failed = {failure.cause for failure in failures} | {CAUSE} | spoken
     for cause, incident in newest.items():
         if cause in succeeded and cause not in failed and incident["state"] != "resolved":
-            append(incident, "resolved", incident["severity"], resolved_at=now, resolved_reason=f"{cause} succeeded again")
+            back = again_since([entry for entry in entries if entry["incident_id"] == incident["incident_id"]])
+            reason = f"{cause} succeeded again"
+            append(incident, "resolved", incident["severity"], resolved_at=now, resolved_reason=reason, again_since=back)
     return announcer.conclude(history, log)
 
 

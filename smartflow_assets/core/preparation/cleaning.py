@@ -9,7 +9,7 @@ value that was filled here: `repair` says which those are.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Literal, Self, cast
+from typing import Literal, NamedTuple, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -67,6 +67,14 @@ class TimeBucket(BaseModel):
         return min(self.every, timedelta(minutes=10)) if self.settle is None else self.settle
 
 
+class Tail(NamedTuple):
+    """What is behind the last row of a source, from `since` on: only these metrics have buckets there (None: all), the others end
+    with the rows."""
+
+    since: datetime
+    metrics: frozenset[str] | None
+
+
 def last_closed(now: datetime, bucket: TimeBucket, calendar: Calendar) -> pd.Timestamp:
     """The start of the newest bucket that is closed and settled at `now`."""
     return TimeGrid(bucket.every, calendar).step(now - bucket.settle_time, -1)
@@ -116,6 +124,7 @@ def clean(
     until: datetime,
     known: pd.DataFrame | None = None,
     treatments: Mapping[str, Treatment] = MappingProxyType({}),
+    tail: Tail | None = None,
 ) -> pd.DataFrame:
     """The rows of clean_series (without source) for the buckets that start in [since, until), sorted by series and time.
 
@@ -123,7 +132,8 @@ def clean(
     them, from `past` buckets before `since` to `reach` after `until`, as far as buckets are closed and settled. A series runs
     from its first value on, in `known` (series, metric, dimensions, first_at) or here; a bucket without a value is `missing`.
     A gap is filled once the value behind it is there, and if it is no longer than `max_gap`. `treatments`, by metric: what
-    `value` is instead of the aggregated value, which stays in `value_raw`, and whether a bucket without rows is zero.
+    `value` is instead of the aggregated value, which stays in `value_raw`, and whether a bucket without rows is zero. `tail`: which
+    metrics go on behind the last row.
     """
     grid = TimeGrid(bucket.every, calendar)
     wanted = grid.numbers(since, until)
@@ -160,7 +170,10 @@ def clean(
     repair[np.isnan(value)] = "missing"
     repair[is_filled] = "filled"
 
-    which, when = np.nonzero((numbers >= first[:, None]) & (numbers >= wanted[0]) & (numbers <= wanted[-1]))
+    is_row = (numbers >= first[:, None]) & (numbers >= wanted[0]) & (numbers <= wanted[-1])
+    if tail is not None and tail.metrics is not None:
+        is_row &= series["metric"].isin(tail.metrics).to_numpy()[:, None] | (numbers < grid.number([pd.Timestamp(tail.since)])[0])
+    which, when = np.nonzero(is_row)
     named = series.iloc[which].reset_index(drop=True)
     return pd.DataFrame(
         {

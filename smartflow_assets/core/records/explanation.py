@@ -1,4 +1,7 @@
-"""Why a record is strange, in one line: `amount 18,200 (usual 500 to 2,400 with this category) 71 %, account never seen before 29 %`."""
+"""Why a record is strange, in one line: what is odd of its columns, the strangest first, then their shares.
+
+amount 18,200 (usually 500 to 2,400 with this category), account never seen before; shares 71 %, 29 %
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +30,7 @@ def explain_records(
     missing = {each.name: each.missing for each in columns.numbers}
     lines = list[str]()
     for at, shares in enumerate(contributions):
-        said = list[str]()
+        said, weights = list[str](), list[str]()
         for name, share in list(shares.items())[:MOST_COLUMNS]:
             column = name.removesuffix("__ordinal")
             value = as_read[at].get(column)
@@ -40,9 +43,11 @@ def explain_records(
             else:
                 low, high = (float(ends[at]) for ends in usual[name])
                 alone = "by itself " if low <= read <= high else ""
-                text = f"{column} {_read(read)} (usual {alone}{_read(low)} to {_read(high)}{given})"
-            said.append(f"{text} {100 * share:.0f} %")
-        lines.append(", ".join(said) or "its columns are usual one by one, and strange together")
+                text = f"{column} {number(read)} ({alone}usually {number(low)} to {number(high)}{given})"
+            said.append(text)
+            weights.append(f"{100 * share:.0f} %")
+        shown = f"; shares {', '.join(weights)}" if len(said) > 1 else ""
+        lines.append(", ".join(said) + shown if said else "its columns are usual one by one, and strange together")
     return lines
 
 
@@ -52,16 +57,6 @@ def _seen(share: float) -> str:
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _read(value: float) -> str:
-    """A number as tables print it.
-
-    >>> _read(18200.0), _read(5.25), _read(1e15)
-    ('18,200', '5.25', '1e+15')
-    """
-    text = number(value)
-    return f"{int(text):,}" if text.lstrip("-").isdigit() else text
 
 
 def _number(value: object) -> float | None:

@@ -17,8 +17,7 @@ from pydantic import AfterValidator, Field
 
 from smartflow_assets.core.condition_syntax import syntax_tree
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, microseconds, no_violations, run_lengths
-from smartflow_assets.core.temporal.notation import format_duration
-from smartflow_assets.core.text_format import number
+from smartflow_assets.core.text_format import lasting, number
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -184,7 +183,7 @@ class Expression(BaseRule):
         with np.errstate(all="ignore"):
             holds = is_known & np.asarray(_value(condition.tree, columns), bool)
         lengths = run_lengths(holds, microseconds(times), step)
-        suffix = f" for {format_duration(self.lasting)}" if self.lasting else ""
+        suffix = f" for {lasting(self.lasting)}" if self.lasting else ""
         findings: list[Finding] = []
         for row in np.flatnonzero(lengths >= buckets(self.lasting, step)):
             values = ", ".join(f"{metric} {number(column[row])}" for metric, column in columns.items())

@@ -8,8 +8,7 @@ import pandas as pd
 from pydantic import Field
 
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, run_lengths
-from smartflow_assets.core.temporal.notation import format_duration
-from smartflow_assets.core.text_format import number
+from smartflow_assets.core.text_format import lasting, number
 
 
 class FlatlineRule(BaseRule):
@@ -17,7 +16,7 @@ class FlatlineRule(BaseRule):
 
     >>> rule = FlatlineRule(lasting=timedelta(minutes=3))
     >>> rule.find(np.arange(5) * 60_000_000, np.array([3.0, 7, 7, 7, 8]), timedelta(minutes=1))
-    [Finding(row=3, limit=0.0, text='7 has not moved for 3min')]
+    [Finding(row=3, limit=0.0, text='flat at 7 for 3 min')]
     """
 
     type: Literal["flatline"] = "flatline"
@@ -35,8 +34,8 @@ class FlatlineRule(BaseRule):
         window = pd.Series(values).rolling(count, min_periods=count)
         spread = (window.max() - window.min()).to_numpy()
         is_whole = run_lengths(~np.isnan(values), times, step) >= count
-        within = f" more than {number(self.tolerance)}" if self.tolerance else ""
+        within = f", give or take {number(self.tolerance)}," if self.tolerance else ""
         return [
-            Finding(int(row), self.tolerance, f"{number(values[row])} has not moved{within} for {format_duration(count * step)}")
+            Finding(int(row), self.tolerance, f"flat at {number(values[row])}{within} for {lasting(count * step)}")
             for row in np.flatnonzero(is_whole & (spread <= self.tolerance))
         ]

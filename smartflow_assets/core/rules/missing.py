@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, run_lengths
-from smartflow_assets.core.temporal.notation import format_duration
+from smartflow_assets.core.text_format import lasting
 
 
 class MissingRule(BaseRule):
@@ -14,7 +14,7 @@ class MissingRule(BaseRule):
 
     >>> rule = MissingRule(lasting=timedelta(minutes=2))
     >>> rule.find(np.arange(4) * 60_000_000, np.array([3.0, np.nan, np.nan, 8]), timedelta(minutes=1))
-    [Finding(row=2, limit=nan, text='no value for 2min')]
+    [Finding(row=2, limit=nan, text='no value for 2 min')]
     """
 
     type: Literal["missing"] = "missing"
@@ -25,6 +25,6 @@ class MissingRule(BaseRule):
 
     def find(self, times: np.ndarray, values: np.ndarray, step: timedelta) -> list[Finding]:
         needed = buckets(self.lasting, step)
-        text = f"no value for {format_duration(needed * step)}"
+        text = f"no value for {lasting(needed * step)}"
         at = np.flatnonzero(run_lengths(np.isnan(values), times, step) >= needed)
         return [Finding(int(row), float("nan"), text) for row in at]

@@ -7,8 +7,8 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from smartflow_assets.core.rules.base import BaseRule, Finding, buckets
-from smartflow_assets.core.temporal.notation import Duration, format_duration
-from smartflow_assets.core.text_format import number, percent
+from smartflow_assets.core.temporal.notation import Duration
+from smartflow_assets.core.text_format import lasting, number, percent
 
 
 def _check_size(value: float | str) -> float | str:
@@ -37,7 +37,7 @@ class RateOfChange(BaseRule):
 
     >>> rule = RateOfChange(rises_by="50%")
     >>> rule.find(np.arange(3) * 60_000_000, np.array([100.0, 120, 180]), timedelta(minutes=1))
-    [Finding(row=2, limit=180.0, text='180 is 60 (+50 %) above 120 of 1min earlier; limit 50%')]
+    [Finding(row=2, limit=180.0, text='180 is 60 (+50 %) above 120 of 1 min earlier; limit 50%')]
     """
 
     type: Literal["rate_of_change"] = "rate_of_change"
@@ -75,7 +75,7 @@ class RateOfChange(BaseRule):
                 share = f" ({percent((now[row] - before[row]) / abs(before[row]))})" if before[row] else ""
                 text = (
                     f"{number(now[row])} is {number(abs(now[row] - before[row]))}{share} {word} {number(before[row])} "
-                    f"of {format_duration(distance * step)} earlier; limit {change if is_share else number(size)}"
+                    f"of {lasting(distance * step)} earlier; limit {change if is_share else number(size)}"
                 )
                 findings.append(Finding(int(row) + distance, float(limit[row]), text))
         return sorted(findings)

@@ -24,7 +24,7 @@ class RatioToMedian(BaseRule):
 
     >>> rule = RatioToMedian(at_least=2.5, window=timedelta(minutes=4))
     >>> rule.find(np.arange(5) * 60_000_000, np.array([400.0, 500, 600, 500, 1250]), timedelta(minutes=1))
-    [Finding(row=4, limit=1250.0, text='1250 is 2.5 x the median 500 of the last 4min; limit 2.5')]
+    [Finding(row=4, limit=1250.0, text='1,250 is 2.5 x the median 500 of the last 4 min; limit 2.5')]
     """
 
     type: Literal["ratio_to_median"] = "ratio_to_median"

@@ -7,8 +7,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, run_lengths
-from smartflow_assets.core.temporal.notation import format_duration
-from smartflow_assets.core.text_format import number
+from smartflow_assets.core.text_format import lasting, number
 
 
 class Threshold(BaseRule):
@@ -17,7 +16,7 @@ class Threshold(BaseRule):
 
     >>> rule = Threshold(below=1, lasting=timedelta(minutes=10))
     >>> rule.find(np.arange(4) * 300_000_000, np.array([5.0, 0, 0, 1]), timedelta(minutes=5))
-    [Finding(row=2, limit=1.0, text='0 is below 1 for 10min')]
+    [Finding(row=2, limit=1.0, text='0 is below 1 for 10 min')]
     """
 
     type: Literal["threshold"] = "threshold"
@@ -38,7 +37,7 @@ class Threshold(BaseRule):
 
     def find(self, times: np.ndarray, values: np.ndarray, step: timedelta) -> list[Finding]:
         needed = buckets(self.lasting, step)
-        suffix = f" for {format_duration(self.lasting)}" if self.lasting else ""
+        suffix = f" for {lasting(self.lasting)}" if self.lasting else ""
         findings: list[Finding] = []
         for word, limit, breaks in (("below", self.below, np.less), ("above", self.above, np.greater)):
             if limit is not None:

@@ -1,6 +1,7 @@
 """Alerting: one incident for one thing that is wrong, and each message once."""
 
 import os
+from datetime import timedelta
 
 import dagster as dg
 
@@ -21,6 +22,7 @@ def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
             "open_incidents": moved.still_open,
             "messages_planned": moved.planned,
             "messages_skipped": moved.skipped,
+            "silent_hours": None if moved.silent_for is None else moved.silent_for / timedelta(hours=1),
         }
     )
     if len(moved.rows):

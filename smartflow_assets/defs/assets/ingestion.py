@@ -3,7 +3,7 @@
 import dagster as dg
 
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS
-from smartflow_assets.defs.metadata import OWNERS, counted, numbers
+from smartflow_assets.defs.metadata import NOTE, OWNERS, counted, numbers
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import ingestion
@@ -48,9 +48,11 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
         description=_readability(read.row_count, read.quarantined_count),
         metadata=numbers({"quarantined_rows": read.quarantined_count}),
     )
+    assumed = {NOTE: ingestion.assumption(read.assumed_zone)} if read.assumed_zone else {}
     return dg.MaterializeResult(
         check_results=[check],
         metadata={"reads": f"{reader.type}: {reader.describe()}"}
+        | assumed
         | numbers(
             {
                 "dagster/row_count": ingestion.stored_rows(options.run),

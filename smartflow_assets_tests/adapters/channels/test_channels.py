@@ -83,7 +83,7 @@ def test_file_channel_writes_a_mail_and_its_facts(tmp_path: Path) -> None:
     eml, facts = sorted((tmp_path / "outbox").iterdir())
     assert [eml.name, facts.name] == [f"20240304T093500Z-web_traffic-opened-k1{suffix}" for suffix in (".eml", ".json")]
     mail = BytesParser(policy=default).parsebytes(eml.read_bytes())
-    assert mail["Subject"] == "[critical] web_traffic requests: 1600, expected 430 to 560"
+    assert mail["Subject"] == "[critical] web_traffic requests: 1,600, usually 430 to 560 (1,040 above)"
     assert json.loads(facts.read_bytes())["value"] == 1600.0
 
 

@@ -43,12 +43,12 @@ def test_relay_without_login_takes_text_and_html() -> None:
     with mail_server() as server:
         send(channel(server.port))
     [mail] = server.mails
-    assert mail["Subject"] == "[critical] web_traffic requests: 1600, expected 430 to 560"
+    assert mail["Subject"] == "[critical] web_traffic requests: 1,600, usually 430 to 560 (1,040 above)"
     assert mail["To"] == "ops@example.com, owner@example.com"
     assert mail["X-SmartFlow-Incident"] == "ab12"
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
     plain = mail.get_body(("plain",))
-    assert plain is not None and "Expected: 430 to 560" in plain.get_content()
+    assert plain is not None and "Usual then:     430 to 560" in plain.get_content()
 
 
 def test_opened_and_resolved_share_a_thread_and_a_repeat_shares_its_id() -> None:

@@ -56,7 +56,7 @@ def test_template_shapes_the_body_and_keeps_types() -> None:
     with hook_server() as server:
         send(server.url, {"ROUTE": "r1"}, payload=template)
     assert body(server) == {
-        "text": "critical: [critical] web_traffic requests: 1600, expected 430 to 560",
+        "text": "critical: [critical] web_traffic requests: 1,600, usually 430 to 560 (1,040 above)",
         "row": ["web_traffic", 1600.0, None],
         "fixed": 3,
         "web_traffic": {"key": "r1"},

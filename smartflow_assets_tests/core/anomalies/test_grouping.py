@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartflow_assets.core.anomalies import grouping
+from smartflow_assets.core.anomalies import explanation, grouping
 from smartflow_assets_tests.core.simulated_source import STEP, at, in_runs, scores_of, violations_of
 
 
@@ -28,7 +28,7 @@ def shares(text: str, **by_detector: float) -> pd.DataFrame:
 def history_of(values: list[float], days: int) -> pd.DataFrame:
     """Values of the days before row 0, oldest first, evenly spread."""
     times = pd.date_range(at(0) - timedelta(days=days), at(0), periods=len(values) + 1)[:-1].as_unit("us")
-    return pd.DataFrame({"series": "requests", "observed_at": times, "value": values})
+    return pd.DataFrame({"series": "requests", "observed_at": times, "value": values, "is_filled": False})
 
 
 def test_what_a_detector_and_a_rule_flag_is_one_anomaly_that_names_both():
@@ -104,21 +104,21 @@ def test_an_explanation_has_time_value_expectation_record_rule_and_shares():
         units={"requests": "requests"},
     ).to_dict("records")
     assert anomaly["explanation"] == (
-        "Mon 00:00: 1600 requests, expected 430 to 560 (+220 %); highest in 28 days. Rule surge: 1550 is 3.1 x the median 500. "
-        "Surprise: seasonal 60 %, range excess 40 %."
+        "1,600 requests, usually 430 to 560 (1,040 above). Mon 00:00 UTC; highest in 28 days. Rule surge: 1550 is 3.1 x the median 500. "
+        "Found by: seasonal 60 %, range excess 40 %."
     )
 
 
 def test_times_of_an_explanation_are_local():
     (explanation,) = found("..www.", timezone="America/New_York")["explanation"]
-    assert explanation.startswith("Sun 19:10 to 19:25 EST, 3 points: 1500, expected 430 to 560 (+200 %).")
+    assert explanation.startswith("1,500, usually 430 to 560 (940 above). Sun 19:10 to 19:25 EST, 3 buckets.")
 
 
 def test_days_are_named_by_their_date_in_their_zone():
     days = scores_of("w").assign(observed_at=pd.DatetimeIndex(["2026-03-28T23:00Z"]).as_unit("us"))  # a day of 23 hours in Berlin
     rows = grouping.merge_violations(days, violations_of(""))
     (explanation,) = grouping.group(rows, source="web", step=timedelta(days=1), run_id="r", timezone="Europe/Berlin")["explanation"]
-    assert explanation.startswith("Sun 29 Mar: 1500, expected")
+    assert explanation.endswith(" (940 above). Sun 29 Mar.")
 
 
 def test_a_lowest_value_is_said_too():
@@ -126,6 +126,99 @@ def test_a_lowest_value_is_said_too():
     rows = grouping.merge_violations(scores, violations_of(""))
     (explanation,) = grouping.group(rows, source="web", step=STEP, run_id="r", history=history_of([500.0] * 30, days=5))["explanation"]
     assert "lowest in 5 days" in explanation
+
+
+def course(values: list[float], flagged: int, rule: str | None = None) -> dict[str, pd.DataFrame]:
+    """Rows and their past: a series of these values, of which the last `flagged` are anomalous, by detectors or by a rule alone."""
+    text = "." * (len(values) - flagged) + ("." if rule else "c") * flagged
+    scores = scores_of(text).assign(value=values, state=["missing" if value != value else "scored" for value in values])
+    violations = violations_of("." * (len(values) - flagged) + "r" * flagged).assign(
+        rule=rule, message="as the rule says", value=values[-1]
+    )
+    rows = grouping.merge_violations(scores, violations if rule else violations_of(""))
+    return {"rows": rows, "history": scores[["series", "observed_at", "value"]].assign(is_filled=False)}
+
+
+def explanation_of(values: list[float], flagged: int, detector: str = "seasonal", rule: str | None = None, **more) -> str:
+    found = course(values, flagged, rule)
+    components = shares("." * len(values), **{detector: 1.0})
+    (anomaly,) = grouping.group(**found, components=components, source="web", step=STEP, run_id="r", **more).to_dict("records")
+    return anomaly["explanation"]
+
+
+WAVE = [500.0, 480, 510, 490, 520, 505, 495, 515, 485, 500]
+
+
+def test_a_drop_to_zero_says_zero_and_what_is_usual():
+    assert explanation_of([*WAVE, 0.0], 1, units={"requests": "requests"}).startswith("0 requests, usually 430 to 560. Mon 00:50 UTC.")
+
+
+def test_a_flat_run_says_for_how_long_and_how_often_the_value_changes():
+    flat = explanation_of([*WAVE, *[450.0] * 5], 2, "flatline", units={"requests": "requests"})
+    assert flat.startswith("flat at 450 requests for 25 min (usually changes each 5 min). Mon 00:50 to 01:15 UTC.")
+    twice = [value for value in WAVE for _ in range(2)]
+    assert "(usually changes each 10 min)" in explanation_of([*twice, *[450.0] * 9], 2, "flatline")
+
+
+def test_what_is_still_strange_after_a_flat_run_does_not_hide_it():
+    after = explanation_of([*WAVE, *[450.0] * 5, 425.0, 510.0], 4, "flatline")
+    assert after.startswith("flat at 450 for 25 min (usually changes each 5 min). Mon 00:50 to 01:25 UTC.")
+
+
+def test_a_flat_run_that_a_rule_finds_is_told_in_the_same_words():
+    values = [*WAVE, 450.0, 451, 450, 451]
+    assert explanation_of(values, 2, rule="stuck", flat_rules={"stuck": 1.0}).startswith(
+        "flat at 450 for 20 min (usually changes each 5 min). Mon 00:50 to 01:10 UTC. Rule stuck: as the rule says."
+    )
+
+
+def test_a_value_far_off_that_is_flat_too_is_told_by_its_distance():
+    assert explanation_of([*WAVE, *[450.0] * 5, 1600.0], 1, "seasonal").startswith("1,600, usually 430 to 560 (1,040 above).")
+
+
+def test_silence_says_since_when():
+    nan = float("nan")
+    silent = explanation_of([*WAVE, nan, nan, nan, nan], 1, "missing", timezone="Europe/Berlin")
+    assert silent.startswith("no value since Mon 01:50 CET, usually 430 to 560. Mon 01:50 to 02:10 CET.")
+    found = course([*WAVE, nan, nan, nan], 1)
+    filled = found["history"].assign(is_filled=[False] * 8 + [True] * 2 + [False] * 3)
+    (anomaly,) = grouping.group(found["rows"], history=filled, source="web", step=STEP, run_id="r").to_dict("records")
+    assert anomaly["explanation"].startswith("no value since Mon 00:40 UTC")  # what was filled in was not there
+
+
+def test_a_broken_rule_alone_gives_its_own_reason():
+    assert explanation_of([*WAVE, 0.0], 1, rule="outage").startswith("outage: as the rule says, usually 430 to 560. Mon 00:50 UTC.")
+    assert explanation_of([*WAVE, 500.0], 1, rule="outage").startswith("outage: as the rule says. Mon 00:50 UTC.")
+
+
+def test_what_is_usual_by_itself_is_said_to_be_odd():
+    inside = explanation_of([*WAVE, 500.0], 1, "subsequence_pca")
+    assert inside.startswith("500, inside the usual 430 to 560 but odd in its course.")
+    assert "odd beside the other metrics" in explanation_of([*WAVE, 500.0], 1, "mahalanobis")
+
+
+def test_the_worst_bucket_of_several_is_named():
+    said = explanation_of([*WAVE, 1500.0, 1600.0], 2)
+    assert said.startswith("1,600, usually 430 to 560 (1,040 above). Mon 00:50 to 01:00 UTC, 2 buckets, the worst at 00:55.")
+
+
+@pytest.mark.parametrize("said", ["Call Ann. At once", "no. of orders is low"])
+def test_a_headline_is_read_back_whole_whatever_a_person_wrote(said):
+    written = explanation.explain(
+        said,
+        started_at=at(0),
+        ended_at=at(1),
+        worst_at=None,
+        point_count=1,
+        record="",
+        rules={},
+        contributions={"seasonal": 1.0},
+        step=STEP,
+        timezone="America/Sao_Paulo",
+    )
+    found = explanation.read(written)
+    assert found.headline.replace("\N{NO-BREAK SPACE}", " ") == said
+    assert (found.details, found.found_by) == ("Sun 21:00 UTC-03.", "seasonal 100 %")
 
 
 def test_a_missing_row_is_neither_calm_nor_anomalous_and_hovering_is_not_calm():

@@ -52,7 +52,7 @@ def test_one_spike_is_one_anomalous_row_that_explains_itself() -> None:
     assert row["severity"] == "critical"
     assert row["anomaly_score"] > row["threshold"]
     assert row["value"] > row["upper"]
-    assert row["explanation"].startswith("300") or "expected" in row["explanation"]
+    assert row["explanation"].startswith("299, usually ") and " above); found by " in row["explanation"]
     assert result["explanation"][SPIKE + 1] == ""
 
 

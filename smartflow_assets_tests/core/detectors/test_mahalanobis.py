@@ -76,7 +76,7 @@ def test_contributions_of_each_metric_reach_the_anomaly_and_its_explanation() ->
     assert next(iter(anomaly["contributions"])) == "mahalanobis:memory"
     assert sum(anomaly["contributions"].values()) == pytest.approx(1, abs=1e-3)
     assert (anomaly["detectors"], anomaly["anomaly_type"]) == (["mahalanobis"], "multivariate")
-    assert "Surprise: memory in mahalanobis" in anomaly["explanation"]
+    assert "Found by: memory in mahalanobis" in anomaly["explanation"]
 
 
 def test_series_are_compared_with_those_of_the_same_dimensions_only() -> None:

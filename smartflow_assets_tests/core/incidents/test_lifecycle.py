@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import fold, log_entry
-from smartflow_assets.core.incidents.lifecycle import HEALED
+from smartflow_assets.core.incidents.event_log import fold, in_order, log_entry
+from smartflow_assets.core.incidents.lifecycle import HEALED, RECONFIGURED
 from smartflow_assets_tests.core.simulated_source import POLICY, STEP, Source, at, in_runs
 
 # 40 points: a spike, a pause, the same matter again, a gap, calm
@@ -77,7 +77,7 @@ def test_one_spike_point_by_point_sends_one_message_and_one_recovery():
     (incident,) = source.incidents.to_dict("records")
     assert incident["opened_at"] == at(7) and incident["last_seen_at"] == at(12) and incident["resolved_at"] == at(15)
     assert incident["incident_id"] == anomaly_id("web", "requests", "anomaly", at(7))
-    assert incident["resolved_reason"] == "back to normal for 15min" and incident["anomaly_count"] == 1
+    assert incident["resolved_reason"] == "back to normal for 15 min" and incident["anomaly_count"] == 1
 
 
 def test_a_gap_does_not_resolve():
@@ -105,6 +105,40 @@ def test_back_within_reopen_within_is_the_same_incident():
     source = in_runs("..w........w....", [1] * 20)
     assert len(source.incidents) == 1 and source.incidents["anomaly_count"].item() == 2
     assert list(source.log["event"]) == ["opened", "resolved", "reopened", "resolved"]
+
+
+def test_a_return_is_told_with_the_time_of_the_return_and_so_is_its_end():
+    source = in_runs("..w........w....", [1] * 20)
+    assert source.said() == ["opened", "resolved", "opened", "resolved"]
+    told = [entry["payload"].get("again_since") for entry in in_order(source.log)]
+    assert told == [None, None, at(11).isoformat(), at(11).isoformat()]
+
+
+def test_a_recovery_and_a_return_that_one_run_sees_are_not_told():
+    assert in_runs("..w........w....", []).said() == ["opened", "resolved"]
+    assert in_runs("..w........w.", [5]).said() == ["opened"]
+
+
+def test_a_return_that_is_worse_is_told_as_worse():
+    assert in_runs("..w........c....", []).said() == ["opened", "escalated", "resolved"]
+
+
+def test_a_return_after_an_end_that_was_too_old_to_tell_is_told():
+    policy = POLICY.model_copy(update={"max_age": 6 * STEP})
+    assert in_runs("..w........w", [], policy).said() == ["opened"]
+
+
+def test_an_end_that_late_data_moves_is_no_return():
+    source = in_runs("..w........", [1] * 20)
+    source.run("..ww.......", changed_from=3)
+    assert all("again_since" not in entry["payload"] for entry in in_order(source.log))
+
+
+def test_the_title_is_the_headline_of_the_newest_anomaly():
+    (incident,) = in_runs("..w........w....", []).incidents.to_dict("records")
+    assert incident["title"] == "1,500, usually 430 to 560 (940 above)" and incident["body"].startswith(
+        f"{incident['title']}. Mon 00:55 UTC."
+    )
 
 
 def test_back_later_is_a_new_incident():
@@ -160,6 +194,23 @@ def test_late_data_that_heals_resolves_with_that_reason():
     (incident,) = source.incidents.to_dict("records")
     assert incident["state"] == "resolved" and incident["resolved_reason"] == HEALED and incident["resolved_at"] == at(4)
     assert source.said() == ["opened", "resolved"]
+
+
+def test_a_series_that_a_new_configuration_does_not_know_ends_its_incident_with_that_reason():
+    source = Source()
+    source.run("..w")
+    source.run({"visits": "..."}, changed_from=0, quiet_before=at(3))
+    (incident,) = source.incidents.to_dict("records")
+    assert incident["state"] == "resolved" and incident["resolved_reason"] == RECONFIGURED
+    assert source.said() == ["opened", "resolved"]
+
+
+def test_after_a_rebuild_late_data_still_heal():
+    source = Source()
+    source.run("..")
+    source.run("...w", quiet_before=at(2))
+    source.run("....", changed_from=3, quiet_before=at(2))
+    assert list(source.incidents["resolved_reason"]) == [HEALED]
 
 
 def test_what_late_data_healed_and_broke_again_is_told_again():

@@ -24,9 +24,13 @@ INCIDENT = {
     "opened_at": NINE,
     "resolved_at": None,
     "resolved_reason": None,
-    "title": "requests spiked",
+    "title": "1,600 requests, usually 430 to 560 (1,040 above)",
     "body": "",
 }
+WHY = (
+    "1,600 requests, usually 430 to 560 (1,040 above). Mon 09:35 UTC; highest in 28 days. Rule promo_surge: 1,600 is 3.2 x the median. "
+    "Found by: seasonal 60 %, mad 40 %."
+)
 ANOMALY = {
     "metric": "requests",
     "dimensions": {},
@@ -40,7 +44,8 @@ ANOMALY = {
     "ended_at": NINE + timedelta(minutes=5),
     "detectors": np.array(["seasonal", "mad"]),
     "rules": ["promo_surge"],
-    "explanation": "2.9 times the usual",
+    "explanation": WHY,
+    "unit": "requests",
 }
 
 
@@ -48,13 +53,49 @@ def message(event: str = "opened", incident: dict | None = None, facts: dict | N
     return render({**INCIDENT, **(incident or {})}, event, {**ANOMALY, **(facts or {})}, idempotency_key="k1", happened_at=NINE)
 
 
-def test_subject_names_value_range_and_deviation():
-    assert message().subject == "[critical] web_traffic requests: 1600, expected 430 to 560 (+186 %)"
+def test_subject_says_who_what_and_how_much_beside_what_is_usual():
+    assert message().subject == "[critical] web_traffic requests: 1,600, usually 430 to 560 (1,040 above)"
 
 
-def test_subject_says_the_unit():
-    assert "requests: 1600 req/s, expected 430 to 560 (" in message(facts={"unit": "req/s"}).subject
-    assert "requests: 1600, expected 430 to 560 (" in message(facts={"unit": "requests"}).subject
+def test_subject_says_the_unit_unless_the_metric_is_called_so():
+    eur = {"title": "1,600 EUR, usually 430 to 560 (1,040 above)"}
+    assert "requests: 1,600 EUR, usually 430 to 560 (" in message(incident=eur, facts={"unit": "EUR"}).subject
+    flat = {"title": "flat at 279 requests for 25 min (usually changes each 5 min)"}
+    assert message(incident=flat).subject == "[critical] web_traffic requests: flat at 279 for 25 min (usually changes each 5 min)"
+
+
+def test_the_subject_of_an_incident_without_a_title_is_made_of_its_numbers():
+    assert message(incident={"title": None}).subject == "[critical] web_traffic requests: 1,600, usually 430 to 560 (1,040 above)"
+
+
+BACK = {"again_since": "2024-03-04T10:25:00+00:00"}
+
+
+def test_what_came_back_says_since_when_and_is_no_second_opening():
+    again = message(facts=BACK | {"timezone": "Europe/Berlin"})
+    assert again.subject == "[critical] web_traffic requests again since 11:25 CET: 1,600, usually 430 to 560 (1,040 above)"
+    assert "Incident since: 2024-03-04 10:35 CET, again since 11:25 CET" in again.text
+    assert again.event == "opened" and again.facts["again_since"] == BACK["again_since"]
+    assert message().facts["again_since"] is None
+
+
+def test_what_came_back_on_another_day_says_which():
+    assert "again since 2024-03-05 00:10 UTC: 1,600" in message(facts={"again_since": "2024-03-05T00:10:00+00:00"}).subject
+
+
+def test_the_recovery_of_what_came_back_says_how_long_in_all():
+    end = {"state": "resolved", "resolved_at": NINE + timedelta(minutes=100), "resolved_reason": "back to normal for 15 min"}
+    over = message("resolved", end, BACK)
+    assert over.subject == "[resolved] web_traffic requests after 1 h 40 min in all"
+    assert "1 h 40 min in all" in over.text and "again since 10:25 UTC" in over.text
+
+
+def test_buckets_of_days_are_told_by_their_dates():
+    berlin_day = {"bucket_seconds": 86400, "timezone": "Europe/Berlin", "started_at": None, "again_since": "2024-03-30T23:00:00+00:00"}
+    opened_at, resolved_at = datetime(2024, 3, 28, 23, tzinfo=UTC), datetime(2024, 3, 31, 22, tzinfo=UTC)  # that day has 23 hours
+    over = message("resolved", {"opened_at": opened_at, "resolved_at": resolved_at}, berlin_day)
+    assert "Incident since: 2024-03-29, again since 2024-03-31\n" in over.text
+    assert "Resolved:       2024-03-31\n" in over.text and over.subject.endswith(" after 3 days in all")
 
 
 def test_resolved_subject_says_how_long_it_lasted():
@@ -66,14 +107,14 @@ def test_resolved_subject_says_how_long_it_lasted():
 
 
 def test_escalation_and_reminder_are_told_apart():
-    assert message("escalated").subject.startswith("[escalated to critical] web_traffic requests: 1600")
-    assert message("reminder").subject.startswith("[still critical] web_traffic requests: 1600")
+    assert message("escalated").subject.startswith("[escalated to critical] web_traffic requests: 1,600")
+    assert message("reminder").subject.startswith("[still critical] web_traffic requests: 1,600")
 
 
 def test_one_sided_range_of_a_rule():
-    subject = message(facts={"lower": None, "value": 0.0, "upper": np.nan, "expected": 5.0, "deviation_percent": -100}).subject
-    assert subject == "[critical] web_traffic requests: 0, expected 5 (-100 %)"
-    assert "Expected:  at least 1" in message(facts={"lower": 1.0, "upper": None}).text
+    low = {"lower": None, "value": 3.0, "upper": np.nan, "expected": 5.0}
+    assert message(incident={"title": None}, facts=low).subject == "[critical] web_traffic requests: 3, usually 5 (2 below)"
+    assert "Usual then:     at least 1 requests" in message(facts={"lower": 1.0, "upper": None}).text
 
 
 def test_failed_step_renders_without_any_anomaly():
@@ -87,8 +128,9 @@ def test_failed_step_renders_without_any_anomaly():
 
 
 def test_missing_value_is_told_by_the_title() -> None:
-    sent = message(incident={"title": "no value, expected 430 to 560"}, facts={"value": None})
-    assert sent.subject == "[critical] web_traffic requests: no value, expected 430 to 560"
+    sent = message(incident={"title": "no value since Mon 09:05 UTC, usually 430 to 560"}, facts={"value": None})
+    assert sent.subject == "[critical] web_traffic requests: no value since Mon 09:05 UTC, usually 430 to 560"
+    assert "Value:" not in sent.text and "Difference:" not in sent.text
 
 
 def test_series_wide_incident_of_nulls_from_the_warehouse():
@@ -102,11 +144,12 @@ def test_table_holds_the_facts_in_the_zone_of_the_source():
     text = message(facts={"timezone": "Europe/Berlin"}).text
     lines = dict(line.split(":", 1) for line in text.splitlines()[2:] if line)
     told = {label: value.strip() for label, value in lines.items()}
-    assert told["Since"] == "2024-03-04 10:35 CET"
-    assert told["Expected"] == "430 to 560"
-    assert told["Deviation"] == "+186 %"
+    assert told["Incident since"] == "2024-03-04 10:35 CET"
+    assert told["Value"] == "1,600 requests"
+    assert told["Usual then"] == "430 to 560 requests"
+    assert told["Difference"] == "1,040 requests above that"
     assert told["Lasting"] == "5 min"
-    assert told["Found by"] == "seasonal, mad"
+    assert told["Found by"] == "seasonal 60 %, mad 40 %"
     assert told["Rules"] == "promo_surge"
     assert told["Incident"] == "ab12"
 
@@ -126,9 +169,16 @@ def test_html_escapes_what_comes_from_data():
     assert "requests{region=&lt;b&gt;&amp;}" in sent.html
 
 
+def test_html_says_who_and_how_bad_then_what():
+    html = message().html
+    assert ">critical · web_traffic requests<" in html and ">1,600 requests, usually 430 to 560 (1,040 above)<" in html
+    over = message("resolved", {"state": "resolved", "resolved_at": NINE + timedelta(minutes=25)}).html
+    assert ">resolved · web_traffic requests<" in over and ">Over after 25 min<" in over
+
+
 def test_subject_carries_no_line_break_from_data():
     subject = message(incident={"series": "a\r\nBcc: all@example.com"}).subject
-    assert subject.startswith("[critical] web_traffic a Bcc: all@example.com: 1600")
+    assert subject.startswith("[critical] web_traffic a Bcc: all@example.com: 1,600")
 
 
 def test_file_key_is_safe_in_a_file_name():
@@ -137,11 +187,28 @@ def test_file_key_is_safe_in_a_file_name():
     assert odd.isalnum() and len(odd) == 16
 
 
-def test_the_deviation_is_said_in_the_unit_and_in_percent():
-    assert "Deviation: +1041 req/s (+186 %)" in message(facts={"deviation": 1041.0, "unit": "req/s"}).text
-    assert "Deviation: -12 (-40 %)" in message(facts={"deviation": -12.0, "deviation_percent": -40.0}).text
-    assert "Deviation: +186 %" in message().text
-    assert "Deviation: +7" in message(facts={"deviation": 7.0, "deviation_percent": None}).text
+def test_plain_words_come_first_and_the_detectors_last():
+    labels = [line.partition(":")[0] for line in message().text.splitlines()[2:] if line]
+    assert labels[:8] == ["Source", "Series", "Value", "Usual then", "Difference", "Incident since", "Lasting", "Details"]
+    assert labels[-4:] == ["Rules", "Type", "Found by", "Incident"]
+
+
+def test_the_reason_does_not_repeat_the_subject_and_a_reason_in_other_words_is_told_whole():
+    assert "Details:        Mon 09:35 UTC; highest in 28 days. Rule promo_surge: 1,600 is 3.2 x the median.\n" in message().text
+    other = message(facts={"explanation": "As told by hand. At noon."})
+    assert "Details:        As told by hand. At noon.\n" in other.text and "Found by:       seasonal, mad\n" in other.text
+    assert message().facts["explanation"] == WHY
+
+
+def test_what_is_far_from_usual_adds_up():
+    low = {"value": 80.2, "lower": 390.4, "upper": 636.0, "unit": "EUR"}
+    assert "Difference:     310 EUR below that" in message(incident={"title": None}, facts=low).text
+    assert "Difference:" not in message(incident={"title": None}, facts={"value": 500.0}).text
+
+
+def test_a_flat_run_is_not_set_beside_the_value_of_another_row():
+    text = message(incident={"title": "flat at 645 requests for 2 h 5 min (usually changes each 5 min)"}, facts={"value": 545.0}).text
+    assert not any(label in text for label in ("Value:", "Usual then:", "Difference:"))
 
 
 def test_whoever_hears_of_strange_records_is_led_to_them():

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pandas as pd
 
 from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS
-from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold, in_order
 from smartflow_assets.core.incidents.run_failures import Failure, close, record_run
 from smartflow_assets_tests.core.simulated_source import POLICY, START, Source
 
@@ -62,6 +62,15 @@ def test_the_success_of_another_step_resolves_nothing():
     source = Machinery()
     source.run(Failure("trained_models", "no memory"), succeeded={"raw_records"})
     assert source.run(succeeded={"raw_records"}).events.empty
+
+
+def test_a_failure_that_is_back_says_since_when_and_so_does_its_end():
+    source = Machinery()
+    for failures in ([RENAMED], [], [RENAMED], [RENAMED], []):
+        source.run(*failures, succeeded=set() if failures else {"raw_records"})
+    told = [(entry["event"], entry["payload"].get("again_since")) for entry in in_order(source.log)]
+    back = (START + timedelta(minutes=3)).isoformat()
+    assert told == [("opened", None), ("resolved", None), ("reopened", back), ("seen", None), ("resolved", back)]
 
 
 def test_a_failure_soon_after_recovery_reopens_and_a_later_one_is_new():

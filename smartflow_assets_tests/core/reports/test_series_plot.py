@@ -83,7 +83,7 @@ def test_labelled_spells_are_shaded_where_they_lie_in_the_picture():
 
 
 def test_a_caption_stands_below_the_picture_in_three_lines_at_most_and_still_fits_into_metadata():
-    rows, said = calm(), "Tue 09:35: 1600 requests, expected 430 to 560 (+186 %); highest in 28 days. "
+    rows, said = calm(), "1,600 requests, usually 430 to 560 (1,040 above). Tue 09:35 UTC; highest in 28 days. "
     plain = Image.open(BytesIO(series_plot(rows, None, title="t"))).size
     heights = [Image.open(BytesIO(series_plot(rows, None, title="t", caption=said * times))).size[1] for times in (1, 2, 9)]
     assert [height - plain[1] for height in heights] == [14, 28, 42]

@@ -134,7 +134,7 @@ def test_a_promotion_surge_is_said_with_its_numbers():
             "value": 1600.0,
             "limit_value": 1250.0,
             "severity": "critical",
-            "message": "Promotion (1600 is 3.2 x the median 500 of the last day; limit 2.5)",
+            "message": "Promotion (1,600 is 3.2 x the median 500 of the last day; limit 2.5)",
         }
     ]
 

@@ -1,0 +1,148 @@
+"""When the rows of a source come: how late they are by nature, how far its buckets go, and whether it has fallen silent."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.adapters.aggregation import buckets
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.core.incidents import freshness
+from smartflow_assets.core.incidents.alert_planning import Advance
+from smartflow_assets.core.incidents.event_log import FRESHNESS
+from smartflow_assets.core.rules import MissingRule
+from smartflow_assets.core.series import arrivals
+from smartflow_assets.core.series.arrivals import Arrivals
+from smartflow_assets.core.severity import Severity, worst
+from smartflow_assets.stages.run import SourceRun
+
+
+@dataclass(frozen=True)
+class SourceArrivals:
+    """What the stored rows of a source say, as the run's clock sees them: rows and loads of the future say nothing."""
+
+    run: SourceRun
+    plan: buckets.BucketPlan
+
+    @cached_property
+    def delay(self) -> timedelta:
+        """How late rows are by nature."""
+        given = self.run.source.freshness.delay
+        return arrivals.usual_delay(self._ages) if given is None else given
+
+    @property
+    def front(self) -> pd.Timestamp:
+        """The end of the newest bucket whose rows should be there."""
+        return self.plan.grid.floor(self.run.now - self.run.source.time_bucket.settle_time - self.delay)
+
+    @cached_property
+    def is_watched(self) -> bool:
+        """Whether time goes on when rows do not: not for a source that says `off`, nor for a recording that `auto` takes for one."""
+        mode = self.run.source.freshness.mode
+        return mode == "given" or (mode == "auto" and not self.is_recording)
+
+    @cached_property
+    def is_recording(self) -> bool:
+        """Whether the newest row was old already when it was loaded, and no regular loads have told that this is how rows come."""
+        newest = self._newest
+        if newest is None or len(self._ages) >= arrivals.REGULAR_LOADS:
+            return False
+        return newest[1] - newest[0] > arrivals.RECORDING_AFTER * max(self.known.distance, self.plan.every)
+
+    @property
+    def newest_at(self) -> pd.Timestamp | None:
+        """The time of the newest row."""
+        return self._newest and self._newest[0]
+
+    def first_after(self, moment: datetime) -> pd.Timestamp | None:
+        """The time of the first row after a moment."""
+        at = self._read(f"SELECT min({self._time}) AS at FROM {self._table} WHERE {self._time} > ? AND {self._time} <= ?", moment)["at"]
+        return None if pd.isna(at.iloc[0]) else at.iloc[0]
+
+    @property
+    def severity(self) -> Severity | None:
+        """How bad the silence since the newest row is; None when it is not."""
+        if self.newest_at is None or not self.is_watched:
+            return None
+        [end] = self.plan.grid.number([self.front])
+        found = self.run.source.freshness.severity(self.run.now - self.newest_at.to_pydatetime(), self.known.silence(int(end)))
+        return worst([found, *self._broken_rules]) if found or self._broken_rules else None
+
+    @property
+    def _broken_rules(self) -> list[Severity]:
+        """The severities of the rules `missing` that the silence breaks: whoever wrote one is not told later by its incident."""
+        silent_for = self.front - self.plan.grid.step(self.newest_at, 1) if self.newest_at is not None else timedelta(0)
+        lasting = {rule: max(rule.lasting, self.plan.every) for rule in self.run.source.all_rules if isinstance(rule, MissingRule)}
+        return [rule.severity for rule, least in lasting.items() if silent_for >= least]
+
+    @cached_property
+    def known(self) -> Arrivals:
+        """The buckets that hold rows."""
+        since = self.plan.grid.floor(self.run.now - arrivals.HISTORY)
+        return Arrivals(buckets.filled(self.run.warehouse, self.run.name, self.plan, since, self.run.now), self.plan.grid)
+
+    @cached_property
+    def _newest(self) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        """The time of the newest row, and when it was loaded."""
+        found = self._read(
+            f"SELECT max({self._time}) AS at, arg_max(_ingested_at, {self._time}) AS loaded_at FROM {self._table} WHERE {self._time} <= ?"
+        ).iloc[0]
+        return None if pd.isna(found["at"]) else (found["at"], found["loaded_at"])
+
+    @cached_property
+    def _ages(self) -> np.ndarray:
+        """Seconds between the oldest new row of each load and its ingestion; the first load, and one that only corrects, have none."""
+        loads = self._read(
+            f"""
+            WITH arrived AS (SELECT {self._time} AS row_at, _ingested_at AS loaded_at FROM {self._table}
+                             WHERE _ingested_at > ? AND {self._time} <= _ingested_at AND _ingested_at <= ?),
+                 loads AS (SELECT loaded_at, max(max(row_at)) OVER (
+                               ORDER BY loaded_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS known_to
+                           FROM arrived GROUP BY loaded_at)
+            SELECT epoch(loaded_at - min(row_at)) AS age FROM arrived JOIN loads USING (loaded_at) WHERE row_at > known_to
+            GROUP BY loaded_at ORDER BY loaded_at
+            """,
+            self.run.now - arrivals.HISTORY,
+        )
+        return loads["age"].to_numpy(float)
+
+    @property
+    def _table(self) -> str:
+        return quoted(raw_table(self.run.name))
+
+    @property
+    def _time(self) -> str:
+        return quoted_column(self.plan.time_column)
+
+    def _read(self, sql: str, *bound: datetime) -> pd.DataFrame:
+        return self.run.warehouse.read(sql, [*bound, self.run.now])
+
+
+def watch(run: SourceRun, plan: buckets.BucketPlan) -> Advance | None:
+    """What becomes of the source's freshness incident; None where it has no rows yet."""
+    if not run.warehouse.has_table(raw_table(run.name)):
+        return None
+    arrived = SourceArrivals(run, plan)
+    if arrived.newest_at is None:
+        return None
+    history = run.warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause = ?", [run.name, FRESHNESS])
+    sends = run.warehouse.read("SELECT * FROM alert_sends WHERE list_contains(?, incident_id)", [list(history["incident_id"].unique())])
+    silent_since = run.warehouse.read(
+        "SELECT max(opened_at) AS at FROM incidents WHERE source = ? AND cause = ? AND state <> 'resolved'", [run.name, FRESHNESS]
+    )["at"].iloc[0]
+    return freshness.watch(
+        history,
+        newest_at=arrived.newest_at.to_pydatetime(),
+        came_again_at=None if pd.isna(silent_since) else arrived.first_after(silent_since),
+        severity=arrived.severity,
+        distance=arrived.known.distance,
+        sends=sends,
+        source=run.name,
+        policy=run.source.alerts,
+        timezone=run.source.calendar.timezone,
+        now=run.now,
+        run_id=run.run_id,
+    )

@@ -1,0 +1,87 @@
+"""Who is told: of a message that was given up, and of a recovery after the configuration has changed."""
+
+from datetime import timedelta
+
+import pytest
+
+from smartflow_assets.adapters.outbox import MOST_DEATHS
+from smartflow_assets.adapters.warehouse.writes import Append
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.stages.alerting import Failure, close_incidents_of, drain_outbox, record_failures, writes_of
+from smartflow_assets_tests.homes import START, WEB, Home
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def told(home: Home) -> Home:
+    """A source that tells two channels."""
+    home.write_channels("pager: {type: file}\nmail: {type: file}\n")
+    home.write_source("web", WEB.replace("to: [file]", "to: [pager, mail]"))
+    return home
+
+
+def record(home: Home, at, *failures: Failure, succeeded: frozenset[str] = frozenset()) -> None:
+    policy = Catalogue.load(home.settings).alert_policy("web")
+    step = record_failures(home.warehouse, "web", failures, succeeded, policy=policy, now=at, run_id=str(at))
+    home.warehouse.commit("test", writes_of(step))
+
+
+def deliver(home: Home, at):
+    return drain_outbox(home.warehouse, Catalogue.load(home.settings), home.settings, now=at, run_id="outbox", environment={})
+
+
+def die_in(home: Home, channel: str) -> None:
+    """What the ledger holds after five processes died in the planned message of a channel."""
+    [planned] = [row for _, row in home.table("alert_sends", f"channel = '{channel}' AND status = 'planned'").iterrows()]
+    claims = planned.to_frame().T.loc[[planned.name] * MOST_DEATHS].assign(status="claimed", attempt=range(1, MOST_DEATHS + 1))
+    home.warehouse.commit("test", [Append("alert_sends", claims.astype({"attempt": int, "is_possible_repeat": bool}))])
+
+
+def sent(home: Home, channel: str) -> list[tuple[str, str]]:
+    """cause and event of the messages that went out on a channel, in order."""
+    rows = home.warehouse.read(
+        "SELECT incident.cause, send.event FROM alert_sends AS send JOIN incidents AS incident USING (incident_id) "
+        "WHERE send.channel = ? AND send.status = 'sent' ORDER BY send.happened_at, incident.opened_at",
+        [channel],
+    )
+    return list(rows.itertuples(index=False, name=None))
+
+
+def test_a_message_that_was_given_up_is_told_on_the_other_channels_until_the_channel_takes_messages_again(told: Home) -> None:
+    record(told, START, Failure("raw_records", "no such file"))
+    die_in(told, "pager")
+    drained = deliver(told, START)
+    assert (drained.sent, drained.failed) == (2, 1)
+    assert sent(told, "mail") == [("raw_records", "opened"), ("delivery:pager", "opened")]
+    [lost] = told.table("incidents", "cause = 'delivery:pager'").to_dict("records")
+    assert lost["state"] == "open" and lost["title"] == f"delivery:pager failed: {MOST_DEATHS} processes died while they sent it: given up."
+    assert sent(told, "pager") == []
+
+    assert deliver(told, START + HOUR).sent == 0, "nothing is told twice"
+    record(told, START + 2 * HOUR, succeeded=frozenset({"raw_records"}))
+    deliver(told, START + 2 * HOUR)
+    assert told.table("incidents", "state <> 'resolved'").empty
+    assert sent(told, "mail")[2:] == [("raw_records", "resolved"), ("delivery:pager", "resolved")]
+
+
+def test_a_recovery_goes_where_the_opening_went_whatever_the_yaml_says_by_then(told: Home) -> None:
+    record(told, START, Failure("raw_records", "no such file"))
+    deliver(told, START)
+    told.write_source("web", WEB.replace("to: [file]", "to: [mail]"))
+    record(told, START + HOUR, succeeded=frozenset({"raw_records"}))
+    deliver(told, START + HOUR)
+    assert sent(told, "pager") == sent(told, "mail") == [("raw_records", "opened"), ("raw_records", "resolved")]
+
+
+@pytest.mark.parametrize("is_broken", [True, False], ids=["broken", "removed"])
+def test_a_source_that_is_gone_or_broken_ends_its_incidents_where_they_were_told(told: Home, is_broken: bool) -> None:
+    record(told, START, Failure("raw_records", "no such file"))
+    deliver(told, START)
+    yaml = told.settings.sources / "web.yaml"
+    yaml.write_text("name: [") if is_broken else yaml.unlink()
+    policy = Catalogue.load(told.settings).alert_policy("web")
+    assert policy.to == ("file",), "what a source without a readable file falls back to"
+    close_incidents_of(told.warehouse, "web", now=START + HOUR, reason="its file was removed", policy=policy)
+    deliver(told, START + HOUR)
+    assert sent(told, "pager") == sent(told, "mail") == [("raw_records", "opened"), ("raw_records", "resolved")]
