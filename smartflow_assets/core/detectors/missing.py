@@ -16,6 +16,10 @@ from smartflow_assets.core.series.facts import DAY, SeriesFacts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LONGEST_WEEK = 20_160
+"""Rows of a week that is remembered, one each 30 seconds: a state is rebuilt from 20,000 rows (`training.CONTEXT_ROWS`), which hold no
+week of finer ones. Of these any missing row counts."""
+
 
 class Missing(BaseDetector, frozen=True):
     """A run of missing values longer than its limit. Always on; OR-ed outside the ensemble.
@@ -42,9 +46,10 @@ class Missing(BaseDetector, frozen=True):
         return ModelParts({"timezone": history.calendar.timezone if history.calendar else "UTC"})
 
     def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
-        week = max(7 * facts.period, 1)
+        season = facts.period if 7 * facts.period <= LONGEST_WEEK else 0
+        week = max(7 * season, 1)
         return {
-            "season": np.array([facts.period]),
+            "season": np.array([season]),
             "ahead": np.zeros(1, np.int64),
             "usual": np.zeros(week, np.float32),
             "weeks": np.zeros(week, np.uint8),

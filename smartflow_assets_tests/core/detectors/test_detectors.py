@@ -92,6 +92,12 @@ def missing_flags(times: np.ndarray, values: np.ndarray, zone: str, size: int) -
     return np.concatenate(found)
 
 
+def test_of_rows_so_fine_that_no_week_of_them_is_remembered_each_counts() -> None:
+    seconds = np.datetime64("2026-03-02T08:00", "us") + np.arange(600) * np.timedelta64(10, "s")
+    values = np.where(np.arange(600) < 500, daily(600), np.nan)
+    assert np.flatnonzero(missing_flags(seconds, values, "UTC", 4096))[0] == 512
+
+
 def test_pauses_go_by_the_local_clock() -> None:
     minutes = np.datetime64("2026-03-02T08:00", "us") + np.arange(7 * 7 * 1440) * np.timedelta64(1, "m")
     values = working_hours(minutes, "Europe/Berlin")  # where the clock is changed on 29 March
