@@ -315,7 +315,7 @@ def _clock(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue",
         return
     runs, rows = runs_ahead(warehouse, now), rows_ahead(warehouse, catalogue.sources.values(), now)
     for name, found, remedy in (
-        ("run", runs, "No schedule waits for them. If it is now that the clock is wrong, set it."),
+        ("run", runs, "They count for no schedule. If it is now that the clock is wrong, set it."),
         ("row", rows, "They are judged when their time comes. See to the clock of the feed, and to read.time.timezone."),
     ):
         for ahead in found:
