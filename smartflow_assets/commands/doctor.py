@@ -72,7 +72,8 @@ Diagnoses = Iterable[Diagnosis]
 
 
 def doctor() -> None:
-    """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, the age of the published copy.
+    """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, runs and rows newer than the
+    clock, the age of the published copy.
 
     Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
     """
@@ -91,6 +92,7 @@ def doctor() -> None:
         ("locks", lambda: _locks(settings)),
         ("runs", lambda: _runs(settings)),
         ("warehouse", lambda: _warehouse(settings, warehouse)),
+        ("clock", lambda: _clock(settings, warehouse, catalogue, datetime.now(UTC))),
         ("published copy", lambda: _published(settings, warehouse, datetime.now(UTC))),
         ("messages", lambda: _messages(settings, warehouse)),
     ]
@@ -304,6 +306,24 @@ def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
     rows = sum(warehouse.tables().values())
     size = settings.warehouse_file.stat().st_size / 1024**2
     yield Diagnosis("ok", "warehouse", f"{size:,.0f} MiB, {rows:,} rows, schema version {warehouse.schema_version}")
+
+
+def _clock(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue", now: datetime) -> Diagnoses:
+    from smartflow_assets.stages.clock_check import rows_ahead, runs_ahead
+
+    if not settings.warehouse_file.exists():
+        return
+    runs, rows = runs_ahead(warehouse, now), rows_ahead(warehouse, catalogue.sources.values(), now)
+    for name, found, remedy in (
+        ("run", runs, "They count for no schedule. If it is now that the clock is wrong, set it."),
+        ("row", rows, "They are judged when their time comes. See to the clock of the feed, and to read.time.timezone."),
+    ):
+        for ahead in found:
+            newest = f"{ahead.newest_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            what = f"{ahead.source} has {terminal.count(ahead.count, name)} newer than the clock of this machine, up to {newest}"
+            yield Diagnosis("warn", "clock", what, remedy)
+    if not runs and not rows:
+        yield Diagnosis("ok", "clock", f"{now:%Y-%m-%d %H:%M} UTC, and no run or row is newer")
 
 
 def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> Diagnoses:

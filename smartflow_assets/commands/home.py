@@ -6,7 +6,7 @@ created in it: a command run in the wrong folder must leave nothing behind.
 
 import os
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +19,8 @@ from smartflow_assets.core.temporal.notation import parse_moment
 if TYPE_CHECKING:
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.settings import Settings
+
+AS_OF = "--as-of"
 
 
 def open_home() -> "Settings":
@@ -61,6 +63,17 @@ def moment(text: str | None, option: str) -> datetime | None:
         raise UsageError(f"{option}: {text!r} is not a time", remedy=remedy) from None
 
 
+def clock(text: str | None) -> datetime | None:
+    """The clock that `--as-of` was given. UsageError when it is no time, or later than the clock on the wall."""
+    from smartflow_assets.config.run_clock import refuse_future
+
+    given = moment(text, AS_OF)
+    try:
+        return given and refuse_future(given, AS_OF, datetime.now(UTC))
+    except SourceError as error:
+        raise UsageError(error.what, remedy=error.remedy) from None
+
+
 def duration(text: str, option: str) -> timedelta:
     """The length of time that an option was given. UsageError when it is none."""
     from smartflow_assets.core.temporal.notation import parse_duration
@@ -90,9 +103,9 @@ SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a sou
 AsOf = Annotated[
     str | None,
     typer.Option(
-        "--as-of",
+        AS_OF,
         metavar="TIME",
-        help="The clock of the whole run, for replays: 2026-03-01T09:35, UTC without a zone.",
+        help="The clock of the whole run, for replays of the past: 2026-03-01T09:35, UTC without a zone.",
         show_default=False,
     ),
 ]

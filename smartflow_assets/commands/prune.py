@@ -32,7 +32,7 @@ def prune(
     """
     settings = home.open_home()
     age = home.duration(older_than, "--older-than")
-    before = (home.moment(as_of, "--as-of") or datetime.now(UTC)) - age
+    before = (home.clock(as_of) or datetime.now(UTC)) - age
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="smartflow-prune-") as folder:
             trial = settings.with_state_in(Path(folder))

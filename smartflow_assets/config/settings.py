@@ -1,7 +1,7 @@
 """Where everything lies: one home folder, and below it `data/`.
 
 Every path of the platform is named here once, so that a copy of the home is a copy of the platform and a test runs in a
-temporary folder. config.source says what a source may hold; of the environment only SMARTFLOW_HOME counts.
+temporary folder. config.source says what a source may hold; of the environment only SMARTFLOW_HOME counts here.
 """
 
 from collections.abc import Mapping

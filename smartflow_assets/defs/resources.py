@@ -22,6 +22,7 @@ from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.run_clock import refuse_future
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
 from smartflow_assets.core.temporal.notation import parse_moment
@@ -43,6 +44,12 @@ def parse_time(text: str | None, field: str) -> datetime | None:
         return parse_moment(text)
     except ValueError:
         raise SourceError(f"{field}: {text!r} is not a time", remedy="Write it as 2026-03-01T09:35 or 2026-03-01T09:35+01:00.") from None
+
+
+def given_clock(text: str | None, now: datetime) -> datetime | None:
+    """The clock that a run was given, None when it was given none. SourceError when it is no time, or later than `now`."""
+    clock = parse_time(text, "as_of")
+    return clock and refuse_future(clock, "as_of", now)
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
@@ -75,7 +82,7 @@ class RunOptions(dg.ConfigurableResource):
         default="", description="Work again on rows from this time on (ISO, UTC without a zone). Empty: from where the last run stopped."
     )
     until: str = Field(default="", description="Stop before this time. Empty: up to the last closed bucket.")
-    as_of: str = Field(default="", description="The clock of the whole run, for replays. Empty: the real time.")
+    as_of: str = Field(default="", description="The clock of the whole run, for replays of the past. Empty: the real time.")
     dry_run: bool = Field(default=False, description="Work on a copy of the warehouse: nothing is written, nothing is sent.")
     retrain: bool = Field(default=False, description="Train even where a usable model is stored.")
     candidate: str = Field(
@@ -108,6 +115,7 @@ class RunOptions(dg.ConfigurableResource):
     @contextlib.contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
         """Take the locks, find the source, hand both to the assets; give the locks back whatever happens."""
+        clock = given_clock(self.as_of, datetime.now(UTC))
         dagster_run = context.run
         name = dagster_run.tags.get(PARTITION_TAG, "") if dagster_run else ""
         if dagster_run is None or not name:
@@ -134,7 +142,7 @@ class RunOptions(dg.ConfigurableResource):
                 catalogue=catalogue,
                 warehouse=open_warehouse(settings),
                 models=ModelStore(settings.models),
-                now=parse_time(self.as_of, "as_of") or datetime.now(UTC),
+                now=clock or datetime.now(UTC),
                 run_id=run_id,
                 since=parse_time(self.since, "since"),
                 until=parse_time(self.until, "until"),

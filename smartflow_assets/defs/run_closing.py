@@ -20,7 +20,7 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.defs.jobs import our_job
 from smartflow_assets.defs.metadata import NOTE
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
-from smartflow_assets.defs.resources import open_warehouse, parse_time
+from smartflow_assets.defs.resources import given_clock, open_warehouse
 from smartflow_assets.stages.alerting import Failure
 from smartflow_assets.stages.run_closing import RunRecord, close, is_closed
 
@@ -66,7 +66,7 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
         status=_status(run, failures),
         started_at=started,
         ended_at=ended,
-        as_of=_clock(options),
+        as_of=_clock(options, started),
         reason=run.tags.get(REASON_TAG, "manual"),
         failures=failures,
         facts=facts,
@@ -76,10 +76,10 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
     )
 
 
-def _clock(options: dict[str, Any]) -> datetime | None:
-    """The clock that the run was given. One that cannot be read has failed the run, and that run must be closed too."""
+def _clock(options: dict[str, Any], started_at: datetime) -> datetime | None:
+    """The clock that the run was given. One that was refused has failed the run, and that run must be closed too."""
     try:
-        return parse_time(options.get("as_of"), "as_of")
+        return given_clock(options.get("as_of"), started_at)
     except SourceError:
         return None
 

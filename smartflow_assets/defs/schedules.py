@@ -48,10 +48,10 @@ def _requests(context: dg.ScheduleEvaluationContext, job: str, due: Iterable[str
     return dg.SkipReason(f"still queued or under way: {', '.join(waiting)}" if waiting else "no source is due")
 
 
-def _asked(read: Callable[[Warehouse], Mapping[str, Answer]], settings: Settings) -> Mapping[str, Answer]:
+def _asked(read: Callable[[Warehouse, datetime], Mapping[str, Answer]], settings: Settings, now: datetime) -> Mapping[str, Answer]:
     """What the published copy says; nothing while there is none: then every source is new."""
     warehouse = open_warehouse(settings)
-    return read(warehouse) if warehouse.published.exists() else {}
+    return read(warehouse, now) if warehouse.published.exists() else {}
 
 
 @dg.schedule(
@@ -62,10 +62,10 @@ def _asked(read: Callable[[Warehouse], Mapping[str, Answer]], settings: Settings
 )
 def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Due: the newest slot is later than the last run that was not killed."""
-    settings = Settings.from_environment(os.environ)
+    settings, now = Settings.from_environment(os.environ), datetime.now(UTC)
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
-    return _requests(context, MONITOR_JOB, monitoring_due(catalogue, _asked(last_runs, settings), datetime.now(UTC)), "schedule")
+    return _requests(context, MONITOR_JOB, monitoring_due(catalogue, _asked(last_runs, settings, now), now), "schedule")
 
 
 @dg.schedule(
@@ -76,7 +76,7 @@ def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunReques
 )
 def train_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Only sources that have a model: the first one is trained by monitor_source."""
-    settings = Settings.from_environment(os.environ)
+    settings, now = Settings.from_environment(os.environ), datetime.now(UTC)
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
-    return _requests(context, TRAIN_JOB, training_due(catalogue, _asked(last_trainings, settings), datetime.now(UTC)), "training schedule")
+    return _requests(context, TRAIN_JOB, training_due(catalogue, _asked(last_trainings, settings, now), now), "training schedule")

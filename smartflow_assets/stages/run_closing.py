@@ -66,11 +66,11 @@ def _with_doom_noted(run: RunRecord, warehouse: Warehouse) -> RunRecord:
         return run
     earlier = warehouse.read(
         """
-        WITH runs AS (SELECT status, started_at FROM run_log WHERE source = ? AND job = ?)
+        WITH runs AS (SELECT status, started_at FROM run_log WHERE source = ? AND job = ? AND started_at <= ?)
         SELECT count(*) AS n FROM runs WHERE status = 'killed' AND started_at > coalesce(
             (SELECT max(started_at) FROM runs WHERE status <> 'killed'), TIMESTAMPTZ '1970-01-01')
         """,
-        [run.source, run.job],
+        [run.source, run.job, run.ended_at],
     )["n"].iloc[0]
     if earlier + 1 < RETRIES_AT_ONCE:
         return run

@@ -1,13 +1,17 @@
 """`smartflow doctor`: each trouble is a line with a remedy."""
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.commands import doctor
+from smartflow_assets.config.settings import Settings
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
 
 CHANNELS = """\
@@ -108,6 +112,23 @@ def test_a_network_disk_is_refused(smartflow: Smartflow, home: Path, monkeypatch
     answer = smartflow("doctor")
     assert answer.code == 1
     assert "is on a network disk (nfs4); locks do not hold there  Move the home to a local disk." in answer.out
+
+
+def test_runs_and_rows_that_are_newer_than_the_clock_are_named(smartflow: Smartflow, home: Path) -> None:
+    now = datetime.now(UTC)
+    with (home / "data/feeds/shop.csv").open("a") as feed:
+        feed.writelines(f"{now + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ},100\n" for minutes in (30, 150, 210))
+    assert smartflow("run", "shop").code == 0
+    settings = Settings(home)
+    warehouse = Warehouse(settings.warehouse_file, settings.published_file)
+    assert "clock: shop has 2 rows newer than the clock of this machine, up to " in smartflow("doctor").out  # the third is of this hour
+    run = {"source": "shop", "run_id": "ahead", "job": "monitor_source", "status": "success", "started_at": now + timedelta(hours=3)}
+    warehouse.commit("ahead", [Append("run_log", pd.DataFrame([run]))])
+    answer = smartflow("doctor")
+    lines = [line for line in answer.out.splitlines() if line.startswith("warn  clock: ")]
+    assert answer.code == 0 and len(lines) == 2
+    assert f"shop has 1 run newer than the clock of this machine, up to {now + timedelta(hours=3):%Y-%m-%d %H:%M} UTC  They" in lines[0]
+    assert f"up to {now + timedelta(minutes=210):%Y-%m-%d %H:%M} UTC  They are judged when their time comes." in lines[1]
 
 
 def test_a_check_that_breaks_is_a_line_and_not_the_end(smartflow: Smartflow, home: Path) -> None:

@@ -119,7 +119,8 @@ def test_a_dry_run_says_the_same_and_deletes_nothing(smartflow: Smartflow, aged:
     assert "nothing is that old" in smartflow(*arguments).out
 
 
-def test_the_history_of_dagster_keeps_the_newest_run_of_a_source(smartflow: Smartflow, aged: Path) -> None:
+def test_the_history_of_dagster_keeps_the_newest_run_of_a_source(smartflow: Smartflow, aged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMARTFLOW_ALLOW_FUTURE", "1")
     from smartflow_assets.defs.instance import open_instance
 
     def runs() -> list[str]:
@@ -136,7 +137,8 @@ def test_the_history_of_dagster_keeps_the_newest_run_of_a_source(smartflow: Smar
     assert files == {"index.db", f"{training}.db", f"{newest}.db"}
 
 
-def test_a_source_that_was_removed_goes_altogether(smartflow: Smartflow, aged: Path) -> None:
+def test_a_source_that_was_removed_goes_altogether(smartflow: Smartflow, aged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMARTFLOW_ALLOW_FUTURE", "1")
     (aged / "data" / "sources" / "late.yaml").write_text(SOURCE.replace("shop\n", "late\n", 1))
     assert smartflow("run", "late", "--as-of", moment(5).isoformat()).code == 0
     (aged / "data" / "sources" / "late.yaml").unlink()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -61,6 +61,22 @@ def test_a_second_run_with_nothing_new_does_nothing(smartflow: Smartflow, after_
 def test_as_of_is_the_clock_of_the_run(smartflow: Smartflow, home: Path) -> None:
     assert smartflow("run", "shop", "--as-of", "2026-03-02T12:30").code == 0
     assert _published(home, "SELECT CAST(max(observed_at) AT TIME ZONE 'UTC' AS VARCHAR) FROM clean_series") == [("2026-03-02 11:00:00",)]
+
+
+@pytest.mark.parametrize("command", [["run", "shop"], ["run", "--dry-run"], ["train"], ["prune", "--older-than", "1d"]])
+def test_a_clock_that_is_ahead_is_refused_before_anything_runs(command: list[str], smartflow: Smartflow, home: Path) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    answer = smartflow(*command, "--as-of", later.isoformat())
+    assert (answer.code, answer.out) == (2, "")
+    assert f"--as-of: {later:%Y-%m-%d %H:%M} UTC is later than the clock of this machine, " in answer.err
+    assert "Name a time of the past, or leave --as-of away for now; if the machine is wrong, set its clock." in " ".join(answer.err.split())
+    assert not (home / "data/warehouse").exists()
+
+
+def test_a_clock_that_is_a_moment_ahead_is_no_mistake(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert smartflow("run", "shop", "--as-of", (datetime.now(UTC) + timedelta(seconds=50)).isoformat()).code == 0
+    monkeypatch.setenv("SMARTFLOW_ALLOW_FUTURE", "1")
+    assert smartflow("run", "shop", "--as-of", (datetime.now(UTC) + timedelta(days=1)).isoformat()).code == 0
 
 
 def test_a_dry_run_leaves_nothing_behind(smartflow: Smartflow, home: Path) -> None:

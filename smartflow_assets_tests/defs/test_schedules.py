@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import pandas as pd
 import pytest
 
+from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
@@ -70,6 +72,19 @@ def test_a_source_that_has_run_in_its_slot_is_not_due(shop):
     assert shop.instance.add_dynamic_partitions("sources", ["shop"]) is None
     assert shop.run("shop", START + timedelta(days=1)).is_success
     assert tick(shop) == "no source is due"
+
+
+def test_runs_and_trainings_of_a_clock_that_was_wrong_keep_no_source_waiting(shop):
+    (shop.settings.sources / "shop.yaml").write_text(SHOP.replace("schedule: 1min", "schedule: 1h"))
+    ahead = datetime.now(UTC) + timedelta(hours=3)
+    run = {"source": "shop", "status": "success", "started_at": ahead}
+    model = {"source": "shop", "series": "", "detector": "", "model_id": "ahead", "status": "current"}
+    model |= {"trained_at": ahead, "changed_at": ahead}
+    runs = [run | {"job": job, "run_id": job} for job in ("monitor_source", "train_source")]
+    shop.warehouse.commit("ahead", [Append("run_log", pd.DataFrame(runs)), Append("trained_models", pd.DataFrame([model]))])
+    shop.warehouse.publish("ahead", is_forced=True)
+    assert list(tick(shop)) == ["shop"]
+    assert list(tick(shop, train_schedule)) == ["shop"]
 
 
 def test_a_manual_source_is_never_due(shop):

@@ -154,7 +154,18 @@ def test_a_run_that_its_server_reports_as_dead_counts_as_killed(feed):
     assert feed.table("incidents").empty
 
 
-def test_a_clock_that_cannot_be_read_fails_the_run_which_is_closed(feed):
+LATER = datetime.now(UTC) + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    "clock, problem",
+    [
+        ("tomorrow", "as_of: 'tomorrow' is not a time"),
+        (LATER.isoformat(), f"as_of: {LATER:%Y-%m-%d %H:%M} UTC is later than the clock of this machine, "),
+    ],
+    ids=["no time", "the future"],
+)
+def test_a_clock_that_is_no_time_of_the_past_fails_the_run_which_is_closed(feed, clock, problem):
     result = (
         build_definitions()
         .resolve_job_def("monitor_source")
@@ -162,12 +173,13 @@ def test_a_clock_that_cannot_be_read_fails_the_run_which_is_closed(feed):
             instance=feed.instance,
             partition_key="feed",
             raise_on_error=False,
-            run_config={"resources": {"options": {"config": {"as_of": "tomorrow"}}}},
+            run_config={"resources": {"options": {"config": {"as_of": clock}}}},
         )
     )
     assert not result.success
     (failure,) = close_run(feed.instance, result.run_id, settings=feed.settings).failures
-    assert "as_of: 'tomorrow' is not a time" in failure.message
+    assert problem in failure.message
+    assert (feed.table("run_log")["as_of"] < LATER).all()
 
 
 def test_an_idle_run_keeps_the_last_picture_on_the_page(home):

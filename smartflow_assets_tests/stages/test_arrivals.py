@@ -217,3 +217,17 @@ def test_a_batch_of_ninety_minutes_opens_nothing_for_a_rule_that_waits_an_hour(h
     for minutes in (0, 45, 75):
         home.run_stages("orders", START + 29 * every + minutes * timedelta(minutes=1))
     assert home.table("incidents").empty and home.table("rule_violations").empty
+
+
+def test_a_feed_of_working_hours_whose_rows_come_next_morning_tells_nothing_of_its_nights(home: Home) -> None:
+    home.write_source("orders", ORDERS.replace("rules: [{type: missing, metric: orders, for: 2h}]\n", ""))
+    hours = pd.date_range(START, periods=24 * 21, freq="1h")
+    hours = hours[(hours.day_of_week < 5) & (hours.hour >= 9) & (hours.hour < 17)]
+    rows = pd.DataFrame({"at": hours.strftime("%Y-%m-%dT%H:%M:%SZ"), "n": 100 + hours.hour + hours.day % 3})
+    for day in range(14, 21):
+        morning = START + day * DAY + 8 * HOUR
+        write_rows(home.settings.data / "examples/orders.csv", rows[hours < morning])
+        run(home, morning)
+    assert home.count("anomaly_scores", "state = 'missing'") > 5 * 16
+    assert home.table("anomalies").empty
+    assert told(home) == []

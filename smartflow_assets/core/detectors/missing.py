@@ -1,21 +1,31 @@
-"""A run of missing values longer than its limit. Always on."""
+"""A run of missing values longer than its limit, where values usually are there. Always on."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
-from smartflow_assets.core.detectors.base import BaseDetector, Result
+from smartflow_assets.core.detectors.base import BaseDetector, History, Result
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series.blocks import Rows, State
-from smartflow_assets.core.series.facts import SeriesFacts
+from smartflow_assets.core.series.facts import DAY, SeriesFacts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LONGEST_WEEK = 20_160
+"""Rows of a week that is remembered, one each 30 seconds: a state is rebuilt from 20,000 rows (`training.CONTEXT_ROWS`), which hold no
+week of finer ones. Of these any missing row counts."""
 
 
 class Missing(BaseDetector, frozen=True):
     """A run of missing values longer than its limit. Always on; OR-ed outside the ensemble.
 
+    Pauses that come back (nights, weekends) are none: a row counts where the same time of the local week had a value in most of
+    the last four weeks. Before there is a week the day before says so, and only more than a day of missing rows is too long.
     Its score is 2 x length / limit: critical at about twice the limit.
 
     >>> from smartflow_assets.core.series import baseline
@@ -29,14 +39,44 @@ class Missing(BaseDetector, frozen=True):
     type: Literal["missing"] = "missing"
     anomalies: ClassVar[tuple[str, ...]] = ()
     is_guard: ClassVar[bool] = True
-    rows: int = Field(default=12, ge=1, description="missing rows in a row that are still tolerated")
+    rows: int = Field(default=12, ge=1, description="missing rows in a row that are still tolerated, of those that usually have a value")
+
+    def fit(self, history: History) -> ModelParts:
+        """Learns where the clock is that pauses go by."""
+        return ModelParts({"timezone": history.calendar.timezone if history.calendar else "UTC"})
 
     def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
-        return {"progress": np.zeros(1)}
+        season = facts.period if 7 * facts.period <= LONGEST_WEEK else 0
+        week = max(7 * season, 1)
+        return {
+            "season": np.array([season]),
+            "ahead": np.zeros(1, np.int64),
+            "usual": np.zeros(week, np.float32),
+            "weeks": np.zeros(week, np.uint8),
+            "progress": np.zeros(3),
+        }
 
     def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import runs
 
-        length = np.empty(rows.count)
-        runs.missing_values(rows.is_missing, rows.count, state["progress"], length)
+        length, season = np.empty(rows.count), int(state["season"][0])
+        ahead = _rows_ahead(rows, str(fitted.parameters.get("timezone", "UTC")), season, state["ahead"])
+        runs.missing_values(
+            rows.is_missing, rows.count, rows.first, ahead, season, self.rows, state["usual"], state["weeks"], state["progress"], length
+        )
         return Result(2 * length / self.rows, flag=length > self.rows)
+
+
+def _rows_ahead(rows: Rows, timezone: str, season: int, last: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many rows the local clock is ahead of UTC at each row; `last`: at the newest row with a time, changed in place.
+
+    Where a season is a week, this is at most a row too many: nothing beside a limit of rows.
+    """
+    if timezone == "UTC" or rows.times is None:
+        return np.zeros(rows.count, np.int64)
+    known = np.flatnonzero(~np.isnat(rows.times))
+    local = pd.DatetimeIndex(rows.times[known]).tz_localize("UTC").tz_convert(timezone).tz_localize(None).to_numpy()
+    offsets = (local - rows.times[known]) / np.timedelta64(1, "s")
+    ahead = np.concatenate([last, np.rint(offsets / DAY * season).astype(np.int64)])
+    last[0] = ahead[-1]
+    return ahead[np.searchsorted(known, np.arange(rows.count), side="right")]

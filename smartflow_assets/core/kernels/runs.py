@@ -1,4 +1,4 @@
-"""Runs: of equal values, judged by the series' own earlier runs, and of missing values."""
+"""Runs: of equal values, judged by the series' own earlier runs, and of values that are missing where they usually are there."""
 
 import math
 
@@ -6,6 +6,7 @@ from smartflow_assets.core.kernels.compile import compiled
 
 LONGEST = 64
 MOVING_WINDOW, MOVING_DELAY, LEAST_ROWS = 500, 60, 50
+WEEKS = 4  # the newest week weighs so much in what is usual: what a feed does otherwise for three weeks is usual then
 
 
 @compiled
@@ -47,8 +48,29 @@ def equal_values(values, offset, count, first, is_missing, progress, went_on, se
 
 
 @compiled
-def missing_values(is_missing, count, progress, length):
-    """Length of the run of missing rows that ends at each row."""
+def missing_values(is_missing, count, first, ahead, season, rows, usual, weeks, progress, length):
+    """How many values that usually are there lack in the run of missing rows that ends at each row.
+
+    usual[slot], weeks[slot]: how often the slot of the week (seven seasons) had a value, and in how many weeks that was looked at.
+    A run teaches when it is over, once for each slot, so it is compared with what was before it alone. A slot that no week has
+    shown yet is as it was on the newest day that is known, and counts so little that only a day of such rows exceeds `rows`.
+    ahead: rows that the local clock is ahead of UTC. progress: [run, values that lack by the week, by the day].
+    """
+    week = len(usual)
+    days = week // season if season else 0
     for i in range(count):
-        progress[0] = progress[0] + 1 if is_missing[i] else 0
-        length[i] = progress[0]
+        slot = (first + i + ahead[i]) % week
+        if is_missing[i]:
+            progress[0] += 1
+            day = 0
+            while day < days and weeks[(slot - day * season) % week] == 0:
+                day += 1
+            if day == days or usual[(slot - day * season) % week] > 0.5:
+                progress[2 if day else 1] += 1
+        else:
+            for back in range(min(int(progress[0]), week - 1), -1, -1):
+                known = (slot - back) % week
+                weeks[known] = min(weeks[known] + 1, WEEKS)
+                usual[known] += ((0.0 if back else 1.0) - usual[known]) / weeks[known]
+            progress[:] = 0.0
+        length[i] = progress[1] + (progress[2] * min(rows, season) / season if season else 0.0)

@@ -1,4 +1,7 @@
-"""Which sources are due to be watched or trained, from what the published copy says of their last runs."""
+"""Which sources are due to be watched or trained, from what the published copy says of their last runs.
+
+A run that is newer than the clock ran while the clock was wrong, and counts for nothing: its source would wait until then.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,20 +25,18 @@ class LastRun:
     killed_since: int
 
 
-def last_runs(warehouse: Warehouse) -> dict[str, LastRun]:
+def last_runs(warehouse: Warehouse, now: datetime) -> dict[str, LastRun]:
     """For each source that has ever been watched."""
     rows = warehouse.published_read(
         """
-        WITH last AS (
-            SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at
-            FROM run_log WHERE job = 'monitor_source' GROUP BY source
-        )
+        WITH log AS (FROM run_log WHERE job = 'monitor_source' AND started_at <= ?),
+             last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source)
         SELECT log.source AS source, any_value(last.finished_at) AS finished_at,
                count(*) FILTER (WHERE log.status = 'killed' AND (last.finished_at IS NULL OR log.started_at > last.finished_at)) AS killed,
                max(log.started_at) AS newest_at
-        FROM run_log AS log JOIN last AS last ON last.source = log.source
-        WHERE log.job = 'monitor_source' GROUP BY log.source
-        """
+        FROM log JOIN last ON last.source = log.source GROUP BY log.source
+        """,
+        [now],
     )
     return {
         str(row["source"]): LastRun(_moment(row["newest_at" if row["killed"] >= RETRIES_AT_ONCE else "finished_at"]), int(row["killed"]))
@@ -55,14 +56,18 @@ def monitoring_due(catalogue: Catalogue, runs: Mapping[str, LastRun], now: datet
     return due
 
 
-def last_trainings(warehouse: Warehouse) -> dict[str, datetime]:
+def last_trainings(warehouse: Warehouse, now: datetime) -> dict[str, datetime]:
     """When each source that has a model was last trained, or last tried: a training that finds too little changes nothing."""
     rows = warehouse.published_read(
         """
-        SELECT model.source AS source, greatest(max(model.trained_at), max(log.started_at)) AS trained_at
-        FROM trained_models AS model LEFT JOIN run_log AS log ON log.source = model.source AND log.job = 'train_source'
-        GROUP BY model.source
-        """
+        WITH trainings AS (
+            SELECT source, trained_at FROM trained_models
+            UNION ALL SELECT source, started_at FROM run_log WHERE job = 'train_source'
+        )
+        SELECT source, coalesce(max(trained_at) FILTER (WHERE trained_at <= ?), TIMESTAMPTZ '1970-01-01') AS trained_at
+        FROM trainings WHERE source IN (SELECT source FROM trained_models) GROUP BY source
+        """,
+        [now],
     )
     return {str(row["source"]): row["trained_at"] for row in rows.to_dict("records")}
 
