@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
@@ -104,16 +105,12 @@ def ingest(
         committed = warehouse.commit(
             run_id,
             [
-                Load(
+                _load(
                     source,
-                    batch.origin,
-                    batch.content_hash,
-                    batch.parquet,
-                    reader.time.column,
+                    reader,
+                    batch,
                     now,
-                    rejected=batch.rejected,
                     on_missing_rows=batch.on_missing_rows,
-                    fingerprint=_moved(batch),
                     held_from=batch.held_from,
                     read_anew=tuple(later.origin for later in staged[place + 1 :] if later.zone_before),
                 )
@@ -182,20 +179,24 @@ def _all_pages(
         if batch.zone_before and not is_anew:
             return None
         if batch.row_count or batch.bad_count:
-            load = Load(
-                context.source,
-                batch.origin,
-                batch.content_hash,
-                batch.parquet,
-                reader.time.column,
-                now,
-                rejected=batch.rejected,
-                mode="insert",
-                feed=reader.prefix,
-                fingerprint=_moved(batch),
-            )
+            load = _load(context.source, reader, batch, now, mode="insert", feed=reader.prefix)
             read.append((batch, load, *warehouse.commit(run_id, [load]).loads))
     return read
+
+
+def _load(source: str, reader: BaseReader, batch: Staged, now: datetime, **more: Any) -> Load:
+    """What the warehouse is asked to do with a staged batch; `more` are the fields in which files and pages of a server differ."""
+    return Load(
+        source,
+        batch.origin,
+        batch.content_hash,
+        batch.parquet,
+        reader.time.column,
+        now,
+        rejected=batch.rejected,
+        fingerprint=_moved(batch),
+        **more,
+    )
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Rewrite, Write
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.incidents import run_failures
+from smartflow_assets.core.incidents import freshness, run_failures
 from smartflow_assets.core.incidents.alert_planning import Advance, untold
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, row_dicts
 from smartflow_assets.core.incidents.lifecycle import Silence, advance, scope
 from smartflow_assets.core.incidents.run_failures import Failure
-from smartflow_assets.stages import arrivals
+from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.run import SourceRun
@@ -62,25 +62,42 @@ class Moved:
 def incidents(run: SourceRun) -> Moved:
     """Bring the incidents of the source up to its anomalies and plan what people must be told."""
     run.report("incidents")
-    steps = _watch_arrivals(run)
+    arrived = arrivals_of(run, bucket_plan(run)) if run.source.is_bucket_given else None
+    steps = [] if arrived is None else _watch_arrivals(run, arrived)
     pending = pending_windows(run, "incidents", ["anomalies"])
     if pending:
         newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
         end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
         quiet_before = _rebuilt_until(run)
         for (window,), rest in batches(run, [(pending[0][0], end)]):  # without holes: an incident may span them
-            steps.append(_advance(run, *window, quiet_before))
+            steps.append(_advance(run, *window, quiet_before, arrived.delay if arrived else timedelta(0)))
             seen = MarkProcessed("incidents", run.name, *window)
             run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *leave_pending(run, "incidents", rest)])
     return _moved(run, steps)
 
 
-def _watch_arrivals(run: SourceRun) -> list[Advance]:
+def _watch_arrivals(run: SourceRun, arrived: SourceArrivals) -> list[Advance]:
     """Open, escalate or end the incident of a source without rows, before what its silence set off is looked at."""
-    if run.until is not None or not run.source.is_bucket_given:
+    if run.until is not None or arrived.newest_at is None:
         return []
-    step = arrivals.watch(run, bucket_plan(run))
-    if step is None or step.events.empty:
+    history = run.warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause = ?", [run.name, FRESHNESS])
+    silent_since = run.warehouse.read(
+        "SELECT max(opened_at) AS at FROM incidents WHERE source = ? AND cause = ? AND state <> 'resolved'", [run.name, FRESHNESS]
+    )["at"].iloc[0]
+    step = freshness.watch(
+        history,
+        newest_at=arrived.newest_at.to_pydatetime(),
+        came_again_at=None if pd.isna(silent_since) else arrived.first_after(silent_since),
+        severity=arrived.severity,
+        distance=arrived.known.distance,
+        sends=_of_incidents(run.warehouse, "alert_sends", list(history["incident_id"].unique())),
+        source=run.name,
+        policy=run.source.alerts,
+        timezone=run.source.calendar.timezone,
+        now=run.now,
+        run_id=run.run_id,
+    )
+    if step.events.empty:
         return []
     run.warehouse.commit(run.run_id, writes_of(step))
     return [step]
@@ -100,7 +117,7 @@ def _silences(run: SourceRun, since: datetime) -> list[Silence]:
     ]
 
 
-def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: datetime | None) -> Advance:
+def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: datetime | None, delay: timedelta) -> Advance:
     """What becomes of the incidents by the anomalies of [since, until); later ones are looked at as far as they may belong to
     the same incidents."""
     policy, horizon = run.source.alerts, until + run.source.alerts.reopen_within
@@ -123,7 +140,7 @@ def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: dat
         units=run.source.units,
         timezone=run.source.calendar.timezone,
         quiet_before=quiet_before,
-        delay=arrivals.SourceArrivals(run, bucket_plan(run)).delay,
+        delay=delay,
         silences=_silences(run, needed.rows_since),
     )
 

@@ -10,9 +10,6 @@ import pandas as pd
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import raw_table
-from smartflow_assets.core.incidents import freshness
-from smartflow_assets.core.incidents.alert_planning import Advance
-from smartflow_assets.core.incidents.event_log import FRESHNESS
 from smartflow_assets.core.rules import MissingRule
 from smartflow_assets.core.series import arrivals
 from smartflow_assets.core.series.arrivals import Arrivals
@@ -69,12 +66,13 @@ class SourceArrivals:
             return None
         [end] = self.plan.grid.number([self.front])
         found = self.run.source.freshness.severity(self.run.now - self.newest_at.to_pydatetime(), self.known.silence(int(end)))
-        return worst([found, *self._broken_rules]) if found or self._broken_rules else None
+        bad = [found, *self._broken_rules(self.newest_at)]
+        return worst(bad) if any(bad) else None
 
-    @property
-    def _broken_rules(self) -> list[Severity]:
-        """The severities of the rules `missing` that the silence breaks: whoever wrote one is not told later by its incident."""
-        silent_for = self.front - self.plan.grid.step(self.newest_at, 1) if self.newest_at is not None else timedelta(0)
+    def _broken_rules(self, newest_at: datetime) -> list[Severity]:
+        """The severities of the rules `missing` that the silence since the newest row breaks: whoever wrote one is not told later by its
+        incident."""
+        silent_for = self.front - self.plan.grid.step(newest_at, 1)
         lasting = {rule: max(rule.lasting, self.plan.every) for rule in self.run.source.all_rules if isinstance(rule, MissingRule)}
         return [rule.severity for rule, least in lasting.items() if silent_for >= least]
 
@@ -121,28 +119,9 @@ class SourceArrivals:
         return self.run.warehouse.read(sql, [*bound, self.run.now])
 
 
-def watch(run: SourceRun, plan: buckets.BucketPlan) -> Advance | None:
-    """What becomes of the source's freshness incident; None where it has no rows yet."""
+def arrivals_of(run: SourceRun, plan: buckets.BucketPlan) -> SourceArrivals | None:
+    """When the rows of the source came; None where it has none yet."""
     if not run.warehouse.has_table(raw_table(run.name)):
         return None
     arrived = SourceArrivals(run, plan)
-    if arrived.newest_at is None:
-        return None
-    history = run.warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause = ?", [run.name, FRESHNESS])
-    sends = run.warehouse.read("SELECT * FROM alert_sends WHERE list_contains(?, incident_id)", [list(history["incident_id"].unique())])
-    silent_since = run.warehouse.read(
-        "SELECT max(opened_at) AS at FROM incidents WHERE source = ? AND cause = ? AND state <> 'resolved'", [run.name, FRESHNESS]
-    )["at"].iloc[0]
-    return freshness.watch(
-        history,
-        newest_at=arrived.newest_at.to_pydatetime(),
-        came_again_at=None if pd.isna(silent_since) else arrived.first_after(silent_since),
-        severity=arrived.severity,
-        distance=arrived.known.distance,
-        sends=sends,
-        source=run.name,
-        policy=run.source.alerts,
-        timezone=run.source.calendar.timezone,
-        now=run.now,
-        run_id=run.run_id,
-    )
+    return None if arrived.newest_at is None else arrived

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,14 +114,15 @@ BROKEN: dict[type[Bell], str] = {
 }
 
 
-def checked(channel: type[Bell], folder: Path) -> None:
-    def received() -> int:
-        return (folder / "bell.txt").read_text().count("\n") if (folder / "bell.txt").exists() else 0
+def rung(folder: Path) -> int:
+    return (folder / "bell.txt").read_text().count("\n") if (folder / "bell.txt").exists() else 0
 
+
+def checked(channel: type[Bell], folder: Path, received: Callable[[], int] | None = None) -> None:
     settings: dict[str, Any] = {"timeout": "0.1s"}
     check_channel(
         channel.model_validate(settings),
-        received=received,
+        received=received or (lambda: rung(folder)),
         dead=channel.model_validate(settings | {"file": "gone/bell.txt"}),
         outbox=folder / "outbox",
         environment={"BELL_KEY": "correct horse"},
@@ -141,27 +142,14 @@ def test_a_broken_promise_is_told_in_a_sentence(channel: type[Bell], tmp_path: P
 
 @pytest.mark.parametrize("channel", [Bell, Twice], ids=["once", "twice"])
 def test_a_receiver_may_take_its_time(channel: type[Bell], tmp_path: Path) -> None:
-    rung = tmp_path / "bell.txt"
     seen: list[float] = []
 
     def received() -> int:
-        count = rung.read_text().count("\n") if rung.exists() else 0
-        seen.extend([time.monotonic()] * (count - len(seen)))
+        seen.extend([time.monotonic()] * (rung(tmp_path) - len(seen)))
         return sum(time.monotonic() - first > 0.3 for first in seen)
 
-    settings: dict[str, Any] = {"timeout": "0.1s"}
-
-    def check() -> None:
-        check_channel(
-            channel.model_validate(settings),
-            received=received,
-            dead=channel.model_validate(settings | {"file": "gone/bell.txt"}),
-            outbox=tmp_path / "outbox",
-            environment={"BELL_KEY": "correct horse"},
-        )
-
     if channel is Bell:
-        check()
+        checked(channel, tmp_path, received)
     else:
         with pytest.raises(AssertionError, match="the receiver took 2 messages for one"):
-            check()
+            checked(channel, tmp_path, received)

@@ -134,6 +134,7 @@ def advance(
                 tracks.append(_open_track(source, anomaly, policy, units or {}))
                 near.append(tracks[-1])
         for track in tracks:
+            leader = next((each.incident_id for each in silences if each.covers(track.incident["opened_at"])), None)
             is_rebuilt = quiet_before is not None and track.last_seen_at <= quiet_before
             for change in track.finish(calm, RECONFIGURED if is_rebuilt else HEALED):
                 track.sequence += 1
@@ -149,7 +150,6 @@ def advance(
                         anomaly_ids=change.anomaly_ids,
                     )
                 )
-                leader = next((each.incident_id for each in silences if each.covers(track.incident["opened_at"])), None)
                 if not (track.is_suppressed and change.kind != "reopened"):
                     announcer.announce(log[-1], change.ended_at, leader)
                 if leader is not None and change.kind == "opened":

@@ -76,7 +76,7 @@ class Arrivals:
         starts, ends = filled[:-1] + 1, filled[1:]
         gaps = np.flatnonzero(ends > starts)
         starts, ends = np.append(starts[gaps], filled[-1] + 1), np.append(ends[gaps], end)
-        weekly = self._in_earlier_weeks(starts, ends, filled)
+        weekly = self._in_earlier_weeks(starts, ends)
         is_young = bool(np.isnan(weekly[-1]))
         missed = self._if_they_came_evenly(starts, ends) if is_young else weekly[~np.isnan(weekly)]
         weeks = (filled[-1] - filled[0] + 1) * self._grid.every / WEEK
@@ -91,14 +91,14 @@ class Arrivals:
         """Arrivals that may always be missing, less one: of rows that come often, some may be late."""
         return 3 if self.distance <= timedelta(hours=1) else 2 if self.distance < timedelta(days=1) else 1
 
-    def _in_earlier_weeks(self, starts: np.ndarray, ends: np.ndarray, filled: np.ndarray) -> np.ndarray:
+    def _in_earlier_weeks(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """For each stretch [start, end), how many of its buckets had rows in the earlier weeks (their median); NaN where there is
         no earlier week."""
         counts = np.full((WEEKS, len(starts)), np.nan)
         for row, weeks in enumerate(range(1, WEEKS + 1) if self._week else ()):
             first, last = self._weeks_before(starts, weeks), self._weeks_before(ends, weeks)
-            is_known = first >= filled[0]
-            counts[row, is_known] = (np.searchsorted(filled, last) - np.searchsorted(filled, first))[is_known]
+            is_known = first >= self._filled[0]
+            counts[row, is_known] = (np.searchsorted(self._filled, last) - np.searchsorted(self._filled, first))[is_known]
         has_week = ~np.isnan(counts).all(axis=0)
         result = np.full(len(starts), np.nan)
         result[has_week] = np.nanmedian(counts[:, has_week], axis=0)
