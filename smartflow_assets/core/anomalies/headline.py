@@ -99,6 +99,11 @@ def said(seen: Seen, past: Past | None, *, flat_rules: Mapping[str, float], step
     is_beyond = bool(seen.usual.distance(seen.value))
     is_by_rule = bool(seen.rules) and not (seen.detectors and is_beyond)  # what the range shows needs no other reason
     flat = next((name for name in seen.rules if name in flat_rules), None) if is_by_rule else None
+    if past and not is_by_rule and seen.value == 0 and "zero_run" in seen.detectors:
+        run = past.flat_run(seen.started_at, seen.ended_at - step, 0.0)
+        if run is not None and run.value == 0:
+            text = of_zero_run(seen.unit, run.last_at + step - run.since, seen.usual)
+            return Said(text, min(run.since, seen.started_at))
     if past and (flat or "flatline" in seen.detectors[: 1 if is_beyond else None]):
         run = past.flat_run(seen.started_at, seen.ended_at - step, flat_rules[flat] if flat else 0.0)
         if run is not None:
@@ -148,6 +153,15 @@ def of_flat_run(value: float, unit: str, length: timedelta, changes_each: timede
     'flat at 279 requests for 25 min (usually changes each 5 min)'
     """
     return f"flat at {measured(value, unit)} for {lasting(length)}" + (f" (usually changes {each(changes_each)})" if changes_each else "")
+
+
+def of_zero_run(unit: str, length: timedelta, usual: Usual) -> str:
+    """Zeros where there are hardly any, for how long, and what was usual.
+
+    >>> of_zero_run("EUR", timedelta(days=10), Usual(1000, 430, 4537))
+    '0 EUR for 10 days, usually 430 to 4,537'
+    """
+    return f"{measured(0.0, unit)} for {lasting(length)}" + (f", usually {usual}" if str(usual) else "")
 
 
 def of_rule(name: str, message: str, value: float, usual: Usual) -> str:

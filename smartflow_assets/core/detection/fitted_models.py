@@ -20,7 +20,7 @@ from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets.core.series.scaling import Scaler
 
-FORM = 3
+FORM = 4
 """Raised whenever a stored model would score differently: an older one is then refused and trained anew."""
 
 

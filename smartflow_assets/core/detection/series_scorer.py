@@ -101,6 +101,7 @@ class SeriesScorer:
         flags = np.zeros((len(self.detectors), rows.count), np.bool_)
         members, guards = self._members, self._guards
         own_band: Result | None = None
+        least = np.full(rows.count, np.nan)
         column_shares = [np.zeros((0, rows.count))]
         joint = np.zeros(rows.count)
         for j, (detector, fitted) in enumerate(zip(self.detectors, self.fitted, strict=True)):
@@ -111,6 +112,8 @@ class SeriesScorer:
             else:
                 surprise[j] = calibrate(state["calibrations"][j], raw[j], rows.is_missing, rows.first)
                 own_band = result if members.sum() == 1 and result.expected is not None else own_band
+            if detector.is_guard and result.lower is not None:
+                least = np.fmax(least, result.lower)
             limit = getattr(detector, "surprise", 3.0)
             flags[j] = result.flag if result.flag is not None else surprise[j] > limit
             if detector.is_joint:
@@ -125,18 +128,18 @@ class SeriesScorer:
             combined *= self._share_of_threshold
         else:
             combined = np.where(rows.is_missing, 0.0, joint)
-        guarded = np.asarray(flags[guards].any(axis=0))
+        guarded = np.asarray(flags[self._regardless].any(axis=0))
         lifted = np.where(flags, np.maximum(surprise, self.surprise_threshold), 0.0)[guards].max(axis=0, initial=0.0)
         combined = np.maximum(combined, lifted)
         flagged = combined >= self.surprise_threshold
-        calm = USUAL * normal.usual
+        expected = rows.expected
+        lower, upper = self._off_zero(expected - USUAL * normal.usual_fall, expected + USUAL * normal.usual_rise, least)
         if not self.ensemble.by_flags:  # the windows that still hold an anomaly are strange, the calm rows in them are not
-            flagged &= np.abs(rows.values - rows.expected) > calm
-        expected, lower, upper = rows.expected, rows.expected - calm, rows.expected + calm
+            flagged &= (rows.values < lower) | (rows.values > upper)
         if own_band is not None and own_band.expected is not None and own_band.lower is not None and own_band.upper is not None:
             known = np.isfinite(own_band.lower)
             expected = np.where(known, own_band.expected, expected)
-            lower, upper = np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper)
+            lower, upper = self._off_zero(np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper), least)
         expected, lower, upper = (scaler.inverse(part) for part in (expected, lower, upper))
         if facts.is_never_negative:
             expected, lower, upper = (np.maximum(part, 0.0) for part in (expected, lower, upper))
@@ -144,9 +147,22 @@ class SeriesScorer:
             expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares)
         )
 
+    def _off_zero(
+        self, lower: NDArray[np.float64], upper: NDArray[np.float64], least: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The band, which ends at `least` (NaN: zero is usual) where it would hold zero; all scaled."""
+        (zero,) = self.facts.scaler.transform(np.zeros(1))
+        is_in = (lower <= zero) & np.isfinite(least)
+        return np.where(is_in, least, lower), np.where(is_in, np.maximum(upper, least), upper)
+
     @cached_property
     def _guards(self) -> NDArray[np.bool_]:
         return np.array([d.is_guard for d in self.detectors])
+
+    @cached_property
+    def _regardless(self) -> NDArray[np.bool_]:
+        """The guards that what a series lets pass does not hold back."""
+        return np.array([d.is_guard and not d.has_direction for d in self.detectors])
 
     @cached_property
     def _members(self) -> NDArray[np.bool_]:

@@ -35,6 +35,7 @@ from smartflow_assets.core.detectors.spectral_residual import SpectralResidual
 from smartflow_assets.core.detectors.subsequence_neighbours import SubsequenceNeighbours
 from smartflow_assets.core.detectors.subsequence_pca import SubsequencePca
 from smartflow_assets.core.detectors.variability import Variability
+from smartflow_assets.core.detectors.zero_run import ZeroRun
 from smartflow_assets.core.detectors.zscore import ZScore
 from smartflow_assets.core.extensions import registry_on_demand
 
@@ -67,6 +68,7 @@ BUILT_IN: tuple[type[BaseDetector], ...] = (
     Variability,
     Flatline,
     Missing,
+    ZeroRun,
 )
 
 if TYPE_CHECKING:
@@ -88,5 +90,5 @@ AUTO: tuple[BaseDetector, ...] = (
 )
 """What `detectors: auto` means: eight diverse components with equal weight, of which those that do not suit a series sit out."""
 
-GUARDS: tuple[BaseDetector, ...] = (Flatline(), Missing())
+GUARDS: tuple[BaseDetector, ...] = (Flatline(), Missing(), ZeroRun())
 """Always on, beside whatever detectors are listed; listing one of them sets its parameters."""

@@ -29,7 +29,8 @@ class Result:
     """What a detector says of each row of a block, in scaled units.
 
     raw_score >= 0, higher is stranger. `flag` is the detector's own verdict (its vote), None to vote by surprise.
-    expected, lower, upper are its own idea of normal, None when it has none. contributions: of a detector that has columns,
+    expected, lower, upper are its own idea of normal, None when it has none; a guard's `lower` is what no usual value of the row lies
+    below (NaN: it has no word), so the band ends there. contributions: of a detector that has columns,
     count x columns, the share of each column in the raw score; all 0 where they are not known.
     """
 
@@ -81,6 +82,8 @@ class BaseDetector(BaseModel, frozen=True):
     """The kinds it claims to find: point, contextual, collective, multivariate."""
     is_guard: ClassVar[bool] = False
     """A guard's own flag makes a row anomalous whatever the ensemble says; it is not averaged."""
+    has_direction: ClassVar[bool] = False
+    """Of a guard: what it finds goes one way, so a series' `direction` and `ignore_small_changes` may let it pass."""
     needs_features: ClassVar[bool] = False
     is_joint: ClassVar[bool] = False
     """It judges all metrics of a source at a time, whose residuals are among its features: a guard that is calibrated. It flags a

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from smartflow_assets.core.detectors.base import BaseDetector, History, Result
+from smartflow_assets.core.detectors.local_week import rows_ahead, season_of_week
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series.blocks import Rows, State
-from smartflow_assets.core.series.facts import DAY, SeriesFacts
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-LONGEST_WEEK = 20_160
-"""Rows of a week that is remembered, one each 30 seconds: a state is rebuilt from 20,000 rows (`training.CONTEXT_ROWS`), which hold no
-week of finer ones. Of these any missing row counts."""
+from smartflow_assets.core.series.facts import SeriesFacts
 
 
 class Missing(BaseDetector, frozen=True):
@@ -46,7 +39,7 @@ class Missing(BaseDetector, frozen=True):
         return ModelParts({"timezone": history.calendar.timezone if history.calendar else "UTC"})
 
     def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
-        season = facts.period if 7 * facts.period <= LONGEST_WEEK else 0
+        season = season_of_week(facts)
         week = max(7 * season, 1)
         return {
             "season": np.array([season]),
@@ -60,23 +53,8 @@ class Missing(BaseDetector, frozen=True):
         from smartflow_assets.core.kernels import runs
 
         length, season = np.empty(rows.count), int(state["season"][0])
-        ahead = _rows_ahead(rows, str(fitted.parameters.get("timezone", "UTC")), season, state["ahead"])
+        ahead = rows_ahead(rows, str(fitted.parameters.get("timezone", "UTC")), season, state["ahead"])
         runs.missing_values(
             rows.is_missing, rows.count, rows.first, ahead, season, self.rows, state["usual"], state["weeks"], state["progress"], length
         )
         return Result(2 * length / self.rows, flag=length > self.rows)
-
-
-def _rows_ahead(rows: Rows, timezone: str, season: int, last: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many rows the local clock is ahead of UTC at each row; `last`: at the newest row with a time, changed in place.
-
-    Where a season is a week, this is at most a row too many: nothing beside a limit of rows.
-    """
-    if timezone == "UTC" or rows.times is None:
-        return np.zeros(rows.count, np.int64)
-    known = np.flatnonzero(~np.isnat(rows.times))
-    local = pd.DatetimeIndex(rows.times[known]).tz_localize("UTC").tz_convert(timezone).tz_localize(None).to_numpy()
-    offsets = (local - rows.times[known]) / np.timedelta64(1, "s")
-    ahead = np.concatenate([last, np.rint(offsets / DAY * season).astype(np.int64)])
-    last[0] = ahead[-1]
-    return ahead[np.searchsorted(known, np.arange(rows.count), side="right")]

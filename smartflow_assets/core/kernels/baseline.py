@@ -18,9 +18,11 @@ SHORT_WINDOW, LONG_WINDOW, RANGE_WINDOW, RESIDUAL_WINDOW = 5, 288, 8000, 2000
 """Rows in the windows of values (short, long, range) and of residuals."""
 SLEW_ROWS = 100
 """Rows before the band is trusted to hold the level and the outliers."""
+SKEW = 1.5
+"""Times the 97.5 % quantile of the falls, or of the rises, that its side of the usual range is wide at most."""
 TAME = 2.0
 """Bands: an outlier further out is drawn in before windows of rows are judged, or it would taint every window it is in."""
-SHORT, LONG, SMOOTH, LEVEL, WEEK_LEVEL, RANGE, RESIDUAL, NOISE = range(8)
+SHORT, LONG, SMOOTH, LEVEL, WEEK_LEVEL, RANGE, RESIDUAL, NOISE, CHANGE = range(9)
 """Where `BaselineMemory.counts` has the number of rows in each window."""
 
 
@@ -28,11 +30,12 @@ class BaselineMemory(NamedTuple):
     """What the baseline remembers of a series from block to block: arrays of fixed size, changed in place.
 
     values, tamed: the block's rows with the older ones before them; tamed ones have outliers put on the edge of twice the band.
-    counts: rows in each of the sorted windows (see SHORT to NOISE). Sorted windows: short, long, range_window (values), smooth
+    counts: rows in each of the sorted windows (see SHORT to CHANGE). Sorted windows: short, long, range_window (values), smooth
     (values around half a smoothing window ago), level, week_level (deviations from the season and from seven seasons ago),
-    residuals, noise (sizes of what the slow mixture and the mixture of all leave). Rings, in order of rows: seasons (smoothed
-    values of seven seasons), level_ring, week_ring, residual_ring, noise_ring. losses: decayed loss of each of the six forecasts;
-    scale: one number, the usual loss of the best; last_deviations: of the last three rows from the season.
+    residuals, noise (sizes of what the slow mixture and the mixture of all leave), changes (what the slow mixture leaves, signed).
+    Rings, in order of rows: seasons (smoothed values of seven seasons), level_ring, week_ring, residual_ring, noise_ring,
+    change_ring. losses: decayed loss of each of the six forecasts; scale: one number, the usual loss of the best; last_deviations: of
+    the last three rows from the season.
     """
 
     values: NDArray[np.float64]
@@ -54,6 +57,8 @@ class BaselineMemory(NamedTuple):
     residual_ring: NDArray[np.float64]
     noise: NDArray[np.float64]
     noise_ring: NDArray[np.float64]
+    changes: NDArray[np.float64]
+    change_ring: NDArray[np.float64]
 
 
 class BaselineOutput(NamedTuple):
@@ -61,7 +66,8 @@ class BaselineOutput(NamedTuple):
 
     forecasts: last, median of 5, median of 288, median of up to 7 seasons, that + current level, seven seasons ago + current
     level. expected: mixture of the slow ones, which an anomaly cannot drag along within a few rows. band: the 99.5 % quantile of
-    |value - expected|; usual: the 95 % quantile, which a few hours of anomalies in a week do not widen. residual: value - mixture
+    |value - expected|; usual: the 95 % quantile, which a few hours of anomalies in a week do not widen; usual_fall, usual_rise: no more
+    than that, and on the calmer side of a skewed series as much less as its own 97.5 % are (see SKEW). residual: value - mixture
     of all; noise: the 99 % quantile of its size. seasonal_deviation: size of the three-row mean of the deviation from the season.
     ranges: quantiles .002, .005, .05, .95, .995, .998 of the last 8,000 values.
     """
@@ -70,6 +76,8 @@ class BaselineOutput(NamedTuple):
     expected: NDArray[np.float64]
     band: NDArray[np.float64]
     usual: NDArray[np.float64]
+    usual_fall: NDArray[np.float64]
+    usual_rise: NDArray[np.float64]
     residual: NDArray[np.float64]
     seasonal_deviation: NDArray[np.float64]
     ranges: NDArray[np.float64]
@@ -83,7 +91,7 @@ def empty_memory(period: int, rows: int) -> BaselineMemory:
     return BaselineMemory(
         values=np.zeros(rows),
         tamed=np.zeros(rows),
-        counts=np.zeros(NOISE + 1, np.int64),
+        counts=np.zeros(CHANGE + 1, np.int64),
         short=np.zeros(SHORT_WINDOW),
         long=np.zeros(LONG_WINDOW),
         smooth=np.zeros(2 * half + 1),
@@ -100,16 +108,19 @@ def empty_memory(period: int, rows: int) -> BaselineMemory:
         residual_ring=np.zeros(RESIDUAL_WINDOW),
         noise=np.zeros(RESIDUAL_WINDOW),
         noise_ring=np.zeros(RESIDUAL_WINDOW),
+        changes=np.zeros(RESIDUAL_WINDOW),
+        change_ring=np.zeros(RESIDUAL_WINDOW),
     )
 
 
 def empty_output(count: int) -> BaselineOutput:
     """Room for the numbers of `count` rows."""
-    expected, band, usual, residual, seasonal_deviation, noise = np.empty((6, count))
+    expected, band, usual, usual_fall, usual_rise, residual, seasonal_deviation, noise = np.empty((8, count))
     forecasts, ranges = np.empty((6, count)), np.empty((6, count))
     return BaselineOutput(
-        forecasts, expected, band, usual, residual, seasonal_deviation, ranges, noise, is_missing=np.empty(count, np.bool_)
-    )
+        forecasts, expected, band, usual, usual_fall, usual_rise, residual, seasonal_deviation, ranges, noise,
+        is_missing=np.empty(count, np.bool_),
+    )  # fmt: skip
 
 
 @compiled
@@ -136,7 +147,7 @@ def walk(memory, out, offset, count, first, period):
     values, tamed, counts = memory.values, memory.tamed, memory.counts
     short, long, smooth, range_window = memory.short, memory.long, memory.smooth, memory.range_window
     seasons, level, week_level = memory.seasons, memory.level, memory.week_level
-    residuals, noise = memory.residuals, memory.noise
+    residuals, noise, changes = memory.residuals, memory.noise, memory.changes
     losses, scale, last_deviations = memory.losses, memory.scale, memory.last_deviations
     forecasts, expected, band, usual, ranges = out.forecasts, out.expected, out.band, out.usual, out.ranges
     half, span, ring = len(smooth) // 2, len(level), len(seasons)
@@ -198,6 +209,10 @@ def walk(memory, out, offset, count, first, period):
             ranges[:, i] = value
         band[i] = quantile(residuals, counts[RESIDUAL], 0.995) if counts[RESIDUAL] else 0.0
         usual[i] = quantile(residuals, counts[RESIDUAL], 0.95) if counts[RESIDUAL] else 0.0
+        out.usual_fall[i] = out.usual_rise[i] = usual[i]
+        if counts[CHANGE] >= SLEW_ROWS // 2:
+            out.usual_fall[i] = min(usual[i], SKEW * max(-quantile(changes, counts[CHANGE], 0.025), 0.0))
+            out.usual_rise[i] = min(usual[i], SKEW * max(quantile(changes, counts[CHANGE], 0.975), 0.0))
         reach = TAME * band[i] if counts[RESIDUAL] >= SLEW_ROWS else np.inf
         tamed[p] = min(max(value, expected[i] - reach), expected[i] + reach)
         out.noise[i] = quantile(noise, counts[NOISE], 0.99) if counts[NOISE] >= 30 else 0.0
@@ -222,3 +237,6 @@ def walk(memory, out, offset, count, first, period):
         counts[RESIDUAL] = replace(residuals, counts[RESIDUAL], len(residuals), a, memory.residual_ring[s])
         counts[NOISE] = replace(noise, counts[NOISE], len(noise), b, memory.noise_ring[s])
         memory.residual_ring[s], memory.noise_ring[s] = a, b
+        a = value - expected[i]
+        counts[CHANGE] = replace(changes, counts[CHANGE], len(changes), a, memory.change_ring[s])
+        memory.change_ring[s] = a

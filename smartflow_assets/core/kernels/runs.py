@@ -6,6 +6,8 @@ from smartflow_assets.core.kernels.compile import compiled
 
 LONGEST = 64
 MOVING_WINDOW, MOVING_DELAY, LEAST_ROWS = 500, 60, 50
+RARE, LEAST_KNOWN = 0.01, 36  # share of zeros below which they are rare, rows before that can be said
+COUNT_SURPRISE = 0.1 / math.log(10)  # of a zero, for each thing that is expected: a tenth of what it is where they come independently
 WEEKS = 4  # the newest week weighs so much in what is usual: what a feed does otherwise for three weeks is usual then
 
 
@@ -74,3 +76,60 @@ def missing_values(is_missing, count, first, ahead, season, rows, usual, weeks, 
                 usual[known] += ((0.0 if back else 1.0) - usual[known]) / weeks[known]
             progress[:] = 0.0
         length[i] = progress[1] + (progress[2] * min(rows, season) / season if season else 0.0)
+
+
+@compiled
+def zero_values(
+    values, offset, count, first, is_missing, ahead, zero, counts, known, least, limit, season, week, progress, surprise, flag, is_rare
+):
+    """Surprise of the run of zeros that ends at each row, whether it is an anomaly, and whether a zero is rare there at all.
+
+    A run counts its rows that are not usually at zero. Its first has a surprise of -log10 of the share of zeros, each further one of
+    .3, as if the run went on in one of two cases; none has more than a zero where so many single things are expected (`counts`). The
+    run has none before it is longer than usual. Anomalous: of `least` rows, surprise above `limit`.
+
+    ahead: rows that the local clock is ahead of UTC. known: [rows, zeros, longest run] of what was learnt. progress: [rows of the run
+    that count, rows since it began, its surprise, whether it was anomalous, then rows, zeros, longest and second longest run so far]:
+    the longest one alone may have been an outage, and is no measure. season, week: [share, times] x slot, how often the slot of the
+    season and of seven seasons was at zero. A run teaches when it is over, once for each slot; the rows of an anomalous one are no
+    zeros. A missing row neither ends a run nor makes it longer.
+    """
+    for i in range(count):
+        t = first + i + ahead[i]
+        rows, zeros, usual_run = max(progress[4], known[0]), max(progress[5], known[1]), max(progress[7], known[2])
+        is_usual = season[0, t % season.shape[1]] > 0.5 or week[0, t % week.shape[1]] > 0.5
+        is_rare[i] = rows >= LEAST_KNOWN and zeros < RARE * rows and not is_usual
+        surprise[i], flag[i] = 0.0, False
+        if progress[1]:
+            progress[1] += 1
+        if is_missing[i]:
+            continue
+        if values[offset + i] <= zero:
+            progress[1] = max(progress[1], 1)
+            if not is_usual:
+                progress[0] += 1
+                most = math.log10(2.0) if progress[0] > 1 else math.log10((rows + 2) / (zeros + 1))
+                progress[2] += min(most, COUNT_SURPRISE * counts[i])
+                if is_rare[i] and progress[0] > usual_run:
+                    surprise[i] = progress[2]
+                    flag[i] = progress[0] >= least and surprise[i] > limit
+                    if flag[i]:
+                        progress[3] = 1
+            continue
+        span = max(int(progress[1]) - 1, 0)
+        for slots in (season, week):
+            size = slots.shape[1]
+            for back in range(min(span, size - 1), -1, -1):
+                slot = (t - back) % size
+                slots[1, slot] = min(slots[1, slot] + 1, WEEKS)
+                slots[0, slot] += ((1.0 if back else 0.0) - slots[0, slot]) / slots[1, slot]
+        if not progress[3]:
+            progress[4] += span
+            progress[5] += span
+        progress[4] += 1
+        if progress[0] > progress[6]:
+            progress[7] = progress[6]
+            progress[6] = progress[0]
+        else:
+            progress[7] = max(progress[7], progress[0])
+        progress[:4] = 0

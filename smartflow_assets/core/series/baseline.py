@@ -26,11 +26,13 @@ BLOCK = 4096
 @dataclass(frozen=True)
 class Normal:
     """What the baseline says of a block's rows beside `Rows`, scaled units: half the width of the band, the noise, and
-    the change that 95 % of the rows stay below."""
+    the change that 95 % of the rows stay below, which falls and rises of a skewed series have each of their own."""
 
     band: NDArray[np.float64]
     noise: NDArray[np.float64]
     usual: NDArray[np.float64]
+    usual_fall: NDArray[np.float64]
+    usual_rise: NDArray[np.float64]
 
 
 def start(facts: SeriesFacts) -> State:
@@ -69,4 +71,4 @@ def score(
         padded, tamed, offset, count, first, out.forecasts, out.expected, out.residual, out.seasonal_deviation, out.ranges,
         out.is_missing, features, times,
     )  # fmt: skip
-    return rows, Normal(out.band, out.noise, out.usual)
+    return rows, Normal(out.band, out.noise, out.usual, out.usual_fall, out.usual_rise)

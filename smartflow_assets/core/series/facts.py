@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DAY, WEEK = 86400.0, 604800.0
 LONGEST_GAP = 2000
+SMALL_SHARE = 1e-6  # of the median: below it a value could not be told from zero once it is scaled
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,20 @@ class SeriesFacts:
 
     name: the series. period: rows in a season (a day, or a week for slow series; 0 = no season). scaler: detectors see
     scaled values, so that nothing depends on the unit of measurement. is_never_negative: nothing that was learnt from lies below
-    zero, so nothing below zero is expected.
+    zero, so nothing below zero is expected. known_rows, zero_rows, longest_zero_run: how many values were learnt from, how many of them
+    were zero, and in how long a run. least: the smallest value above zero. grain: the smallest
+    distance of two values, 1 of counts; 0 where there is none.
     """
 
     name: str = ""
     period: int = 0
     scaler: Scaler = field(default_factory=Scaler)
     is_never_negative: bool = False
+    known_rows: int = 0
+    zero_rows: int = 0
+    longest_zero_run: int = 0
+    least: float = 0.0
+    grain: float = 0.0
 
 
 def season(step: timedelta) -> int:
@@ -61,7 +69,19 @@ def typical_step(times: NDArray[np.datetime64]) -> timedelta:
 def learn_facts(name: str, values: NDArray[np.float64], step: timedelta, scale: Scale, *, is_log: bool = False) -> SeriesFacts:
     """Facts of a series from the values that may be learnt from (NaN = missing); `is_log`: detectors see logarithms."""
     known = values[np.isfinite(values)]
-    return SeriesFacts(name, season(step), Scaler.fit(values, scale, is_log=is_log), bool(len(known)) and bool(known.min() >= 0))
+    ends = np.flatnonzero(np.diff(known == 0, prepend=False, append=False))  # where zeros begin, and where they are over
+    above, distances = known[known > 0], np.diff(np.unique(known))
+    return SeriesFacts(
+        name,
+        season(step),
+        Scaler.fit(values, scale, is_log=is_log),
+        is_never_negative=bool(len(known)) and bool(known.min() >= 0),
+        known_rows=len(known),
+        zero_rows=int((known == 0).sum()),
+        longest_zero_run=int(np.diff(ends)[::2].max(initial=0)),
+        least=max(float(above.min()), SMALL_SHARE * float(np.median(above))) if len(above) else 0.0,
+        grain=float(distances.min(initial=np.inf)) if len(distances) else 0.0,
+    )
 
 
 def row_numbers(

@@ -153,6 +153,12 @@ def test_a_drop_to_zero_says_zero_and_what_is_usual():
     assert explanation_of([*WAVE, 0.0], 1, units={"requests": "requests"}).startswith("0 requests, usually 430 to 560. Mon 00:50 UTC.")
 
 
+def test_a_run_of_zeros_says_for_how_long_too():
+    zeros = explanation_of([*WAVE, *[0.0] * 5], 5, "zero_run", units={"requests": "requests"})
+    assert zeros.startswith("0 requests for 25 min, usually 430 to 560. Mon 00:50 to 01:15 UTC, 5 buckets.")
+    assert explanation_of([*WAVE, 0.0], 1, "zero_run").startswith("0, usually 430 to 560. Mon 00:50 UTC.")
+
+
 def test_a_flat_run_says_for_how_long_and_how_often_the_value_changes():
     flat = explanation_of([*WAVE, *[450.0] * 5], 2, "flatline", units={"requests": "requests"})
     assert flat.startswith("flat at 450 requests for 25 min (usually changes each 5 min). Mon 00:50 to 01:15 UTC.")

@@ -301,11 +301,11 @@ def test_settings_that_make_no_sense_are_refused(settings: dict, message: str) -
 
 
 def test_guards_are_always_on_and_listing_one_sets_its_parameters() -> None:
-    assert [d.type for d in DetectionSettings(detectors=[{"type": "zscore"}]).active()] == ["zscore", "flatline", "missing"]
+    assert [d.type for d in DetectionSettings(detectors=[{"type": "zscore"}]).active()] == ["zscore", "flatline", "missing", "zero_run"]
     active = DetectionSettings(detectors=[{"type": "missing", "rows": 2}, {"type": "zscore"}]).active()
     assert [getattr(d, "rows", None) for d in active if d.type == "missing"] == [2]
     chosen = DetectionSettings(detectors=[{"type": "zscore"}, {"type": "iqr"}], ensemble={"members": ["iqr"]}).active()
-    assert [d.type for d in chosen] == ["iqr", "flatline", "missing"]
+    assert [d.type for d in chosen] == ["iqr", "flatline", "missing", "zero_run"]
 
 
 def test_severity_grows_with_the_distance_from_the_threshold() -> None:
@@ -328,6 +328,6 @@ def test_importing_detection_loads_no_heavy_library() -> None:
 
 
 def test_nothing_below_zero_is_expected_of_a_series_that_never_was_there() -> None:
-    counts = np.maximum(daily() - daily().min(), 0)
+    counts = np.maximum(daily() - np.quantile(daily(), 0.05), 0)
     assert detect(frame_of(counts))["lower"].min() == 0
     assert detect(frame_of(counts - 5))["lower"].min() < 0
