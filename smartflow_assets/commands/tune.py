@@ -52,7 +52,7 @@ def tune(
             metavar="A,B",
             show_default=False,
             help="Types of anomalies to plant where there are "
-            "too few labels: spike, dropout, level, flat, context, burst, half_volume; default: all.",
+            "too few labels: spike, dropout, level, flat, context, burst, half_volume, zero_run; default: all.",
         ),
     ] = "",
     sizes: Annotated[

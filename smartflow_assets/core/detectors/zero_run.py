@@ -14,6 +14,8 @@ from smartflow_assets.core.series.blocks import Rows, State
 from smartflow_assets.core.series.facts import SeriesFacts
 from smartflow_assets.core.series.scaling import Scaler
 
+OUTAGES = 4
+"""So many runs of a context may have been outages: they do not make another one of their length usual."""
 CAP = 12.0
 """The largest surprise: a longer run says no more."""
 
@@ -54,7 +56,8 @@ class ZeroRun(BaseDetector, frozen=True):
             "known": np.array([facts.known_rows, facts.zero_rows, facts.longest_zero_run], float),
             "season": np.zeros((2, max(season, 1)), np.float32),
             "week": np.zeros((2, max(7 * season, 1)), np.float32),
-            "progress": np.zeros(8),
+            "progress": np.zeros(6),
+            "longest": np.zeros(OUTAGES + 1),
             "scaler": np.array([scaler.center, scaler.unit, scaler.log_unit or np.nan, facts.grain]),
         }
 
@@ -70,7 +73,7 @@ class ZeroRun(BaseDetector, frozen=True):
         counts = np.maximum(expected, 0.0) / grain if grain > 0 else np.full(rows.count, np.inf)
         runs.zero_values(
             rows.padded, rows.offset, rows.count, rows.first, rows.is_missing, ahead, zero, counts, state["known"], self.rows,
-            self.surprise, state["season"], state["week"], state["progress"], surprise, flag, is_rare,
+            self.surprise, state["season"], state["week"], state["progress"], state["longest"], surprise, flag, is_rare,
         )  # fmt: skip
         lower = np.where(is_rare & np.isfinite(zero), least, np.nan)
         return Result(np.minimum(surprise, CAP), flag=flag, lower=lower)

@@ -1,7 +1,7 @@
 """Anomalies of declared types and sizes, put into clean rows that have no labels, so that settings can be measured on them.
 
-A size is a fraction of the series' 1 to 99 % range. What nobody could see (a swap that changes nothing, a flat run where the
-series has such runs itself) is not planted. Events of the synthetic domains, which make series of their own, are in
+A size is a fraction of the series' 1 to 99 % range. What nobody could see (a swap that changes nothing, a flat run or zeros where the
+series has such itself) is not planted. Events of the synthetic domains, which make series of their own, are in
 `core.generators.anomaly_events`.
 """
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from smartflow_assets.core.series.intervals import ALARM_GAP_ROWS
 
-PlantedType = Literal["spike", "dropout", "level", "flat", "context", "burst", "half_volume"]
+PlantedType = Literal["spike", "dropout", "level", "flat", "context", "burst", "half_volume", "zero_run"]
 PLANTED: dict[PlantedType, str] = {
     "spike": "one row, up or down",
     "dropout": "an interval that is lower",
@@ -24,6 +24,7 @@ PLANTED: dict[PlantedType, str] = {
     "context": "an interval with the values of half a season before",
     "burst": "an interval of noise",
     "half_volume": "an interval with half of the value",
+    "zero_run": "an interval of zeros, in a series that hardly ever is at zero",
 }
 SIZED = ("spike", "dropout", "level", "burst")
 SHORT, LONGEST_INTERVAL = 4, 60  # rows; an interval is at most a fifth of a season
@@ -31,6 +32,7 @@ INTERVALS_APART = (
     25  # lengths of the longest interval from one to the next: denser ones would be learnt as usual, and find themselves no more
 )
 LEAST_CHANGE = 0.1  # of the range, on average
+RARE_ZEROS = 0.01  # of the rows: a series that is at zero more often has zeros of its own
 
 
 def plant(
@@ -110,6 +112,8 @@ def _planted(kind: str, size: float, own: np.ndarray, interval: slice, period: i
             new = own[interval.start - period // 2 : interval.stop - period // 2] if 1 < period <= 2 * interval.start else old
         case "burst":
             new = old + 0.5 * size * width * rng.standard_normal(length)
+        case "zero_run":
+            return np.zeros(length) if seen.min() >= 0 and (seen == 0).mean() < RARE_ZEROS and (old > 0).all() else None
         case _:
             new = old / 2
     if seen.min() >= 0:

@@ -80,8 +80,9 @@ def missing_values(is_missing, count, first, ahead, season, rows, usual, weeks, 
 
 @compiled
 def zero_values(
-    values, offset, count, first, is_missing, ahead, zero, counts, known, least, limit, season, week, progress, surprise, flag, is_rare
-):
+    values, offset, count, first, is_missing, ahead, zero, counts, known, least, limit, season, week, progress, longest,
+    surprise, flag, is_rare,
+):  # fmt: skip
     """Surprise of the run of zeros that ends at each row, whether it is an anomaly, and whether a zero is rare there at all.
 
     A run counts its rows that are not usually at zero. Its first has a surprise of -log10 of the share of zeros, each further one of
@@ -89,14 +90,14 @@ def zero_values(
     run has none before it is longer than usual. Anomalous: of `least` rows, surprise above `limit`.
 
     ahead: rows that the local clock is ahead of UTC. known: [rows, zeros, longest run] of what was learnt. progress: [rows of the run
-    that count, rows since it began, its surprise, whether it was anomalous, then rows, zeros, longest and second longest run so far]:
-    the longest one alone may have been an outage, and is no measure. season, week: [share, times] x slot, how often the slot of the
-    season and of seven seasons was at zero. A run teaches when it is over, once for each slot; the rows of an anomalous one are no
-    zeros. A missing row neither ends a run nor makes it longer.
+    that count, rows since it began, its surprise, whether it was anomalous, then rows and zeros so far]. longest: the longest runs so
+    far, the longest first: the last of them says what is usual, those before it may have been outages. season, week: [share, times] x
+    slot, how often the slot of the season and of seven seasons was at zero. A run teaches when it is over, once for each slot; the
+    rows of an anomalous one are no zeros. A missing row neither ends a run nor makes it longer.
     """
     for i in range(count):
         t = first + i + ahead[i]
-        rows, zeros, usual_run = max(progress[4], known[0]), max(progress[5], known[1]), max(progress[7], known[2])
+        rows, zeros, usual_run = max(progress[4], known[0]), max(progress[5], known[1]), max(longest[-1], known[2])
         is_usual = season[0, t % season.shape[1]] > 0.5 or week[0, t % week.shape[1]] > 0.5
         is_rare[i] = rows >= LEAST_KNOWN and zeros < RARE * rows and not is_usual
         surprise[i], flag[i] = 0.0, False
@@ -127,9 +128,7 @@ def zero_values(
             progress[4] += span
             progress[5] += span
         progress[4] += 1
-        if progress[0] > progress[6]:
-            progress[7] = progress[6]
-            progress[6] = progress[0]
-        else:
-            progress[7] = max(progress[7], progress[0])
+        ended = progress[0]
+        for j in range(len(longest)):
+            longest[j], ended = max(longest[j], ended), min(longest[j], ended)
         progress[:4] = 0

@@ -69,6 +69,8 @@ def test_each_type_does_what_it_is_called(kind):
             assert np.ptp(new) == 0
         elif kind == "half_volume":
             assert new == pytest.approx(old / 2)
+        elif kind == "zero_run":
+            assert (new == 0).all() and (old > 0).all()
         elif kind == "burst":
             assert change.std() > 0.3
         else:
@@ -105,6 +107,8 @@ def test_counts_stay_counts():
         (np.full(40 * DAY, 7.0), "level"),
         (np.repeat(np.random.default_rng(0).normal(size=80), DAY // 2), "flat"),
         (500 + 200 * np.sin(np.arange(40 * DAY) * 4 * np.pi / DAY), "context"),  # twelve hours before it was the same
+        (np.random.default_rng(0).poisson(3, 40 * DAY).astype(float), "zero_run"),  # one in twenty is zero by chance
+        (np.random.default_rng(0).normal(size=40 * DAY), "zero_run"),  # zero is in the middle
     ],
 )
 def test_what_nobody_could_see_is_not_planted(values, kind):
