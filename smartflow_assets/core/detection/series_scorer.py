@@ -36,7 +36,8 @@ calls expected. Event F1 .421, .709, .859 on NAB, AIOPS, WSD; with half of the 9
 class ScoredBlock:
     """Verdicts on the rows of one series, in the unit of the series.
 
-    raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the threshold; is_guarded: a guard's flag.
+    raw_score: combined surprise, 0 for missing rows; is_flagged: at or above the threshold, outside of the band; is_guarded: the flag of
+    a guard that nothing lets pass.
     detector_raw and surprise are detectors x rows, guards included. column_shares: columns x rows, what each column has in the
     raw score of its detector, one detector that has columns after the other.
     """

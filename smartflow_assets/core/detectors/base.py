@@ -29,8 +29,8 @@ class Result:
     """What a detector says of each row of a block, in scaled units.
 
     raw_score >= 0, higher is stranger. `flag` is the detector's own verdict (its vote), None to vote by surprise.
-    expected, lower, upper are its own idea of normal, None when it has none; a guard's `lower` is what no usual value of the row lies
-    below (NaN: it has no word), so the band ends there. contributions: of a detector that has columns,
+    expected, lower, upper are its own idea of normal, None when it has none; a guard's `lower` is where a band ends that would
+    hold zero (NaN: it may). contributions: of a detector that has columns,
     count x columns, the share of each column in the raw score; all 0 where they are not known.
     """
 
