@@ -175,9 +175,7 @@ def _print(known: "ComparisonSubject", results: "list[DetectorResult]", guarded:
         pairs = detector_agreement.pair_rows(detector_agreement.agreements(results, guarded, step))
         terminal.table(detector_agreement.PAIR_COLUMNS, pairs, right=detector_agreement.PAIR_COLUMNS[1:])
     if guarded.any():
-        terminal.say(
-            f"left out of the agreement: {terminal.count(int(guarded.sum()), 'row')} that flatline, missing and zero_run flag whatever is listed"
-        )
+        terminal.say(f"left out of the agreement: {terminal.count(int(guarded.sum()), 'row')} that guards flag whatever is listed")
 
 
 def _write(known: "ComparisonSubject", results: "list[DetectorResult]", guarded: "np.ndarray", chosen: list[str], target: Path) -> None:
@@ -210,7 +208,7 @@ def _write(known: "ComparisonSubject", results: "list[DetectorResult]", guarded:
         f"Judged from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, each detector as if it were the only one listed, after "
         f"learning once from what lies before. Times are of {timezone}. A full lane is three times the score from which its "
         "detector flags; the dashed line is that score; labelled intervals are shaded."
-        + (" A tick at the foot of a series is a row that flatline, missing or zero_run flags whatever is listed." if guarded.any() else "")
+        + (" A tick at the foot of a series is a row that a guard flags whatever is listed." if guarded.any() else "")
     ]
     target.write_text(
         comparison_page(f"Detectors compared on {known.name}", facts, results, guarded, known.trial_data.step, pictures), encoding="utf-8"
