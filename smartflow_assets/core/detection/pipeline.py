@@ -49,9 +49,10 @@ def detect(
     them. progress: called with the number of rows done since its last call.
 
     Returns, in the order of `frame`: series, observed_at, value, expected, lower, upper (twice what 95 % of the last 2,000
-    residuals stay below, less on the calm side of a skewed series; in the unit of the series), raw_score (combined surprise: rank by it), anomaly_score (0 to
-    1), threshold (on anomaly_score), is_anomaly, state (scored, warming_up, missing), severity and explanation (only of
-    anomalous rows, and why others are not scored). SourceError for missing columns, no numbers, times that occur twice.
+    residuals stay below, less on the calm side of a skewed series; in the unit of the series), raw_score (combined surprise:
+    rank by it), anomaly_score (0 to 1), threshold (on anomaly_score), is_anomaly, state (scored, warming_up, missing), severity
+    and explanation (only of anomalous rows, and why others are not scored). SourceError for missing columns, no numbers, times
+    that occur twice.
 
     >>> times = pd.date_range("2026-01-01", periods=900, freq="5min", tz="UTC")
     >>> value = 100 + np.random.default_rng(0).normal(size=900)
