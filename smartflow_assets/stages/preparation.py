@@ -48,7 +48,7 @@ MADE_FROM_RAW = (
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What `clean_series` did; lag is the clock minus the end of the newest bucket."""
+    """What `clean_series` did; lag is the clock minus the end of the newest bucket, `note` what people should know of the rows."""
 
     row_count: int
     missing_count: int
@@ -57,6 +57,7 @@ class Cleaned:
     lag_seconds: float | None
     rebuilt_because: str
     table_rows: int
+    note: str = ""
 
     def __str__(self) -> str:
         rebuilt = f"; rebuilt from raw records, because {self.rebuilt_because}" if self.rebuilt_because else ""
@@ -94,6 +95,9 @@ def clean_series(run: SourceRun) -> Cleaned:
     if axis is not None:
         written, known = _clean(run, known, axis, _planned(run, known, axis))
     newest = _newest(run)
+    note = SourceArrivals(run, bucket_plan(run)).recording if axis is not None and written else ""
+    if note:
+        run.warn(note)
     lag = None if pd.isna(newest) else (run.now - newest - run.source.time_bucket.every).total_seconds()
     return Cleaned(
         row_count=written.total(),
@@ -103,6 +107,7 @@ def clean_series(run: SourceRun) -> Cleaned:
         lag_seconds=lag,
         rebuilt_because=rebuilt_because,
         table_rows=table_rows(run, "clean_series"),
+        note=note,
     )
 
 
