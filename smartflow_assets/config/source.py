@@ -28,7 +28,7 @@ from smartflow_assets.core.records import Records
 from smartflow_assets.core.rules import BaseRule, Rules
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
 from smartflow_assets.core.temporal.calendar import Calendar
-from smartflow_assets.core.temporal.notation import Duration
+from smartflow_assets.core.temporal.notation import Duration, format_duration
 from smartflow_assets.core.temporal.schedule import Schedule
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -67,6 +67,16 @@ class Source(DetectionSettings):
         default=(), description="How rows become series. Default: every numeric column, mean per bucket."
     )
     dimensions: tuple[str, ...] = Field(default=(), description="Columns whose every value makes a series of its own.")
+    retire_after: Duration | None = Field(
+        default=None,
+        gt=timedelta(0),
+        description="How long a series is waited for whose rows stay away while others come; then it is over: it has no further buckets, "
+        "and its incident closes. A row that comes after all begins it anew. Default: as long as it had had rows, at least a day "
+        "and at most 30 days.",
+    )
+    max_series: int = Field(
+        default=10_000, ge=1, description="More series than this at a time are refused: a dimension that names single things is a mistake."
+    )
     encode: Annotated[
         dict[str, Encoding],
         Field(
@@ -246,7 +256,9 @@ class Source(DetectionSettings):
             "calendar.timezone": self.calendar.timezone,
             "metrics": [metric.made_under for metric in self.metrics],
             "dimensions": sorted(self.dimensions),
-        } | ({"encode": self.encode} if self.encode else {})
+        }
+        made_under |= {"encode": self.encode} if self.encode else {}
+        made_under |= {"retire_after": format_duration(self.retire_after)} if self.retire_after else {}
         return json.dumps(made_under, sort_keys=True, ensure_ascii=False)
 
     @property

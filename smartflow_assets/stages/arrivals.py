@@ -14,6 +14,7 @@ from smartflow_assets.core.rules import MissingRule
 from smartflow_assets.core.series import arrivals
 from smartflow_assets.core.series.arrivals import Arrivals
 from smartflow_assets.core.severity import Severity, worst
+from smartflow_assets.core.text_format import day
 from smartflow_assets.stages.run import SourceRun
 
 
@@ -45,9 +46,21 @@ class SourceArrivals:
     def is_recording(self) -> bool:
         """Whether the newest row was old already when it was loaded, and no regular loads have told that this is how rows come."""
         newest = self._newest
-        if newest is None or len(self._ages) >= arrivals.REGULAR_LOADS:
+        if newest is None or (age := newest[1] - newest[0]) <= arrivals.RECORDING_AFTER * self.plan.every:
             return False
-        return newest[1] - newest[0] > arrivals.RECORDING_AFTER * max(self.known.distance, self.plan.every)
+        return len(self._ages) < arrivals.REGULAR_LOADS and age > arrivals.RECORDING_AFTER * self.known.distance
+
+    @property
+    def recording(self) -> str:
+        """What the run that loaded a recording says of it, once; empty for all others."""
+        newest = self._newest
+        if newest is None or newest[1] != self.run.now or self.run.source.freshness.mode != "auto" or not self.is_recording:
+            return ""
+        at = day(self.run.source.calendar.local([newest[0]])[0])
+        return (
+            f"taken as a recording, since its newest row is of {at} {newest[0]:%Y}: it is never called silent. "
+            "`freshness: off` says so for good; `freshness: {warn_after: 1h}` watches it all the same"
+        )
 
     @property
     def newest_at(self) -> pd.Timestamp | None:

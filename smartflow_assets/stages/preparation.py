@@ -8,17 +8,21 @@ which windows to look at again.
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
+from smartflow_assets.adapters.aggregation.lifetimes import Lifetimes, lifetimes
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Delete, Replace, Write
 from smartflow_assets.config.plan import changes_between
 from smartflow_assets.core import rules
+from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.preparation import cleaning, features
 from smartflow_assets.core.preparation.cleaning import Tail
+from smartflow_assets.core.series.lifetimes import Waiting
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import encoding
 from smartflow_assets.stages.arrivals import SourceArrivals
@@ -44,7 +48,7 @@ MADE_FROM_RAW = (
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What `clean_series` did; lag is the clock minus the end of the newest bucket."""
+    """What `clean_series` did; lag is the clock minus the end of the newest bucket, `note` what people should know of the rows."""
 
     row_count: int
     missing_count: int
@@ -53,6 +57,7 @@ class Cleaned:
     lag_seconds: float | None
     rebuilt_because: str
     table_rows: int
+    note: str = ""
 
     def __str__(self) -> str:
         rebuilt = f"; rebuilt from raw records, because {self.rebuilt_because}" if self.rebuilt_because else ""
@@ -84,23 +89,15 @@ def clean_series(run: SourceRun) -> Cleaned:
     """Bring clean_series up to the last bucket that is closed and settled at the run's clock."""
     run.report("clean_series")
     rebuilt_because = _drop_outdated(run)
-    written = Counter[str]()
     known = buckets.known_series(run.warehouse, run.name)
+    written = Counter[str]()
     axis = _axis(run)
-    for windows in _windows_to_clean(run, known, axis) if axis else ():
-        writes: list[Write] = []
-        for window in windows:
-            rows, changed = _clean_window(run, window, known, axis and axis.tail)
-            known = _with_new_series(known, changed)
-            written.update(changed["repair"])
-            touched = rows[rows["observed_at"].isin(changed["observed_at"])]  # with its siblings that stayed: all of a bucket is written
-            writes += [
-                Replace("clean_series", run.name, rows_in(touched, interval), *interval, fingerprint=run.source.fingerprint)
-                for interval in _spells(touched["observed_at"], bucket_plan(run).grid)
-            ]
-        if writes:
-            run.warehouse.commit(run.run_id, writes)
+    if axis is not None:
+        written, known = _clean(run, known, axis, _planned(run, known, axis))
     newest = _newest(run)
+    note = SourceArrivals(run, bucket_plan(run)).recording if axis is not None and written else ""
+    if note:
+        run.warn(note)
     lag = None if pd.isna(newest) else (run.now - newest - run.source.time_bucket.every).total_seconds()
     return Cleaned(
         row_count=written.total(),
@@ -110,7 +107,33 @@ def clean_series(run: SourceRun) -> Cleaned:
         lag_seconds=lag,
         rebuilt_because=rebuilt_because,
         table_rows=table_rows(run, "clean_series"),
+        note=note,
     )
+
+
+def _clean(run: SourceRun, known: pd.DataFrame, axis: "_Axis", planned: "_Planned") -> tuple[Counter[str], pd.DataFrame]:
+    """Write what is new or has changed in the planned windows; how many rows by repair, and the series that are known then."""
+    written, grid = Counter[str](), bucket_plan(run).grid
+    for windows in planned.commits:
+        writes: list[Write] = []
+        for window in windows:
+            rows, changed, gone = _clean_window(run, window, known, axis.tail, planned.lives.absences)
+            known = _with_new_series(known, changed)
+            written.update(changed["repair"])
+            writes += [  # with its siblings that stayed: all of a bucket is written
+                Replace(
+                    "clean_series",
+                    run.name,
+                    rows_in(rows, interval),
+                    *interval,
+                    fingerprint=run.source.fingerprint,
+                    is_empty_allowed=len(gone) > 0,
+                )
+                for interval in _spells(pd.concat([changed["observed_at"], gone]), grid)
+            ]
+        if writes:
+            run.warehouse.commit(run.run_id, writes)
+    return written, known
 
 
 def _drop_outdated(run: SourceRun) -> str:
@@ -165,39 +188,76 @@ def _axis(run: SourceRun) -> _Axis | None:
     return _Axis(first, until, tail)
 
 
-def _windows_to_clean(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> list[list[Window]]:
+class _Planned(NamedTuple):
+    """What is to be cleaned: the windows of each commit, and which series there are in them."""
+
+    commits: list[list[Window]]
+    lives: Lifetimes
+
+
+def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
     """The windows of each commit: what late rows touched goes with the first window of what is new, since one commit answers
     all that was pending; a history that is too long for memory goes on window by window, from the watermark if it is cut off."""
-    source, table, plan = run.source, raw_table(run.name), bucket_plan(run)
+    plan = bucket_plan(run)
     grid, until = plan.grid, axis.until
-    if run.since is not None:
-        asked = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
-        return [[window] for window in buckets.windows(run.warehouse, run.name, plan, *asked)]
     watermark = run.warehouse.read(  # of the metric that ends first: behind the last row some have no buckets
         "SELECT min(newest) AS at FROM (SELECT max(observed_at) AS newest FROM clean_series WHERE source = ? GROUP BY metric)", [run.name]
     )["at"].iloc[0]
-    if pd.isna(watermark):
-        return [[window] for window in buckets.windows(run.warehouse, run.name, plan, axis.first, until)]
-    late = [_affected(run, start, end, until, known) for start, end in run.warehouse.pending(run.name, "clean_series", [table])]
-    gap_before = grid.step(watermark, 1 - cleaning.reach(source.time_bucket))  # a value may have arrived that closes a gap
-    fresh, *more = [*buckets.windows(run.warehouse, run.name, plan, gap_before, until)] or [(gap_before, gap_before)]
-    return [merged([fresh, *((start, min(end, fresh[1])) for start, end in late)]), *([window] for window in more)]
+    late: list[Window] = []
+    if run.since is not None:
+        since, until = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
+    elif pd.isna(watermark):
+        since = axis.first
+    else:
+        since = grid.step(watermark, 1 - cleaning.reach(run.source.time_bucket))  # a value may have arrived that closes a gap
+        late = [(grid.floor(start), end) for start, end in run.warehouse.pending(run.name, "clean_series", [raw_table(run.name)])]
+    reach = cleaning.past(run.source.time_bucket, run.source.treatments) + cleaning.reach(run.source.time_bucket)
+    lives = _lifetimes(run, plan, grid.step(min([since, *(start for start, _ in late)]), -reach), axis.until)
+    pieces = list(buckets.windows(plan, since, until, lives.series_count))
+    if not late:
+        return _Planned([[piece] for piece in pieces], lives)
+    fresh, *more = pieces or [(since, since)]
+    touched = [_affected(run, start, end, until, known, lives) for start, end in late]
+    first = merged([fresh, *((start, min(end, fresh[1])) for start, end in touched)])
+    return _Planned([first, *([piece] for piece in more)], lives)
 
 
-def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, known: pd.DataFrame) -> Window:
+def _lifetimes(run: SourceRun, plan: buckets.BucketPlan, since: datetime, until: datetime) -> Lifetimes:
+    """Which series there are in [since, until); `SourceError` when there are more than may be."""
+    bucket, most = run.source.time_bucket, run.source.max_series
+    waiting = Waiting.of(bucket.every, cleaning.reach(bucket) - 1, run.source.retire_after)
+    lives = lifetimes(run.warehouse, run.name, plan, waiting, since, until)
+    if lives.series_count > most:
+        names = ", ".join(
+            dict.fromkeys(name for metric in plan.metrics for name in metric.dimensions or plan.dimensions) or plan.dimensions
+        )
+        raise SourceError(
+            f"its rows make {lives.series_count:,} series at a time, more than max_series: {most:,}",
+            source=run.name,
+            where=run.source.where("dimensions"),
+            remedy=f"Each value of {names} makes series of its own: take out of `dimensions` what names single things, such as an order or "
+            "a user, or raise max_series.",
+        )
+    return lives
+
+
+def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, known: pd.DataFrame, lives: Lifetimes) -> Window:
     """The buckets whose cleaned rows may differ because raw rows of [start, end) came, changed or went."""
     plan, bucket, calendar = bucket_plan(run), run.source.time_bucket, run.source.calendar
     start, end = plan.grid.floor(start), min(plan.grid.step(end, 1), pd.Timestamp(until))
     if start >= end:
         return start, start
     touched = buckets.aggregate(run.warehouse, run.name, plan, start, end)
-    return cleaning.affected(
+    since, last = cleaning.affected(
         touched, start, end, bucket=bucket, calendar=calendar, horizon=until, known=known, treatments=run.source.treatments
     )
+    return since, pd.Timestamp(until) if lives.has_pauses else last  # what was over may not be any more, and the other way round
 
 
-def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame, tail: Tail | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of clean_series in the window, and those of them that are new or differ from what stands."""
+def _clean_window(
+    run: SourceRun, window: Window, known: pd.DataFrame, tail: Tail, absences: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+    """Rows of clean_series in the window, those of them that are new or differ from what stands, and the times of those that go."""
     source, plan = run.source, bucket_plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
     closed = closed_end(run)
@@ -211,12 +271,13 @@ def _clean_window(run: SourceRun, window: Window, known: pd.DataFrame, tail: Tai
         known=known,
         treatments=source.treatments,
         tail=tail,
+        absences=absences,
     )
     before = run.warehouse.read(
         "SELECT series, observed_at, value, value_raw, repair FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?",
         [run.name, *window],
     )
-    return after, cleaning.changes(before, after)
+    return after, cleaning.changes(before, after), cleaning.gone(before, after)
 
 
 def _newest(run: SourceRun) -> pd.Timestamp:

@@ -131,7 +131,9 @@ def test_switching_it_off_ends_the_incident(orders: Home) -> None:
 def test_an_old_file_is_a_recording(home: Home) -> None:
     home.write_source("orders", ORDERS)
     write_until(home, START + 10 * DAY)
-    home.run_stages("orders", START + 11 * DAY)
+    said = home.run_stages("orders", START + 11 * DAY)["clean_series"].note
+    assert said.startswith("taken as a recording, since its newest row is of Wed 11 Mar 2026") and "freshness: off" in said
+    assert not home.run_stages("orders", START + 12 * DAY)["clean_series"].note
     run = home.source_run("orders", START + 12 * DAY)
     arrived = SourceArrivals(run, bucket_plan(run))
     assert arrived.is_recording and not arrived.is_watched and arrived.severity is None

@@ -119,7 +119,7 @@ def aggregate(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, 
     when all its values equal those of another row of the source. Text in a numeric metric, NaN and infinity count as no
     number; a null dimension is the empty text. `SourceError` when a column is not there.
     """
-    metrics = _metrics(plan, column_types(warehouse, source), source)
+    metrics = metrics_of(warehouse, source, plan)
     time, window = quoted_column(plan.time_column), [_utc(since), _utc(until)]
     copied = f"""
         SELECT _row_hash FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} < ? GROUP BY _row_hash HAVING count(*) > 1"""
@@ -148,34 +148,20 @@ def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestam
 
 def filled(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> np.ndarray:
     """The numbers of the buckets that hold rows of [since, until], in order."""
-    time = quoted_column(plan.time_column)
+    time, table = quoted_column(plan.time_column), quoted(raw_table(source))
     found = warehouse.read(
-        f"SELECT DISTINCT {_bucket(plan)} AS bucket FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} <= ? ORDER BY bucket",
+        f"SELECT DISTINCT {bucket_number(plan)} AS bucket FROM {table} WHERE {time} >= ? AND {time} <= ? ORDER BY bucket",
         [_utc(since), _utc(until)],
     )
     return found["bucket"].to_numpy(np.int64)
 
 
 def windows(
-    warehouse: Reads,
-    source: str,
-    plan: BucketPlan,
-    since: datetime,
-    until: datetime,
-    most: int = MOST_BUCKETS,
+    plan: BucketPlan, since: datetime, until: datetime, series_count: int, most: int = MOST_BUCKETS
 ) -> Iterator[tuple[pd.Timestamp, pd.Timestamp]]:
     """[since, until) in pieces of at most `most` values (buckets x series), so that memory stays bounded; cut between buckets."""
-    time = quoted_column(plan.time_column)
-    metrics, series = plan.metrics or _metrics(plan, column_types(warehouse, source), source), 0
-    for dimensions, group in plan.by_dimensions(metrics).items():
-        names = ", ".join(map(quoted_column, dimensions)) or "0"
-        combinations = warehouse.read(
-            f"SELECT count(*) AS found FROM (SELECT DISTINCT {names} FROM {quoted(raw_table(source))} WHERE {time} < ?)", [_utc(until)]
-        )["found"][0]
-        series += max(1, int(combinations)) * len(group)
-    series = max(1, series)
     numbers = plan.grid.numbers(since, until)
-    length = max(1, most // series)
+    length = max(1, most // max(1, series_count))
     for first in range(0, len(numbers), length):
         piece = numbers[first : first + length]
         start, end = plan.grid.start(np.array([piece[0], piece[-1] + 1]))
@@ -212,7 +198,9 @@ def require_raw_columns(types: Mapping[str, str], names: Iterable[str], source: 
             )
 
 
-def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[MetricColumn, ...]:
+def metrics_of(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[MetricColumn, ...]:
+    """The metrics of the plan, or all numeric columns; `SourceError` when a column is not there."""
+    types = column_types(warehouse, source)
     columns = (
         name for metric in plan.metrics for name in (metric.column, *(metric.dimensions or ())) if name and name not in plan.encoded.columns
     )
@@ -224,13 +212,18 @@ def _metrics(plan: BucketPlan, types: dict[str, str], source: str) -> tuple[Metr
     return tuple(MetricColumn(name, name) for name in types if name.lower() not in taken and types[name].partition("(")[0] in NUMERIC)
 
 
-def _bucket(plan: BucketPlan) -> str:
+def bucket_number(plan: BucketPlan) -> str:
     """The number of the bucket, as TimeGrid counts; floor division for times before the origin too."""
     time = quoted_column(plan.time_column)
     local_day = f"CAST({time} AT TIME ZONE {quoted_text(plan.calendar.timezone)} AS DATE)"
     since_origin = f"({local_day} - DATE '{ORIGIN}')" if plan.grid.is_local else f"(epoch_us({time}) - {ORIGIN_US})"
     width = plan.grid.width
     return f"CAST(({since_origin} - (({since_origin} % {width}) + {width}) % {width}) // {width} AS BIGINT)"
+
+
+def dimension_text(name: str) -> str:
+    """The value of a dimension as text; a null is the empty text."""
+    return f"coalesce(CAST({quoted_column(name)} AS VARCHAR), '')"
 
 
 def _inputs(k: int, metric: MetricColumn, encoded: Mapping[str, str]) -> str:
@@ -247,8 +240,8 @@ def _sql(source: str, plan: BucketPlan, dimensions: tuple[str, ...], metrics: li
     `copied` selects the hashes of rows that occur more than once; the window is bound once, with `copied` three times."""
     time = quoted_column(plan.time_column)
     rows = f"""
-        SELECT {_bucket(plan)} AS bucket, {time} AS happened_at, _origin, _row, _row_hash
-               {"".join(f", coalesce(CAST({quoted_column(name)} AS VARCHAR), '') AS d{k}" for k, name in enumerate(dimensions))}
+        SELECT {bucket_number(plan)} AS bucket, {time} AS happened_at, _origin, _row, _row_hash
+               {"".join(f", {dimension_text(name)} AS d{k}" for k, name in enumerate(dimensions))}
                {"".join(_inputs(k, metric, plan.encoded.columns) for k, metric in enumerate(metrics))}
         FROM {quoted(raw_table(source))} AS {RAW} {plan.encoded.lookups} WHERE {time} >= ? AND {time} < ?"""
     if copied:

@@ -125,6 +125,7 @@ def clean(
     known: pd.DataFrame | None = None,
     treatments: Mapping[str, Treatment] = MappingProxyType({}),
     tail: Tail | None = None,
+    absences: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The rows of clean_series (without source) for the buckets that start in [since, until), sorted by series and time.
 
@@ -133,17 +134,22 @@ def clean(
     from its first value on, in `known` (series, metric, dimensions, first_at) or here; a bucket without a value is `missing`.
     A gap is filled once the value behind it is there, and if it is no longer than `max_gap`. `treatments`, by metric: what
     `value` is instead of the aggregated value, which stays in `value_raw`, and whether a bucket without rows is zero. `tail`: which
-    metrics go on behind the last row.
+    metrics go on behind the last row. `absences` (series, since, until: numbers of buckets): where a series is over and has no bucket.
     """
     grid = TimeGrid(bucket.every, calendar)
     wanted = grid.numbers(since, until)
     seen = buckets[_has_value(buckets)]
-    series = _series(seen, known)
-    if series.empty or not len(wanted):
+    if not len(wanted):
         return _empty()
-
     margin = reach(bucket)
     numbers = np.arange(int(wanted[0]) - past(bucket, treatments), int(wanted[-1]) + margin + 1)
+    series = _series(seen, known)
+    away = _absences(absences, numbers)
+    series = series[~series["series"].isin(away.loc[(away["since"] <= numbers[0]) & (away["until"] > numbers[-1]), "series"])]
+    series = series.reset_index(drop=True)
+    if series.empty:
+        return _empty()
+
     row = pd.Index(series["series"]).get_indexer(pd.Index(seen["series"]))
     column = grid.number(seen["observed_at"]) - numbers[0]
     is_inside = (column >= 0) & (column < len(numbers))
@@ -152,11 +158,11 @@ def clean(
     shape = len(series), len(numbers)
     value, raw, is_doubled = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     value[cell], raw[cell], is_doubled[cell] = seen["value"], seen["value_raw"], seen["duplicate_count"] > 0
-    first = grid.number(series["first_at"])
+    is_there = _is_there(series, away, numbers, grid)
     for metric, treatment in treatments.items():
         mine = np.flatnonzero(series["metric"] == metric)
         if treatment.without_rows == "zero":
-            is_empty = np.isnan(value[mine]) & (numbers >= first[mine, None])
+            is_empty = np.isnan(value[mine]) & is_there[mine]
             value[mine], raw[mine] = np.where(is_empty, 0.0, value[mine]), np.where(is_empty, 0.0, raw[mine])
         if treatment.transform == "difference":
             value[mine] = transforms.difference(value[mine])
@@ -170,7 +176,7 @@ def clean(
     repair[np.isnan(value)] = "missing"
     repair[is_filled] = "filled"
 
-    is_row = (numbers >= first[:, None]) & (numbers >= wanted[0]) & (numbers <= wanted[-1])
+    is_row = is_there & (numbers >= wanted[0]) & (numbers <= wanted[-1])
     if tail is not None and tail.metrics is not None:
         is_row &= series["metric"].isin(tail.metrics).to_numpy()[:, None] | (numbers < grid.number([pd.Timestamp(tail.since)])[0])
     which, when = np.nonzero(is_row)
@@ -199,6 +205,30 @@ def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
         axis=0,
     )
     return cast(pd.DataFrame, after[~is_same]).reset_index(drop=True)
+
+
+def gone(before: pd.DataFrame, after: pd.DataFrame) -> pd.Series:
+    """The times of rows in `before` whose series has no row at that time in `after`."""
+    rows = pd.MultiIndex.from_frame(before[["series", "observed_at"]])
+    is_gone = np.asarray(~rows.isin(pd.MultiIndex.from_frame(after[["series", "observed_at"]])), dtype=bool)
+    return before.loc[is_gone, "observed_at"]
+
+
+def _absences(absences: pd.DataFrame | None, numbers: np.ndarray) -> pd.DataFrame:
+    """Those that touch the buckets."""
+    if absences is None:
+        return pd.DataFrame({"series": pd.Series(dtype=str), "since": pd.Series(dtype="int64"), "until": pd.Series(dtype="int64")})
+    return cast(pd.DataFrame, absences[(absences["since"] <= numbers[-1]) & (absences["until"] > numbers[0])])
+
+
+def _is_there(series: pd.DataFrame, away: pd.DataFrame, numbers: np.ndarray, grid: TimeGrid) -> np.ndarray:
+    """Whether each series (rows) has each bucket (columns): from its first value on, but for where it is over."""
+    is_there = numbers >= grid.number(series["first_at"])[:, None]
+    row = pd.Index(series["series"]).get_indexer(pd.Index(away["series"]))
+    for i, since, until in zip(row, away["since"], away["until"], strict=True):
+        if i >= 0:
+            is_there[i] &= (numbers < since) | (numbers >= until)
+    return is_there
 
 
 def _has_value(buckets: pd.DataFrame) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, small_table
+from smartflow_assets.defs.metadata import NOTE, asset_arguments, kept, numbers, small_table
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import preparation
 
@@ -12,8 +12,10 @@ def clean_series(context: dg.AssetExecutionContext, options: RunOptions) -> dg.M
     """Closed, settled buckets on a regular grid; every repair labelled."""
     cleaned = preparation.clean_series(options.run_with_bucket)
     context.log.info(str(cleaned))
+    noted = {NOTE: cleaned.note} if cleaned.note else {}
     return dg.MaterializeResult(
-        metadata=numbers(
+        metadata=noted
+        | numbers(
             {
                 "dagster/row_count": cleaned.table_rows,
                 "buckets": cleaned.row_count,

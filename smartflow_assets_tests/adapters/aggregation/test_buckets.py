@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smartflow_assets.adapters.aggregation.buckets import BucketPlan, MetricColumn, aggregate, extent, known_series, windows
+from smartflow_assets.adapters.aggregation.lifetimes import lifetimes
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.series.lifetimes import Waiting
 from smartflow_assets.core.temporal.calendar import Calendar
 
 DAY = pd.Timestamp("2026-01-07", tz="UTC")
@@ -137,7 +139,9 @@ def test_a_metric_may_have_dimensions_of_its_own():
     }
     assert dict(zip(rows["series"], rows["value_raw"], strict=True))["orders{channel=web}"] == 3  # one row is a copy
     assert rows["dimensions"].tolist()[0] == {}
-    pieces = list(windows(warehouse, "shop", plan, DAY, at(100), most=10))  # five series
+    waiting = Waiting(least=100, most=100)
+    assert lifetimes(warehouse, "shop", plan, waiting, DAY, at(100)).series_count == 5
+    pieces = list(windows(plan, DAY, at(100), 5, most=10))
     assert pieces[0] == (DAY, at(10)) and len(pieces) == 10
 
 
@@ -235,8 +239,7 @@ def test_extent_is_the_oldest_and_newest_bucket():
 
 
 def test_windows_cut_between_buckets_and_cover_all():
-    warehouse = Rows("ts TIMESTAMPTZ, v DOUBLE, w DOUBLE", [(at(m), 1.0, 1.0) for m in range(60)])
-    pieces = list(windows(warehouse, "shop", BucketPlan("ts", FIVE), DAY, at(60), most=10))
+    pieces = list(windows(BucketPlan("ts", FIVE), DAY, at(60), 2, most=10))
     assert pieces == [(at(0), at(25)), (at(25), at(50)), (at(50), at(60))]
 
 

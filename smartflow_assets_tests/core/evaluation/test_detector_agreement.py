@@ -14,6 +14,8 @@ from smartflow_assets.core.reports.comparison_plot import COLOURS, comparison_pl
 from smartflow_assets.core.reports.comparison_report import comparison_page
 from smartflow_assets.core.series.surprise import to_anomaly_score
 
+pytestmark = pytest.mark.integration  # draws pictures
+
 STEP = timedelta(minutes=5)
 ROWS = 400
 TIMES = pd.date_range("2026-03-02", periods=ROWS, freq=STEP, tz="UTC")

@@ -22,6 +22,8 @@ from smartflow_assets.core.generators.server_traffic import ServerTraffic
 from smartflow_assets.core.generators.stock_risk import StockRisk
 from smartflow_assets.core.temporal.calendar import Calendar
 
+pytestmark = pytest.mark.integration  # months of rows of twelve domains: no part of the loop of a working day
+
 START = datetime(2026, 1, 7, tzinfo=UTC)
 DOMAINS = [domain() for domain in get_args(get_args(Generator)[0])]
 SERIES = [domain for domain in DOMAINS if isinstance(domain, SeriesGenerator)]

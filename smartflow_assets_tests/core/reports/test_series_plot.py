@@ -7,6 +7,8 @@ from PIL import Image
 
 from smartflow_assets.core.reports.series_plot import series_plot
 
+pytestmark = pytest.mark.integration  # draws pictures
+
 TIMES = pd.date_range("2026-01-05", periods=864, freq="5min", tz="UTC")
 
 

@@ -45,6 +45,7 @@ def test_a_feed_that_never_pauses_is_silent_after_some_buckets(every: timedelta,
     assert first_alarm(feed(every, end), every, end, end + WEEK) == end + alarm_after
 
 
+@pytest.mark.integration  # each quarter of an hour for weeks
 def test_a_feed_that_pauses_at_night_and_on_weekends_is_silent_only_when_it_does_not_come_back() -> None:
     every, friday = timedelta(minutes=15), MONDAY + 4 * WEEK + timedelta(days=4, hours=18)
     living = feed(every, friday + WEEK, is_open=office_hours)
@@ -55,6 +56,7 @@ def test_a_feed_that_pauses_at_night_and_on_weekends_is_silent_only_when_it_does
     )
 
 
+@pytest.mark.integration  # each quarter of an hour for weeks
 def test_a_young_feed_of_office_hours_is_left_alone_through_its_first_nights_and_weekend_and_missed_on_a_working_day() -> None:
     every = timedelta(minutes=15)
     living = feed(every, MONDAY + 2 * WEEK, is_open=office_hours)

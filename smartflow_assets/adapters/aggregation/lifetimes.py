@@ -1,0 +1,85 @@
+"""Which series of a source are over in which buckets, asked of the raw rows.
+
+Rows of one combination of dimensions are what a series lives by, whatever its metric makes of them: a column that is empty for weeks is a
+gap in a series, not its end. What over means is in `core.series.lifetimes`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.adapters.aggregation import buckets
+from smartflow_assets.adapters.aggregation.buckets import BucketPlan, Reads
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.core.series.lifetimes import NEVER, Waiting, most_at_once, retired_from
+from smartflow_assets.core.series.series_id import series_id
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """absences: series, since, until (numbers of buckets; NEVER when it has not come back), one row for each time that a series was over
+    for a while. series_count: how many there are at most at once. has_pauses: whether a series may be over for a while."""
+
+    absences: pd.DataFrame
+    series_count: int
+    has_pauses: bool
+
+
+def lifetimes(warehouse: Reads, source: str, plan: BucketPlan, waiting: Waiting, since: datetime, until: datetime) -> Lifetimes:
+    """What the rows before `until` say of the buckets in [since, until); both should be starts of buckets."""
+    groups = plan.by_dimensions(buckets.metrics_of(warehouse, source, plan))
+    filled, start = np.zeros(0, np.int64), int(plan.grid.number([pd.Timestamp(since)])[0])
+    if any(groups):
+        filled = buckets.filled(warehouse, source, plan, since, until)
+        filled = filled[filled < plan.grid.number([pd.Timestamp(until)])[0]]
+    found, count, has_pauses = (
+        [pd.DataFrame({"series": pd.Series(dtype=str), "since": np.int64(), "until": np.int64()}, index=[])],
+        0,
+        False,
+    )
+    for dimensions, group in groups.items():
+        if not dimensions:
+            count += len(group)
+            continue
+        keys = [f"d{k}" for k in range(len(dimensions))]
+        firsts, pauses = _rows_of(warehouse, source, plan, dimensions, waiting.least, start, until)
+        first, last, following = (pauses[name].to_numpy(np.int64) for name in ("first", "last", "following"))
+        earlier = firsts["before"].dropna().to_numpy(np.int64)  # the newest stands for all: where they lie does not matter
+        ends = retired_from(first, last, following, np.append(earlier.max(keepdims=True) if len(earlier) else earlier, filled), waiting)
+        over = pauses[ends < NEVER].assign(since=ends[ends < NEVER])
+        began = np.concatenate([firsts["first"].to_numpy(np.int64), over.loc[over["following"] < NEVER, "following"].to_numpy(np.int64)])
+        ended = np.concatenate([over["since"].to_numpy(np.int64), np.full(len(began) - len(over), NEVER)])
+        count += most_at_once(np.maximum(began, start), np.maximum(ended, start)) * len(group)
+        has_pauses = has_pauses or len(pauses) > 0
+        named = [dict(zip(dimensions, values, strict=True)) for values in over[keys].itertuples(index=False, name=None)]
+        found += [
+            pd.DataFrame({"series": [series_id(metric.name, each) for each in named], "since": over["since"], "until": over["following"]})
+            for metric in group
+            if named
+        ]
+    return Lifetimes(pd.concat(found, ignore_index=True), max(1, count), has_pauses)
+
+
+def _rows_of(
+    warehouse: Reads, source: str, plan: BucketPlan, dimensions: tuple[str, ...], longest: int, start: int, until: datetime
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of each combination of dimensions (d0, d1, …): its first bucket, and its pauses of more than `longest` buckets that reach beyond the
+    bucket `start`: first, last, following."""
+    time, end = quoted_column(plan.time_column), int(plan.grid.number([pd.Timestamp(until)])[0])
+    keys = ", ".join(f"d{k}" for k in range(len(dimensions)))
+    columns = ", ".join(f"{buckets.dimension_text(name)} AS d{k}" for k, name in enumerate(dimensions))
+    rows = f"SELECT {columns}, {buckets.bucket_number(plan)} AS bucket FROM {quoted(raw_table(source))} WHERE {time} < ?"
+    bound = [pd.Timestamp(until).tz_convert("UTC").to_pydatetime()]
+    firsts = f"SELECT {keys}, min(bucket) AS first, max(bucket) FILTER (WHERE bucket < {start}) AS before FROM ({rows}) GROUP BY {keys}"
+    pauses = f"""
+        WITH firsts AS MATERIALIZED ({firsts}),
+             points AS (SELECT DISTINCT {keys}, bucket FROM ({rows}) WHERE bucket >= {start}
+                        UNION ALL SELECT {keys}, before FROM firsts WHERE before IS NOT NULL),
+             pauses AS (SELECT {keys}, bucket AS last, lead(bucket) OVER (PARTITION BY {keys} ORDER BY bucket) AS following FROM points)
+        SELECT {keys}, first, last, coalesce(following, {NEVER}) AS following FROM pauses JOIN firsts USING ({keys})
+        WHERE coalesce(following, {end}) - last > {longest} ORDER BY {keys}, last
+        """
+    return warehouse.read(firsts, bound), warehouse.read(pauses, [*bound, *bound])

@@ -1,0 +1,65 @@
+"""When a series is over: it has been without rows for as long as it had had them, in a source that still gets rows.
+
+The values of a dimension come and go: a shop closes, a container has a new name each hour. A series that is over has no further
+buckets and costs nothing; a row that comes after all begins them anew. In a source that is silent as a whole nothing is over.
+Numbers of buckets are those of a `TimeGrid`; all is a function of the rows alone.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST, MOST = timedelta(days=1), timedelta(days=30)
+"""How long a series is waited for at least and at most."""
+FEWEST_BUCKETS = 3
+NEVER = np.iinfo(np.int64).max
+"""The number of a bucket that does not come."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many buckets a series without rows is waited for: as many as lie between its first row and its newest, within `least` and
+    `most`."""
+
+    least: int
+    most: int
+
+    @classmethod
+    def of(cls, every: timedelta, longest_fill: int, retire_after: timedelta | None = None) -> "Waiting":
+        """For buckets of length `every`, where gaps of up to `longest_fill` buckets are filled; `retire_after`, when given, is both ends.
+
+        >>> Waiting.of(timedelta(hours=1), 6), Waiting.of(timedelta(hours=1), 6, timedelta(hours=12))
+        (Waiting(least=24, most=720), Waiting(least=12, most=12))
+        """
+        fewest = max(FEWEST_BUCKETS, longest_fill + 1)
+        least, most = (LEAST, MOST) if retire_after is None else (retire_after, retire_after)
+        return cls(max(least // every, fewest), max(most // every, fewest))
+
+
+def retired_from(
+    first: NDArray[np.int64], last: NDArray[np.int64], following: NDArray[np.int64], filled: NDArray[np.int64], waiting: Waiting
+) -> NDArray[np.int64]:
+    """The bucket from which on a series is over, in each pause between two buckets with rows; NEVER where it is not in that pause.
+
+    first: the first bucket with rows of the series; last, following: those before and after the pause (NEVER when none has come);
+    filled: all buckets in which the source has rows, in order. Over means from the first of these after the wait on, so that
+    a silence of the whole source ends no series.
+
+    >>> first, last, following = (np.array([at]) for at in (0, 100, NEVER))
+    >>> retired_from(first, last, following, np.arange(0, 200, 7), Waiting(24, 60)).tolist()
+    [161]
+    """
+    waited = last + 1 + np.clip(last - first, waiting.least, waiting.most)
+    position = np.searchsorted(filled, waited)
+    ends = np.append(filled, NEVER)[position]
+    return np.where(ends < following, ends, NEVER)
+
+
+def most_at_once(since: NDArray[np.int64], until: NDArray[np.int64]) -> int:
+    """How many of the stretches [since, until) there are at most in one bucket."""
+    at, place = np.unique(np.concatenate([since, until]), return_inverse=True)
+    change = np.zeros(len(at), np.int64)
+    np.add.at(change, place, np.repeat([1, -1], [len(since), len(until)]))
+    return int(np.cumsum(change).max(initial=0))

@@ -1,0 +1,100 @@
+"""Series that come and go: who stays away long enough is over and costs no row, however runs cut the data."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.series.lifetimes import Waiting
+from smartflow_assets.stages.ingestion import raw_records
+from smartflow_assets.stages.preparation import clean_series
+from smartflow_assets_tests.core.series.test_lifetimes import buckets_of
+from smartflow_assets_tests.homes import START, Home, write_rows
+
+HOUR = timedelta(hours=1)
+JOBS = """
+name: jobs
+read: {type: csv, path: examples/jobs.csv, time: at}
+metrics: [{name: jobs, aggregate: sum, column: n, without_rows: zero}]
+dimensions: [container]
+time_bucket: {every: 1h, settle: 0s}
+freshness: {error_after: 3 days, delay: 0s}
+"""
+HOURS = 40 * 24
+
+
+def containers(seed: int = 3) -> pd.DataFrame:
+    """One container that always runs, five that come and go, a fresh one every fourth hour; and two days in which nothing runs."""
+    rng = np.random.default_rng(seed)
+    rows = [("main", hour) for hour in range(HOURS)]
+    rows += [(f"id{hour}", hour) for hour in range(0, HOURS, 4)]
+    for name in "abcde":
+        hour = int(rng.integers(0, 48))
+        while hour < HOURS:
+            rows += [(name, at) for at in range(hour, min(hour + int(rng.integers(1, 90)), HOURS))]
+            hour = max(at for each, at in rows if each == name) + int(rng.integers(2, 300))
+    return pd.DataFrame([(name, START + hour * HOUR, 1) for name, hour in rows if not 600 <= hour < 648], columns=["container", "at", "n"])
+
+
+def run(home: Home, rows: pd.DataFrame, now: datetime, text: str = JOBS) -> Home:
+    home.write_source("jobs", text)
+    shown = rows[rows["at"] < now]
+    write_rows(home.settings.data / "examples/jobs.csv", shown.assign(at=shown["at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")))
+    home.run_stages("jobs", now, [raw_records, clean_series])
+    return home
+
+
+def cleaned(home: Home) -> pd.DataFrame:
+    return home.table("clean_series").drop(columns=["run_id", "written_at"], errors="ignore").sort_values(["series", "observed_at"])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Clean rows of one run over all."""
+    return cleaned(run(Home(tmp_path_factory.mktemp("whole")), containers(), START + HOURS * HOUR))
+
+
+def test_each_series_has_the_buckets_of_the_walk(whole):
+    rows, waiting = containers(), Waiting.of(HOUR, 6)
+    hours = rows.assign(hour=(rows["at"] - START) // HOUR)
+    filled = set(hours["hour"])
+    expected = {name: buckets_of(set(mine), filled, HOURS, waiting) for name, mine in hours.groupby("container")["hour"]}
+    found = {
+        series.removeprefix("jobs{container=").removesuffix("}"): set((mine - START) // HOUR)
+        for series, mine in whole.groupby("series")["observed_at"]
+    }
+    assert found == expected
+    assert sum(map(len, expected.values())) < 0.2 * len(expected) * HOURS  # what they would be if none were ever over
+
+
+@pytest.mark.parametrize("hours", [61, 7 * 24 + 5])
+def test_tables_are_equal_however_runs_cut_the_rows(tmp_path: Path, whole, hours):
+    home, rows = Home(tmp_path), containers()
+    for end in [*range(hours, HOURS, hours), HOURS]:
+        run(home, rows, START + end * HOUR)
+    pd.testing.assert_frame_equal(cleaned(home).reset_index(drop=True), whole.reset_index(drop=True))
+
+
+def test_tables_are_equal_when_rows_come_late(tmp_path: Path, whole):
+    """The rows of a week come ten days after the others: some series turn out to be over earlier, some later."""
+    home, rows = Home(tmp_path), containers()
+    is_late = (rows["at"] >= START + 300 * HOUR) & (rows["at"] < START + 468 * HOUR)
+    run(home, rows[~is_late], START + 700 * HOUR)
+    run(home, rows, START + 800 * HOUR)
+    run(home, rows, START + HOURS * HOUR)
+    pd.testing.assert_frame_equal(cleaned(home).reset_index(drop=True), whole.reset_index(drop=True))
+
+
+def test_too_many_series_at_a_time_are_refused_by_name(tmp_path: Path):
+    rows, end = containers(), START + HOURS * HOUR
+    run(Home(tmp_path / "enough"), rows, end, JOBS + "max_series: 40\n")  # ids that are over do not count: there are 246 in all
+    with pytest.raises(SourceError, match=r"(?s)jobs.*\d+ series at a time, more than max_series: 9.*container.*max_series"):
+        run(Home(tmp_path / "too_many"), rows, end, JOBS + "max_series: 9\n")
+
+
+def test_a_given_wait_is_kept(tmp_path: Path):
+    home = run(Home(tmp_path), containers(), START + 100 * HOUR, JOBS + "retire_after: 10h\n")
+    assert home.count("clean_series", "series = 'jobs{container=id4}'") == 11
