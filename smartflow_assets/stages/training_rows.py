@@ -81,7 +81,7 @@ def calendar_rows(run: SourceRun, group: MetricGroup, until: datetime) -> pd.Dat
         [run.name, list(group.metrics)],
     )["n"].iloc[0]
     width = max(step, next((width for width in BLOCKS if int(count) * (YEARS / width) <= MOST_ROWS), BLOCKS[-1]))
-    since = max(until - YEARS, until - MOST_ROWS // max(int(count), 1) * width)
+    since = until - min(YEARS, MOST_ROWS // max(int(count), 1) * width)
     if width == step:
         return _without_incidents(run, group.rows(clean_rows(run, since, until)))
     shift = (calendar.local([pd.Timestamp(until)])[0].utcoffset() or timedelta(0)) % width  # blocks begin at whole local hours

@@ -8,7 +8,6 @@ drawn towards what days of its role share (`shrinkage`), and what stays uncertai
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +18,7 @@ import pandas as pd
 from smartflow_assets.core.detection.calendar_effects import LEAST_SHARE, CalendarEffects, block_of
 from smartflow_assets.core.detection.shrinkage import shrunk_means
 from smartflow_assets.core.series.facts import typical_step
+from smartflow_assets.core.series.known_median import known_median
 from smartflow_assets.core.temporal.special_days import ROLES, special_days
 from smartflow_assets.core.temporal.time_grid import DAY, ORIGIN, TimeGrid
 
@@ -134,8 +134,8 @@ def _learn(
         mean[of_role] = of_day.mean + of_block.mean
         spread[of_role] = np.sqrt(of_day.spread**2 + of_block.spread**2)
     newest = ordinary[-7 * PROFILE_WEEKS :]
-    profile = np.stack([_median(newest[weekday[-len(newest) :] == day], np.nan) for day in range(7)])
-    profile = np.where(np.isfinite(profile), profile, _median(newest, 0.0))
+    profile = np.stack([known_median(newest[weekday[-len(newest) :] == day], np.nan) for day in range(7)])
+    profile = np.where(np.isfinite(profile), profile, known_median(newest, 0.0))
     return _Learnt(resembles, profile, mean, spread)
 
 
@@ -158,7 +158,7 @@ def _same_weekday(ordinary: NDArray[np.float64], days: NDArray[np.int64], ahead:
         day = days + 7 * week + ahead - 7 * ((np.asarray(ahead) > 0) & (week > 0))
         is_there = (day >= 0) & (day < len(ordinary))
         found[number, is_there] = ordinary[day[is_there]]
-    return np.where(np.isfinite(found).sum(axis=0) >= 2, _median(found, np.nan), np.nan)
+    return np.where(np.isfinite(found).sum(axis=0) >= 2, known_median(found, np.nan), np.nan)
 
 
 def _differences(
@@ -185,7 +185,7 @@ def _noise(differences: tuple[NDArray[np.float64], NDArray[np.float64]]) -> tupl
 
 
 def _robust_variance(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    deviation = 1.4826 * _median(np.abs(values - _median(values, 0.0)), 0.0)
+    deviation = 1.4826 * known_median(np.abs(values - known_median(values, 0.0)), 0.0)
     return np.maximum(deviation, LEAST_NOISE) ** 2
 
 
@@ -209,14 +209,6 @@ def _resembled(
         return -1, own
     like = min(near, key=lambda each: abs(float(np.nanmean(whole[each]))))
     return like, usual[like]
-
-
-def _median(values: NDArray[np.float64], otherwise: float) -> NDArray[np.float64]:
-    """Median of the known values over the first axis, `otherwise` where there is none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        found = np.nanmedian(values, axis=0)
-    return np.where(np.isfinite(found), found, otherwise)
 
 
 def _microseconds(times: pd.DatetimeIndex) -> NDArray[np.int64]:

@@ -1,9 +1,10 @@
 """A day that a business knows and no public calendar does: a sale, an election, a release, the last day of a quarter."""
 
-from datetime import date, timedelta
-from typing import Self
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MOST_DAYS = 366
 """Days of one range: what lasts longer is a level, not an event."""
@@ -17,11 +18,15 @@ class DateRange(BaseModel):
     from_: date = Field(alias="from", description="The first day.", examples=["2026-12-01"])
     to: date = Field(description="The last day.", examples=["2026-12-24"])
 
-    @model_validator(mode="after")
-    def _is_forward(self) -> Self:
-        if not self.from_ <= self.to < self.from_ + timedelta(days=MOST_DAYS):
-            raise ValueError(f"{self.from_} to {self.to}: a range goes from its first day to its last, at most {MOST_DAYS} days")
-        return self
+
+def _is_day_or_range(value: Any) -> object:
+    is_day = isinstance(value, date) and not isinstance(value, datetime)
+    if is_day or isinstance(value, DateRange | Mapping):
+        return cast(object, value)
+    try:
+        return date.fromisoformat(str(value) if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError("write a day such as 2026-11-27, or several in a row such as {from: 2026-12-01, to: 2026-12-24}") from None
 
 
 class Event(BaseModel):
@@ -34,11 +39,19 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=60, description="What people call it; it stands in messages.", examples=["black friday"])
-    dates: tuple[date | DateRange, ...] = Field(
-        min_length=1,
+    dates: tuple[Annotated[date | DateRange, BeforeValidator(_is_day_or_range)], ...] = Field(
         description="Its days: dates, and ranges as {from: 2026-12-01, to: 2026-12-24}. What it does is learnt from those that are past.",
         examples=[["2025-11-28", "2026-11-27"]],
     )
+
+    @model_validator(mode="after")
+    def _has_days(self) -> Self:
+        if not self.dates:
+            raise ValueError(f"the event {self.name} has no dates; name at least one, past or to come")
+        for given in self.dates:
+            if isinstance(given, DateRange) and not given.from_ <= given.to < given.from_ + timedelta(days=MOST_DAYS):
+                raise ValueError(f"{given.from_} to {given.to}: a range goes from its first day to its last, at most {MOST_DAYS} days")
+        return self
 
     @property
     def days(self) -> tuple[date, ...]:

@@ -53,9 +53,11 @@ def test_events_need_no_country():
 @pytest.mark.parametrize(
     ("events", "said"),
     [
-        ([{"name": "sale", "dates": []}], "at least 1 item"),
-        ([{"name": "sale", "dates": ["soon"]}], "valid date"),
-        ([{"name": "sale", "dates": ["2026-02-30"]}], "valid date"),
+        ([{"name": "sale", "dates": []}], "has no dates"),
+        ([{"name": "sale", "dates": ["soon"]}], "write a day such as 2026-11-27"),
+        ([{"name": "sale", "dates": ["2026-02-30"]}], "write a day such as"),
+        ([{"name": "sale", "dates": [20260203]}], "write a day such as"),
+        ([{"name": "sale", "dates": [{"from": "2026-02-03"}]}], "Field required"),
         ([{"name": "", "dates": ["2026-02-03"]}], "at least 1 character"),
         ([{"name": "sale", "dates": [{"from": "2026-02-03", "to": "2026-02-01"}]}], "from its first day to its last"),
         ([{"name": "sale", "dates": [{"from": "2026-02-03", "to": "2028-02-01"}]}], "at most 366 days"),
