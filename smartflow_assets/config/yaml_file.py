@@ -5,8 +5,10 @@ config.source gives the values their meaning; here they are only values.
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
@@ -75,6 +77,12 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
         raise _broken(path, error, f"this is not YAML: {what}", "Often a missing space, quote or indent.") from error
     except YAMLError as error:
         raise SourceError(f"this is not YAML: {' '.join(str(error).split())}", source=path.stem, where=str(path)) from error
+    except ValueError as error:  # of a date that there is not: ruamel makes dates of what looks like one
+        line, found = _no_date(path.read_text(encoding="utf-8-sig"))
+        where = f"{path}, line {line}" if line else str(path)
+        raise SourceError(
+            f"{found or 'a value'} is no date: {error}", source=path.stem, where=where, remedy="Write a day that exists."
+        ) from error
     if tree is None:
         tree = CommentedMap()
     if not isinstance(tree, CommentedMap):
@@ -179,6 +187,17 @@ def _broken(path: Path, error: MarkedYAMLError, what: str, remedy: str) -> Sourc
     mark = error.problem_mark or error.context_mark
     where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
     return SourceError(what, source=path.stem, where=where, remedy=remedy)
+
+
+def _no_date(text: str) -> tuple[int, str]:
+    """The first line that holds a day which does not exist, and that day; 0 and nothing where there is none."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for found in re.finditer(r"\b(\d{4})-(\d\d?)-(\d\d?)\b", line):
+            try:
+                date(*map(int, found.groups()))
+            except ValueError:
+                return number, found.group()
+    return 0, ""
 
 
 def _scalars(values: Any, at: Location) -> Iterator[tuple[Location, Any]]:

@@ -18,6 +18,7 @@ from smartflow_assets.core.detection.verdicts import no_components
 from smartflow_assets.core.records.buckets import record_components
 from smartflow_assets.core.reports import series_plot
 from smartflow_assets.core.rules.flatline import FlatlineRule
+from smartflow_assets.core.temporal.special_days import special_days
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.model_ledger import StoredModel, current_model
 from smartflow_assets.stages.modelling import feature_rows
@@ -176,7 +177,8 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
         "AND list_contains(?, series)",
         [run.name, since - recurrence.LOOKBACK, since, names],
     )
-    policy = run.source.alerts
+    policy, calendar = run.source.alerts, run.source.calendar
+    first, last = (moment.date() for moment in calendar.local([pd.Timestamp(since), pd.Timestamp(until)]))
     found = grouping.group(
         rows,
         source=run.name,
@@ -184,7 +186,8 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
         run_id=run.run_id,
         components=components,
         history=history,
-        timezone=run.source.calendar.timezone,
+        timezone=calendar.timezone,
+        special_days={special.day: str(special) for special in special_days(calendar, first, last)},
         units=run.source.units,
         earlier=earlier,
         incidents_apart=policy.resolve_after + policy.reopen_within,

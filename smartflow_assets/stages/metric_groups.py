@@ -21,6 +21,8 @@ def groups_of(source: Source, metrics: Iterable[str]) -> list[MetricGroup]:
 
 
 def fingerprint(run: SourceRun, group: MetricGroup) -> str:
-    """What a model depends on: how its rows are made, and how they are judged."""
-    text = json.dumps([run.source.fingerprint, group.settings.model_dump(mode="json")], sort_keys=True)
+    """What a model depends on: how its rows are made, how they are judged, and which days are special."""
+    calendar = run.source.calendar
+    special = [calendar.model_dump(mode="json", include={"holidays", "events"}, by_alias=True)] if calendar.has_special_days else []
+    text = json.dumps([run.source.fingerprint, group.settings.model_dump(mode="json"), *special], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from smartflow_assets.stages.model_ledger import StoredModel, current_model, kep
 from smartflow_assets.stages.preparation import features_of
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, answered, baseline_of, open_requests
-from smartflow_assets.stages.training_rows import Learnable, learnable_rows
+from smartflow_assets.stages.training_rows import Learnable, calendar_rows, learnable_rows
 from smartflow_assets.stages.windows import table_rows
 
 KEPT_MODELS = 5
@@ -122,6 +122,7 @@ def _train(run: SourceRun, group: MetricGroup, learnable: Learnable, *, reason: 
         is_first=learnable.is_first,
         is_log=group.is_log,
         calendar=run.source.calendar,
+        calendar_history=calendar_rows(run, group, rows["observed_at"].max() + run.source.time_bucket.every),
     )
     fitted = with_budget(fitted, learnable.calm, features)
     model_id = hashlib.sha256(f"{run.name}|{group.label}|{fitted.trained_to}|{run.now}|{run.run_id}".encode()).hexdigest()[:16]

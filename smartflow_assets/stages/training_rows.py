@@ -5,7 +5,7 @@ are not over, and anomalies, unless these are so many that the detectors were wr
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 
@@ -16,6 +16,12 @@ from smartflow_assets.stages.preparation import bucket_plan, clean_rows
 from smartflow_assets.stages.run import SourceRun
 
 SLACK = 1.25  # a few missing rows must not keep a source from its first model
+
+YEARS = timedelta(days=4 * 366)
+"""So far back holidays and events are looked at: three of each that have full weeks around them, or four."""
+BLOCKS = (timedelta(hours=1), timedelta(hours=3), timedelta(hours=6), timedelta(days=1))
+MOST_ROWS = 4_000_000
+"""Of the blocks of all series that this may read; they take some seconds and half a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,40 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
     rows = _without_anomalies(run, calm)
     counts = rows.dropna(subset="value").groupby("series").size()
     return None if counts.empty or counts.max() < least else Learnable(rows, calm, is_first)
+
+
+def calendar_rows(run: SourceRun, group: MetricGroup, until: datetime) -> pd.DataFrame | None:
+    """What a training may learn of holidays and events from (series, observed_at, value): the last four years up to `until`, hour by hour
+    where buckets are shorter; None where the calendar names no such days.
+
+    Not bound by the training window or an accepted baseline: what such a day does is a share of the level around it, which it outlives.
+    Anomalies stay, since a holiday that nobody expected is one. Of many series hours are joined, and then fewer years are seen.
+    """
+    step, calendar = run.source.time_bucket.every, run.source.calendar
+    if not calendar.has_special_days:
+        return None
+    count = run.warehouse.read(
+        "SELECT count(DISTINCT series) AS n FROM clean_series WHERE source = ? AND list_contains(?, metric)",
+        [run.name, list(group.metrics)],
+    )["n"].iloc[0]
+    width = max(step, next((width for width in BLOCKS if int(count) * (YEARS / width) <= MOST_ROWS), BLOCKS[-1]))
+    since = until - min(YEARS, MOST_ROWS // max(int(count), 1) * width)
+    if width == step:
+        return _without_incidents(run, group.rows(clean_rows(run, since, until)))
+    shift = (calendar.local([pd.Timestamp(until)])[0].utcoffset() or timedelta(0)) % width  # blocks begin at whole local hours
+    rows = run.warehouse.read(
+        "SELECT series, (epoch_us(observed_at) + ?) // ? AS block, avg(value) AS value FROM clean_series WHERE source = ? "
+        "AND list_contains(?, metric) AND repair NOT IN ('filled', 'missing') AND observed_at >= ? AND observed_at < ? "
+        "GROUP BY ALL ORDER BY series, block",
+        [_microseconds(shift), _microseconds(width), run.name, list(group.metrics), since, until],
+    )
+    middle = rows.pop("block").to_numpy("int64") * _microseconds(width) + _microseconds(width / 2 - shift)
+    rows["observed_at"] = pd.DatetimeIndex(middle.astype("datetime64[us]"), tz="UTC")  # on the right day whatever the clock does
+    return _without_incidents(run, rows)
+
+
+def _microseconds(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)
 
 
 def _rows_end(run: SourceRun) -> pd.Timestamp:

@@ -107,6 +107,19 @@ def test_problems_of_read(tmp_path, line, said):
         ("rules: [5]", "`rules[1]` must be keys with values, found 5 (web.yaml, line 3)."),
         ("tags: {tier: 1}", '`tags.tier` must be text, found 1 (web.yaml, line 3). Put it in quotes: "1".'),
         ("dimensions: region", "`dimensions` must be a list, found 'region' (web.yaml, line 3). Write [region]."),
+        (
+            "calendar: {events: [{name: sale, dates: [soon]}]}",
+            "`calendar.events[1].dates[1]`: write a day such as 2026-11-27, or several in a row such as {from: 2026-12-01, to: 2026-12-24} "
+            "(web.yaml, line 3).",
+        ),
+        (
+            "calendar: {events: [{name: sale, dates: []}]}",
+            "`calendar.events[1]`: the event sale has no dates; name at least one, past or to come (web.yaml, line 3).",
+        ),
+        (
+            "calendar: {events: [{name: sale, date: [2026-02-03]}]}",
+            "`calendar.events[1].date`: did you mean `calendar.events[1].dates`? (web.yaml, line 3).",
+        ),
         ("training:", "`training` must be keys with values, found nothing (web.yaml, line 3). Give it a value, or delete the line."),
         (
             "threshold: {false_alerts: seldom}",

@@ -48,6 +48,11 @@ def test_what_is_no_yaml_is_refused_with_a_line(tmp_path, text):
     assert ", line " in refused(tmp_path, text)
 
 
+def test_a_day_that_does_not_exist_is_named_with_its_line(tmp_path):
+    with pytest.raises(SourceError, match=r"2026-02-30 is no date: day is out of range for month .*web.yaml, line 3"):
+        read_yaml(written(tmp_path, "name: web\nsince: 2026-02-28\nuntil: 2026-02-30\n"))
+
+
 def test_a_list_a_tag_and_another_encoding_are_refused(tmp_path):
     assert "holds no keys" in refused(tmp_path, "- name\n")
     assert "tag !secret" in refused(tmp_path, "name: web\npassword: !secret x\n")

@@ -84,17 +84,19 @@ def explain(
     timezone: str,
     note: str = "",
     similar: tuple[timedelta, timedelta] | None = None,
+    special_day: str = "",
 ) -> str:
     """One line for one anomaly.
 
     `worst_at` is when the value of the headline was seen, None where that says nothing; `record` says what the value is the highest of,
     or is empty; `rules` are rule names with their message; `contributions` are shares (0 to 1) of the surprise by detector; `note` is
     what is said of the strangest of several records, in place of them; `similar` is how long before the last similar incident began,
-    and how long it lasted.
+    and how long it lasted; `special_day` is the holiday or event on which the worst was, or is empty.
     """
     moment = when(started_at, ended_at, step, timezone) + (f", {point_count} buckets" if point_count > 1 else "")
     if point_count > 1 and worst_at is not None and worst_at != started_at:
         moment += f", the worst{_at(worst_at, started_at, step, timezone)}"
+    moment += f", on {special_day}" if special_day else ""
     parts = [headline.replace(". ", ".\N{NO-BREAK SPACE}"), moment + (f"; {record}" if record else "")]  # what `read` splits at
     parts += [f"Rule {name}: {message}" for name, message in list(rules.items())[:_MOST_RULES]]
     if len(rules) > _MOST_RULES:

@@ -7,7 +7,7 @@ business of `core.incidents`. An interval is a matter of the rows alone: however
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from math import isfinite
 from types import MappingProxyType
 from typing import Any, Literal
@@ -162,6 +162,7 @@ def group(
     earlier: pd.DataFrame | None = None,
     incidents_apart: timedelta = timedelta(0),
     flat_rules: Mapping[str, float] = MappingProxyType({}),
+    special_days: Mapping[date, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """The anomalies among the rows of `merge_violations` in one affected window: a frame with the columns of the table `anomalies`.
 
@@ -169,7 +170,8 @@ def group(
     is_filled from `past.RECORD_WINDOW` before the window on, for "highest in 28 days", the usual range, silence and flat runs. units: by
     metric. earlier: anomalies that began before the window (series, started_at, ended_at, direction), of which the last similar one is
     named; without it none is. incidents_apart: how far anomalies of two incidents lie apart at least. flat_rules: rules that find a value
-    which no longer moves, with how much it may move all the same. `ended_at` is the end of the last anomalous bucket. Value, band and
+    which no longer moves, with how much it may move all the same. special_days: the holidays and events among the local days of the
+    window, as they are said. `ended_at` is the end of the last anomalous bucket. Value, band and
     deviation are those of the peak, the row that is farthest from what was expected.
     """
     found = rows[rows["is_anomalous"]].sort_values(["series", "observed_at"], ignore_index=True)
@@ -201,6 +203,7 @@ def group(
                 unit=(units or {}).get(own[0]["metric"], ""),
                 past=past.get(str(own[0]["series"])),
                 flat_rules=flat_rules,
+                special_days=special_days,
                 before=known,
                 apart=None if earlier is None else incidents_apart,
             )
@@ -226,6 +229,7 @@ def _anomaly(
     unit: str,
     past: Past | None,
     flat_rules: Mapping[str, float],
+    special_days: Mapping[date, str],
     before: Sequence[Interval],
     apart: timedelta | None,
 ) -> dict[str, Any]:
@@ -306,6 +310,7 @@ def _anomaly(
             step=step,
             timezone=timezone,
             similar=similar and (started_at - similar[0], similar[1]),
+            special_day=special_days.get(peak["observed_at"].tz_convert(timezone).date(), ""),
         ),
         "run_id": run_id,
     }

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from smartflow_assets.core.detection.calendar_effects import CalendarEffects
 from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.errors import ModelError
 from smartflow_assets.core.model_parts import ModelParts
@@ -22,6 +23,8 @@ from smartflow_assets.core.series.scaling import Scaler
 
 FORM = 4
 """Raised whenever a stored model would score differently: an older one is then refused and trained anew."""
+CALENDAR = "calendar"
+"""Where the effects of special days stand among the parts; no detector is called so."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class FittedModels:
 
     step: distance of rows. context_from: the first row whose state counts; pass the rows from there on. scored_from: rows
     before it are warming_up (only after a first training). series: facts by series id. fitted: by detector type. surprise_thresholds:
-    of the series whose budget of false alarms asks for a higher one than the settings.
+    of the series whose budget of false alarms asks for a higher one than the settings. calendar_effects: what special days do to the
+    series, None where the calendar names none or nothing was seen of them.
     """
 
     settings: DetectionSettings
@@ -42,6 +46,7 @@ class FittedModels:
     fitted: Mapping[str, ModelParts]
     feature_names: tuple[str, ...] = field(default=())
     surprise_thresholds: Mapping[str, float] = field(default_factory=dict[str, float])
+    calendar_effects: CalendarEffects | None = None
 
     def surprise_threshold(self, series: str) -> float:
         """The combined surprise from which a row of this series is anomalous."""
@@ -63,6 +68,10 @@ class FittedModels:
         }
         arrays = {f"{name}.{key}": value for name, fitted in self.fitted.items() for key, value in fitted.arrays.items()}
         estimators = {f"{name}.{key}": value for name, fitted in self.fitted.items() for key, value in fitted.estimators.items()}
+        if self.calendar_effects is not None:
+            effects = self.calendar_effects.parts()
+            parameters[CALENDAR] = effects.parameters
+            arrays |= {f"{CALENDAR}.{key}": value for key, value in effects.arrays.items()}
         return ModelParts(parameters, arrays, estimators)
 
     @classmethod
@@ -88,4 +97,5 @@ class FittedModels:
             },
             feature_names=tuple(p["feature_names"]),
             surprise_thresholds=p["cuts"],
+            calendar_effects=CalendarEffects.from_parts(ModelParts(p[CALENDAR], own(parts.arrays, CALENDAR))) if CALENDAR in p else None,
         )

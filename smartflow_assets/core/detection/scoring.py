@@ -107,6 +107,7 @@ def score_series(
         settings.ensemble,
         fitted.surprise_threshold(name),
         facts,
+        fitted.calendar_effects,
     )
     start = int(np.searchsorted(times, _moment(fitted.context_from)))
     scored_from = int(np.searchsorted(times, _moment(fitted.scored_from)))

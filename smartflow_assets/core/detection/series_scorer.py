@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smartflow_assets.core.detection.calendar_effects import CalendarEffects
 from smartflow_assets.core.detection.calibration import calibrate, empty_calibration
 from smartflow_assets.core.detection.ensemble import Ensemble
 from smartflow_assets.core.detectors.base import BaseDetector, Result
@@ -76,6 +77,7 @@ class SeriesScorer:
     ensemble: Ensemble
     surprise_threshold: float
     facts: SeriesFacts
+    calendar_effects: CalendarEffects | None = None
 
     def start(self) -> State:
         """The state before the first row: one dict for the baseline, each detector, its calibration and the combination."""
@@ -97,7 +99,8 @@ class SeriesScorer:
         facts, scaler = self.facts, self.facts.scaler
         scaled = np.clip(scaler.transform(values), -LARGEST, LARGEST)
         scaled[~np.isfinite(values)] = np.nan
-        rows, normal = baseline.score(state["baseline"], facts, scaled, features, times)
+        days = self.calendar_effects.of_rows(facts, times) if self.calendar_effects else None
+        rows, normal = baseline.score(state["baseline"], facts, scaled, features, times, days)
         raw, surprise = np.empty((2, len(self.detectors), rows.count))
         flags = np.zeros((len(self.detectors), rows.count), np.bool_)
         members, guards = self._members, self._guards
@@ -141,6 +144,10 @@ class SeriesScorer:
             known = np.isfinite(own_band.lower)
             expected = np.where(known, own_band.expected, expected)
             lower, upper = self._off_zero(np.where(known, own_band.lower, lower), np.where(known, own_band.upper, upper), least)
+        if days is not None:  # what detectors see is without it
+            down, up = baseline.widened(expected - lower, normal.below), baseline.widened(upper - expected, normal.above)
+            expected = expected + normal.effect
+            lower, upper = expected - down, expected + up
         expected, lower, upper = (scaler.inverse(part) for part in (expected, lower, upper))
         if facts.is_never_negative:
             expected, lower, upper = (np.maximum(part, 0.0) for part in (expected, lower, upper))

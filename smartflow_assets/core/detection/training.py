@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.core.detection.effect_learning import learn_effects
 from smartflow_assets.core.detection.feature_inputs import needed_features
 from smartflow_assets.core.detection.fitted_models import FittedModels
 from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.series.facts import SeriesFacts, learn_facts, season, typical_step
+from smartflow_assets.core.series import baseline
+from smartflow_assets.core.series.facts import SeriesFacts, learn_facts, row_numbers, season, typical_step
 from smartflow_assets.core.series.series_frame import SeriesFrame
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from smartflow_assets.core.detection.calendar_effects import CalendarEffects
     from smartflow_assets.core.temporal.calendar import Calendar
 
 CONTEXT_ROWS = 20_000
@@ -43,13 +48,15 @@ def fit_models(
     is_first: bool = False,
     is_log: bool = False,
     calendar: Calendar | None = None,
+    calendar_history: pd.DataFrame | None = None,
 ) -> FittedModels:
     """Train the detectors of a source on `history` (series, observed_at, value; NaN = missing; the calm part of the past).
 
     features: series, observed_at and one column per feature, for the detectors that use them. step: distance of rows,
     default the median. is_first: there was no model before, so the rows of history will be `warming_up`, not scored.
     is_log: the detectors see logarithms; what comes out is in the unit of the values all the same. calendar: for detectors that
-    know local time and holidays.
+    know local time and holidays, and for what special days do. calendar_history: rows from which that is learnt, years of them if there
+    are; default `history`.
     SourceError for an empty history, missing columns or a time that occurs twice in a series.
     """
     settings = settings or DetectionSettings()
@@ -61,8 +68,9 @@ def fit_models(
         step = timedelta(seconds=float(np.median(steps))) if steps else timedelta(hours=1)
     table = needed_features(settings, history, features, step)
     facts = {name: learn_facts(name, frame.value[rows], step, settings.scale, is_log=is_log) for name, rows in frame.rows.items()}
+    effects = learn_effects(frame if calendar_history is None else SeriesFrame.of(calendar_history), calendar, step, facts)
     learnt = History(
-        {name: facts[name].scaler.transform(frame.value[rows]) for name, rows in frame.rows.items()},
+        {name: _without_effects(frame.time[rows], frame.value[rows], facts[name], effects, step) for name, rows in frame.rows.items()},
         {} if table is None else {name: table.at(name, frame.time[rows]) for name, rows in frame.rows.items()},
         () if table is None else table.names,
         {name: frame.time[rows] for name, rows in frame.rows.items()},
@@ -79,4 +87,24 @@ def fit_models(
         series=facts,
         fitted={detector.type: detector.fit(learnt) for detector in settings.active()},
         feature_names=learnt.feature_names,
+        calendar_effects=effects,
     )
+
+
+def _without_effects(
+    times: NDArray[np.datetime64], values: NDArray[np.float64], facts: SeriesFacts, effects: CalendarEffects | None, step: timedelta
+) -> NDArray[np.float64]:
+    """Scaled values as detectors will see them: on special days without what these do."""
+    scaled = facts.scaler.transform(values)
+    if effects is None or effects.of_rows(facts, times) is None:
+        return scaled
+    grid, state, done, left = row_numbers(times, step), baseline.start(facts), 0, scaled.copy()
+    while done <= grid[-1]:
+        rows = np.flatnonzero((grid >= done) & (grid < done + baseline.BLOCK))
+        size = min(baseline.BLOCK, int(grid[-1]) + 1 - done)
+        block, moments = np.full(size, np.nan), np.full(size, np.datetime64("NaT", "us"))
+        block[grid[rows] - done], moments[grid[rows] - done] = scaled[rows], times[rows]
+        seen, _ = baseline.score(state, facts, block, times=moments, days=effects.of_rows(facts, moments))
+        left[rows] = seen.values[grid[rows] - done]
+        done += size
+    return np.where(np.isfinite(scaled), left, scaled)

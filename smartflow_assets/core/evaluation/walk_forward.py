@@ -79,7 +79,10 @@ def _group_verdicts(
     for since, end in pairwise([*moments, until]):
         is_past = (rows["observed_at"] < since) & (rows["observed_at"] >= since - trial_data.window)
         known = rows[is_past].assign(value=_learnable(rows[is_past], calm[is_past]))
-        fitted = fit_models(known, group.settings, features=table, step=trial_data.step, is_log=group.is_log, calendar=trial_data.calendar)
+        fitted = fit_models(
+            known, group.settings, features=table, step=trial_data.step, is_log=group.is_log, calendar=trial_data.calendar,
+            calendar_history=rows[rows["observed_at"] < since],
+        )  # fmt: skip
         scoring = Scoring(fitted)
         seen = rows[(rows["observed_at"] >= fitted.context_from) & (rows["observed_at"] < end)]
         for _, own in seen.groupby("series", sort=False):

@@ -69,7 +69,8 @@ class BaselineOutput(NamedTuple):
     |value - expected|; usual: the 95 % quantile, which a few hours of anomalies in a week do not widen; usual_fall, usual_rise: no more
     than that, and on the calmer side of a skewed series as much less as its own 97.5 % are (see SKEW). residual: value - mixture
     of all; noise: the 99 % quantile of its size. seasonal_deviation: size of the three-row mean of the deviation from the season.
-    ranges: quantiles .002, .005, .05, .95, .995, .998 of the last 8,000 values.
+    ranges: quantiles .002, .005, .05, .95, .995, .998 of the last 8,000 values. effect: what the day did to the row, which its value
+    in the memory is without; below, above: how far from that it might lie for nothing; 0 on an ordinary day.
     """
 
     forecasts: NDArray[np.float64]
@@ -83,6 +84,9 @@ class BaselineOutput(NamedTuple):
     ranges: NDArray[np.float64]
     noise: NDArray[np.float64]
     is_missing: NDArray[np.bool_]
+    effect: NDArray[np.float64]
+    below: NDArray[np.float64]
+    above: NDArray[np.float64]
 
 
 def empty_memory(period: int, rows: int) -> BaselineMemory:
@@ -117,9 +121,9 @@ def empty_output(count: int) -> BaselineOutput:
     """Room for the numbers of `count` rows."""
     expected, band, usual, usual_fall, usual_rise, residual, seasonal_deviation, noise = np.empty((8, count))
     forecasts, ranges = np.empty((6, count)), np.empty((6, count))
+    is_missing, days = np.empty(count, np.bool_), np.zeros((3, count))
     return BaselineOutput(
-        forecasts, expected, band, usual, usual_fall, usual_rise, residual, seasonal_deviation, ranges, noise,
-        is_missing=np.empty(count, np.bool_),
+        forecasts, expected, band, usual, usual_fall, usual_rise, residual, seasonal_deviation, ranges, noise, is_missing, *days,
     )  # fmt: skip
 
 
@@ -138,11 +142,16 @@ def _weigh(losses, scale, first, forecasts, column):
 
 
 @compiled
-def walk(memory, out, offset, count, first, period):
+def walk(memory, out, offset, count, first, period, days, zero):
     """Go over the rows memory.values[offset : offset + count], the first of which is row `first` of the series, and fill `out`.
 
     `memory` (BaselineMemory) is changed in place: a missing value (NaN) is replaced by its expectation, the windows move on. The
     length of each window is that of its array, decided once in `empty_memory`.
+
+    days: 3 x count, what the day of each row does to it, and how far it may lie below and above that for nothing; 3 x 0 where no day is
+    special. What is further out counts the more fully the further it is, twice as far by three quarters (Breiman's garrote), so that an
+    outage on a holiday is one. They are shares of how far the expectation lies above `zero`, or (NaN) in the unit of the values. The first
+    season, whose expectations are not to be trusted, is taken as it is.
     """
     values, tamed, counts = memory.values, memory.tamed, memory.counts
     short, long, smooth, range_window = memory.short, memory.long, memory.smooth, memory.range_window
@@ -181,6 +190,14 @@ def walk(memory, out, offset, count, first, period):
             forecasts[5, i] = week + (quantile(week_level, counts[WEEK_LEVEL], 0.5) if counts[WEEK_LEVEL] >= 3 else 0.0)
         mixed = _weigh(losses[:experts], scale[0], 0, forecasts, i)
         expected[i] = _weigh(losses[:experts], scale[0], slow, forecasts, i)
+        if days.shape[1] and t > period and (days[0, i] != 0 or days[1, i] != 0 or days[2, i] != 0):
+            base = max(expected[i] - zero, 0.0) if math.isfinite(zero) else 1.0
+            out.effect[i], out.below[i], out.above[i] = base * days[0, i], base * days[1, i], base * days[2, i]
+            if not is_missing:
+                left = value - out.effect[i] - expected[i]
+                room = out.below[i] if left < 0 else out.above[i]
+                value = expected[i] + (left - room * room / left if abs(left) > room else 0.0)
+                values[p] = value
         if is_missing:
             value = expected[i]
             values[p] = value

@@ -1,25 +1,27 @@
-"""The calendar that a source lives in: its time zone and its public holidays.
+"""The calendar that a source lives in: its time zone, its public holidays and the days that its business knows.
 
 Days are cut, hours of the day are read and holidays are looked up here, so that "Monday nine o'clock" means the same in
 cleaning, features, detectors and plots. Everything stored stays in UTC; only the questions are asked in local time.
-The holidays library is loaded at the first question about a holiday.
+The holidays library is loaded at the first question about a holiday. What the days around a holiday are is in `special_days`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from smartflow_assets.core.temporal.event import Event
 from smartflow_assets.core.temporal.time_zone import TimeZone
 
 Times = pd.Series | pd.DatetimeIndex | Sequence[pd.Timestamp]
 
 
 class Calendar(BaseModel):
-    """Time zone and holidays of a source.
+    """Time zone, holidays and events of a source.
 
     >>> Calendar(timezone="Europe/Berlin", holidays="DE").is_holiday([pd.Timestamp("2026-12-24T23:30Z")])
     array([ True])
@@ -38,6 +40,27 @@ class Calendar(BaseModel):
         description="Country whose public holidays count, ISO 3166 code, with a subdivision if wanted.",
         examples=["US", "DE-BY"],
     )
+    events: tuple[Event, ...] = Field(
+        default=(),
+        description="Days that your business knows, past ones to learn from and future ones to expect; with or without `holidays`.",
+    )
+
+    @model_validator(mode="after")
+    def _is_each_event_told_once(self) -> Self:
+        names = [event.name for event in self.events]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"events: {twice} is named twice; write all of its dates below one name")
+        taken: dict[date, str] = {}
+        for event in self.events:
+            if clash := next((day for day in event.days if day in taken), None):
+                raise ValueError(f"events: {clash} is a day of {taken[clash]} and of {event.name}; a day has one event")
+            taken |= dict.fromkeys(event.days, event.name)
+        return self
+
+    @property
+    def has_special_days(self) -> bool:
+        """Whether it names holidays or events."""
+        return self.holidays is not None or bool(self.events)
 
     def local(self, times: Times) -> pd.DatetimeIndex:
         """UTC times (aware) as times of this calendar's zone, aware."""
@@ -50,15 +73,20 @@ class Calendar(BaseModel):
         if self.holidays is None or not len(days):
             return np.zeros(len(days), dtype=bool)
         years = np.unique(days.astype("datetime64[Y]")).astype(int) + 1970
-        return np.isin(days, np.array(sorted(_holiday_dates(self.holidays, tuple(map(int, years)))), dtype="datetime64[D]"))
+        return np.isin(days, np.array(sorted(self.holiday_names(tuple(map(int, years)))), dtype="datetime64[D]"))
+
+    def holiday_names(self, years: tuple[int, ...]) -> Mapping[date, str]:
+        """The public holidays of these years; none when no country is named. ValueError when the holidays library does not
+        know the country."""
+        return {} if self.holidays is None else _holiday_names(self.holidays, years)
 
 
 @lru_cache(maxsize=64)
-def _holiday_dates(country: str, years: tuple[int, ...]) -> frozenset[date]:
+def _holiday_names(country: str, years: tuple[int, ...]) -> Mapping[date, str]:
     import holidays
 
     code, _, subdivision = country.partition("-")
     try:
-        return frozenset(holidays.country_holidays(code, subdiv=subdivision or None, years=years))
+        return dict(holidays.country_holidays(code, subdiv=subdivision or None, years=years))
     except NotImplementedError as unknown:
         raise ValueError(f"calendar.holidays: {unknown}") from None
