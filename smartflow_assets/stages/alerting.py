@@ -46,7 +46,7 @@ __all__ = [
 @dataclass(frozen=True)
 class Moved:
     """What `incidents` did; `rows` are the touched incidents, newest first, `silent_for` how long the source has brought no rows, if that
-    is an incident."""
+    is an incident. What people are told of by another incident is counted with that one."""
 
     rows: pd.DataFrame
     opened: int
@@ -146,16 +146,15 @@ def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: dat
 
 
 def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
-    still_open = run.warehouse.read(
-        "SELECT count(*) AS n FROM incidents WHERE source = ? AND state IN ('open', 'acknowledged')", [run.name]
-    )["n"].iloc[0]
+    still_open = run.warehouse.read("SELECT count(*) AS n FROM marts.open_incidents WHERE source = ?", [run.name])["n"].iloc[0]
     silences = [silence for silence in _silences(run, run.now) if silence.until is None]
     silent_for = run.now - silences[0].since if silences else None
     if not steps:
         return Moved(pd.DataFrame(), 0, 0, int(still_open), 0, 0, "", table_rows(run, "incidents"), silent_for)
-    kinds = pd.concat([step.events["event"] for step in steps])
-    sends = pd.concat([step.sends for step in steps])
     rows = pd.concat([step.incidents for step in steps]).drop_duplicates("incident_id", keep="last")
+    rows = rows[rows["group_id"].isna()]
+    kinds = pd.concat([step.events.loc[step.events["incident_id"].isin(rows["incident_id"]), "event"] for step in steps])
+    sends = pd.concat([step.sends for step in steps])
     if summary := untold(sends):
         run.warn(summary)
     return Moved(
