@@ -10,10 +10,9 @@ in `event_log`, which messages they call for in `alert_planning`; incidents of f
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.anomalies import explanation
@@ -22,8 +21,8 @@ from smartflow_assets.core.incidents import groups
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, again_since, fold, in_order, log_entry, row_dicts
+from smartflow_assets.core.incidents.recovery import NEW_LEVEL, Calm, Strangest
 from smartflow_assets.core.severity import RANK, Severity, worst
-from smartflow_assets.core.text_format import lasting
 
 CAUSE: Cause = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
@@ -63,6 +62,7 @@ class Scope(NamedTuple):
     incident_ids: list[str]  # incidents whose events and sends it needs
     anomalies_since: datetime  # anomalies that ended after this
     rows_since: datetime  # judged rows from this on, up to the newest
+    usual_until: datetime  # bands from `recovery.lookback` before this on, up to the newest
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scop
         incident_ids=list(needed["incident_id"]),
         anomalies_since=min([start, *needed["opened_at"]]),
         rows_since=min([start, *mine.loc[is_open & mine["recovered_at"].isna(), "last_seen_at"]]),
+        usual_until=min([start, *touched["opened_at"]]),
     )
 
 
@@ -111,6 +112,9 @@ def advance(
     quiet_before: datetime | None = None,
     delay: timedelta = timedelta(0),
     silences: Sequence[Silence] = (),
+    bands: pd.DataFrame | None = None,
+    past: pd.DataFrame | None = None,
+    accepted: Mapping[str, str] = MappingProxyType({}),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
@@ -118,9 +122,20 @@ def advance(
     that ended after `scope(...).anomalies_since`; `rows`: judged rows (of `grouping.merge_violations`) from `rows_since` to the newest;
     `since`: the start of the affected window. What ended more than `policy.max_age` before `now`, or before `quiet_before`
     (the time of a rebuild), is recorded and its messages are skipped; `delay` is how late rows are by nature. What opens in one of
-    the `silences` of the whole source joins the incident of that silence, of which people are told instead.
+    the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (of
+    `recovery.bands_of`, as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual before an incident;
+    `accepted` are ids of incidents that a person has ended by accepting a new level, with the reason.
     """
-    calm = _Calm(rows, step, policy.resolve_after)
+    calm = Calm(
+        rows,
+        bands,
+        step=step,
+        resolve_after=policy.resolve_after,
+        new_level_after=policy.new_level_after,
+        timezone=timezone,
+    )
+    for incident in row_dicts(past):
+        calm.note(incident, incident["recovered_at"] or incident["resolved_at"], incident["resolved_reason"])
     announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before, delay=delay)
     stored = dict[str, list[_Track]]()
     for track in _stored_tracks(history, policy, units or {}):
@@ -139,7 +154,11 @@ def advance(
                 own.append(_open_track(source, anomaly, policy, units or {}))
                 near.append(own[-1])
         for track in own:
-            track.finish(calm, RECONFIGURED if quiet_before is not None and track.last_seen_at <= quiet_before else HEALED)
+            track.finish(
+                calm,
+                accepted.get(track.incident["incident_id"], ""),
+                RECONFIGURED if quiet_before is not None and track.last_seen_at <= quiet_before else HEALED,
+            )
         tracks += own
     told_with = _told_with(tracks, silences, calm)
     log: list[Row] = []
@@ -168,7 +187,7 @@ def advance(
     return announcer.conclude(history, log)
 
 
-def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: "_Calm") -> dict[str, str]:
+def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Calm) -> dict[str, str]:
     """The incident that people are told of in place of each that has one: of the silence that it began in, else of the first that
     began with it, whose changes become those of the whole group."""
     silent = {
@@ -194,33 +213,6 @@ def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: "_
     for leader, group in members.items():
         by_id[leader].lead(group)
     return led | silent
-
-
-class _Calm:
-    """When, after some moment, a series had been calm for long enough: so many calm buckets, with none between them that
-    was observed and not calm. A missing bucket neither counts nor breaks them."""
-
-    def __init__(self, rows: pd.DataFrame, step: timedelta, resolve_after: timedelta) -> None:
-        self.step, self.needed = step, max(1, ceil(resolve_after / step))
-        self._ends = {str(series): newest + step for series, newest in rows.groupby("series")["observed_at"].max().items()}
-        observed = rows[rows["is_observed"]].sort_values(["series", "observed_at"])
-        self._rows = {
-            str(series): (pd.DatetimeIndex(group["observed_at"]), group["is_calm"].to_numpy(bool))
-            for series, group in observed.groupby("series")
-        }
-
-    def reached(self, series: str, after: datetime, by: datetime | None = None) -> pd.Timestamp | None:
-        """The end of the bucket that completed the calm after a moment; None when it has not come, or not `by` then."""
-        times, is_calm = self._rows.get(series, (pd.DatetimeIndex([], tz="UTC"), np.zeros(0, dtype=bool)))
-        first, last = times.searchsorted(pd.Timestamp(after)), len(times) if by is None else times.searchsorted(pd.Timestamp(by))
-        position = np.arange(max(0, last - first))
-        restless = np.maximum.accumulate(np.where(is_calm[first:last], -1, position)) if len(position) else position
-        complete = np.flatnonzero(position - restless >= self.needed)
-        return times[int(first) + int(complete[0])] + self.step if len(complete) else None
-
-    def newest(self, series: str) -> pd.Timestamp | None:
-        """The end of the newest bucket of the series."""
-        return self._ends.get(series)
 
 
 @dataclass(frozen=True)
@@ -249,6 +241,7 @@ class _Track:
     taken: list[Row] = field(default_factory=list)
     changes: list[_Change] = field(default_factory=list)
     again_since: datetime | None = None  # it was over, and came back then
+    is_new_level: bool = False  # it ended as one
     is_grown: bool = False  # it was over, then its last anomaly turned out to be longer
     was_open: bool = False  # this and the next two: before this run
     told_before: Severity | None = None
@@ -275,11 +268,10 @@ class _Track:
     def overlaps(self, anomaly: Row) -> bool:
         return anomaly["started_at"] <= self.last_seen_at and anomaly["ended_at"] >= self.incident["opened_at"]
 
-    def goes_on_with(self, anomaly: Row, calm: _Calm) -> bool:
+    def goes_on_with(self, anomaly: Row, calm: Calm) -> bool:
         """Whether an anomaly after all that was seen still belongs here. On the way there the incident may have been resolved."""
-        if self.is_open and (reached := calm.reached(self.series, self.last_seen_at, anomaly["started_at"])):
-            self._resolve(reached, calm)
-        return self.is_open or anomaly["started_at"] - self.resolved_at <= self.policy.reopen_within
+        self._recover(calm, by=anomaly["started_at"])
+        return self.is_open or (not self.is_new_level and anomaly["started_at"] - self.resolved_at <= self.policy.reopen_within)
 
     def take(self, anomaly: Row) -> None:
         """Make the anomaly a part of the incident."""
@@ -294,17 +286,19 @@ class _Track:
             self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_interval
             self.add("reopened")
 
-    def finish(self, calm: _Calm, if_gone: str) -> list[_Change]:
-        """What has to be appended, now that every anomaly has found its incident; `if_gone`: why it is over when none has."""
+    def finish(self, calm: Calm, if_accepted: str, if_gone: str) -> list[_Change]:
+        """What has to be appended, now that every anomaly has found its incident; `if_accepted`: why it is over all the same, `if_gone`:
+        why it is over when none has."""
         if not self.taken:
             if self.is_open:
-                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_gone)
+                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_accepted or if_gone)
             return self.changes
         self.last_seen_at = max(anomaly["ended_at"] for anomaly in self.taken)  # late data may have made it shorter
         if self.is_open and self._has_worsened(self.last_seen_at):
             self.add("escalated")
-        if self.is_open and (reached := calm.reached(self.series, self.last_seen_at)):
-            self._resolve(reached, calm)
+        self._recover(calm)
+        if self.is_open and if_accepted:
+            self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_accepted)
         if self.is_grown and [change.kind for change in self.changes[:2]] == ["reopened", "resolved"]:
             payload = {name: value for name, value in self.changes[1].payload.items() if name != "again_since"}
             self.changes[:2] = [replace(self.changes[1], kind="seen", payload=payload)]  # only its end has moved: nobody needs to hear
@@ -384,10 +378,20 @@ class _Track:
             self.add("seen", **recovered_at, **({} if end is None else {"resolved_at": end}))
         self.changes = [change if change.kind == "opened" else replace(change, ended_at=last_seen_at) for change in self.changes]
 
-    def _resolve(self, at: datetime, calm: _Calm, reason: str = "") -> None:
-        self.is_open, self.resolved_at = False, at
-        normal = f"back to normal for {lasting(calm.needed * calm.step)}"
-        self.add("resolved", resolved_at=at, resolved_reason=reason or normal)
+    def _recover(self, calm: Calm, by: datetime | None = None) -> None:
+        """Resolve it if the series has recovered, `by` then."""
+        if not self.is_open:
+            return
+        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default=self.facts)
+        strangest = Strangest(pd.Timestamp(newest["peak_at"]), _number(newest["value"])) if newest.get("peak_at") else None
+        recovery = calm.reached(self.series, self.last_seen_at, by, opened_at=self.incident["opened_at"], strangest=strangest)
+        if recovery is not None:
+            self._resolve(recovery.at, calm, recovery.reason)
+
+    def _resolve(self, at: datetime, calm: Calm, reason: str) -> None:
+        self.is_open, self.resolved_at, self.is_new_level = False, at, reason.startswith(NEW_LEVEL)
+        calm.note(self.incident, at, reason)
+        self.add("resolved", resolved_at=at, resolved_reason=reason)
 
     def _has_worsened(self, last_seen_at: datetime) -> bool:
         """Whether people must hear of a worse severity: at once where they were told nothing, else once the incident has
@@ -410,7 +414,11 @@ class _Track:
         return dict(zip(_STANDING, known, strict=True))
 
 
-def _find_track(tracks: list[_Track], anomaly: Row, calm: _Calm) -> _Track | None:
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _find_track(tracks: list[_Track], anomaly: Row, calm: Calm) -> _Track | None:
     """The incident that an anomaly belongs to: the one that it overlaps; else the last one before it that is not over, or was
     over less than `reopen_within` before; else the next one after it, if that is as near (its start has moved)."""
     overlapping = [track for track in tracks if track.overlaps(anomaly)]
@@ -463,6 +471,7 @@ def _stored_track(incident: Row, entries: Sequence[Row], policy: AlertPolicy, un
         is_open=is_open,
         was_open=is_open,
         resolved_at=incident["recovered_at"] or incident["resolved_at"],
+        is_new_level=(incident["resolved_reason"] or "").startswith(NEW_LEVEL),
         told_severity=told_severity,
         told_before=told_severity,
         sequence=max(entry["payload"].get("sequence", 0) for entry in entries),

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartflow_assets.core.anomalies import grouping
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import in_order, log_entry, row_dicts
 from smartflow_assets.core.incidents.lifecycle import Silence
 from smartflow_assets.core.incidents.messages import Message, render
 from smartflow_assets.core.incidents.run_failures import close
-from smartflow_assets_tests.core.simulated_source import POLICY, START, STEP, Source, at, in_runs
+from smartflow_assets.core.rules.base import no_violations
+from smartflow_assets_tests.core.simulated_source import POLICY, START, STEP, Source, at, in_runs, scores_of
 
 LETTERS = st.text(alphabet="....~wcr-", min_size=30, max_size=30)
 TWENTY = {f"revenue{{region={number:02}}}": ".." + "." * (number % 3) + "w" * (2 + number % 5) + "." * 20 for number in range(20)}
@@ -203,9 +205,9 @@ def test_a_thousand_series_are_one_message_in_time_that_grows_with_their_number(
         source.run(texts, now=START + timedelta(hours=2))
         assert source.said() == ["opened", "resolved"]
         assert max(source.log["payload"].str.len()) < 100_000, "only the worst are named"
-        rows = pd.DataFrame({"series": [], "observed_at": pd.DatetimeIndex([], tz="UTC"), "is_observed": [], "is_calm": []})
+        rows = grouping.merge_violations(scores_of("", "s"), no_violations())
         source.log, source.sends, started = source.log[:0], source.sends[:0], perf_counter()
-        source.alert(rows.astype({"is_observed": bool, "is_calm": bool}), at(0), now=START + timedelta(hours=2))
+        source.alert(rows, at(0), now=START + timedelta(hours=2))
         assert source.said() == ["opened"]
         return perf_counter() - started
 
