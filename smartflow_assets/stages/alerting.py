@@ -86,14 +86,14 @@ def _accepted(run: SourceRun) -> dict[str, str]:
     """The open incidents that a person has ended by accepting a new level (`smartflow models train --since`) of their metrics since they
     last opened, with the reason."""
     levels = run.warehouse.read(
-        "SELECT series, baseline_from, min(changed_at) AS at, arg_min(changed_by, changed_at) AS by_whom FROM trained_models "
-        "WHERE source = ? AND status = 'current' AND baseline_from IS NOT NULL GROUP BY ALL ORDER BY at",
+        "SELECT series, baseline_from, min(changed_at) AS accepted_at, arg_min(changed_by, changed_at) AS by_whom FROM trained_models "
+        "WHERE source = ? AND status = 'current' AND baseline_from IS NOT NULL GROUP BY ALL ORDER BY accepted_at",
         [run.name],
     )
     if levels.empty:
         return {}
     opened = run.warehouse.read(
-        "SELECT incident_id, incident.series, max(event.happened_at) AS at FROM incidents AS incident JOIN incident_events AS event "
+        "SELECT incident_id, incident.series, max(event.happened_at) AS opened_at FROM incidents AS incident JOIN incident_events AS event "
         "USING (incident_id) WHERE incident.source = ? AND incident.cause = 'anomaly' AND incident.state <> 'resolved' "
         "AND incident.recovered_at IS NULL AND event.event IN ('opened', 'reopened') GROUP BY ALL",
         [run.name],
@@ -103,7 +103,7 @@ def _accepted(run: SourceRun) -> dict[str, str]:
     for level in row_dicts(levels):
         reason = recovery.accepted(level["baseline_from"], level["by_whom"], run.source.calendar.timezone)
         of_metrics = opened["series"].map(lambda series: labels.get(metric_and_dimensions(series)[0])) == level["series"]
-        found |= dict.fromkeys(opened.loc[of_metrics & (opened["at"] <= level["at"]), "incident_id"], reason)
+        found |= dict.fromkeys(opened.loc[of_metrics & (opened["opened_at"] <= level["accepted_at"]), "incident_id"], reason)
     return found
 
 

@@ -4,7 +4,7 @@ A calm score is not enough: a band that follows an outage down calls it normal a
 of the weeks before the incident lay, at the same time of the week (of the day where there is no week, anywhere where there is no day),
 carried on by the growth of those weeks. A row in which the incident itself would look usual, such as the zeros of a night in an
 outage, proves nothing. A level that stays calm outside of that range for long enough is a new level, and ends the incident in words
-of its own. All of it is a function of the rows: which run sees them makes no difference.
+of its own; a value that no longer moves is none. All of it is a function of the rows: which run sees them makes no difference.
 """
 
 from collections.abc import Mapping
@@ -25,6 +25,7 @@ BAND_WIDTH = timedelta(hours=1)
 NEW_LEVEL = "a new level since "
 """How the reason begins of an incident that ended as a new level: its rows are usual from then on."""
 _LEAST_OBSERVED = 0.2  # of the time of a new level, which a gap is not; a feed of working hours has .24
+_LEAST_MOVES = 0.05  # of those that were usual: an outage, or a sensor that is stuck, is no level
 _MICROSECOND = timedelta(microseconds=1)
 _DAY, _WEEK = 86_400_000_000, 7 * 86_400_000_000
 _Floats = NDArray[np.float64]
@@ -133,18 +134,22 @@ class Calm:
         else:
             lower, upper, centre = usual.at(times)
             is_inside = ~((values < lower) | (values > upper))
-            is_proof = ~_would_be_usual(values, centre, lower, upper, is_calm & ~is_inside, usual.deviation(strangest))
+            told = usual.deviation(strangest)
+            is_proof = ~_would_be_usual(values, centre, lower, upper, is_calm & ~is_inside, told)
+            if told is None and strangest is not None:  # usual by itself, such as a value that is stuck: another value is the proof
+                is_proof &= values != strangest.value
         position = np.arange(len(times))
         restless = np.maximum.accumulate(np.where(is_calm, -1, position))
         broken = np.maximum.accumulate(np.where(is_calm & is_inside, -1, position))
         proven = np.cumsum(is_calm & is_inside & is_proof)
         before = np.where(broken >= 0, proven[broken], 0)
         recovered = np.flatnonzero(proven - before >= self.needed)
-        stays = np.flatnonzero(self._has_stayed(times, position, restless) & is_calm)
+        is_frozen = _moves(values, restless) < _LEAST_MOVES * _moves(centre, restless)
+        stays = np.flatnonzero(self._has_stayed(times, position, restless) & is_calm & ~is_frozen)
         if len(stays) and not (len(recovered) and recovered[0] <= stays[0]):
             since = slice(int(restless[stays[0]]) + 1, int(stays[0]) + 1)
             reason = f"nothing strange for {lasting(self._new_level_after)}"
-            if not is_inside[since].all():
+            if not (is_inside[since].all() and is_proof[since].any()):
                 reason = self._new_level(opened_at, values[since], centre[since])
             return Recovery(times[int(stays[0])] + self.step, reason)
         if len(recovered):
@@ -163,6 +168,8 @@ class Calm:
         level, usual = float(np.median(values)), float(np.nanmedian(centre))
         since = f"{NEW_LEVEL}{_date(opened_at, self._timezone)}"
         share = level / usual - 1 if usual > 0 and level >= 0 else 0.0
+        if number(level) == number(usual):
+            return f"nothing strange for {lasting(self._new_level_after)}"
         if not round(100 * share):
             return f"{since}: {number(level)} instead of {number(usual)}"
         return f"{since}: {number(100 * abs(share))} % {'higher' if share > 0 else 'lower'}"
@@ -182,7 +189,7 @@ class Calm:
         for began_at, ended_at in self._incidents.get(series, {}).values():
             if began_at < opened_at:
                 is_usual &= (at + self._width <= began_at) | (at >= (end if ended_at is None else ended_at))
-        known = bands.loc[is_usual.to_numpy(bool)]
+        known = bands.iloc[np.flatnonzero(is_usual.to_numpy(bool))]
         return _Usual(known, self._width, self._zone) if len(known) else None
 
 
@@ -226,11 +233,11 @@ class _Usual:
         return times % period // self._width if period else np.zeros(len(times), np.int64)
 
     def _hull(self, bands: NDArray[np.int64], times: NDArray[np.int64]) -> _Floats:
-        grown: _Floats = self._growth * (times[:, None] - self._times[bands][None, :])
+        grown = np.multiply(self._growth, times[:, None] - self._times[bands][None, :], dtype=np.float64)
         lower = (self._lower[bands] + np.minimum(grown, 0)).min(axis=1)
         upper = (self._upper[bands] + np.maximum(grown, 0)).max(axis=1)
-        middle: _Floats = np.median(self._expected[bands] + grown, axis=1)
-        return np.concatenate([lower, upper, middle]).reshape(3, -1)
+        middle = np.asarray(np.median(self._expected[bands] + grown, axis=1), np.float64)
+        return np.stack([lower, upper, middle])
 
     def _growth_by_microsecond(self) -> float:
         """How fast what is expected moved last: from week to week, else from day to day, else from band to band."""
@@ -241,6 +248,12 @@ class _Usual:
                 newest = pairs[self._times[pairs] > self._times[pairs[-1]] - max(lag, 8 * self._width)]
                 return float(np.nanmedian((self._expected - self._expected[at])[newest])) / lag
         return 0.0
+
+
+def _moves(values: _Floats, restless: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often, at each row, the values have moved since the last restless one."""
+    count = np.cumsum(np.concatenate([[False], np.abs(np.diff(values)) > 0]))
+    return count - count[np.minimum(restless + 1, len(values) - 1)]
 
 
 def _would_be_usual(
