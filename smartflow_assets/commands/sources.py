@@ -143,7 +143,16 @@ def _state(settings: "Settings", source: "Source") -> None:
             "SELECT series, detector, trained_at, trained_to AS learnt_up_to, row_count AS rows, reason AS because "
             "FROM marts.model_history WHERE source = ? AND current_until IS NULL ORDER BY series LIMIT 20",
         ),
-        ("open incidents", "SELECT opened_at, severity, state, title FROM marts.open_incidents WHERE source = ?"),
+        (
+            "open incidents",
+            "SELECT opened_at, severity, state, title, nullif(member_count, 0) AS others FROM marts.open_incidents WHERE source = ?",
+        ),
+        (
+            "members of open incidents",
+            "SELECT leader.title AS incident, member.series, member.severity, member.title FROM incidents AS member "
+            "JOIN marts.open_incidents AS leader ON leader.incident_id = member.group_id WHERE leader.source = ? "
+            "ORDER BY leader.opened_at, list_position(['critical', 'warning', 'info'], member.severity), member.series LIMIT 20",
+        ),
         (
             "newest anomalies",
             "SELECT started_at, series, severity, explanation FROM anomalies WHERE source = ? ORDER BY started_at DESC LIMIT 10",

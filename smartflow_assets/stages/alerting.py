@@ -7,6 +7,7 @@ step of its own: whatever stays undelivered is due again at the next run, at the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -16,14 +17,16 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Rewrite, Write
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.incidents import freshness, run_failures
+from smartflow_assets.core.incidents import freshness, recovery, run_failures
 from smartflow_assets.core.incidents.alert_planning import Advance, untold
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, row_dicts
 from smartflow_assets.core.incidents.lifecycle import Silence, advance, scope
 from smartflow_assets.core.incidents.run_failures import Failure
+from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
 from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.detection import judged_rows
+from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import batches, leave_pending, pending_windows, table_rows
@@ -46,7 +49,7 @@ __all__ = [
 @dataclass(frozen=True)
 class Moved:
     """What `incidents` did; `rows` are the touched incidents, newest first, `silent_for` how long the source has brought no rows, if that
-    is an incident."""
+    is an incident. What people are told of by another incident is counted with that one."""
 
     rows: pd.DataFrame
     opened: int
@@ -65,6 +68,9 @@ def incidents(run: SourceRun) -> Moved:
     arrived = arrivals_of(run, bucket_plan(run)) if run.source.is_bucket_given else None
     steps = [] if arrived is None else _watch_arrivals(run, arrived)
     pending = pending_windows(run, "incidents", ["anomalies"])
+    accepted = _accepted(run)
+    if accepted:
+        steps += _end_accepted(run, accepted)
     if pending:
         newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
         end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
@@ -74,6 +80,41 @@ def incidents(run: SourceRun) -> Moved:
             seen = MarkProcessed("incidents", run.name, *window)
             run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *leave_pending(run, "incidents", rest)])
     return _moved(run, steps)
+
+
+def _accepted(run: SourceRun) -> dict[str, str]:
+    """The open incidents that a person has ended by accepting a new level (`smartflow models train --since`) of their metrics since they
+    last opened, with the reason."""
+    levels = run.warehouse.read(
+        "SELECT series, baseline_from, min(changed_at) AS accepted_at, arg_min(changed_by, changed_at) AS by_whom FROM trained_models "
+        "WHERE source = ? AND status = 'current' AND baseline_from IS NOT NULL GROUP BY ALL ORDER BY accepted_at",
+        [run.name],
+    )
+    if levels.empty:
+        return {}
+    opened = run.warehouse.read(
+        "SELECT incident_id, incident.series, max(event.happened_at) AS opened_at FROM incidents AS incident JOIN incident_events AS event "
+        "USING (incident_id) WHERE incident.source = ? AND incident.cause = 'anomaly' AND incident.state <> 'resolved' "
+        "AND incident.recovered_at IS NULL AND event.event IN ('opened', 'reopened') GROUP BY ALL",
+        [run.name],
+    )
+    labels = {series_id(metric): group.label for group in metric_groups(run) for metric in group.metrics}
+    found = dict[str, str]()
+    for level in row_dicts(levels):
+        reason = recovery.accepted(level["baseline_from"], level["by_whom"], run.source.calendar.timezone)
+        of_metrics = opened["series"].map(lambda series: labels.get(metric_and_dimensions(series)[0])) == level["series"]
+        found |= dict.fromkeys(opened.loc[of_metrics & (opened["opened_at"] <= level["accepted_at"]), "incident_id"], reason)
+    return found
+
+
+def _end_accepted(run: SourceRun, accepted: Mapping[str, str]) -> list[Advance]:
+    newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
+    if pd.isna(newest):
+        return []
+    end = newest.to_pydatetime() + run.source.time_bucket.every
+    step = _advance(run, end, end, None, timedelta(0), accepted)
+    run.warehouse.commit(run.run_id, writes_of(step))
+    return [step]
 
 
 def _watch_arrivals(run: SourceRun, arrived: SourceArrivals) -> list[Advance]:
@@ -117,19 +158,27 @@ def _silences(run: SourceRun, since: datetime) -> list[Silence]:
     ]
 
 
-def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: datetime | None, delay: timedelta) -> Advance:
+def _advance(
+    run: SourceRun,
+    since: datetime,
+    until: datetime,
+    quiet_before: datetime | None,
+    delay: timedelta,
+    accepted: Mapping[str, str] = MappingProxyType({}),
+) -> Advance:
     """What becomes of the incidents by the anomalies of [since, until); later ones are looked at as far as they may belong to
     the same incidents."""
     policy, horizon = run.source.alerts, until + run.source.alerts.reopen_within
-    standing = run.warehouse.read("SELECT * FROM incidents WHERE source = ? AND opened_at < ?", [run.name, horizon])
+    standing = run.warehouse.read("SELECT * FROM incidents WHERE source = ? AND cause = 'anomaly' AND opened_at < ?", [run.name, horizon])
     needed = scope(standing, since, policy)
     anomalies = run.warehouse.read(
         "SELECT * FROM anomalies WHERE source = ? AND ended_at > ? AND started_at < ?", [run.name, needed.anomalies_since, horizon]
     )
+    concerned = sorted({*anomalies["series"], *standing.loc[standing["incident_id"].isin(needed.incident_ids), "series"]})
     return advance(
         _of_incidents(run.warehouse, "incident_events", needed.incident_ids),
         anomalies,
-        judged_rows(run, needed.rows_since, horizon),
+        judged_rows(run, needed.rows_since, horizon, of_series=concerned),
         sends=_of_incidents(run.warehouse, "alert_sends", needed.incident_ids),
         source=run.name,
         since=since,
@@ -142,20 +191,38 @@ def _advance(run: SourceRun, since: datetime, until: datetime, quiet_before: dat
         quiet_before=quiet_before,
         delay=delay,
         silences=_silences(run, needed.rows_since),
+        bands=_bands(run, needed.usual_until, horizon, concerned),
+        past=standing[standing["series"].isin(concerned)],
+        accepted=accepted,
+    )
+
+
+def _bands(run: SourceRun, since: datetime, until: datetime, series: Sequence[str]) -> pd.DataFrame:
+    """What `recovery.bands_of` makes of the scores of these series, by the warehouse: a month of buckets of seconds does not fit into
+    memory."""
+    step = run.source.time_bucket.every
+    seconds = recovery.BAND_WIDTH.total_seconds()
+    at = "observed_at" if step >= recovery.BAND_WIDTH else f"to_timestamp(floor(epoch(observed_at) / {seconds}) * {seconds})"
+    return run.warehouse.read(
+        f"""
+        SELECT series, {at} AS band_at, min(lower) AS lower, max(upper) AS upper, avg(expected) AS expected FROM anomaly_scores
+        WHERE source = ? AND observed_at >= ? AND observed_at < ? AND list_contains(?, series) AND NOT coalesce(is_anomaly, false)
+        AND isfinite(lower) AND isfinite(upper) GROUP BY ALL ORDER BY ALL
+        """,
+        [run.name, since - recovery.lookback(step), until, list(series)],
     )
 
 
 def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
-    still_open = run.warehouse.read(
-        "SELECT count(*) AS n FROM incidents WHERE source = ? AND state IN ('open', 'acknowledged')", [run.name]
-    )["n"].iloc[0]
+    still_open = run.warehouse.read("SELECT count(*) AS n FROM marts.open_incidents WHERE source = ?", [run.name])["n"].iloc[0]
     silences = [silence for silence in _silences(run, run.now) if silence.until is None]
     silent_for = run.now - silences[0].since if silences else None
     if not steps:
         return Moved(pd.DataFrame(), 0, 0, int(still_open), 0, 0, "", table_rows(run, "incidents"), silent_for)
-    kinds = pd.concat([step.events["event"] for step in steps])
-    sends = pd.concat([step.sends for step in steps])
     rows = pd.concat([step.incidents for step in steps]).drop_duplicates("incident_id", keep="last")
+    rows = rows[rows["group_id"].isna()]
+    kinds = pd.concat([step.events.loc[step.events["incident_id"].isin(rows["incident_id"]), "event"] for step in steps])
+    sends = pd.concat([step.sends for step in steps])
     if summary := untold(sends):
         run.warn(summary)
     return Moved(

@@ -5,6 +5,7 @@ time. Only the rows of the windows that cleaning wrote are scored; a score once 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -196,11 +197,15 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     return with_slices(run, found)
 
 
-def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalous: bool = False) -> pd.DataFrame:
-    """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones."""
+def judged_rows(
+    run: SourceRun, since: datetime, until: datetime, *, is_anomalous: bool = False, of_series: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones; of all series or of some."""
     bound = [run.name, since, until]
+    of_these, these = ("", []) if of_series is None else ("AND list_contains(?, series)", [list(of_series)])
     violations = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?", bound
+        f"SELECT * EXCLUDE (source) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ? {of_these}",
+        [*bound, *these],
     )
     where = """AND (is_anomaly OR (series, observed_at) IN (
         SELECT (series, observed_at) FROM rule_violations WHERE source = ? AND observed_at >= ? AND observed_at < ?))"""
@@ -210,8 +215,8 @@ def judged_rows(run: SourceRun, since: datetime, until: datetime, *, is_anomalou
         "* EXCLUDE (source, series, metric, dimensions)",
         since,
         until,
-        where if is_anomalous else "",
-        bound if is_anomalous else [],
+        f"{where if is_anomalous else ''} {of_these}",
+        [*(bound if is_anomalous else []), *these],
     )
     records = bucket_verdicts(run, since, until)
     records = records[records["is_anomaly"]] if is_anomalous else records

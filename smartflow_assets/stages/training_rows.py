@@ -116,13 +116,14 @@ def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with NaN from the start of each incident on that is open or acknowledged: a matter of the data (a step that failed
+    """The rows with NaN from the start of each incident on that is open or acknowledged, until its own series has recovered where
+    others have not: a matter of the data (a step that failed
     says nothing of them), of one series or of all; and inside each silence of the source, which says what a feed does and not what
     it measures. However long it lasts: whoever finds it normal says so with a new baseline."""
     end = rows["observed_at"].max() + run.source.time_bucket.every
     intervals = run.warehouse.read(
         "SELECT nullif(series, '') AS series, opened_at AS started_at, CASE cause WHEN 'freshness' THEN coalesce(resolved_at, ?) "
-        "ELSE ? END AS ended_at FROM incidents WHERE source = ? AND (cause = 'freshness' OR "
+        "ELSE coalesce(recovered_at, ?) END AS ended_at FROM incidents WHERE source = ? AND (cause = 'freshness' OR "
         "state IN ('open', 'acknowledged') AND (cause = 'anomaly' OR starts_with(cause, 'check:')))",
         [end, end, run.name],
     )

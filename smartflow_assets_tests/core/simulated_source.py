@@ -12,7 +12,7 @@ from itertools import accumulate
 import pandas as pd
 
 from smartflow_assets.core.anomalies import grouping
-from smartflow_assets.core.incidents import lifecycle
+from smartflow_assets.core.incidents import lifecycle, recovery
 from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS, Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold
@@ -127,7 +127,11 @@ class Source:
             policy=self.policy,
             now=now,
             run_id=f"run{self.runs}",
-            **more,
+            **{
+                "bands": recovery.bands_of(rows[rows["observed_at"] >= scope.usual_until - recovery.lookback(STEP)], STEP),
+                "past": self.incidents,
+            }
+            | more,
         )
         self.log = news.events if self.log.empty else pd.concat([self.log, news.events], ignore_index=True)
         self.sends = news.sends if self.sends.empty else pd.concat([self.sends, news.sends], ignore_index=True)

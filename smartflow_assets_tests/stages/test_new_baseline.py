@@ -132,3 +132,37 @@ def test_a_first_training_keeps_to_a_baseline_as_well(tmp_path, since):
     assert context_from(home) == pd.Timestamp(day(since))
     assert (scores(home, day(0), day(since))["state"] == "warming_up").all()
     assert (scores(home, day(DAYS - 2), day(DAYS))["state"] == "scored").all()
+
+
+def told(home: Home) -> list[str]:
+    """What the incidents since the migration have said."""
+    return list(
+        home.warehouse.read(
+            "SELECT send.event FROM alert_sends AS send JOIN incidents USING (incident_id) WHERE opened_at >= ? AND status <> 'skipped' "
+            "ORDER BY send.happened_at",
+            [day(MOVED)],
+        )["event"]
+    )
+
+
+def test_whoever_accepts_a_level_ends_its_incident_at_once_with_a_word_of_who_it_was(tmp_path, two_days_later):
+    home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
+    since = f"opened_at >= '{day(MOVED)}'"
+    assert home.table("incidents", since)["state"].tolist() == ["open"] and told(home) == ["opened"]
+    accept(home, day(MOVED + 2))
+    watch(home, day(MOVED + 2))
+    [incident] = home.table("incidents", since).to_dict("records")
+    assert incident["resolved_reason"] == f"a new level since {day(MOVED).day} {day(MOVED):%B}, accepted by ana"
+    watch(home, day(DAYS))
+    assert told(home) == ["opened", "resolved"]
+
+
+def test_a_level_that_nobody_accepts_is_closed_after_a_week(tmp_path, two_days_later):
+    home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
+    for days in range(3, 10):
+        watch(home, day(MOVED + days))
+        assert "resolved" not in told(home) or "back to normal" not in home.table("incidents")["resolved_reason"].iloc[-1]
+    watch(home, day(DAYS))
+    [incident] = home.table("incidents", f"opened_at >= '{day(MOVED)}'").to_dict("records")
+    assert incident["resolved_reason"].startswith(f"a new level since {day(MOVED).day} {day(MOVED):%B}: ")
+    assert incident["resolved_reason"].endswith(" % higher") and told(home) == ["opened", "resolved"]

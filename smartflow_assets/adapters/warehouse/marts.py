@@ -24,6 +24,9 @@ class Mart:
         yield f"COMMENT ON VIEW {quoted(self.name)} IS {quoted_text(f'{self.description} Example: {self.example}')}"
 
 
+_IS_TOLD_BY_ITSELF = """NOT EXISTS (SELECT 1 FROM incidents AS leader
+                   WHERE leader.incident_id = incidents.group_id AND leader.state <> 'resolved')"""
+
 _ALL = (
     Mart(
         "marts.anomalies_latest",
@@ -53,14 +56,17 @@ _ALL = (
     ),
     Mart(
         "marts.open_incidents",
-        "Incidents that nobody has resolved, worst first, with the last message that went out.",
-        "SELECT title, severity, opened_at, last_sent_at FROM marts.open_incidents",
-        """
-        SELECT incidents.*, sends.last_sent_at, coalesce(sends.sent_count, 0) AS sent_count
+        "Incidents that nobody has resolved, worst first, with the last message that went out; those that people are told of by "
+        "another one that is open are counted with it (member_count, itself left out).",
+        "SELECT series, member_count, title, severity, opened_at, last_sent_at FROM marts.open_incidents",
+        f"""
+        SELECT incidents.*, coalesce(members.member_count, 0) AS member_count,
+               sends.last_sent_at, coalesce(sends.sent_count, 0) AS sent_count
         FROM incidents
+        LEFT JOIN (SELECT group_id AS incident_id, count(*) AS member_count FROM incidents GROUP BY group_id) AS members USING (incident_id)
         LEFT JOIN (SELECT incident_id, max(happened_at) AS last_sent_at, count(*) AS sent_count
                    FROM alert_sends WHERE status = 'sent' GROUP BY incident_id) AS sends USING (incident_id)
-        WHERE incidents.state IN ('open', 'acknowledged')
+        WHERE incidents.state IN ('open', 'acknowledged') AND {_IS_TOLD_BY_ITSELF}
         ORDER BY CASE incidents.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, incidents.opened_at
         """,
     ),
@@ -68,7 +74,7 @@ _ALL = (
         "marts.source_health",
         "One row for each source: its last run, how far its data goes, how much of it is anomalous, what is open.",
         "SELECT source, last_run_status, last_observed_at, anomaly_rate, open_incidents FROM marts.source_health",
-        """
+        f"""
         SELECT sources.source, runs.last_run_at, runs.last_run_status, series.last_observed_at,
                coalesce(series.record_count, 0) AS record_count, coalesce(found.anomaly_count, 0) AS anomaly_count,
                scores.anomaly_rate, coalesce(unresolved.open_incidents, 0) AS open_incidents, models.model_trained_at
@@ -82,7 +88,7 @@ _ALL = (
         LEFT JOIN (SELECT source, avg(CAST(is_anomaly AS DOUBLE)) FILTER (WHERE state = 'scored') AS anomaly_rate
                    FROM anomaly_scores GROUP BY source) AS scores USING (source)
         LEFT JOIN (SELECT source, count(*) AS open_incidents FROM incidents
-                   WHERE state IN ('open', 'acknowledged') GROUP BY source) AS unresolved USING (source)
+                   WHERE state IN ('open', 'acknowledged') AND {_IS_TOLD_BY_ITSELF} GROUP BY source) AS unresolved USING (source)
         LEFT JOIN (SELECT source, max(trained_at) AS model_trained_at FROM trained_models
                    GROUP BY source) AS models USING (source)
         """,

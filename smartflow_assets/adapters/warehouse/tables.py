@@ -23,7 +23,7 @@ from smartflow_assets.core.preparation.cleaning import Repair
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 7  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 8  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -396,10 +396,17 @@ _ALL = (
             Column.of_words("state", IncidentStatus, is_nullable=False),
             _always("opened_at", TIME, "When it opened."),
             Column("last_seen_at", TIME, "End of the newest anomaly in it."),
+            Column(
+                "recovered_at", TIME, "When its own series had recovered, where others began with it: it is over when all are; else null."
+            ),
             Column("resolved_at", TIME, "When it was resolved."),
             Column("resolved_reason", TEXT, "Why it was resolved."),
             Column("anomaly_count", COUNT, "Anomalies in it."),
-            Column("group_id", TEXT, "Incident of source * that groups it with others."),
+            Column(
+                "group_id",
+                TEXT,
+                "Incident that people were told of in its place: that of the silence it fell into, or the first that began with it.",
+            ),
             Column("title", TEXT, "One line for the subject of a message."),
             Column("body", TEXT, "What is known, as text."),
         ),

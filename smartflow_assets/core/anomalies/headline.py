@@ -7,6 +7,7 @@ with the numbers as they are shown, so that a reader who checks it finds the sam
 a value that no longer moves, a broken rule, strange records. What is known of an anomaly is found by `grouping`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -181,3 +182,21 @@ def of_records(count: float, contributions: Mapping[str, float]) -> str:
     """
     columns = [name.partition(":")[2] for name in sorted(contributions, key=lambda name: -contributions[name])][:2]
     return f"{number(count)} strange record{'' if count == 1 else 's'}: {', '.join(columns)}"
+
+
+def of_group(worst: str, said: str, count: int) -> str:
+    """A group of series by the one that is worst, and how many others there are.
+
+    >>> of_group("revenue{region=eu}", "0, usually 120 to 180", 20)
+    'revenue{region=eu} 0, usually 120 to 180, and 19 more'
+    """
+    return f"{worst} {said}" + (f", and {count - 1} more" if count > 1 else "")
+
+
+def without_unit(said: str, unit: str) -> str:
+    """What is said of a series whose name says the unit already.
+
+    >>> without_unit("1,600 requests, usually 430 to 560 (1,040 above)", "requests")
+    '1,600, usually 430 to 560 (1,040 above)'
+    """
+    return re.sub(rf"(?<=\d) {re.escape(unit)}\b", "", said) if unit else said

@@ -7,7 +7,7 @@ commit as the event, under a key by which receivers know a repeat.
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -38,6 +38,8 @@ AlertEvent = Literal["opened", "escalated", "reminder", "resolved"]
 """What a message tells of its incident."""
 AlertStatus = Literal["planned", "claimed", "sent", "failed", "skipped"]
 """How the delivery of a message stands."""
+TOLD_WITH = "told with incident "
+"""Why a message was skipped whose incident is of a group: the group's own message tells of it."""
 _SEND_OF: dict[str, AlertEvent] = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
 
 
@@ -64,8 +66,8 @@ def message_key(incident_id: str, send: str, channel: str, sequence: int) -> str
 
 
 def untold(sends: pd.DataFrame) -> str:
-    """One line on the messages of a run that nobody was told, empty when there are none."""
-    skipped = sends[sends["status"] == "skipped"]
+    """One line on the messages of a run that nobody was told, by no other incident either; empty when there are none."""
+    skipped = sends[(sends["status"] == "skipped") & ~sends["error"].astype(str).str.startswith(TOLD_WITH)]
     if skipped.empty:
         return ""
     count = skipped["incident_id"].nunique()
@@ -92,10 +94,12 @@ class AlertPlanner:
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
         self._delay, self._planned = delay, list[Row]()
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
-        self._balance: Counter[tuple[str, str]] = Counter()  # messages that an incident is on, less those that it is over
+        self._balance: defaultdict[str, Counter[str]] = defaultdict(
+            Counter
+        )  # by channel: messages that it is on, less those that it is over
         self._recoveries: dict[tuple[str, str], tuple[Row, Severity]] = {}  # planned in this run, and how bad the incident was
         for row in row_dicts(told):
-            self._balance[row["incident_id"], row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
+            self._balance[row["incident_id"]][row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
 
     def announce(self, event: Row, ended_at: datetime, member_of: str | None = None) -> None:
         """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended, `member_of` the incident that
@@ -103,12 +107,13 @@ class AlertPlanner:
         wanted = _SEND_OF.get(event["event"])
         if wanted is None or (wanted != "resolved" and not self._policy.is_worth_telling(event["severity"])):
             return
-        told = [channel for (incident, channel), balance in self._balance.items() if incident == event["incident_id"] and balance > 0]
+        balances = self._balance[event["incident_id"]]
+        told = [channel for channel, balance in balances.items() if balance > 0]
         for channel in told if wanted == "resolved" else dict.fromkeys(self._policy.to):
             send: AlertEvent | None = wanted
             if wanted == "opened" and (unsaid := self._take_back(event["incident_id"], channel)):
                 send = "escalated" if RANK[event["severity"]] > RANK[unsaid] else None
-            elif self._balance[event["incident_id"], channel] <= 0:
+            elif balances[channel] <= 0:
                 send = "opened"  # whoever was told nothing hears of a worse severity as of something new
             elif wanted == "opened":
                 send = None
@@ -129,12 +134,12 @@ class AlertPlanner:
         row, severity = self._recoveries.pop((incident_id, channel), (None, None))
         if row is not None:
             self._planned = [planned for planned in self._planned if planned is not row]
-            self._balance[incident_id, channel] += 1
+            self._balance[incident_id][channel] += 1
         return severity
 
     def _untold_because(self, ended_at: datetime, member_of: str | None) -> str | None:
         if member_of is not None:
-            return f"told with incident {member_of}"
+            return f"{TOLD_WITH}{member_of}"
         if self._quiet_before is not None and ended_at <= self._quiet_before:
             return f"it ended before the rebuild of {self._quiet_before:%Y-%m-%d %H:%M} UTC"
         if ended_at + self._delay < self._now - self._policy.max_age:
@@ -143,7 +148,7 @@ class AlertPlanner:
 
     def _plan(self, event: Row, send: AlertEvent, channel: str, reason: str | None) -> None:
         if not reason:
-            self._balance[event["incident_id"], channel] += {"opened": 1, "resolved": -1}.get(send, 0)
+            self._balance[event["incident_id"]][channel] += {"opened": 1, "resolved": -1}.get(send, 0)
         sequence = read_payload(event["payload"])["sequence"]
         row: Row = {
             "source": event["source"],

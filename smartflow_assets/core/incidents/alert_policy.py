@@ -23,7 +23,14 @@ class AlertPolicy(BaseModel):
     min_severity: Severity = Field(default="warning", description="Incidents below this are recorded only.")
     resolve_after: Duration = Field(
         default=timedelta(minutes=15),
-        description="An incident is over after so much calm in closed buckets, at least one bucket; a gap is not calm.",
+        description="An incident is over after so much calm in closed buckets, at least one bucket, with values inside the range that was "
+        "usual before it; a gap is not calm.",
+    )
+    new_level_after: Duration = Field(
+        default=timedelta(days=7),
+        gt=timedelta(0),
+        description="Values that stay outside of that range for so long, calm by their scores, are a new level: the incident ends with "
+        "these words.",
     )
     reopen_within: Duration = Field(
         default=timedelta(hours=1),

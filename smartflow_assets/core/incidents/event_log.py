@@ -50,6 +50,7 @@ INCIDENT_COLUMNS = [
     "state",
     "opened_at",
     "last_seen_at",
+    "recovered_at",
     "resolved_at",
     "resolved_reason",
     "anomaly_count",
@@ -57,7 +58,7 @@ INCIDENT_COLUMNS = [
     "title",
     "body",
 ]
-_TIMES = ("opened_at", "last_seen_at", "resolved_at")
+_TIMES = ("opened_at", "last_seen_at", "recovered_at", "resolved_at")
 _FACTS = ("opened_at", "last_seen_at", "anomaly_count", "title", "body")  # what any event may tell anew
 
 Row = dict[str, Any]
@@ -158,6 +159,8 @@ def _apply(incident: Row | None, row: Row) -> Row:
     is_resolved = incident["state"] == "resolved"
     changed = {name: _moment(name, payload[name]) for name in _FACTS if payload.get(name) is not None}
     changed["severity"] = worst([incident["severity"], row["severity"]])
+    if "recovered_at" in payload:  # of the leader of a group, which is over when all of the group are
+        changed["recovered_at"] = _moment("recovered_at", payload["recovered_at"])
     match kind:
         case "acknowledged" if not is_resolved:  # a word said after the end changes nothing
             changed["state"] = "acknowledged"

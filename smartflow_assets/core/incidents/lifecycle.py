@@ -3,26 +3,26 @@
 An incident is one matter of one (source, series, cause) from its first anomaly to its recovery. `advance` compares the
 anomalies as they are now with the incidents as they stand and says which events to append and which messages to plan; run
 again on the same input it says nothing. It goes through the data in the order of its own time, so the incidents come out
-the same whether the data came in one run or in forty. How events fold to incidents is in `event_log`, which messages they
-call for in `alert_planning`; incidents of failed runs are in `run_failures`.
+the same whether the data came in one run or in forty. What begins together is one matter (`groups`). How events fold to incidents is
+in `event_log`, which messages they call for in `alert_planning`; incidents of failed runs are in `run_failures`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.grouping import anomaly_id
+from smartflow_assets.core.incidents import groups
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, again_since, fold, in_order, log_entry, row_dicts
+from smartflow_assets.core.incidents.recovery import NEW_LEVEL, Calm, Strangest
 from smartflow_assets.core.severity import RANK, Severity, worst
-from smartflow_assets.core.text_format import lasting
 
 CAUSE: Cause = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
@@ -62,6 +62,7 @@ class Scope(NamedTuple):
     incident_ids: list[str]  # incidents whose events and sends it needs
     anomalies_since: datetime  # anomalies that ended after this
     rows_since: datetime  # judged rows from this on, up to the newest
+    usual_until: datetime  # bands from `recovery.lookback` before this on, up to the newest
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,14 @@ def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scop
     mine = incidents[incidents["cause"] == CAUSE]
     is_open = mine["state"] != "resolved"
     touched = cast(pd.DataFrame, mine[is_open | (mine[["last_seen_at", "resolved_at"]].max(axis=1) + policy.reopen_within >= since)])
+    is_told_with_them = mine["group_id"].isin(touched["incident_id"])  # those that recovered early are of the group all the same
+    needed = mine[mine["incident_id"].isin(touched["incident_id"]) | is_told_with_them]
     start = pd.Timestamp(since)
     return Scope(
-        incident_ids=list(touched["incident_id"]),
-        anomalies_since=min([start, *touched["opened_at"]]),
-        rows_since=min([start, *mine.loc[is_open, "last_seen_at"]]),
+        incident_ids=list(needed["incident_id"]),
+        anomalies_since=min([start, *needed["opened_at"]]),
+        rows_since=min([start, *mine.loc[is_open & mine["recovered_at"].isna(), "last_seen_at"]]),
+        usual_until=min([start, *touched["opened_at"]]),
     )
 
 
@@ -108,6 +112,9 @@ def advance(
     quiet_before: datetime | None = None,
     delay: timedelta = timedelta(0),
     silences: Sequence[Silence] = (),
+    bands: pd.DataFrame | None = None,
+    past: pd.DataFrame | None = None,
+    accepted: Mapping[str, str] = MappingProxyType({}),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
@@ -115,77 +122,97 @@ def advance(
     that ended after `scope(...).anomalies_since`; `rows`: judged rows (of `grouping.merge_violations`) from `rows_since` to the newest;
     `since`: the start of the affected window. What ended more than `policy.max_age` before `now`, or before `quiet_before`
     (the time of a rebuild), is recorded and its messages are skipped; `delay` is how late rows are by nature. What opens in one of
-    the `silences` of the whole source joins the incident of that silence, of which people are told instead.
+    the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (of
+    `recovery.bands_of`, as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual before an incident;
+    `accepted` are ids of incidents that a person has ended by accepting a new level, with the reason.
     """
-    calm = _Calm(rows, step, policy.resolve_after)
+    calm = Calm(
+        rows,
+        bands,
+        step=step,
+        resolve_after=policy.resolve_after,
+        new_level_after=policy.new_level_after,
+        timezone=timezone,
+    )
+    for incident in row_dicts(past):
+        calm.note(incident, incident["recovered_at"] or incident["resolved_at"], incident["resolved_reason"])
     announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before, delay=delay)
-    stored = _stored_tracks(history, policy, units or {})
+    stored = dict[str, list[_Track]]()
+    for track in _stored_tracks(history, policy, units or {}):
+        stored.setdefault(track.series, []).append(track)
     by_series = {str(series): row_dicts(group) for series, group in anomalies.sort_values("started_at").groupby("series")}
-    log: list[Row] = []
-    for series in sorted({*by_series, *(track.series for track in stored)}):
-        tracks = [track for track in stored if track.series == series]
-        near = list(tracks)
+    tracks = list[_Track]()
+    for series in sorted({*by_series, *stored}):
+        own = stored.get(series, [])
+        near = list(own)
         for anomaly in by_series.get(series, []):
             near = [track for track in near if not track.is_past(anomaly["started_at"])]
             track = _find_track(near, anomaly, calm)
             if track is not None:
                 track.take(anomaly)
             elif anomaly["ended_at"] > since:  # what ended before is of incidents that are out of scope
-                tracks.append(_open_track(source, anomaly, policy, units or {}))
-                near.append(tracks[-1])
-        for track in tracks:
-            leader = next((each.incident_id for each in silences if each.covers(track.incident["opened_at"])), None)
-            is_rebuilt = quiet_before is not None and track.last_seen_at <= quiet_before
-            for change in track.finish(calm, RECONFIGURED if is_rebuilt else HEALED):
-                track.sequence += 1
-                payload = change.payload | {"sequence": track.sequence, "timezone": timezone, "bucket_seconds": step.total_seconds()}
-                log.append(
-                    log_entry(
-                        track.incident,
-                        change.kind,
-                        severity=change.severity,
-                        happened_at=now,
-                        run_id=run_id,
-                        payload=payload,
-                        anomaly_ids=change.anomaly_ids,
-                    )
+                own.append(_open_track(source, anomaly, policy, units or {}))
+                near.append(own[-1])
+        for track in own:
+            track.finish(
+                calm,
+                accepted.get(track.incident["incident_id"], ""),
+                RECONFIGURED if quiet_before is not None and track.last_seen_at <= quiet_before else HEALED,
+            )
+        tracks += own
+    told_with = _told_with(tracks, silences, calm)
+    log: list[Row] = []
+    for track in tracks:
+        leader = told_with.get(track.incident["incident_id"])
+        for change in track.changes:
+            track.sequence += 1
+            payload = change.payload | {"sequence": track.sequence, "timezone": timezone, "bucket_seconds": step.total_seconds()}
+            log.append(
+                log_entry(
+                    track.incident,
+                    change.kind,
+                    severity=change.severity,
+                    happened_at=now,
+                    run_id=run_id,
+                    payload=payload,
+                    anomaly_ids=change.anomaly_ids,
                 )
-                if not (track.is_suppressed and change.kind != "reopened"):
-                    announcer.announce(log[-1], change.ended_at, leader)
-                if leader is not None and change.kind == "opened":
-                    track.sequence += 1
-                    joined = {"sequence": track.sequence, "group_id": leader}
-                    log.append(
-                        log_entry(track.incident, "grouped", severity=change.severity, happened_at=now, run_id=run_id, payload=joined)
-                    )
+            )
+            if not (track.is_suppressed and change.kind != "reopened"):
+                announcer.announce(log[-1], change.ended_at, leader)
+            if leader is not None and change.kind == "opened":
+                track.sequence += 1
+                joined = {"sequence": track.sequence, "group_id": leader}
+                log.append(log_entry(track.incident, "grouped", severity=change.severity, happened_at=now, run_id=run_id, payload=joined))
     return announcer.conclude(history, log)
 
 
-class _Calm:
-    """When, after some moment, a series had been calm for long enough: so many calm buckets, with none between them that
-    was observed and not calm. A missing bucket neither counts nor breaks them."""
-
-    def __init__(self, rows: pd.DataFrame, step: timedelta, resolve_after: timedelta) -> None:
-        self.step, self.needed = step, max(1, ceil(resolve_after / step))
-        self._ends = {str(series): newest + step for series, newest in rows.groupby("series")["observed_at"].max().items()}
-        observed = rows[rows["is_observed"]].sort_values(["series", "observed_at"])
-        self._rows = {
-            str(series): (pd.DatetimeIndex(group["observed_at"]), group["is_calm"].to_numpy(bool))
-            for series, group in observed.groupby("series")
-        }
-
-    def reached(self, series: str, after: datetime, by: datetime | None = None) -> pd.Timestamp | None:
-        """The end of the bucket that completed the calm after a moment; None when it has not come, or not `by` then."""
-        times, is_calm = self._rows.get(series, (pd.DatetimeIndex([], tz="UTC"), np.zeros(0, dtype=bool)))
-        first, last = times.searchsorted(pd.Timestamp(after)), len(times) if by is None else times.searchsorted(pd.Timestamp(by))
-        position = np.arange(max(0, last - first))
-        restless = np.maximum.accumulate(np.where(is_calm[first:last], -1, position)) if len(position) else position
-        complete = np.flatnonzero(position - restless >= self.needed)
-        return times[int(first) + int(complete[0])] + self.step if len(complete) else None
-
-    def newest(self, series: str) -> pd.Timestamp | None:
-        """The end of the newest bucket of the series."""
-        return self._ends.get(series)
+def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Calm) -> dict[str, str]:
+    """The incident that people are told of in place of each that has one: of the silence that it began in, else of the first that
+    began with it, whose changes become those of the whole group."""
+    silent = {
+        track.incident["incident_id"]: silence.incident_id
+        for track in tracks
+        for silence in silences
+        if silence.covers(track.incident["opened_at"])
+    }
+    starts = {
+        track.incident["incident_id"]: groups.Start(*(track.incident[name] for name in groups.Start._fields))
+        for track in tracks
+        if track.incident["incident_id"] not in silent and not track.is_suppressed
+    }
+    by_id = {track.incident["incident_id"]: track for track in tracks}
+    led = {name: str(track.incident["group_id"]) for name, track in by_id.items() if track.incident.get("group_id") in by_id}
+    heads = [start for name, start in starts.items() if not by_id[name].is_new and by_id[name].incident.get("group_id") is None]
+    led |= groups.leaders(
+        heads, [start for name, start in starts.items() if by_id[name].is_new], within=groups.reach(calm.step, calm.needed)
+    )
+    members: dict[str, list[_Track]] = {}
+    for name, leader in led.items():
+        members.setdefault(leader, []).append(by_id[name])
+    for leader, group in members.items():
+        by_id[leader].lead(group)
+    return led | silent
 
 
 @dataclass(frozen=True)
@@ -214,11 +241,21 @@ class _Track:
     taken: list[Row] = field(default_factory=list)
     changes: list[_Change] = field(default_factory=list)
     again_since: datetime | None = None  # it was over, and came back then
+    is_new_level: bool = False  # it ended as one
     is_grown: bool = False  # it was over, then its last anomaly turned out to be longer
+    was_open: bool = False  # this and the next two: before this run
+    told_before: Severity | None = None
+    again_before: datetime | None = None
+    facts: Row = field(default_factory=Row)  # of its newest anomaly, as far as it is known
 
     @property
     def series(self) -> str:
         return self.incident["series"]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this run opens it."""
+        return self.sequence == 0
 
     @property
     def is_suppressed(self) -> bool:
@@ -231,11 +268,10 @@ class _Track:
     def overlaps(self, anomaly: Row) -> bool:
         return anomaly["started_at"] <= self.last_seen_at and anomaly["ended_at"] >= self.incident["opened_at"]
 
-    def goes_on_with(self, anomaly: Row, calm: _Calm) -> bool:
+    def goes_on_with(self, anomaly: Row, calm: Calm) -> bool:
         """Whether an anomaly after all that was seen still belongs here. On the way there the incident may have been resolved."""
-        if self.is_open and (reached := calm.reached(self.series, self.last_seen_at, anomaly["started_at"])):
-            self._resolve(reached, calm)
-        return self.is_open or anomaly["started_at"] - self.resolved_at <= self.policy.reopen_within
+        self._recover(calm, by=anomaly["started_at"])
+        return self.is_open or (not self.is_new_level and anomaly["started_at"] - self.resolved_at <= self.policy.reopen_within)
 
     def take(self, anomaly: Row) -> None:
         """Make the anomaly a part of the incident."""
@@ -250,17 +286,19 @@ class _Track:
             self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_interval
             self.add("reopened")
 
-    def finish(self, calm: _Calm, if_gone: str) -> list[_Change]:
-        """What has to be appended, now that every anomaly has found its incident; `if_gone`: why it is over when none has."""
+    def finish(self, calm: Calm, if_accepted: str, if_gone: str) -> list[_Change]:
+        """What has to be appended, now that every anomaly has found its incident; `if_accepted`: why it is over all the same, `if_gone`:
+        why it is over when none has."""
         if not self.taken:
             if self.is_open:
-                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_gone)
+                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_accepted or if_gone)
             return self.changes
         self.last_seen_at = max(anomaly["ended_at"] for anomaly in self.taken)  # late data may have made it shorter
-        if self.is_open and self._has_worsened():
+        if self.is_open and self._has_worsened(self.last_seen_at):
             self.add("escalated")
-        if self.is_open and (reached := calm.reached(self.series, self.last_seen_at)):
-            self._resolve(reached, calm)
+        self._recover(calm)
+        if self.is_open and if_accepted:
+            self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_accepted)
         if self.is_grown and [change.kind for change in self.changes[:2]] == ["reopened", "resolved"]:
             payload = {name: value for name, value in self.changes[1].payload.items() if name != "again_since"}
             self.changes[:2] = [replace(self.changes[1], kind="seen", payload=payload)]  # only its end has moved: nobody needs to hear
@@ -278,24 +316,90 @@ class _Track:
         payload |= {name: value for name, value in standing.items() if name != "severity"} | more
         payload |= {"opened_at": self.incident["opened_at"]} if kind == "opened" else {}
         payload |= {"again_since": self.again_since} if self.again_since is not None else {}
+        self.facts = payload if newest else self.facts
         if kind in _TELLING:
             self.told_severity = worst([self.told_severity, severity])
         self.incident |= standing
         ids = [anomaly["anomaly_id"] for anomaly in self.taken]
         self.changes.append(_Change(kind, severity, payload, ids, self.last_seen_at))
 
-    def _resolve(self, at: datetime, calm: _Calm, reason: str = "") -> None:
-        self.is_open, self.resolved_at = False, at
-        normal = f"back to normal for {lasting(calm.needed * calm.step)}"
-        self.add("resolved", resolved_at=at, resolved_reason=reason or normal)
+    def moves(self) -> list[groups.Move]:
+        """When this run has it begin and recover."""
+        found = list[groups.Move]()
+        for change in self.changes:
+            match change.kind:
+                case "opened" | "reopened":
+                    at = self.incident["opened_at"] if change.kind == "opened" else change.payload["again_since"]
+                    found.append(groups.Move(at, 1, self.series))
+                case "resolved":
+                    found.append(groups.Move(change.payload["resolved_at"], -1, self.series, change.payload["resolved_reason"]))
+                case _:
+                    pass
+        return found
 
-    def _has_worsened(self) -> bool:
+    def lead(self, members: Sequence["_Track"]) -> None:
+        """Turn the changes of this series into those of the group that it leads, once all have finished: the group opens with all that
+        began by now, escalates when one of them does, is over when all are, and is there again when one is."""
+        group = [self, *members]
+        was_on, ended_at = self.incident.get("state", "resolved") != "resolved", self.incident.get("resolved_at")
+        turns = groups.turns(sum(track.was_open for track in group), [move for track in group for move in track.moves()])
+        if self.is_new:
+            turns = turns[1:]
+        elif ended_at is not None and turns and turns[0].at < ended_at:  # late data: it began before the end, so it is no return
+            turns = turns[2:] if len(turns) > 1 else [turns[0]._replace(at=ended_at)]
+        own, self.changes, self.again_since, self.told_severity = self.changes, [], self.again_before, self.told_before
+        told = groups.members_told([track.incident for track in group], [track.facts for track in group])
+        if self.is_new:
+            begun = [own[0], *(track.changes[0] for track in members)]
+            self.told_severity = known = worst(change.severity for change in begun)
+            latest = max(change.ended_at for change in begun)
+            self.changes.append(replace(own[0], severity=known, payload=own[0].payload | told, ended_at=latest))
+        else:
+            known = self.incident["severity"]
+        severities = (track.incident["severity"] for track in members if not track.is_suppressed)
+        self.incident["severity"] = severity = worst([known, self.incident["severity"], *severities])
+        last_seen_at = max(track.last_seen_at for track in group)
+        kinds: list[tuple[IncidentEvent, Row]] = [
+            (turn.kind, {"resolved_at": turn.at, "resolved_reason": turn.reason} if turn.kind == "resolved" else {"again_since": turn.at})
+            for turn in turns
+        ]
+        if (was_on or self.is_new or turns) and self._has_worsened(last_seen_at):
+            is_over = bool(turns) and turns[-1].kind == "resolved"
+            kinds.insert(len(kinds) - is_over, ("escalated", {}))
+        recovered_at = {"recovered_at": None if self.is_open else self.resolved_at}
+        for kind, more in kinds:
+            self.again_since = more.get("again_since", self.again_since)
+            self.add(kind, **more, **told, **recovered_at)
+            ended_at = more.get("resolved_at", ended_at)
+        is_on = turns[-1].kind == "reopened" if turns else was_on or self.is_new
+        end = None if is_on else max(track.resolved_at for track in group if track.resolved_at is not None)
+        is_known = bool(kinds) or (len(own) == self.is_new and severity == known)
+        if not is_known or (end is not None and end != ended_at):
+            self.add("seen", **recovered_at, **({} if end is None else {"resolved_at": end}))
+        self.changes = [change if change.kind == "opened" else replace(change, ended_at=last_seen_at) for change in self.changes]
+
+    def _recover(self, calm: Calm, by: datetime | None = None) -> None:
+        """Resolve it if the series has recovered, `by` then."""
+        if not self.is_open:
+            return
+        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default=self.facts)
+        strangest = Strangest(pd.Timestamp(newest["peak_at"]), _number(newest["value"])) if newest.get("peak_at") else None
+        recovery = calm.reached(self.series, self.last_seen_at, by, opened_at=self.incident["opened_at"], strangest=strangest)
+        if recovery is not None:
+            self._resolve(recovery.at, calm, recovery.reason)
+
+    def _resolve(self, at: datetime, calm: Calm, reason: str) -> None:
+        self.is_open, self.resolved_at, self.is_new_level = False, at, reason.startswith(NEW_LEVEL)
+        calm.note(self.incident, at, reason)
+        self.add("resolved", resolved_at=at, resolved_reason=reason)
+
+    def _has_worsened(self, last_seen_at: datetime) -> bool:
         """Whether people must hear of a worse severity: at once where they were told nothing, else once the incident has
         outlasted `resolve_after`. The first rows of a spike often differ in severity, and one spike is one message."""
         if self.told_severity is not None and RANK[self._severity()] <= RANK[self.told_severity]:
             return False
         is_untold = self.told_severity is None or not self.policy.is_worth_telling(self.told_severity)
-        return is_untold or self.last_seen_at - self.incident["opened_at"] > self.policy.resolve_after
+        return is_untold or last_seen_at - self.incident["opened_at"] > self.policy.resolve_after
 
     def _severity(self) -> Severity:
         return worst([self.incident.get("severity"), *(anomaly["severity"] for anomaly in self.taken)])
@@ -310,7 +414,11 @@ class _Track:
         return dict(zip(_STANDING, known, strict=True))
 
 
-def _find_track(tracks: list[_Track], anomaly: Row, calm: _Calm) -> _Track | None:
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _find_track(tracks: list[_Track], anomaly: Row, calm: Calm) -> _Track | None:
     """The incident that an anomaly belongs to: the one that it overlaps; else the last one before it that is not over, or was
     over less than `reopen_within` before; else the next one after it, if that is as near (its start has moved)."""
     overlapping = [track for track in tracks if track.overlaps(anomaly)]
@@ -344,18 +452,30 @@ def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[st
     for entry in in_order(history):
         entries.setdefault(entry["incident_id"], []).append(entry)
     return [
-        _Track(
-            incident,
-            policy,
-            units,
-            last_seen_at=incident["last_seen_at"],
-            is_open=incident["state"] != "resolved",
-            resolved_at=incident["resolved_at"],
-            told_severity=worst(entry["severity"] for entry in mine if entry["event"] in _TELLING),
-            sequence=max(entry["payload"].get("sequence", 0) for entry in mine),
-            again_since=again_since(mine),
-        )
+        _stored_track(incident, entries[incident["incident_id"]], policy, units)
         for incident in row_dicts(fold(history))
         if incident["cause"] == CAUSE
-        for mine in [entries[incident["incident_id"]]]
     ]
+
+
+def _stored_track(incident: Row, entries: Sequence[Row], policy: AlertPolicy, units: Mapping[str, str]) -> _Track:
+    is_open = incident["state"] != "resolved" and incident["recovered_at"] is None
+    told_severity = worst(entry["severity"] for entry in entries if entry["event"] in _TELLING)
+    again = again_since(entries)
+    known = [entry["payload"] for entry in entries if "anomaly_type" in entry["payload"]]
+    return _Track(
+        incident,
+        policy,
+        units,
+        last_seen_at=incident["last_seen_at"],
+        is_open=is_open,
+        was_open=is_open,
+        resolved_at=incident["recovered_at"] or incident["resolved_at"],
+        is_new_level=(incident["resolved_reason"] or "").startswith(NEW_LEVEL),
+        told_severity=told_severity,
+        told_before=told_severity,
+        sequence=max(entry["payload"].get("sequence", 0) for entry in entries),
+        again_since=again,
+        again_before=again,
+        facts=known[-1] if known else Row(),
+    )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.anomalies import explanation
-from smartflow_assets.core.anomalies.headline import Usual, measured, of_value
+from smartflow_assets.core.anomalies.headline import Usual, measured, of_group, of_value, without_unit
 from smartflow_assets.core.json_value import json_value
 from smartflow_assets.core.text_format import clock, lasting, number, zone
 
@@ -64,10 +64,15 @@ FACTS: dict[str, str] = {
     "last_similar_at": "Start of the last incident of the series that went the same way.",
     "last_similar_seconds": "How long that one lasted.",
     "explanation": "Why it counts as strange, in one line.",
+    "members": "The series that broke together, the worst first, up to 100: incident_id, series, severity, title, opened_at, metric, "
+    "dimensions, unit, value, expected, lower, upper, deviation_percent, anomaly_score and rules of each. Empty for one alone.",
+    "member_count": "How many they are; null for one alone.",
     "next_step": "What to do next.",
 }
 
+_OF_ONE_SERIES = ("Series", "Value", "At its worst", "Usual then", "Difference", "Details", "Rules", "Type", "Found by")
 _FOR_ENGINEERS = ("Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
+_NAMED_MEMBERS = 10
 _DAY = timedelta(days=1)
 _COLOUR = {"critical": "#b3261e", "warning": "#b26a00", "info": "#2f5d8a", "resolved": "#2e7d32"}
 _FILE_SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -109,10 +114,11 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
     known |= {name: _fact(incident.get(name)) for name in ("incident_id", "source", "cause", "severity")}
     known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _fact(happened_at)}
     known["series"] = _fact(incident.get("series")) or ""
-    known["dimensions"], known["detectors"], known["rules"] = (
+    known["dimensions"], known["detectors"], known["rules"], known["members"] = (
         dict(known["dimensions"] or {}),
         list(known["detectors"] or ()),
         list(known["rules"] or ()),
+        list(known["members"] or ()),
     )
     known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
@@ -182,21 +188,23 @@ class _Heading(NamedTuple):
 
     @property
     def subject(self) -> str:
-        said = re.sub(rf"(?<=\d) {re.escape(self.unit)}\b", "", self.said) if self.unit else self.said
-        return _one_line(f"[{self.tag}] {self.who}{said}")
+        return _one_line(f"[{self.tag}] {self.who}{without_unit(self.said, self.unit)}")
 
 
 def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
-    severity, event, who = known["severity"], known["event"], f"{known['source']} {known['series']}".strip()
+    severity, event, members = known["severity"], known["event"], known["members"]
+    who = f"{known['member_count']} series of {known['source']}" if members else f"{known['source']} {known['series']}".strip()
     tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
     if event == "resolved":
         lasted = f" after {_lasted(known, times)}" if known["duration_seconds"] else ""
         return _Heading(tag, who if known["series"] else f"{who} {known['cause'] or ''}", lasted)
-    said = _title(known)
+    said = of_group(members[0]["series"], _said_of(members[0]), known["member_count"]) if members else _title(known)
     if event == "opened" and known["again_since"]:
         who += f" again since {times.after(known['again_since'], known['opened_at'])}"
     elif said.startswith(known["source"]):
         return _Heading(tag, "", said)
+    if members:
+        return _Heading(tag, who, f": {said}")
     return _Heading(tag, who, f": {said}", known["unit"] if known["unit"] and known["unit"] == known["metric"] else "")
 
 
@@ -207,8 +215,25 @@ def _title(known: Mapping[str, Any]) -> str:
     return of_value(known["value"], _usual(known), known["unit"] or "")
 
 
+def _said_of(member: Mapping[str, Any]) -> str:
+    """What is said of one series of a group, beside its name."""
+    return without_unit(str(member["title"] or ""), member["unit"] if member["unit"] and member["unit"] == member["metric"] else "")
+
+
+def _members(known: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The rows of the series of a group, the worst first; a severity is said where it is not that of the group."""
+    named = known["members"][:_NAMED_MEMBERS]
+    said = [
+        f"{member['series']}: {_said_of(member)}" + (f"; {member['severity']}" if member["severity"] != known["severity"] else "")
+        for member in named
+    ]
+    more = [f"and {left:,} more"] if (left := known["member_count"] - len(named)) else []
+    return [("" if place else "Series", text) for place, text in enumerate([*said, *more])]
+
+
 def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
-    """The table of a mail: label and text, only what is known. What happened first, what engineers ask last."""
+    """The table of a mail: label and text, only what is known. What happened first, what engineers ask last. Rows without a label go
+    on with the one before."""
     is_over, since = known["event"] == "resolved", known["opened_at"] or known["started_at"]
     value, usual, unit = _number(known["value"]), _usual(known), str(known["unit"] or "")
     said, distance = explanation.read(str(known["explanation"] or "")), usual.distance(value, unit)
@@ -232,7 +257,10 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
         ("Found by", (is_retold and said.found_by) or ", ".join(known["detectors"])),
         ("Incident", known["incident_id"]),
     ]
-    return [(label, str(value).strip()) for label, value in candidates if value not in (None, False, "")]
+    rows = [(label, str(value).strip()) for label, value in candidates if value not in (None, False, "")]
+    if not known["members"]:
+        return rows
+    return [rows[0], *_members(known), *(row for row in rows[1:] if row[0] not in _OF_ONE_SERIES)]
 
 
 def _lasted(known: Mapping[str, Any], times: _Times) -> str:
@@ -242,7 +270,7 @@ def _lasted(known: Mapping[str, Any], times: _Times) -> str:
 
 def _text(subject: str, rows: list[tuple[str, str]]) -> str:
     width = max(len(label) for label, _ in rows)
-    lines = [f"{label + ':':<{width + 1}} {_one_line(value, 2000)}" for label, value in rows]
+    lines = [f"{label + ':' if label else '':<{width + 1}} {_one_line(value, 2000)}" for label, value in rows]
     return "\n".join([subject, "", *lines, ""])
 
 
@@ -277,6 +305,9 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
         return None
     if known["cause"] not in (None, "anomaly"):
         return f"Run: smartflow doctor, then: smartflow run {known['source']}"
+    if known["members"]:
+        members = f"'{known['incident_id']}' in (incident_id, group_id)"
+        return f'Run: smartflow sql "select * from incidents where {members}"'
     view = "strange_records" if known["detectors"] == ["records"] else "anomalies_latest"
     return f"Run: smartflow sql \"select * from marts.{view} where incident_id = '{known['incident_id']}'\""
 

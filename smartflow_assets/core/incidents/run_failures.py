@@ -16,6 +16,7 @@ from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import IncidentEvent, Row, again_since, fold, in_order, log_entry, next_sequence, row_dicts
+from smartflow_assets.core.incidents.groups import members_of
 from smartflow_assets.core.incidents.lifecycle import CAUSE
 from smartflow_assets.core.severity import Severity
 
@@ -97,6 +98,7 @@ def close(
     for incident in row_dicts(fold(history)):
         if incident["state"] != "resolved":
             payload = {"sequence": next_sequence(entries, incident["incident_id"]), "resolved_at": now, "resolved_reason": reason}
+            payload |= members_of(entry for entry in entries if entry["incident_id"] == incident["incident_id"])
             log.append(log_entry(incident, "resolved", severity=incident["severity"], happened_at=now, run_id=run_id, payload=payload))
             announcer.announce(log[-1], now)
     return announcer.conclude(history, log)

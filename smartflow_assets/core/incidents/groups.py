@@ -1,0 +1,107 @@
+"""What breaks together: incidents of one source that begin in the same buckets are one matter, told once.
+
+The first of them leads: people hear of the others by it, and it is over when all are. Which incidents belong together follows
+from when they began and from nothing else, so it is the same however runs cut the data. How an incident comes to be and to its
+end is in `lifecycle`; that a group may be of several sources is left to whoever finds its leader.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+from smartflow_assets.core.incidents.event_log import Row
+from smartflow_assets.core.series.intervals import GAP_BUCKETS
+from smartflow_assets.core.severity import RANK
+
+MOST_MEMBERS = 100
+"""So many members stand in a message, the worst; the others are counted."""
+_FACTS = ("metric", "dimensions", "unit", "value", "expected", "lower", "upper", "deviation_percent", "anomaly_score", "rules")
+
+
+class Start(NamedTuple):
+    """When and where an incident began."""
+
+    opened_at: datetime
+    series: str
+    incident_id: str
+
+
+class Move(NamedTuple):
+    """One of a group begins (+1) or recovers (-1); ends come before beginnings of the same moment, as they do within a series."""
+
+    at: datetime
+    step: Literal[-1, 1]
+    series: str
+    reason: str = ""
+
+
+class Turn(NamedTuple):
+    """The whole group is over (`resolved`), or there again (`reopened`)."""
+
+    kind: Literal["resolved", "reopened"]
+    at: datetime
+    reason: str = ""
+
+
+def reach(step: timedelta, calm_buckets: int) -> timedelta:
+    """How much later than the leader another incident may begin. Never so late that the leader could be over by then.
+
+    `calm_buckets`: how many calm buckets end an incident. Half a bucket of slack, since a day may have 25 hours.
+    """
+    return (min(GAP_BUCKETS, calm_buckets) + 0.5) * step
+
+
+def leaders(heads: Iterable[Start], newcomers: Iterable[Start], within: timedelta) -> dict[str, str]:
+    """The leader of each newcomer that has one, by incident id. `heads` are incidents that follow no other.
+
+    >>> a, b, c = (Start(datetime(2026, 3, 2, 9, minute), "s", str(minute)) for minute in (0, 10, 20))
+    >>> leaders([a], [b, c], timedelta(minutes=10)), leaders([], [c, b, a], timedelta(minutes=10))
+    ({'10': '0'}, {'10': '0'})
+    """
+    known, found = sorted(heads), dict[str, str]()
+    for start in sorted(newcomers):
+        place = bisect_left(known, (start.opened_at - within,))
+        if place < len(known) and known[place].opened_at <= start.opened_at + within:
+            found[start.incident_id] = known[place].incident_id
+        else:
+            insort(known, start)
+    return found
+
+
+def turns(on_before: int, moves: Iterable[Move]) -> list[Turn]:
+    """When all of a group were over and when one was back, after a time when `on_before` of them were on.
+
+    The first beginning in a group of which none is on counts as a return; whoever opens the group leaves it out.
+    """
+    found, on = list[Turn](), on_before
+    for move in sorted(moves):
+        on += move.step
+        if (move.step, on) == (1, 1):
+            found.append(Turn("reopened", move.at))
+        elif (move.step, on) == (-1, 0):
+            found.append(Turn("resolved", move.at, move.reason))
+    return found
+
+
+def members_told(incidents: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]]) -> Row:
+    """What the payload of a group's event says of its members, its leader among them: `members`, the worst first, as far as they
+    are named, and `member_count`. `incidents` and, for each, what is known of its newest anomaly."""
+    both = sorted(zip(incidents, facts, strict=True), key=lambda pair: _badness(*pair))
+    named = [
+        {name: incident.get(name) for name in ("incident_id", "series", "severity", "title", "opened_at")}
+        | {name: known.get(name) for name in _FACTS}
+        for incident, known in both[:MOST_MEMBERS]
+    ]
+    return {"members": named, "member_count": len(both)}
+
+
+def members_of(entries: Iterable[Row]) -> Row:
+    """What was told last of the members of a group, by the entries (of `event_log.in_order`) of its leader; nothing for one alone."""
+    told = [entry["payload"] for entry in entries if entry["payload"].get("members")]
+    return {name: told[-1][name] for name in ("members", "member_count")} if told else {}
+
+
+def _badness(incident: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[int, float, float, str]:
+    score, percent = (abs(float(facts.get(name) or 0.0)) for name in ("anomaly_score", "deviation_percent"))
+    return -RANK[incident["severity"]], -score, -percent, incident["series"]
