@@ -68,9 +68,9 @@ def incidents(run: SourceRun) -> Moved:
     arrived = arrivals_of(run, bucket_plan(run)) if run.source.is_bucket_given else None
     steps = [] if arrived is None else _watch_arrivals(run, arrived)
     pending = pending_windows(run, "incidents", ["anomalies"])
-    accepted = _accepted(run)
-    if accepted:
-        steps += _end_accepted(run, accepted)
+    ended = _accepted(run) | _retired(run)
+    if ended:
+        steps += _end(run, ended)
     if pending:
         newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
         end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
@@ -107,12 +107,27 @@ def _accepted(run: SourceRun) -> dict[str, str]:
     return found
 
 
-def _end_accepted(run: SourceRun, accepted: Mapping[str, str]) -> list[Advance]:
+def _retired(run: SourceRun) -> dict[str, str]:
+    """The open incidents of series that are over while others of their metric go on, with the reason."""
+    found = run.warehouse.read(
+        """
+        WITH newest AS (SELECT series, metric, max(observed_at) AS newest_at FROM clean_series WHERE source = ? GROUP BY ALL)
+        SELECT incident_id FROM incidents JOIN newest USING (series)
+        WHERE source = ? AND cause = 'anomaly' AND state <> 'resolved' AND recovered_at IS NULL
+        AND newest_at < (SELECT max(other.newest_at) FROM newest AS other WHERE other.metric = newest.metric)
+        """,
+        [run.name, run.name],
+    )
+    return dict.fromkeys(found["incident_id"], recovery.RETIRED)
+
+
+def _end(run: SourceRun, ended: Mapping[str, str]) -> list[Advance]:
+    """End these incidents whatever their values say."""
     newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
     if pd.isna(newest):
         return []
     end = newest.to_pydatetime() + run.source.time_bucket.every
-    step = _advance(run, end, end, None, timedelta(0), accepted)
+    step = _advance(run, end, end, None, timedelta(0), ended)
     run.warehouse.commit(run.run_id, writes_of(step))
     return [step]
 
@@ -164,7 +179,7 @@ def _advance(
     until: datetime,
     quiet_before: datetime | None,
     delay: timedelta,
-    accepted: Mapping[str, str] = MappingProxyType({}),
+    ended: Mapping[str, str] = MappingProxyType({}),
 ) -> Advance:
     """What becomes of the incidents by the anomalies of [since, until); later ones are looked at as far as they may belong to
     the same incidents."""
@@ -193,7 +208,7 @@ def _advance(
         silences=_silences(run, needed.rows_since),
         bands=_bands(run, needed.usual_until, horizon, concerned),
         past=standing[standing["series"].isin(concerned)],
-        accepted=accepted,
+        ended=ended,
     )
 
 

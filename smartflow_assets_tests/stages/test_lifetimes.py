@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.incidents import recovery
 from smartflow_assets.core.series.lifetimes import Waiting
+from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.ingestion import raw_records
 from smartflow_assets.stages.preparation import clean_series
 from smartflow_assets_tests.core.series.test_lifetimes import buckets_of
@@ -98,3 +101,24 @@ def test_too_many_series_at_a_time_are_refused_by_name(tmp_path: Path):
 def test_a_given_wait_is_kept(tmp_path: Path):
     home = run(Home(tmp_path), containers(), START + 100 * HOUR, JOBS + "retire_after: 10h\n")
     assert home.count("clean_series", "series = 'jobs{container=id4}'") == 11
+
+
+def test_the_incident_of_a_series_that_is_over_ends_once_and_says_so(tmp_path: Path):
+    """A region that counts four times as much for its last hours, and then nothing more; the other goes on."""
+    home, end = Home(tmp_path), START + 21 * 24 * HOUR
+    home.write_source("jobs", JOBS.replace(", without_rows: zero", "") + "retire_after: 2 days\nalerts: {to: [file]}\n")
+    hours = pd.date_range(START, end + 4 * 24 * HOUR, freq="1h", inclusive="left")
+    wave = 200 + 60 * np.sin(hours.hour.to_numpy() / 24 * 2 * np.pi) + np.random.default_rng(2).normal(0, 5, len(hours))
+    main = pd.DataFrame({"at": hours, "container": "main", "n": wave.round()})
+    gone = main[main["at"] < end].assign(container="gone")
+    gone.loc[gone["at"] >= end - 4 * HOUR, "n"] *= 4
+    rows = pd.concat([main, gone])
+    for now in [end - 24 * HOUR, *pd.date_range(end, end + 4 * 24 * HOUR, freq="8h")]:
+        shown = rows[rows["at"] < now]
+        write_rows(home.settings.data / "examples/jobs.csv", shown.assign(at=shown["at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        home.run_stages("jobs", now, run_id=f"run {now}")
+        drain_outbox(home.warehouse, Catalogue.load(home.settings), home.settings, now=now, run_id="outbox", environment={})
+    [incident] = home.table("incidents").to_dict("records")
+    assert incident["series"] == "jobs{container=gone}" and incident["opened_at"] == end - 4 * HOUR
+    assert incident["resolved_reason"] == recovery.RETIRED and incident["resolved_at"] == end + 48 * HOUR
+    assert home.sent()["event"].tolist() == ["opened", "resolved"]

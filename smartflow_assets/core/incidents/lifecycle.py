@@ -114,7 +114,7 @@ def advance(
     silences: Sequence[Silence] = (),
     bands: pd.DataFrame | None = None,
     past: pd.DataFrame | None = None,
-    accepted: Mapping[str, str] = MappingProxyType({}),
+    ended: Mapping[str, str] = MappingProxyType({}),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
@@ -124,7 +124,8 @@ def advance(
     (the time of a rebuild), is recorded and its messages are skipped; `delay` is how late rows are by nature. What opens in one of
     the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (of
     `recovery.bands_of`, as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual before an incident;
-    `accepted` are ids of incidents that a person has ended by accepting a new level, with the reason.
+    `ended` are ids of incidents that are over whatever their values say, with the reason: a person has accepted the new level, or the
+    series itself is over.
     """
     calm = Calm(
         rows,
@@ -156,7 +157,7 @@ def advance(
         for track in own:
             track.finish(
                 calm,
-                accepted.get(track.incident["incident_id"], ""),
+                ended.get(track.incident["incident_id"], ""),
                 RECONFIGURED if quiet_before is not None and track.last_seen_at <= quiet_before else HEALED,
             )
         tracks += own
@@ -286,19 +287,19 @@ class _Track:
             self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_interval
             self.add("reopened")
 
-    def finish(self, calm: Calm, if_accepted: str, if_gone: str) -> list[_Change]:
-        """What has to be appended, now that every anomaly has found its incident; `if_accepted`: why it is over all the same, `if_gone`:
+    def finish(self, calm: Calm, if_ended: str, if_gone: str) -> list[_Change]:
+        """What has to be appended, now that every anomaly has found its incident; `if_ended`: why it is over all the same, `if_gone`:
         why it is over when none has."""
         if not self.taken:
             if self.is_open:
-                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_accepted or if_gone)
+                self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_ended or if_gone)
             return self.changes
         self.last_seen_at = max(anomaly["ended_at"] for anomaly in self.taken)  # late data may have made it shorter
         if self.is_open and self._has_worsened(self.last_seen_at):
             self.add("escalated")
         self._recover(calm)
-        if self.is_open and if_accepted:
-            self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_accepted)
+        if self.is_open and if_ended:
+            self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_ended)
         if self.is_grown and [change.kind for change in self.changes[:2]] == ["reopened", "resolved"]:
             payload = {name: value for name, value in self.changes[1].payload.items() if name != "again_since"}
             self.changes[:2] = [replace(self.changes[1], kind="seen", payload=payload)]  # only its end has moved: nobody needs to hear

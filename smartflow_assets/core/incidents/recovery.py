@@ -24,6 +24,8 @@ BAND_WIDTH = timedelta(hours=1)
 """Bands are kept by the hour, so that they are as many whatever the bucket."""
 NEW_LEVEL = "a new level since "
 """How the reason begins of an incident that ended as a new level: its rows are usual from then on."""
+RETIRED = "the series is over: its rows have stayed away while others came"
+"""Why the incident of a series ends that has no further buckets (`core.series.lifetimes`)."""
 _LEAST_OBSERVED = 0.2  # of the time of a new level, which a gap is not; a feed of working hours has .24
 _LEAST_MOVES = 0.05  # of those that were usual: an outage, or a sensor that is stuck, is no level
 _MICROSECOND = timedelta(microseconds=1)

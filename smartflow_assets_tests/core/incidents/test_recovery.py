@@ -157,7 +157,7 @@ def test_a_person_who_accepts_the_level_ends_it_at_once(size):
     source = Watched(daily("00lll"), DAY).after_runs(size)
     (incident,) = source.incidents
     reason = recovery.accepted(incident["opened_at"], "ana", "UTC")
-    source.run(source.scores, len(source.scores) - 1, accepted={incident["incident_id"]: reason})
+    source.run(source.scores, len(source.scores) - 1, ended={incident["incident_id"]: reason})
     (incident,) = source.incidents
     assert source.said == ["opened", "resolved"] and incident["resolved_reason"] == "a new level since 4 February, accepted by ana"
 
