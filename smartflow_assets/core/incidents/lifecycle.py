@@ -123,8 +123,8 @@ def advance(
     `since`: the start of the affected window. What ended more than `policy.max_age` before `now`, or before `quiet_before`
     (the time of a rebuild), is recorded and its messages are skipped; `delay` is how late rows are by nature. What opens in one of
     the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (as
-    `recovery.Calm` takes them, as far back as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual before an incident;
-    `accepted` are ids of incidents that a person has ended by accepting a new level, with the reason.
+    `recovery.Calm` takes them, as far back as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual
+    before an incident; `accepted` are ids of incidents that a person has ended by accepting a new level, with the reason.
     """
     calm = Calm(
         rows,

@@ -73,9 +73,9 @@ class Calm:
         new_level_after: timedelta,
         timezone: str = "UTC",
     ) -> None:
-        """`rows`: judged rows (of `grouping.merge_violations`). `bands`: series, band_at, lower, upper, expected (the hull and the mean of the
-        bands of each `BAND_WIDTH`, or bucket if that is longer; of rows that are not flagged), from `lookback` before each incident on;
-        without any, a calm score is all that is asked for."""
+        """`rows`: judged rows (of `grouping.merge_violations`). `bands`: series, band_at, lower, upper and expected, the hull and the mean
+        of the bands of each `BAND_WIDTH` (or bucket, if longer) without flagged rows, from `lookback` before each incident on; without
+        any, a calm score is all that is asked for."""
         self.step, self.needed = step, max(1, ceil(resolve_after / step))
         self._new_level_after, self._zone, self._timezone = new_level_after, ZoneInfo(timezone), timezone
         self._width = max(BAND_WIDTH, step)
