@@ -213,7 +213,7 @@ def _advance(
 
 
 def _bands(run: SourceRun, since: datetime, until: datetime, series: Sequence[str]) -> pd.DataFrame:
-    """What `recovery.bands_of` makes of the scores of these series, by the warehouse: a month of buckets of seconds does not fit into
+    """The bands of these series, as `recovery.Calm` takes them; by the warehouse, since a month of buckets of seconds does not fit into
     memory."""
     step = run.source.time_bucket.every
     seconds = recovery.BAND_WIDTH.total_seconds()

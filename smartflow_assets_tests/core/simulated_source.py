@@ -71,6 +71,18 @@ def violations_of(text: str, series: str = "requests") -> pd.DataFrame:
     )
 
 
+def bands_of(rows: pd.DataFrame, step: timedelta) -> pd.DataFrame:
+    """What the warehouse makes of the bands of judged rows, by series and hour, or bucket where that is longer."""
+    width = max(recovery.BAND_WIDTH, step)
+    known = rows[rows["lower"].notna() & rows["upper"].notna() & ~rows["is_anomaly"].eq(True)]
+    at = known["observed_at"] if width == step else known["observed_at"].dt.floor(width)
+    return (
+        known.assign(band_at=at)
+        .groupby(["series", "band_at"], as_index=False)
+        .agg(lower=("lower", "min"), upper=("upper", "max"), expected=("expected", "mean"))
+    )
+
+
 @dataclass
 class Source:
     """What stands in the warehouse of one source."""
@@ -128,7 +140,7 @@ class Source:
             now=now,
             run_id=f"run{self.runs}",
             **{
-                "bands": recovery.bands_of(rows[rows["observed_at"] >= scope.usual_until - recovery.lookback(STEP)], STEP),
+                "bands": bands_of(rows[rows["observed_at"] >= scope.usual_until - recovery.lookback(STEP)], STEP),
                 "past": self.incidents,
             }
             | more,

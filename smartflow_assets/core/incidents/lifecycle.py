@@ -122,10 +122,10 @@ def advance(
     that ended after `scope(...).anomalies_since`; `rows`: judged rows (of `grouping.merge_violations`) from `rows_since` to the newest;
     `since`: the start of the affected window. What ended more than `policy.max_age` before `now`, or before `quiet_before`
     (the time of a rebuild), is recorded and its messages are skipped; `delay` is how late rows are by nature. What opens in one of
-    the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (of
-    `recovery.bands_of`, as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual before an incident;
-    `ended` are ids of incidents that are over whatever their values say, with the reason: a person has accepted the new level, or the
-    series itself is over.
+    the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (as
+    `recovery.Calm` takes them, as far back as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual
+    before an incident; `ended` are ids of incidents that are over whatever their values say, with the reason: a person has accepted
+    the new level, or the series itself is over.
     """
     calm = Calm(
         rows,

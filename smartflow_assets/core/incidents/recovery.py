@@ -53,19 +53,6 @@ class Strangest:
     value: float
 
 
-def bands_of(rows: pd.DataFrame, step: timedelta) -> pd.DataFrame:
-    """The bands of judged rows by series and hour, or bucket where that is longer: series, band_at, lower, upper, expected. Rows that are
-    flagged have none. The same as `stages.alerting` asks the warehouse for."""
-    width = max(BAND_WIDTH, step)
-    known = rows[rows["lower"].notna() & rows["upper"].notna() & ~rows["is_anomaly"].eq(True)]
-    at = known["observed_at"] if width == step else known["observed_at"].dt.floor(width)
-    return (
-        known.assign(band_at=at)
-        .groupby(["series", "band_at"], as_index=False)
-        .agg(lower=("lower", "min"), upper=("upper", "max"), expected=("expected", "mean"))
-    )
-
-
 def accepted(since: datetime, by_whom: str, timezone: str) -> str:
     """Why an incident is over whose level a person has accepted.
 
@@ -88,7 +75,8 @@ class Calm:
         new_level_after: timedelta,
         timezone: str = "UTC",
     ) -> None:
-        """`rows`: judged rows (of `grouping.merge_violations`). `bands`: of `bands_of`, from `lookback` before each incident on; without
+        """`rows`: judged rows (of `grouping.merge_violations`). `bands`: series, band_at, lower, upper and expected, the hull and the mean
+        of the bands of each `BAND_WIDTH` (or bucket, if longer) without flagged rows, from `lookback` before each incident on; without
         any, a calm score is all that is asked for."""
         self.step, self.needed = step, max(1, ceil(resolve_after / step))
         self._new_level_after, self._zone, self._timezone = new_level_after, ZoneInfo(timezone), timezone

@@ -15,6 +15,7 @@ from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, row_dicts
 from smartflow_assets.core.rules.base import no_violations
+from smartflow_assets_tests.core.simulated_source import bands_of
 
 START = pd.Timestamp("2026-01-05T00:00Z").as_unit("us")  # a Monday
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -81,7 +82,7 @@ class Watched:
             now=newest,
             run_id=f"{len(seen)}",
             timezone=self.timezone,
-            bands=recovery.bands_of(rows[rows["observed_at"] >= scope.usual_until - recovery.lookback(self.step)], self.step),
+            bands=bands_of(rows[rows["observed_at"] >= scope.usual_until - recovery.lookback(self.step)], self.step),
             past=fold(self.log),
             **more,
         )
