@@ -88,7 +88,7 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
     )
     if changes or write.mode == "replace" or not _is_known(connection, write):
         changes.append(ledger(connection, write, loaded, run_id))
-    for name in ("keys", "fresh", "gone"):
+    for name in ("keys", "fresh", "gone", "arrived"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
     connection.execute("DROP VIEW temp.staged")
     return loaded, changes
@@ -288,13 +288,21 @@ def _write(
     last_row: int,
 ) -> None:
     if not difference.is_all_new:
+        connection.execute(  # in a file that begins later each row has another place, and came when it came
+            f"CREATE TEMP TABLE arrived AS SELECT _row_hash, {quoted_column(write.time_column)} AS _time, min(_ingested_at) AS _arrived_at"
+            f" FROM {quoted(table)} WHERE _origin = ? AND _row IN (SELECT _row FROM temp.gone) GROUP BY ALL",
+            [write.origin],
+        ).fetchall()
         connection.execute(
             f"DELETE FROM {quoted(table)} WHERE _origin = ? AND _row IN (SELECT _row FROM temp.gone)", [write.origin]
         ).fetchall()
     names = ", ".join([*mapping.names, *(column.name for column in RAW_COLUMNS)])
-    chosen = "" if difference.is_all_new else "WHERE _row IN (SELECT _row FROM temp.fresh)"
+    came, chosen = "?", "staged"
+    if not difference.is_all_new:
+        came = "coalesce(_arrived_at, ?)"
+        chosen = "staged LEFT JOIN temp.arrived USING (_row_hash, _time) WHERE _row IN (SELECT _row FROM temp.fresh)"
     connection.execute(
-        f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(mapping.values)}, ?, _row + ?, _row_hash, ?, ? FROM staged {chosen}",
+        f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(mapping.values)}, ?, _row + ?, _row_hash, {came}, ? FROM {chosen}",
         [write.origin, last_row, write.ingested_at, run_id],
     ).fetchall()
 

@@ -162,7 +162,7 @@ class Calm:
             return f"nothing strange for {lasting(self._new_level_after)}"
         if not round(100 * share):
             return f"{since}: {number(level)} instead of {number(usual)}"
-        return f"{since}: {number(100 * abs(share))} % {'higher' if share > 0 else 'lower'}"
+        return f"{since}: {round(100 * abs(share)):,} % {'higher' if share > 0 else 'lower'}"
 
     def _usual_before(self, series: str, opened_at: datetime) -> "_Usual | None":
         key = series, opened_at

@@ -26,8 +26,8 @@ def rows(*minutes_and_values: tuple, type_: str = "DOUBLE") -> str:
 
 @pytest.fixture
 def load(warehouse, staged):
-    def run(sql: str, origin: str = "a.csv", source: str = "web", **options):
-        write = Load(source, origin, f"hash of {sql}", staged(sql), "seen_at", NOW, **options)
+    def run(sql: str, origin: str = "a.csv", source: str = "web", now: datetime = NOW, **options):
+        write = Load(source, origin, f"hash of {sql}", staged(sql), "seen_at", now, **options)
         (loaded,) = warehouse.commit("run", [write]).loads
         return loaded
 
@@ -80,6 +80,12 @@ def test_late_row_at_the_top_of_the_file_touches_its_own_time_only(load, raw, wa
     assert raw("_row, value") == [(1, 1), (2, 2), (3, 3)]
     assert late.new_count == 1
     assert windows(warehouse)[1:] == [(at(0), at(0) + INSTANT, 1)]
+
+
+def test_a_row_that_moves_up_in_a_rolling_file_came_when_it_came(load, raw):
+    load(rows((0, 1), (5, 2), (10, 3)), on_missing_rows="keep_older")
+    load(rows((5, 2), (10, 3), (15, 4)), now=(later := NOW + timedelta(hours=6)), on_missing_rows="keep_older")
+    assert sorted(raw("value, _ingested_at")) == [(1, NOW), (2, NOW), (3, NOW), (4, later)]
 
 
 def test_corrected_and_removed_rows_touch_their_times(load, raw, warehouse):
