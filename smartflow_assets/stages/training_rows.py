@@ -12,7 +12,6 @@ import pandas as pd
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.core.detection import MetricGroup, minimum_rows
 from smartflow_assets.core.series.learning_policy import LEARN_SHARE, without_flagged
-from smartflow_assets.core.temporal.special_days import special_days
 from smartflow_assets.stages.preparation import bucket_plan, clean_rows
 from smartflow_assets.stages.run import SourceRun
 
@@ -72,8 +71,7 @@ def calendar_rows(run: SourceRun, group: MetricGroup, until: datetime) -> pd.Dat
     where buckets are shorter; None where the calendar names no such days.
 
     Not bound by the training window or an accepted baseline: what such a day does is a share of the level around it, which it outlives.
-    Anomalies stay, since a holiday that nobody expected is one; but for incidents of more ordinary days than special ones, which no holiday
-    made. Of many series hours are joined, and then fewer years are seen.
+    Anomalies stay, since a holiday that nobody expected is one. Of many series hours are joined, and then fewer years are seen.
     """
     step, calendar = run.source.time_bucket.every, run.source.calendar
     if not calendar.has_special_days:
@@ -85,7 +83,7 @@ def calendar_rows(run: SourceRun, group: MetricGroup, until: datetime) -> pd.Dat
     width = max(step, next((width for width in BLOCKS if int(count) * (YEARS / width) <= MOST_ROWS), BLOCKS[-1]))
     since = until - min(YEARS, MOST_ROWS // max(int(count), 1) * width)
     if width == step:
-        return _without_long_incidents(run, _without_incidents(run, group.rows(clean_rows(run, since, until))))
+        return _without_incidents(run, group.rows(clean_rows(run, since, until)))
     shift = (calendar.local([pd.Timestamp(until)])[0].utcoffset() or timedelta(0)) % width  # blocks begin at whole local hours
     rows = run.warehouse.read(
         "SELECT series, (epoch_us(observed_at) + ?) // ? AS block, avg(value) AS value FROM clean_series WHERE source = ? "
@@ -95,26 +93,7 @@ def calendar_rows(run: SourceRun, group: MetricGroup, until: datetime) -> pd.Dat
     )
     middle = rows.pop("block").to_numpy("int64") * _microseconds(width) + _microseconds(width / 2 - shift)
     rows["observed_at"] = pd.DatetimeIndex(middle.astype("datetime64[us]"), tz="UTC")  # on the right day whatever the clock does
-    return _without_long_incidents(run, _without_incidents(run, rows))
-
-
-def _without_long_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with NaN inside incidents, over or not, of which more days are ordinary than special."""
-    if rows.empty:
-        return rows
-    calendar = run.source.calendar
-    intervals = run.warehouse.read(
-        "SELECT series, opened_at AS started_at, last_seen_at AS ended_at FROM incidents WHERE source = ? AND cause = 'anomaly' "
-        "AND last_seen_at > ?",
-        [run.name, rows["observed_at"].min()],
-    )
-    if intervals.empty:
-        return rows
-    first, end = (calendar.local(pd.DatetimeIndex(intervals[name])).tz_localize(None).normalize() for name in ("started_at", "ended_at"))
-    special = pd.DatetimeIndex([found.day for found in special_days(calendar, first.min().date(), end.max().date())])
-    days = (end - first).days.to_numpy()  # without the day of the end, which is that of the next bucket
-    is_long = days > 2 * (special.searchsorted(end) - special.searchsorted(first))
-    return rows.assign(value=rows["value"].mask(_within(rows, intervals[is_long])))
+    return _without_incidents(run, rows)
 
 
 def _microseconds(duration: timedelta) -> int:

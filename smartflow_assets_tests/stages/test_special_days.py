@@ -115,19 +115,6 @@ def test_hours_are_what_is_learnt_of_shorter_buckets(tmp_path):
     assert found["value"][noon].tolist() == pytest.approx([350], rel=0.1)
 
 
-def test_an_incident_of_weeks_teaches_nothing_of_the_holiday_in_it(tmp_path):
-    rows = rows_of()
-    rows.loc[rows["time"].between("2023-11-13", "2023-12-03"), "value"] *= 3
-    home = watch(shop(tmp_path, US, rows=rows), LAST)
-    run = home.source_run("shop", moment(LAST))
-    known = calendar_rows(run, metric_groups(run)[0], moment(LAST))
-    assert known is not None
-    values = known.set_index(known["observed_at"].dt.tz_convert(ZONE).dt.date)["value"]
-    assert values[date(2023, 11, 15) : date(2023, 12, 1)].isna().all()
-    assert values[date(2022, 11, 20) : date(2022, 11, 28)].notna().all()
-    assert values[date(2021, 11, 25)] < 500, "a holiday that nobody expected is an incident of a day, and is learnt from"
-
-
 def test_an_anomaly_on_a_holiday_says_so(tmp_path):
     rows = rows_of()
     rows.loc[rows["time"] == "2024-05-27", "value"] = 2500.0

@@ -2,7 +2,8 @@
 
 Each special day is compared, hour by hour, with the same weekday of the three weeks before and after it; a holiday, if earlier ones
 lie closer to that, with another weekday of those weeks (in an office a holiday is a Sunday). So a level that has changed since, and a
-growth, are no effect, and what a day does can be learnt from years in which everything was smaller. Few days are seen, so each is
+growth, are no effect, and what a day does can be learnt from years in which everything was smaller. A day in a longer outage teaches
+nothing. Few days are seen, so each is
 drawn towards what days of its role share (`shrinkage`), and what stays uncertain becomes a tolerance.
 """
 
@@ -40,6 +41,12 @@ LEAST_DAYS = 5
 """Days of a role, and of ordinary ones, before anything is said of them."""
 LEAST_NOISE = 1e-3
 """Standard deviation of an ordinary day, at least: constants have none."""
+OUTSIDE = 4.0
+"""Standard deviations of ordinary days, from which on one is off."""
+NEAR = 4
+"""Days within which the ordinary neighbours of a day are looked for."""
+AS_FAR_OFF = 0.7
+"""Of how far a day is off: when both of its ordinary neighbours are so far off too, the day is part of something longer."""
 CLOSER = 0.7
 """Of the variance around the own weekday: what another must leave at most to be taken."""
 
@@ -113,11 +120,14 @@ def _learn(
     ordinary[at] = np.nan
     usual = _same_weekday(ordinary, np.arange(len(values)), 0)
     noise = _noise(_differences(ordinary, usual, is_share=is_share))
-    is_known = np.isfinite(values[at]).any(axis=1)
-    at, kind = at[is_known], kind[is_known]
-    if noise is None or not len(at):
+    if noise is None:
         return None
     noise_of_day, noise_of_block = noise
+    off, _ = _differences(values, usual, is_share=is_share)
+    is_taught = np.isfinite(values[at]).any(axis=1) & ~_is_in_something_longer(off, at, noise_of_day)
+    at, kind = at[is_taught], kind[is_taught]
+    if not len(at):
+        return None
     weekday = (first + np.arange(len(values))) % 7
     resembles = np.full(len(ROLES), -1)
     mean, spread = np.zeros((2, len(roles), values.shape[1]))
@@ -137,6 +147,21 @@ def _learn(
     profile = np.stack([known_median(newest[weekday[-len(newest) :] == day], np.nan) for day in range(7)])
     profile = np.where(np.isfinite(profile), profile, known_median(newest, 0.0))
     return _Learnt(resembles, profile, mean, spread)
+
+
+def _is_in_something_longer(off: NDArray[np.float64], at: NDArray[np.int64], noise: float) -> NDArray[np.bool_]:
+    """Whether the nearest ordinary days before and after each of the days `at` are about as far off as it is, and the same way: then
+    it was no holiday that did it. `off`: of all days, NaN where not known."""
+    ordinary = off.copy()
+    ordinary[at] = np.nan
+    sides = np.full((2, len(at)), np.nan)
+    for side, direction in enumerate((-1, 1)):
+        for distance in range(NEAR, 0, -1):
+            day = at + direction * distance
+            there = np.where((day >= 0) & (day < len(off)), ordinary[np.clip(day, 0, len(off) - 1)], np.nan)
+            sides[side] = np.where(np.isfinite(there), there, sides[side])
+    least = np.maximum(AS_FAR_OFF * np.abs(off[at]), OUTSIDE * np.sqrt(noise))
+    return np.all((sides * np.sign(off[at]) >= least), axis=0)
 
 
 def _by_day(times: NDArray[np.datetime64], values: NDArray[np.float64], starts: NDArray[np.int64], blocks: int) -> NDArray[np.float64]:

@@ -196,3 +196,18 @@ def test_days_are_those_of_the_zone():
     assert made.times[coming][0].day == SALE[-1].day - 1  # in UTC it begins the day before
     assert not known["is_anomaly"][coming].any()
     assert elsewhere["is_anomaly"][coming].any()
+
+
+@pytest.mark.parametrize("step", [DAY, HOUR])
+def test_a_holiday_in_weeks_of_an_outage_teaches_nothing(step):
+    """The Thanksgiving of one year lies in three weeks of a tenth of the level, whose days are of three sizes; the next one is expected as
+    if that year had not been."""
+    made, spoilt = Made(step), Made(step)
+    for days, share in (((13, 20), 0.5), ((20, 27), 0.05), ((27, 31), 0.3)):
+        spoilt.value[
+            (spoilt.days >= np.datetime64(date(2023, 11, days[0]))) & (spoilt.days <= np.datetime64(date(2023, 11, days[1] - 1)))
+        ] *= share
+    effects = [fit_models(series.frame, step=step, calendar=US).calendar_effects for series in (made, spoilt)]
+    day = int(pd.Timestamp(date(2024, 11, 29), tz=ZONE).timestamp() * 1e6)  # the day after
+    known, taught = ((each.mean + 0)[0, each.kinds[each.starts == day]].mean() for each in effects if each is not None)
+    assert taught == pytest.approx(known, abs=0.1)
