@@ -240,6 +240,7 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
     is_retold = said.headline == known["title"]  # the subject says it
     again = f", again since {times.after(known['again_since'], since)}" if known["again_since"] else ""
     is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
+    details = said.details if is_retold else known["explanation"]  # which say from when to when
     candidates = [
         ("Source", known["source"]),
         ("Series", known["series"]),
@@ -247,8 +248,8 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
         ("Usual then", f"{usual} {unit}" if str(usual) and (is_said or value != value) else ""),
         ("Difference", distance and is_said and f"{distance} that"),
         ("Incident since", times.at(since) + again),
-        ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] else ""),
-        ("Details", said.details if is_retold else known["explanation"]),
+        ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] and (is_over or not details) else ""),
+        ("Details", details),
         ("Resolved", times.until(known["resolved_at"])),
         ("Reason", known["resolved_reason"]),
         ("Next", known["next_step"]),
