@@ -148,9 +148,10 @@ def _state(settings: "Settings", source: "Source") -> None:
             "SELECT opened_at, severity, state, title, nullif(member_count, 0) AS others FROM marts.open_incidents WHERE source = ?",
         ),
         (
-            "members of open incidents",
+            "open with them",
             "SELECT leader.title AS incident, member.series, member.severity, member.title FROM incidents AS member "
             "JOIN marts.open_incidents AS leader ON leader.incident_id = member.group_id WHERE leader.source = ? "
+            "AND member.state <> 'resolved' "
             "ORDER BY leader.opened_at, list_position(['critical', 'warning', 'info'], member.severity), member.series LIMIT 20",
         ),
         (

@@ -46,6 +46,10 @@ __all__ = [
 ]
 
 
+MOST_LATE_BUCKETS = 12
+"""So long after a level began its incident may have opened, or a day."""
+
+
 @dataclass(frozen=True)
 class Moved:
     """What `incidents` did; `rows` are the touched incidents, newest first, `silent_for` how long the source has brought no rows, if that
@@ -68,9 +72,8 @@ def incidents(run: SourceRun) -> Moved:
     arrived = arrivals_of(run, bucket_plan(run)) if run.source.is_bucket_given else None
     steps = [] if arrived is None else _watch_arrivals(run, arrived)
     pending = pending_windows(run, "incidents", ["anomalies"])
-    ended = _accepted(run) | _retired(run)
-    if ended:
-        steps += _end(run, ended)
+    if accepted := _accepted(run):
+        steps += _end(run, accepted)
     if pending:
         newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
         end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
@@ -79,12 +82,14 @@ def incidents(run: SourceRun) -> Moved:
             steps.append(_advance(run, *window, quiet_before, arrived.delay if arrived else timedelta(0)))
             seen = MarkProcessed("incidents", run.name, *window)
             run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *leave_pending(run, "incidents", rest)])
+    if retired := _retired(run):
+        steps += _end(run, retired)
     return _moved(run, steps)
 
 
 def _accepted(run: SourceRun) -> dict[str, str]:
     """The open incidents that a person has ended by accepting a new level (`smartflow models train --since`) of their metrics since they
-    last opened, with the reason."""
+    last opened, with the reason. What began well after that level is another matter."""
     levels = run.warehouse.read(
         "SELECT series, baseline_from, min(changed_at) AS accepted_at, arg_min(changed_by, changed_at) AS by_whom FROM trained_models "
         "WHERE source = ? AND status = 'current' AND baseline_from IS NOT NULL GROUP BY ALL ORDER BY accepted_at",
@@ -93,8 +98,9 @@ def _accepted(run: SourceRun) -> dict[str, str]:
     if levels.empty:
         return {}
     opened = run.warehouse.read(
-        "SELECT incident_id, incident.series, max(event.happened_at) AS opened_at FROM incidents AS incident JOIN incident_events AS event "
-        "USING (incident_id) WHERE incident.source = ? AND incident.cause = 'anomaly' AND incident.state <> 'resolved' "
+        "SELECT incident_id, incident.series, incident.opened_at AS began_at, max(event.happened_at) AS opened_at "
+        "FROM incidents AS incident JOIN incident_events AS event USING (incident_id) "
+        "WHERE incident.source = ? AND incident.cause = 'anomaly' AND incident.state <> 'resolved' "
         "AND incident.recovered_at IS NULL AND event.event IN ('opened', 'reopened') GROUP BY ALL",
         [run.name],
     )
@@ -103,7 +109,8 @@ def _accepted(run: SourceRun) -> dict[str, str]:
     for level in row_dicts(levels):
         reason = recovery.accepted(level["baseline_from"], level["by_whom"], run.source.calendar.timezone)
         of_metrics = opened["series"].map(lambda series: labels.get(metric_and_dimensions(series)[0])) == level["series"]
-        found |= dict.fromkeys(opened.loc[of_metrics & (opened["opened_at"] <= level["accepted_at"]), "incident_id"], reason)
+        is_of_it = opened["began_at"] <= level["baseline_from"] + max(MOST_LATE_BUCKETS * run.source.time_bucket.every, timedelta(days=1))
+        found |= dict.fromkeys(opened.loc[of_metrics & is_of_it & (opened["opened_at"] <= level["accepted_at"]), "incident_id"], reason)
     return found
 
 

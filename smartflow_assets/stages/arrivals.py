@@ -29,7 +29,7 @@ class SourceArrivals:
     def delay(self) -> timedelta:
         """How late rows are by nature."""
         given = self.run.source.freshness.delay
-        return arrivals.usual_delay(self._ages) if given is None else given
+        return arrivals.usual_delay(self._ages, self._first_age) if given is None else given
 
     @property
     def front(self) -> pd.Timestamp:
@@ -44,11 +44,11 @@ class SourceArrivals:
 
     @cached_property
     def is_recording(self) -> bool:
-        """Whether the newest row was old already when it was loaded, and no regular loads have told that this is how rows come."""
-        newest = self._newest
-        if newest is None or (age := newest[1] - newest[0]) <= arrivals.RECORDING_AFTER * self.plan.every:
+        """Whether every load brought rows that were old already: a feed that is alive has brought a fresh one at some time."""
+        freshest = self._freshest_age
+        if freshest is None or freshest <= arrivals.RECORDING_AFTER * self.plan.every:
             return False
-        return len(self._ages) < arrivals.REGULAR_LOADS and age > arrivals.RECORDING_AFTER * self.known.distance
+        return len(self._ages) < arrivals.REGULAR_LOADS and freshest > arrivals.RECORDING_AFTER * self.known.distance
 
     @property
     def recording(self) -> str:
@@ -102,6 +102,25 @@ class SourceArrivals:
             f"SELECT max({self._time}) AS at, arg_max(_ingested_at, {self._time}) AS loaded_at FROM {self._table} WHERE {self._time} <= ?"
         ).iloc[0]
         return None if pd.isna(found["at"]) else (found["at"], found["loaded_at"])
+
+    @cached_property
+    def _load_ages(self) -> pd.Series:
+        """How old the newest row of each load was when it was loaded, in order of the loads."""
+        return self._read(
+            f"SELECT _ingested_at - max({self._time}) AS age FROM {self._table} WHERE {self._time} <= _ingested_at AND _ingested_at <= ? "
+            "GROUP BY _ingested_at ORDER BY _ingested_at"
+        )["age"]
+
+    @property
+    def _freshest_age(self) -> pd.Timedelta | None:
+        return self._load_ages.min() if len(self._load_ages) else None
+
+    @property
+    def _first_age(self) -> float:
+        """How long before the first load the bucket of its newest row had ended."""
+        if not len(self._load_ages) or self.is_recording:
+            return 0.0
+        return (self._load_ages.iloc[0] - self.plan.every).total_seconds()
 
     @cached_property
     def _ages(self) -> np.ndarray:

@@ -113,6 +113,12 @@ def test_problems_of_read(tmp_path, line, said):
             "(web.yaml, line 3).",
         ),
         (
+            "calendar: {holidays: XX}",
+            "`calendar`: holidays: Country XX not available; write an ISO 3166 code such as US, with a subdivision if wanted, such as "
+            "DE-BY (web.yaml, line 3).",
+        ),
+        ("freshness: {delay: 999999999 days}", "`freshness.delay`: '999999999 days' is longer than 200 years (web.yaml, line 3)."),
+        (
             "calendar: {events: [{name: sale, dates: []}]}",
             "`calendar.events[1]`: the event sale has no dates; name at least one, past or to come (web.yaml, line 3).",
         ),

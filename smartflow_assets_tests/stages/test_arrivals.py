@@ -140,6 +140,26 @@ def test_an_old_file_is_a_recording(home: Home) -> None:
     assert home.table("incidents", "cause = 'freshness'").empty
 
 
+def test_a_feed_that_was_ever_fresh_is_no_recording(home: Home) -> None:
+    """Two loads while it lived; then nobody looked for a night in which it died."""
+    home.write_source("orders", ORDERS.replace(RULE, ""))
+    for end, now in ((START + 10 * DAY, START + 10 * DAY), (START + 11 * DAY, START + 11 * DAY), (START + 11 * DAY, START + 12 * DAY)):
+        write_until(home, end)
+        run(home, now)
+    write_until(home, START + 11 * DAY + 3 * HOUR)
+    run(home, START + 13 * DAY)
+    assert ("opened", "freshness") in [event[:2] for event in told(home)]
+
+
+def test_one_load_after_a_night_in_which_nobody_looked_is_not_how_rows_come(home: Home) -> None:
+    home.write_source("orders", ORDERS)
+    for hours in [*range(1, 13), 40]:
+        write_until(home, START + 10 * DAY + hours * HOUR)
+        home.run_stages("orders", START + 10 * DAY + hours * HOUR, [ingestion.raw_records])
+    run = home.source_run("orders", START + 12 * DAY)
+    assert SourceArrivals(run, bucket_plan(run)).delay == 1 * HOUR
+
+
 ZERO = """
 name: orders
 read: {type: csv, path: examples/orders.csv, time: at}

@@ -13,6 +13,10 @@ from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series.blocks import Rows, State
 from smartflow_assets.core.series.facts import SeriesFacts
 
+ROWS, DAYS = 12, 2
+"""Missing rows that are tolerated, and where a row is a day."""
+DAYS_OF_A_WEEK = 7
+
 
 class Missing(BaseDetector, frozen=True):
     """A run of missing values longer than its limit. Always on; OR-ed outside the ensemble.
@@ -32,7 +36,11 @@ class Missing(BaseDetector, frozen=True):
     type: Literal["missing"] = "missing"
     anomalies: ClassVar[tuple[str, ...]] = ()
     is_guard: ClassVar[bool] = True
-    rows: int = Field(default=12, ge=1, description="missing rows in a row that are still tolerated, of those that usually have a value")
+    rows: int | None = Field(
+        default=None,
+        ge=1,
+        description="missing rows in a row that are still tolerated, of those that usually have a value; default: 12, of days 2",
+    )
 
     def fit(self, history: History) -> ModelParts:
         """Learns where the clock is that pauses go by."""
@@ -46,15 +54,16 @@ class Missing(BaseDetector, frozen=True):
             "ahead": np.zeros(1, np.int64),
             "usual": np.zeros(week, np.float32),
             "weeks": np.zeros(week, np.uint8),
+            "limit": np.array([self.rows or (DAYS if facts.period == DAYS_OF_A_WEEK else ROWS)]),
             "progress": np.zeros(3),
         }
 
     def score(self, fitted: ModelParts, state: State, rows: Rows) -> Result:
         from smartflow_assets.core.kernels import runs
 
-        length, season = np.empty(rows.count), int(state["season"][0])
+        length, season, limit = np.empty(rows.count), int(state["season"][0]), int(state["limit"][0])
         ahead = rows_ahead(rows, str(fitted.parameters.get("timezone", "UTC")), season, state["ahead"])
         runs.missing_values(
-            rows.is_missing, rows.count, rows.first, ahead, season, self.rows, state["usual"], state["weeks"], state["progress"], length
+            rows.is_missing, rows.count, rows.first, ahead, season, limit, state["usual"], state["weeks"], state["progress"], length
         )
-        return Result(2 * length / self.rows, flag=length > self.rows)
+        return Result(2 * length / limit, flag=length > limit)

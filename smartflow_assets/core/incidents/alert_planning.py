@@ -109,6 +109,8 @@ class AlertPlanner:
             return
         balances = self._balance[event["incident_id"]]
         told = [channel for channel, balance in balances.items() if balance > 0]
+        if wanted == "resolved":  # whoever hears that it is over need not hear how bad it became
+            self._planned = [row for row in self._planned if (row["incident_id"], row["event"]) != (event["incident_id"], "escalated")]
         for channel in told if wanted == "resolved" else dict.fromkeys(self._policy.to):
             send: AlertEvent | None = wanted
             if wanted == "opened" and (unsaid := self._take_back(event["incident_id"], channel)):

@@ -6,6 +6,7 @@ end is in `lifecycle`; that a group may be of several sources is left to whoever
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -74,14 +75,26 @@ def turns(on_before: int, moves: Iterable[Move]) -> list[Turn]:
 
     The first beginning in a group of which none is on counts as a return; whoever opens the group leaves it out.
     """
-    found, on = list[Turn](), on_before
+    found, on, reasons = list[Turn](), on_before, Counter[str]()
     for move in sorted(moves):
         on += move.step
+        reasons[move.reason] += move.step == -1
         if (move.step, on) == (1, 1):
             found.append(Turn("reopened", move.at))
         elif (move.step, on) == (-1, 0):
-            found.append(Turn("resolved", move.at, move.reason))
+            found.append(Turn("resolved", move.at, _in_words(move.reason, reasons)))
+            reasons.clear()
     return found
+
+
+def _in_words(last: str, reasons: Counter[str]) -> str:
+    """Why a group is over: the reason of the last of it, and of how many it was another.
+
+    >>> _in_words("back to normal for 1 h", Counter({"back to normal for 1 h": 3, "the series is over": 1}))
+    'back to normal for 1 h; 1 other: the series is over'
+    """
+    others = [f"{count} other{'s' if count > 1 else ''}: {reason}" for reason, count in sorted(reasons.items()) if count and reason != last]
+    return "; ".join([last, *others])
 
 
 def members_told(incidents: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]]) -> Row:

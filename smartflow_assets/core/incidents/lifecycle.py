@@ -162,9 +162,12 @@ def advance(
             )
         tracks += own
     told_with = _told_with(tracks, silences, calm)
+    going_on = {told_with.get(track.incident["incident_id"], track.incident["incident_id"]) for track in tracks if track.is_open}
     log: list[Row] = []
     for track in tracks:
         leader = told_with.get(track.incident["incident_id"])
+        is_on = track.is_open or track.incident["incident_id"] in going_on
+        going_on_until = calm.newest(track.series) if is_on else None  # however calm its newest rows: nobody has said that it is over
         for change in track.changes:
             track.sequence += 1
             payload = change.payload | {"sequence": track.sequence, "timezone": timezone, "bucket_seconds": step.total_seconds()}
@@ -180,7 +183,7 @@ def advance(
                 )
             )
             if not (track.is_suppressed and change.kind != "reopened"):
-                announcer.announce(log[-1], change.ended_at, leader)
+                announcer.announce(log[-1], max(change.ended_at, going_on_until or change.ended_at), leader)
             if leader is not None and change.kind == "opened":
                 track.sequence += 1
                 joined = {"sequence": track.sequence, "group_id": leader}
@@ -259,6 +262,14 @@ class _Track:
         return self.sequence == 0
 
     @property
+    def _newest(self) -> Row | None:
+        """The newest anomaly that goes the way that the first one went: where a band has followed an outage, the return to what was usual
+        looks strange the other way, and is not what the incident is of."""
+        way = min(self.taken, key=lambda anomaly: anomaly["started_at"])["direction"] if self.taken else None
+        same = [anomaly for anomaly in self.taken if anomaly["direction"] == way]
+        return max(same, key=lambda anomaly: anomaly["started_at"], default=None)
+
+    @property
     def is_suppressed(self) -> bool:
         return self.incident.get("state") == "suppressed"
 
@@ -310,7 +321,7 @@ class _Track:
 
     def add(self, kind: IncidentEvent, **more: Any) -> None:
         """Append an event of this kind, with all that is known now."""
-        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default=Row())
+        newest = self._newest or Row()
         standing = self._standing() if newest else {}
         severity = self._severity()
         payload = {name: newest.get(name) for name in _ANOMALY_COLUMNS} | {"unit": self._unit(newest)} if newest else {}
@@ -383,7 +394,7 @@ class _Track:
         """Resolve it if the series has recovered, `by` then."""
         if not self.is_open:
             return
-        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"], default=self.facts)
+        newest = self._newest or self.facts
         strangest = Strangest(pd.Timestamp(newest["peak_at"]), _number(newest["value"])) if newest.get("peak_at") else None
         recovery = calm.reached(self.series, self.last_seen_at, by, opened_at=self.incident["opened_at"], strangest=strangest)
         if recovery is not None:
@@ -409,7 +420,7 @@ class _Track:
         return self.units.get(str(anomaly["metric"]), "")
 
     def _standing(self) -> Row:
-        newest = max(self.taken, key=lambda anomaly: anomaly["started_at"])
+        newest = self._newest or Row()
         title = explanation.read(newest["explanation"]).headline
         known = (self.last_seen_at, len(self.taken), self._severity(), title, newest["explanation"])
         return dict(zip(_STANDING, known, strict=True))

@@ -64,7 +64,8 @@ def record_run(
         if failure.cause in spoken:
             continue
         incident, moment = newest.get(failure.cause), pd.Timestamp(now)
-        title = f"{failure.cause} failed: {failure.message.splitlines()[0] if failure.message else 'no reason was given'}"
+        reason = failure.message.splitlines()[0].removeprefix(f"{source}: ") if failure.message else "no reason was given"
+        title = f"{failure.cause} failed: {reason}"
         told: Row = {"last_seen_at": moment, "title": title[:200], "body": failure.message}
         if incident is None or (incident["state"] == "resolved" and moment - incident["resolved_at"] > policy.reopen_within):
             identity = anomaly_id(source, "", failure.cause, now)

@@ -15,7 +15,7 @@ from smartflow_assets.core.temporal.time_grid import TimeGrid
 HISTORY = timedelta(weeks=12)
 """How far back arrivals are looked at."""
 REGULAR_LOADS, DELAY_LOADS, DELAY_QUANTILE = 10, 100, 0.95
-RECORDING_AFTER = 10  # usual distances between the newest row of a first load and the clock
+RECORDING_AFTER = 10  # usual distances between the newest row of the freshest load and its ingestion
 WEEKS = 4  # the earlier weeks that say how many rows are usual at an hour
 LONGER_THAN_BEFORE = 2.5  # times the longest pause that was no exception: one false alarm a year where five rows a week come at any time
 WEEKS_AN_EXCEPTION = 4  # one pause in so many weeks may be an outage, which is no measure of what is usual
@@ -23,17 +23,20 @@ YOUNG = timedelta(days=1)  # silence of a source without an earlier week, in the
 WEEK = timedelta(weeks=1)
 
 
-def usual_delay(ages: np.ndarray) -> timedelta:
-    """How old the oldest new row of a load usually is; zero until ten regular loads have told it.
+def usual_delay(ages: np.ndarray, first_age: float = 0.0) -> timedelta:
+    """How old the oldest new row of a load usually is: of the last hundred regular loads nearly all (not the one that came
+    after somebody had slept), of fewer than ten half of them.
 
-    `ages`: seconds between the oldest new row of each regular load and its ingestion, in order of the loads.
+    `ages`: seconds between the oldest new row of each regular load and its ingestion, in order of the loads; `first_age`: between the
+    newest row of the first load and that, which is all that is known before there are others.
 
-    >>> usual_delay(np.full(9, 3600.0)), usual_delay(np.full(12, 3600.0))
-    (datetime.timedelta(0), datetime.timedelta(seconds=3600))
+    >>> usual_delay(np.full(12, 3600.0)), usual_delay(np.array([3600.0, 7200.0, 90000.0])), usual_delay(np.array([]), 1800.0)
+    (datetime.timedelta(seconds=3600), datetime.timedelta(seconds=7200), datetime.timedelta(seconds=1800))
     """
-    if len(ages) < REGULAR_LOADS:
-        return timedelta(0)
-    return timedelta(seconds=max(0.0, float(np.quantile(ages[-DELAY_LOADS:], DELAY_QUANTILE, method="higher"))))
+    if not len(ages):
+        return timedelta(seconds=max(0.0, first_age))
+    quantile = DELAY_QUANTILE if len(ages) >= REGULAR_LOADS else 0.5
+    return timedelta(seconds=max(0.0, float(np.quantile(ages[-DELAY_LOADS:], quantile, method="lower"))))
 
 
 @dataclass(frozen=True)

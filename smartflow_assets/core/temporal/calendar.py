@@ -2,7 +2,7 @@
 
 Days are cut, hours of the day are read and holidays are looked up here, so that "Monday nine o'clock" means the same in
 cleaning, features, detectors and plots. Everything stored stays in UTC; only the questions are asked in local time.
-The holidays library is loaded at the first question about a holiday. What the days around a holiday are is in `special_days`.
+The holidays library is loaded for a calendar that names a country. What the days around a holiday are is in `special_days`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,8 @@ class Calendar(BaseModel):
     holidays: str | None = Field(
         default=None,
         pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$",
-        description="Country whose public holidays count, ISO 3166 code, with a subdivision if wanted.",
+        description="Country whose public holidays count, ISO 3166 code, with a subdivision if wanted; without one only days that all of "
+        "the country has (GB: those that its four nations share, GB-ENG has Easter Monday too).",
         examples=["US", "DE-BY"],
     )
     events: tuple[Event, ...] = Field(
@@ -47,6 +48,8 @@ class Calendar(BaseModel):
 
     @model_validator(mode="after")
     def _is_each_event_told_once(self) -> Self:
+        if self.holidays is not None:
+            _holiday_names(self.holidays, ())  # a country that nobody knows is refused with the file that names it
         names = [event.name for event in self.events]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"events: {twice} is named twice; write all of its dates below one name")
@@ -89,4 +92,4 @@ def _holiday_names(country: str, years: tuple[int, ...]) -> Mapping[date, str]:
     try:
         return dict(holidays.country_holidays(code, subdiv=subdivision or None, years=years))
     except NotImplementedError as unknown:
-        raise ValueError(f"calendar.holidays: {unknown}") from None
+        raise ValueError(f"holidays: {unknown}; write an ISO 3166 code such as US, with a subdivision if wanted, such as DE-BY") from None

@@ -35,6 +35,10 @@ SPAN_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0}
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s+(?:per|a)\s+(hour|day|week|month)\s*", re.IGNORECASE)
 
 
+LONGEST = timedelta(days=200 * 365)
+"""No duration is longer: a moment and two of them still have a date."""
+
+
 def parse_duration(value: object) -> timedelta:
     """`"90min"`, `"1.5 hours"` or a timedelta to a timedelta; ValueError for anything else.
 
@@ -52,6 +56,8 @@ def parse_duration(value: object) -> timedelta:
             raise ValueError(f"{value!r} is not a duration; write a number and a unit, such as 5min, 1h or 7 days")
         seconds += float(part[1]) * _UNIT_SECONDS[_UNITS[part[2].lower()]]
         at = part.end()
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{value!r} is longer than {LONGEST.days // 365} years")
     if at == 0:
         raise ValueError("an empty text is not a duration; write a number and a unit, such as 5min, 1h or 7 days")
     return timedelta(seconds=seconds)

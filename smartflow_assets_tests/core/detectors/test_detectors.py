@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,14 @@ def test_missing_flags_a_silence_longer_than_its_limit() -> None:
     values[500:505] = values[700:720] = np.nan
     found = np.flatnonzero(scored_in_chunks(scorer_of(Missing(rows=12), values), values, 4096)["is_guarded"])
     assert found.tolist() == list(range(712, 720))
+
+
+def test_of_a_daily_series_two_days_may_be_missing() -> None:
+    values = np.where(np.isin(np.arange(120), [60, 61, 80, 81, 82, 83]), np.nan, 100.0 + np.arange(120) % 7)
+    facts, detector = SeriesFacts(period=season(timedelta(days=1))), Missing()
+    rows, _ = baseline.score(baseline.start(facts), facts, values)
+    flags = detector.score(ModelParts(), detector.start(ModelParts(), facts), rows).flag
+    assert flags is not None and np.flatnonzero(flags).tolist() == [82, 83]
 
 
 def working_hours(times: np.ndarray = TIMES, zone: str = "UTC") -> np.ndarray:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from smartflow_assets.core.anomalies import grouping
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import in_order, log_entry, row_dicts
+from smartflow_assets.core.incidents.groups import Move, turns
 from smartflow_assets.core.incidents.lifecycle import Silence
 from smartflow_assets.core.incidents.messages import Message, render
 from smartflow_assets.core.incidents.run_failures import close
@@ -151,6 +152,13 @@ def test_what_joins_after_the_message_says_nothing_unless_it_is_worse():
 def test_what_begins_later_is_an_incident_of_its_own():
     source = in_runs({"a": "..wwwwwww....", "b": ".....wwww...."}, [])
     assert source.incidents["group_id"].isna().all() and source.said() == ["opened", "resolved", "opened", "resolved"]
+
+
+def test_the_end_of_a_group_says_why_each_of_it_ended():
+    over, back = "the series is over", "back to normal for 1 h"
+    moves = [Move(START, 1, "a"), Move(START, 1, "b")]
+    moves += [Move(START + timedelta(days=1), -1, "a", over), Move(START + timedelta(days=2), -1, "b", back)]
+    assert [turn.reason for turn in turns(0, moves)] == ["", f"{back}; 1 other: {over}"]
 
 
 def test_a_member_that_is_back_brings_the_group_back():

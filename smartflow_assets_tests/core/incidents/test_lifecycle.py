@@ -119,8 +119,9 @@ def test_a_recovery_and_a_return_that_one_run_sees_are_not_told():
     assert in_runs("..w........w.", [5]).said() == ["opened"]
 
 
-def test_a_return_that_is_worse_is_told_as_worse():
-    assert in_runs("..w........c....", []).said() == ["opened", "escalated", "resolved"]
+def test_a_return_that_is_worse_is_told_as_worse_unless_the_same_run_sees_its_end():
+    assert in_runs("..w........c....", [13] + [1] * 3).said() == ["opened", "escalated", "resolved"]
+    assert in_runs("..w........c....", []).said() == ["opened", "resolved"]
 
 
 def test_a_return_after_an_end_that_was_too_old_to_tell_is_told():

@@ -149,6 +149,13 @@ def test_an_outage_is_not_usual_to_the_next_outage():
     assert [incident["state"] for incident in sorted(source.incidents, key=lambda each: each["opened_at"])] == ["resolved", "open"]
 
 
+def test_the_return_to_what_was_usual_is_not_what_a_recovery_tells_of():
+    """The band has followed the outage down, so that the first usual rows look like a spike."""
+    first = {"direction": "drop", "started_at": START, "value": 0.0}
+    back = {"direction": "spike", "started_at": START + 2 * DAY, "value": 100.0}
+    assert lifecycle._Track({}, POLICY, {}, START + 3 * DAY, taken=[first, back])._newest == first
+
+
 def test_a_gap_is_no_new_level():
     assert Watched(daily("0l" + "-" * 20 + "l"), DAY).after_runs(7).said == ["opened"]
 

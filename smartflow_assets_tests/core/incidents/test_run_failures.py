@@ -47,7 +47,7 @@ def test_a_failing_step_is_one_incident_and_one_message_until_it_succeeds():
     assert list(source.sends["event"]) == ["opened", "resolved"]
     assert incident["cause"] == "raw_records" and incident["series"] == "" and incident["state"] == "resolved"
     assert incident["severity"] == "critical" and incident["resolved_reason"] == "raw_records succeeded again"
-    assert incident["title"] == "raw_records failed: web: column 'value' is gone (web.csv). Name it in read.columns."
+    assert incident["title"] == "raw_records failed: column 'value' is gone (web.csv). Name it in read.columns."
 
 
 def test_settling_a_run_twice_adds_nothing():
