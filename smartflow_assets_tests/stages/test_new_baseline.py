@@ -157,6 +157,13 @@ def test_whoever_accepts_a_level_ends_its_incident_at_once_with_a_word_of_who_it
     assert told(home) == ["opened", "resolved"]
 
 
+def test_what_began_days_after_the_accepted_level_goes_on(tmp_path, two_days_later):
+    home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
+    accept(home, day(MOVED + 2), since=day(MOVED - 4))
+    watch(home, day(MOVED + 2))
+    assert home.table("incidents", f"opened_at >= '{day(MOVED)}'")["state"].tolist() == ["open"]
+
+
 def test_a_level_that_nobody_accepts_is_closed_after_a_week(tmp_path, two_days_later):
     home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
     for days in range(3, 10):

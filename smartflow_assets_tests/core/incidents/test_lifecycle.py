@@ -129,6 +129,13 @@ def test_a_return_after_an_end_that_was_too_old_to_tell_is_told():
     assert in_runs("..w........w", [], policy).said() == ["opened"]
 
 
+def test_what_is_not_over_is_told_however_old_its_newest_anomaly_is():
+    """Nobody looked for ten buckets, in which nothing was strange and nothing calm."""
+    policy = POLICY.model_copy(update={"max_age": 6 * STEP})
+    assert in_runs("..w~~~~~~~~~~", [2], policy).said() == ["opened"]
+    assert in_runs("..w..........", [2], policy).said() == []
+
+
 def test_an_end_that_late_data_moves_is_no_return():
     source = in_runs("..w........", [1] * 20)
     source.run("..ww.......", changed_from=3)
