@@ -32,7 +32,8 @@ def test_one_source_fails_and_the_others_run(smartflow: Smartflow, home: Path) -
     assert answer.code == 1
     assert [line.split()[:2] for line in answer.out.splitlines()] == [["broken", "failed"], ["lost", "failed"], ["shop", "ok"]]
     assert "rows in 120" in answer.out
-    errors = answer.err.splitlines()
+    notes, errors = ([line for line in answer.err.splitlines() if line.startswith(kind)] for kind in ("note", "error"))
+    assert len(notes) == 1 and notes[0].startswith("note: shop: taken as a recording")
     assert [line.split(": ")[:3] for line in errors] == [["error", "broken", "run"], ["error", "lost", "raw_records"]]
     assert "did you mean `read`?" in errors[0]
     assert "lost.csv" in errors[1]
