@@ -211,7 +211,7 @@ def test_a_metric_of_text_is_refused(house):
             {"history": "36000 days", "domain": {"type": "iot_sensors", "step": "1min"}},
             "a history of 36000 days has more than 20,000,000 rows",
         ),
-        ({"history": "400000 days"}, "less than or equal to 36525 days"),
+        ({"history": "40000 days"}, "less than or equal to 36525 days"),
         ({"anomaly_rate": 0.5}, "less than or equal to 0.3"),
     ],
 )

@@ -110,4 +110,6 @@ def test_the_usual_delay_is_that_of_nearly_all_loads_and_one_backfill_does_not_c
     ages = np.full(40, 3 * 86400.0)
     ages[20] = 90 * 86400
     assert usual_delay(ages) == 3 * DAY
-    assert usual_delay(ages[:9]) == timedelta(0)
+    assert usual_delay(ages[18:27]) == 3 * DAY, "of few loads the one in the middle"
+    assert usual_delay(ages[18:30]) == 3 * DAY
+    assert usual_delay(ages[:0]) == timedelta(0)
