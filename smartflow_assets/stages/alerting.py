@@ -75,7 +75,7 @@ def incidents(run: SourceRun) -> Moved:
     if accepted := _accepted(run):
         steps += _end(run, accepted)
     if pending:
-        newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
+        newest = _newest_scored(run)
         end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
         quiet_before = _rebuilt_until(run)
         for (window,), rest in batches(run, [(pending[0][0], end)]):  # without holes: an incident may span them
@@ -97,13 +97,7 @@ def _accepted(run: SourceRun) -> dict[str, str]:
     )
     if levels.empty:
         return {}
-    opened = run.warehouse.read(
-        "SELECT incident_id, incident.series, incident.opened_at AS began_at, max(event.happened_at) AS opened_at "
-        "FROM incidents AS incident JOIN incident_events AS event USING (incident_id) "
-        "WHERE incident.source = ? AND incident.cause = 'anomaly' AND incident.state <> 'resolved' "
-        "AND incident.recovered_at IS NULL AND event.event IN ('opened', 'reopened') GROUP BY ALL",
-        [run.name],
-    )
+    opened = _open_incidents(run)
     labels = {series_id(metric): group.label for group in metric_groups(run) for metric in group.metrics}
     found = dict[str, str]()
     for level in row_dicts(levels):
@@ -116,21 +110,37 @@ def _accepted(run: SourceRun) -> dict[str, str]:
 
 def _retired(run: SourceRun) -> dict[str, str]:
     """The open incidents of series that are over while others of their metric go on, with the reason."""
-    found = run.warehouse.read(
-        """
-        WITH newest AS (SELECT series, metric, max(observed_at) AS newest_at FROM clean_series WHERE source = ? GROUP BY ALL)
-        SELECT incident_id FROM incidents JOIN newest USING (series)
-        WHERE source = ? AND cause = 'anomaly' AND state <> 'resolved' AND recovered_at IS NULL
-        AND newest_at < (SELECT max(other.newest_at) FROM newest AS other WHERE other.metric = newest.metric)
-        """,
-        [run.name, run.name],
+    opened = _open_incidents(run)
+    if opened.empty:
+        return {}
+    newest = run.warehouse.read(
+        "SELECT series, max(observed_at) AS at, max(max(observed_at)) OVER (PARTITION BY metric) AS metric_at FROM clean_series "
+        "WHERE source = ? GROUP BY series, metric",
+        [run.name],
     )
-    return dict.fromkeys(found["incident_id"], recovery.RETIRED)
+    is_over = opened["series"].isin(newest.loc[newest["at"] < newest["metric_at"], "series"])
+    return dict.fromkeys(opened.loc[is_over, "incident_id"], recovery.RETIRED)
+
+
+def _open_incidents(run: SourceRun) -> pd.DataFrame:
+    """incident_id, series, began_at and opened_at (by the clock, last) of what series have open that have not recovered."""
+    return run.warehouse.read(
+        "SELECT incident_id, incident.series, incident.opened_at AS began_at, max(event.happened_at) AS opened_at "
+        "FROM incidents AS incident JOIN incident_events AS event USING (incident_id) "
+        "WHERE incident.source = ? AND incident.cause = 'anomaly' AND incident.state <> 'resolved' "
+        "AND incident.recovered_at IS NULL AND event.event IN ('opened', 'reopened') GROUP BY ALL",
+        [run.name],
+    )
+
+
+def _newest_scored(run: SourceRun) -> pd.Timestamp:
+    """The newest bucket that was scored; NaT when none was."""
+    return run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
 
 
 def _end(run: SourceRun, ended: Mapping[str, str]) -> list[Advance]:
     """End these incidents whatever their values say."""
-    newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
+    newest = _newest_scored(run)
     if pd.isna(newest):
         return []
     end = newest.to_pydatetime() + run.source.time_bucket.every

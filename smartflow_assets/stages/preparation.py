@@ -91,11 +91,12 @@ def clean_series(run: SourceRun) -> Cleaned:
     rebuilt_because = _drop_outdated(run)
     known = buckets.known_series(run.warehouse, run.name)
     written = Counter[str]()
-    axis = _axis(run)
+    arrived = SourceArrivals(run, bucket_plan(run))
+    axis = _axis(run, arrived)
     if axis is not None:
         written, known = _clean(run, known, axis, _planned(run, known, axis))
     newest = _newest(run)
-    note = SourceArrivals(run, bucket_plan(run)).recording if axis is not None and written else ""
+    note = arrived.recording if written else ""
     if note:
         run.warn(note)
     lag = None if pd.isna(newest) else (run.now - newest - run.source.time_bucket.every).total_seconds()
@@ -169,10 +170,10 @@ class _Axis:
     tail: Tail
 
 
-def _axis(run: SourceRun) -> _Axis | None:
+def _axis(run: SourceRun, arrived: SourceArrivals) -> _Axis | None:
     """How far the buckets of the source go; None when it has no rows. Where time goes on without rows (zeros, and what a rule
     `missing` looks at), up to the front: rows that are late by nature are not missing yet."""
-    plan = bucket_plan(run)
+    plan = arrived.plan
     if not run.warehouse.has_table(raw_table(run.name)) or (extent := buckets.extent(run.warehouse, run.name, plan)) is None:
         return None
     first, newest = extent
@@ -181,10 +182,8 @@ def _axis(run: SourceRun) -> _Axis | None:
     zero = {name for name, treatment in run.source.treatments.items() if treatment.without_rows == "zero"}
     tail = Tail(rows_end, None if any(rule.metric is None for rule in missing) else frozenset({*zero, *(str(r.metric) for r in missing)}))
     until = min(closed, rows_end)
-    if tail.metrics is None or tail.metrics:
-        arrived = SourceArrivals(run, plan)
-        if arrived.is_watched:
-            until = max(until, min(closed, arrived.front, rows_end + LONGEST_TAIL))
+    if (tail.metrics is None or tail.metrics) and arrived.is_watched:
+        until = max(until, min(closed, arrived.front, rows_end + LONGEST_TAIL))
     return _Axis(first, until, tail)
 
 

@@ -14,14 +14,14 @@ from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.aggregation.buckets import BucketPlan, Reads
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import raw_table
-from smartflow_assets.core.series.lifetimes import NEVER, Waiting, most_at_once, retired_from
+from smartflow_assets.core.series.lifetimes import NEVER, Waiting, most_at_once, no_absences, retired_from
 from smartflow_assets.core.series.series_id import series_id
 
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """absences: series, since, until (numbers of buckets; NEVER when it has not come back), one row for each time that a series was over
-    for a while. series_count: how many there are at most at once. has_pauses: whether a series may be over for a while."""
+    """absences: as in `no_absences`, one row for each time that a series was over for a while. series_count: how many there are at
+    most at once. has_pauses: whether a series may be over for a while."""
 
     absences: pd.DataFrame
     series_count: int
@@ -31,21 +31,19 @@ class Lifetimes:
 def lifetimes(warehouse: Reads, source: str, plan: BucketPlan, waiting: Waiting, since: datetime, until: datetime) -> Lifetimes:
     """What the rows before `until` say of the buckets in [since, until); both should be starts of buckets."""
     groups = plan.by_dimensions(buckets.metrics_of(warehouse, source, plan))
-    filled, start = np.zeros(0, np.int64), int(plan.grid.number([pd.Timestamp(since)])[0])
+    start, end = (int(number) for number in plan.grid.number([pd.Timestamp(since), pd.Timestamp(until)]))
+    filled = np.zeros(0, np.int64)
     if any(groups):
         filled = buckets.filled(warehouse, source, plan, since, until)
-        filled = filled[filled < plan.grid.number([pd.Timestamp(until)])[0]]
-    found, count, has_pauses = (
-        [pd.DataFrame({"series": pd.Series(dtype=str), "since": np.int64(), "until": np.int64()}, index=[])],
-        0,
-        False,
-    )
+        filled = filled[filled < end]
+    found, count, has_pauses = [no_absences()], 0, False
     for dimensions, group in groups.items():
         if not dimensions:
             count += len(group)
             continue
         keys = [f"d{k}" for k in range(len(dimensions))]
-        firsts, pauses = _rows_of(warehouse, source, plan, dimensions, waiting.least, start, until)
+        rows = _pauses(warehouse, source, plan, dimensions, waiting.least, since, until, (start, end))
+        pauses, firsts = rows[rows["is_pause"]], rows.drop_duplicates(keys)
         first, last, following = (pauses[name].to_numpy(np.int64) for name in ("first", "last", "following"))
         earlier = firsts["before"].dropna().to_numpy(np.int64)  # the newest stands for all: where they lie does not matter
         ends = retired_from(first, last, following, np.append(earlier.max(keepdims=True) if len(earlier) else earlier, filled), waiting)
@@ -63,23 +61,35 @@ def lifetimes(warehouse: Reads, source: str, plan: BucketPlan, waiting: Waiting,
     return Lifetimes(pd.concat(found, ignore_index=True), max(1, count), has_pauses)
 
 
-def _rows_of(
-    warehouse: Reads, source: str, plan: BucketPlan, dimensions: tuple[str, ...], longest: int, start: int, until: datetime
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Of each combination of dimensions (d0, d1, …): its first bucket, and its pauses of more than `longest` buckets that reach beyond the
-    bucket `start`: first, last, following."""
-    time, end = quoted_column(plan.time_column), int(plan.grid.number([pd.Timestamp(until)])[0])
-    keys = ", ".join(f"d{k}" for k in range(len(dimensions)))
+def _pauses(
+    warehouse: Reads,
+    source: str,
+    plan: BucketPlan,
+    dimensions: tuple[str, ...],
+    longest: int,
+    since: datetime,
+    until: datetime,
+    numbers: tuple[int, int],
+) -> pd.DataFrame:
+    """The combinations of dimensions (d0, d1, …) of the rows before `until`, each with its first bucket and the newest one before `since`,
+    and with its pauses of more than `longest` buckets that reach beyond that: last, following. One row for each pause (is_pause), or one
+    for none. `numbers`: those of the buckets that start at `since` and `until`."""
+    time, keys = quoted_column(plan.time_column), ", ".join(f"d{k}" for k in range(len(dimensions)))
     columns = ", ".join(f"{buckets.dimension_text(name)} AS d{k}" for k, name in enumerate(dimensions))
     rows = f"SELECT {columns}, {buckets.bucket_number(plan)} AS bucket FROM {quoted(raw_table(source))} WHERE {time} < ?"
-    bound = [pd.Timestamp(until).tz_convert("UTC").to_pydatetime()]
-    firsts = f"SELECT {keys}, min(bucket) AS first, max(bucket) FILTER (WHERE bucket < {start}) AS before FROM ({rows}) GROUP BY {keys}"
-    pauses = f"""
-        WITH firsts AS MATERIALIZED ({firsts}),
-             points AS (SELECT DISTINCT {keys}, bucket FROM ({rows}) WHERE bucket >= {start}
+    first, end = (moment.tz_convert("UTC").to_pydatetime() for moment in (pd.Timestamp(since), pd.Timestamp(until)))
+    return warehouse.read(
+        f"""
+        WITH firsts AS MATERIALIZED (
+                 SELECT {keys}, min(bucket) AS first, max(bucket) FILTER (WHERE bucket < {numbers[0]}) AS before
+                 FROM ({rows}) GROUP BY {keys}),
+             points AS (SELECT DISTINCT {keys}, bucket FROM ({rows} AND {time} >= ?)
                         UNION ALL SELECT {keys}, before FROM firsts WHERE before IS NOT NULL),
-             pauses AS (SELECT {keys}, bucket AS last, lead(bucket) OVER (PARTITION BY {keys} ORDER BY bucket) AS following FROM points)
-        SELECT {keys}, first, last, coalesce(following, {NEVER}) AS following FROM pauses JOIN firsts USING ({keys})
-        WHERE coalesce(following, {end}) - last > {longest} ORDER BY {keys}, last
-        """
-    return warehouse.read(firsts, bound), warehouse.read(pauses, [*bound, *bound])
+             steps AS (SELECT {keys}, bucket AS last, lead(bucket) OVER (PARTITION BY {keys} ORDER BY bucket) AS following FROM points),
+             pauses AS (SELECT {keys}, last, coalesce(following, {NEVER}) AS following, true AS is_pause FROM steps
+                        WHERE coalesce(following, {numbers[1]}) - last > {longest})
+        SELECT {keys}, first, before, coalesce(last, 0) AS last, coalesce(following, 0) AS following, coalesce(is_pause, false) AS is_pause
+        FROM firsts LEFT JOIN pauses USING ({keys}) ORDER BY {keys}, last
+        """,
+        [end, end, first],
+    )

@@ -287,7 +287,10 @@ def _write(
     run_id: str,
     last_row: int,
 ) -> None:
+    came, chosen = "?", "staged"
     if not difference.is_all_new:
+        came = "coalesce(_arrived_at, ?)"
+        chosen = "staged LEFT JOIN temp.arrived USING (_row_hash, _time) WHERE _row IN (SELECT _row FROM temp.fresh)"
         connection.execute(  # in a file that begins later each row has another place, and came when it came
             f"CREATE TEMP TABLE arrived AS SELECT _row_hash, {quoted_column(write.time_column)} AS _time, min(_ingested_at) AS _arrived_at"
             f" FROM {quoted(table)} WHERE _origin = ? AND _row IN (SELECT _row FROM temp.gone) GROUP BY ALL",
@@ -297,10 +300,6 @@ def _write(
             f"DELETE FROM {quoted(table)} WHERE _origin = ? AND _row IN (SELECT _row FROM temp.gone)", [write.origin]
         ).fetchall()
     names = ", ".join([*mapping.names, *(column.name for column in RAW_COLUMNS)])
-    came, chosen = "?", "staged"
-    if not difference.is_all_new:
-        came = "coalesce(_arrived_at, ?)"
-        chosen = "staged LEFT JOIN temp.arrived USING (_row_hash, _time) WHERE _row IN (SELECT _row FROM temp.fresh)"
     connection.execute(
         f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(mapping.values)}, ?, _row + ?, _row_hash, {came}, ? FROM {chosen}",
         [write.origin, last_row, write.ingested_at, run_id],

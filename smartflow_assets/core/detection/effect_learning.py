@@ -3,8 +3,8 @@
 Each special day is compared, hour by hour, with the same weekday of the three weeks before and after it; a holiday, if earlier ones
 lie closer to that, with another weekday of those weeks (in an office a holiday is a Sunday). So a level that has changed since, and a
 growth, are no effect, and what a day does can be learnt from years in which everything was smaller. A day in a longer outage teaches
-nothing. Few days are seen, so each is
-drawn towards what days of its role share (`shrinkage`), and what stays uncertain becomes a tolerance.
+nothing. Few days are seen, so each is drawn towards what days of its role share (`shrinkage`), and what stays uncertain becomes a
+tolerance.
 """
 
 from __future__ import annotations
@@ -119,12 +119,15 @@ def _learn(
     ordinary = values.copy()
     ordinary[at] = np.nan
     usual = _same_weekday(ordinary, np.arange(len(values)), 0)
-    noise = _noise(_differences(ordinary, usual, is_share=is_share))
+    differences = _differences(values, usual, is_share=is_share)
+    off = differences[0][at]
+    for part in differences:  # from here on of ordinary days alone
+        part[at] = np.nan
+    noise = _noise(differences)
     if noise is None:
         return None
     noise_of_day, noise_of_block = noise
-    off, _ = _differences(values, usual, is_share=is_share)
-    is_taught = np.isfinite(values[at]).any(axis=1) & ~_is_in_something_longer(off, at, noise_of_day)
+    is_taught = np.isfinite(values[at]).any(axis=1) & ~_is_in_something_longer(off, at, differences[0], noise_of_day)
     at, kind = at[is_taught], kind[is_taught]
     if not len(at):
         return None
@@ -149,19 +152,19 @@ def _learn(
     return _Learnt(resembles, profile, mean, spread)
 
 
-def _is_in_something_longer(off: NDArray[np.float64], at: NDArray[np.int64], noise: float) -> NDArray[np.bool_]:
-    """Whether the nearest ordinary days before and after each of the days `at` are about as far off as it is, and the same way: then
-    it was no holiday that did it. `off`: of all days, NaN where not known."""
-    ordinary = off.copy()
-    ordinary[at] = np.nan
+def _is_in_something_longer(
+    off: NDArray[np.float64], at: NDArray[np.int64], ordinary: NDArray[np.float64], noise: float
+) -> NDArray[np.bool_]:
+    """Whether the nearest ordinary days before and after each of the days `at` are about as far off as it is (`off`), and the same way:
+    then it was no holiday that did it. `ordinary`: how far all days are off, NaN for those that are special or not known."""
     sides = np.full((2, len(at)), np.nan)
     for side, direction in enumerate((-1, 1)):
         for distance in range(NEAR, 0, -1):
             day = at + direction * distance
-            there = np.where((day >= 0) & (day < len(off)), ordinary[np.clip(day, 0, len(off) - 1)], np.nan)
+            there = np.where((day >= 0) & (day < len(ordinary)), ordinary[np.clip(day, 0, len(ordinary) - 1)], np.nan)
             sides[side] = np.where(np.isfinite(there), there, sides[side])
-    least = np.maximum(AS_FAR_OFF * np.abs(off[at]), OUTSIDE * np.sqrt(noise))
-    return np.all((sides * np.sign(off[at]) >= least), axis=0)
+    least = np.maximum(AS_FAR_OFF * np.abs(off), OUTSIDE * np.sqrt(noise))
+    return np.all(sides * np.sign(off) >= least, axis=0)
 
 
 def _by_day(times: NDArray[np.datetime64], values: NDArray[np.float64], starts: NDArray[np.int64], blocks: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from smartflow_assets.core.detection.settings import DetectionSettings
 from smartflow_assets.core.detectors.base import History
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.series import baseline
+from smartflow_assets.core.series.baseline import SpecialRows
 from smartflow_assets.core.series.facts import SeriesFacts, learn_facts, row_numbers, season, typical_step
 from smartflow_assets.core.series.series_frame import SeriesFrame
 
@@ -96,15 +97,11 @@ def _without_effects(
 ) -> NDArray[np.float64]:
     """Scaled values as detectors will see them: on special days without what these do."""
     scaled = facts.scaler.transform(values)
-    if effects is None or effects.of_rows(facts, times) is None:
+    days = None if effects is None else effects.of_rows(facts, times)
+    if days is None:
         return scaled
-    grid, state, done, left = row_numbers(times, step), baseline.start(facts), 0, scaled.copy()
-    while done <= grid[-1]:
-        rows = np.flatnonzero((grid >= done) & (grid < done + baseline.BLOCK))
-        size = min(baseline.BLOCK, int(grid[-1]) + 1 - done)
-        block, moments = np.full(size, np.nan), np.full(size, np.datetime64("NaT", "us"))
-        block[grid[rows] - done], moments[grid[rows] - done] = scaled[rows], times[rows]
-        seen, _ = baseline.score(state, facts, block, times=moments, days=effects.of_rows(facts, moments))
-        left[rows] = seen.values[grid[rows] - done]
-        done += size
-    return np.where(np.isfinite(scaled), left, scaled)
+    grid = row_numbers(times, step)
+    placed, placed_effects = np.full(grid[-1] + 1, np.nan), np.zeros((3, grid[-1] + 1))
+    placed[grid], placed_effects[:, grid] = scaled, days.effects
+    left = np.concatenate([rows.values.copy() for _, rows in baseline.over(facts, placed, SpecialRows(placed_effects, days.zero))])
+    return np.where(np.isfinite(scaled), left[grid], scaled)

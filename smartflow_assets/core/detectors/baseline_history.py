@@ -53,11 +53,8 @@ def baseline_history(history: History, name: str) -> BaselineHistory | None:
         placed[grid] = values
         values = placed
     values = values[-min(LONGEST, max(ROWS_IN_ALL // len(history.values), 2 * WARM_UP_ROWS)) :]
-    known = SeriesFacts(name, period)
-    state = baseline.start(known)
     parts: list[tuple[NDArray[Any], ...]] = []
-    for a in range(0, len(values), baseline.BLOCK):
-        rows, _ = baseline.score(state, known, values[a : a + baseline.BLOCK])
+    for _, rows in baseline.over(SeriesFacts(name, period), values):
         tamed = rows.tamed[rows.offset : rows.offset + rows.count]
         parts.append((rows.values.copy(), tamed.copy(), rows.forecasts, rows.expected, rows.is_missing))
     warm_up = min(WARM_UP_ROWS, len(values) // 3)

@@ -94,9 +94,7 @@ class AlertPlanner:
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
         self._delay, self._planned = delay, list[Row]()
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
-        self._balance: defaultdict[str, Counter[str]] = defaultdict(
-            Counter
-        )  # by channel: messages that it is on, less those that it is over
+        self._balance: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by channel: told that it is on, less that it is over
         self._recoveries: dict[tuple[str, str], tuple[Row, Severity]] = {}  # planned in this run, and how bad the incident was
         for row in row_dicts(told):
             self._balance[row["incident_id"]][row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
@@ -109,8 +107,6 @@ class AlertPlanner:
             return
         balances = self._balance[event["incident_id"]]
         told = [channel for channel, balance in balances.items() if balance > 0]
-        if wanted == "resolved":  # whoever hears that it is over need not hear how bad it became
-            self._planned = [row for row in self._planned if (row["incident_id"], row["event"]) != (event["incident_id"], "escalated")]
         for channel in told if wanted == "resolved" else dict.fromkeys(self._policy.to):
             send: AlertEvent | None = wanted
             if wanted == "opened" and (unsaid := self._take_back(event["incident_id"], channel)):
@@ -128,7 +124,10 @@ class AlertPlanner:
         earlier = history[history["incident_id"].isin(events["incident_id"])]
         every = events if earlier.empty else pd.concat([earlier[EVENT_COLUMNS], events], ignore_index=True)
         times = dict.fromkeys(("due_at", "happened_at"), "datetime64[us, UTC]")
-        sends = typed_rows(self._planned, SEND_COLUMNS, times | {"attempt": "int64", "is_possible_repeat": bool})
+        told = [  # whoever hears that it is over need not hear how bad it became
+            row for row in self._planned if row["event"] != "escalated" or (row["incident_id"], row["channel"]) not in self._recoveries
+        ]
+        sends = typed_rows(told, SEND_COLUMNS, times | {"attempt": "int64", "is_possible_repeat": bool})
         return Advance(events, fold(every), sends)
 
     def _take_back(self, incident_id: str, channel: str) -> Severity | None:

@@ -262,12 +262,12 @@ class _Track:
         return self.sequence == 0
 
     @property
-    def _newest(self) -> Row | None:
-        """The newest anomaly that goes the way that the first one went: where a band has followed an outage, the return to what was usual
-        looks strange the other way, and is not what the incident is of."""
+    def _newest(self) -> Row:
+        """The newest anomaly that goes the way that the first one went, empty when none was taken: where a band has followed an outage,
+        the return to what was usual looks strange the other way, and is not what the incident is of."""
         way = min(self.taken, key=lambda anomaly: anomaly["started_at"])["direction"] if self.taken else None
         same = [anomaly for anomaly in self.taken if anomaly["direction"] == way]
-        return max(same, key=lambda anomaly: anomaly["started_at"], default=None)
+        return max(same, key=lambda anomaly: anomaly["started_at"], default=Row())
 
     @property
     def is_suppressed(self) -> bool:
@@ -298,13 +298,13 @@ class _Track:
             self.is_open, self.resolved_at, self.is_grown = True, None, not is_new_interval
             self.add("reopened")
 
-    def finish(self, calm: Calm, if_ended: str, if_gone: str) -> list[_Change]:
-        """What has to be appended, now that every anomaly has found its incident; `if_ended`: why it is over all the same, `if_gone`:
+    def finish(self, calm: Calm, if_ended: str, if_gone: str) -> None:
+        """Find what has to be appended, now that every anomaly has found its incident; `if_ended`: why it is over all the same, `if_gone`:
         why it is over when none has."""
         if not self.taken:
             if self.is_open:
                 self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_ended or if_gone)
-            return self.changes
+            return
         self.last_seen_at = max(anomaly["ended_at"] for anomaly in self.taken)  # late data may have made it shorter
         if self.is_open and self._has_worsened(self.last_seen_at):
             self.add("escalated")
@@ -317,11 +317,10 @@ class _Track:
             self.again_since = None
         if any(self.incident.get(name) != value for name, value in self._standing().items()):
             self.add("seen")
-        return self.changes
 
     def add(self, kind: IncidentEvent, **more: Any) -> None:
         """Append an event of this kind, with all that is known now."""
-        newest = self._newest or Row()
+        newest = self._newest
         standing = self._standing() if newest else {}
         severity = self._severity()
         payload = {name: newest.get(name) for name in _ANOMALY_COLUMNS} | {"unit": self._unit(newest)} if newest else {}
@@ -395,7 +394,8 @@ class _Track:
         if not self.is_open:
             return
         newest = self._newest or self.facts
-        strangest = Strangest(pd.Timestamp(newest["peak_at"]), _number(newest["value"])) if newest.get("peak_at") else None
+        is_told = newest.get("peak_at") is not None and newest.get("value") is not None
+        strangest = Strangest(pd.Timestamp(newest["peak_at"]), float(newest["value"])) if is_told else None
         recovery = calm.reached(self.series, self.last_seen_at, by, opened_at=self.incident["opened_at"], strangest=strangest)
         if recovery is not None:
             self._resolve(recovery.at, calm, recovery.reason)
@@ -420,14 +420,10 @@ class _Track:
         return self.units.get(str(anomaly["metric"]), "")
 
     def _standing(self) -> Row:
-        newest = self._newest or Row()
+        newest = self._newest
         title = explanation.read(newest["explanation"]).headline
         known = (self.last_seen_at, len(self.taken), self._severity(), title, newest["explanation"])
         return dict(zip(_STANDING, known, strict=True))
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def _find_track(tracks: list[_Track], anomaly: Row, calm: Calm) -> _Track | None:

@@ -211,7 +211,7 @@ class _Usual:
 
     def deviation(self, strangest: Strangest | None) -> tuple[float, float] | None:
         """Its value and what was usual then; None where it lay within what was usual."""
-        if strangest is None or np.isnan(strangest.value):
+        if strangest is None:
             return None
         lower, upper, centre = (float(each[0]) for each in self.at(pd.DatetimeIndex([strangest.at])))
         return None if lower <= strangest.value <= upper else (strangest.value, centre)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from smartflow_assets.core.preparation import transforms
 from smartflow_assets.core.preparation.transforms import Treatment
+from smartflow_assets.core.series.lifetimes import no_absences
 from smartflow_assets.core.temporal.calendar import Calendar
 from smartflow_assets.core.temporal.notation import Duration
 from smartflow_assets.core.temporal.time_grid import DAY, TimeGrid
@@ -144,7 +145,8 @@ def clean(
     margin = reach(bucket)
     numbers = np.arange(int(wanted[0]) - past(bucket, treatments), int(wanted[-1]) + margin + 1)
     series = _series(seen, known)
-    away = _absences(absences, numbers)
+    away = no_absences() if absences is None else absences
+    away = cast(pd.DataFrame, away[(away["since"] <= numbers[-1]) & (away["until"] > numbers[0])])
     series = series[~series["series"].isin(away.loc[(away["since"] <= numbers[0]) & (away["until"] > numbers[-1]), "series"])]
     series = series.reset_index(drop=True)
     if series.empty:
@@ -212,13 +214,6 @@ def gone(before: pd.DataFrame, after: pd.DataFrame) -> pd.Series:
     rows = pd.MultiIndex.from_frame(before[["series", "observed_at"]])
     is_gone = np.asarray(~rows.isin(pd.MultiIndex.from_frame(after[["series", "observed_at"]])), dtype=bool)
     return before.loc[is_gone, "observed_at"]
-
-
-def _absences(absences: pd.DataFrame | None, numbers: np.ndarray) -> pd.DataFrame:
-    """Those that touch the buckets."""
-    if absences is None:
-        return pd.DataFrame({"series": pd.Series(dtype=str), "since": pd.Series(dtype="int64"), "until": pd.Series(dtype="int64")})
-    return cast(pd.DataFrame, absences[(absences["since"] <= numbers[-1]) & (absences["until"] > numbers[0])])
 
 
 def _is_there(series: pd.DataFrame, away: pd.DataFrame, numbers: np.ndarray, grid: TimeGrid) -> np.ndarray:

@@ -6,6 +6,7 @@ by its expectation here, before any other kernel runs. State: the last rows of t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,3 +100,12 @@ def score(
         out.is_missing, features, times,
     )  # fmt: skip
     return rows, Normal(out.band, out.noise, out.usual, out.usual_fall, out.usual_rise, out.effect, out.below, out.above)
+
+
+def over(facts: SeriesFacts, values: NDArray[np.float64], days: SpecialRows | None = None) -> Iterator[tuple[int, Rows]]:
+    """A history from its first row on, block by block with the number of its first row: scaled values on the grid of time (NaN =
+    missing), and what special days do to each of them."""
+    state = start(facts)
+    for first in range(0, len(values), BLOCK):
+        part = slice(first, first + BLOCK)
+        yield first, score(state, facts, values[part], days=days and SpecialRows(days.effects[:, part], days.zero))[0]

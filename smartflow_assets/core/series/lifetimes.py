@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 LEAST, MOST = timedelta(days=1), timedelta(days=30)
@@ -55,6 +56,11 @@ def retired_from(
     position = np.searchsorted(filled, waited)
     ends = np.append(filled, NEVER)[position]
     return np.where(ends < following, ends, NEVER)
+
+
+def no_absences() -> pd.DataFrame:
+    """series, since, until (numbers of buckets; NEVER when it has not come back): when a series was over. No row."""
+    return pd.DataFrame({"series": pd.Series(dtype=str), "since": pd.Series(dtype="int64"), "until": pd.Series(dtype="int64")})
 
 
 def most_at_once(since: NDArray[np.int64], until: NDArray[np.int64]) -> int:

@@ -47,9 +47,12 @@ class Calendar(BaseModel):
     )
 
     @model_validator(mode="after")
+    def _is_country_known(self) -> Self:
+        self.holiday_names(())
+        return self
+
+    @model_validator(mode="after")
     def _is_each_event_told_once(self) -> Self:
-        if self.holidays is not None:
-            _holiday_names(self.holidays, ())  # a country that nobody knows is refused with the file that names it
         names = [event.name for event in self.events]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"events: {twice} is named twice; write all of its dates below one name")
