@@ -69,22 +69,23 @@ class Moved:
 def incidents(run: SourceRun) -> Moved:
     """Bring the incidents of the source up to its anomalies and plan what people must be told."""
     run.report("incidents")
-    arrived = arrivals_of(run, bucket_plan(run)) if run.source.is_bucket_given else None
-    steps = [] if arrived is None else _watch_arrivals(run, arrived)
-    pending = pending_windows(run, "incidents", ["anomalies"])
-    if accepted := _accepted(run):
+    with run.warehouse.reading():
+        arrived = arrivals_of(run, bucket_plan(run)) if run.source.is_bucket_given else None
+        steps = [] if arrived is None else _watch_arrivals(run, arrived)
+        pending, accepted = pending_windows(run, "incidents", ["anomalies"]), _accepted(run)
+    if accepted:
         steps += _end(run, accepted)
     if pending:
-        newest = _newest_scored(run)
+        newest, quiet_before = _newest_scored(run), _rebuilt_until(run)
         end = max(pending[-1][1], newest) if not pd.isna(newest) else pending[-1][1]
-        quiet_before = _rebuilt_until(run)
         for (window,), rest in batches(run, [(pending[0][0], end)]):  # without holes: an incident may span them
             steps.append(_advance(run, *window, quiet_before, arrived.delay if arrived else timedelta(0)))
             seen = MarkProcessed("incidents", run.name, *window)
             run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *leave_pending(run, "incidents", rest)])
     if retired := _retired(run):
         steps += _end(run, retired)
-    return _moved(run, steps)
+    with run.warehouse.reading():
+        return _moved(run, steps)
 
 
 def _accepted(run: SourceRun) -> dict[str, str]:
@@ -201,17 +202,25 @@ def _advance(
     """What becomes of the incidents by the anomalies of [since, until); later ones are looked at as far as they may belong to
     the same incidents."""
     policy, horizon = run.source.alerts, until + run.source.alerts.reopen_within
-    standing = run.warehouse.read("SELECT * FROM incidents WHERE source = ? AND cause = 'anomaly' AND opened_at < ?", [run.name, horizon])
-    needed = scope(standing, since, policy)
-    anomalies = run.warehouse.read(
-        "SELECT * FROM anomalies WHERE source = ? AND ended_at > ? AND started_at < ?", [run.name, needed.anomalies_since, horizon]
-    )
-    concerned = sorted({*anomalies["series"], *standing.loc[standing["incident_id"].isin(needed.incident_ids), "series"]})
+    with run.warehouse.reading():
+        standing = run.warehouse.read(
+            "SELECT * FROM incidents WHERE source = ? AND cause = 'anomaly' AND opened_at < ?", [run.name, horizon]
+        )
+        needed = scope(standing, since, policy)
+        anomalies = run.warehouse.read(
+            "SELECT * FROM anomalies WHERE source = ? AND ended_at > ? AND started_at < ?", [run.name, needed.anomalies_since, horizon]
+        )
+        concerned = sorted({*anomalies["series"], *standing.loc[standing["incident_id"].isin(needed.incident_ids), "series"]})
+        events = _of_incidents(run.warehouse, "incident_events", needed.incident_ids)
+        rows = judged_rows(run, needed.rows_since, horizon, of_series=concerned)
+        sends = _of_incidents(run.warehouse, "alert_sends", needed.incident_ids)
+        silences = _silences(run, needed.rows_since)
+        bands = _bands(run, needed.usual_until, horizon, concerned)
     return advance(
-        _of_incidents(run.warehouse, "incident_events", needed.incident_ids),
+        events,
         anomalies,
-        judged_rows(run, needed.rows_since, horizon, of_series=concerned),
-        sends=_of_incidents(run.warehouse, "alert_sends", needed.incident_ids),
+        rows,
+        sends=sends,
         source=run.name,
         since=since,
         step=run.source.time_bucket.every,
@@ -222,8 +231,8 @@ def _advance(
         timezone=run.source.calendar.timezone,
         quiet_before=quiet_before,
         delay=delay,
-        silences=_silences(run, needed.rows_since),
-        bands=_bands(run, needed.usual_until, horizon, concerned),
+        silences=silences,
+        bands=bands,
         past=standing[standing["series"].isin(concerned)],
         ended=ended,
     )

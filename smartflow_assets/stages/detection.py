@@ -159,25 +159,27 @@ def anomalies(run: SourceRun) -> Grouped:
 
 def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     """The anomalies of one affected window."""
-    rows = judged_rows(run, since, until, is_anomalous=True)
-    if rows.empty:
-        return no_anomalies()
-    names = list(rows["series"].unique())
-    history = run.warehouse.read(
-        "SELECT series, observed_at, value, coalesce(repair = 'filled', false) AS is_filled FROM clean_series "
-        "WHERE source = ? AND observed_at >= ? AND observed_at < ? AND list_contains(?, series)",
-        [run.name, since - past.RECORD_WINDOW, until, names],
-    )
-    components = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
-    )
+    with run.warehouse.reading():
+        rows = judged_rows(run, since, until, is_anomalous=True)
+        if rows.empty:
+            return no_anomalies()
+        names = list(rows["series"].unique())
+        history = run.warehouse.read(
+            "SELECT series, observed_at, value, coalesce(repair = 'filled', false) AS is_filled FROM clean_series "
+            "WHERE source = ? AND observed_at >= ? AND observed_at < ? AND list_contains(?, series)",
+            [run.name, since - past.RECORD_WINDOW, until, names],
+        )
+        components = run.warehouse.read(
+            "SELECT * EXCLUDE (source) FROM detector_scores WHERE source = ? AND observed_at >= ? AND observed_at < ?",
+            [run.name, since, until],
+        )
+        earlier = run.warehouse.read(
+            "SELECT series, started_at, ended_at, direction FROM anomalies WHERE source = ? AND started_at >= ? AND started_at < ? "
+            "AND list_contains(?, series)",
+            [run.name, since - recurrence.LOOKBACK, since, names],
+        )
     if len(of_records := record_components(rows)):
         components = pd.concat([components, of_records], ignore_index=True)
-    earlier = run.warehouse.read(
-        "SELECT series, started_at, ended_at, direction FROM anomalies WHERE source = ? AND started_at >= ? AND started_at < ? "
-        "AND list_contains(?, series)",
-        [run.name, since - recurrence.LOOKBACK, since, names],
-    )
     policy, calendar = run.source.alerts, run.source.calendar
     first, last = (moment.date() for moment in calendar.local([pd.Timestamp(since), pd.Timestamp(until)]))
     found = grouping.group(

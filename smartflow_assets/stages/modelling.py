@@ -46,9 +46,10 @@ def trained_models(run: SourceRun) -> Trained:
     said: list[str] = []
     trained = rows_learnt = 0
     is_waiting, learnt_from = False, None
-    for group in metric_groups(run):
+    with run.warehouse.reading():
+        reasons = [(group, _reason(run, group, requests, is_retraining=is_retraining)) for group in metric_groups(run)]
+    for group, reason in reasons:
         name = "all metrics" if group.label == "*" else group.label
-        reason = _reason(run, group, requests, is_retraining=is_retraining)
         if not reason:
             said.append(f"{name}: the stored model is used")
             continue

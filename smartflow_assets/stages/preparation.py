@@ -88,15 +88,17 @@ class Judged:
 def clean_series(run: SourceRun) -> Cleaned:
     """Bring clean_series up to the last bucket that is closed and settled at the run's clock."""
     run.report("clean_series")
-    rebuilt_because = _drop_outdated(run)
-    known = buckets.known_series(run.warehouse, run.name)
     written = Counter[str]()
-    arrived = SourceArrivals(run, bucket_plan(run))
-    axis = _axis(run, arrived)
-    if axis is not None:
-        written, known = _clean(run, known, axis, _planned(run, known, axis))
-    newest = _newest(run)
-    note = arrived.recording if written else ""
+    with run.warehouse.reading():
+        rebuilt_because = _drop_outdated(run)
+        known = buckets.known_series(run.warehouse, run.name)
+        arrived = SourceArrivals(run, bucket_plan(run))
+        axis = _axis(run, arrived)
+        planned = None if axis is None else _planned(run, known, axis)
+    if axis is not None and planned is not None:
+        written, known = _clean(run, known, axis, planned)
+    with run.warehouse.reading():
+        newest, note, stored = _newest(run), arrived.recording if written else "", table_rows(run, "clean_series")
     if note:
         run.warn(note)
     lag = None if pd.isna(newest) else (run.now - newest - run.source.time_bucket.every).total_seconds()
@@ -107,7 +109,7 @@ def clean_series(run: SourceRun) -> Cleaned:
         series_count=len(known),
         lag_seconds=lag,
         rebuilt_because=rebuilt_because,
-        table_rows=table_rows(run, "clean_series"),
+        table_rows=stored,
         note=note,
     )
 
@@ -260,7 +262,13 @@ def _clean_window(
     source, plan = run.source, bucket_plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
     closed = closed_end(run)
-    seen = buckets.aggregate(run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed))
+    with run.warehouse.reading():
+        seen = buckets.aggregate(run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed))
+        before = run.warehouse.read(
+            "SELECT series, observed_at, value, value_raw, repair FROM clean_series "
+            "WHERE source = ? AND observed_at >= ? AND observed_at < ?",
+            [run.name, *window],
+        )
     after = cleaning.clean(
         seen,
         bucket=source.time_bucket,
@@ -271,10 +279,6 @@ def _clean_window(
         treatments=source.treatments,
         tail=tail,
         absences=absences,
-    )
-    before = run.warehouse.read(
-        "SELECT series, observed_at, value, value_raw, repair FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?",
-        [run.name, *window],
     )
     return after, cleaning.changes(before, after), cleaning.gone(before, after)
 

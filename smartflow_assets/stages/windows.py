@@ -29,6 +29,8 @@ def pending_windows(run: SourceRun, table: str, upstream: Sequence[str]) -> list
 def batches(run: SourceRun, windows: Sequence[Window]) -> Iterator[tuple[list[Window], list[Window]]]:
     """The windows (merged, in order) in batches of `BATCH_ROWS` rows, or `LEAST_BUCKETS` buckets if that is more; each with the
     windows that stay pending after it."""
+    if not windows:
+        return
     series = run.warehouse.read("SELECT count(DISTINCT series) AS n FROM clean_series WHERE source = ?", [run.name])["n"].iloc[0]
     longest = max(LEAST_BUCKETS, BATCH_ROWS // max(1, int(series))) * run.source.time_bucket.every
     rest = list(windows)
@@ -84,10 +86,11 @@ def series_rows(
     """Rows of a series table in [since, until) as series, `columns`, metric, dimensions. All rows of a series share one dict: a
     dict of its own for each of 250,000 rows takes a second to read and two to write."""
     chosen, values = f"FROM {table} WHERE source = ? AND observed_at >= ? AND observed_at < ? {where}", [run.name, since, until, *bound]
-    rows = run.warehouse.read(f"SELECT series, {columns} {chosen}", values)
-    names = run.warehouse.read(
-        f"SELECT series, any_value(metric) AS metric, any_value(dimensions) AS dimensions {chosen} GROUP BY series", values
-    )
+    with run.warehouse.reading():
+        rows = run.warehouse.read(f"SELECT series, {columns} {chosen}", values)
+        names = run.warehouse.read(
+            f"SELECT series, any_value(metric) AS metric, any_value(dimensions) AS dimensions {chosen} GROUP BY series", values
+        )
     return rows.merge(names, on="series", how="left")
 
 

@@ -1,7 +1,8 @@
 """The warehouse: the only module that opens the DuckDB file.
 
 Each use opens the file, works and closes it, under an advisory lock on `<file>.lock`: writers alone, our readers together.
-So writers of many processes queue instead of failing, and nobody holds the file while computing. What is written is a list
+So writers of many processes queue instead of failing, and nobody holds the file while computing; reads that follow each other share
+one opening (`reading`). What is written is a list
 of values (`writes.py`), applied in one transaction (`commits.py`); everybody who only looks reads the published copy.
 """
 
@@ -21,6 +22,7 @@ from smartflow_assets.adapters.files.result_file import write_relation
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
 from smartflow_assets.adapters.warehouse import commits, migrations, publishing
 from smartflow_assets.adapters.warehouse.engine import READ_ONLY, READ_WRITE, Engines
+from smartflow_assets.adapters.warehouse.held_open import HeldOpen
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
 from smartflow_assets.adapters.warehouse.writes import Committed, Write
@@ -66,6 +68,7 @@ class Warehouse:
         self._lock_timeout = lock_timeout
         self._lock = AdvisoryLock(path.with_name(path.name + ".lock"))
         self._engines = Engines(path, memory_limit)
+        self._held = HeldOpen(self._readable)
         self._ready_file = self._file_with_views = 0  # inodes of the file that is known to be of today's version, and to have today's views
 
     @property
@@ -80,19 +83,25 @@ class Warehouse:
         for a write that its table refuses; the rows that were there then stay.
         """
 
-        with self._lock.exclusive(self._lock_timeout, run_id), self._writable() as connection:
+        with self._alone(run_id), self._writable() as connection:
             return _transact(connection, lambda open_: commits.apply(open_, run_id, writes))
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep the file open from read to read of this thread, since opening it costs more than most queries; a commit in between
+        closes it.
+
+        Others cannot write meanwhile, so what takes long (training, scoring, sending) belongs outside.
+        """
+        with self._held.block():
+            yield
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame:
         """The result of one query on the live file, for the steps of a run; others read the published copy.
 
         Times are `datetime64[us, UTC]`, a MAP is a dict, a list a list, JSON is text.
         """
-        if not self._is_ready:
-            with self._lock.exclusive(self._lock_timeout):
-                self._make_ready()
-        with self._lock.shared(self._lock_timeout), self._opened(self.path, READ_ONLY) as connection:
-            migrations.found_version(connection)
+        with self._held.connection() as connection:
             return _frame(connection.execute(sql, list(params)))
 
     def export(self, sql: str, path: Path, form: str) -> int:
@@ -181,7 +190,7 @@ class Warehouse:
         """Copies the live file, if there is one, for a run that must leave no trace."""
         if not self.path.exists():
             return
-        with self._lock.exclusive(self._lock_timeout):
+        with self._alone():
             with self._writable() as connection:
                 connection.execute("CHECKPOINT warehouse").fetchall()
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +198,7 @@ class Warehouse:
 
     def put_back(self, copy: Path, aside: Path) -> None:
         """Makes a copy of `copy`, a warehouse of this version or an older one, the live file; the present one is moved to `aside`."""
-        with self._lock.exclusive(self._lock_timeout):
+        with self._alone():
             if self.path.exists():
                 with self._writable() as connection:
                     connection.execute("CHECKPOINT warehouse").fetchall()
@@ -211,7 +220,7 @@ class Warehouse:
                 migrations.create_views(connection)
             connection.execute("UPDATE snapshot_info SET published_at = ?, run_id = ?", [datetime.now(UTC), run_id]).fetchall()
 
-        with self._lock.exclusive(self._lock_timeout, run_id):
+        with self._alone(run_id):
             with self._writable() as connection:
                 _transact(connection, stamp)
                 self._file_with_views = _inode(self.path)
@@ -225,6 +234,21 @@ class Warehouse:
             return None
         row = self.published_read("SELECT published_at, run_id, schema_version FROM snapshot_info").iloc[0]
         return SnapshotInfo(row["published_at"].to_pydatetime(), row["run_id"], int(row["schema_version"]))
+
+    @contextmanager
+    def _alone(self, run_id: str = "") -> Iterator[None]:
+        self._held.close()  # we should wait for ourselves otherwise
+        with self._lock.exclusive(self._lock_timeout, run_id):
+            yield
+
+    @contextmanager
+    def _readable(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if not self._is_ready:
+            with self._alone():
+                self._make_ready()
+        with self._lock.shared(self._lock_timeout), self._opened(self.path, READ_ONLY) as connection:
+            migrations.found_version(connection)
+            yield connection
 
     @contextmanager
     def _writable(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -420,3 +420,64 @@ def test_threads_write_and_read_at_once(warehouse):
         thread.join()
     assert errors == []
     assert warehouse.tables()["incident_events"] == 12
+
+
+# --- One opening for several reads -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def openings(warehouse, monkeypatch) -> list[str]:
+    """The mode of each opening of the file from here on."""
+    warehouse.read("SELECT 1")
+    modes, attached = [], warehouse._engines.attached
+    monkeypatch.setattr(warehouse._engines, "attached", lambda file, mode, timeout: modes.append(mode) or attached(file, mode, timeout))
+    return modes
+
+
+def test_reads_of_a_block_share_one_opening(warehouse, openings):
+    with warehouse.reading():
+        warehouse.read("SELECT 1")
+        with warehouse.reading():
+            warehouse.read("SELECT 1")
+        warehouse.read("SELECT 1")
+    assert openings == ["READ_ONLY"]
+    warehouse.read("SELECT 1")
+    warehouse.read("SELECT 1")
+    assert len(openings) == 3
+
+
+def test_a_block_without_reads_opens_nothing(warehouse, openings):
+    with warehouse.reading():
+        pass
+    assert not openings
+
+
+def test_a_commit_in_a_block_is_seen_by_its_next_read(warehouse, replace, values):
+    with warehouse.reading():
+        assert values() == []
+        replace(clean([1, 2]), 0, 2)
+        assert values() == [1, 2]
+        warehouse.publish("run", is_forced=True)
+        assert values() == [1, 2]
+
+
+def test_a_failed_read_closes_the_file_and_the_block_goes_on(warehouse, openings):
+    with warehouse.reading():
+        warehouse.read("SELECT 1")
+        with pytest.raises(WarehouseError, match="no_such_table"):
+            warehouse.read("SELECT * FROM no_such_table")
+        assert warehouse.read("SELECT 7 AS n")["n"].tolist() == [7]
+    assert len(openings) == 2
+    duckdb.connect(str(warehouse.path)).close()  # as a writer: nobody has it open
+
+
+def test_others_write_when_the_block_is_over(warehouse, replace, values):
+    writer = threading.Thread(target=lambda: replace(clean([1]), 0, 1))
+    with warehouse.reading():
+        assert values() == []
+        writer.start()
+        writer.join(0.2)
+        assert writer.is_alive()
+        assert values() == []  # and reads of one block see one state
+    writer.join(10)
+    assert values() == [1]
