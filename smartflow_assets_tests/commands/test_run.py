@@ -126,6 +126,7 @@ def test_an_interrupt_ends_the_whole_command_with_130(home: Path) -> None:
     assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
 
 
+@pytest.mark.soak
 def test_what_dagster_says_is_heard_with_v_only(after_a_run: Path, copied: Callable[[Path], Path]) -> None:
     home = copied(after_a_run)
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"SMARTFLOW_HOME": str(home)}

@@ -231,6 +231,7 @@ def test_two_groups_of_metrics_go_back_together_or_one_by_its_name(web):
     assert {each.label for each in rollback(run_of(web, day(12)), None, reason="worse", by_whom="ana")} == {"peak", "requests"}
 
 
+@pytest.mark.soak
 def test_a_model_whose_rows_were_pruned_is_refused_since_it_would_score_otherwise(web):
     web.write_source("web", SOURCE.replace("30 days", "4 days"))
     for number in (12, 13, 16):

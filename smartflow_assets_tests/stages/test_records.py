@@ -212,6 +212,7 @@ def test_nothing_new_writes_nothing(watched):
         pd.testing.assert_frame_equal(rows, before[0][name])
 
 
+@pytest.mark.soak
 def test_late_rows_corrections_and_removed_rows_touch_their_own_bucket(watched):
     home, rows = watched, payments()
     calm = home.table("record_scores", "anomalous_count = 0").sort_values("observed_at").iloc[5]["observed_at"]

@@ -82,6 +82,7 @@ def whole(tmp_path_factory) -> Home:
 
 
 @pytest.mark.parametrize("dies_at", [[], IN_PIECES], ids=["as they come", "killed between two"])
+@pytest.mark.soak
 def test_batches_leave_what_the_whole_leaves(tmp_path, whole, monkeypatch, dies_at):
     expected = stored(whole)
     assert len(expected["anomaly_scores"]) == 2 * DAYS * 288 and len(expected["series_features"]) == 2 * 360

@@ -558,6 +558,7 @@ ingest(Warehouse(folder / "smartflow.duckdb", folder / "analyst.duckdb"), "web",
 
 
 @pytest.mark.parametrize("is_descending", [False, True])
+@pytest.mark.soak
 def test_a_run_killed_between_pages_three_and_four_leaves_no_hole_and_doubles_nothing(shop, take, stored, tmp_path, is_descending):
     shop.rows, shop.is_descending = shop_rows(*range(0, 1000, 50)), is_descending
     shop.hold = {"4": threading.Event()}
