@@ -17,8 +17,8 @@ def trained_models(context: dg.AssetExecutionContext, options: RunOptions) -> dg
         {"dagster/row_count": trained.table_rows, "models_trained": trained.trained_count, "training_rows": trained.training_rows}
     )
     metadata["outcome"] = outcome
-    if trained.learnt_from is None:
+    if (learnt := trained.learnt_from) is None:
         metadata |= kept(context, "plot")
     else:
-        metadata |= picture(modelling.training_picture(options.run_with_bucket, trained.learnt_from), "training window")
+        metadata |= picture(context, lambda: modelling.training_picture(options.run_with_bucket, learnt), "training window")
     return dg.MaterializeResult(metadata=metadata)
