@@ -82,9 +82,8 @@ def png(figure: "Figure") -> bytes:
     from PIL import Image
 
     for text in figure.findobj(Text):
-        if isinstance(text, Text):
-            text.set_parse_math(False)
-            text.set_usetex(False)
+        text.set_parse_math(False)
+        text.set_usetex(False)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
