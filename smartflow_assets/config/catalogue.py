@@ -61,6 +61,8 @@ class Catalogue:
                 broken[path.stem] = error
             except SourceError as error:
                 broken[path.stem] = InvalidFileError([error])
+            except Exception as error:  # such as a check in a reader of another package: the other files are read all the same
+                broken[path.stem] = InvalidFileError([_unforeseen(error, path.stem, path)])
         return cls(settings, sources, broken, channels, channel_errors, _default_policy(defaults))
 
     @property
@@ -117,6 +119,11 @@ def cross_check(
     return problems
 
 
+def _unforeseen(error: Exception, source: str, path: Path) -> SourceError:
+    reason = next(iter(str(error).splitlines()), "")[:200]
+    return SourceError(f"the file cannot be used ({type(error).__name__}: {reason})", source=source, where=str(path))
+
+
 def json_schema() -> dict[str, Any]:
     """The schema of a source file, for data/sources/source.schema.json."""
     return source_schema()
@@ -160,6 +167,9 @@ def _channels(path: Path) -> tuple[dict[str, BaseChannel], dict[str, SourceError
             channels[name] = _CHANNEL.validate_python(values)
         except ValidationError as error:
             errors[name] = InvalidFileError(_channel_problems(error, name, file, values))
+        except Exception as error:  # what it says may quote a value, and so a secret
+            what = f"channel {name}: it cannot be used ({type(error).__name__})"
+            errors[name] = SourceError(what, source="channels", where=f"{path}, line {file.line((name,))}")
     return channels, errors
 
 
