@@ -10,10 +10,8 @@ import dagster as dg
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.defs.partitions import SOURCES
+from smartflow_assets.defs.names import PARTITION_SET
 from smartflow_assets.stages.alerting import close_incidents_of
-
-NAME = str(SOURCES.name)
 
 
 @dataclass(frozen=True)
@@ -31,9 +29,9 @@ class PartitionChange:
 
 def add_partitions(instance: dg.DagsterInstance, catalogue: Catalogue) -> tuple[str, ...]:
     """Add a partition for each source of the catalogue that has none. -> those added."""
-    added = tuple(sorted(set(catalogue.names) - set(instance.get_dynamic_partitions(NAME))))
+    added = tuple(sorted(set(catalogue.names) - set(instance.get_dynamic_partitions(PARTITION_SET))))
     if added:
-        instance.add_dynamic_partitions(NAME, list(added))
+        instance.add_dynamic_partitions(PARTITION_SET, list(added))
     return added
 
 
@@ -45,10 +43,10 @@ def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehou
     added = add_partitions(instance, catalogue)
     if not catalogue.settings.sources.is_dir():
         return PartitionChange(added, ())
-    removed = tuple(sorted(set(instance.get_dynamic_partitions(NAME)) - set(catalogue.names)))
+    removed = tuple(sorted(set(instance.get_dynamic_partitions(PARTITION_SET)) - set(catalogue.names)))
     for source in removed:
         close_incidents_of(
             warehouse, source, now=now, reason="the source was removed from data/sources", policy=catalogue.alert_policy(source)
         )
-        instance.delete_dynamic_partition(NAME, source)
+        instance.delete_dynamic_partition(PARTITION_SET, source)
     return PartitionChange(added, removed)
