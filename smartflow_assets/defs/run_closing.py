@@ -152,13 +152,14 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
     if run is None:
         return []
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
-    steps, checks, whole, is_interrupted = [], [], [], False
+    steps, checks, whole, is_interrupted, is_theirs = [], [], [], False, False
     named = _stages(instance, run_id)
     for entry in instance.all_logs(run_id, of_type=kinds):
         event = entry.dagster_event
         if event is None:
             continue
         if event.event_type != dg.DagsterEventType.RUN_FAILURE and named(event.step_key) is None:
+            is_theirs = is_theirs or event.event_type == dg.DagsterEventType.STEP_FAILURE
             continue
         if event.event_type == dg.DagsterEventType.STEP_FAILURE:
             if _is_interrupt(event.step_failure_data.error):
@@ -173,7 +174,7 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
             if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
                 message = check.description or f"the check {check.check_name} failed"
                 checks.append(Failure(cause=f"check:{check.check_name}", message=message))
-    return steps + checks or ([] if is_interrupted or run.tags.get(KILLED_TAG) else whole)
+    return steps + checks or ([] if is_interrupted or is_theirs or run.tags.get(KILLED_TAG) else whole)
 
 
 def _stages(instance: dg.DagsterInstance, run_id: str) -> Callable[[str | None], str | None]:
