@@ -1,17 +1,22 @@
 """All that Dagster loads, by name: whoever adds, renames or drops one changes this file and sees what else must follow."""
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+import smartflow_assets
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
 from smartflow_assets.defs.build import ASSETS, build_definitions
 from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets_tests.homes import STAGES
 
+ROOT = Path(smartflow_assets.__file__).parents[1]
 GROUPS = {
     "ingestion": ["raw_records"],
     "preparation": ["clean_series", "rule_violations", "series_features"],
@@ -102,3 +107,17 @@ def test_the_launchpad_is_prefilled_with_what_a_run_without_it_does(defs, job, f
     assert list(prefilled) == fields
     assert prefilled == {name: getattr(RunOptions(), name) for name in fields} | ({"retrain": True} if job == "train_source" else {})
     assert all(RunOptions.model_fields[name].description for name in fields)
+
+
+def test_dg_finds_the_project_and_can_load_it(tmp_path):
+    """`[tool.dg]` in pyproject.toml; the command comes with the dev dependencies."""
+    dg_command = Path(sys.executable).with_name("dg")
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    checked, listed = (
+        subprocess.run([dg_command, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        for words in (("check", "defs"), ("list", "defs", "--json"))
+    )
+    assert checked.returncode == 0 and "All definitions loaded successfully" in checked.stdout + checked.stderr, checked
+    found = json.loads(listed.stdout)
+    assert {asset["asset_key"] for asset in found["assets"]} == {asset.key.to_user_string() for asset in ASSETS}
+    assert {job["name"] for job in found["jobs"]} == {"smartflow_monitor_source", "smartflow_train_source"}

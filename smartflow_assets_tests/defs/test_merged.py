@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
+from dagster._core.workspace.autodiscovery import loadable_targets_from_python_file
 
 from smartflow_assets.definitions import defs
 from smartflow_assets.defs.assets import ASSETS
@@ -16,6 +17,7 @@ from smartflow_assets.defs.run_history import prune_runs
 from smartflow_assets.defs.sensors import catalogue_sensor
 from smartflow_assets_tests.defs.conftest import SHOP
 from smartflow_assets_tests.defs.second_project import THEIRS
+from smartflow_assets_tests.docs.pages import DOCS, blocks
 from smartflow_assets_tests.homes import START, Home
 
 KEYS = {asset.key for asset in ASSETS}
@@ -41,6 +43,14 @@ def test_both_load_in_one_project_with_the_lineage_across(merged):
     assert len(graph.get_all_asset_keys()) == len(KEYS) + 3
     assert graph.get(dg.AssetKey("weekly_report")).parent_keys == {asset_key("anomalies")}
     assert merged.resolve_job_def("monitor_source").name == "monitor_source"  # theirs
+
+
+def test_the_project_of_the_page_is_one_that_dagster_loads(tmp_path):
+    (block,) = [block for block in blocks(DOCS / "operations.md") if block.path and block.path.endswith("definitions.py")]
+    file = tmp_path / "definitions.py"
+    file.write_text(block.text)
+    (target,) = loadable_targets_from_python_file(str(file))
+    assert target.attribute == "defs" and isinstance(target.target_definition, dg.Definitions)
 
 
 @pytest.mark.parametrize(("job", "keys"), [("monitor_source", KEYS), ("train_source", {asset_key("trained_models")})])
