@@ -52,16 +52,16 @@ def carried(home: Home) -> bool:
 def made(home: Home, key: dg.AssetKey, source: str = "shop") -> list[dg.AssetMaterialization]:
     """Newest first."""
     filter_ = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[source])
-    return [record.asset_materialization for record in home.instance.fetch_materializations(filter_, limit=9).records]
+    records = home.instance.fetch_materializations(filter_, limit=9).records
+    return [made for record in records if (made := record.asset_materialization)]
 
 
 def answers(home: Home, key: dg.AssetKey, check: str) -> list[AssetCheckEvaluation]:
-    return [
-        record.evaluation
-        for record in home.instance.event_log_storage.get_asset_check_execution_history(
-            dg.AssetCheckKey(key, check), limit=9, partition_filter=PartitionKeyFilter(key="shop")
-        )
-    ]
+    """Newest first."""
+    history = home.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(key, check), limit=9, partition_filter=PartitionKeyFilter(key="shop")
+    )
+    return [answer for record in history if (answer := record.evaluation)]
 
 
 def fail_as_before(home: Home, step: str) -> str:

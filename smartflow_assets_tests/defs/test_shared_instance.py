@@ -76,7 +76,7 @@ def test_two_homes_go_on_side_by_side_for_an_hour(tmp_path, shared):
         pass  # its tables are there before both begin
     begin = datetime.now(UTC)
     programs = {prefix: ticking(home.folder, prefix, begin, minutes=60) for prefix, home in homes.items()}
-    answers = {prefix: program.communicate(timeout=500) for prefix, program in programs.items()}
+    answers = {prefix: program.communicate(timeout=900) for prefix, program in programs.items()}
     assert {prefix: program.returncode for prefix, program in programs.items()} == {"north": 0, "south": 0}, answers
     with open_instance(shared) as instance:
         assert instance.get_dynamic_partitions("sources") == []
