@@ -13,6 +13,7 @@ from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.names import PARTITION_SET
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, records
 from smartflow_assets.stages.bucket_resolution import with_bucket
@@ -68,8 +69,8 @@ class Home:
     def write_source(self, name: str, text: str) -> Path:
         path = self.settings.sources / f"{name}.yaml"
         path.write_text(text)
-        if self.instance is not None and name not in self.instance.get_dynamic_partitions("sources"):
-            self.instance.add_dynamic_partitions("sources", [name])
+        if self.instance is not None and name not in self.instance.get_dynamic_partitions(PARTITION_SET):
+            self.instance.add_dynamic_partitions(PARTITION_SET, [name])
         return path
 
     def write_channels(self, text: str) -> None:

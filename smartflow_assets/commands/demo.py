@@ -59,6 +59,7 @@ def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> N
     from smartflow_assets.defs.execute import execute
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.jobs import MONITOR_JOB
+    from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
     from smartflow_assets.defs.source_partitions import add_partitions
 
     terminal.say(
@@ -66,6 +67,7 @@ def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> N
     )
     total = len(clocks) * len(names)
     with terminal.quiet(), open_instance(settings.dagster_home) as instance, terminal.progress(total, "loading") as advance:
+        settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
         add_partitions(instance, Catalogue.load(settings))
         tell = _teller(settings)
         for clock in clocks:

@@ -275,9 +275,12 @@ def _runs(settings: "Settings") -> Diagnoses:
 
     from smartflow_assets.defs.dead_runs import fail_dead_runs
     from smartflow_assets.defs.instance import open_instance
+    from smartflow_assets.defs.jobs import our_job
     from smartflow_assets.defs.run_closing import close_run
+    from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
 
     with open_instance(settings.dagster_home) as instance:
+        settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
         dead = fail_dead_runs(instance, settings, datetime.now(UTC))
         for run_id in dead:
             close_run(instance, run_id, settings=settings)
@@ -291,12 +294,13 @@ def _runs(settings: "Settings") -> Diagnoses:
         for pool in sorted(instance.event_log_storage.get_concurrency_keys()):
             for slot in instance.event_log_storage.get_concurrency_info(pool).claimed_slots:
                 run = instance.get_run_by_id(slot.run_id)
-                if run is None or run.is_finished:
+                if run is None or (run.is_finished and our_job(run, instance, settings)):
                     instance.event_log_storage.free_concurrency_slots_for_run(slot.run_id)
                     finished += 1
         if finished:
             yield Diagnosis("warn", "pools", f"freed {terminal.count(finished, 'slot')} of runs that are over")
-        under_way = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED]))
+        live = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED]))
+        under_way = sum(our_job(run, instance, settings) is not None for run in live)
         yield Diagnosis("ok", "runs", f"{under_way} under way or queued" + ("" if dead else ", none dead"))
 
 

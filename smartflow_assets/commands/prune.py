@@ -46,10 +46,12 @@ def prune(
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.run_history import prune_runs
+    from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
 
     Warehouse(settings.warehouse_file, settings.published_file).publish("prune", is_forced=True)
     with open_instance(settings.dagster_home) as instance, terminal.progress(None, "Dagster's history") as advance:
-        runs = prune_runs(instance, before=before, told=lambda run_id: advance(1, run_id))
+        settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
+        runs = prune_runs(instance, settings, before=before, told=lambda run_id: advance(1, run_id))
     _tell(pruned)
     terminal.result(f"{terminal.count(runs, 'run')} of Dagster's history")
 

@@ -129,10 +129,12 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.defs.run_closing import close_run
+    from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
     from smartflow_assets.defs.source_partitions import match_partitions
     from smartflow_assets.stages.alerting import Failure
 
     with open_instance(settings.dagster_home) as instance:
+        settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
         now = datetime.now(UTC)
         for run_id in fail_dead_runs(instance, settings, now):
             try:

@@ -35,9 +35,12 @@ def ui(
     """
     settings = home.open_home()
     _check_port(host, port)
-    from smartflow_assets.defs.instance import prepare_dagster_home
+    from smartflow_assets.defs.instance import open_instance, prepare_dagster_home
+    from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
 
     folder = prepare_dagster_home(settings.dagster_home)
+    with open_instance(folder) as instance:  # before the daemon looks: what is switched off must not tick once under a new name
+        settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
     os.environ.update(SMARTFLOW_HOME=str(settings.home.resolve()), DAGSTER_HOME=str(folder.resolve()))
     terminal.say(f"http://{host}:{port}  (sources of {settings.home}, history in {folder}; Ctrl-C ends it)")
     command = [sys.executable, "-W", f"ignore:{SUPERSEDED}", "-m", "dagster", "dev", "-m", "smartflow_assets.definitions"]

@@ -6,6 +6,7 @@ import dagster as dg
 
 from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.jobs import monitor_source, train_source
+from smartflow_assets.defs.names import OPTIONS
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
 from smartflow_assets.defs.sensors import all_sensors
@@ -13,12 +14,14 @@ from smartflow_assets.defs.sensors import all_sensors
 
 @cache
 def build_definitions() -> dg.Definitions:
-    """Everything that Dagster loads. Sources are partitions, so nothing here depends on the YAML files, and it is made once."""
+    """Everything that Dagster loads. Sources are partitions, so nothing here depends on the YAML files, and it is made once.
+
+    It brings no executor and nothing without our prefix, so `dg.Definitions.merge` takes it beside any other project.
+    """
     return dg.Definitions(
         assets=ASSETS,
         jobs=[monitor_source, train_source],
         schedules=[monitor_schedule, train_schedule],
         sensors=list(all_sensors()),
-        resources={"options": RunOptions()},
-        executor=dg.in_process_executor,
+        resources={OPTIONS: RunOptions()},
     )

@@ -35,7 +35,9 @@ def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: dateti
         begun = datetime.fromtimestamp(record.start_time, UTC) if record.start_time else record.update_timestamp
         lock = run_lock(settings, run.run_id)
         is_young = now - begun < (GRACE if run.status in HAS_STARTED else START_GRACE)
-        if our_job(run) is None or is_young or lock.holder() is not None:
+        if is_young or lock.holder() is not None or our_job(run, instance, settings) is None:
+            continue
+        if _is_between_steps(instance, run.run_id, now):
             continue
         instance.add_run_tags(run.run_id, {KILLED_TAG: "true"})
         instance.report_run_failed(
@@ -47,3 +49,15 @@ def fail_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: dateti
         lock.remove()
         dead.append(run.run_id)
     return dead
+
+
+def _is_between_steps(instance: dg.DagsterInstance, run_id: str, now: datetime) -> bool:
+    """Whether the steps of a run have processes of their own, as an executor of another project may give them, and one may be starting.
+
+    Between two of them nobody holds the lock.
+    """
+    workers = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_WORKER_STARTING, limit=1).records
+    if not workers:
+        return False
+    newest = instance.get_records_for_run(run_id, limit=1, ascending=False).records
+    return now - datetime.fromtimestamp(newest[0].timestamp, UTC) < START_GRACE

@@ -14,7 +14,8 @@ import dagster as dg
 
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.build import build_definitions
-from smartflow_assets.defs.partitions import DRY_RUN_TAG, REASON_TAG, SOURCE_TAG, SOURCES
+from smartflow_assets.defs.names import OPTIONS, PARTITION_SET, prefixed
+from smartflow_assets.defs.partitions import DRY_RUN_TAG, REASON_TAG, SOURCE_TAG
 from smartflow_assets.defs.resources import LISTENER, Listener, open_warehouse
 from smartflow_assets.defs.run_closing import close_run, facts_of, failures_of, notes_of
 from smartflow_assets.stages.alerting import Failure
@@ -44,8 +45,12 @@ def execute(
     reason: str = "command line",
     on_stage: Listener | None = None,
 ) -> Outcome:
-    """Run `job` for `source` and close the run. `options` are fields of RunOptions; `on_stage` is told each stage as it begins."""
+    """Run `job`, named without its prefix, for `source` and close the run.
+
+    `options` are fields of RunOptions; `on_stage` is told each stage as it begins.
+    """
     is_dry = bool(options.get("dry_run"))
+    job = prefixed(job)
     tags = {SOURCE_TAG: source, REASON_TAG: reason} | ({DRY_RUN_TAG: "true"} if is_dry else {})
     begun, listening = time.monotonic(), LISTENER.set(on_stage)
     try:
@@ -58,7 +63,7 @@ def execute(
                     partition_key=source,
                     raise_on_error=False,
                     tags=tags,
-                    run_config={"resources": {"options": {"config": options}}},
+                    run_config={"resources": {OPTIONS: {"config": options}}},
                 )
             )
             facts, _ = facts_of(home, result.run_id)
@@ -86,5 +91,5 @@ def _told(settings: Settings, run_id: str) -> dict[str, float]:
 @contextlib.contextmanager
 def _throw_away(source: str) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions(str(SOURCES.name), [source])
+        instance.add_dynamic_partitions(PARTITION_SET, [source])
         yield instance

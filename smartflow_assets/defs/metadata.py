@@ -5,14 +5,17 @@ cut at 80 characters, one PNG.
 """
 
 import base64
+import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from smartflow_assets.adapters.warehouse.table_spec import Column
 from smartflow_assets.adapters.warehouse.tables import TABLES
+from smartflow_assets.defs.names import OPTIONS, asset_key, prefixed
 from smartflow_assets.defs.partitions import SOURCES
 
 CELL, LARGEST_PLOT = 80, 64_000
@@ -20,24 +23,50 @@ NOTE = "note"  # what the command line says below the line of a run
 OWNERS = ["team:data-platform"]
 
 
-def column_schema(table: str) -> dg.TableSchema:
+def described_columns(columns: Iterable[Column]) -> dg.TableSchema:
     """Columns of a warehouse table with the descriptions of its TableSpec."""
     return dg.TableSchema(
-        columns=[dg.TableColumn(name=column.name, type=column.type, description=column.description) for column in TABLES[table].columns]
+        columns=[dg.TableColumn(name=column.name, type=column.type, description=column.description) for column in columns]
     )
 
 
-def asset_arguments(table: str, group: str, kinds: Iterable[str], *, deps: Iterable[str] = (), description: str = "") -> dict[str, Any]:
-    """Arguments of `@dg.asset` that every asset of the platform shares; its columns and description are the table's."""
-    return {
-        "partitions_def": SOURCES,
-        "group_name": group,
-        "deps": list(deps),
-        "owners": OWNERS,
-        "kinds": {"duckdb", *kinds},
-        "description": description or TABLES[table].description,
-        "metadata": {"dagster/column_schema": column_schema(table), "dagster/table_name": table},
-    }
+def stage_asset(
+    table: str,
+    group: str,
+    kinds: Iterable[str],
+    *,
+    deps: Iterable[str] = (),
+    description: str = "",
+    columns: dg.TableSchema | None = None,
+    check_specs: Sequence[dg.AssetCheckSpec] = (),
+) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
+    """Make a function an asset of the platform: what all of them share, under names that bear the prefix.
+
+    The function is called with the run's `options`, and with `context` where it has such a parameter. Columns and description
+    are those of the table unless they are given. The resource has the prefix too, so it cannot be found by a parameter's name.
+    """
+
+    def asset_of(body: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
+        is_told_context = "context" in inspect.signature(body).parameters
+
+        def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+            options = getattr(context.resources, OPTIONS)
+            return body(context, options) if is_told_context else body(options)
+
+        return dg.asset(
+            key=asset_key(body.__name__),
+            partitions_def=SOURCES,
+            group_name=prefixed(group),
+            deps=[asset_key(name) for name in deps],
+            owners=OWNERS,
+            kinds={"duckdb", *kinds},
+            description=description or TABLES[table].description,
+            metadata={"dagster/column_schema": columns or described_columns(TABLES[table].columns), "dagster/table_name": table},
+            check_specs=check_specs,
+            required_resource_keys={OPTIONS},
+        )(compute)
+
+    return asset_of
 
 
 def numbers(values: Mapping[str, float | int | None]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from smartflow_assets.config.run_clock import refuse_future
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
 from smartflow_assets.core.temporal.notation import parse_moment
+from smartflow_assets.defs.name_claim import claim_prefix
+from smartflow_assets.defs.names import PARTITION_SET
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
@@ -33,6 +35,7 @@ from smartflow_assets.stages.run import SourceRun
 Listener = Callable[[str], None]
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)  # who is told which stage begins: the CLI's progress bar
 SOURCE_LOCK_PATIENCE = timedelta(minutes=10)
+STEP_PATIENCE = timedelta(hours=2)  # where each step has a process of its own: one after the other
 _WHY = {"training schedule": "schedule", "command line": "by hand"}  # a run's reason as it stands beside the model that it trained
 
 
@@ -126,12 +129,16 @@ class RunOptions(dg.ConfigurableResource):
         if dagster_run is None or not name:
             raise SourceError("this job works on one source at a time", remedy="Choose a partition, or use `smartflow run SOURCE`.")
         settings = Settings.from_environment(os.environ)
+        if context.instance is not None and not self.dry_run:
+            claim_prefix(context.instance, settings)
+            context.instance.add_dynamic_partitions(PARTITION_SET, [name])  # a run of a new instance may come before any sensor
         run_id, log = dagster_run.run_id, context.log
         alive, source = run_lock(settings, run_id), source_lock(settings, name)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(alive.exclusive(timedelta(0), holder=run_id))
-            stack.callback(alive.remove)
-            if not self.dry_run:
+            stack.enter_context(alive.exclusive(STEP_PATIENCE, holder=run_id))  # closing the run removes it
+            if self.dry_run:
+                stack.callback(alive.remove)
+            else:
                 try:
                     stack.enter_context(source.exclusive(timedelta(0), holder=run_id))
                 except WarehouseBusyError as busy:

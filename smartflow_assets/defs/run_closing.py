@@ -6,6 +6,7 @@ A failed step skips everything below it, incidents, sends and snapshot included.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,10 +17,12 @@ from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.defs.jobs import our_job
+from smartflow_assets.defs.jobs import is_old_run, our_job
 from smartflow_assets.defs.metadata import NOTE
+from smartflow_assets.defs.names import OPTIONS, stage_of
+from smartflow_assets.defs.old_names import OLD_OPTIONS
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
-from smartflow_assets.defs.resources import closing_lock, given_clock, open_warehouse
+from smartflow_assets.defs.resources import closing_lock, given_clock, open_warehouse, run_lock
 from smartflow_assets.stages.alerting import Failure
 from smartflow_assets.stages.run_closing import RunRecord, close, is_closed
 
@@ -37,20 +40,23 @@ class Closed:
 def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings | None = None) -> Closed:
     """Close one finished run of ours; idempotent. Dry runs and runs of other jobs are left alone."""
     run = instance.get_run_by_id(run_id)
-    if run is None or not run.is_finished or run.tags.get(DRY_RUN_TAG) or _options(run).get("dry_run") or our_job(run) is None:
+    if run is None or not run.is_finished or run.tags.get(DRY_RUN_TAG) or _options(run).get("dry_run"):
+        return Closed(is_new=False)
+    settings = settings or Settings.from_environment(os.environ)
+    if our_job(run, instance, settings) is None:
         return Closed(is_new=False)
     run = _with_death_noted(instance, run)
-    settings = settings or Settings.from_environment(os.environ)
+    run_lock(settings, run_id).remove()
     with closing_lock(settings).exclusive(CLOSING_PATIENCE, holder=run_id):
         warehouse = open_warehouse(settings)
         if is_closed(warehouse, run_id):
             return Closed(is_new=False)
-        record = _record(instance, run)
+        record = _record(instance, run, settings)
         close(record, warehouse=warehouse, settings=settings, catalogue=Catalogue.load(settings), environment=os.environ)
         return Closed(is_new=True, failures=record.failures)
 
 
-def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
+def _record(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> RunRecord:
     """The run as the event log tells it."""
     stats = instance.get_run_record_by_id(run.run_id)
     options = _options(run)
@@ -60,7 +66,7 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
     failures = tuple(failures_of(instance, run.run_id))
     return RunRecord(
         run_id=run.run_id,
-        job=our_job(run) or run.job_name,
+        job=our_job(run, instance, settings) or run.job_name,
         source=run.tags.get(PARTITION_TAG, "*"),
         status=_status(run, failures),
         started_at=started,
@@ -109,19 +115,20 @@ def _status(run: dg.DagsterRun, failures: tuple[Failure, ...]) -> RunStatus:
 
 def _options(run: dg.DagsterRun) -> dict[str, Any]:
     resources: Any = run.run_config.get("resources") or {}
-    return dict(resources.get("options", {}).get("config") or {})
+    return dict(resources.get(OLD_OPTIONS if is_old_run(run) else OPTIONS, {}).get("config") or {})
 
 
 def facts_of(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Numbers that the assets reported, by name, and seconds of each step that succeeded."""
+    """Numbers that the assets reported, by name, and seconds of each step that succeeded, by its asset."""
     facts: dict[str, float] = {}
     seconds: dict[str, float] = {}
+    named = _stages(instance, run_id)
     for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.STEP_SUCCESS}):
         event = entry.dagster_event
-        if event is None:
+        if event is None or (stage := named(event.step_key)) is None:
             continue
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
-            seconds[str(event.step_key)] = round(event.step_success_data.duration_ms / 1000, 3)
+            seconds[stage] = round(event.step_success_data.duration_ms / 1000, 3)
         else:
             for name, value in event.step_materialization_data.materialization.metadata.items():
                 if isinstance(value.value, int | float):
@@ -131,8 +138,9 @@ def facts_of(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, float
 
 def notes_of(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
     """What the assets have to tell whoever started the run."""
+    named = _stages(instance, run_id)
     events = (entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION))
-    told = (event.step_materialization_data.materialization.metadata.get(NOTE) for event in events if event is not None)
+    told = (event.step_materialization_data.materialization.metadata.get(NOTE) for event in events if event and named(event.step_key))
     return tuple(str(note.value) for note in told if note is not None)
 
 
@@ -143,16 +151,20 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
     if run is None:
         return []
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
-    steps, checks, whole, is_interrupted = [], [], [], False
+    steps, checks, whole, is_interrupted, is_theirs = [], [], [], False, False
+    named = _stages(instance, run_id)
     for entry in instance.all_logs(run_id, of_type=kinds):
         event = entry.dagster_event
         if event is None:
+            continue
+        if event.event_type != dg.DagsterEventType.RUN_FAILURE and named(event.step_key) is None:
+            is_theirs = is_theirs or event.event_type == dg.DagsterEventType.STEP_FAILURE
             continue
         if event.event_type == dg.DagsterEventType.STEP_FAILURE:
             if _is_interrupt(event.step_failure_data.error):
                 is_interrupted = True
                 continue
-            steps.append(Failure(cause=str(event.step_key), message=_reason(event.step_failure_data.error)))
+            steps.append(Failure(cause=str(named(event.step_key)), message=_reason(event.step_failure_data.error)))
         elif event.event_type == dg.DagsterEventType.RUN_FAILURE:
             error = event.job_failure_data.error if event.event_specific_data else None  # failed from outside: no data
             whole.append(Failure(cause="run", message=_reason(error) if error else event.message or "the run failed"))
@@ -161,7 +173,17 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
             if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
                 message = check.description or f"the check {check.check_name} failed"
                 checks.append(Failure(cause=f"check:{check.check_name}", message=message))
-    return steps + checks or ([] if is_interrupted or run.tags.get(KILLED_TAG) else whole)
+    return steps + checks or ([] if is_interrupted or is_theirs or run.tags.get(KILLED_TAG) else whole)
+
+
+def _stages(instance: dg.DagsterInstance, run_id: str) -> Callable[[str | None], str | None]:
+    """What says which of our assets a step of the run makes; None for a step of somebody else, of whom a run by a click may have some.
+
+    Steps of a run from before names had a prefix are called as their assets.
+    """
+    run = instance.get_run_by_id(run_id)
+    is_old = run is not None and is_old_run(run)
+    return lambda step: None if step is None else step if is_old else stage_of(step)
 
 
 def _is_interrupt(error: Any) -> bool:

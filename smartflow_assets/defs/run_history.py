@@ -7,26 +7,29 @@ from pathlib import Path
 
 import dagster as dg
 
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.jobs import our_job
 from smartflow_assets.defs.partitions import PARTITION_TAG
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 BATCH = 200
 
 
-def prune_runs(instance: dg.DagsterInstance, *, before: datetime, told: Callable[[str], None]) -> int:
-    """Delete finished runs created before that time, with their events and logs; -> how many.
+def prune_runs(instance: dg.DagsterInstance, settings: Settings, *, before: datetime, told: Callable[[str], None]) -> int:
+    """Delete finished runs of this home created before that time, with their events and logs; -> how many.
 
-    The newest run of each job and source stays: the asset pages show what it made.
+    The newest run of each job and source stays: the asset pages show what it made. Runs of others stay: an instance may be shared.
     """
-    kept, gone, cursor = _newest(instance), 0, None
+    kept, gone, cursor = _newest(instance, settings), 0, None
     while True:
         records = instance.get_run_records(dg.RunsFilter(statuses=FINISHED, created_before=before), limit=BATCH, cursor=cursor)
         if not records:
             return gone
-        survivors = [record.dagster_run.run_id for record in records if record.dagster_run.run_id in kept]
+        old = {record.dagster_run.run_id for record in records if our_job(record.dagster_run, instance, settings)} - kept
+        survivors = [record.dagster_run.run_id for record in records if record.dagster_run.run_id not in old]
         for record in records:
             run_id = record.dagster_run.run_id
-            if run_id not in kept:
+            if run_id in old:
                 instance.delete_run(run_id)
                 _remove_files(instance, run_id)
                 told(run_id)
@@ -34,13 +37,13 @@ def prune_runs(instance: dg.DagsterInstance, *, before: datetime, told: Callable
         cursor = survivors[-1] if survivors else None  # a deleted run is no place to go on from
 
 
-def _newest(instance: dg.DagsterInstance) -> set[str]:
+def _newest(instance: dg.DagsterInstance, settings: Settings) -> set[str]:
     found: dict[tuple[str, str], str] = {}
     cursor = None
     while records := instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=BATCH, cursor=cursor):  # newest first
         for record in records:
             run = record.dagster_run
-            found.setdefault((run.job_name, run.tags.get(PARTITION_TAG, "")), run.run_id)
+            found.setdefault((our_job(run, instance, settings) or run.job_name, run.tags.get(PARTITION_TAG, "")), run.run_id)
         cursor = records[-1].dagster_run.run_id
     return set(found.values())
 

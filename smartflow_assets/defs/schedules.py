@@ -16,8 +16,10 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.jobs import MONITOR_JOB, TRAIN_JOB, monitor_source, train_source
+from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, SOURCE_TAG
 from smartflow_assets.defs.resources import open_warehouse
+from smartflow_assets.defs.settling_in import CARRIED_OVER, settle_in
 from smartflow_assets.defs.source_partitions import add_partitions
 from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
 
@@ -29,7 +31,7 @@ def _requests(context: dg.ScheduleEvaluationContext, job: str, due: Iterable[str
     due = sorted(due)
     busy = {
         record.dagster_run.tags.get(PARTITION_TAG, "")
-        for record in context.instance.get_run_records(dg.RunsFilter(statuses=QUEUED_OR_RUNNING, job_name=job))
+        for record in context.instance.get_run_records(dg.RunsFilter(statuses=QUEUED_OR_RUNNING, job_name=prefixed(job)))
     }
     waiting = sorted(set(due) & busy)
     if waiting:
@@ -54,6 +56,7 @@ def _asked(read: Callable[[Warehouse, datetime], Mapping[str, Answer]], settings
 
 
 @dg.schedule(
+    name=prefixed("monitor_schedule"),
     cron_schedule="* * * * *",
     job=monitor_source,
     default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -62,12 +65,15 @@ def _asked(read: Callable[[Warehouse, datetime], Mapping[str, Answer]], settings
 def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Due: the newest slot is later than the last run that was not killed."""
     settings, now = Settings.from_environment(os.environ), datetime.now(UTC)
+    if settle_in(context.instance, settings):
+        return dg.SkipReason(CARRIED_OVER)
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
     return _requests(context, MONITOR_JOB, monitoring_due(catalogue, _asked(last_runs, settings, now), now), "schedule")
 
 
 @dg.schedule(
+    name=prefixed("train_schedule"),
     cron_schedule="*/10 * * * *",
     job=train_source,
     default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -76,6 +82,8 @@ def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunReques
 def train_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Only sources that have a model: the first one is trained by monitor_source."""
     settings, now = Settings.from_environment(os.environ), datetime.now(UTC)
+    if settle_in(context.instance, settings):
+        return dg.SkipReason(CARRIED_OVER)
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
     return _requests(context, TRAIN_JOB, training_due(catalogue, _asked(last_trainings, settings, now), now), "training schedule")

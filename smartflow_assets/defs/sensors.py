@@ -19,12 +19,15 @@ import dagster as dg
 
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.carry_over import old_cursor
 from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.jobs import TRAIN_JOB, monitor_source, train_source
-from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG, SOURCE_TAG, SOURCES
+from smartflow_assets.defs.names import PARTITION_SET, prefixed
+from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG, SOURCE_TAG
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.run_closing import close_run
 from smartflow_assets.defs.schedules import QUEUED_OR_RUNNING
+from smartflow_assets.defs.settling_in import settle_in
 from smartflow_assets.defs.source_partitions import match_partitions
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
@@ -35,23 +38,28 @@ RUNNING = dg.DefaultSensorStatus.RUNNING
 QUIET_SECONDS, FILES_PER_TICK = 5, 50
 
 
-def _settings() -> Settings:
-    return Settings.from_environment(os.environ)
+def _settings(instance: dg.DagsterInstance) -> Settings:
+    """The home, known to the instance by its prefix."""
+    settings = Settings.from_environment(os.environ)
+    settle_in(instance, settings)
+    return settings
 
 
 @dg.sensor(
+    name=prefixed("catalogue_sensor"),
     minimum_interval_seconds=30,
     default_status=RUNNING,
     description="Keep one partition for each file in data/sources; a file that is gone for a minute closes its source's incidents.",
 )
 def catalogue_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Add and remove partitions; starts no run."""
-    settings = _settings()
+    settings = _settings(context.instance)
     change = match_partitions(context.instance, Catalogue.load(settings), open_warehouse(settings), now=datetime.now(UTC))
     return dg.SkipReason(str(change))
 
 
 @dg.sensor(
+    name=prefixed("inbox_sensor"),
     job=monitor_source,
     minimum_interval_seconds=30,
     default_status=RUNNING,
@@ -59,9 +67,9 @@ def catalogue_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 )
 def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """The cursor is {file: [size, mtime_ns]} of what has been asked for."""
-    settings = _settings()
-    known = set(context.instance.get_dynamic_partitions(str(SOURCES.name)))
-    seen: dict[str, list[int]] = json.loads(context.cursor or "{}")
+    settings = _settings(context.instance)
+    known = set(context.instance.get_dynamic_partitions(PARTITION_SET))
+    seen: dict[str, list[int]] = json.loads(context.cursor) if context.cursor else old_cursor(context.instance, "inbox_sensor")
     fresh: dict[str, dict[str, list[int]]] = {}
     present: dict[str, list[int]] = {}
     for source, path, size, mtime_ns in waiting_files(Catalogue.load(settings), settings):
@@ -87,6 +95,7 @@ def _fingerprint(files: Mapping[str, Sequence[int]]) -> str:
 
 
 @dg.sensor(
+    name=prefixed("training_sensor"),
     job=train_source,
     minimum_interval_seconds=30,
     default_status=RUNNING,
@@ -96,10 +105,10 @@ def training_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     """A request stays open until a training has answered it, so one that was made while no daemon ran is found here. A run that was
     killed or failed is started again, three in all; what is open after that, or after a training that found too little history, is
     for the trainings of the schedule."""
-    settings = _settings()
+    settings = _settings(context.instance)
     if not settings.warehouse_file.exists():
         return dg.SkipReason("no training is asked for")
-    catalogue, known = Catalogue.load(settings), set(context.instance.get_dynamic_partitions(str(SOURCES.name)))
+    catalogue, known = Catalogue.load(settings), set(context.instance.get_dynamic_partitions(PARTITION_SET))
     newest: dict[str, TrainingRequest] = {  # it is answered together with those before it
         request.source: request
         for request in open_requests(open_warehouse(settings))
@@ -119,7 +128,7 @@ def training_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
 
 def _next_attempt(instance: dg.DagsterInstance, request: TrainingRequest) -> int | None:
     """The number of the run to be started, from 0; None when there is one under way, one has succeeded, or too many have not."""
-    under_way = dg.RunsFilter(job_name=TRAIN_JOB, statuses=QUEUED_OR_RUNNING, tags={PARTITION_TAG: request.source})
+    under_way = dg.RunsFilter(job_name=prefixed(TRAIN_JOB), statuses=QUEUED_OR_RUNNING, tags={PARTITION_TAG: request.source})
     if instance.get_run_records(under_way, limit=1):
         return None
     tried = [record.dagster_run.status for record in instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: request.request_id}))]
@@ -127,6 +136,7 @@ def _next_attempt(instance: dg.DagsterInstance, request: TrainingRequest) -> int
 
 
 @dg.run_status_sensor(
+    name=prefixed("settle_success_sensor"),
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitor_all_code_locations=True,
     default_status=RUNNING,
@@ -135,10 +145,11 @@ def _next_attempt(instance: dg.DagsterInstance, request: TrainingRequest) -> int
 )
 def settle_success_sensor(context: dg.RunStatusSensorContext) -> None:
     """Idempotent: a run that the CLI has closed is left alone."""
-    close_run(context.instance, context.dagster_run.run_id)
+    close_run(context.instance, context.dagster_run.run_id, settings=_settings(context.instance))
 
 
 @dg.run_failure_sensor(
+    name=prefixed("settle_failure_sensor"),
     monitor_all_code_locations=True,
     default_status=RUNNING,
     minimum_interval_seconds=10,
@@ -146,17 +157,18 @@ def settle_success_sensor(context: dg.RunStatusSensorContext) -> None:
 )
 def settle_failure_sensor(context: dg.RunFailureSensorContext) -> None:
     """Idempotent: a run that the CLI has closed is left alone."""
-    close_run(context.instance, context.dagster_run.run_id)
+    close_run(context.instance, context.dagster_run.run_id, settings=_settings(context.instance))
 
 
 @dg.sensor(
+    name=prefixed("outbox_sensor"),
     minimum_interval_seconds=30,
     default_status=RUNNING,
     description="Deliver messages that became due: first attempts that a run left behind, and retries of dead channels.",
 )
 def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Starts no run: draining takes seconds and must not wait in the run queue."""
-    settings = _settings()
+    settings = _settings(context.instance)
     drained = drain_outbox(
         open_warehouse(settings), Catalogue.load(settings), settings, now=datetime.now(UTC), run_id="outbox", environment=os.environ
     )
@@ -164,13 +176,14 @@ def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 @dg.sensor(
+    name=prefixed("housekeeping_sensor"),
     minimum_interval_seconds=15,
     default_status=RUNNING,
     description="Fail runs whose process is gone, so that their source goes on by itself.",
 )
 def housekeeping_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Starts no run. Closes them at once, so that the next tick of the schedule, a minute away at most, finds the source due."""
-    settings = _settings()
+    settings = _settings(context.instance)
     dead = fail_dead_runs(context.instance, settings, datetime.now(UTC))
     for run_id in dead:
         try:

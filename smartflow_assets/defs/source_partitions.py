@@ -13,11 +13,10 @@ import dagster as dg
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.defs.partitions import SOURCES
+from smartflow_assets.defs.names import PARTITION_SET
 from smartflow_assets.stages.alerting import close_incidents_of
 from smartflow_assets.stages.scheduling.due_sources import each_by_itself
 
-NAME = str(SOURCES.name)
 AT_REST = timedelta(minutes=1)  # that nothing came or went: a file that is gone is then removed
 
 
@@ -36,13 +35,13 @@ class PartitionChange:
 
 def add_partitions(instance: dg.DagsterInstance, catalogue: Catalogue) -> tuple[str, ...]:
     """Add a partition for each source of the catalogue that has none. -> those added; a name that Dagster refuses keeps no other out."""
-    missing = sorted(set(catalogue.names) - set(instance.get_dynamic_partitions(NAME)))
+    missing = sorted(set(catalogue.names) - set(instance.get_dynamic_partitions(PARTITION_SET)))
     try:
         if missing:
-            instance.add_dynamic_partitions(NAME, missing)
+            instance.add_dynamic_partitions(PARTITION_SET, missing)
         return tuple(missing)
     except Exception:
-        return tuple(each_by_itself(missing, lambda name: instance.add_dynamic_partitions(NAME, [name]) is None))
+        return tuple(each_by_itself(missing, lambda name: instance.add_dynamic_partitions(PARTITION_SET, [name]) is None))
 
 
 def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehouse: Warehouse, *, now: datetime) -> PartitionChange:
@@ -58,10 +57,10 @@ def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehou
 
     def remove(source: str) -> bool:
         close_incidents_of(warehouse, source, now=now, reason=reason, policy=catalogue.alert_policy(source))
-        instance.delete_dynamic_partition(NAME, source)
+        instance.delete_dynamic_partition(PARTITION_SET, source)
         return True
 
-    gone = sorted(set(instance.get_dynamic_partitions(NAME)) - set(catalogue.names))
+    gone = sorted(set(instance.get_dynamic_partitions(PARTITION_SET)) - set(catalogue.names))
     return PartitionChange(added, tuple(each_by_itself(gone, remove)))
 
 

@@ -94,8 +94,9 @@ def test_a_dead_run_is_failed_and_closed(smartflow: Smartflow, home: Path, monke
 
 def _job():  # type: ignore[no-untyped-def]
     from smartflow_assets.defs.build import build_definitions
+    from smartflow_assets.defs.names import prefixed
 
-    return build_definitions().resolve_job_def("monitor_source")
+    return build_definitions().resolve_job_def(prefixed("monitor_source"))
 
 
 def test_a_nearly_full_disk_fails(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

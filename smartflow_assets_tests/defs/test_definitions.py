@@ -1,16 +1,22 @@
 """All that Dagster loads, by name: whoever adds, renames or drops one changes this file and sees what else must follow."""
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+import smartflow_assets
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
 from smartflow_assets.defs.build import ASSETS, build_definitions
+from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets_tests.homes import STAGES
 
+ROOT = Path(smartflow_assets.__file__).parents[1]
 GROUPS = {
     "ingestion": ["raw_records"],
     "preparation": ["clean_series", "rule_violations", "series_features"],
@@ -39,26 +45,27 @@ def test_the_names_of_everything(defs):
     groups: dict[str, list[str]] = {}
     for asset in ASSETS:
         groups.setdefault(asset.group_names_by_key[asset.key], []).append(asset.key.to_user_string())
-    assert {group: sorted(names) for group, names in groups.items()} == GROUPS
+    named = {f"smartflow_{group}": [f"smartflow/{name}" for name in names] for group, names in GROUPS.items()}
+    assert {group: sorted(names) for group, names in groups.items()} == named
     assert sorted(check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys) == [
-        "anomalies:no_new_anomalies",
-        "raw_records:every_row_was_readable",
+        "smartflow/anomalies:no_new_anomalies",
+        "smartflow/raw_records:every_row_was_readable",
     ]
-    assert sorted(job.name for job in defs.jobs or ()) == ["monitor_source", "train_source"]
-    assert sorted(schedule.name for schedule in defs.schedules or ()) == ["monitor_schedule", "train_schedule"]
+    assert sorted(job.name for job in defs.jobs or ()) == ["smartflow_monitor_source", "smartflow_train_source"]
+    assert sorted(schedule.name for schedule in defs.schedules or ()) == ["smartflow_monitor_schedule", "smartflow_train_schedule"]
     assert sorted(sensor.name for sensor in defs.sensors or ()) == [
-        "catalogue_sensor",
-        "housekeeping_sensor",
-        "inbox_sensor",
-        "outbox_sensor",
-        "settle_failure_sensor",
-        "settle_success_sensor",
-        "training_sensor",
+        "smartflow_catalogue_sensor",
+        "smartflow_housekeeping_sensor",
+        "smartflow_inbox_sensor",
+        "smartflow_outbox_sensor",
+        "smartflow_settle_failure_sensor",
+        "smartflow_settle_success_sensor",
+        "smartflow_training_sensor",
     ]
 
 
 def test_what_tests_run_as_stages_are_the_assets_in_their_order():
-    names = [asset.key.to_user_string() for asset in ASSETS]
+    names = [asset.key.path[-1] for asset in ASSETS]
     assert [stage.__name__ for stage in STAGES] == names[: len(STAGES)]  # sending and publishing come after them
     assert names[len(STAGES) :] == ["alert_sends", "analyst_snapshot", "anomaly_exports"]
 
@@ -66,7 +73,7 @@ def test_what_tests_run_as_stages_are_the_assets_in_their_order():
 @pytest.mark.parametrize("asset", ASSETS, ids=lambda asset: asset.key.to_user_string())
 def test_every_asset_is_partitioned_by_source_and_described(asset):
     key = asset.key
-    assert asset.partitions_def is not None and asset.partitions_def.name == "sources"
+    assert asset.partitions_def is not None and asset.partitions_def.name == "smartflow_sources"
     assert asset.descriptions_by_key[key] and asset.owners_by_key[key] and "dagster/kind/duckdb" in asset.tags_by_key[key]
     schema = asset.metadata_by_key[key]["dagster/column_schema"]
     table = str(asset.metadata_by_key[key]["dagster/table_name"])
@@ -95,8 +102,22 @@ def test_everything_runs_without_being_switched_on(defs):
     ],
 )
 def test_the_launchpad_is_prefilled_with_what_a_run_without_it_does(defs, job, fields):
-    config = defs.resolve_job_def(job).partitioned_config.get_run_config_for_partition_key("web")
-    prefilled = config["resources"]["options"]["config"]
+    config = defs.resolve_job_def(prefixed(job)).partitioned_config.get_run_config_for_partition_key("web")
+    prefilled = config["resources"]["smartflow_options"]["config"]
     assert list(prefilled) == fields
     assert prefilled == {name: getattr(RunOptions(), name) for name in fields} | ({"retrain": True} if job == "train_source" else {})
     assert all(RunOptions.model_fields[name].description for name in fields)
+
+
+def test_dg_finds_the_project_and_can_load_it(tmp_path):
+    """`[tool.dg]` in pyproject.toml; the command comes with the dev dependencies."""
+    dg_command = Path(sys.executable).with_name("dg")
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    checked, listed = (
+        subprocess.run([dg_command, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        for words in (("check", "defs"), ("list", "defs", "--json"))
+    )
+    assert checked.returncode == 0 and "All definitions loaded successfully" in checked.stdout + checked.stderr, checked
+    found = json.loads(listed.stdout)
+    assert {asset["asset_key"] for asset in found["assets"]} == {asset.key.to_user_string() for asset in ASSETS}
+    assert {job["name"] for job in found["jobs"]} == {"smartflow_monitor_source", "smartflow_train_source"}

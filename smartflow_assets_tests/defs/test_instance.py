@@ -12,6 +12,7 @@ import yaml
 
 import smartflow_assets
 from smartflow_assets.defs.instance import INSTANCE_SETTINGS, open_instance, prepare_dagster_home
+from smartflow_assets.defs.names import PARTITION_SET
 
 ROOT_FILE = Path(smartflow_assets.__file__).parents[1] / "dagster.yaml"
 PATH_ENTRIES = {"storage", "compute_logs", "local_artifact_storage"}
@@ -28,12 +29,12 @@ def test_a_bare_dagster_and_smartflow_share_history_and_logs(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     with dg.DagsterInstance.from_config(str(tmp_path)) as bare:
-        bare.add_dynamic_partitions("sources", ["web"])
+        bare.add_dynamic_partitions(PARTITION_SET, ["web"])
         log_of_bare = Path(bare.compute_log_manager.get_captured_local_path(["a", "b"], "out")).resolve()
     monkeypatch.setenv("DAGSTER_HOME", "")  # so that monkeypatch takes away what open_instance sets
     monkeypatch.delenv("DAGSTER_HOME")
     with open_instance(tmp_path / "data" / "dagster") as ours:
-        assert ours.get_dynamic_partitions("sources") == ["web"]
+        assert ours.get_dynamic_partitions(PARTITION_SET) == ["web"]
         assert Path(ours.compute_log_manager.get_captured_local_path(["a", "b"], "out")).resolve() == log_of_bare
         assert ours.telemetry_enabled is False and ours.nux_enabled is False
 

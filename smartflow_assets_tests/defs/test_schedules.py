@@ -11,13 +11,14 @@ from smartflow_assets.config import catalogue, source_file
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.defs.build import build_definitions
+from smartflow_assets.defs.names import PARTITION_SET, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
 from smartflow_assets_tests.defs.conftest import SHOP
 from smartflow_assets_tests.homes import START
 
 REPOSITORY = build_definitions().get_repository_def()
-MONITOR_SOURCE = REPOSITORY.get_job("monitor_source")
+MONITOR_SOURCE = REPOSITORY.get_job(prefixed("monitor_source"))
 
 
 def tick(home, schedule=monitor_schedule):
@@ -38,13 +39,13 @@ def test_a_home_without_a_source_asks_for_nothing(home):
 
 
 def test_a_new_source_gets_its_partition_and_its_run_in_one_tick(shop):
-    assert shop.instance.get_dynamic_partitions("sources") == []
+    assert shop.instance.get_dynamic_partitions(PARTITION_SET) == []
     assert {"smartflow/source": "shop", "smartflow/reason": "schedule"}.items() <= tick(shop)["shop"].items()
-    assert shop.instance.get_dynamic_partitions("sources") == ["shop"]
+    assert shop.instance.get_dynamic_partitions(PARTITION_SET) == ["shop"]
 
 
 def test_a_partition_without_a_file_is_never_asked_for(shop):
-    shop.instance.add_dynamic_partitions("sources", ["gone"])
+    shop.instance.add_dynamic_partitions(PARTITION_SET, ["gone"])
     assert list(tick(shop)) == ["shop"]
 
 
@@ -72,7 +73,7 @@ def test_a_source_with_a_run_under_way_keeps_no_other_waiting(shop):
 
 def test_a_source_that_has_run_in_its_slot_is_not_due(shop):
     (shop.settings.sources / "shop.yaml").write_text(SHOP.replace("schedule: 1min", "schedule: 7 days"))
-    assert shop.instance.add_dynamic_partitions("sources", ["shop"]) is None
+    assert shop.instance.add_dynamic_partitions(PARTITION_SET, ["shop"]) is None
     assert shop.run("shop", START + timedelta(days=1)).is_success
     assert tick(shop) == "no source is due"
 

@@ -16,6 +16,7 @@ from smartflow_assets.config.source import NAME
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.dead_runs import fail_dead_runs
+from smartflow_assets.defs.names import OPTIONS, PARTITION_SET, asset_key, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.resources import source_lock
 from smartflow_assets.defs.run_closing import close_run
@@ -95,7 +96,7 @@ def test_a_file_that_is_still_being_copied_waits(feed):
 
 def test_a_source_without_a_partition_waits_for_the_catalogue(feed):
     drop(feed, "a.csv")
-    feed.instance.delete_dynamic_partition("sources", "feed")
+    feed.instance.delete_dynamic_partition(PARTITION_SET, "feed")
     assert isinstance(look(feed, inbox_sensor), dg.SkipReason)
     assert look(feed, catalogue_sensor).skip_message == "added feed"
     assert len(look(feed, inbox_sensor).run_requests) == 1
@@ -115,7 +116,7 @@ def test_a_removed_yaml_removes_its_partition_and_closes_its_incidents(home):
     (home.settings.sources / "lost.yaml").unlink()
     at_rest(home)
     assert look(home, catalogue_sensor).skip_message == "removed lost"
-    assert home.instance.get_dynamic_partitions("sources") == []
+    assert home.instance.get_dynamic_partitions(PARTITION_SET) == []
     assert home.table("incidents")["state"].tolist() == ["resolved"]
     assert home.table("incidents")["resolved_reason"].tolist() == ["the source was removed from data/sources"]
     look(home, outbox_sensor)
@@ -126,7 +127,7 @@ def test_a_removed_yaml_removes_its_partition_and_closes_its_incidents(home):
 def test_a_folder_that_is_gone_for_a_moment_removes_nothing(feed):
     feed.settings.sources.rename(feed.settings.data / "moved")
     look(feed, catalogue_sensor)
-    assert feed.instance.get_dynamic_partitions("sources") == ["feed"]
+    assert feed.instance.get_dynamic_partitions(PARTITION_SET) == ["feed"]
 
 
 def test_a_partition_whose_incidents_cannot_be_closed_keeps_no_other_from_going(feed, monkeypatch):
@@ -173,7 +174,7 @@ def test_no_lock_of_ours_has_the_name_of_a_source(feed):
 
 
 def started_run(home: Home, job: str = "monitor_source", status=dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
-    return home.instance.create_run_for_job(build_definitions().resolve_job_def(job), status=status, tags={PARTITION_TAG: "feed"})
+    return home.instance.create_run_for_job(build_definitions().resolve_job_def(prefixed(job)), status=status, tags={PARTITION_TAG: "feed"})
 
 
 def test_a_run_without_a_process_is_failed_and_closed_in_one_look(feed, monkeypatch):
@@ -226,12 +227,12 @@ LATER = datetime.now(UTC) + timedelta(days=1)
 def test_a_clock_that_is_no_time_of_the_past_fails_the_run_which_is_closed(feed, clock, problem):
     result = (
         build_definitions()
-        .resolve_job_def("monitor_source")
+        .resolve_job_def(prefixed("monitor_source"))
         .execute_in_process(
             instance=feed.instance,
             partition_key="feed",
             raise_on_error=False,
-            run_config={"resources": {"options": {"config": {"as_of": clock}}}},
+            run_config={"resources": {OPTIONS: {"config": {"as_of": clock}}}},
         )
     )
     assert not result.success
@@ -245,7 +246,7 @@ def test_an_idle_run_keeps_the_last_picture_on_the_page(home):
     write_rows(home.settings.data / "examples" / "shop.csv", daily_series(3))
     for _ in range(2):
         assert home.run("shop", START + timedelta(days=3)).is_success
-    records = home.instance.fetch_materializations(dg.AssetKey("anomaly_scores"), limit=2).records
+    records = home.instance.fetch_materializations(asset_key("anomaly_scores"), limit=2).records
     newest, before = (record.asset_materialization.metadata for record in records)
     assert newest["rows_scored"].value == 0 < before["rows_scored"].value
     for name in ("plot", "strangest"):
@@ -256,7 +257,7 @@ def test_a_materialisation_says_what_was_read(home):
     home.write_source("shop", SHOP)
     write_rows(home.settings.data / "examples" / "shop.csv", daily_series(1))
     assert home.run("shop", START + timedelta(days=1)).is_success
-    (record,) = home.instance.fetch_materializations(dg.AssetKey("raw_records"), limit=1).records
+    (record,) = home.instance.fetch_materializations(asset_key("raw_records"), limit=1).records
     metadata = record.asset_materialization.metadata
     assert (metadata["reads"].value, metadata["rows_in"].value) == ("csv: examples/shop.csv", 288)
 
@@ -284,7 +285,7 @@ def ask(home: Home, reason: str, **more: object):
 
 def start(home: Home, request: dg.RunRequest, status: dg.DagsterRunStatus | None = None) -> None:
     """What the daemon makes of a request: a run of the job with its tags; with a status, one that only is in the history."""
-    job = build_definitions().resolve_job_def("train_source")
+    job = build_definitions().resolve_job_def(prefixed("train_source"))
     tags = {**request.tags, PARTITION_TAG: str(request.partition_key)}
     if status is not None:
         home.instance.create_run_for_job(job, status=status, tags=tags)
@@ -295,7 +296,7 @@ def start(home: Home, request: dg.RunRequest, status: dg.DagsterRunStatus | None
 
 def test_a_request_starts_one_training_which_says_why(asked):
     (request,) = look(asked, training_sensor).run_requests
-    assert request.partition_key == "shop" and request.job_name in (None, "train_source")
+    assert request.partition_key == "shop" and request.job_name in (None, "smartflow_train_source")
     start(asked, request)
     assert asked.table("trained_models", "status = 'current'").sort_values("changed_at")["reason"].tolist() == [
         "first training",

@@ -191,19 +191,19 @@ def test_a_run_of_the_command_line_shows_up_with_its_partition_and_its_logs(dags
     assert run.returncode == 0, run.stderr
     assert [line.split(",")[0] for line in run.stderr.splitlines()] == ["note: by_hand: taken as a recording"], run.stderr
     (shown,) = dagster.runs("by_hand", reason="command line")
-    assert (shown["status"], shown["jobName"]) == ("SUCCESS", "monitor_source")
+    assert (shown["status"], shown["jobName"]) == ("SUCCESS", "smartflow_monitor_source")
     logs = dagster.ask(
         """query ($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
         __typename ... on MessageEvent { message stepKey } ... on LogsCapturedEvent { fileKey } } } } }""",
         run=shown["runId"],
     )
     events = logs["logsForRun"]["events"]
-    assert any(event.get("stepKey") == "raw_records" and "576 new rows" in event["message"] for event in events)
+    assert any(event.get("stepKey") == "smartflow__raw_records" and "576 new rows" in event["message"] for event in events)
     (key,) = {event["fileKey"] for event in events if event["__typename"] == "LogsCapturedEvent"}
     query = "query ($key: [String!]!) { capturedLogs(logKey: $key) { stdout stderr } }"
     captured = dagster.ask(query, key=[shown["runId"], "compute_logs", key])
     assert captured["capturedLogs"]["stderr"]
-    partitions = dagster.ask("""{ assetNodeOrError(assetKey: {path: ["anomaly_scores"]}) { ... on AssetNode {
+    partitions = dagster.ask("""{ assetNodeOrError(assetKey: {path: ["smartflow", "anomaly_scores"]}) { ... on AssetNode {
         assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } } } } }""")
     assert "by_hand" in partitions["assetNodeOrError"]["assetPartitionStatuses"]["materializedPartitions"]
 
@@ -218,7 +218,7 @@ def test_a_failed_run_of_the_command_line_is_an_incident_and_a_message(dagster):
 def test_a_failed_materialisation_by_a_click_is_an_incident_and_a_message(dagster):
     launch = """mutation ($asked: ExecutionParams!) { launchPipelineExecution(executionParams: $asked) {
         __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-    selector = {**LOCATION, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": ["raw_records"]}]}
+    selector = {**LOCATION, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": ["smartflow", "raw_records"]}]}
     tagged = {"tags": [{"key": "dagster/partition", "value": "lost_too"}]}
     answer = dagster.ask(launch, asked={"selector": selector, "mode": "default", "executionMetadata": tagged, "runConfigData": "{}"})
     assert answer["launchPipelineExecution"]["__typename"] == "LaunchRunSuccess", answer

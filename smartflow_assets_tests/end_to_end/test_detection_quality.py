@@ -12,6 +12,7 @@ import pytest
 from smartflow_assets.adapters.files.labels import read_labels
 from smartflow_assets.adapters.warehouse.writes import Prune
 from smartflow_assets.core.evaluation.metrics import quality
+from smartflow_assets.defs.names import asset_key
 from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
 
 LABELLED = WEB + "labels: examples/web_labels.csv\n"
@@ -35,7 +36,7 @@ def web(home: Home) -> Home:
 
 
 def metadata_of(home: Home) -> dict[str, object]:
-    filter_ = dg.AssetRecordsFilter(asset_key=dg.AssetKey("detection_quality"), asset_partitions=["web"])
+    filter_ = dg.AssetRecordsFilter(asset_key=asset_key("detection_quality"), asset_partitions=["web"])
     last = home.instance.fetch_materializations(filter_, limit=1).records[0].asset_materialization
     assert last is not None
     return {name: value.value for name, value in last.metadata.items()}

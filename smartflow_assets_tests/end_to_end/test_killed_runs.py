@@ -14,6 +14,7 @@ import pytest
 from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.execute import execute
 from smartflow_assets.defs.run_closing import close_run
+from smartflow_assets_tests.end_to_end.conftest import opened
 from smartflow_assets_tests.homes import START, WEB, Home, daily_series, write_rows
 
 STAGES = [
@@ -75,14 +76,16 @@ def what_is_stored(home: Home) -> dict[str, pd.DataFrame]:
     ],
 )
 def test_a_run_killed_in_some_stages_is_finished_by_the_next(tmp_path, monkeypatch, stages):
-    dagster_home = tmp_path / "instance"
-    dagster_home.mkdir()
-    with dg.instance_for_test(temp_dir=str(dagster_home)) as instance:
-        whole = prepared(tmp_path / "whole", monkeypatch, instance)
+    for folder in ("whole", "instance"):
+        (tmp_path / folder).mkdir()
+    with opened(tmp_path / "whole") as alone:
+        whole = prepared(alone.folder, monkeypatch, alone.instance)
         assert whole.run("web", END).is_success
         expected, sent = what_is_stored(whole), whole.count("alert_sends", "status = 'sent'")
         assert sent == 2  # the spike, and its recovery
 
+    dagster_home = tmp_path / "instance"
+    with dg.instance_for_test(temp_dir=str(dagster_home)) as instance:
         home = prepared(tmp_path / "killed", monkeypatch, instance)
         for stage in stages:
             environment = {**os.environ, "DAGSTER_HOME": str(dagster_home)}

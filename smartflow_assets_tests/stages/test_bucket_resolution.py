@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.defs.names import PARTITION_SET
 from smartflow_assets.stages import bucket_resolution, ingestion, preparation
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
@@ -64,7 +65,7 @@ def test_a_run_of_dagster_resolves_the_bucket_once_from_the_rows_it_has_read(hom
     asked, original = [], bucket_resolution.usual_bucket
     monkeypatch.setattr(bucket_resolution, "usual_bucket", lambda *given: asked.append(given) or original(*given))
     with dg.DagsterInstance.ephemeral() as home.instance:
-        home.instance.add_dynamic_partitions("sources", ["web"])
+        home.instance.add_dynamic_partitions(PARTITION_SET, ["web"])
         assert home.run("web", NOW).is_success
     assert len(asked) == 1
     assert '"every": "5min"' in str(bucket_resolution.made_under(home.warehouse, "web"))

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, small_table
+from smartflow_assets.defs.metadata import kept, numbers, small_table, stage_asset
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import alerting
 
 
-@dg.asset(**asset_arguments("incidents", "alerting", ["pandas"], deps=["anomalies"]))
+@stage_asset("incidents", "alerting", ["pandas"], deps=["anomalies"])
 def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Open, extend, escalate, resolve; plan the messages in the same commit."""
     moved = alerting.incidents(options.run_with_bucket)
@@ -32,7 +32,7 @@ def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
     return dg.MaterializeResult(metadata=metadata)
 
 
-@dg.asset(**asset_arguments("alert_sends", "alerting", ["python"], deps=["incidents"]))
+@stage_asset("alert_sends", "alerting", ["python"], deps=["incidents"])
 def alert_sends(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Deliver what is due; a dead channel is retried later and stops nothing."""
     drained = alerting.alert_sends(options.run_with_bucket, environment=os.environ)

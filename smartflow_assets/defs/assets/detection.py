@@ -6,20 +6,21 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from smartflow_assets.defs.metadata import asset_arguments, counted, kept, numbers, picture, small_table
+from smartflow_assets.defs.metadata import counted, kept, numbers, picture, small_table, stage_asset
+from smartflow_assets.defs.names import asset_key
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import detection, quality, records
 
 QUIET = dg.AssetCheckSpec(
     "no_new_anomalies",
-    asset="anomalies",
+    asset=asset_key("anomalies"),
     partitions_def=SOURCES,
     description="Nothing anomalous began in this run. A warning only: incidents and alerts are the business of `incidents`.",
 )
 
 
-@dg.asset(**asset_arguments("anomaly_scores", "detection", ["pandas", "scikitlearn"], deps=["series_features", "trained_models"]))
+@stage_asset("anomaly_scores", "detection", ["pandas", "scikitlearn"], deps=["series_features", "trained_models"])
 def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Score what has no score yet with the newest model; a score once given stands."""
     scored = detection.anomaly_scores(options.run_with_bucket)
@@ -42,7 +43,7 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     return dg.MaterializeResult(metadata=metadata)
 
 
-@dg.asset(**asset_arguments("record_anomalies", "detection", ["pandas", "scikitlearn"], deps=["clean_series"]))
+@stage_asset("record_anomalies", "detection", ["pandas", "scikitlearn"], deps=["clean_series"])
 def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Judge the records of each bucket whose raw rows have changed, by the model of its time; keep the strange ones."""
     judged = records.record_anomalies(options.run_with_bucket)
@@ -62,10 +63,7 @@ def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> 
     return dg.MaterializeResult(metadata=metadata)
 
 
-@dg.asset(
-    **asset_arguments("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations", "record_anomalies"]),
-    check_specs=[QUIET],
-)
+@stage_asset("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations", "record_anomalies"], check_specs=[QUIET])
 def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Rows that the ensemble or a rule calls anomalous, grouped into intervals with type, severity and explanation."""
     grouped = detection.anomalies(options.run_with_bucket)
@@ -86,7 +84,7 @@ def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
 
 
-@dg.asset(**asset_arguments("detection_quality", "detection", ["scikitlearn"], deps=["anomaly_scores", "rule_violations"]))
+@stage_asset("detection_quality", "detection", ["scikitlearn"], deps=["anomaly_scores", "rule_violations"])
 def detection_quality(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """How well the labelled anomalies of the source were found; a source without labels says so."""
     measured = quality.detection_quality(options.run_with_bucket)

@@ -6,34 +6,29 @@ import dagster as dg
 
 from smartflow_assets.adapters.staging.bad_rows import Unreadable
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS
-from smartflow_assets.defs.metadata import NOTE, OWNERS, counted, numbers
+from smartflow_assets.defs.metadata import NOTE, counted, described_columns, numbers, stage_asset
+from smartflow_assets.defs.names import asset_key
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import ingestion, readability
 
 READABLE = dg.AssetCheckSpec(
     "every_row_was_readable",
-    asset="raw_records",
+    asset=asset_key("raw_records"),
     partitions_def=SOURCES,
     description="No row of a file as it is now is in quarantine because its time or a metric could not be read. Red until they can be "
     "read, somebody drops them, or the file has them no more.",
 )
 
 
-@dg.asset(
-    partitions_def=SOURCES,
-    group_name="ingestion",
-    owners=OWNERS,
-    kinds={"duckdb", "python"},
+@stage_asset(
+    "raw.<source>",
+    "ingestion",
+    ["python"],
     check_specs=[READABLE],
+    columns=described_columns(RAW_COLUMNS),
     description="The rows of a source as they came, in the table raw.<source>: each row once, with where it came from. Columns of the "
     "source itself stand before these.",
-    metadata={
-        "dagster/table_name": "raw.<source>",
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name=column.name, type=column.type, description=column.description) for column in RAW_COLUMNS]
-        ),
-    },
 )
 def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Read what is new, quarantine what cannot be read, commit both at once."""

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import NOTE, asset_arguments, kept, numbers, picture
+from smartflow_assets.defs.metadata import NOTE, kept, numbers, picture, stage_asset
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import modelling, records
 
 
-@dg.asset(**asset_arguments("trained_models", "modelling", ["scikitlearn"], deps=["series_features"]))
+@stage_asset("trained_models", "modelling", ["scikitlearn"], deps=["series_features"])
 def trained_models(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Train what has no usable model (monitor_source) or all (train_source)."""
     trained = modelling.trained_models(options.run_with_bucket)

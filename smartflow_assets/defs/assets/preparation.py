@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import NOTE, asset_arguments, kept, numbers, small_table
+from smartflow_assets.defs.metadata import NOTE, kept, numbers, small_table, stage_asset
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import preparation
 
 
-@dg.asset(**asset_arguments("clean_series", "preparation", ["pandas"], deps=["raw_records"]))
+@stage_asset("clean_series", "preparation", ["pandas"], deps=["raw_records"])
 def clean_series(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Closed, settled buckets on a regular grid; every repair labelled."""
     cleaned = preparation.clean_series(options.run_with_bucket)
@@ -28,7 +28,7 @@ def clean_series(context: dg.AssetExecutionContext, options: RunOptions) -> dg.M
     )
 
 
-@dg.asset(**asset_arguments("series_features", "preparation", ["pandas"], deps=["clean_series"]))
+@stage_asset("series_features", "preparation", ["pandas"], deps=["clean_series"])
 def series_features(options: RunOptions) -> dg.MaterializeResult:
     """Rolling, lag, cyclic and calendar features; none looks ahead."""
     made = preparation.series_features(options.run_with_bucket)
@@ -37,7 +37,7 @@ def series_features(options: RunOptions) -> dg.MaterializeResult:
     )
 
 
-@dg.asset(**asset_arguments("rule_violations", "preparation", ["pandas"], deps=["clean_series"]))
+@stage_asset("rule_violations", "preparation", ["pandas"], deps=["clean_series"])
 def rule_violations(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """What the rules of the YAML file say; they override models, budget and warm-up."""
     judged = preparation.rule_violations(options.run_with_bucket)

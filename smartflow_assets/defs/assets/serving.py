@@ -4,24 +4,18 @@ from typing import Any
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import OWNERS, asset_arguments, column_schema, decoration, numbers
-from smartflow_assets.defs.partitions import SOURCES
+from smartflow_assets.defs.metadata import decoration, numbers, stage_asset
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import exporting
 
 
-@dg.asset(
-    **asset_arguments(
-        "snapshot_info",
-        "serving",
-        ["python"],
-        deps=["alert_sends"],
-        description=(
-            "analyst.duckdb: a copy of the warehouse, replaced in one step after each run. "
-            "Notebooks and BI tools that hold it open block nobody; "
-            "its schema `marts` holds the documented views."
-        ),
-    )
+@stage_asset(
+    "snapshot_info",
+    "serving",
+    ["python"],
+    deps=["alert_sends"],
+    description="analyst.duckdb: a copy of the warehouse, replaced in one step after each run. Notebooks and BI tools that hold it open "
+    "block nobody; its schema `marts` holds the documented views.",
 )
 def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     """Checkpoint, copy, replace. At once while the file is small, else at most once a minute."""
@@ -31,15 +25,13 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=numbers({"dagster/row_count": 1, "is_published": int(is_published), "megabytes": size / 1e6}))
 
 
-@dg.asset(
-    partitions_def=SOURCES,
-    group_name="serving",
-    owners=OWNERS,
-    kinds={"duckdb", "csv", "json"},
+@stage_asset(
+    "anomalies",
+    "serving",
+    ["csv", "json"],
     deps=["anomalies", "incidents"],
     description="data/exports/<source>/anomalies.csv and .json: the anomalies of the last 7 days of the source's data, newest first, each "
     "with its incident. For programs that want files; each is replaced in one step. `smartflow export` writes any other span.",
-    metadata={"dagster/table_name": "anomalies", "dagster/column_schema": column_schema("anomalies")},
 )
 def anomaly_exports(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Write both files anew; where that fails those of the last run stay."""
