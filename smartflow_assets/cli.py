@@ -31,6 +31,7 @@ from smartflow_assets.commands import (
     plan,
     prune,
     push,
+    reset,
     run,
     sources,
     sql,
@@ -143,6 +144,7 @@ for name, function, examples in (
     *push.COMMANDS,
     *backup.COMMANDS,
     *prune.COMMANDS,
+    *reset.COMMANDS,
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)

@@ -21,10 +21,12 @@ IncidentEvent = Literal["opened", "seen", "escalated", "acknowledged", "suppress
 """What may happen to an incident."""
 IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
-Cause = Literal["anomaly", "freshness", "run"]
-"""What an incident is about, where it has a fixed name: anomalies of a series, a source that brings no rows, or a run that failed outside
-any step. The cause of any other incident is `check:<name>`, `delivery:<channel>` or the name of the step that failed."""
+Cause = Literal["anomaly", "freshness", "removal", "run"]
+"""What an incident is about, where it has a fixed name: anomalies of a series, a source that brings no rows, a removal of stored rows
+that waits for somebody to accept it, or a run that failed outside any step. The cause of any other incident is `check:<name>`,
+`delivery:<channel>` or the name of the step that failed."""
 FRESHNESS: Cause = "freshness"
+REMOVAL: Cause = "removal"
 DELIVERY = "delivery"
 EVENT_COLUMNS = [
     "source",
