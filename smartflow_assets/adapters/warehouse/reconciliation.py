@@ -68,12 +68,10 @@ def _remove_what_is_gone(connection: duckdb.DuckDBPyConnection, write: Reconcile
         CREATE TEMP TABLE excess AS
         WITH answer AS (SELECT _time, _row_hash, count(*) AS n FROM temp.answered GROUP BY ALL),
         stored AS (
-            SELECT _time, _row_hash, count(*) FILTER (WHERE is_mine) AS own, count(*) FILTER (WHERE NOT is_mine AND NOT is_away) AS beside
-            FROM ({held}) GROUP BY ALL HAVING own > 0
+            SELECT _time, _row_hash, count(*) AS own FROM ({held}) WHERE is_mine GROUP BY ALL
         )
-        SELECT _time, _row_hash, greatest(coalesce(n, 0) - beside, 0) AS kept, own - greatest(coalesce(n, 0) - beside, 0) AS count,
-               {_is_told(write)} AS is_told
-        FROM stored LEFT JOIN answer USING (_time, _row_hash) WHERE own > greatest(coalesce(n, 0) - beside, 0)""",
+        SELECT _time, _row_hash, coalesce(n, 0) AS kept, own - coalesce(n, 0) AS count, {_is_told(write)} AS is_told
+        FROM stored LEFT JOIN answer USING (_time, _row_hash) WHERE own > coalesce(n, 0)""",
         [*bound, *_edges(write, since)],
     ).fetchall()
     removed = _decide(connection, write, raw)

@@ -221,7 +221,8 @@ def _decide(
         wanted = "own + greatest(pulled + file - own - beside, 0)"
         connection.execute(f"UPDATE temp.balance SET wanted = {wanted}, wanted_exactly = {wanted}").fetchall()
         return
-    net = "greatest(file - beside, 0)"
+    # of a row that it holds already an origin gives none away while the file has them: what others hold besides may count on them
+    net = "CASE WHEN file <= own THEN file ELSE greatest(own, file - beside) END"
     is_told = "file > 0 OR _time IN (SELECT _time FROM temp.keys)"
     is_moved = f"_time BETWEEN {_at(moved[0])} AND {_at(moved[1])}" if moved else "FALSE"
     is_edge = f"_time IN ({_at(first_at)}, {_at(last_at)})"
@@ -229,7 +230,7 @@ def _decide(
         f"""UPDATE temp.balance SET wanted_exactly = {net}, wanted = CASE
                 WHEN {is_moved} THEN {net}
                 WHEN NOT ({is_told}) THEN own
-                WHEN {is_edge} THEN greatest(own, {net})
+                WHEN {is_edge} THEN greatest(own, file - beside)
                 ELSE {net} END"""
     ).fetchall()
 
