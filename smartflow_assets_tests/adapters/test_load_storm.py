@@ -51,7 +51,7 @@ def write(path: Path, file: File) -> None:
     if path.suffix == ".parquet":
         values = ", ".join(f"(TIMESTAMPTZ '{at}', {value})" for at, value in rows)
         with duckdb.connect() as connection:
-            connection.execute(f"COPY (SELECT * FROM (VALUES {values}) AS given(at, value)) TO '{path}' (FORMAT parquet)").fetchall()
+            connection.execute(f"COPY (SELECT * FROM (VALUES {values}) AS given(\"at\", value)) TO '{path}' (FORMAT parquet)").fetchall()
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps({"at": at, "value": value}) + "\n" for at, value in rows))
     else:
@@ -61,11 +61,12 @@ def write(path: Path, file: File) -> None:
 class World:
     """A data folder with the files of the model, and a warehouse."""
 
-    def __init__(self, kind: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="storm-"))
+    def __init__(self, kind: str, folder: Path | None = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="storm-"))
         self.kind, (self.reader, self.prefix, self.endings) = kind, READERS[kind]
-        (self.data / "inbox" / "web").mkdir(parents=True)
+        (self.data / "inbox" / "web").mkdir(parents=True, exist_ok=True)
         self.warehouse = Warehouse(self.folder / "w.duckdb", self.folder / "published.duckdb")
+        self.lock = AdvisoryLock(self.folder / "web.lock")
         self.model, self.files, self.changed, self.runs = Model(), dict[str, File](), set[str](), 0
 
     @property
@@ -242,3 +243,62 @@ def test_a_few_sequences_of_loads_leave_the_rows_of_the_model(kind):
 @pytest.mark.parametrize("kind", list(READERS))
 def test_300_sequences_of_loads_leave_the_rows_of_the_model(kind):
     storm(kind, 75)
+
+
+# --- kills, full disks and two runs at once on top ---
+
+RUN = """
+import os, random, resource, signal, sys, threading
+from datetime import timedelta
+from pathlib import Path
+from smartflow_assets_tests.adapters.test_load_storm import World
+
+kind, folder, disaster, seed = sys.argv[1:]
+chance = random.Random(int(seed))
+world = World(kind, Path(folder))
+world.runs = 1_000_000 + chance.randrange(1_000_000)
+if disaster == "kill":
+    threading.Timer(chance.uniform(0, 0.5), os.kill, (os.getpid(), signal.SIGKILL)).start()
+if disaster == "full":
+    file = Path(folder) / "w.duckdb"
+    size = file.stat().st_size if file.exists() else 0
+    limit = chance.choice([1_000, size, size + 100_000])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+with world.lock.exclusive(timedelta(seconds=60)):
+    world.run()
+if disaster == "kill":
+    threading.Event().wait()
+"""
+
+
+def disturbed(world: World, disaster: str, seed: int) -> list[int]:
+    """Runs of the world in processes of their own, of which something befalls; their exit codes."""
+    count = 2 if disaster == "two" else 1
+    runs = [
+        subprocess.Popen([sys.executable, "-c", RUN, world.kind, str(world.folder), disaster, str(seed + k)], stderr=subprocess.DEVNULL)
+        for k in range(count)
+    ]
+    return [run.wait(120) for run in runs]
+
+
+@pytest.mark.soak
+def test_kills_full_disks_and_two_runs_at_once_lose_and_double_nothing():
+    chance = random.Random(7)
+    world, codes = World("inbox"), dict[str, Counter[int]]()
+    for turn in range(50):
+        for letter in chance.sample("abc", chance.randint(1, 3)):
+            file = {at: Counter(counts) for at, counts in world.files.get(world.name(letter), {}).items()}
+            for _ in range(chance.randint(1, 8)):
+                at, value = chance.randrange(12 + turn), chance.randrange(1, 4)
+                file[at] = Counter({value: 1}) if chance.random() < 0.3 else file.get(at, Counter()) + Counter({value: 1})
+            if chance.random() < 0.3:
+                file = {at: counts for at, counts in file.items() if at >= turn // 2}
+            world.put(world.name(letter), file)
+        disaster = ("kill", "full", "two")[turn % 3]
+        codes.setdefault(disaster, Counter()).update(disturbed(world, disaster, turn * 10))
+        world.model.take(world.files, world.changed)
+        world.changed.clear()
+        world.take()
+        assert world.rows() == world.model.rows(), (turn, disaster)
+    assert codes["kill"][-9] == codes["kill"].total() and codes["full"][1] > 0 and codes["two"][0] == codes["two"].total()
+    world.close()

@@ -6,6 +6,7 @@ were counted once and which is silent, and `broken`, whose reading has failed si
 """
 
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
-from smartflow_assets_tests.homes import Home
+from smartflow_assets_tests.homes import STAGES, Home
 
 OLD = Path(__file__).parents[1] / "old_homes"
 KEPT = ("raw.shop", "clean_series", "anomaly_scores", "anomalies", "incident_events", "alert_sends", "trained_models", "run_log")
@@ -43,3 +44,15 @@ def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: 
     assert set(old.table("incidents", "source = 'shop'")["state"]) == {"resolved"}
     assert old.count("incidents", "source = 'shop'") == 2
     assert (old.folder / f"data/warehouse/smartflow.v{version}.duckdb").exists() == (version < SCHEMA_VERSION)
+
+
+@pytest.mark.parametrize("old", [8], indirect=True)
+def test_equal_rows_that_version_8_counted_once_count_after_a_rebuild_that_plan_announces(old: Home, smartflow):
+    said = smartflow("plan", "log").out
+    assert said.startswith("log: clean rows,") and "equal rows count each by itself now" in said
+    answer = old.run_stages("log", datetime(2026, 3, 23, 1, tzinfo=UTC), STAGES[:2])
+    read, cleaned = answer["raw_records"], answer["clean_series"]
+    assert (read.origins, read.new_rows, cleaned.rebuilt_because) == (("inbox/log/part2.csv",), 2, "equal rows count each by itself now")
+    lines = old.table("clean_series", "source = 'log' ORDER BY observed_at")["value"]
+    assert lines.iloc[:-3].eq(3).all() and sorted(lines.iloc[-3:]) == [3, 3, 5]
+    assert "equal rows" not in smartflow("plan", "log").out
