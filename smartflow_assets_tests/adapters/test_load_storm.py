@@ -4,7 +4,10 @@ A few sequences run always; 300 of them, and kills, full disks and two runs at o
 """
 
 import json
+import random
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -19,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from smartflow_assets.adapters.ingest import ingest
 from smartflow_assets.adapters.readers import BaseReader, CsvReader, InboxReader, JsonReader, ParquetReader, Wanted
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets_tests.adapters.row_model import File, Model
 

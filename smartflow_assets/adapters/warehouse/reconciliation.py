@@ -23,7 +23,7 @@ from smartflow_assets.adapters.warehouse.writes import Loaded, Reconcile
 class _Removed(NamedTuple):
     """Rows that went, those that stay though the answer does not hold them, and those of them that were to go."""
 
-    count: int = 0
+    removed_count: int = 0
     missing_count: int = 0
     withheld_count: int = 0
 
@@ -31,7 +31,7 @@ class _Removed(NamedTuple):
 def reconcile(connection: duckdb.DuckDBPyConnection, write: Reconcile, run_id: str) -> tuple[Loaded, list[Change]]:
     """Applies the write inside the open transaction."""
     removed, changes = _remove_what_is_gone(connection, write, run_id)
-    loaded = Loaded(write.source, write.origin, 0, 0, removed.count, 0, 0, None, None, removed.missing_count, removed.withheld_count)
+    loaded = Loaded(write.source, write.origin, 0, 0, removed.removed_count, 0, 0, None, None, removed.missing_count, removed.withheld_count)
     reached, missing, withheld = connection.execute(
         """SELECT max(reached_at), arg_max(missing_count, rowid), arg_max(withheld_count, rowid)
            FROM ingestions WHERE source = ? AND starts_with(origin, ?) AND content_hash = ?""",
@@ -39,7 +39,7 @@ def reconcile(connection: duckdb.DuckDBPyConnection, write: Reconcile, run_id: s
     ).fetchall()[0]
     is_further = write.reached_at is not None and (reached is None or write.reached_at > reached)
     is_other = (missing or 0, withheld or 0) != (removed.missing_count, removed.withheld_count)
-    if is_further or is_other or removed.count:
+    if is_further or is_other or removed.removed_count:
         changes.append(ledger(connection, write, loaded, run_id, write.reached_at if is_further else None))
     return loaded, changes
 
@@ -94,7 +94,7 @@ def _remove_what_is_gone(connection: duckdb.DuckDBPyConnection, write: Reconcile
         changes = load_changes(write.source, raw, windows, count, write.loads[0].fingerprint)
     for name in ("answered", "excess", "vanished"):
         connection.execute(f"DROP TABLE temp.{name}").fetchall()
-    return removed._replace(count=count), changes
+    return removed._replace(removed_count=count), changes
 
 
 def _is_told(write: Reconcile) -> str:
