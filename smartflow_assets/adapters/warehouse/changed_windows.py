@@ -22,20 +22,23 @@ def changed_windows(
 ) -> list[tuple[datetime, datetime]]:
     """The windows [from, to) of `instants`, a query of one column `_time`, in a table as it is after the change; none for no instants."""
     time = quoted_column(time_column)
+    since, until = connection.execute(f"SELECT min(_time), max(_time) FROM ({instants})").fetchall()[0]
+    if since is None:
+        return []
     return [
         (first, last + AN_INSTANT)
         for first, last in connection.execute(
             f"""
             WITH changed AS (SELECT DISTINCT _time FROM ({instants})),
-            extent AS (SELECT min(_time) AS first, max(_time) AS last FROM changed),
-            stored AS (
-                SELECT DISTINCT {time} AS _time FROM {quoted(table)}, extent WHERE {time} BETWEEN first AND last
-            ),
+            others AS (SELECT DISTINCT {time} AS _time FROM {quoted(table)} WHERE {time} BETWEEN ? AND ?),
             marked AS (
-                SELECT _time, changed._time IS NOT NULL AS is_changed FROM changed FULL JOIN stored USING (_time)
+                SELECT _time, TRUE AS is_changed FROM changed
+                UNION ALL SELECT _time, FALSE AS is_changed FROM others ANTI JOIN changed USING (_time)
             ),
             islands AS (
-                SELECT _time, is_changed, count(*) FILTER (WHERE NOT is_changed) OVER (ORDER BY _time) AS island FROM marked
+                SELECT _time, is_changed,
+                       row_number() OVER (ORDER BY _time) - row_number() OVER (PARTITION BY is_changed ORDER BY _time) AS island
+                FROM marked
             ),
             runs AS (
                 SELECT min(_time) AS first, max(_time) AS last FROM islands WHERE is_changed GROUP BY island
@@ -43,9 +46,11 @@ def changed_windows(
             gaps AS (SELECT *, first - lag(last) OVER (ORDER BY first) AS gap FROM runs),
             ranked AS (SELECT *, row_number() OVER (ORDER BY gap DESC NULLS FIRST, first) AS place FROM gaps),
             joined AS (
-                SELECT *, count(*) FILTER (WHERE place <= {MOST_WINDOWS}) OVER (ORDER BY first) AS window_number FROM ranked
+                SELECT *, sum(CAST(place <= {MOST_WINDOWS} AS INTEGER)) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) AS window_number
+                FROM ranked
             )
-            SELECT min(first), max(last) FROM joined GROUP BY window_number ORDER BY 1"""
+            SELECT min(first), max(last) FROM joined GROUP BY window_number ORDER BY 1""",
+            [since, until],
         ).fetchall()
     ]
 

@@ -31,7 +31,9 @@ class _Removed(NamedTuple):
 def reconcile(connection: duckdb.DuckDBPyConnection, write: Reconcile, run_id: str) -> tuple[Loaded, list[Change]]:
     """Applies the write inside the open transaction."""
     removed, changes = _remove_what_is_gone(connection, write, run_id)
-    loaded = Loaded(write.source, write.origin, 0, 0, removed.removed_count, 0, 0, None, None, removed.missing_count, removed.withheld_count)
+    loaded = Loaded(
+        write.source, write.origin, 0, 0, removed.removed_count, 0, 0, None, None, removed.missing_count, removed.withheld_count
+    )
     reached, missing, withheld = connection.execute(
         """SELECT max(reached_at), arg_max(missing_count, rowid), arg_max(withheld_count, rowid)
            FROM ingestions WHERE source = ? AND starts_with(origin, ?) AND content_hash = ?""",
