@@ -33,6 +33,7 @@ COMMANDS = (
     "backup",
     "restore",
     "prune",
+    "reset",
     "doctor",
 )
 
