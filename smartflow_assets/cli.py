@@ -32,6 +32,7 @@ from smartflow_assets.commands import (
     prune,
     push,
     quarantine,
+    reset,
     run,
     sources,
     sql,
@@ -145,6 +146,7 @@ for name, function, examples in (
     *quarantine.COMMANDS,
     *backup.COMMANDS,
     *prune.COMMANDS,
+    *reset.COMMANDS,
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)

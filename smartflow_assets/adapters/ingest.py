@@ -1,6 +1,6 @@
 """What is new at a source goes into `raw.<source>`: files in one commit, the pages of a server one by one.
 
-Contents are known by their hash: the same file twice is no work, a changed one replaces the rows that came from it. A server is
+Contents are known by their hash: the same file twice is no work, a changed one replaces the rows of the times that it holds. A server is
 known by how far it was read to the end. Readers stage, the warehouse's `Load` compares and writes; this module finds out what is
 known and sums up what was done.
 """
@@ -13,34 +13,44 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
+from smartflow_assets.adapters.readers.files import FileReader
 from smartflow_assets.adapters.scans.plain_text import printable
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy, Unreadable, commonest_reason
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
 from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
+from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 from smartflow_assets.core.errors import SourceError
 
 EVERYTHING = BadRowPolicy.model_validate({"warn_above": "100%", "fail_above": "100%"})
 ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
-# A row that another origin held was left out. When that origin has since lost rows (a log was rotated), the row may be nowhere:
-# such an origin does not count as known, and is read once more. `gone` follows from the counts of two readings in a row.
+# Known contents that are read once more all the same. A row that another origin held was left out: when that origin has since lost rows,
+# the row may be nowhere (`removed_count`; before version 9 that follows from the counts of two readings in a row). Before version 9 a row
+# that another origin held was left out however often it was there (`missing_count` is null). And what was withheld goes once that is
+# accepted.
 _KNOWN = f"""
 WITH readings AS (
-    SELECT origin, content_hash, duplicate_count, rowid AS reading, row_count - duplicate_count AS held,
-           lag(row_count - duplicate_count) OVER (PARTITION BY origin ORDER BY rowid) + new_count - held AS gone
+    SELECT origin, content_hash, duplicate_count, missing_count, withheld_count, rowid AS reading, row_count - duplicate_count AS held,
+           coalesce(removed_count,
+                    lag(row_count - duplicate_count) OVER (PARTITION BY origin ORDER BY rowid) + new_count - held) AS gone
     FROM ingestions WHERE source = ?
 ), newest AS (
     SELECT origin, arg_max(content_hash, reading) AS content_hash, arg_max(duplicate_count, reading) AS duplicate_count,
-           max(reading) AS reading
+           arg_max(coalesce(missing_count, -1), reading) AS missing_count,
+           arg_max(coalesce(withheld_count, 0), reading) AS withheld_count, max(reading) AS reading
     FROM readings GROUP BY origin
 )
 SELECT newest.origin AS origin,
-       CASE WHEN newest.duplicate_count > 0 AND EXISTS (
+       CASE WHEN (newest.duplicate_count > 0 AND (newest.missing_count < 0 OR EXISTS (
            SELECT 1 FROM readings WHERE gone > 0 AND readings.origin <> newest.origin AND readings.reading > newest.reading
-       ) THEN newest.content_hash || '{READ_AGAIN}' ELSE newest.content_hash END AS content_hash
+       ))) OR (CAST(? AS BOOLEAN) AND newest.withheld_count > 0)
+       THEN newest.content_hash || '{READ_AGAIN}' ELSE newest.content_hash END AS content_hash
 FROM newest
 """
 
@@ -48,7 +58,9 @@ FROM newest
 @dataclass(frozen=True)
 class Ingested:
     """What one ingestion did. `row_count`: readable rows in the origins that were read; `new_rows`: those that changed the
-    table; `duplicate_count`: those that another origin holds; `quarantined_count`: held; `dropped_count`: left out on request.
+    table; `removed_count`: stored rows that went, those of a corrected row among them; `missing_count`: stored rows that what was read
+    does not hold any more and that stay, `withheld_count` those of them that were to go and wait for somebody to accept it;
+    `duplicate_count`: rows that another origin holds; `quarantined_count`: held; `dropped_count`: left out on request.
     `unreadable`: of the contents with more bad rows than `on_bad_rows` lets pass unsaid. `zones`: those of times which name none;
     `assumed_zone`: that zone when it is the calendar's and was never told before."""
 
@@ -57,6 +69,9 @@ class Ingested:
     duplicate_count: int = 0
     quarantined_count: int = 0
     dropped_count: int = 0
+    removed_count: int = 0
+    missing_count: int = 0
+    withheld_count: int = 0
     origins: tuple[str, ...] = ()
     first_at: datetime | None = None
     last_at: datetime | None = None
@@ -80,8 +95,10 @@ def ingest(
     since: datetime | None = None,
     until: datetime | None = None,
     on_bad_rows: BadRowPolicy = EVERYTHING,
+    is_removal_accepted: bool = False,
 ) -> Ingested:
-    """Take what is new; run again, it finds nothing to do. `timezone` is that of the source's calendar.
+    """Take what is new; run again, it finds nothing to do. `timezone` is that of the source's calendar. `is_removal_accepted`: what earlier
+    loads wanted to remove, and withheld, goes.
 
     `since` and `until` limit what is taken of an origin that was never read before, or asked of a server; the next run without
     them takes the rest. SourceError when an origin cannot be read: of files then nothing is taken, of a server the pages before. A
@@ -89,7 +106,12 @@ def ingest(
     """
     folder = staging / source
     shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; one run per source holds the source's lock
-    known = known_contents(warehouse, source)
+    known = known_contents(warehouse, source, is_removal_accepted=is_removal_accepted)
+    strangers = tuple(sorted(origin for origin in known if not reader.covers(origin, source, data)))
+    if strangers:
+        overlapped = _overlapped(warehouse, source, reader.time.column, strangers)
+        known = {origin: f"{name}{READ_AGAIN}" if origin in overlapped else name for origin, name in known.items()}
+    more: dict[str, Any] = {"gives_way": strangers, "is_removal_accepted": is_removal_accepted}
     try:
         context = ReadContext(
             source=source,
@@ -104,7 +126,7 @@ def ingest(
         )
         assumed = _assumed_zone(warehouse, source, reader, timezone)
         if isinstance(reader, FeedReader):
-            done = _with_assumed(_summed(_page_by_page(warehouse, reader, context, now, run_id, on_bad_rows)), assumed)
+            done = _with_assumed(_summed(_page_by_page(warehouse, reader, context, now, run_id, more, on_bad_rows)), assumed)
             return replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above))
         read = list(reader.batches(context))
         staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in known]
@@ -122,7 +144,9 @@ def ingest(
                     batch,
                     now,
                     on_missing_rows=batch.on_missing_rows,
-                    held_from=batch.held_from,
+                    duplicates=reader.duplicates if isinstance(reader, FileReader) else "match",
+                    **_held_before(warehouse, source, reader.time.column, batch),
+                    **more,
                     read_anew=tuple(later.origin for later in staged[place + 1 :] if later.zone_before),
                 )
                 for place, batch in enumerate(staged)
@@ -141,23 +165,26 @@ def _page_by_page(
     context: ReadContext,
     now: datetime,
     run_id: str,
+    more: Mapping[str, Any],
     on_bad_rows: BadRowPolicy,
-) -> list[tuple[Staged, Loaded]]:
+) -> list[tuple[Staged | None, Loaded]]:
     """Each page is committed before the next one is asked for; how far the server was read, once all are there. A time in the
-    future is not how far: else one wrong clock would end all reading."""
+    future is not how far: else one wrong clock would end all reading. `more` says what else holds for this run."""
     source, key = context.source, reader.reading(context.wanted, context.timezone)
     state = feed_state(warehouse, source, reader.prefix, key)
     context = replace(context, reached=state.reached, zone_before=state.zone_before)
-    read = _all_pages(warehouse, reader, context, now, run_id, on_bad_rows)
+    read = _all_pages(warehouse, reader, context, now, run_id, more, on_bad_rows)
     if read is None:  # its times have another zone now: all that it has is read anew
         context = replace(context, reached=state.reached_now)
-        read = _all_pages(warehouse, reader, context, now, run_id, on_bad_rows, is_anew=True) or []
+        read = _all_pages(warehouse, reader, context, now, run_id, more, on_bad_rows, is_anew=True) or []
     batches, loads = [batch for batch, _, _ in read], tuple(load for _, load, _ in read)
     first_at, last_at = _times(batches)
     is_part, is_moved = context.since is not None or context.until is not None, any(batch.zone_before for batch in batches)
+    is_anew = is_moved or (state.is_asked_otherwise and reader.gives_all and not is_part)
     is_zoned = state.has_zone or any(batch.zone for batch in batches)
+    done: list[tuple[Staged | None, Loaded]] = [(batch, loaded) for batch, _, loaded in read]
     if first_at is not None and last_at is not None:
-        warehouse.commit(
+        ended = warehouse.commit(
             run_id,
             [
                 Reconcile(
@@ -169,12 +196,16 @@ def _page_by_page(
                     now,
                     *(_held_times(batches) if is_moved else (first_at, last_at)),
                     is_from_start=reader.is_incremental,
-                    since=None if is_moved else reader.asked_from(context),
+                    since=None if is_anew else reader.asked_from(context),
                     reached_at=None if is_part else min(last_at, now),
+                    is_anew=is_anew,
+                    on_missing_rows=reader.on_missing_rows,
+                    **more,
                 )
             ],
         )
-    return [(batch, loaded) for batch, _, loaded in read]
+        done += [(None, loaded) for loaded in ended.loads]
+    return done
 
 
 def _all_pages(
@@ -183,6 +214,7 @@ def _all_pages(
     context: ReadContext,
     now: datetime,
     run_id: str,
+    more: Mapping[str, Any],
     on_bad_rows: BadRowPolicy,
     *,
     is_anew: bool = False,
@@ -195,7 +227,10 @@ def _all_pages(
             return None
         _raise(_refused([batch], on_bad_rows), context.source, on_bad_rows)
         if batch.row_count or batch.bad_count:
-            load = _load(context.source, reader, batch, now, mode="insert", feed=reader.prefix)
+            earlier = tuple(page for before, page, _ in read if _overlap(before, batch))
+            load = _load(
+                context.source, reader, batch, now, mode="insert", feed=reader.prefix, pulled_before=earlier, gives_way=more["gives_way"]
+            )
             read.append((batch, load, *warehouse.commit(run_id, [load]).loads))
     return read
 
@@ -225,6 +260,49 @@ def _raise(refused: Sequence[Unreadable], source: str, on_bad_rows: BadRowPolicy
         )
 
 
+def _overlap(one: Staged, other: Staged) -> bool:
+    """Whether two pages have rows of the same time."""
+    if one.first_at is None or one.last_at is None or other.first_at is None or other.last_at is None:
+        return False
+    return one.first_at <= other.last_at and other.first_at <= one.last_at
+
+
+def _held_before(warehouse: Warehouse, source: str, time_column: str, batch: Staged) -> dict[str, datetime | None]:
+    """The times of the stored rows that a content takes the place of which is read otherwise than before: in another zone, in another
+    format of times. It does so only where no other rows of its origin are stored within those times: the content holds none of them."""
+    if batch.held_from is not None:
+        return {"held_from": batch.held_from, "held_to": batch.held_to}
+    if not batch.is_same_content or not warehouse.has_table(raw_table(source)):
+        return {}
+    time = quoted_column(time_column)
+    before = warehouse.read(
+        f"""
+        WITH newest AS (SELECT first_at, last_at, row_count - duplicate_count AS held FROM ingestions
+                        WHERE source = ? AND origin = ? ORDER BY rowid DESC LIMIT 1)
+        SELECT first_at, last_at FROM newest WHERE held = (
+            SELECT count(*) FROM {quoted(raw_table(source))} WHERE _origin = ? AND {time} BETWEEN first_at AND last_at)""",
+        [source, batch.origin, batch.origin],
+    )
+    if before.empty or pd.isna(before["first_at"].iloc[0]):
+        return {}
+    return {"held_from": before["first_at"].iloc[0].to_pydatetime(), "held_to": before["last_at"].iloc[0].to_pydatetime()}
+
+
+def _overlapped(warehouse: Warehouse, source: str, time_column: str, strangers: Sequence[str]) -> frozenset[str]:
+    """The origins that were read of times in which rows of strangers are stored: what those held was left out."""
+    if not warehouse.has_table(raw_table(source)):
+        return frozenset()
+    found = warehouse.read(
+        f"""
+        WITH newest AS (SELECT origin, arg_max(first_at, rowid) AS first_at, arg_max(last_at, rowid) AS last_at
+                        FROM ingestions WHERE source = ? AND NOT list_contains(?, origin) GROUP BY origin),
+        strange AS (SELECT {quoted_column(time_column)} AS moment FROM {quoted(raw_table(source))} WHERE list_contains(?, _origin))
+        SELECT origin FROM newest WHERE EXISTS (SELECT 1 FROM strange WHERE moment BETWEEN first_at AND last_at)""",
+        [source, list(strangers), list(strangers)],
+    )
+    return frozenset(found["origin"])
+
+
 def _load(source: str, reader: BaseReader, batch: Staged, now: datetime, **more: Any) -> Load:
     """What the warehouse is asked to do with a staged batch; `more` are the fields in which files and pages of a server differ."""
     return Load(
@@ -236,6 +314,7 @@ def _load(source: str, reader: BaseReader, batch: Staged, now: datetime, **more:
         now,
         rejected=batch.rejected,
         fingerprint=_moved(batch),
+        key=reader.key,
         **more,
     )
 
@@ -243,13 +322,15 @@ def _load(source: str, reader: BaseReader, batch: Staged, now: datetime, **more:
 @dataclass(frozen=True)
 class FeedState:
     """How far a server was read: `reached` to ask from, `reached_now` of what was read as it would be now. `zone_before` is the zone
-    of what was read otherwise since then. `has_zone`: some of its times are known to name none; `had_zone`: those of then."""
+    of what was read otherwise since then. `has_zone`: some of its times are known to name none; `had_zone`: those of then.
+    `is_asked_otherwise`: it was read to some end, but never as it is asked and read now."""
 
     reached: datetime | None
     reached_now: datetime | None
     zone_before: str | None
     has_zone: bool
     had_zone: bool = False
+    is_asked_otherwise: bool = False
 
 
 def feed_state(warehouse: Warehouse, source: str, prefix: str, key: ReadingKey) -> FeedState:
@@ -266,7 +347,7 @@ def feed_state(warehouse: Warehouse, source: str, prefix: str, key: ReadingKey) 
     ]
     has_zone = key.of(key.zone) in reached
     if not before:
-        return FeedState(current, current, None, has_zone)
+        return FeedState(current, current, None, has_zone, is_asked_otherwise=bool(reached) and current is None)
     at, zone, had_zone = max(before)
     return FeedState(at - ANY_ZONES, current, zone, has_zone, had_zone)  # whether a time of it names no zone, the rows of its end tell
 
@@ -296,14 +377,17 @@ def _with_assumed(done: Ingested, zone: str | None) -> Ingested:
     return replace(done, assumed_zone=zone) if zone in done.zones else done
 
 
-def _summed(read: Sequence[tuple[Staged, Loaded]]) -> Ingested:
-    batches, loads = [batch for batch, _ in read], [load for _, load in read]
+def _summed(read: Sequence[tuple[Staged | None, Loaded]]) -> Ingested:
+    batches, loads = [batch for batch, _ in read if batch is not None], [load for _, load in read]
     first_at, last_at = _times(batches)
     return Ingested(
         row_count=sum(load.row_count for load in loads),
         new_rows=sum(load.new_count for load in loads),
         duplicate_count=sum(load.duplicate_count for load in loads),
         quarantined_count=sum(load.quarantined_count for load in loads),
+        removed_count=sum(load.gone_count for load in loads),
+        missing_count=sum(load.missing_count for load in loads),
+        withheld_count=sum(load.withheld_count for load in loads),
         dropped_count=sum(batch.bad_count for batch in batches if batch.rejected is None),
         origins=tuple(dict.fromkeys(batch.origin for batch in batches)),
         first_at=first_at,
@@ -326,7 +410,7 @@ def _times(batches: Sequence[Staged]) -> tuple[datetime | None, datetime | None]
     )
 
 
-def known_contents(warehouse: Warehouse, source: str) -> Mapping[str, str]:
+def known_contents(warehouse: Warehouse, source: str, *, is_removal_accepted: bool = False) -> Mapping[str, str]:
     """For each origin of the source that was ever read, the hash of its content as stored."""
-    rows = warehouse.read(_KNOWN, [source])
+    rows = warehouse.read(_KNOWN, [source, is_removal_accepted])
     return dict(zip(rows["origin"], rows["content_hash"], strict=True))

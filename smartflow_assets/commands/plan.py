@@ -13,7 +13,7 @@ EXAMPLES = """
 smartflow plan
 smartflow plan web_traffic
 """
-STYLES = {"rebuild": "yellow", "removal": "yellow", "retrain": "cyan", "first_run": "green", "nothing": ""}
+STYLES = {"rebuild": "yellow", "removal": "yellow", "retrain": "cyan", "replace": "yellow", "first_run": "green", "nothing": ""}
 
 
 def plan(sources: home.SourceNames = None) -> None:

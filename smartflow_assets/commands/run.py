@@ -24,6 +24,7 @@ smartflow run web_traffic system_metrics
 smartflow run web_traffic --as-of 2026-02-17T10:00
 smartflow run web_traffic --since 2026-02-01 --until 2026-02-08
 smartflow run --dry-run
+smartflow run web_traffic --accept-removals
 """
 TRAIN_EXAMPLES = """
 smartflow train
@@ -40,7 +41,13 @@ RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a so
     ("incidents_resolved", "resolved"),
     ("messages_sent", "messages"),
 )
-ONLY_WHEN_THERE_ARE: Facts = (("quarantined_rows", "quarantined"), ("messages_failed", "messages failed"))
+ONLY_WHEN_THERE_ARE: Facts = (
+    ("quarantined_rows", "quarantined"),
+    ("withheld_rows", "removals withheld"),
+    ("removed_rows", "corrected or removed"),
+    ("missing_rows", "not in the file any more"),
+    ("messages_failed", "messages failed"),
+)
 SILENT = "silent_hours"  # reported while the source brings no rows and that is an incident
 TRAIN_FACTS: Facts = (("models_trained", "models"), ("training_rows", "rows learnt from"))
 
@@ -59,13 +66,21 @@ def run(
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Stop before this time.", show_default=False)] = None,
     as_of: home.AsOf = None,
     dry_run: DryRun = False,
+    accept_removals: Annotated[
+        bool,
+        typer.Option(
+            "--accept-removals", help="Remove the stored rows that a load wanted to remove and withheld (on_missing_rows: delete)."
+        ),
+    ] = False,
 ) -> None:
     """Watch sources: read what is new, score it, open and close incidents, tell people once.
 
     All sources when none is named, broken ones too, which then fail in a run of their own. Running it again with nothing new
     changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one failed.
     """
-    options = {"since": since, "until": until, "as_of": as_of, "dry_run": dry_run}
+    if accept_removals and not sources:
+        raise typer.BadParameter("--accept-removals needs the name of a source: name those whose rows may go")
+    options = {"since": since, "until": until, "as_of": as_of, "dry_run": dry_run, "accept_removals": accept_removals}
     run_all("monitor_source", sources or [], options, RUN_FACTS)
 
 

@@ -69,6 +69,19 @@ def sources() -> None:
         right=["buckets", "anomalies", "open", "held"],
         styles=_STYLES,
     )
+    from smartflow_assets.stages.withheld_removals import LEFT_BEHIND
+
+    for row in _published(settings, LEFT_BEHIND, []) if _is_upgraded(settings) else []:
+        waiting = f"; {row['withheld']:,} wait for `smartflow run {row['source']} --accept-removals`" if row["withheld"] else ""
+        terminal.note(f"{row['source']}: {row['missing']:,} stored rows are not in what was read last any more{waiting}")
+
+
+def _is_upgraded(settings: "Settings") -> bool:
+    """Whether what is published has the tables of today."""
+    from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
+
+    info = _published(settings, "SELECT max(schema_version) AS version FROM snapshot_info", [])
+    return bool(info) and info[0]["version"] >= SCHEMA_VERSION
 
 
 def show(
@@ -135,10 +148,7 @@ def _choices(settings: "Settings", source: "Source") -> None:
 
 def _state(settings: "Settings", source: "Source") -> None:
     """What the published copy knows, a table for each matter that has rows."""
-    from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
-
-    info = _published(settings, "SELECT max(schema_version) AS version FROM snapshot_info", [])
-    if info and info[0]["version"] < SCHEMA_VERSION:
+    if settings.published_file.exists() and not _is_upgraded(settings):
         terminal.note("what is published is of before the upgrade; the next run publishes it anew")
         return
     asked = (

@@ -13,11 +13,12 @@ from typing import Any, Literal
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.temporal.notation import format_duration
 
-Effect = Literal["first_run", "nothing", "retrain", "rebuild", "removal"]
+Effect = Literal["first_run", "nothing", "replace", "retrain", "rebuild", "removal"]
 
 _SENTENCES: dict[Effect, str] = {
     "first_run": "the source is new: its rows are read, its models trained",
     "nothing": "nothing is made anew; detection, rules, alerts and schedule hold from the next run on",
+    "replace": "stored rows give way to those that are read now, and what was made of them is made anew where they differ",
     "retrain": "models are trained anew; rows that have a score keep it",
     "rebuild": "clean rows, features, scores and anomalies are made anew from the raw records, and models are trained anew; "
     "nobody is alerted again for the past",

@@ -98,6 +98,9 @@ class RunOptions(dg.ConfigurableResource):
         description="Why candidates are trained, which judge nothing until somebody promotes them. Empty: "
         "what is trained judges from now on.",
     )
+    accept_removals: bool = Field(
+        default=False, description="Remove the stored rows that loads wanted to remove (on_missing_rows: delete) and withheld."
+    )
     send: bool = Field(default=True, description="Deliver messages in this run. Off: they stay planned for the outbox sensor.")
 
     _run: SourceRun | None = PrivateAttr(default=None)
@@ -162,6 +165,7 @@ class RunOptions(dg.ConfigurableResource):
                 reason=_WHY.get(why := dagster_run.tags.get(REASON_TAG, "by hand"), why),
                 request_id=dagster_run.tags.get(REQUEST_TAG, ""),
                 candidate=self.candidate,
+                is_removal_accepted=self.accept_removals,
                 report=LISTENER.get() or (lambda stage: None),
                 is_sending=self.send and not self.dry_run,
             )

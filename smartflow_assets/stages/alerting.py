@@ -24,7 +24,7 @@ from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, row_d
 from smartflow_assets.core.incidents.lifecycle import Silence, advance, scope
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
-from smartflow_assets.stages import readability
+from smartflow_assets.stages import readability, withheld_removals
 from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.metric_groups import metric_groups
@@ -76,6 +76,7 @@ def incidents(run: SourceRun) -> Moved:
         if bad := readability.watch(run.warehouse, run.source, now=run.now, run_id=run.run_id):
             run.warehouse.commit(run.run_id, writes_of(bad))
             steps = [*steps, bad]
+        steps += _watch_removals(run)
         pending, accepted = pending_windows(run, "incidents", ["anomalies"]), _accepted(run)
     if accepted:
         steps += _end(run, accepted)
@@ -175,6 +176,19 @@ def _watch_arrivals(run: SourceRun, arrived: SourceArrivals) -> list[Advance]:
         now=run.now,
         run_id=run.run_id,
     )
+    if step.events.empty:
+        return []
+    run.warehouse.commit(run.run_id, writes_of(step))
+    return [step]
+
+
+def _watch_removals(run: SourceRun) -> list[Advance]:
+    """Open or end the incident of a removal that waits for somebody to accept it."""
+    failures, ended, because = withheld_removals.news_of(run)
+    if not failures and not ended:
+        return []
+    policy = run.source.alerts
+    step = record_failures(run.warehouse, run.name, failures, ended, policy=policy, now=run.now, run_id=run.run_id, because=because)
     if step.events.empty:
         return []
     run.warehouse.commit(run.run_id, writes_of(step))
@@ -368,13 +382,16 @@ def record_failures(
     policy: AlertPolicy,
     now: datetime,
     run_id: str,
+    because: str = "",
 ) -> Advance:
-    """What a finished run says of the machinery: failures open incidents or go on, what succeeded again recovers."""
+    """What a finished run says of the machinery: failures open incidents or go on, what succeeded again recovers, `because` says why."""
     history = warehouse.read(
         "SELECT * FROM incident_events WHERE source = ? AND cause NOT IN ('anomaly', 'freshness', 'readability')", [source]
     )
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
-    return run_failures.record_run(history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id)
+    return run_failures.record_run(
+        history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id, because=because
+    )
 
 
 def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reason: str, policy: AlertPolicy) -> None:

@@ -23,6 +23,7 @@ def raw_records(run: SourceRun) -> Ingested:
         since=run.since,
         until=run.until,
         on_bad_rows=source.on_bad_rows,
+        is_removal_accepted=run.is_removal_accepted,
     )
     for note in [*read.notes, *([assumption(read.assumed_zone)] if read.assumed_zone else [])]:
         run.warn(note)

@@ -28,6 +28,7 @@ from smartflow_assets.stages import encoding
 from smartflow_assets.stages.arrivals import SourceArrivals
 from smartflow_assets.stages.bucket_resolution import made_under
 from smartflow_assets.stages.moved_times import has_moved
+from smartflow_assets.stages.replaced_rows import once_counted
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, rows_in, series_rows, split, table_rows
 
@@ -140,20 +141,24 @@ def _clean(run: SourceRun, known: pd.DataFrame, axis: "_Axis", planned: "_Planne
 
 
 def _drop_outdated(run: SourceRun) -> str:
-    """Delete what was made under another bucket, aggregation, metric, dimension or encoding, of rows that have other times now, or before
-    categories were known; raw records stay and are worked on anew. Why, in words; nothing when all stands."""
+    """Delete what was made under another bucket, aggregation, metric, dimension or encoding, of rows that have other times now, while
+    equal rows were counted once, or before categories were known; raw records stay and are worked on anew. Why, in words; nothing when
+    all stands."""
     stored, has_rows = made_under(run.warehouse, run.name), table_rows(run, "clean_series") > 0
     outdated = [Delete(table, run.name) for table in MADE_FROM_RAW] if has_rows else []
     is_changed = has_rows and stored is not None and bool(changes_between(stored, run.source.fingerprint))
     is_moved = has_rows and has_moved(run.warehouse, run.name)
-    if is_changed or is_moved:
+    is_counted_once = has_rows and once_counted(run.warehouse, run.name) > 0
+    if is_changed or is_moved or is_counted_once:
         run.warehouse.commit(run.run_id, [*outdated, Delete("encodings", run.name)])
     if not run.warehouse.has_table(raw_table(run.name)):
         return ""
-    rebuilding = outdated if run.source.encoded_columns and not (is_changed or is_moved) else []
+    rebuilding = outdated if run.source.encoded_columns and not (is_changed or is_moved or is_counted_once) else []
     is_learnt = encoding.learn_categories(run, closed_end(run), rebuilding)
     if is_moved and not is_changed:
         return "its times were read in another zone"
+    if is_counted_once and not is_changed:
+        return "equal rows count each by itself now"
     return "the configuration changed" if is_changed else "its categories are known now" if is_learnt and rebuilding else ""
 
 

@@ -33,6 +33,7 @@ class SourceRun:
     reason: str = "by hand"  # why it was started, in a few words
     request_id: str = ""  # the request for a training that it was started for
     candidate: str = ""  # why it trains candidates, which judge nothing until they are promoted
+    is_removal_accepted: bool = False  # what loads wanted to remove, and withheld, goes
     is_sending: bool = True
     report: Callable[[str], None] = lambda stage: None  # told each stage as it begins
 

@@ -11,6 +11,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.stages.bucket_resolution import made_under, with_bucket
 from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
 from smartflow_assets.stages.moved_times import coming_shift
+from smartflow_assets.stages.replaced_rows import giving_way, once_counted
 from smartflow_assets.stages.run import SourceRun
 
 
@@ -23,9 +24,14 @@ def plan_of(name: str, settings: Settings, catalogue: Catalogue, warehouse: Ware
     stored = warehouse.read("SELECT DISTINCT fingerprint FROM trained_models WHERE source = ?", [name])["fingerprint"].dropna()
     wanted = {fingerprint(run, group) for group in metric_groups(run)} if len(stored) else set()
     plan = compare(run.source, rows_made_under=made_under(warehouse, name), models=set(stored), models_wanted=wanted)
+    if replaced := giving_way(run.source, warehouse, settings.data):
+        plan = replace(plan, effect="replace" if plan.effect in ("nothing", "first_run") else plan.effect, notes=(*plan.notes, replaced))
+    if buckets := once_counted(warehouse, name):
+        note = f"equal rows count each by itself now, not once: {buckets:,} buckets hold some"
+        plan = replace(plan, effect="rebuild", notes=(*plan.notes, note))
     if plan.effect == "first_run" or (shift := coming_shift(run.source, warehouse, settings.data)) is None:
         return plan
-    return replace(plan, effect="rebuild" if shift.is_certain else plan.effect, notes=(str(shift),))
+    return replace(plan, effect="rebuild" if shift.is_certain else plan.effect, notes=(*plan.notes, str(shift)))
 
 
 def removals(settings: Settings, catalogue: Catalogue, warehouse: Warehouse) -> list[Plan]:

@@ -1,10 +1,12 @@
 """A home of an earlier version opens and runs: its incidents go on, and nothing of it is lost.
 
-`old_homes/version_7.tar.xz` was made by two runs of `smartflow run shop` of the last version with that schema: two regions that count
-four times as much as usual for the last four hours, each with an open incident that was told.
+Each was made by two runs of `smartflow run` of the last version with that schema. In both `shop` has two regions that count four times as
+much as usual for the last four hours, with an open incident that was told. Version 8 has two sources more: `log`, whose equal lines
+were counted once and which is silent, and `broken`, whose reading has failed since its time column was renamed.
 """
 
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -12,21 +14,22 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
-from smartflow_assets_tests.homes import Home
+from smartflow_assets_tests.homes import STAGES, Home
 
-OLD = Path(__file__).parents[1] / "old_homes" / "version_7.tar.xz"
+OLD = Path(__file__).parents[1] / "old_homes"
 KEPT = ("raw.shop", "clean_series", "anomaly_scores", "anomalies", "incident_events", "alert_sends", "trained_models", "run_log")
 
 
 @pytest.fixture
-def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    with tarfile.open(OLD) as archive:
+def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    with tarfile.open(OLD / f"version_{request.param}.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     monkeypatch.chdir(tmp_path)
     return Home(tmp_path)
 
 
-def test_a_home_of_version_7_opens_and_its_incidents_end(old: Home, smartflow):
+@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8)], indirect=["old"])
+def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: int):
     feed = old.folder / "data/examples/shop.csv"
     calm = pd.read_csv(feed).tail(2 * 24 * 3).head(2 * 24)  # the same hours two days earlier
     later = calm.assign(at=(pd.to_datetime(calm["at"]) + pd.Timedelta(days=3)).dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -36,8 +39,20 @@ def test_a_home_of_version_7_opens_and_its_incidents_end(old: Home, smartflow):
 
     answer = smartflow("run", "shop", "--as-of", "2026-03-24T00:00Z")
     assert answer.code == 0 and "resolved 2" in answer.out, answer
-    assert old.warehouse.schema_version == SCHEMA_VERSION > 7
+    assert old.warehouse.schema_version == SCHEMA_VERSION >= version
     assert {table: old.count(table) >= count for table, count in before.items()} == dict.fromkeys(KEPT, True)
-    assert old.table("incidents")["state"].tolist() == ["resolved", "resolved"]
-    assert sorted(old.sent()["event"]) == ["opened", "opened", "resolved", "resolved"]
-    assert (old.folder / "data/warehouse/smartflow.v7.duckdb").exists()
+    assert set(old.table("incidents", "source = 'shop'")["state"]) == {"resolved"}
+    assert old.count("incidents", "source = 'shop'") == 2
+    assert (old.folder / f"data/warehouse/smartflow.v{version}.duckdb").exists() == (version < SCHEMA_VERSION)
+
+
+@pytest.mark.parametrize("old", [8], indirect=True)
+def test_equal_rows_that_version_8_counted_once_count_after_a_rebuild_that_plan_announces(old: Home, smartflow):
+    said = smartflow("plan", "log").out
+    assert said.startswith("log: clean rows,") and "equal rows count each by itself now" in said
+    answer = old.run_stages("log", datetime(2026, 3, 23, 1, tzinfo=UTC), STAGES[:2])
+    read, cleaned = answer["raw_records"], answer["clean_series"]
+    assert (read.origins, read.new_rows, cleaned.rebuilt_because) == (("inbox/log/part2.csv",), 2, "equal rows count each by itself now")
+    lines = old.table("clean_series", "source = 'log' ORDER BY observed_at")["value"]
+    assert lines.iloc[:-3].eq(3).all() and sorted(lines.iloc[-3:]) == [3, 3, 5]
+    assert "equal rows" not in smartflow("plan", "log").out

@@ -29,16 +29,16 @@ Aggregate = Literal[
 ]
 
 _SQL: dict[str, str] = {
-    "mean": "sum({x} ORDER BY {x}) {only} / nullif(count({x}) {only}, 0)",
-    "sum": "sum({x} ORDER BY {x}) {only}",
-    "count": "count({any}) {only}",
-    "min": "min({x}) {only}",
-    "max": "max({x}) {only}",
-    "median": "median({x}) {only}",
+    "mean": "sum({x} ORDER BY {x}) / nullif(count({x}), 0)",
+    "sum": "sum({x} ORDER BY {x})",
+    "count": "count({any})",
+    "min": "min({x})",
+    "max": "max({x})",
+    "median": "median({x})",
     "last": "last({x} ORDER BY happened_at, _origin, _row) {only_with_x}",
     "first": "first({x} ORDER BY happened_at, _origin, _row) {only_with_x}",
-    **{f"p{percent:02}": f"quantile_cont({{x}}, {percent / 100}) {{only}}" for percent in (5, 25, 75, 90, 95, 99)},
-    "distinct_count": "count(DISTINCT {any}) {only}",
+    **{f"p{percent:02}": f"quantile_cont({{x}}, {percent / 100})" for percent in (5, 25, 75, 90, 95, 99)},
+    "distinct_count": "count(DISTINCT {any})",
 }
 NUMERIC = (
     "TINYINT",
@@ -55,7 +55,7 @@ NUMERIC = (
     "DOUBLE",
     "DECIMAL",
 )
-_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "row_count", "duplicate_count"]
+_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "row_count"]
 MOST_BUCKETS = 500_000
 RAW = "raw_rows"
 """Name of the raw table in the SQL of an encoded column."""
@@ -115,25 +115,19 @@ def aggregate(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, 
     """The buckets of raw.<source> whose rows lie in [since, until); both should be starts of buckets.
 
     One row per series and bucket that has rows: series, metric, dimensions (dict), observed_at (start, UTC), value (NaN when
-    no row has a number), value_raw (the same with exact duplicates counted), row_count, duplicate_count. A row is a duplicate
-    when all its values equal those of another row of the source. Text in a numeric metric, NaN and infinity count as no
-    number; a null dimension is the empty text. `SourceError` when a column is not there.
+    no row has a number), row_count. Equal rows are rows, each by itself: which of them are one and the same was decided when they were
+    loaded. Text in a numeric metric, NaN and infinity count as no number; a null dimension is the empty text. `SourceError` when a
+    column is not there.
     """
     metrics = metrics_of(warehouse, source, plan)
-    time, window = quoted_column(plan.time_column), [_utc(since), _utc(until)]
-    copied = f"""
-        SELECT _row_hash FROM {quoted(raw_table(source))} WHERE {time} >= ? AND {time} < ? GROUP BY _row_hash HAVING count(*) > 1"""
-    # the first of equal rows is kept; looked for only when there are some, since it costs as much as the rest
-    has_copies = bool(metrics) and len(warehouse.read(f"SELECT 1 AS found FROM ({copied}) LIMIT 1", window)) > 0
+    window = [_utc(since), _utc(until)]
     frames = []
     for dimensions, group in plan.by_dimensions(metrics).items():
-        sql = _sql(source, plan, dimensions, group, copied if has_copies else "")
-        found = warehouse.read(sql, 3 * window if has_copies else window)
+        found = warehouse.read(_sql(source, plan, dimensions, group), window)
         frames += _frames(found, plan.grid, dimensions, [metric.name for metric in group])
     if not frames:
-        types = {"observed_at": "datetime64[us, UTC]", "value": float, "value_raw": float, "dimensions": object}
-        counts = dict.fromkeys(["row_count", "duplicate_count"], "int64")
-        return pd.DataFrame({name: pd.Series(dtype={**types, **counts}.get(name, str)) for name in _COLUMNS})
+        types = {"observed_at": "datetime64[us, UTC]", "value": float, "dimensions": object, "row_count": "int64"}
+        return pd.DataFrame({name: pd.Series(dtype=types.get(name, str)) for name in _COLUMNS})
     return pd.concat(frames, ignore_index=True).sort_values(["series", "observed_at"], ignore_index=True)
 
 
@@ -235,33 +229,22 @@ def _inputs(k: int, metric: MetricColumn, encoded: Mapping[str, str]) -> str:
     return f", CASE WHEN {chosen} THEN {column} END AS a{k}, CASE WHEN {chosen} AND isfinite({number}) THEN {number} END AS x{k}"
 
 
-def _sql(source: str, plan: BucketPlan, dimensions: tuple[str, ...], metrics: list[MetricColumn], copied: str) -> str:
-    """The buckets of some metrics: d0.. the dimensions, v0.. the values, r0.. those with exact copies counted, if there are any.
-    `copied` selects the hashes of rows that occur more than once; the window is bound once, with `copied` three times."""
+def _sql(source: str, plan: BucketPlan, dimensions: tuple[str, ...], metrics: list[MetricColumn]) -> str:
+    """The buckets of some metrics: d0.. the dimensions, v0.. the values; the window is to be bound."""
     time = quoted_column(plan.time_column)
     rows = f"""
-        SELECT {bucket_number(plan)} AS bucket, {time} AS happened_at, _origin, _row, _row_hash
+        SELECT {bucket_number(plan)} AS bucket, {time} AS happened_at, _origin, _row
                {"".join(f", {dimension_text(name)} AS d{k}" for k, name in enumerate(dimensions))}
                {"".join(_inputs(k, metric, plan.encoded.columns) for k, metric in enumerate(metrics))}
         FROM {quoted(raw_table(source))} AS {RAW} {plan.encoded.lookups} WHERE {time} >= ? AND {time} < ?"""
-    if copied:
-        kept = f"""
-            SELECT _row_hash, min(ROW(_origin, _row)) AS kept FROM ({rows}) SEMI JOIN ({copied}) USING (_row_hash) GROUP BY _row_hash"""
-        rows = f"""
-            SELECT *, coalesce(kept <> ROW(_origin, _row), false) AS is_copy FROM ({rows}) LEFT JOIN ({kept}) USING (_row_hash)"""
     keys = "".join(f", d{k}" for k in range(len(dimensions)))
-    values = "".join(f", {_value(k, metric, bool(copied))} AS v{k}" for k, metric in enumerate(metrics))
-    raw_values = "".join(f", {_value(k, metric, False)} AS r{k}" for k, metric in enumerate(metrics)) if copied else ""
-    return f"""SELECT bucket{keys}, count(*) AS row_count,
-                      {"count(*) FILTER (WHERE is_copy)" if copied else "0"} AS duplicate_count{values}{raw_values}
-               FROM ({rows}) GROUP BY bucket{keys} ORDER BY bucket{keys}"""
+    values = "".join(f", {_value(k, metric)} AS v{k}" for k, metric in enumerate(metrics))
+    return f"SELECT bucket{keys}, count(*) AS row_count{values} FROM ({rows}) GROUP BY bucket{keys} ORDER BY bucket{keys}"
 
 
-def _value(k: int, metric: MetricColumn, is_without_copies: bool) -> str:
-    only = "FILTER (WHERE NOT is_copy)" if is_without_copies else ""
-    only_with_x = f"FILTER (WHERE x{k} IS NOT NULL{' AND NOT is_copy' if is_without_copies else ''})"
-    aggregated = _SQL[metric.aggregate].format(x=f"x{k}", any=f"a{k}", only=only, only_with_x=only_with_x)
-    return f"CAST({aggregated} AS DOUBLE)"
+def _value(k: int, metric: MetricColumn) -> str:
+    only_with_x = f"FILTER (WHERE x{k} IS NOT NULL)"
+    return f"CAST({_SQL[metric.aggregate].format(x=f'x{k}', any=f'a{k}', only_with_x=only_with_x)} AS DOUBLE)"
 
 
 def _frames(found: pd.DataFrame, grid: TimeGrid, dimensions: tuple[str, ...], metrics: list[str]) -> list[pd.DataFrame]:
@@ -283,9 +266,7 @@ def _frames(found: pd.DataFrame, grid: TimeGrid, dimensions: tuple[str, ...], me
                     "dimensions": np.array([*named, None], dtype=object)[group],
                     "observed_at": grid.start(found["bucket"].to_numpy(np.int64)),
                     "value": value,
-                    "value_raw": found[f"r{k}"].to_numpy(dtype=float, na_value=np.nan) if f"r{k}" in found else value,
                     "row_count": found["row_count"].to_numpy(np.int64),
-                    "duplicate_count": found["duplicate_count"].to_numpy(np.int64),
                 }
             ).astype({"series": str, "metric": str})
         )

@@ -7,6 +7,7 @@ text into typed columns.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -29,6 +30,14 @@ class BaseReader(BaseModel, ABC, frozen=True):
         description="The column that says when: its name, or {column, format, timezone}; {columns: [date, time], …} for two of them."
     )
 
+    key: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        examples=[["order_id"]],
+        description="Columns that make a row the same row: the last one that comes takes the place of the one before it, at whatever time "
+        "and in whatever file that stands. A row without a value in one of them has no key. Default: rows are the same when all "
+        "their values are.",
+    )
+
     @abstractmethod
     def batches(self, context: ReadContext) -> Iterator[Staged]:
         """Stage each origin whose content is not known, one after the other. SourceError when one cannot be read."""
@@ -36,6 +45,11 @@ class BaseReader(BaseModel, ABC, frozen=True):
     def describe(self) -> str:
         """Where the rows come from, for messages."""
         return self.type
+
+    def covers(self, origin: str, source: str, data: Path) -> bool:
+        """Are the rows of this origin still of what is read? Those of another file or server, which the YAML named before, give way
+        where the times overlap."""
+        return True
 
 
 class EncodedText(BaseReader, frozen=True):

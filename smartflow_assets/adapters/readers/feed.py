@@ -1,9 +1,10 @@
 """What the readers of servers share: a window is asked for, its pages are staged one by one, and the newest stored time says where
 the next window begins.
 
-A server is asked from the newest time that was read to its end, less `late_by`. What it answers for that stretch holds: rows that
-are stored already are left out and counted, a row that was corrected at the source takes the place of the old one, one that is gone
-there goes. An answer without rows takes nothing away. Pages are stored as they come; how far a window was read is written down only
+A server is asked from the newest time that was read to its end, less `late_by`; that time is asked for again, so that each time is
+there as a whole. The answer speaks for the times that it holds: rows that are stored already are left out and counted, a row that was
+corrected at the source takes the place of the old one. What it does not hold any more stays and is counted, unless `on_missing_rows` says
+otherwise. An answer without rows takes nothing away. Pages are stored as they come; how far a window was read is written down only
 at its end, so a run that stops between two pages is followed by one that asks for the same window again.
 """
 
@@ -22,6 +23,7 @@ from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
 from smartflow_assets.adapters.staging.reading_key import ReadingKey, key_of_feed
 from smartflow_assets.adapters.staging.stage import stage_rows
+from smartflow_assets.adapters.warehouse.writes import MissingRows
 from smartflow_assets.core.temporal.notation import Duration
 
 
@@ -45,6 +47,13 @@ class FeedReader(BaseReader, frozen=True):
         description="How long after its time a row may still come or be corrected: each run asks again for so much.",
     )
 
+    on_missing_rows: MissingRows = Field(
+        default="keep",
+        description="Stored rows of times, within those of an answer, that the answer does not hold any more: they stay and are counted "
+        "(keep), or they go (delete). With delete, a removal of more than 10 rows and more than 1 % opens an incident and waits for "
+        "`smartflow run SOURCE --accept-removals`.",
+    )
+
     @property
     @abstractmethod
     def feed(self) -> str:
@@ -63,6 +72,12 @@ class FeedReader(BaseReader, frozen=True):
     @abstractmethod
     def is_incremental(self) -> bool:
         """Can the server be asked for the rows from a moment on?"""
+
+    @property
+    def gives_all(self) -> bool:
+        """Is what is given on a question for all that there is really all? A server that cannot be asked from a moment on may show its
+        latest rows alone."""
+        return self.is_incremental
 
     def window(self, context: ReadContext) -> str:
         """The origin of what is asked for now."""
@@ -96,6 +111,9 @@ class FeedReader(BaseReader, frozen=True):
             page.path.unlink()
             if staged is not None:
                 yield replace(staged, origin=origin)
+
+    def covers(self, origin: str, source: str, data: Path) -> bool:
+        return origin.startswith(self.prefix)
 
     def describe(self) -> str:
         return self.feed

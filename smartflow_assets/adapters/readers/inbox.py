@@ -41,5 +41,9 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
     def layout(self, path: Path) -> Layout:
         return {"json": self.json_records, "parquet": Parquet()}.get(ending(path), self.delimited)
 
+    def covers(self, origin: str, source: str, data: Path) -> bool:
+        folder, _, name = origin.rpartition("/")
+        return folder == f"inbox/{source}" and fnmatch(name, self.pattern)
+
     def describe(self) -> str:
         return f"inbox/{self.pattern}"

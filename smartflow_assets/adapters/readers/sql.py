@@ -70,6 +70,10 @@ class SqlReader(FeedReader, frozen=True):
     def is_incremental(self) -> bool:
         return self.table is not None or ":since" in (self.query or "")
 
+    @property
+    def gives_all(self) -> bool:
+        return True
+
     def asked_from(self, context: ReadContext) -> datetime | None:
         return super().asked_from(context) if self.is_incremental else None
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import duckdb
@@ -121,7 +122,7 @@ class SyntheticReader(BaseReader, frozen=True):
             connection.execute(f"COPY made TO {quoted_text(parquet)} (FORMAT parquet, COMPRESSION lz4_raw)")
         times = frame[self.time.column]
         span = (None, None) if frame.empty else (times.iloc[0].to_pydatetime(), times.iloc[-1].to_pydatetime())
-        return Staged(month.origin, content_hash, parquet, len(frame), *span)
+        return Staged(month.origin, content_hash, parquet, len(frame), *span, held_from=month.first, held_to=month.last)  # whole
 
     @property
     def _columns(self) -> dict[str, bool]:
@@ -139,6 +140,9 @@ class SyntheticReader(BaseReader, frozen=True):
                     source=context.source,
                     remedy=f"It has {', '.join(name for name in self._columns if name != 'timestamp')}.",
                 )
+
+    def covers(self, origin: str, source: str, data: Path) -> bool:
+        return _start(origin) is not None
 
     def describe(self) -> str:
         return f"{self.domain.type}, seed {self.seed}"

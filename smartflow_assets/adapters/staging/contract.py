@@ -188,7 +188,8 @@ class Staged:
 
     `parquet` holds the readable rows: the columns as read, typed, and `_row`, the number of the row among the readable
     lines. `rejected` is a Parquet file of the bad rows (row_number, record as JSON text, reason) when they are to be kept.
-    `on_missing_rows` says what becomes of stored rows of the origin that are older than all of these. `zone` is that of its times
+    `on_missing_rows` says what becomes of stored rows of the origin that are not among these. `is_same_content`: it was read before, by
+    other settings or for another reason. `zone` is that of its times
     which name none; None when all do. `zone_before` is the zone in which they were read the last time, where that is another one, and
     `held_from` to `held_to` are the times of its rows as they were read then.
     """
@@ -202,7 +203,8 @@ class Staged:
     bad_count: int = 0
     rejected: Path | None = None
     notes: tuple[str, ...] = ()
-    on_missing_rows: MissingRows = "keep_older"
+    on_missing_rows: MissingRows = "keep"
+    is_same_content: bool = False
     zone: str | None = None
     zone_before: str | None = None
     held_from: datetime | None = None

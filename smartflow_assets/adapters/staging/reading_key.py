@@ -8,8 +8,9 @@ an @ the zone was a part of the first part, and UTC where nobody had named one.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.staging.contract import TimeColumn, Wanted
@@ -42,11 +43,20 @@ class ReadingKey:
         return "UTC" if key == self.with_zone("UTC") else None
 
 
-def key_of_file(time: TimeColumn, layout: Layout, wanted: Wanted, on_missing_rows: MissingRows, calendar_zone: str) -> ReadingKey:
-    """How a file is read: when a person corrects a format or a zone, known files are read again."""
+def key_of_file(
+    time: TimeColumn,
+    layout: Layout,
+    wanted: Wanted,
+    on_missing_rows: MissingRows,
+    calendar_zone: str,
+    kept: Mapping[str, object] = MappingProxyType({}),
+) -> ReadingKey:
+    """How a file is read: when a person corrects a format or a zone, known files are read again. `kept` are the other settings that say
+    which of its rows are kept, where they are not the defaults."""
+    missing = "keep_older" if on_missing_rows == "keep" else on_missing_rows  # as it was called when the keys that are stored were made
 
     def with_zone(zone: str | None) -> str:
-        return _eight(json.dumps([time.keys(zone), asdict(layout), wanted.reading, on_missing_rows]))
+        return _eight(json.dumps([time.keys(zone), asdict(layout), wanted.reading, missing, *([dict(kept)] if kept else [])]))
 
     return ReadingKey(with_zone, time.reading(calendar_zone).zone)
 

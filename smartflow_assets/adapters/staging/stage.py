@@ -8,10 +8,11 @@ have. Nothing here touches the warehouse.
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
@@ -38,9 +39,11 @@ def stage_file(
     path: Path,
     context: ReadContext,
     layout: Layout,
-    on_missing_rows: MissingRows = "keep_older",
+    on_missing_rows: MissingRows = "keep",
+    kept: Mapping[str, object] = MappingProxyType({}),
 ) -> Staged | None:
-    """Stage one file; None when its content is known. SourceError naming file, field and remedy when it cannot be used.
+    """Stage one file; None when its content is known. SourceError naming file, field and remedy when it cannot be used. `kept` are the
+    settings that say which of its rows are kept, where they are not the defaults.
 
     The hash is taken before anything else is read: should the file grow meanwhile, the next run finds another hash and reads
     it again, so nothing that was half written stays.
@@ -49,7 +52,7 @@ def stage_file(
     file = TextFile(context.source, path, _folder(context, origin))
     with file.reading(), path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    known, key = context.known.get(origin, ""), key_of_file(reader.time, layout, context.wanted, on_missing_rows, context.timezone)
+    known, key = context.known.get(origin, ""), key_of_file(reader.time, layout, context.wanted, on_missing_rows, context.timezone, kept)
     known_digest, known_key = split(known)
     if digest == known_digest and key.holds(known_key) and known == f"{known_digest}.{known_key}":
         return None
@@ -61,7 +64,12 @@ def stage_file(
             limits = f" {_moment(context.since)}..{_moment(context.until)}"
     context = replace(context, zone_before=key.zone_before(known_key))
     staged = _staged([file], reader, context, layout, origin, digest)
-    return replace(staged, content_hash=f"{digest}.{key.of(staged.zone)}{limits}", on_missing_rows=on_missing_rows)
+    return replace(
+        staged,
+        content_hash=f"{digest}.{key.of(staged.zone)}{limits}",
+        on_missing_rows=on_missing_rows,
+        is_same_content=digest == known_digest and ".." not in known,
+    )
 
 
 def stage_rows(

@@ -66,7 +66,8 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
         case LeavePending():
             return _Done(row_writes.leave_pending(write), [])
         case Reconcile():
-            return _Done(reconciliation.reconcile(connection, write, run_id), [])
+            loaded, changes = reconciliation.reconcile(connection, write, run_id)
+            return _Done(changes, [loaded])
         case Load():
             loaded, changes = load.load(connection, write, run_id)
             return _Done(changes, [loaded])

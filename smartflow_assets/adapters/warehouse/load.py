@@ -1,26 +1,26 @@
 """Load: one origin of raw.<source> from a staged Parquet file, by SQL alone, so that ten million rows need no frame.
 
-The rows are compared with what the origin holds by number and hash; only those that differ are written, and `writes` names
-only the times whose content changed, however rows moved within the file. Columns are added, widen from integer to double,
-or overflow into `<column>__text`, so that no batch fails on its types.
+A row is known by its instant and the hash of its values; an origin holds so many of each at an instant. A file speaks for the instants
+that it holds (`row_balance.py` says how many of each row there are to be); only instants whose rows differ are written, and `writes`
+names only those. Columns are added, widen from integer to double, or overflow into `<column>__text`, so that no batch fails on its types.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
-from smartflow_assets.adapters.warehouse.retained_rows import set_aside, set_aside_unreadable
+from smartflow_assets.adapters.warehouse import row_balance, row_keys
+from smartflow_assets.adapters.warehouse.changed_windows import changed_windows, load_changes
+from smartflow_assets.adapters.warehouse.retained_rows import set_aside_unreadable
+from smartflow_assets.adapters.warehouse.row_balance import Balance
+from smartflow_assets.adapters.warehouse.row_hash import family_of
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
+from smartflow_assets.adapters.warehouse.staged_rows import stage
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 from smartflow_assets.core.errors import WarehouseError
-
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
-_REALS = {"FLOAT", "DOUBLE", "UBIGINT", "HUGEINT", "UHUGEINT"}
-_KEPT = {"BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 
 
 class _ColumnMapping(NamedTuple):
@@ -28,18 +28,6 @@ class _ColumnMapping(NamedTuple):
 
     names: list[str]
     values: list[str]
-
-
-@dataclass(frozen=True)
-class _Difference:
-    """What a Load has to change; the row numbers are in the temporary tables `fresh` and `gone` unless all rows are new."""
-
-    is_all_new: bool
-    new_count: int
-    gone_count: int
-    duplicate_count: int
-    first_at: datetime | None
-    last_at: datetime | None
 
 
 def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _ColumnMapping:
@@ -52,46 +40,43 @@ def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _ColumnMapping
 
 
 def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[Loaded, list[Change]]:
-    """Applies the Load inside the open transaction. Raises `WarehouseError` for a file that is not as `Load` says, and for an
-    empty file where the origin has rows, unless that is allowed."""
+    """Applies the Load inside the open transaction. Raises `WarehouseError` for a file that is not as `Load` says."""
     mapping = evolve(connection, write)
     table = raw_table(write.source)
-    last_row = _last_row(connection, table, write) if write.mode == "insert" else 0
     row_count, first_at, last_at = _staged_extent(connection, write)
-    held = single(connection, f"SELECT count(*) FROM {quoted(table)} WHERE _origin = ?", [write.origin])
-    keeps_older = write.mode == "replace" and write.on_missing_rows == "keep_older" and bool(held)
-    if not row_count and held and write.mode == "replace" and not write.is_empty_allowed and not keeps_older:
-        raise WarehouseError(
-            f"the file is empty now, but {held} of its rows are stored",
-            source=write.source,
-            where=write.origin,
-            remedy="They are kept. If it is meant to be empty, rebuild the source with `smartflow plan`.",
-        )
-    has_older = keeps_older and set_aside(connection, table, write, write.held_from or first_at)
-    difference = _compare(connection, table, write, held, first_at, last_at, row_count)
-    _write(connection, table, write, mapping, difference, run_id, last_row)
-    rejected_count, changes = _quarantine(connection, write, run_id, last_row, has_older)
-    if difference.first_at is not None and difference.last_at is not None:
-        changed = difference.new_count + difference.gone_count
-        window = (difference.first_at, difference.last_at + AN_INSTANT)
-        changes.insert(0, Change(write.source, table, "load", *window, changed, write.fingerprint))
+    last_row = _last_row(connection, table, write) if write.mode == "insert" else _highest(connection, table, write.origin)
+    replaced_count = row_keys.replace(connection, table, write) if write.key else 0
+    balance = row_balance.compare(connection, table, write, row_count, first_at, last_at)
+    _write(connection, table, write, mapping, balance, run_id, last_row)
+    rejected_count, changes = _quarantine(connection, write, run_id, last_row if write.mode == "insert" else 0)
+    windows = changed_windows(connection, balance.changed, table, write.time_column) if balance.changed else []
+    if not balance.changed and first_at is not None and last_at is not None:
+        windows = [(first_at, last_at + AN_INSTANT)]
+    written = balance.new_count + balance.gone_count + replaced_count
+    changes = [*load_changes(write.source, table, windows, written, write.fingerprint), *changes]
     loaded = Loaded(
         write.source,
         write.origin,
         row_count,
-        difference.new_count,
-        difference.gone_count,
-        difference.duplicate_count,
+        balance.new_count,
+        balance.gone_count + replaced_count,
+        balance.duplicate_count,
         rejected_count,
         first_at,
         last_at,
+        missing_count=balance.missing_count,
+        withheld_count=balance.withheld_count,
     )
     if changes or write.mode == "replace" or not _is_known(connection, write):
         changes.append(ledger(connection, write, loaded, run_id))
-    for name in ("keys", "fresh", "gone", "arrived"):
-        connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
-    connection.execute("DROP VIEW temp.staged")
+    for name in ("keys", "balance", "differing", "fresh", "gone", "arrived", "displaced"):
+        connection.execute(f"DROP TABLE IF EXISTS temp.{name}").fetchall()
+    connection.execute("DROP VIEW temp.staged").fetchall()
     return loaded, changes
+
+
+def _highest(connection: duckdb.DuckDBPyConnection, table: str, origin: str) -> int:
+    return single(connection, f"SELECT coalesce(max(_row), 0) FROM {quoted(table)} WHERE _origin = ?", [origin])
 
 
 def _last_row(connection: duckdb.DuckDBPyConnection, table: str, write: Load) -> int:
@@ -110,45 +95,6 @@ def _is_known(connection: duckdb.DuckDBPyConnection, write: Load) -> bool:
     return bool(single(connection, "SELECT count(*) FROM ingestions WHERE source = ? AND origin = ? AND content_hash = ?", bound))
 
 
-def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
-    """A view `staged` of the file with `_row`, `_row_hash` and `_time`; returns its data columns with their types."""
-    scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
-    described = connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-    types = {name: type_ for name, type_, *_ in described if name not in ("_row", "file_row_number")}
-    row = "_row" if any(name == "_row" for name, *_ in described) else "file_row_number + 1"
-    if reserved := {column.name for column in RAW_COLUMNS} & {name.lower() for name in types}:
-        raise WarehouseError(f"the column name '{min(reserved)}' is reserved", source=write.source, where=write.origin)
-    if types.get(write.time_column) != "TIMESTAMP WITH TIME ZONE":
-        found = types.get(write.time_column, "not there")
-        raise WarehouseError(
-            f"the staged time column '{write.time_column}' should be TIMESTAMPTZ, it is {found}",
-            source=write.source,
-            where=write.origin,
-        )
-    columns = ", ".join(quoted_column(name) for name in types)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW staged AS SELECT {columns}, CAST({row} AS BIGINT) AS _row,"
-        f" {_hash(types)} AS _row_hash, {quoted_column(write.time_column)} AS _time FROM {scan}{_unless_pruned(connection, write)}"
-    )
-    return types
-
-
-def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
-    """The condition that leaves out rows of a time that was pruned, which a file may go on holding for years."""
-    pruned = single(
-        connection,
-        """
-        WITH own AS (SELECT * FROM writes WHERE source = ? AND table_name = ?)
-        SELECT max(to_at) FROM own WHERE operation = 'prune' AND written_at > coalesce(
-            (SELECT max(written_at) FROM own WHERE operation = 'delete'), TIMESTAMPTZ '1970-01-01')""",
-        [write.source, raw_table(write.source)],
-    )
-    if pruned is None:
-        return ""
-    time = quoted_column(write.time_column)
-    return f" WHERE {time} IS NULL OR {time} >= TIMESTAMPTZ {quoted_text(pruned.isoformat())}"
-
-
 def _staged_extent(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[int, datetime | None, datetime | None]:
     row_count, first_at, last_at, timeless = connection.execute(
         "SELECT count(*), min(_time), max(_time), count(*) FILTER (WHERE _time IS NULL) FROM staged"
@@ -163,33 +109,9 @@ def _staged_extent(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[
     return row_count, first_at, last_at
 
 
-def _hash(types: dict[str, str]) -> str:
-    """The same for a row whatever the order of its columns, with and without columns that are null, and for 5 and 5.0."""
-    texts = []
-    for name in sorted(types, key=str.lower):
-        column = quoted_column(name)
-        text = f"CAST({column} AS VARCHAR)"
-        if _family(types[name]) == "DOUBLE":
-            whole = f"CAST(CAST({column} AS BIGINT) AS VARCHAR)"
-            text = f"CASE WHEN abs({column}) < 9e15 AND {column} = trunc({column}) THEN {whole} ELSE {text} END"
-        elif types[name].startswith("TIMESTAMP"):
-            text = f"CAST(epoch_us({column}) AS VARCHAR)"  # 20 times faster than writing the date
-        texts.append(f"{quoted_text(name.lower() + '=')} || {text}")
-    return f"md5_number_lower(concat_ws(chr(31), {', '.join(texts)}))"
-
-
-def _family(type_: str) -> str:
-    """The type that a raw column is given for a type in a file."""
-    if type_ in _INTEGERS:
-        return "BIGINT"
-    if type_ in _REALS or type_.startswith("DECIMAL"):
-        return "DOUBLE"
-    return type_ if type_ in _KEPT else "VARCHAR"
-
-
 def _create_or_widen(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], write: Load) -> None:
     wanted = {name.lower(): type_ for name, type_ in write.types.items()}
-    first_types = {name: wanted.get(name.lower(), _family(type_)) for name, type_ in types.items()}
+    first_types = {name: wanted.get(name.lower(), family_of(type_)) for name, type_ in types.items()}
     if not has_table(connection, table):
         own = ", ".join(f"{quoted_column(column.name)} {column.type}" for column in RAW_COLUMNS)
         columns = ", ".join(f"{quoted_column(name)} {type_}" for name, type_ in first_types.items())
@@ -199,7 +121,7 @@ def _create_or_widen(connection: duckdb.DuckDBPyConnection, table: str, types: d
     for name, type_ in first_types.items():
         if name.lower() not in stored:
             connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted_column(name)} {type_}")
-        elif stored[name.lower()] == "BIGINT" and _family(types[name]) == "DOUBLE":
+        elif stored[name.lower()] == "BIGINT" and family_of(types[name]) == "DOUBLE":
             connection.execute(f"ALTER TABLE {quoted(table)} ALTER COLUMN {quoted_column(name)} TYPE DOUBLE")
 
 
@@ -214,7 +136,7 @@ def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str
     mapping, misfits = _ColumnMapping([], []), {}
     for name, type_ in types.items():
         column, target = quoted_column(name), stored[name.lower()]
-        family, value = _family(type_), column
+        family, value = family_of(type_), column
         if target == "VARCHAR" or (family, target) == ("BIGINT", "DOUBLE") or family == target:
             value = f"CAST({column} AS {target})"
         else:
@@ -235,74 +157,36 @@ def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str
     return mapping
 
 
-def _compare(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    write: Load,
-    held: int,
-    first_at: datetime | None,
-    last_at: datetime | None,
-    row_count: int,
-) -> _Difference:
-    raw, time = quoted(table), quoted_column(write.time_column)
-    is_other, is_mine = ("_origin <> ?", "_origin = ?") if write.mode == "replace" else ("? IS NOT NULL", "_origin = ? AND FALSE")
-    if write.read_anew:
-        is_other += f" AND _origin NOT IN ({', '.join(map(quoted_text, write.read_anew))})"
-    beside = f"SELECT _row_hash, {time} AS _time FROM {raw} WHERE {is_other} AND {time} BETWEEN ? AND ?"
-    bound = [write.origin, first_at, last_at]
-    if (not held or write.mode == "insert") and not single(connection, f"SELECT count(*) FROM ({beside})", bound):
-        return _Difference(True, row_count, 0, 0, first_at, last_at)
-    connection.execute("CREATE TEMP TABLE keys AS SELECT _row, _row_hash, _time FROM staged").fetchall()
-    mine = f"SELECT _row, _row_hash, {time} AS _time FROM {raw} WHERE {is_mine}"
-    connection.execute(
-        f"CREATE TEMP TABLE fresh AS SELECT * FROM temp.keys ANTI JOIN ({mine}) AS mine USING (_row, _row_hash)",
-        [write.origin],
-    ).fetchall()
-    is_covered, covered = "TRUE", []
-    if write.on_missing_rows == "keep_older":
-        is_covered, covered = "_time >= ?", [write.held_from or first_at]  # for no time, with an empty file, none is
-    connection.execute(
-        f"CREATE TEMP TABLE gone AS SELECT * FROM (SELECT * FROM ({mine}) WHERE {is_covered}) AS mine"
-        " ANTI JOIN temp.keys USING (_row, _row_hash)",
-        [write.origin, *covered],
-    ).fetchall()
-    (duplicate_count,) = connection.execute(f"DELETE FROM temp.fresh WHERE (_row_hash, _time) IN ({beside})", bound).fetchall()[0]
-    new_count, gone_count, changed_from, changed_to = connection.execute(
-        """SELECT coalesce(sum(balance) FILTER (WHERE balance > 0), 0), coalesce(-sum(balance) FILTER (WHERE balance < 0), 0),
-                  min(_time), max(_time)
-           FROM (SELECT _row_hash, _time, sum(side) AS balance
-                 FROM (SELECT _row_hash, _time, 1 AS side FROM temp.fresh
-                       UNION ALL SELECT _row_hash, _time, -1 AS side FROM temp.gone)
-                 GROUP BY _row_hash, _time HAVING sum(side) <> 0)"""
-    ).fetchall()[0]
-    return _Difference(False, int(new_count), int(gone_count), duplicate_count, changed_from, changed_to)
-
-
 def _write(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     write: Load,
     mapping: _ColumnMapping,
-    difference: _Difference,
+    balance: Balance,
     run_id: str,
     last_row: int,
 ) -> None:
+    """Writes the rows that `fresh` names in the place of those that `gone` names: instants as a whole, so that the rows of one keep the
+    order of the file."""
+    raw, time = quoted(table), quoted_column(write.time_column)
     came, chosen = "?", "staged"
-    if not difference.is_all_new:
+    lowest = 1
+    if not balance.is_all_new:
+        lowest = single(connection, "SELECT coalesce(min(_row), 1) FROM temp.fresh")
         came = "coalesce(_arrived_at, ?)"
         chosen = "staged LEFT JOIN temp.arrived USING (_row_hash, _time) WHERE _row IN (SELECT _row FROM temp.fresh)"
-        connection.execute(  # in a file that begins later each row has another place, and came when it came
-            f"CREATE TEMP TABLE arrived AS SELECT _row_hash, {quoted_column(write.time_column)} AS _time, min(_ingested_at) AS _arrived_at"
-            f" FROM {quoted(table)} WHERE _origin = ? AND _row IN (SELECT _row FROM temp.gone) GROUP BY ALL",
-            [write.origin],
+        connection.execute(  # a row that only moved within the file came when it came
+            f"CREATE TEMP TABLE arrived AS SELECT _row_hash, {time} AS _time, min(_ingested_at) AS _arrived_at"
+            f" FROM {raw} WHERE (_origin, _row) IN (SELECT _origin, _row FROM temp.gone) GROUP BY ALL"
         ).fetchall()
-        connection.execute(
-            f"DELETE FROM {quoted(table)} WHERE _origin = ? AND _row IN (SELECT _row FROM temp.gone)", [write.origin]
-        ).fetchall()
+        connection.execute(f"DELETE FROM {raw} WHERE (_origin, _row) IN (SELECT _origin, _row FROM temp.gone)").fetchall()
+    elif write.key:
+        chosen = "staged WHERE _row IN (SELECT _row FROM temp.keys)"
+    number_from = last_row if write.mode == "insert" or lowest <= last_row else 0
     names = ", ".join([*mapping.names, *(column.name for column in RAW_COLUMNS)])
     connection.execute(
-        f"INSERT INTO {quoted(table)} ({names}) SELECT {', '.join(mapping.values)}, ?, _row + ?, _row_hash, {came}, ? FROM {chosen}",
-        [write.origin, last_row, write.ingested_at, run_id],
+        f"INSERT INTO {raw} ({names}) SELECT {', '.join(mapping.values)}, ?, _row + ?, _row_hash, {came}, ? FROM {chosen}",
+        [write.origin, number_from, write.ingested_at, run_id],
     ).fetchall()
 
 
@@ -311,7 +195,6 @@ def _quarantine(
     write: Load,
     run_id: str,
     last_row: int,
-    has_older: bool,
 ) -> tuple[int, list[Change]]:
     """Holds the origin's unreadable rows; one that is held already keeps its state. A server's rows have no lasting number: there
     one that any window of the feed brought is held already."""
@@ -323,7 +206,7 @@ def _quarantine(
     if write.rejected is not None:
         scan = f"read_parquet({quoted_text(write.rejected)})"
     removed = 0
-    if has_older:
+    if write.mode == "replace" and _has_more(connection, write):
         removed = set_aside_unreadable(connection, write, scan)
     elif write.mode == "replace":
         (removed,) = connection.execute(
@@ -344,6 +227,15 @@ def _quarantine(
     return count, [Change(write.source, "quarantined_records", "load", *window, removed + added)]
 
 
+def _has_more(connection: duckdb.DuckDBPyConnection, write: Load) -> bool:
+    """Whether rows of the origin are stored from before the first of the file: then its unreadable rows, which have no time, may be of
+    that part as well."""
+    time = quoted_column(write.time_column)
+    older = f"SELECT 1 FROM {quoted(raw_table(write.source))} WHERE _origin = ? AND {time} < (SELECT min(_time) FROM staged) LIMIT 1"
+    is_empty = single(connection, "SELECT count(*) FROM (SELECT 1 FROM staged LIMIT 1)") == 0
+    return is_empty or bool(single(connection, f"SELECT count(*) FROM ({older})", [write.origin]))
+
+
 def ledger(
     connection: duckdb.DuckDBPyConnection,
     write: Load | Reconcile,
@@ -351,7 +243,8 @@ def ledger(
     run_id: str,
     reached_at: datetime | None = None,
 ) -> Change:
-    """Adds the row of `ingestions`; returns the change."""
+    """Adds the row of `ingestions`; returns the change. What a page does not hold any more is known at the end of its window."""
+    is_page = isinstance(write, Load) and write.mode == "insert"
     row = {
         "source": write.source,
         "origin": write.origin,
@@ -360,6 +253,9 @@ def ledger(
         "new_count": loaded.new_count,
         "duplicate_count": loaded.duplicate_count,
         "quarantined_count": loaded.quarantined_count,
+        "removed_count": loaded.gone_count,
+        "missing_count": None if is_page else loaded.missing_count,
+        "withheld_count": None if is_page else loaded.withheld_count,
         "first_at": loaded.first_at,
         "last_at": loaded.last_at,
         "reached_at": reached_at,

@@ -1,26 +1,13 @@
-"""Rows that a file held once and holds no more, because it begins later now: the export of the last 24 hours, a log begun anew.
+"""Unreadable rows that a file held once and holds no more, because it begins later now: the export of the last 24 hours, a log begun anew.
 
-They are before what the file covers, so it says nothing of them: they stay, with numbers from 0 downwards that keep their order,
-since 1 and up are those of the file as it is. Unreadable rows have no time; those that are not in the file any more stay too.
+They have no time, so the file may say nothing of them: they stay, with numbers from 0 downwards that keep their order, since 1 and up are
+those of the file as it is.
 """
-
-from datetime import datetime
 
 import duckdb
 
-from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.row_writes import single
 from smartflow_assets.adapters.warehouse.writes import Load
-
-
-def set_aside(connection: duckdb.DuckDBPyConnection, table: str, write: Load, first_at: datetime | None) -> bool:
-    """Numbers the older rows of the origin downwards. True when there are any, of this load or of one before."""
-    time = quoted_column(write.time_column)
-    is_older = f"_origin = ? AND ({time} < ? OR CAST(? AS TIMESTAMPTZ) IS NULL)"
-    bound = [write.origin, first_at, first_at]
-    if first_at is not None:  # an empty content has no row whose number could be meant
-        _number_downwards(connection, quoted(table), "_row", is_older, bound, "_origin = ?", [write.origin])
-    return bool(single(connection, f"SELECT count(*) FROM (SELECT 1 FROM {quoted(table)} WHERE {is_older} LIMIT 1)", bound))
 
 
 def set_aside_unreadable(connection: duckdb.DuckDBPyConnection, write: Load, rejected: str) -> int:
@@ -44,24 +31,12 @@ def set_aside_unreadable(connection: duckdb.DuckDBPyConnection, write: Load, rej
         [*mine, *mine],
     ).fetchall()[0][0]
     is_gone = f"{here} AND NOT EXISTS ({same_place})"
-    return moved + _number_downwards(connection, "quarantined_records AS held", "row_number", is_gone, mine, here, mine)
-
-
-def _number_downwards(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    number: str,
-    chosen: str,
-    bound: list,
-    all_: str,
-    all_bound: list,
-) -> int:
-    """The rows above 0 that are chosen go below the lowest number that there is, in their order."""
-    highest = single(connection, f"SELECT max({number}) FROM {table} WHERE {chosen} AND {number} > 0", bound)
+    highest = single(connection, f"SELECT max(row_number) FROM quarantined_records AS held WHERE {is_gone} AND row_number > 0", mine)
     if highest is None:
-        return 0
-    lowest = single(connection, f"SELECT least(min({number}), 1) FROM {table} WHERE {all_}", all_bound)
+        return moved
+    lowest = single(connection, f"SELECT least(min(row_number), 1) FROM quarantined_records WHERE {here}", mine)
     ((count,),) = connection.execute(
-        f"UPDATE {table} SET {number} = {number} + ? WHERE {chosen} AND {number} > 0", [lowest - 1 - highest, *bound]
+        f"UPDATE quarantined_records AS held SET row_number = row_number + ? WHERE {is_gone} AND row_number > 0",
+        [lowest - 1 - highest, *mine],
     ).fetchall()
-    return count
+    return moved + count

@@ -23,7 +23,7 @@ from smartflow_assets.core.preparation.cleaning import Repair
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 8  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 9  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -43,14 +43,15 @@ _SEVERITY = Column.of_words("severity", Severity)
 _CAUSE = Column(
     "cause",
     TEXT,
-    "anomaly, freshness (no rows come), readability (too many rows cannot be read), run (it failed outside of any step), check:<name>, "
+    "anomaly, freshness (no rows come), readability (too many rows cannot be read), removal (stored rows would go), run (it failed outside "
+    "of any step), check:<name>, "
     "delivery:<channel> (a message was given up), or the step that failed.",
 )
 
 RAW_COLUMNS = (
     _always("_origin", TEXT, "Where the row came from: a file path, or the window asked from a server."),
-    _always("_row", COUNT, "Number of the row in its origin, from 1; below that it is older than the file as it is now."),
-    _always("_row_hash", "UBIGINT", "Hash of the row's values as read; the same row in two origins is kept once."),
+    _always("_row", COUNT, "Number of the row in its origin, from 1: in the file that brought it, or counted on from the rows before."),
+    _always("_row_hash", "UBIGINT", "Hash of the row's values as read: rows of one time with the same hash are equal."),
     _always("_ingested_at", TIME, "When the row was first ingested, wherever in its file it stands now."),
     _always("_run_id", TEXT, "Dagster run that ingested the row."),
 )
@@ -65,8 +66,13 @@ _ALL = (
             _always("content_hash", TEXT, "SHA-256 of the content; the same content is not read twice."),
             _always("row_count", COUNT, "Rows of this content that are readable, whether new or not."),
             Column("new_count", COUNT, "Rows that this ingestion added or changed."),
-            _always("duplicate_count", COUNT, "Rows left out because another origin already holds them."),
+            _always("duplicate_count", COUNT, "Rows left out because another origin already holds them, or a later row has their key."),
             Column("quarantined_count", COUNT, "Rows that could not be read and went to quarantined_records."),
+            Column("removed_count", COUNT, "Stored rows that this ingestion took away; a corrected one is new and removed."),
+            Column(
+                "missing_count", COUNT, "Stored rows of the origin that the content does not hold any more, and that stay; null for a page."
+            ),
+            Column("withheld_count", COUNT, "Those of them that wait for `smartflow run --accept-removals` before they go."),
             Column("first_at", TIME, "Earliest time in the content."),
             Column("last_at", TIME, "Latest time in the content."),
             Column("reached_at", TIME, "Up to here everything that a server had was read; null for files and for single pages."),

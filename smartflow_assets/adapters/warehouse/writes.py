@@ -13,7 +13,8 @@ from typing import Literal
 
 import pandas as pd
 
-MissingRows = Literal["keep_older", "delete"]
+MissingRows = Literal["keep", "delete"]
+Duplicates = Literal["match", "keep"]
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,21 @@ class Prune:
 class Load:
     """The rows of one origin of raw.<source>, from a staged Parquet file, by SQL: no frame holds them.
 
-    The file has the columns as read; the time column is TIMESTAMPTZ and never null. It may bring `_row` (number in the
-    origin, from 1); else the order in the file counts. `replace` makes the origin exactly this file, so that a file that
-    grew or was corrected changes only the rows that differ. Rows that another origin already holds are left out and counted.
-    `insert` is for pages of the server's window that is the origin: rows that are stored nowhere yet are added to it and numbered
-    on, nothing is taken away (that is `Reconcile`), and a page that brings nothing and is known leaves no trace. `feed` is then what
-    the origins of all windows of that server begin with. `types` says what a column is to be when it is first
-    seen (else what the file says); a value that does not fit its column goes to `<column>__text`.
-    `rejected` is a Parquet file with row_number, record (JSON text) and reason of the rows that could not be read.
-    `on_missing_rows: keep_older` leaves the origin's rows from before the first time in the file where they are (`retained_rows.py`);
-    where the stored rows were read in another zone, `held_from` is that first time as they have it. `read_anew` are origins of the
-    same commit whose stored rows are about to give way to others: that they hold a row already counts for nothing.
-    Each Load also writes its row of `ingestions`.
+    The file has the columns as read; the time column is TIMESTAMPTZ and never null. It may bring `_row` (number in the origin, from 1);
+    else the order in the file counts. In `replace` the file speaks for the instants that it holds (`row_balance.py`): there the
+    origin's rows become those of the file, at its first and last instant they are only added, and at others they stay. `insert` is for
+    pages of the server's window that is the origin: rows are only added to it and numbered on (`Reconcile` ends the window), and a page
+    that brings nothing and is known leaves no trace. `feed` is then what the origins of all windows of that server begin with,
+    `pulled_before` are the pages of the same pull that overlap with this one. `duplicates` says how often a row is kept that other
+    origins hold too: the larger of the counts, or their sum. `key` names the columns that make a row the same: it then takes the place
+    of the one before, wherever that lies (`row_keys.py`). `types` says what a column is to be when it is first seen (else what the file
+    says); a value that does not fit its column goes to `<column>__text`. `rejected` is a Parquet file with row_number, record (JSON
+    text) and reason of the rows that could not be read. With `on_missing_rows: delete` stored rows that the file does not hold go; a
+    removal of more than 1 % and more than 10 rows, or of all by an empty file, is withheld unless `is_removal_accepted`. Where the file
+    was read otherwise before, in another zone for one, `held_from` to `held_to` are the times of its rows as they stand: in there the
+    file takes their place as a whole. `read_anew` are origins of the same commit whose stored rows are about to give way to others:
+    that they hold a row already counts for nothing. `gives_way` are origins that the reader does not cover any more: their rows within
+    the times of the file go. Each Load also writes its row of `ingestions`.
     """
 
     source: str
@@ -104,22 +108,29 @@ class Load:
     types: Mapping[str, str] = field(default_factory=dict)
     mode: Literal["replace", "insert"] = "replace"
     rejected: Path | None = None
-    is_empty_allowed: bool = False
-    on_missing_rows: MissingRows = "delete"
+    on_missing_rows: MissingRows = "keep"
+    is_removal_accepted: bool = False
+    duplicates: Duplicates = "match"
+    key: tuple[str, ...] = ()
     fingerprint: str | None = None
     feed: str = ""
     held_from: datetime | None = None
+    held_to: datetime | None = None
     read_anew: tuple[str, ...] = ()
+    gives_way: tuple[str, ...] = ()
+    pulled_before: tuple["Load", ...] = ()
 
 
 @dataclass(frozen=True)
 class Reconcile:
     """A server's window was read to its end; `loads` are its pages, in mode `insert`; `first_at` to `last_at` are the times of their rows.
 
-    Rows of the feed within the times of the answer that it does not hold were corrected or deleted at the source, and go: so a
-    corrected row takes the place of the old one. Times are those between the first and the last row of the answer, not before
-    `since`; the first is included only where the answer is whole (`is_from_start`: all there is, or all from `since` on), else a
-    server that shows its latest hundred rows would lose us those of the same time that it shows no more. An answer without rows
+    The answer speaks for the instants that it holds, as a file does: there the feed's rows become those of the answer, so a corrected row
+    takes the place of the old one. Its first instant is one of them only where the answer is whole from there on (`is_from_start`: all
+    there is, or all from `since` on), else a server that shows its latest hundred rows would lose us those of the same time that it shows
+    no more. Rows of other instants stay and are counted, unless `on_missing_rows` is `delete`, which is withheld as for files. Instants
+    before `since` are not looked at. With `is_anew` the feed was asked or read otherwise before, and its rows within the times become
+    exactly those of the answer. Rows of the origins `gives_way` within the times go. An answer without rows
     takes nothing away. `reached_at` is kept in `ingestions`, where it says from when the next window begins.
     """
 
@@ -133,6 +144,10 @@ class Reconcile:
     last_at: datetime | None = None
     since: datetime | None = None
     is_from_start: bool = False
+    is_anew: bool = False
+    on_missing_rows: MissingRows = "keep"
+    is_removal_accepted: bool = False
+    gives_way: tuple[str, ...] = ()
     reached_at: datetime | None = None
 
 
@@ -171,7 +186,9 @@ Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | DropHel
 
 @dataclass(frozen=True)
 class Loaded:
-    """What one Load did: readable rows, those new or changed, those another origin holds, and the times touched."""
+    """What one Load did: readable rows, those new or changed, stored ones that went, those another origin holds, and the times touched.
+    `missing_count` are stored rows that the content does not hold any more and that stay; `withheld_count` those that were to go, had
+    it not been so many."""
 
     source: str
     origin: str
@@ -182,6 +199,8 @@ class Loaded:
     quarantined_count: int
     first_at: datetime | None
     last_at: datetime | None
+    missing_count: int = 0
+    withheld_count: int = 0
 
 
 @dataclass(frozen=True)

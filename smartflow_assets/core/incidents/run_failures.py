@@ -23,11 +23,14 @@ from smartflow_assets.core.severity import Severity
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed (`cause`: a step, `check:<name>`, `delivery:<channel>`, `run`) and the error in a sentence."""
+    """What failed (`cause`: a step, `check:<name>`, `delivery:<channel>`, `run`) and the error in a sentence. `title` and `next_step` are
+    what a message says where that is not enough."""
 
     cause: str
     message: str
     severity: Severity = "critical"
+    title: str = ""
+    next_step: str = ""
 
 
 def record_run(
@@ -40,8 +43,9 @@ def record_run(
     policy: AlertPolicy,
     now: datetime,
     run_id: str,
+    because: str = "",
 ) -> Advance:
-    """What a run says about the machinery: `failures` open or go on, the causes in `succeeded` recover.
+    """What a run says about the machinery: `failures` open or go on, the causes in `succeeded` recover, `because` says why.
 
     `history` and `sends`: rows of incident_events and alert_sends of the source's incidents whose cause is not `anomaly`.
     A cause that this run has already spoken of is passed over, and a cause that both failed and succeeded has failed.
@@ -65,8 +69,9 @@ def record_run(
             continue
         incident, moment = newest.get(failure.cause), pd.Timestamp(now)
         reason = failure.message.splitlines()[0].removeprefix(f"{source}: ") if failure.message else "no reason was given"
-        title = f"{failure.cause} failed: {reason}"
+        title = failure.title or f"{failure.cause} failed: {reason}"
         told: Row = {"last_seen_at": moment, "title": title[:200], "body": failure.message}
+        told |= {"next_step": failure.next_step} if failure.next_step else {}
         if incident is None or (incident["state"] == "resolved" and moment - incident["resolved_at"] > policy.reopen_within):
             identity = anomaly_id(source, "", failure.cause, now)
             opened = {"source": source, "incident_id": identity, "cause": failure.cause, "series": ""}
@@ -78,7 +83,7 @@ def record_run(
     for cause, incident in newest.items():
         if cause in succeeded and cause not in failed and incident["state"] != "resolved":
             back = again_since([entry for entry in entries if entry["incident_id"] == incident["incident_id"]])
-            reason = f"{cause} succeeded again"
+            reason = because or f"{cause} succeeded again"
             append(incident, "resolved", incident["severity"], resolved_at=now, resolved_reason=reason, again_since=back)
     return announcer.conclude(history, log)
 

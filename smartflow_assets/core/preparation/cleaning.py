@@ -23,9 +23,9 @@ from smartflow_assets.core.temporal.notation import Duration
 from smartflow_assets.core.temporal.time_grid import DAY, TimeGrid
 
 Fill = Literal["interpolate", "previous", "zero", "none"]
-Repair = Literal["none", "filled", "deduplicated", "missing", "dst"]
+Repair = Literal["none", "filled", "missing", "dst"]
 """What was done to a bucket: nothing, a fill, copies of rows left out, nothing that could be (it is missing); dst says that its local
-hour is doubled or skipped by a clock change. Where two hold, the later of dst, deduplicated, missing and filled is told."""
+hour is doubled or skipped by a clock change. Where two hold, the later of dst, missing and filled is told."""
 CLEAN_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
 LONGEST_BUCKET = timedelta(days=366)
 
@@ -133,7 +133,7 @@ def clean(
 ) -> pd.DataFrame:
     """The rows of clean_series (without source) for the buckets that start in [since, until), sorted by series and time.
 
-    `buckets`: series, metric, dimensions, observed_at, value, value_raw, duplicate_count, as `buckets.aggregate` gives
+    `buckets`: series, metric, dimensions, observed_at, value, as `buckets.aggregate` gives
     them, from `past` buckets before `since` to `reach` after `until`, as far as buckets are closed and settled. A series runs
     from its first value on, in `known` (series, metric, dimensions, first_at) or here; a bucket without a value is `missing`.
     A gap is filled once the value behind it is there, and if it is no longer than `max_gap`. `treatments`, by metric: what
@@ -161,8 +161,8 @@ def clean(
     cell = row[is_inside], column[is_inside]
     seen = cast(pd.DataFrame, seen[is_inside])
     shape = len(series), len(numbers)
-    value, raw, is_doubled = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-    value[cell], raw[cell], is_doubled[cell] = seen["value"], seen["value_raw"], seen["duplicate_count"] > 0
+    value, raw = np.full(shape, np.nan), np.full(shape, np.nan)
+    value[cell] = raw[cell] = seen["value"]
     is_there = _is_there(series, away, numbers, grid)
     for metric, treatment in treatments.items():
         mine = np.flatnonzero(series["metric"] == metric)
@@ -177,7 +177,6 @@ def clean(
     filled, is_filled = _fill(value, bucket)
     repair = np.full(shape, "none", dtype=object)
     repair[:, grid.is_odd(numbers)] = "dst"
-    repair[is_doubled] = "deduplicated"
     repair[np.isnan(value)] = "missing"
     repair[is_filled] = "filled"
 

@@ -35,7 +35,8 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
     read = ingestion.raw_records(options.run)
     context.log.info(
         f"{counted(read.new_rows, 'new row')} from {', '.join(read.origins)}; {read.duplicate_count:,} were there already, "
-        f"{read.quarantined_count:,} are in quarantine"
+        f"{read.quarantined_count:,} are in quarantine; {counted(read.removed_count, 'stored row')} corrected or removed"
+        + (f", {counted(read.missing_count, 'stored row')} not in the file any more" if read.missing_count else "")
         if read.origins
         else "nothing new to read"
     )
@@ -61,6 +62,9 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
                 "duplicate_rows": read.duplicate_count,
                 "quarantined_rows": read.quarantined_count,
                 "held_rows": sum(each.bad_count for each in held),
+                "removed_rows": read.removed_count,
+                "missing_rows": read.missing_count,
+                "withheld_rows": read.withheld_count,
             }
         ),
     )

@@ -259,8 +259,15 @@ def test_a_late_and_a_corrected_row_are_taken_within_the_overlap_and_the_old_one
     take(since=SINCE, **ITEMS, paging=BY_PAGE)
     shop.rows = shop_rows(0, 30, 60, 75, 120, 150)
     shop.rows[2]["value"] = 6060.0
-    take(since=SINCE, **ITEMS, paging=BY_PAGE)
-    assert stored() == [0, 30, 75, 120, 150, 6060]  # 90 was deleted at the source
+    taken = take(since=SINCE, **ITEMS, paging=BY_PAGE)
+    assert stored() == [0, 30, 75, 90, 120, 150, 6060]
+    assert (taken.removed_count, taken.missing_count) == (1, 1)  # 60 was corrected; 90 was deleted at the source, and is told
+    shop.rows = shop_rows(120, 150, 160)
+    take(since=SINCE, **ITEMS, paging=BY_PAGE, on_missing_rows="delete")
+    assert stored() == [0, 30, 75, 90, 120, 150, 160, 6060]
+    shop.rows = shop_rows(120, 160)
+    taken = take(since=SINCE, **ITEMS, paging=BY_PAGE, on_missing_rows="delete")
+    assert (stored(), taken.removed_count) == ([0, 30, 75, 90, 120, 160, 6060], 1)
 
 
 def test_the_newest_row_may_be_corrected_again_and_again(shop, take, stored):

@@ -97,12 +97,14 @@ def test_rows_that_come_late_are_found_within_late_by(lite, take, stored, late_b
     assert stored() == expected
 
 
-def test_a_corrected_row_takes_the_place_of_the_old_one_and_a_deleted_one_goes(lite, take, stored):
+def test_a_corrected_row_takes_the_place_of_the_old_one_and_a_deleted_one_goes_when_it_is_to(lite, take, stored):
     add(lite, 0, 30, 45, 60, 90)
     take(**LITE)
     lite.execute("UPDATE orders SET value = 6060 WHERE value = 60")
     lite.execute("DELETE FROM orders WHERE value IN (0, 45)")
-    take(**LITE)
+    kept = take(**LITE)
+    assert (stored(), kept.missing_count) == ([0, 30, 45, 90, 6060], 1)
+    take(**LITE, on_missing_rows="delete")
     assert stored() == [0, 30, 90, 6060]  # what lies before the overlap is not asked for again
 
 

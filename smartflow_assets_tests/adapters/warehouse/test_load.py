@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
+from smartflow_assets.adapters.warehouse.changed_windows import MOST_WINDOWS
 from smartflow_assets.adapters.warehouse.writes import Delete, Load, Prune, Reconcile
 from smartflow_assets.core.errors import WarehouseError
 
@@ -45,7 +46,7 @@ def raw(warehouse):
 
 
 def windows(warehouse, table: str = "raw.web") -> list:
-    found = warehouse.read("SELECT from_at, to_at, row_count FROM writes WHERE table_name = ? ORDER BY written_at", [table])
+    found = warehouse.read("SELECT from_at, to_at, row_count FROM writes WHERE table_name = ? ORDER BY written_at, from_at", [table])
     return list(found.itertuples(index=False, name=None))
 
 
@@ -77,31 +78,75 @@ def test_grown_file_adds_its_new_rows_only(load, raw, warehouse):
 def test_late_row_at_the_top_of_the_file_touches_its_own_time_only(load, raw, warehouse):
     load(rows((5, 2), (10, 3)))
     late = load(rows((0, 1), (5, 2), (10, 3)))
-    assert raw("_row, value") == [(1, 1), (2, 2), (3, 3)]
+    assert raw("_row, value") == [(1, 2), (2, 3), (3, 1)]
     assert late.new_count == 1
     assert windows(warehouse)[1:] == [(at(0), at(0) + INSTANT, 1)]
 
 
 def test_a_row_that_moves_up_in_a_rolling_file_came_when_it_came(load, raw):
-    load(rows((0, 1), (5, 2), (10, 3)), on_missing_rows="keep_older")
-    load(rows((5, 2), (10, 3), (15, 4)), now=(later := NOW + timedelta(hours=6)), on_missing_rows="keep_older")
+    load(rows((0, 1), (5, 2), (10, 3)))
+    load(rows((5, 2), (10, 3), (15, 4)), now=(later := NOW + timedelta(hours=6)))
     assert sorted(raw("value, _ingested_at")) == [(1, NOW), (2, NOW), (3, NOW), (4, later)]
 
 
-def test_corrected_and_removed_rows_touch_their_times(load, raw, warehouse):
+def test_a_corrected_row_takes_the_place_of_the_old_one_and_a_time_that_is_not_held_stays(load, raw, warehouse):
     load(rows((0, 1), (5, 2), (10, 3), (15, 4)))
     corrected = load(rows((0, 1), (5, 99), (15, 4)))
-    assert raw() == [1, 99, 4]
-    assert (corrected.new_count, corrected.gone_count) == (1, 2)
-    assert windows(warehouse)[1:] == [(at(5), at(10) + INSTANT, 3)]
+    assert sorted(raw()) == [1, 3, 4, 99]
+    assert (corrected.new_count, corrected.gone_count, corrected.missing_count) == (1, 1, 1)
+    assert windows(warehouse)[1:] == [(at(5), at(5) + INSTANT, 2)]
+    ledger = warehouse.read("SELECT removed_count, missing_count, withheld_count FROM ingestions ORDER BY rowid").to_numpy().tolist()
+    assert ledger == [[0, 0, 0], [1, 1, 0]]
+
+
+def test_at_its_first_and_last_time_a_file_only_adds(load, raw):
+    load(rows((0, 1), (0, 2), (5, 3), (10, 4), (10, 5)))
+    cut = load(rows((0, 2), (0, 9), (5, 33), (10, 4)))
+    assert sorted(raw()) == [1, 2, 4, 5, 9, 33]
+    assert (cut.new_count, cut.gone_count, cut.missing_count) == (2, 1, 2)
+
+
+def test_one_row_of_long_ago_takes_nothing_away(load, raw):
+    load(rows(*((minute, minute) for minute in range(100))))
+    late = load(rows((-1_000_000, 0), (98, 98), (99, 99), (100, 100)))
+    assert sorted(raw()) == [0, *range(101)]
+    assert (late.new_count, late.gone_count, late.missing_count) == (2, 0, 98)
+
+
+def test_each_changed_time_is_a_window_and_those_between_them_are_not(load, warehouse):
+    load(rows(*((minute, 1) for minute in range(10))))
+    load(rows(*((minute, 2 if minute in (2, 3, 7) else 1) for minute in range(10))))
+    assert [(since, until) for since, until, _ in windows(warehouse)[1:]] == [(at(2), at(3) + INSTANT), (at(7), at(7) + INSTANT)]
+
+
+def test_windows_beyond_the_most_that_there_may_be_are_joined_where_they_are_nearest(load, warehouse):
+    load(rows(*((minute, 1) for minute in range(201))))
+    load(rows(*((minute, 2 if minute % 2 else 1) for minute in range(200)), (200, 1)))
+    found = windows(warehouse)[1:]
+    assert len(found) == MOST_WINDOWS and sum(count for *_, count in found) == 200
+    assert (found[0][0], found[-1][1]) == (at(1), at(199) + INSTANT)
+
+
+def test_rows_of_one_time_keep_the_order_of_the_file_when_some_of_them_change(load, raw):
+    load(rows((0, 0), (5, 1), (5, 2), (10, 0)))
+    load(rows((0, 0), (5, 3), (5, 1), (10, 0)))
+    assert raw() == [0, 0, 3, 1]
 
 
 def test_row_repeated_within_a_file_stays_repeated(load, raw, warehouse):
-    load(rows((0, 1), (0, 1)))
-    assert raw() == [1, 1]
-    load(rows((0, 1)))
-    assert raw() == [1]
-    assert windows(warehouse)[1:] == [(at(0), at(0) + INSTANT, 1)]
+    load(rows((0, 0), (5, 1), (5, 1), (10, 0)))
+    assert raw() == [0, 1, 1, 0]
+    load(rows((0, 0), (5, 1), (10, 0)))
+    assert raw() == [0, 0, 1]
+    assert windows(warehouse)[1:] == [(at(5), at(5) + INSTANT, 1)]
+
+
+@pytest.mark.parametrize(("duplicates", "expected"), [("match", 3), ("keep", 5)])
+def test_of_equal_rows_in_two_origins_the_larger_count_is_kept_or_both(load, raw, duplicates, expected):
+    load(rows((0, 1), (0, 1)), origin="a.csv", duplicates=duplicates)
+    second = load(rows((0, 1), (0, 1), (0, 1)), origin="b.csv", duplicates=duplicates)
+    assert raw() == [1] * expected
+    assert (second.new_count, second.duplicate_count) == (expected - 2, 5 - expected)
 
 
 def test_rows_that_another_origin_holds_are_skipped_and_counted(load, raw, warehouse):
@@ -119,31 +164,72 @@ def test_overlap_is_found_whatever_the_number_type_and_column_order(load, raw):
     assert raw() == [1, 2, 3]
 
 
-def test_empty_file_does_not_wipe_its_origin_by_accident(load, raw):
+def test_an_empty_file_takes_nothing_away_until_somebody_accepts_it(load, raw):
     load(rows((0, 1)))
     empty = f"SELECT * FROM ({rows((0, 1))}) WHERE false"
-    with pytest.raises(WarehouseError, match=r"web: the file is empty now, but 1 of its rows are stored \(a.csv\)"):
-        load(empty)
-    assert raw() == [1]
-    assert load(empty, is_empty_allowed=True).gone_count == 1
+    kept = load(empty, on_missing_rows="delete")
+    assert (raw(), kept.gone_count, kept.withheld_count) == ([1], 0, 1)
+    assert load(empty, on_missing_rows="delete", is_removal_accepted=True).gone_count == 1
     assert raw() == []
 
 
-def test_rows_from_before_the_file_stay_in_their_order_when_asked(load, raw, warehouse):
+def test_a_small_removal_goes_and_a_large_one_waits_while_what_is_new_is_taken(load, raw, warehouse):
+    load(rows(*((minute, minute) for minute in range(30))))
+    small = load(rows(*((minute, minute) for minute in range(10, 30))), on_missing_rows="delete")
+    assert (len(raw()), small.gone_count, small.withheld_count) == (20, 10, 0)
+    assert windows(warehouse)[1:] == [(at(0), at(9) + INSTANT, 10)]
+    large = load(rows((28, 28), (29, 99), (30, 30)), on_missing_rows="delete")
+    assert (len(raw()), large.new_count, large.gone_count, large.withheld_count, large.missing_count) == (21, 2, 1, 18, 18)
+    accepted = load(rows((28, 28), (29, 99), (30, 30)), on_missing_rows="delete", is_removal_accepted=True)
+    assert (sorted(raw()), accepted.gone_count, accepted.missing_count) == ([28, 30, 99], 18, 0)
+
+
+def test_a_row_with_a_key_takes_the_place_of_the_one_before_wherever_that_lies(load, raw, warehouse):
+    def orders(*given: tuple[int, str, int]) -> str:
+        return (
+            "SELECT * FROM ("
+            + " UNION ALL ".join(
+                f"SELECT * REPLACE (CAST(value AS INTEGER) AS value), {name} AS id FROM ({rows((minute, value))})"
+                for minute, name, value in given
+            )
+            + ")"
+        )
+
+    keyed = {"key": ("id",)}
+    load(orders((0, "1", 10), (5, "2", 20), (7, "NULL", 5), (9, "3", 30)), origin="a.csv", **keyed)
+    second = load(orders((20, "1", 11), (20, "NULL", 5), (21, "2", 21), (22, "2", 22), (23, "4", 40)), origin="b.csv", **keyed)
+    assert sorted(raw("id, value, _origin"), key=str) == sorted(
+        [(1, 11, "b.csv"), (2, 22, "b.csv"), (3, 30, "a.csv"), (4, 40, "b.csv"), (None, 5, "a.csv"), (None, 5, "b.csv")], key=str
+    )
+    assert (second.new_count, second.gone_count, second.duplicate_count) == (4, 2, 1)
+    assert [(since, until) for since, until, _ in windows(warehouse)[1:]] == [(at(0), at(5) + INSTANT), (at(20), at(23) + INSTANT)]
+    with pytest.raises(WarehouseError, match=r"web: read.key: there is no column 'idd' \(c.csv\).*Did you mean 'id'"):
+        load(orders((0, "1", 10)), origin="c.csv", key=("idd",))
+
+
+def test_rows_of_an_origin_that_is_not_read_any_more_give_way_where_the_times_overlap(load, raw, warehouse):
+    load(rows((0, 1), (5, 2), (10, 3), (15, 4)), origin="a.csv")
+    renamed = load(rows((5, 2), (10, 30), (12, 5)), origin="b.csv", gives_way=("a.csv",))
+    assert sorted(raw("_origin, value")) == [("a.csv", 1), ("a.csv", 4), ("b.csv", 2), ("b.csv", 5), ("b.csv", 30)]
+    assert (renamed.new_count, renamed.gone_count, renamed.duplicate_count) == (2, 1, 0)
+    assert [(since, until) for since, until, _ in windows(warehouse)[1:]] == [(at(10), at(12) + INSTANT)]
+
+
+def test_rows_from_before_the_file_stay(load, raw, warehouse):
     load(rows((0, 1), (5, 2), (10, 3)))
-    later = load(rows((10, 3), (15, 4)), on_missing_rows="keep_older")
-    assert raw("_row, value") == [(-1, 1), (0, 2), (1, 3), (2, 4)]
-    assert (later.new_count, later.gone_count) == (1, 0)
+    later = load(rows((10, 3), (15, 4)))
+    assert raw("_row, value") == [(1, 1), (2, 2), (3, 3), (5, 4)]
+    assert (later.new_count, later.gone_count, later.missing_count) == (1, 0, 2)
     assert windows(warehouse)[1:] == [(at(15), at(15) + INSTANT, 1)]
-    load(rows((15, 5)), on_missing_rows="keep_older")
-    assert raw("_row, value") == [(-2, 3), (-1, 1), (0, 2), (1, 5)]
-    assert load(rows((15, 5)), on_missing_rows="delete").gone_count == 3
+    load(rows((15, 5)))
+    assert raw() == [1, 2, 3, 4, 5]
+    assert load(rows((15, 5)), on_missing_rows="delete").gone_count == 4
     assert raw() == [5]
 
 
 def test_empty_file_takes_nothing_away_where_older_rows_are_kept(load, raw):
     load(rows((0, 1)))
-    assert load(f"SELECT * FROM ({rows((0, 1))}) WHERE false", on_missing_rows="keep_older").gone_count == 0
+    assert load(f"SELECT * FROM ({rows((0, 1))}) WHERE false").gone_count == 0
     assert raw("_row, value") == [(1, 1)]
 
 
@@ -236,8 +322,10 @@ def test_several_loads_in_one_commit_are_one_transaction(load, raw, staged, ware
 def test_columns_that_come_up_later_in_a_commit_are_no_conflict(load, raw, staged, warehouse):
     load(rows((0, 1), type_="INTEGER"), origin="a.csv")
     load(rows((5, 2), type_="INTEGER"), origin="b.csv")
-    first = Load("web", "a.csv", "2", staged(rows((0, 10), type_="INTEGER")), "seen_at", NOW)
-    later = Load("web", "b.csv", "2", staged(f"SELECT *, 'eu' AS region FROM ({rows((5, 2.5))})"), "seen_at", NOW)
+    first = Load("web", "a.csv", "2", staged(rows((0, 10), type_="INTEGER")), "seen_at", NOW, held_from=at(0), held_to=at(0))
+    later = Load(
+        "web", "b.csv", "2", staged(f"SELECT *, 'eu' AS region FROM ({rows((5, 2.5))})"), "seen_at", NOW, held_from=at(5), held_to=at(5)
+    )
     warehouse.commit("run", [first, later])
     assert raw("value, region") == [(10, None), (2.5, "eu")]
 
@@ -269,7 +357,9 @@ def page(warehouse, staged):
 
 @pytest.fixture
 def finish(warehouse):
-    def run(*pages: tuple, since=None, reached=None, origin: str = FEED + "start", run_id: str = "later", feed: str = FEED) -> None:
+    def run(
+        *pages: tuple, since=None, reached=None, origin: str = FEED + "start", run_id: str = "later", feed: str = FEED, **options
+    ) -> None:
         loads = [loaded for _, loaded in pages]
         first_at = min((load.first_at for load in loads if load.first_at), default=None)
         last_at = max((load.last_at for load in loads if load.last_at), default=None)
@@ -288,6 +378,7 @@ def finish(warehouse):
                     since=since,
                     is_from_start=since is not None,
                     reached_at=reached,
+                    **options,
                 )
             ],
         )
@@ -309,9 +400,19 @@ def test_a_row_of_a_page_is_taken_once_whatever_window_or_file_brought_it(load, 
     assert sorted(raw()) == [1, 2, 3]
 
 
-def test_equal_rows_of_one_page_are_all_kept(page, raw):
-    page(rows((0, 1), (0, 1)))
-    assert raw() == [1, 1]
+def test_equal_rows_of_one_pull_are_all_kept_and_the_next_one_adds_those_that_are_more(page, raw):
+    first, _ = page(rows((0, 1), (0, 1)))
+    page(rows((0, 1), (5, 2)), pulled_before=(first,))
+    assert sorted(raw()) == [1, 1, 1, 2]
+    _, again = page(rows((0, 1), (0, 1), (0, 1), (0, 1), (5, 2)), since="00:00", run_id="later")
+    assert (sorted(raw()), again.new_count, again.duplicate_count) == ([1, 1, 1, 1, 2], 1, 4)
+
+
+def test_a_pull_that_holds_fewer_equal_rows_of_a_time_takes_the_others_away(page, finish, raw):
+    page(rows((0, 0), (5, 1), (5, 1), (5, 1), (10, 2)))
+    shown = page(rows((0, 0), (5, 1), (10, 2)), run_id="later")
+    finish(shown)
+    assert sorted(raw()) == [0, 1, 2]
 
 
 def test_a_known_page_that_brings_nothing_leaves_no_trace(page, warehouse):
@@ -342,11 +443,15 @@ def test_a_corrected_row_takes_the_place_of_the_old_one_when_its_window_ends(pag
     assert windows(warehouse)[-1] == (at(5), at(5) + INSTANT, 1)
 
 
-def test_a_deleted_row_goes_and_rows_outside_the_answer_stay(page, finish, load, raw):
+def test_a_time_that_the_answer_does_not_hold_stays_and_is_counted_unless_it_is_to_go(page, finish, load, raw, warehouse):
     load(rows((6, 6)))  # not from this feed
     page(rows((0, 1), (5, 2), (10, 3), (15, 4)))
     shown = page(rows((0, 1), (10, 3)), since="00:00", run_id="later")
     finish(shown, since=at(0))
+    assert sorted(raw()) == [1, 2, 3, 4, 6]
+    ledger = "SELECT missing_count FROM ingestions WHERE missing_count IS NOT NULL ORDER BY rowid DESC LIMIT 1"
+    assert warehouse.read(ledger)["missing_count"].tolist() == [1]
+    finish(shown, since=at(0), on_missing_rows="delete")
     assert sorted(raw()) == [1, 3, 4, 6]
 
 

@@ -21,7 +21,7 @@ def minute(n: float) -> pd.Timestamp:
     return START + pd.Timedelta(minutes=n)
 
 
-def buckets(values: dict[int, float], series: str = "requests", duplicates: frozenset[int] = frozenset()) -> pd.DataFrame:
+def buckets(values: dict[int, float], series: str = "requests") -> pd.DataFrame:
     return pd.DataFrame(
         {
             "series": pd.Series([series] * len(values), dtype=str),
@@ -29,8 +29,6 @@ def buckets(values: dict[int, float], series: str = "requests", duplicates: froz
             "dimensions": [{}] * len(values),
             "observed_at": pd.Series([minute(n) for n in values], dtype="datetime64[us, UTC]"),
             "value": pd.Series(list(values.values()), dtype=float),
-            "value_raw": pd.Series(list(values.values()), dtype=float),
-            "duplicate_count": [int(n in duplicates) for n in values],
         }
     )
 
@@ -81,10 +79,6 @@ def test_bucket_without_a_finite_value_is_missing():
     assert rows["repair"].tolist() == ["none", "missing", "missing", "none"]
 
 
-def test_duplicates_are_named():
-    assert cleaned(buckets({0: 1, 1: 2}, duplicates=frozenset({1})), 2)["repair"].tolist() == ["none", "deduplicated"]
-
-
 def test_days_with_a_changed_clock_are_named():
     berlin = Calendar(timezone="Europe/Berlin")
     starts = pd.to_datetime(["2026-03-27T23:00Z", "2026-03-28T23:00Z", "2026-03-29T22:00Z"]).as_unit("us")
@@ -97,11 +91,11 @@ def test_days_with_a_changed_clock_are_named():
 def test_each_word_of_the_vocabulary_of_repairs_is_written_and_no_other():
     berlin = Calendar(timezone="Europe/Berlin")
     starts = pd.date_range("2026-03-26", periods=8, tz="Europe/Berlin").tz_convert("UTC").as_unit("us")
-    frame = buckets({0: 1, 1: 2, 3: 3, 6: 4}, duplicates=frozenset({1}))
+    frame = buckets({0: 1, 1: 2, 3: 3, 6: 4})
     frame["observed_at"] = starts[[0, 1, 3, 6]]
     bucket = TimeBucket(every="1 day", max_gap="1 day")
     rows = clean(frame, bucket=bucket, calendar=berlin, since=starts[0], until=starts[7])
-    assert rows["repair"].tolist() == ["none", "deduplicated", "filled", "dst", "missing", "missing", "none"]
+    assert rows["repair"].tolist() == ["none", "none", "filled", "dst", "missing", "missing", "none"]
     assert set(rows["repair"]) == set(get_args(Repair))
 
 

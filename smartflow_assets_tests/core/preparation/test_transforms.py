@@ -30,8 +30,6 @@ def buckets(values: dict[int, float], series: str = "bytes") -> pd.DataFrame:
             "dimensions": [{}] * len(values),
             "observed_at": pd.Series([minute(n) for n in values], dtype="datetime64[us, UTC]"),
             "value": pd.Series(list(values.values()), dtype=float),
-            "value_raw": pd.Series(list(values.values()), dtype=float),
-            "duplicate_count": 0,
         }
     )
 

@@ -1,0 +1,59 @@
+"""Staged Parquet files as the rows of a load: with their numbers, hashes and times, and without what was pruned."""
+
+import duckdb
+
+from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
+from smartflow_assets.adapters.warehouse import row_keys
+from smartflow_assets.adapters.warehouse.row_hash import row_hash
+from smartflow_assets.adapters.warehouse.row_writes import single
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.writes import Load
+from smartflow_assets.core.errors import WarehouseError
+
+
+def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
+    """A view `staged` of the file with `_row`, `_row_hash`, `_time` and, where rows have a key, `_key`; returns its data columns with
+    their types."""
+    types, rows = staged_rows(connection, write)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW staged AS {rows}").fetchall()
+    return types
+
+
+def staged_rows(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[dict[str, str], str]:
+    """The data columns of the file with their types, and the query of its rows."""
+    scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
+    described = connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
+    types = {name: type_ for name, type_, *_ in described if name not in ("_row", "file_row_number")}
+    row = "_row" if any(name == "_row" for name, *_ in described) else "file_row_number + 1"
+    if reserved := {column.name for column in RAW_COLUMNS} & {name.lower() for name in types}:
+        raise WarehouseError(f"the column name '{min(reserved)}' is reserved", source=write.source, where=write.origin)
+    if types.get(write.time_column) != "TIMESTAMP WITH TIME ZONE":
+        found = types.get(write.time_column, "not there")
+        raise WarehouseError(
+            f"the staged time column '{write.time_column}' should be TIMESTAMPTZ, it is {found}",
+            source=write.source,
+            where=write.origin,
+        )
+    columns = ", ".join(quoted_column(name) for name in types)
+    key = f"{row_keys.of_file(types, write)} AS _key, " if write.key else ""
+    rows = (
+        f"SELECT {columns}, CAST({row} AS BIGINT) AS _row, {key}{row_hash(types)} AS _row_hash, {quoted_column(write.time_column)} AS _time"
+        f" FROM {scan}{_unless_pruned(connection, write)}"
+    )
+    return types, rows
+
+
+def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
+    """The condition that leaves out rows of a time that was pruned, which a file may go on holding for years."""
+    pruned = single(
+        connection,
+        """
+        WITH own AS (SELECT * FROM writes WHERE source = ? AND table_name = ?)
+        SELECT max(to_at) FROM own WHERE operation = 'prune' AND written_at > coalesce(
+            (SELECT max(written_at) FROM own WHERE operation = 'delete'), TIMESTAMPTZ '1970-01-01')""",
+        [write.source, raw_table(write.source)],
+    )
+    if pruned is None:
+        return ""
+    time = quoted_column(write.time_column)
+    return f" WHERE {time} IS NULL OR {time} >= TIMESTAMPTZ {quoted_text(pruned.isoformat())}"
