@@ -117,7 +117,8 @@ def ingest(
                 for place, batch in enumerate(staged)
             ],
         )
-        return _with_assumed(replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=_notes(read)), assumed)
+        notes = (*_notes(read), *committed.notes)
+        return _with_assumed(replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=notes), assumed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -180,7 +181,8 @@ def _all_pages(
             return None
         if batch.row_count or batch.bad_count:
             load = _load(context.source, reader, batch, now, mode="insert", feed=reader.prefix)
-            read.append((batch, load, *warehouse.commit(run_id, [load]).loads))
+            committed = warehouse.commit(run_id, [load])
+            read.append((replace(batch, notes=(*batch.notes, *committed.notes)), load, *committed.loads))
     return read
 
 

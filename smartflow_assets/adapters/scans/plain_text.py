@@ -8,6 +8,7 @@ import codecs
 import csv
 import errno
 import gzip
+import re
 import shutil
 import zlib
 from collections import Counter
@@ -23,6 +24,7 @@ from smartflow_assets.core.nearest_name import did_you_mean
 BLOCK = 1 << 20
 RESERVED = ("source", "_origin", "_row", "_row_hash", "_ingested_at", "_run_id")
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8"}
+_LINE_ENDS = re.compile("\r\n|\r|\n")
 _NO_HEADER = "Write a header line with the column names into it."
 
 
@@ -65,11 +67,16 @@ class TextFile:
 
 @dataclass(frozen=True)
 class Header:
-    """The names in the first line that is not blank, the sign between them, and how many blank lines stand before it."""
+    """The names in the first line that is not blank, the sign between them, and how many blank lines stand before it.
+
+    `is_mixed`: its lines end in two ways, as when Excel breaks a line inside a name. `is_followed`: text stands below it.
+    """
 
     names: tuple[str, ...]
     delimiter: str
     skipped: int
+    is_mixed: bool = False
+    is_followed: bool = True
 
 
 def printable(text: str) -> str:
@@ -183,12 +190,13 @@ def read_header(text: Path, file: TextFile, delimiter: str | None) -> Header:
             raise file.error("the file holds only blank lines", _NO_HEADER)
         if "\0" in line:
             raise file.error("this is not a text file", "Set read.encoding if it is utf-16.", number)
-        sign = delimiter or likely_delimiter(line)
+        sign, taken = delimiter or likely_delimiter(line), [line]
         try:
-            cells = next(csv.reader(_from(line, lines), delimiter=sign))
+            cells = next(csv.reader(_kept(line, lines, taken), delimiter=sign))
         except (csv.Error, StopIteration) as error:
-            raise file.error(f"the header line cannot be read: {error}", line=number) from error
-    return Header(checked_names(cells, file, number), sign, skipped)
+            raise file.error(f"the header line cannot be read: {error}", line=number) from None
+        ends = {end for each in taken for end in _LINE_ENDS.findall(each)}
+        return Header(checked_names(cells, file, number), sign, skipped, len(ends) > 1, any(each.strip() for each in lines))
 
 
 def checked_names(cells: Sequence[str], file: TextFile, line: int | None = None) -> tuple[str, ...]:
@@ -203,9 +211,12 @@ def checked_names(cells: Sequence[str], file: TextFile, line: int | None = None)
     return names
 
 
-def _from(first: str, rest: IO[str]) -> Iterator[str]:
+def _kept(first: str, rest: IO[str], taken: list[str]) -> Iterator[str]:
+    """The lines, of which those that were asked for are in `taken`, which holds the first one already."""
     yield first
-    yield from rest
+    for line in rest:
+        taken.append(line)
+        yield line
 
 
 def likely_delimiter(line: str) -> str:

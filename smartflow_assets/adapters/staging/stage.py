@@ -342,20 +342,22 @@ class _Staging:
         return parquet
 
     def _write_bad(self, counts: dict[str, int]) -> tuple[int, Path | None]:
-        """Rows that break a declared column, by their number among all rows; after them what is no row at all."""
+        """Rows that break a declared column, by their number; what is no row at all by its own, or, where rows are numbered
+        without it, after them."""
         is_number_bad = self.table.wanted.on_bad_rows != "keep" and any(
             counts[f"{column.c} numbers"] < counts[f"{column.c} filled"] for column in self.table.columns if column.is_number
         )
         if counts["timed"] == counts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             return 0, None
         record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.read_columns)
+        place = "place" if self.table.scan.number else f"{counts['rows']} + row_number() OVER (ORDER BY place)"
         rejected = self.file.folder / BAD
         self.connection.execute(f"""
             COPY (
                 SELECT row_number, CAST(json_object({record}) AS VARCHAR) AS record, reason
                 FROM ({self.table.rows()}) WHERE reason IS NOT NULL AND (moment IS NULL OR {self.window})
                 UNION ALL
-                SELECT {counts["rows"]} + row_number() OVER (ORDER BY place), CAST(record AS VARCHAR), reason
+                SELECT {place}, CAST(record AS VARCHAR), reason
                 FROM ({self.table.scan.broken})
             ) TO {quoted_text(rejected)} (FORMAT parquet)
         """)

@@ -101,9 +101,11 @@ class TextTable:
         ]
 
     def rows(self, *, is_numbered: bool = True) -> str:
-        """All rows of the scan, with row_number, moment (the time), is_local (it names no offset), is_ambiguous and reason (null when
-        the row is good). Numbering sends the file through one thread, so counting goes without."""
-        number, zone = "row_number() OVER ()" if is_numbered else "0", quoted_text(self.reading.zone)
+        """All rows of the scan, with row_number (the place among the readable lines, in JSON among all records), moment (the time),
+        is_local (it names no offset), is_ambiguous and reason (null when the row is good). Numbering sends the file through one
+        thread, so counting goes without."""
+        number = (self.scan.number or "row_number() OVER ()") if is_numbered else "0"
+        zone = quoted_text(self.reading.zone)
         is_doubled, is_ambiguous, is_skipped = "FALSE", "FALSE", "FALSE"
         if self.clock:  # a day begins with its first moment, whichever that is
             day = text_parsing.is_day(self.time.c, self.reading)

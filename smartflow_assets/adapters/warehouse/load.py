@@ -1,17 +1,27 @@
 """Load: one origin of raw.<source> from a staged Parquet file, by SQL alone, so that ten million rows need no frame.
 
 The rows are compared with what the origin holds by number and hash; only those that differ are written, and `writes` names
-only the times whose content changed, however rows moved within the file. Columns are added, widen from integer to double,
-or overflow into `<column>__text`, so that no batch fails on its types.
+only the times whose content changed, however rows moved within the file. Columns are added, widen (`column_types.py`), or overflow
+into `<column>__text`, so that no batch fails on its types.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.warehouse.column_types import (
+    TextsBefore,
+    overflow_column,
+    stored_types,
+    tell_in_table,
+    texts_before,
+    widen_to_numbers,
+)
 from smartflow_assets.adapters.warehouse.retained_rows import set_aside, set_aside_unreadable
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
@@ -42,20 +52,29 @@ class _Difference:
     last_at: datetime | None
 
 
-def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _ColumnMapping:
-    """Stages the file and makes the raw table fit for it. `commit` does so for all its Loads before the first row changes:
-    DuckDB 1.5 does not alter a table from which the transaction has deleted rows."""
-    table = raw_table(write.source)
+@dataclass
+class Evolved:
+    """What became of the columns of raw tables: rows whose value is another now, and what a person should hear."""
+
+    changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def evolve(connection: duckdb.DuckDBPyConnection, write: Load, earlier: Sequence[Load] = ()) -> Evolved:
+    """Makes the raw table fit for the file. `commit` does so for all its Loads before the first row changes: DuckDB 1.5 does not
+    alter a table from which the transaction has deleted rows. `earlier` are the Loads of the same commit that come before."""
+    table, evolved = raw_table(write.source), Evolved()
     types = stage(connection, write)
-    _create_or_widen(connection, table, types, write)
-    return _fit(connection, table, types)
+    _create_or_widen(connection, table, types, write, [load.parquet for load in earlier if load.source == write.source], evolved)
+    _fit(connection, table, types)
+    return evolved
 
 
 def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[Loaded, list[Change]]:
     """Applies the Load inside the open transaction. Raises `WarehouseError` for a file that is not as `Load` says, and for an
     empty file where the origin has rows, unless that is allowed."""
-    mapping = evolve(connection, write)
     table = raw_table(write.source)
+    mapping = _fit(connection, table, stage(connection, write))
     last_row = _last_row(connection, table, write) if write.mode == "insert" else 0
     row_count, first_at, last_at = _staged_extent(connection, write)
     held = single(connection, f"SELECT count(*) FROM {quoted(table)} WHERE _origin = ?", [write.origin])
@@ -112,12 +131,15 @@ def _is_known(connection: duckdb.DuckDBPyConnection, write: Load) -> bool:
 
 def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
     """A view `staged` of the file with `_row`, `_row_hash` and `_time`; returns its data columns with their types."""
-    scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
+    scan = f"read_parquet({quoted_text(write.parquet)})"
     described = connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-    types = {name: type_ for name, type_, *_ in described if name not in ("_row", "file_row_number")}
-    row = "_row" if any(name == "_row" for name, *_ in described) else "file_row_number + 1"
-    if reserved := {column.name for column in RAW_COLUMNS} & {name.lower() for name in types}:
-        raise WarehouseError(f"the column name '{min(reserved)}' is reserved", source=write.source, where=write.origin)
+    types = {name: type_ for name, type_, *_ in described if name != "_row"}
+    row, reserved = "_row", {column.name for column in RAW_COLUMNS}
+    if len(types) == len(described):
+        scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
+        row, reserved = "file_row_number + 1", reserved | {"file_row_number"}
+    if taken := reserved & {name.lower() for name in types}:
+        raise WarehouseError(f"the column name '{min(taken)}' is reserved", source=write.source, where=write.origin)
     if types.get(write.time_column) != "TIMESTAMP WITH TIME ZONE":
         found = types.get(write.time_column, "not there")
         raise WarehouseError(
@@ -125,12 +147,17 @@ def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
             source=write.source,
             where=write.origin,
         )
-    columns = ", ".join(quoted_column(name) for name in types)
+    columns = ", ".join(f"{quoted_column(name)} AS {_in_view(name)}" for name in types)
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW staged AS SELECT {columns}, CAST({row} AS BIGINT) AS _row,"
         f" {_hash(types)} AS _row_hash, {quoted_column(write.time_column)} AS _time FROM {scan}{_unless_pruned(connection, write)}"
     )
     return types
+
+
+def _in_view(name: str) -> str:
+    """What a column of the file is called in `staged`, whose own columns begin with an underscore."""
+    return quoted_column(f" {name}" if name.startswith("_") else name)
 
 
 def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
@@ -187,7 +214,14 @@ def _family(type_: str) -> str:
     return type_ if type_ in _KEPT else "VARCHAR"
 
 
-def _create_or_widen(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], write: Load) -> None:
+def _create_or_widen(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    types: dict[str, str],
+    write: Load,
+    earlier: Sequence[Path],
+    evolved: Evolved,
+) -> None:
     wanted = {name.lower(): type_ for name, type_ in write.types.items()}
     first_types = {name: wanted.get(name.lower(), _family(type_)) for name, type_ in types.items()}
     if not has_table(connection, table):
@@ -195,43 +229,66 @@ def _create_or_widen(connection: duckdb.DuckDBPyConnection, table: str, types: d
         columns = ", ".join(f"{quoted_column(name)} {type_}" for name, type_ in first_types.items())
         connection.execute(f"CREATE TABLE {quoted(table)} ({columns}, {own})")
         return
-    stored = _stored_types(connection, table)
+    stored = stored_types(connection, table)
     for name, type_ in first_types.items():
         if name.lower() not in stored:
             connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted_column(name)} {type_}")
         elif stored[name.lower()] == "BIGINT" and _family(types[name]) == "DOUBLE":
             connection.execute(f"ALTER TABLE {quoted(table)} ALTER COLUMN {quoted_column(name)} TYPE DOUBLE")
+        elif stored[name.lower()] == "VARCHAR" and _family(types[name]) in ("BIGINT", "DOUBLE"):
+            before = texts_before(connection, table, name, write.time_column, earlier)
+            _widen_text(connection, table, types, name, before, write, evolved)
 
 
-def _stored_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """The types of the stored columns by lower-case name, since DuckDB's names ignore case."""
-    return {name.lower(): type_ for name, type_, *_ in connection.execute(f"DESCRIBE {quoted(table)}").fetchall()}
+def _widen_text(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    types: dict[str, str],
+    name: str,
+    before: TextsBefore,
+    write: Load,
+    evolved: Evolved,
+) -> None:
+    """Numbers have come into a column of texts: it becomes one of numbers where nothing speaks against it, else that is told once."""
+    if before.first_text is None:
+        overflow = overflow_column(name, stored_types(connection, table), types)
+        widen_to_numbers(connection, table, name, overflow)
+        if before.first_at is not None and before.last_at is not None:
+            evolved.changes.append(Change(write.source, table, "load", before.first_at, before.last_at + AN_INSTANT, before.row_count))
+            evolved.notes.append(
+                f"column '{name}' holds numbers from now on: all that it held were numbers and marks of no value; "
+                f"{before.mark_count} of these are kept in '{overflow}'"
+            )
+    elif before.is_new:
+        evolved.notes.append(before.told(name))
+        tell_in_table(connection, table, name, before)
 
 
 def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str]) -> _ColumnMapping:
     """Each staged column into its stored type; what does not fit into `<column>__text`, created when first needed."""
-    stored = _stored_types(connection, table)
+    stored = stored_types(connection, table)
     mapping, misfits = _ColumnMapping([], []), {}
     for name, type_ in types.items():
-        column, target = quoted_column(name), stored[name.lower()]
+        column, target = _in_view(name), stored[name.lower()]
         family, value = _family(type_), column
         if target == "VARCHAR" or (family, target) == ("BIGINT", "DOUBLE") or family == target:
             value = f"CAST({column} AS {target})"
         else:
             value = f"TRY_CAST({column} AS {target})" if family == "VARCHAR" else f"CAST(NULL AS {target})"
             misfits[name] = f"{column} IS NOT NULL AND {value} IS NULL"
-        mapping.names.append(column)
+        mapping.names.append(quoted_column(name))
         mapping.values.append(value)
     if misfits:
         counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in misfits.values())
         found = connection.execute(f"SELECT {counts} FROM staged").fetchall()[0]
         for (name, condition), count in zip(misfits.items(), found, strict=True):
             if count:
-                text = quoted_column(f"{name}__text")
-                if f"{name}__text".lower() not in stored:
-                    connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {text} VARCHAR")
-                mapping.names.append(text)
-                mapping.values.append(f"CASE WHEN {condition} THEN CAST({quoted_column(name)} AS VARCHAR) END")
+                text = overflow_column(name, stored, types)
+                if text.lower() not in stored:
+                    connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted_column(text)} VARCHAR")
+                    stored[text.lower()] = "VARCHAR"
+                mapping.names.append(quoted_column(text))
+                mapping.values.append(f"CASE WHEN {condition} THEN CAST({_in_view(name)} AS VARCHAR) END")
     return mapping
 
 
