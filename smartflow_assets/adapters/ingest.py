@@ -16,7 +16,7 @@ from typing import Any
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
+from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, Wanted
 from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
@@ -46,7 +46,8 @@ FROM newest
 class Ingested:
     """What one ingestion did. `row_count`: readable rows in the origins that were read; `new_rows`: those that changed the
     table; `duplicate_count`: those that another origin holds; `quarantined_count`: held; `dropped_count`: left out on request.
-    `zones`: those of times which name none; `assumed_zone`: that zone when it is the calendar's and was never told before."""
+    `zones`: those of times which name none; `assumed_zone`: that zone when it is the calendar's and was never told before.
+    `column_notes` tell of columns that became numbers or stay text; `set_aside` are files that could not be used."""
 
     row_count: int = 0
     new_rows: int = 0
@@ -59,6 +60,8 @@ class Ingested:
     notes: tuple[str, ...] = ()
     zones: frozenset[str] = frozenset()
     assumed_zone: str | None = None
+    column_notes: tuple[str, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def ingest(
@@ -97,11 +100,13 @@ def ingest(
         )
         assumed = _assumed_zone(warehouse, source, reader, timezone)
         if isinstance(reader, FeedReader):
-            return _with_assumed(_summed(_page_by_page(warehouse, reader, context, now, run_id)), assumed)
+            told: list[str] = []
+            read = _page_by_page(warehouse, reader, context, now, run_id, told)
+            return _with_assumed(replace(_summed(read), column_notes=tuple(told)), assumed)
         read = list(reader.batches(context))
         staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in known]
         if not staged:
-            return Ingested(notes=_notes(read))
+            return Ingested(notes=_notes(read), set_aside=tuple(context.set_aside))
         committed = warehouse.commit(
             run_id,
             [
@@ -117,8 +122,9 @@ def ingest(
                 for place, batch in enumerate(staged)
             ],
         )
-        notes = (*_notes(read), *committed.notes)
-        return _with_assumed(replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=notes), assumed)
+        done = _summed(list(zip(staged, committed.loads, strict=True)))
+        told = {"notes": _notes(read), "column_notes": committed.notes, "set_aside": tuple(context.set_aside)}
+        return _with_assumed(replace(done, **told), assumed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -129,16 +135,17 @@ def _page_by_page(
     context: ReadContext,
     now: datetime,
     run_id: str,
+    told: list[str],
 ) -> list[tuple[Staged, Loaded]]:
     """Each page is committed before the next one is asked for; how far the server was read, once all are there. A time in the
-    future is not how far: else one wrong clock would end all reading."""
+    future is not how far: else one wrong clock would end all reading. `told` takes what a person should hear of columns."""
     source, key = context.source, reader.reading(context.wanted, context.timezone)
     state = feed_state(warehouse, source, reader.prefix, key)
     context = replace(context, reached=state.reached, zone_before=state.zone_before)
-    read = _all_pages(warehouse, reader, context, now, run_id)
+    read = _all_pages(warehouse, reader, context, now, run_id, told)
     if read is None:  # its times have another zone now: all that it has is read anew
         context = replace(context, reached=state.reached_now)
-        read = _all_pages(warehouse, reader, context, now, run_id, is_anew=True) or []
+        read = _all_pages(warehouse, reader, context, now, run_id, told, is_anew=True) or []
     batches, loads = [batch for batch, _, _ in read], tuple(load for _, load, _ in read)
     first_at, last_at = _times(batches)
     is_part, is_moved = context.since is not None or context.until is not None, any(batch.zone_before for batch in batches)
@@ -170,6 +177,7 @@ def _all_pages(
     context: ReadContext,
     now: datetime,
     run_id: str,
+    told: list[str],
     *,
     is_anew: bool = False,
 ) -> list[tuple[Staged, Load, Loaded]] | None:
@@ -182,7 +190,8 @@ def _all_pages(
         if batch.row_count or batch.bad_count:
             load = _load(context.source, reader, batch, now, mode="insert", feed=reader.prefix)
             committed = warehouse.commit(run_id, [load])
-            read.append((replace(batch, notes=(*batch.notes, *committed.notes)), load, *committed.loads))
+            told += committed.notes
+            read.append((batch, load, *committed.loads))
     return read
 
 

@@ -17,6 +17,7 @@ from smartflow_assets.defs.partitions import SOURCES
 
 CELL, LARGEST_PLOT = 80, 64_000
 NOTE = "note"  # what the command line says below the line of a run
+INCIDENT = "incident"  # a check that carries it opens an incident of that severity while it fails; it need not stop anything
 OWNERS = ["team:data-platform"]
 
 

@@ -17,8 +17,9 @@ from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.severity import SEVERITIES, Severity
 from smartflow_assets.defs.jobs import our_job
-from smartflow_assets.defs.metadata import NOTE
+from smartflow_assets.defs.metadata import INCIDENT, NOTE
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
 from smartflow_assets.defs.resources import given_clock, open_warehouse
 from smartflow_assets.stages.alerting import Failure
@@ -71,7 +72,7 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunRecord:
         failures=failures,
         facts=facts,
         seconds=seconds,
-        succeeded_steps=frozenset(seconds),
+        succeeded_steps=frozenset(seconds) | _passed_checks(instance, run.run_id),
         is_sending=bool(options.get("send", True)),
     )
 
@@ -159,10 +160,26 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
             whole.append(Failure(cause="run", message=_reason(error) if error else event.message or "the run failed"))
         else:
             check = event.asset_check_evaluation_data
-            if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            severity = _incident_of(check)
+            if not check.passed and severity is not None:
                 message = check.description or f"the check {check.check_name} failed"
-                checks.append(Failure(cause=f"check:{check.check_name}", message=message))
+                checks.append(Failure(f"check:{check.check_name}", message, severity))
     return steps + checks or ([] if is_interrupted or run.tags.get(KILLED_TAG) else whole)
+
+
+def _incident_of(check: Any) -> Severity | None:
+    """How bad it is when the check fails; None for one that only colours the page of its asset."""
+    told = check.metadata.get(INCIDENT)
+    if told is not None and told.value in SEVERITIES:
+        return told.value
+    return "critical" if check.severity == dg.AssetCheckSeverity.ERROR else None
+
+
+def _passed_checks(instance: dg.DagsterInstance, run_id: str) -> frozenset[str]:
+    """The causes of incidents that checks of the run say are over."""
+    events = (entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION))
+    checks = [event.asset_check_evaluation_data for event in events if event is not None]
+    return frozenset(f"check:{check.check_name}" for check in checks if check.passed)
 
 
 def _is_interrupt(error: Any) -> bool:

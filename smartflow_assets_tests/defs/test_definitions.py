@@ -42,6 +42,7 @@ def test_the_names_of_everything(defs):
     assert {group: sorted(names) for group, names in groups.items()} == GROUPS
     assert sorted(check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys) == [
         "anomalies:no_new_anomalies",
+        "raw_records:every_file_was_taken",
         "raw_records:every_row_was_readable",
     ]
     assert sorted(job.name for job in defs.jobs or ()) == ["monitor_source", "train_source"]

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS
-from smartflow_assets.defs.metadata import NOTE, OWNERS, counted, numbers
+from smartflow_assets.defs.metadata import INCIDENT, NOTE, OWNERS, counted, numbers
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import ingestion
@@ -14,6 +14,12 @@ READABLE = dg.AssetCheckSpec(
     partitions_def=SOURCES,
     description="No row of this run was put into quarantine because its time or a metric could not be read.",
 )
+TAKEN = dg.AssetCheckSpec(
+    "every_file_was_taken",
+    asset="raw_records",
+    partitions_def=SOURCES,
+    description="No file of the inbox was set aside because it is a link or cannot be used. Red until it is mended or gone.",
+)
 
 
 @dg.asset(
@@ -21,7 +27,7 @@ READABLE = dg.AssetCheckSpec(
     group_name="ingestion",
     owners=OWNERS,
     kinds={"duckdb", "python"},
-    check_specs=[READABLE],
+    check_specs=[READABLE, TAKEN],
     description="The rows of a source as they came, in the table raw.<source>: each row once, with where it came from. Columns of the "
     "source itself stand before these.",
     metadata={
@@ -48,11 +54,18 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
         description=_readability(read.row_count, read.quarantined_count),
         metadata=numbers({"quarantined_rows": read.quarantined_count}),
     )
-    assumed = {NOTE: ingestion.assumption(read.assumed_zone)} if read.assumed_zone else {}
+    taken = dg.AssetCheckResult(
+        check_name=TAKEN.name,
+        passed=not read.set_aside,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(map(str, read.set_aside)) or "No file was set aside.",
+        metadata=numbers({"files_set_aside": len(read.set_aside)}) | {INCIDENT: "warning"},
+    )
+    notes = ingestion.told(read)
     return dg.MaterializeResult(
-        check_results=[check],
+        check_results=[check, taken],
         metadata={"reads": f"{reader.type}: {reader.describe()}"}
-        | assumed
+        | ({NOTE: "; ".join(notes)} if notes else {})
         | numbers(
             {
                 "dagster/row_count": ingestion.stored_rows(options.run),
