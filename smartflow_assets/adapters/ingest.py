@@ -6,6 +6,7 @@ known and sums up what was done.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +17,12 @@ from typing import Any
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
+from smartflow_assets.adapters.secret_references import redact_all
 from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, Wanted
 from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
+from smartflow_assets.core.errors import SmartflowError, SourceError
 
 ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
 # A row that another origin held was left out. When that origin has since lost rows (a log was rotated), the row may be nowhere:
@@ -125,8 +128,19 @@ def ingest(
         done = _summed(list(zip(staged, committed.loads, strict=True)))
         told = {"notes": _notes(read), "column_notes": committed.notes, "set_aside": tuple(context.set_aside)}
         return _with_assumed(replace(done, **told), assumed)
+    except Exception as error:  # a reader may be of another package, and raise whatever its library does
+        raise _told(error, source).with_traceback(error.__traceback__) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(error: Exception, source: str) -> SmartflowError:
+    """The error as it may stand in Dagster's history, where every cause of it would stand beside it: without secrets."""
+    if not isinstance(error, SmartflowError):
+        error = SourceError(f"reading failed with {type(error).__name__}: {' '.join(str(error).split())}", source=source)
+    error.what = redact_all(error.what, os.environ)
+    error.args = (error.what, *error.args[1:])
+    return error
 
 
 def _page_by_page(

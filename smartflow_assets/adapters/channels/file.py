@@ -33,7 +33,7 @@ class FileChannel(BaseChannel):
             _write(folder / f"{name}.eml", bytes(mail))
             _write(folder / f"{name}.json", json.dumps(message.facts, indent=2, ensure_ascii=False).encode())
         except OSError as error:
-            raise DeliveryError(f"cannot write to {folder}: {error.strerror}", is_channel_down=True) from error
+            raise DeliveryError(f"cannot write to {folder}: {error.strerror}", is_channel_down=True) from None
 
 
 def _write(path: Path, content: bytes) -> None:

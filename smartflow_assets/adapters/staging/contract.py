@@ -177,8 +177,8 @@ class SetAside:
 class ReadContext:
     """What a reader is given: who asks, where things lie, which contents are known (origin to hash), what to take.
 
-    `set_aside` takes the files that a reader leaves where they are, so that one that is no feed keeps no other out. `timezone` is the zone of the
-    source's calendar: that of times which name none, unless read.time.timezone says otherwise.
+    `set_aside` takes the files that a reader leaves where they are, so that one that is no feed keeps no other out. `timezone` is the
+    zone of the source's calendar: that of times which name none, unless read.time.timezone says otherwise.
     """
 
     source: str

@@ -133,7 +133,7 @@ def _staged(
             return _stage(files, reader, context, layout, origin, content_hash, is_rewritten=True)  # line ends of two kinds
     except duckdb.Error as error:
         settings = [field.name for field in fields(layout) if field.name != "decimal"]
-        raise content_error(error, file.error, layout.name, settings) from error
+        raise content_error(error, file.error, layout.name, settings) from None
     finally:
         for each in files:
             for copy in each.folder.iterdir():
@@ -160,10 +160,10 @@ def _stage(
             text = scan.text
             table = TextTable(time, context.wanted, file, scan)
             return _Staging(connection, table, file, _window(context), context.zone_before).run(origin, content_hash)
-        except duckdb.InternalException as error:  # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
+        except duckdb.InternalException:  # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
             if text is None or (line := undecodable_line(text)) is None:
                 raise
-            raise file.wrong_encoding("utf-8", line) from error
+            raise file.wrong_encoding("utf-8", line) from None
 
 
 class _Staging:
@@ -369,7 +369,7 @@ class _Staging:
 
     def _example(self, column: TextColumn) -> str:
         first = f"SELECT {column.c} FROM {self.table.relation} WHERE {column.c} IS NOT NULL LIMIT 1"
-        return str(self.connection.execute(first).fetchall()[0][0])
+        return str(self.connection.execute(first).fetchall()[0][0])[:80]
 
 
 @contextlib.contextmanager

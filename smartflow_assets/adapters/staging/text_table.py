@@ -53,7 +53,7 @@ class TextTable:
 
     def __init__(self, reading: TimeReading, wanted: Wanted, file: TextFile, scan: Scan) -> None:
         self.wanted, self.scan = wanted, scan
-        declared = column_positions(declared_columns(reading, wanted), scan.names, file)
+        declared = column_positions(declared_columns(reading, wanted), scan.names, file, is_any_line=scan.has_decimal)
         names = {index: name for name, index in declared.items()}
         self.columns = [
             TextColumn(index, names.get(index, name), type=type_ or "VARCHAR", is_typed=type_ is not None)
