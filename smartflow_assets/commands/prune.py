@@ -44,10 +44,11 @@ def prune(
         return
     pruned = _prune_rows(settings, before)
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+    from smartflow_assets.config.home import share_of
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.run_history import prune_runs
 
-    Warehouse(settings.warehouse_file, settings.published_file).publish("prune", is_forced=True)
+    Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings)).publish("prune", is_forced=True)
     with open_instance(settings.dagster_home) as instance, terminal.progress(None, "Dagster's history") as advance:
         runs = prune_runs(instance, before=before, told=lambda run_id: advance(1, run_id))
     _tell(pruned)

@@ -121,6 +121,7 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
     """The shared Dagster instance with dead runs failed and closed, and the partitions as the catalogue has them."""
     import dagster as dg
 
+    from smartflow_assets.adapters.files.access import private
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.defs.build import ASSETS
     from smartflow_assets.defs.dead_runs import fail_dead_runs
@@ -130,7 +131,7 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
     from smartflow_assets.defs.run_closing import close_run
     from smartflow_assets.defs.source_partitions import match_partitions
 
-    with open_instance(settings.dagster_home) as instance:
+    with private(), open_instance(settings.dagster_home) as instance:
         now = datetime.now(UTC)
         for run_id in fail_dead_runs(instance, settings, now):
             close_run(instance, run_id, settings=settings)

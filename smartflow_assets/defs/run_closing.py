@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from smartflow_assets.adapters.files.access import private
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.config.catalogue import Catalogue
@@ -43,7 +44,7 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
         return Closed(is_new=False)
     run = _with_death_noted(instance, run)
     settings = settings or Settings.from_environment(os.environ)
-    with AdvisoryLock(settings.locks / "settle.lock").exclusive(CLOSING_PATIENCE, holder=run_id):
+    with private(), AdvisoryLock(settings.locks / "settle.lock").exclusive(CLOSING_PATIENCE, holder=run_id):
         warehouse = open_warehouse(settings)
         if is_closed(warehouse, run_id):
             return Closed(is_new=False)

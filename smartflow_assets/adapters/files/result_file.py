@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from smartflow_assets.adapters.duckdb_errors import file_error
+from smartflow_assets.adapters.files.access import offer
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
 
@@ -64,6 +65,7 @@ def write_relation(connection: duckdb.DuckDBPyConnection, relation: str, path: P
     temporary = path.with_name(f".{path.name}.new")
     try:
         (count,) = connection.execute(f"COPY (SELECT {chosen} FROM {relation}) TO {quoted_text(temporary)} ({options})").fetchall()[0]
+        offer(temporary)  # the warehouse makes files for its owner alone; these are taken out of it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
