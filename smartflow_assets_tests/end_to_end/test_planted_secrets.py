@@ -22,7 +22,7 @@ LINE = "root:$6$pl4nted-line$0123456789:19000:0:99999:7:::"  # of a file that wa
 IN_PYTHON = "import os\nSECRET = os.environ['FEED_PASSWORD']\n"
 FUNCTIONS = {  # bodies of the module after IN_PYTHON; each gives the function `rows`
     "raised": "def rows():\n    raise ValueError(f'no login with {SECRET}')\n",
-    "raised_from": "def rows():\n    try:\n        raise KeyError(SECRET)\n    except KeyError as error:\n        raise OSError() from error\n",
+    "raised_from": "def rows():\n    try:\n        raise KeyError(SECRET)\n    except KeyError as e:\n        raise OSError() from e\n",
     "raised_within": "def rows():\n    try:\n        raise KeyError(SECRET)\n    except KeyError:\n        raise OSError('no login')\n",
     "raised_late": "def rows():\n    yield {'ts': '2026-03-01', 'n': 1}\n    raise ConnectionError('ftp://me:' + SECRET + '@host')\n",
     "raised_quoted": "from urllib.parse import quote\ndef rows():\n    raise ValueError('?key=' + quote(SECRET, safe=''))\n",
