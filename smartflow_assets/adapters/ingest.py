@@ -126,8 +126,8 @@ def ingest(
             ],
         )
         done = _summed(list(zip(staged, committed.loads, strict=True)))
-        told = {"notes": _notes(read), "column_notes": committed.notes, "set_aside": tuple(context.set_aside)}
-        return _with_assumed(replace(done, **told), assumed)
+        done = replace(done, notes=_notes(read), column_notes=committed.notes, set_aside=tuple(context.set_aside))
+        return _with_assumed(done, assumed)
     except Exception as error:  # a reader may be of another package, and raise whatever its library does
         raise _told(error, source).with_traceback(error.__traceback__) from None
     finally:

@@ -65,7 +65,8 @@ class Warehouse:
         memory_limit: str = "1GiB",
         share: Share | None = None,
     ) -> None:
-        self.path, self.published, self._share = path, published, share
+        self.path, self.published = path, published
+        self._share: Share | None = share
         self._lock_timeout = lock_timeout
         self._lock = AdvisoryLock(path.with_name(path.name + ".lock"), is_beside_shared=True)
         self._engines = Engines(path, memory_limit)
