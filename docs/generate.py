@@ -17,6 +17,7 @@ from smartflow_assets.adapters.warehouse.marts import MARTS
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
 from smartflow_assets.cli import app
 from smartflow_assets.config.catalogue import channel_schema
+from smartflow_assets.config.home import home_schema
 from smartflow_assets.config.source import DETECTION_KEYS
 from smartflow_assets.config.source_file import source_schema
 
@@ -39,7 +40,7 @@ WRITTEN = {
 
 
 def yaml_reference() -> str:
-    """Every key of data/sources/*.yaml, data/defaults.yaml and data/channels.yaml."""
+    """Every key of data/sources/*.yaml, data/defaults.yaml, data/home.yaml and data/channels.yaml."""
     return "\n".join([NOTE, *_yaml_lines()]) + "\n"
 
 
@@ -75,6 +76,9 @@ def _yaml_lines() -> Iterator[str]:
     for key, title in UNIONS.items():
         yield f"\n## {title}\n"
         yield from _union([sources["$defs"][name] for name in members[key]], sources)
+    yield "\n## The home\n"
+    yield "`data/home.yaml` holds what is said of the home as a whole. It may be missing.\n"
+    yield from _fields(home_schema()["properties"], home_schema())
     yield "\n## Channels\n"
     yield "`data/channels.yaml` is a mapping of names to channels; a source lists the names in `alerts.to`. See [webhooks](webhooks.md).\n"
     yield from _union([channels["$defs"][name] for name in _members(channels)], channels)

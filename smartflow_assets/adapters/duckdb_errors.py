@@ -14,6 +14,7 @@ import duckdb
 from smartflow_assets.core.errors import SmartflowError, SourceError, WarehouseBusyError, WarehouseError
 
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+_LINE = re.compile(r"^ *(Original Line|LINE \d+):.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 _FULL = re.compile(r"no space left|disk quota|file too large|out of disk|max_temp_directory_size|could not write", re.IGNORECASE)
 
 
@@ -52,7 +53,7 @@ def content_error(error: duckdb.Error, told: Callable[[str, str], SourceError], 
     should be, `settings` are the keys below `read` that say how it is laid out."""
     if is_disk_full(error):
         return told("the disk is full", "Free some space; nothing was taken.")
-    text = in_one_line(error, 300)
+    text = in_one_line(error, 300)  # without the line of the file: it may be a file that was meant for other eyes
     if "format specifier" in text or "strptime" in text:
         return told(f"read.time.format: {text}", "See the patterns of strptime.")
     if layout == "Parquet":
@@ -82,8 +83,8 @@ def file_error(error: duckdb.Error, path: Path, scratch: Path) -> SmartflowError
 
 
 def in_one_line(error: duckdb.Error, length: int) -> str:
-    """DuckDB's words without line breaks, cut to a length."""
-    return " ".join(str(error).split())[:length]
+    """DuckDB's words without line breaks and without the line of the file that it read, cut to a length."""
+    return " ".join(_LINE.sub("", str(error)).split())[:length]
 
 
 def _first_line(text: str) -> str:

@@ -6,6 +6,7 @@ known and sums up what was done.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +20,15 @@ from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.readers.files import FileReader
 from smartflow_assets.adapters.scans.plain_text import printable
+from smartflow_assets.adapters.secret_references import redact_all
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy, Unreadable, commonest_reason
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
+from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, Wanted
 from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
-from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.errors import SmartflowError, SourceError
 
 EVERYTHING = BadRowPolicy.model_validate({"warn_above": "100%", "fail_above": "100%"})
 ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
@@ -62,7 +64,8 @@ class Ingested:
     does not hold any more and that stay, `withheld_count` those of them that were to go and wait for somebody to accept it;
     `duplicate_count`: rows that another origin holds; `quarantined_count`: held; `dropped_count`: left out on request.
     `unreadable`: of the contents with more bad rows than `on_bad_rows` lets pass unsaid. `zones`: those of times which name none;
-    `assumed_zone`: that zone when it is the calendar's and was never told before."""
+    `assumed_zone`: that zone when it is the calendar's and was never told before. `column_notes` tell of columns that became numbers or
+    stay text; `set_aside` are files that could not be used."""
 
     row_count: int = 0
     new_rows: int = 0
@@ -79,6 +82,8 @@ class Ingested:
     zones: frozenset[str] = frozenset()
     unreadable: tuple[Unreadable, ...] = ()
     assumed_zone: str | None = None
+    column_notes: tuple[str, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def ingest(
@@ -126,15 +131,17 @@ def ingest(
         )
         assumed = _assumed_zone(warehouse, source, reader, timezone)
         if isinstance(reader, FeedReader):
-            done = _with_assumed(_summed(_page_by_page(warehouse, reader, context, now, run_id, more, on_bad_rows)), assumed)
-            return replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above))
+            told: list[str] = []
+            pages = _page_by_page(warehouse, reader, context, now, run_id, more, on_bad_rows, told)
+            done = replace(_summed(pages), column_notes=tuple(told))
+            return _with_assumed(replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above)), assumed)
         read = list(reader.batches(context))
         staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in known]
         refused = _refused(staged, on_bad_rows)
         staged = [batch for batch in staged if batch.origin not in {each.origin for each in refused}]
         if not staged:
             _raise(refused, source, on_bad_rows)
-            return Ingested(notes=_notes(read))
+            return Ingested(notes=_notes(read), set_aside=tuple(context.set_aside))
         committed = warehouse.commit(
             run_id,
             [
@@ -153,10 +160,22 @@ def ingest(
             ],
         )
         _raise(refused, source, on_bad_rows)
-        done = replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=_notes(read))
+        done = _summed(list(zip(staged, committed.loads, strict=True)))
+        done = replace(done, notes=_notes(read), column_notes=committed.notes, set_aside=tuple(context.set_aside))
         return _with_assumed(replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above)), assumed)
+    except Exception as error:  # a reader may be of another package, and raise whatever its library does
+        raise _told(error, source).with_traceback(error.__traceback__) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(error: Exception, source: str) -> SmartflowError:
+    """The error as it may stand in Dagster's history, where every cause of it would stand beside it: without secrets."""
+    if not isinstance(error, SmartflowError):
+        error = SourceError(f"reading failed with {type(error).__name__}: {' '.join(str(error).split())}", source=source)
+    error.what = redact_all(error.what, os.environ)
+    error.args = (error.what, *error.args[1:])
+    return error
 
 
 def _page_by_page(
@@ -167,16 +186,18 @@ def _page_by_page(
     run_id: str,
     more: Mapping[str, Any],
     on_bad_rows: BadRowPolicy,
+    told: list[str],
 ) -> list[tuple[Staged | None, Loaded]]:
     """Each page is committed before the next one is asked for; how far the server was read, once all are there. A time in the
-    future is not how far: else one wrong clock would end all reading. `more` says what else holds for this run."""
+    future is not how far: else one wrong clock would end all reading. `more` says what else holds for this run, `told` takes what a person
+    should hear of columns."""
     source, key = context.source, reader.reading(context.wanted, context.timezone)
     state = feed_state(warehouse, source, reader.prefix, key)
     context = replace(context, reached=state.reached, zone_before=state.zone_before)
-    read = _all_pages(warehouse, reader, context, now, run_id, more, on_bad_rows)
+    read = _all_pages(warehouse, reader, context, now, run_id, more, on_bad_rows, told)
     if read is None:  # its times have another zone now: all that it has is read anew
         context = replace(context, reached=state.reached_now)
-        read = _all_pages(warehouse, reader, context, now, run_id, more, on_bad_rows, is_anew=True) or []
+        read = _all_pages(warehouse, reader, context, now, run_id, more, on_bad_rows, told, is_anew=True) or []
     batches, loads = [batch for batch, _, _ in read], tuple(load for _, load, _ in read)
     first_at, last_at = _times(batches)
     is_part, is_moved = context.since is not None or context.until is not None, any(batch.zone_before for batch in batches)
@@ -216,6 +237,7 @@ def _all_pages(
     run_id: str,
     more: Mapping[str, Any],
     on_bad_rows: BadRowPolicy,
+    told: list[str],
     *,
     is_anew: bool = False,
 ) -> list[tuple[Staged, Load, Loaded]] | None:
@@ -231,7 +253,9 @@ def _all_pages(
             load = _load(
                 context.source, reader, batch, now, mode="insert", feed=reader.prefix, pulled_before=earlier, gives_way=more["gives_way"]
             )
-            read.append((batch, load, *warehouse.commit(run_id, [load]).loads))
+            committed = warehouse.commit(run_id, [load])
+            told += committed.notes
+            read.append((batch, load, *committed.loads))
     return read
 
 

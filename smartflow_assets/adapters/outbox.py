@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from smartflow_assets.adapters.channels import BaseChannel
-from smartflow_assets.adapters.secret_references import unset
+from smartflow_assets.adapters.secret_references import redact_all, unset
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
@@ -227,7 +227,7 @@ class _ChannelDrain:
     def _failure(self, send: Row, error: DeliveryError) -> Row:
         attempt = _attempt_of(send)
         wait = None if error.is_final else wait_after(attempt, error.retry_after)
-        text = str(error) if self.channel is None else self.channel.redact(str(error), self.environment)
+        text = str(error) if self.channel is None else redact_all(self.channel.redact(str(error), self.environment), self.environment)
         if wait is None and not error.is_final:
             text += f" Given up after {attempt} attempts."
         due_at = None if wait is None else self.now + wait

@@ -4,10 +4,12 @@ A channel or a reader holds the reference and resolves it in the moment of use, 
 ever holds the value. What may be a reference, and what must be one, is said by the two types below.
 """
 
+import base64
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from pydantic import AfterValidator, WithJsonSchema
 
@@ -67,9 +69,49 @@ def unset(names: list[str]) -> DeliveryError:
     return DeliveryError(what, is_channel_down=True, remedy="Set it where SmartFlow runs, then start that process again.")
 
 
-def redact(text: str, names: Iterator[str], environment: Mapping[str, str]) -> str:
-    """The text with the value of each named variable replaced by its reference: the last line of defence for errors."""
-    for name in names:
-        if value := environment.get(name):
-            text = text.replace(value, f"${{{name}}}")
+_SOUNDS_SECRET = re.compile("token|secret|passw|_pwd$|credential|api_?key|_key$|^key$|_auth$|_dsn$", re.IGNORECASE)
+_SHORTEST = 4  # letters: what is shorter stands in every text, and only as it is written is it taken for the secret
+_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def redact(text: str, names: Iterable[str], environment: Mapping[str, str]) -> str:
+    """The text with the value of each named variable replaced by its reference, however it is written there: as it is, as a part of
+    an address, of JSON or of a Python text, in base64. Nothing that was redacted may stay beside the error as its cause.
+
+    >>> redact("401 for ?key=a%2Fb%20c", ["KEY"], {"KEY": "a/b c"})
+    '401 for ?key=${KEY}'
+    """
+    written = {form: f"${{{name}}}" for name in names for form in _forms(environment.get(name, ""))}
+    for form in sorted(written, key=len, reverse=True):  # an address before the password within
+        text = text.replace(form, written[form])
     return text
+
+
+def redact_all(text: str, environment: Mapping[str, str]) -> str:
+    """The text of code that is not ours, which names no variables: without the login of any address, and without the value of any
+    variable whose name sounds like a secret.
+
+    >>> redact_all("no login at ftp://me:pw@host with hunter2", {"FTP_PASSWORD": "hunter2", "HOME": "host"})
+    'no login at ftp://***@host with ${FTP_PASSWORD}'
+    """
+    names = [name for name, value in environment.items() if _SOUNDS_SECRET.search(name) and len(value) >= _SHORTEST]
+    return _LOGIN.sub("***@", redact(text, names, environment))
+
+
+def _forms(value: str) -> Iterator[str]:
+    """The ways in which a secret may be written in a text."""
+    if not value:
+        return
+    yield value
+    password = ""
+    if "://" in value and "@" in value:  # a whole address: its password is the secret in it
+        try:
+            password = urlsplit(value).password or ""
+        except ValueError:
+            password = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    for secret in {value, password, unquote(password)}:
+        if len(secret) >= _SHORTEST:
+            yield secret
+            yield from (quote(secret), quote(secret, safe=""), quote_plus(secret))
+            yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])
+            yield base64.b64encode(secret.encode()).decode()

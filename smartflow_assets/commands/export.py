@@ -82,8 +82,12 @@ def export(
         return
     with tempfile.TemporaryDirectory(prefix=".smartflow-") as folder:
         warehouse.published_export(query, Path(folder) / "rows", form)
-        with (Path(folder) / "rows").open("rb") as rows:
-            shutil.copyfileobj(rows, sys.stdout.buffer)
+        if sys.stdout.isatty() and form != "parquet":
+            with (Path(folder) / "rows").open(encoding="utf-8", newline="") as lines:
+                shutil.copyfileobj(lines, terminal.Harmless(sys.stdout))
+        else:
+            with (Path(folder) / "rows").open("rb") as rows:
+                shutil.copyfileobj(rows, sys.stdout.buffer)
         sys.stdout.flush()
 
 

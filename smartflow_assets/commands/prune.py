@@ -44,11 +44,12 @@ def prune(
         return
     pruned = _prune_rows(settings, before)
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+    from smartflow_assets.config.home import share_of
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.run_history import prune_runs
     from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
 
-    Warehouse(settings.warehouse_file, settings.published_file).publish("prune", is_forced=True)
+    Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings)).publish("prune", is_forced=True)
     with open_instance(settings.dagster_home) as instance, terminal.progress(None, "Dagster's history") as advance:
         settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
         runs = prune_runs(instance, settings, before=before, told=lambda run_id: advance(1, run_id))

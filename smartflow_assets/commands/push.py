@@ -39,6 +39,7 @@ def push(
     a push may be repeated.
     """
     settings = home.open_home()
+    from smartflow_assets.adapters.files.access import make_private_folder, private
     from smartflow_assets.adapters.readers import InboxReader
     from smartflow_assets.config.catalogue import Catalogue
 
@@ -51,10 +52,10 @@ def push(
     if sys.stdin.isatty():
         raise terminal.UsageError("there are no rows on standard input", remedy=f"Write: smartflow push {name} < FILE.")
     folder = settings.inbox / name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     digest, start, part = hashlib.sha256(), b"", folder / f".push-{os.getpid()}.part"
     try:
-        with part.open("wb") as file:
+        with private(), part.open("wb") as file:
             while block := sys.stdin.buffer.read(BLOCK):
                 start = start or block[:4096]
                 digest.update(block)

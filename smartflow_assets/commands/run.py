@@ -137,6 +137,7 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
     """The shared Dagster instance with dead runs failed and closed, and the partitions as the catalogue has them."""
     import dagster as dg
 
+    from smartflow_assets.adapters.files.access import private
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.defs.build import ASSETS
     from smartflow_assets.defs.dead_runs import fail_dead_runs
@@ -148,7 +149,7 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
     from smartflow_assets.defs.source_partitions import match_partitions
     from smartflow_assets.stages.alerting import Failure
 
-    with open_instance(settings.dagster_home) as instance:
+    with private(), open_instance(settings.dagster_home) as instance:
         settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
         now = datetime.now(UTC)
         for run_id in fail_dead_runs(instance, settings, now):

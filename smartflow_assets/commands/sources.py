@@ -1,6 +1,7 @@
 """`smartflow sources` and `smartflow show`: what is watched, how it is doing, and what holds for one source."""
 
 import io
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from smartflow_assets.commands import home, terminal
 
 if TYPE_CHECKING:
+    from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.config.source import Source
 
@@ -74,6 +76,8 @@ def sources() -> None:
     for row in _published(settings, LEFT_BEHIND, []) if _is_upgraded(settings) else []:
         waiting = f"; {row['withheld']:,} wait for `smartflow run {row['source']} --accept-removals`" if row["withheld"] else ""
         terminal.note(f"{row['source']}: {row['missing']:,} stored rows are not in what was read last any more{waiting}")
+    for note in _columns_of_text(settings, catalogue):
+        terminal.note(note)
 
 
 def _is_upgraded(settings: "Settings") -> bool:
@@ -82,6 +86,17 @@ def _is_upgraded(settings: "Settings") -> bool:
 
     info = _published(settings, "SELECT max(schema_version) AS version FROM snapshot_info", [])
     return bool(info) and info[0]["version"] >= SCHEMA_VERSION
+
+
+def _columns_of_text(settings: "Settings", catalogue: "Catalogue") -> Iterator[str]:
+    """Columns into which numbers came and that are text all the same, unless the source says what they are."""
+    from smartflow_assets.adapters.warehouse.column_types import TEXT_COLUMNS, told
+
+    for row in _published(settings, TEXT_COLUMNS, []):
+        source = catalogue.sources.get(str(row["source"]))
+        declared = {name.lower() for name, _ in source.wanted.declared} if source else set[str]()
+        if source is not None and str(row["column"]).lower() not in declared:
+            yield f"{row['source']}: {told(str(row['column']), str(row['since']))}"
 
 
 def show(

@@ -91,7 +91,7 @@ def write(rows: "pd.DataFrame", format: Format) -> None:
     elif format is Format.csv:
         import csv
 
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.writer(terminal.Harmless(sys.stdout), lineterminator="\n")
         writer.writerow(rows.columns)
         writer.writerows([_cell(value, is_exact=True) for value in row] for row in rows.itertuples(index=False, name=None))
     else:

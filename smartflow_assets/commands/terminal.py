@@ -4,6 +4,7 @@ Results can be piped into a file or another program; talk (progress, notes, erro
 respected (rich does it). What is said is the business of the commands.
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,9 +86,9 @@ def table(
 
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in columns:
-        shown.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        shown.add_column(Text(harmless(name, is_line=True)), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        cells = ["" if value is None else str(value) for value in row]
+        cells = ["" if value is None else harmless(str(value), is_line=True) for value in row]
         shown.add_row(*(Text(cell, style=(styles or {}).get(cell, "")) for cell in cells))
     stream = stdout()
     console = _console(stream)
@@ -164,7 +165,31 @@ def _console(stream: TextIO) -> "Console":
     return Console(file=stream, width=None if is_terminal else ENOUGH_COLUMNS, force_terminal=is_terminal, highlight=False)
 
 
+def harmless(text: str, *, is_line: bool = False) -> str:
+    """The text with its control characters written out, since a terminal obeys them and data may hold any; line ends and tabs stay
+    unless it is one line.
+
+    >>> print(harmless("north" + chr(27) + "]0;owned" + chr(7)))
+    north\\x1b]0;owned\\x07
+    """
+    kept = "" if is_line else "\n\t"
+    return "".join(
+        sign if sign.isprintable() or sign in kept else sign.encode("unicode_escape", "backslashreplace").decode() for sign in text
+    )
+
+
+class Harmless(io.TextIOBase):
+    """A stream before another: a file keeps every sign of the rows that are written to it, a terminal must not."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str, /) -> int:
+        return self.stream.write(harmless(text) if self.stream.isatty() else text)
+
+
 def _line(stream: TextIO, text: str, style: str) -> None:
+    text = harmless(text)
     bar = _BAR.get() if stream.isatty() else None
     if bar:
         bar.stop()  # a transient bar leaves no trace; it goes on below the line
@@ -180,4 +205,4 @@ def _line(stream: TextIO, text: str, style: str) -> None:
 def _kind(kind: str, text: str, style: str) -> None:
     from rich.text import Text
 
-    _console(stderr()).print(Text.assemble((f"{kind}:", style), f" {' '.join(text.split())}"), soft_wrap=True)
+    _console(stderr()).print(Text.assemble((f"{kind}:", style), f" {harmless(' '.join(text.split()))}"), soft_wrap=True)

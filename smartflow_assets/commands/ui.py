@@ -35,6 +35,7 @@ def ui(
     """
     settings = home.open_home()
     _check_port(host, port)
+    from smartflow_assets.adapters.files.access import private
     from smartflow_assets.defs.instance import open_instance, prepare_dagster_home
     from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
 
@@ -47,7 +48,8 @@ def ui(
     command += ["--host", host, "--port", str(port)]
     if not terminal.is_verbose():
         command += ["--log-level", "warning"]
-    process = subprocess.Popen(command, cwd=settings.home, start_new_session=True)
+    with private():  # Dagster's own files too
+        process = subprocess.Popen(command, cwd=settings.home, start_new_session=True)
     ended_by: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.channels import BaseChannel, Channel, FileChannel
+from smartflow_assets.config.home import read_home
 from smartflow_assets.config.problems import InvalidFileError, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.settings import Settings
@@ -43,6 +44,7 @@ class Catalogue:
         """Read everything; never raises for what a file says. A file is parsed again only when it has changed."""
         channels, channel_errors = _channels(settings.channels_file)
         defaults, defaults_error = _defaults(settings.defaults_file)
+        defaults_error = defaults_error or _home_error(settings)  # either breaks every source: none may run by half of what was said
         sources: dict[str, Source] = {}
         broken: dict[str, InvalidFileError] = {}
         for path in source_files(settings):
@@ -142,6 +144,14 @@ def _defaults(path: Path) -> tuple[YamlFile | None, SourceError | None]:
         return read_yaml(path), None
     except SourceError as error:
         return None, error
+
+
+def _home_error(settings: Settings) -> SourceError | None:
+    try:
+        read_home(settings)
+    except SourceError as error:
+        return error
+    return None
 
 
 def _default_policy(defaults: YamlFile | None) -> AlertPolicy:

@@ -58,6 +58,11 @@ class Settings:
         return self.data / "channels.yaml"
 
     @property
+    def home_file(self) -> Path:
+        """What holds for the home as a whole, such as who may read the published copy."""
+        return self.data / "home.yaml"
+
+    @property
     def inbox(self) -> Path:
         """`inbox/<source>/` takes dropped files."""
         return self.data / "inbox"

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from smartflow_assets.adapters.files.access import private
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.names import OPTIONS, PARTITION_SET, prefixed
@@ -54,7 +55,7 @@ def execute(
     tags = {SOURCE_TAG: source, REASON_TAG: reason} | ({DRY_RUN_TAG: "true"} if is_dry else {})
     begun, listening = time.monotonic(), LISTENER.set(on_stage)
     try:
-        with _throw_away(source) if is_dry else contextlib.nullcontext(instance) as home:
+        with private(), _throw_away(source) if is_dry else contextlib.nullcontext(instance) as home:
             result = (
                 build_definitions()
                 .resolve_job_def(job)

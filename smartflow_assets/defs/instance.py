@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from smartflow_assets.adapters.files.access import make_private_folder, private
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 
 INSTANCE_SETTINGS: dict[str, Any] = {
@@ -46,8 +47,8 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
     own, and from then on Dagster refuses the files ("more than one head present").
     """
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(folder.resolve())))
-    home.mkdir(parents=True, exist_ok=True)
-    with AdvisoryLock(home / "smartflow.lock").exclusive(_CREATION_TIMEOUT):
+    make_private_folder(home)
+    with private(), AdvisoryLock(home / "smartflow.lock").exclusive(_CREATION_TIMEOUT):
         settings = home / "dagster.yaml"
         if not settings.exists():
             import yaml

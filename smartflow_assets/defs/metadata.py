@@ -7,6 +7,7 @@ cut at 80 characters, one PNG.
 import base64
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ from smartflow_assets.defs.partitions import SOURCES
 
 CELL, LARGEST_PLOT = 80, 64_000
 NOTE = "note"  # what the command line says below the line of a run
+INCIDENT = "incident"  # a check that carries it opens an incident of that severity while it fails; it need not stop anything
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]#|~$]")
+_ADDRESS = re.compile(r"\b(?:https?|ftp|mailto|javascript|data|file):|\bwww\.", re.IGNORECASE)
 OWNERS = ["team:data-platform"]
 
 
@@ -81,7 +85,7 @@ def numbers(values: Mapping[str, float | int | None]) -> dict[str, Any]:
 def small_table(frame: pd.DataFrame, columns: Iterable[str], rows: int = 10) -> dg.MarkdownMetadataValue:
     """The first rows as a markdown table of at most four columns; cells are cut at 80 characters."""
     names = list(columns)[:4]
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    lines = ["| " + " | ".join(map(_cell, names)) + " |", "|" + " --- |" * len(names)]
     for row in frame[names].head(rows).itertuples(index=False):
         lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
     return dg.MetadataValue.md("\n".join(lines))
@@ -92,8 +96,19 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M}"
-    text = str(value).replace("|", "\\|").replace("\n", " ")
-    return text if len(text) <= CELL else text[: CELL - 1] + "…"
+    text = " ".join(str(value).split())
+    return plain_markdown(text if len(text) <= CELL else text[: CELL - 1] + "…")
+
+
+def plain_markdown(text: str) -> str:
+    """A text of the data as markdown that shows it as it is: no link, picture, tag or emphasis comes of it, nor of an address in it.
+
+    >>> print(plain_markdown("[x](http://a.example) <b> 5*3|www.a.example"))
+    \\[x\\](http\\://a.example) &lt;b&gt; 5\\*3\\|www\\.a.example
+    """
+    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    text = _MARKDOWN.sub(r"\\\g<0>", text.replace("&", "&amp;")).replace("<", "&lt;").replace(">", "&gt;")
+    return _ADDRESS.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], text)
 
 
 def kept(context: dg.AssetExecutionContext, *names: str) -> dict[str, Any]:
@@ -137,6 +152,6 @@ def picture(context: dg.AssetExecutionContext, draw: Callable[[], bytes | None],
         if png is None or len(png) > LARGEST_PLOT:
             return {}
         encoded = base64.b64encode(png).decode("ascii")
-        return {"plot": dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")}
+        return {"plot": dg.MetadataValue.md(f"![{plain_markdown(title)}](data:image/png;base64,{encoded})")}
 
     return decoration(context, f"the picture '{title}'", make)

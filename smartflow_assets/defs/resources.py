@@ -18,10 +18,12 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from smartflow_assets.adapters.files.access import Share, private
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.home import share_of
 from smartflow_assets.config.run_clock import refuse_future
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
@@ -57,12 +59,12 @@ def given_clock(text: str | None, now: datetime) -> datetime | None:
 
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse of this home: one object for a process, which knows that the file is up to date and keeps DuckDB's engines."""
-    return _warehouse(settings.warehouse_file, settings.published_file)
+    return _warehouse(settings.warehouse_file, settings.published_file, share_of(settings))
 
 
 @lru_cache(maxsize=4)
-def _warehouse(file: Path, published: Path) -> Warehouse:
-    return Warehouse(file, published)
+def _warehouse(file: Path, published: Path, share: Share | None) -> Warehouse:
+    return Warehouse(file, published, share=share)
 
 
 def run_lock(settings: Settings, run_id: str) -> AdvisoryLock:
@@ -138,6 +140,7 @@ class RunOptions(dg.ConfigurableResource):
         run_id, log = dagster_run.run_id, context.log
         alive, source = run_lock(settings, run_id), source_lock(settings, name)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(private())
             stack.enter_context(alive.exclusive(STEP_PATIENCE, holder=run_id))  # closing the run removes it
             if self.dry_run:
                 stack.callback(alive.remove)

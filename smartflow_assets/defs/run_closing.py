@@ -13,12 +13,14 @@ from typing import Any
 
 import dagster as dg
 
+from smartflow_assets.adapters.files.access import private
 from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.severity import SEVERITIES, Severity
 from smartflow_assets.defs.jobs import is_old_run, our_job
-from smartflow_assets.defs.metadata import NOTE
+from smartflow_assets.defs.metadata import INCIDENT, NOTE
 from smartflow_assets.defs.names import OPTIONS, stage_of
 from smartflow_assets.defs.old_names import OLD_OPTIONS
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
@@ -47,7 +49,7 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
         return Closed(is_new=False)
     run = _with_death_noted(instance, run)
     run_lock(settings, run_id).remove()
-    with closing_lock(settings).exclusive(CLOSING_PATIENCE, holder=run_id):
+    with private(), closing_lock(settings).exclusive(CLOSING_PATIENCE, holder=run_id):
         warehouse = open_warehouse(settings)
         if is_closed(warehouse, run_id):
             return Closed(is_new=False)
@@ -76,7 +78,7 @@ def _record(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings
         failures=failures,
         facts=facts,
         seconds=seconds,
-        succeeded_steps=frozenset(seconds),
+        succeeded_steps=frozenset(seconds) | _passed_checks(instance, run.run_id),
         is_sending=bool(options.get("send", True)),
     )
 
@@ -170,9 +172,10 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
             whole.append(Failure(cause="run", message=_reason(error) if error else event.message or "the run failed"))
         else:
             check = event.asset_check_evaluation_data
-            if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            severity = _incident_of(check)
+            if not check.passed and severity is not None:
                 message = check.description or f"the check {check.check_name} failed"
-                checks.append(Failure(cause=f"check:{check.check_name}", message=message))
+                checks.append(Failure(f"check:{check.check_name}", message, severity))
     return steps + checks or ([] if is_interrupted or is_theirs or run.tags.get(KILLED_TAG) else whole)
 
 
@@ -184,6 +187,21 @@ def _stages(instance: dg.DagsterInstance, run_id: str) -> Callable[[str | None],
     run = instance.get_run_by_id(run_id)
     is_old = run is not None and is_old_run(run)
     return lambda step: None if step is None else step if is_old else stage_of(step)
+
+
+def _incident_of(check: Any) -> Severity | None:
+    """How bad it is when the check fails; None for one that only colours the page of its asset."""
+    told = check.metadata.get(INCIDENT)
+    if told is not None and told.value in SEVERITIES:
+        return told.value
+    return "critical" if check.severity == dg.AssetCheckSeverity.ERROR else None
+
+
+def _passed_checks(instance: dg.DagsterInstance, run_id: str) -> frozenset[str]:
+    """The causes of incidents that checks of the run say are over."""
+    events = (entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION))
+    checks = [event.asset_check_evaluation_data for event in events if event is not None]
+    return frozenset(f"check:{check.check_name}" for check in checks if check.passed)
 
 
 def _is_interrupt(error: Any) -> bool:

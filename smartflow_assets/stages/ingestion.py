@@ -25,9 +25,15 @@ def raw_records(run: SourceRun) -> Ingested:
         on_bad_rows=source.on_bad_rows,
         is_removal_accepted=run.is_removal_accepted,
     )
-    for note in [*read.notes, *([assumption(read.assumed_zone)] if read.assumed_zone else [])]:
+    for note in [*read.notes, *told(read)]:
         run.warn(note)
     return read
+
+
+def told(read: Ingested) -> list[str]:
+    """What whoever started the run should hear: an assumption, columns that became numbers or stay text, files that were set aside."""
+    assumed = [assumption(read.assumed_zone)] if read.assumed_zone else []
+    return [*assumed, *read.column_notes, *map(str, read.set_aside)]
 
 
 def assumption(zone: str) -> str:

@@ -360,3 +360,53 @@ def test_the_bucket_follows_the_beat_of_the_rows(feed, seconds, expected):
 
 def test_without_rows_there_is_no_beat(warehouse):
     assert usual_bucket(warehouse, "web", "ts") is None
+
+
+# --- what lies in the inbox and is no feed ---
+
+
+def test_a_file_that_is_no_feed_is_set_aside_and_the_good_ones_beside_it_are_taken(feed):
+    feed.write("Put your files here.\nThank you.\n", "inbox/web/README.txt")
+    feed.write(b"PK\x03\x04 a workbook", "inbox/web/orders.xlsx")
+    feed.write(HEAD + lines(0, 5), "inbox/web/a.csv")
+    first = feed.take(INBOX)
+    assert (first.new_rows, feed.values()) == (2, [0, 5])
+    readme, workbook = map(str, first.set_aside)
+    assert readme.startswith("inbox/web/README.txt is set aside: there is no column 'ts', which read.time names")
+    assert workbook == "inbox/web/orders.xlsx is set aside: this is a zip archive or an Excel workbook, not text. Export it as CSV."
+    again = feed.take(INBOX)
+    assert (again.new_rows, again.set_aside) == (0, first.set_aside)
+    (feed.data / "inbox/web/README.txt").unlink()
+    feed.write(HEAD + lines(10), "inbox/web/orders.xlsx")
+    assert (feed.take(INBOX).set_aside, feed.values()) == ((), [0, 5, 10])
+
+
+def test_an_inbox_of_which_nothing_could_ever_be_used_has_a_wrong_setting(feed):
+    feed.write("at,value\n2026-03-01,1\n", "inbox/web/a.csv")
+    with pytest.raises(SourceError, match="there is no column 'ts'"):
+        feed.take(INBOX)
+
+
+def test_a_link_in_the_inbox_is_not_followed(feed, tmp_path):
+    (tmp_path / "other.csv").write_text(HEAD + lines(0, 5))
+    (feed.data / "inbox/web/link.csv").symlink_to(tmp_path / "other.csv")
+    (feed.data / "inbox/web/nowhere.csv").symlink_to(tmp_path / "nothing")
+    taken = feed.take(INBOX)
+    assert taken.new_rows == 0
+    assert [str(each) for each in taken.set_aside] == [
+        f"inbox/web/{name}.csv is set aside: it is a link, and links are not followed. Copy the file itself into the inbox."
+        for name in ("link", "nowhere")
+    ]
+    assert INBOX.files("web", feed.data) == []
+
+
+# --- columns that change their type ---
+
+
+def test_numbers_after_marks_of_no_value_are_told_with_what_became_of_them(feed):
+    feed.write(HEAD + "2026-03-01 00:00,n/a\n", "web1.csv")
+    assert feed.take().column_notes == ()
+    feed.write(HEAD + "".join(f"2026-03-02 {minute // 60:02d}:{minute % 60:02d},{minute}\n" for minute in range(400)), "web2.csv")
+    (note,) = feed.take().column_notes
+    assert note.endswith("1 of these are kept in 'value__text'")
+    assert feed.warehouse.read("SELECT count(value) AS n FROM raw.web WHERE isfinite(value)")["n"].iloc[0] == 400

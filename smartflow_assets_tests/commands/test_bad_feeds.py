@@ -76,3 +76,24 @@ def test_a_feed_that_goes_bad_is_told_and_loses_nothing(
 def counts(home: Path, names: Iterable[str]) -> dict[str, int]:
     with duckdb.connect(str(home / "data/warehouse/analyst.duckdb"), read_only=True) as connection:
         return {name: connection.execute(f"SELECT count(*) FROM raw.{name}").fetchall()[0][0] for name in (*names, "shop")}
+
+
+def test_a_readme_in_the_inbox_is_an_incident_until_it_is_gone_and_a_column_of_words_is_told(smartflow: Smartflow, home: Path) -> None:
+    inbox = home / "data" / "inbox" / "shop"
+    inbox.mkdir(parents=True)
+    (home / "data" / "sources" / "shop.yaml").write_text(QUICK.replace("type: csv, path: feeds/shop.csv", "type: inbox"))
+    (inbox / "README.txt").write_text("Put your files here.\n")
+    (inbox / "a.csv").write_text("ts,n,lane\n" + "".join(f"{time},{place},north\n" for place, time in enumerate(TIMES[:20])))
+    (inbox / "b.csv").write_text("ts,n,lane\n" + "".join(f"{time},{place},{place}\n" for place, time in enumerate(TIMES[20:40])))
+    answer = smartflow("run", "--as-of", "2026-03-06")
+    assert (answer.code, answer.out.split()[1]) == (0, "ok")
+    assert "inbox/shop/README.txt is set aside" in answer.err
+    said = "column 'lane' is text since 'north': numbers that come make no series; if they should, name it under `metrics`"
+    assert said in answer.err
+    assert said in smartflow("sources").err
+    assert counts(home, []) == {"shop": 40}
+    incidents = "select cause, severity, state from incidents where cause like 'check:%'"
+    assert smartflow("sql", incidents, "--format", "csv").out.split()[1:] == ["check:every_file_was_taken,warning,open"]
+    (inbox / "README.txt").unlink()
+    assert smartflow("run", "--as-of", "2026-03-06T02:00").code == 0
+    assert smartflow("sql", incidents, "--format", "csv").out.split()[1:] == ["check:every_file_was_taken,warning,resolved"]

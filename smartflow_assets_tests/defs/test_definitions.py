@@ -49,6 +49,7 @@ def test_the_names_of_everything(defs):
     assert {group: sorted(names) for group, names in groups.items()} == named
     assert sorted(check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys) == [
         "smartflow/anomalies:no_new_anomalies",
+        "smartflow/raw_records:every_file_was_taken",
         "smartflow/raw_records:every_row_was_readable",
     ]
     assert sorted(job.name for job in defs.jobs or ()) == ["smartflow_monitor_source", "smartflow_train_source"]

@@ -40,4 +40,4 @@ class BaseChannel(BaseModel, ABC):
 
     def redact(self, text: str, environment: Mapping[str, str]) -> str:
         """The text without the values of this channel's secrets."""
-        return redact(text, iter(self.references), environment)
+        return redact(text, self.references, environment)

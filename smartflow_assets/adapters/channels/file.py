@@ -14,6 +14,7 @@ from pydantic import Field
 
 from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.channels.email import compose
+from smartflow_assets.adapters.files.access import make_private_folder, private
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.messages import Message
 
@@ -29,11 +30,12 @@ class FileChannel(BaseChannel):
         name = f"{message.happened_at:%Y%m%dT%H%M%SZ}-{message.source}-{message.event}-{message.file_key}"
         mail = compose(message, sender="smartflow@localhost", to=("smartflow@localhost",), sent_at=message.happened_at)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / f"{name}.eml", bytes(mail))
-            _write(folder / f"{name}.json", json.dumps(message.facts, indent=2, ensure_ascii=False).encode())
+            make_private_folder(folder)
+            with private():
+                _write(folder / f"{name}.eml", bytes(mail))
+                _write(folder / f"{name}.json", json.dumps(message.facts, indent=2, ensure_ascii=False).encode())
         except OSError as error:
-            raise DeliveryError(f"cannot write to {folder}: {error.strerror}", is_channel_down=True) from error
+            raise DeliveryError(f"cannot write to {folder}: {error.strerror}", is_channel_down=True) from None
 
 
 def _write(path: Path, content: bytes) -> None:

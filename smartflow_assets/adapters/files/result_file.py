@@ -4,6 +4,7 @@ Rows come in batches, or from any relation that a DuckDB connection knows; memor
 with fractions only where there are any. What is nested (maps, lists) is JSON text in a CSV, which knows nothing else.
 """
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from smartflow_assets.adapters.duckdb_errors import file_error
+from smartflow_assets.adapters.files.access import offer
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_FORMULA = re.compile(r"^[=+@\t\r-]")
 MEMORY_LIMIT = "600MB"  # DuckDB spills beyond it; detection has its own arrays beside it
 FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
@@ -48,8 +51,7 @@ def write_relation(connection: duckdb.DuckDBPyConnection, relation: str, path: P
     """Write what `SELECT * FROM relation` gives as csv, json, jsonl or parquet; -> rows. DuckDB's errors come as they are."""
     types = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
     nested = [name for name, type_ in types.items() if type_.endswith("[]") or type_.startswith(("MAP", "STRUCT"))]
-    texts = ", ".join(f"CAST(to_json({quoted_column(name)}) AS VARCHAR) AS {quoted_column(name)}" for name in nested)
-    chosen = f"* REPLACE ({texts})" if texts and form == "csv" else "*"
+    chosen = ", ".join(_csv_cell(name, type_, name in nested) for name, type_ in types.items()) if form == "csv" else "*"
     times = [quoted_column(name) for name, type_ in types.items() if type_.startswith("TIMESTAMP")]
     fractions = " OR ".join(f"bool_or(epoch_us({name}) % 1000000 <> 0)" for name in times) or "FALSE"
     is_fine = connection.execute(f"SELECT {fractions} FROM {relation}").fetchone() == (True,)
@@ -63,10 +65,23 @@ def write_relation(connection: duckdb.DuckDBPyConnection, relation: str, path: P
     temporary = path.with_name(f".{path.name}.new")
     try:
         (count,) = connection.execute(f"COPY (SELECT {chosen} FROM {relation}) TO {quoted_text(temporary)} ({options})").fetchall()[0]
+        offer(temporary)  # the warehouse makes files for its owner alone; these are taken out of it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return count
+
+
+def _csv_cell(name: str, type_: str, is_nested: bool) -> str:
+    """A column of a CSV. A spreadsheet computes what begins like a formula: such a text, and such a name, begin with an apostrophe."""
+    column = quoted_column(name)
+    header = quoted_column(f"'{name}" if _FORMULA.match(name) else name)
+    if is_nested:
+        return f"CAST(to_json({column}) AS VARCHAR) AS {header}"
+    if type_ == "VARCHAR":
+        is_formula = f"regexp_matches({column}, {quoted_text(_FORMULA.pattern)}) AND TRY_CAST({column} AS DOUBLE) IS NULL"
+        return f"CASE WHEN {is_formula} THEN chr(39) || {column} ELSE {column} END AS {header}"
+    return f"{column} AS {header}"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from smartflow_assets.adapters.readers.base import DelimitedText
 from smartflow_assets.adapters.readers.feed import FeedReader, Page
-from smartflow_assets.adapters.readers.http_client import Answer, HttpClient, PageNotFoundError, Server, opened
+from smartflow_assets.adapters.readers.http_client import LARGEST_PAGE, Answer, HttpClient, PageNotFoundError, Server, opened
 from smartflow_assets.adapters.readers.http_paging import MomentParameter, Paging, SinceParameter, value_at
 from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout
 from smartflow_assets.adapters.scans.plain_text import likely_delimiter
@@ -24,8 +23,6 @@ from smartflow_assets.adapters.web import has_no_secret_headers, has_no_secret_p
 from smartflow_assets.core.temporal.notation import Duration
 
 MOST_PAGES = 100_000
-_GZIP = b"\x1f\x8b"
-LARGEST_PAGE = 256 << 20  # bytes of a page that must be searched for the next one
 _ANY = ("", "text/plain", "application/octet-stream", "binary/octet-stream", "application/gzip", "application/x-gzip")
 
 
@@ -202,8 +199,7 @@ class _Pager:
     def _body(self, answer: Answer) -> bytes:
         if answer.path.stat().st_size > LARGEST_PAGE:
             raise self.server.error(f"a page is larger than {LARGEST_PAGE >> 20} MiB", "Ask for fewer rows in a page.")
-        body = answer.path.read_bytes()
-        return gzip.decompress(body) if body.startswith(_GZIP) else body
+        return answer.path.read_bytes()
 
     def _look(self, answer: Answer, layout: Layout | None) -> tuple[Any, Any, int]:
         """The parsed JSON, where it is one value, the rows, and how many there are."""
@@ -226,9 +222,7 @@ class _Pager:
 
     def _layout(self, answer: Answer) -> Layout | None:
         """How the answer is laid out; None when it is empty. SourceError for what is neither JSON nor CSV."""
-        with answer.path.open("rb") as content:
-            is_gzip = content.read(2) == _GZIP
-        with gzip.open(answer.path) if is_gzip else answer.path.open("rb") as content:
+        with self.client.unpacked(answer.path).open("rb") as content:
             start = content.read(1000).removeprefix(b"\xef\xbb\xbf").lstrip()
         if not start:
             return None

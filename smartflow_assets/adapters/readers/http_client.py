@@ -4,19 +4,21 @@ Errors name the address as the YAML writes it, so that no secret is in them. Sec
 neither a redirect nor a link to the next page takes them elsewhere.
 """
 
+import gzip
 import os
 import random
 import ssl
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
+from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.secret_references import redact, references, resolve, resolve_address
 from smartflow_assets.adapters.web import host_of, retry_after, without_request_log
 from smartflow_assets.core.errors import SourceError
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 FIRST_WAIT = 1.0  # seconds; doubled with each attempt
 MOST_REDIRECTS = 5
+LARGEST_PAGE = 256 << 20  # bytes of a page that must be searched for the next one, and of one that is unpacked from very little
+MOST_UNPACKED = 100  # bytes from one: tables of numbers become five to twenty
+GZIP = b"\x1f\x8b"
+_BLOCK = 1 << 20
 SLOWEST = 20  # a whole answer may take so many times the timeout
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -52,10 +58,8 @@ class Server:
 
     def error(self, what: str, remedy: str = "") -> SourceError:
         """What went wrong, without the value of any secret, however it is written."""
-        for written in (str, quote, partial(quote, safe=""), quote_plus):
-            values = {name: written(value) for name, value in os.environ.items()}
-            what = redact(what, iter(self.secrets), values)
-        return SourceError(" ".join(what.split()), source=self.source, where=self.where, remedy=remedy)
+        what = redact(what, self.secrets, os.environ)
+        return SourceError(printable(" ".join(what.split())), source=self.source, where=self.where, remedy=remedy)
 
 
 @dataclass(frozen=True)
@@ -172,8 +176,33 @@ class HttpClient:
         with target.open("wb") as content:
             for block in answer.iter_bytes():
                 content.write(block)
+                self._refuse_bomb(content.tell(), answer.num_bytes_downloaded)
                 if time.monotonic() > deadline:
                     raise _AgainError(f"the answer was not complete after {SLOWEST * self.server.timeout:g} s", "Raise read.timeout.")
+
+    def unpacked(self, path: Path) -> Path:
+        """The body in a file, unpacked when it is gzipped, whatever its headers said of it."""
+        with path.open("rb") as packed:
+            if packed.read(2) != GZIP:
+                return path
+        size, target = path.stat().st_size, path.with_name(f"{path.name}.plain")
+        try:
+            with gzip.open(path) as content, target.open("wb") as plain:
+                while block := content.read(_BLOCK):
+                    plain.write(block)
+                    self._refuse_bomb(plain.tell(), size)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise self.server.error("the gzipped answer is damaged or was cut off", "The next run asks again.") from None
+        target.replace(path)
+        return path
+
+    def _refuse_bomb(self, size: int, packed_size: int) -> None:
+        """Raises for what has become so large from so little that no rows can be in it."""
+        if size > LARGEST_PAGE and size > MOST_UNPACKED * packed_size:
+            raise self.server.error(
+                f"the answer grows from {packed_size:,} bytes to more than {size >> 20:,} MiB when it is unpacked",
+                "Ask for fewer rows, or tell whoever runs the server; nothing of it was taken.",
+            )
 
     def _refuse(self, answer: "httpx.Response") -> None:
         """Raises for every status that is no answer."""
@@ -197,7 +226,7 @@ class HttpClient:
             )
         said = ""
         if status in (400, 422):  # what it does not like stands in the body
-            said = f": {answer.read()[:300].decode('utf-8', 'replace')}"
+            said = f": {redact(answer.read().decode('utf-8', 'replace'), self.server.secrets, os.environ)[:300]}"  # cut after it
         raise self.server.error(f"the server answered {status}{said}", "Correct read.url or read.parameters.")
 
     def _is_home(self, url: str) -> bool:

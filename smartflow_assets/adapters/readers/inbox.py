@@ -1,9 +1,11 @@
 """Files that people and programs drop into `data/inbox/<source>/`: CSV, JSON or Parquet, as their names say.
 
 Each file is ingested once and stays where it is: its content hash says that it is known, so nothing is moved and a run that
-was killed leaves no half-moved file. An empty inbox is no error.
+was killed leaves no half-moved file. An empty inbox is no error. A file that cannot be used is set aside: it is told by its name at
+each run until it is mended or gone, and the others are taken.
 """
 
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
@@ -13,6 +15,10 @@ from pydantic import Field
 from smartflow_assets.adapters.readers.base import DelimitedText, JsonText
 from smartflow_assets.adapters.readers.files import FileReader
 from smartflow_assets.adapters.scans import Layout, Parquet, ending
+from smartflow_assets.adapters.scans.plain_text import printable
+from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, origin_of
+from smartflow_assets.adapters.staging.stage import stage_file
+from smartflow_assets.core.errors import SourceError
 
 _STILL_WRITTEN = (".part", ".partial", ".tmp", ".crdownload", ".filepart", ".swp", "~")
 
@@ -25,14 +31,42 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
     pattern: str = Field(default="*", min_length=1, description="Which files to take, by name.", examples=["*.csv", "orders_*.json.gz"])
 
     def files(self, source: str, data: Path) -> list[Path]:
-        """The dropped files; hidden ones and those under a name of unfinished downloads are left alone."""
+        """The dropped files; hidden ones and those under a name of unfinished downloads are left alone, and links are not followed:
+        whoever may drop a file is not to read with SmartFlow's eyes."""
+        return [path for path in self._dropped(source, data) if not path.is_symlink()]
+
+    def batches(self, context: ReadContext) -> Iterator[Staged]:
+        """Stage what can be used, set aside what cannot. SourceError where nothing can and nothing ever could: that is a setting."""
+        refused: list[tuple[Path, SourceError]] = []
+        is_any_used = any(origin.startswith(f"inbox/{context.source}/") for origin in context.known)
+        for path in self._dropped(context.source, context.data):
+            if path.is_symlink():
+                error = SourceError("it is a link, and links are not followed", remedy="Copy the file itself into the inbox.")
+                refused.append((path, error))
+                continue
+            try:
+                staged = stage_file(self, path, context, self.layout(path), self.on_missing_rows)
+            except SourceError as error:
+                refused.append((path, error))
+                continue
+            is_any_used = True
+            if staged is not None:
+                yield staged
+        readable = [error for path, error in refused if not path.is_symlink()]
+        if readable and not is_any_used:
+            raise readable[0]
+        for path, error in refused:
+            reason = f"{error.what}. {error.remedy}".rstrip()
+            context.set_aside.append(SetAside(printable(origin_of(path, context.data)), reason))
+
+    def _dropped(self, source: str, data: Path) -> list[Path]:
         folder = data / "inbox" / source
         if not folder.is_dir():
             return []
         return sorted(
             path
             for path in folder.iterdir()
-            if path.is_file()
+            if (path.is_symlink() or path.is_file())
             and not path.name.startswith(".")
             and not path.name.endswith(_STILL_WRITTEN)
             and fnmatch(path.name, self.pattern)

@@ -5,7 +5,7 @@ The function is asked like a server (readers.feed): it is given `since`, and wha
 
 import importlib
 import inspect
-import re
+import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -19,13 +19,13 @@ from smartflow_assets.adapters.readers.feed import FeedReader, Page
 from smartflow_assets.adapters.readers.python_rows import Part, parts, write_part
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
+from smartflow_assets.adapters.secret_references import redact_all
 from smartflow_assets.adapters.staging.contract import ReadContext
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.nearest_name import did_you_mean
 
 _EXPECTED = "expected DataFrames, or dicts as rows, in one piece, in a list or by yield"
 _GIVEN = ("since", "until", "now")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class PythonReader(FeedReader, frozen=True):
@@ -93,7 +93,7 @@ class PythonReader(FeedReader, frozen=True):
             except StopIteration:
                 return
             except (Exception, SystemExit) as error:  # whatever a user's function raises
-                raise self._raised(context, error) from error
+                raise self._raised(context, error) from None
             if isinstance(item, pd.DataFrame | Mapping):
                 yield item
                 continue
@@ -111,7 +111,7 @@ class PythonReader(FeedReader, frozen=True):
         try:
             return function(**{name: value for name, value in given.items() if name in taken})
         except (Exception, SystemExit) as error:
-            raise self._raised(context, error) from error
+            raise self._raised(context, error) from None
 
     def _function(self, context: ReadContext) -> Callable[..., Any]:
         module_name, name = self._module, self._name
@@ -119,12 +119,12 @@ class PythonReader(FeedReader, frozen=True):
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is None or not (module_name + ".").startswith(error.name + "."):
-                raise self._raised(context, error, "importing it") from error
+                raise self._raised(context, error, "importing it") from None
             raise self._error(
                 context, f"there is no module {error.name}", "Install it beside SmartFlow, or set PYTHONPATH to its folder."
-            ) from error
+            ) from None
         except (Exception, SystemExit) as error:
-            raise self._raised(context, error, "importing it") from error
+            raise self._raised(context, error, "importing it") from None
         function = getattr(module, name, None)
         if function is None:
             remedy = did_you_mean(name, dir(module), "Correct read.function.", quote="'")
@@ -137,10 +137,11 @@ class PythonReader(FeedReader, frozen=True):
         try:
             return write_part(part, stem, self.time.parts)
         except (TypeError, ValueError, RecursionError) as error:
-            raise self._error(context, f"its rows cannot be stored: {error}", "Correct the function.") from error
+            raise self._error(context, f"its rows cannot be stored: {error}", "Correct the function.") from None
 
     def _error(self, context: ReadContext, what: str, remedy: str = "Correct the function, or read.function.") -> SourceError:
-        return SourceError(f"read.function: {printable(what)}", source=context.source, where=self.function, remedy=remedy)
+        told = f"read.function: {printable(redact_all(what, os.environ))}"
+        return SourceError(told, source=context.source, where=self.function, remedy=remedy)
 
     def _raised(self, context: ReadContext, error: BaseException, doing: str = "it") -> SourceError:
         """What the user's code raised, and where: the innermost line outside of installed libraries."""
@@ -150,10 +151,17 @@ class PythonReader(FeedReader, frozen=True):
             if frame.filename not in (__file__, importlib.__file__) and Path(frame.filename).is_file()
         ]
         own = next((frame for frame in reversed(frames) if "site-packages" not in frame.filename), frames[-1] if frames else None)
-        text = _CREDENTIALS.sub("***@", " ".join(str(error).split())[:300])
+        text = redact_all(" ".join(_text_of(error).split()), os.environ)[:300]
         what = f"read.function: {doing} raised {type(error).__name__}" + (f": {printable(text)}" if text else "")
         where = f"{self.function}, {own.filename}, line {own.lineno}" if own else self.function
         return SourceError(what, source=context.source, where=where, remedy="Mend the function; the next run asks for the same again.")
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an error of a user's own may fail even at that
+        return ""
 
 
 def _kind(value: Any) -> str:

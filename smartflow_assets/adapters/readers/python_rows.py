@@ -64,7 +64,7 @@ def write_part(part: Part, stem: Path, time_columns: Sequence[str]) -> tuple[Pat
             connection.register("part", frame)
             connection.execute(f"COPY (SELECT * FROM part) TO {quoted_text(path)} (FORMAT parquet)").fetchall()
         except duckdb.Error as error:
-            raise ValueError(in_one_line(error, 200)) from error
+            raise ValueError(in_one_line(error, 200)) from None
     return path, Parquet()
 
 

@@ -1,15 +1,16 @@
 """One asking of one database: from an address with references to rows that stream by, every failure named without a secret."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from smartflow_assets.adapters.readers.sql_values import bound_day, bound_moment
+from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.secret_references import redact, references, resolve_address
 from smartflow_assets.adapters.sql_quoting import quoted_text
 from smartflow_assets.adapters.staging.contract import TimeReading
@@ -111,17 +112,17 @@ class Database:
             is_asked_wrongly = any(word in said.lower() for word in ("no such", "syntax error"))  # SQLite tells both as operational
             is_lost = not is_asked_wrongly and (error.connection_invalidated or isinstance(error, exc.OperationalError))
             remedy = "Check read.url, the database and its password." if is_lost else "Correct read.table, read.query or read.time."
-            raise self._error(f"the database says: {said[:400]}", remedy) from None
+            raise self._error(f"the database says: {self._redacted(said)[:400]}", remedy) from None  # what is cut in two is not found
         except exc.SQLAlchemyError as error:
-            raise self._error(f"the query cannot be sent: {str(error).splitlines()[0][:400]}", "Correct read.query.") from None
+            said = self._redacted(str(error).splitlines()[0])[:400]
+            raise self._error(f"the query cannot be sent: {said}", "Correct read.query.") from None
+
+    def _redacted(self, text: str) -> str:
+        return redact(text, references(self.url), os.environ)
 
     def _error(self, what: str, remedy: str = "") -> SourceError:
         """What went wrong, without the value of any secret, however it is written."""
-        values: Mapping[str, str] = {name: os.environ.get(name, "") for name in references(self.url)}
-        parts = {name: unquote(urlsplit(value).password or "") for name, value in values.items() if "@" in value}  # a whole address
-        for hidden in (values, parts, {name: quote(value, safe="") for name, value in values.items()}):
-            what = redact(what, iter(hidden), hidden)
-        return SourceError(" ".join(what.split()), source=self.source, where=self.where, remedy=remedy)
+        return SourceError(printable(" ".join(self._redacted(what).split())), source=self.source, where=self.where, remedy=remedy)
 
 
 def _patience(backend: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Scan(ABC):
     types: tuple[str | None, ...]
     relation: str
     broken: str = NOTHING_BROKEN
+    number: str | None = None  # the column of the relation that numbers its rows as `broken` does; None: their order does
     decimal: str = "."
     has_decimal = False  # can a person say what the sign before the decimals is?
     text: Path | None = None  # the UTF-8 text behind the relation, where there is one

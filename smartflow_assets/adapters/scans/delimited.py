@@ -36,14 +36,18 @@ class Delimited(Layout):
         """A scan of one file."""
         (file,) = files
         text = as_plain_text(file, encoding=self.encoding, is_rewritten=is_rewritten)
-        return _DelimitedScan(file, text, read_header(text, file, self.delimiter), self.decimal)
+        header = read_header(text, file, self.delimiter)
+        if header.is_mixed:  # DuckDB takes the first line end that it meets for that of the file, and finds one line or none
+            text = as_plain_text(file, encoding=self.encoding, is_rewritten=True)
+            header = read_header(text, file, self.delimiter)
+        return _DelimitedScan(file, text, header, self.decimal)
 
 
 class _DelimitedScan(Scan):
     has_decimal = True
 
     def __init__(self, file: TextFile, text: Path, header: Header, decimal: str) -> None:
-        self.file, self.text, self.decimal = file, text, decimal
+        self.file, self.text, self.decimal, self.is_followed = file, text, decimal, header.is_followed
         self.names, self.types = header.names, (None,) * len(header.names)
         columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(header.names)))
         self.relation = (
@@ -66,6 +70,11 @@ class _DelimitedScan(Scan):
             if "\n" in (text or "").strip():
                 raise self.file.error("a quote is opened and never closed, which swallows the lines after it", "Close it.", line)
         ((broken,),) = connection.execute(f"SELECT count(DISTINCT line) {_BROKEN}").fetchall()
+        if self.is_followed and not (row_count or broken):
+            raise self.file.error(
+                "no row is found below the header line, though the file goes on",
+                "Look for line breaks or quotes in the header line that others of the file are not like; nothing was taken.",
+            )
         if broken >= MOST_BROKEN_LINES or (broken >= ENOUGH and not row_count):
             raise self.file.error(
                 f"{broken:,} lines do not have the {len(self.names)} columns of the header line", "Set read.delimiter, or fix the feed."

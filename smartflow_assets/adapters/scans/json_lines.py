@@ -34,10 +34,10 @@ def as_json_lines(file: TextFile, records: str | None, *, encoding: str, is_rewr
                     lines.write(record.replace("\r", " ").replace("\n", " "))  # neither can stand inside a JSON text
                     lines.write("\n")
             return target
-        except UnicodeDecodeError as error:
-            raise file.wrong_encoding("utf-8", undecodable_line(text) or 1) from error
-        except RecursionError as error:
-            raise file.error("the JSON is nested too deeply to be read", "Fix the feed.") from error
+        except UnicodeDecodeError:
+            raise file.wrong_encoding("utf-8", undecodable_line(text) or 1) from None
+        except RecursionError:
+            raise file.error("the JSON is nested too deeply to be read", "Fix the feed.") from None
 
 
 class _JsonCursor:
@@ -156,7 +156,7 @@ class _JsonCursor:
                 # more text can mend what went wrong at the end of the buffer, or in a string that reaches it, and nothing else
                 is_mendable = error.pos >= len(self.buffer) - _LONGEST_WORD or error.msg.startswith("Unterminated")
                 if not is_mendable or self.is_end:
-                    raise self._broken(error) from error
+                    raise self._broken(error) from None
             else:
                 if end < len(self.buffer) or self.is_end:  # 12 may be the beginning of 123
                     text, self.at = self.buffer[self.at : end], end
@@ -186,4 +186,4 @@ class _JsonCursor:
         self.at = min(error.pos, len(self.buffer))
         if self.is_end and (not rest.strip() or error.msg.startswith("Unterminated")):
             return self._error("the JSON is cut off", _MEND)
-        return self._error(f"this is not JSON: {error.msg[0].lower()}{error.msg[1:]} at {rest!r}", _MEND)
+        return self._error(f"this is not JSON: {error.msg[0].lower()}{error.msg[1:]}", _MEND)

@@ -78,6 +78,7 @@ class _JsonScan(Scan):
         self._write_texts(paths)
         # a text that says NaN is how Python writes that there is no number
         self.relation = f"read_parquet({quoted_text(one_path(file.folder / 'texts.parquet'))})"
+        self.number = "place"
 
     @property
     def _scan(self) -> str:
@@ -139,12 +140,10 @@ class _JsonScan(Scan):
 
     def _write_texts(self, paths: list[tuple[str, ...]]) -> None:
         pointers = ", ".join(map(_pointer, paths))
-        values = ", ".join(
-            f"CASE WHEN texts[{index + 1}] NOT IN ('', 'NaN') THEN texts[{index + 1}] END AS c{index}" for index in range(len(paths))
-        )
+        values = [f"CASE WHEN texts[{index + 1}] NOT IN ('', 'NaN') THEN texts[{index + 1}] END AS c{index}" for index in range(len(paths))]
         self.connection.execute(
-            f"COPY (SELECT {values} FROM "
-            f"(SELECT json_extract_string(line, [{pointers}]) AS texts FROM {self._scan} WHERE kind = 'OBJECT')) "
+            f"COPY (SELECT {', '.join([*values, 'place'])} FROM "
+            f"(SELECT json_extract_string(line, [{pointers}]) AS texts, place FROM {self._scan} WHERE kind = 'OBJECT')) "
             f"TO {quoted_text(self.file.folder / 'texts.parquet')} (FORMAT parquet, COMPRESSION lz4_raw)"
         ).fetchall()
 

@@ -45,7 +45,7 @@ class _ParquetScan(Scan):
             try:
                 found = connection.sql(f"FROM {scan}")
             except duckdb.Error as error:
-                raise damaged_parquet(error, file.error) from error
+                raise damaged_parquet(error, file.error) from None
             columns = {name: (type_, value) for name, type_, value in _leaves(found.columns, found.types)}
             checked_names(list(columns), file)
             parts.append((scan, columns))

@@ -8,6 +8,7 @@ import codecs
 import csv
 import errno
 import gzip
+import re
 import shutil
 import zlib
 from collections import Counter
@@ -23,6 +24,9 @@ from smartflow_assets.core.nearest_name import did_you_mean
 BLOCK = 1 << 20
 RESERVED = ("source", "_origin", "_row", "_row_hash", "_ingested_at", "_run_id")
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8"}
+_LINE_ENDS = re.compile("\r\n|\r|\n")
+_LONGEST_NAME = 64
+_IS_NAME = re.compile(rf"\w[\w .()%/°#+-]{{0,{_LONGEST_NAME - 1}}}")
 _NO_HEADER = "Write a header line with the column names into it."
 
 
@@ -50,26 +54,31 @@ class TextFile:
         """Turn what the operating system and gzip raise into an error that names the file and a remedy."""
         try:
             yield
-        except FileNotFoundError as error:
-            raise self.error("the file is gone", "Put it back, or correct read.path.") from error
-        except PermissionError as error:
-            raise self.error("the file may not be read", "Give SmartFlow's user the right to read it.") from error
+        except FileNotFoundError:
+            raise self.error("the file is gone", "Put it back, or correct read.path.") from None
+        except PermissionError:
+            raise self.error("the file may not be read", "Give SmartFlow's user the right to read it.") from None
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             what = f"the gzip file is damaged or was cut off ({error})"
-            raise self.error(what, "Copy it again; nothing of it was taken.") from error
+            raise self.error(what, "Copy it again; nothing of it was taken.") from None
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise self.error("the disk is full", "Free some space; nothing was taken.") from error
-            raise self.error(f"the file cannot be read: {error.strerror or error}") from error
+                raise self.error("the disk is full", "Free some space; nothing was taken.") from None
+            raise self.error(f"the file cannot be read: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True)
 class Header:
-    """The names in the first line that is not blank, the sign between them, and how many blank lines stand before it."""
+    """The names in the first line that is not blank, the sign between them, and how many blank lines stand before it.
+
+    `is_mixed`: its lines end in two ways, as when Excel breaks a line inside a name. `is_followed`: text stands below it.
+    """
 
     names: tuple[str, ...]
     delimiter: str
     skipped: int
+    is_mixed: bool = False
+    is_followed: bool = True
 
 
 def printable(text: str) -> str:
@@ -156,7 +165,7 @@ def _recode(content: IO[bytes], target: IO[bytes], encoding: str, file: TextFile
             line += block.count("\n")
             target.write(block.encode())
     except UnicodeError as error:
-        raise file.wrong_encoding(encoding, line, f"{error}, at that line or somewhat later") from error
+        raise file.wrong_encoding(encoding, line, f"{error}, at that line or somewhat later") from None
 
 
 def undecodable_line(text: Path) -> int | None:
@@ -183,12 +192,13 @@ def read_header(text: Path, file: TextFile, delimiter: str | None) -> Header:
             raise file.error("the file holds only blank lines", _NO_HEADER)
         if "\0" in line:
             raise file.error("this is not a text file", "Set read.encoding if it is utf-16.", number)
-        sign = delimiter or likely_delimiter(line)
+        sign, taken = delimiter or likely_delimiter(line), [line]
         try:
-            cells = next(csv.reader(_from(line, lines), delimiter=sign))
+            cells = next(csv.reader(_kept(line, lines, taken), delimiter=sign))
         except (csv.Error, StopIteration) as error:
-            raise file.error(f"the header line cannot be read: {error}", line=number) from error
-    return Header(checked_names(cells, file, number), sign, skipped)
+            raise file.error(f"the header line cannot be read: {error}", line=number) from None
+        ends = {end for each in taken for end in _LINE_ENDS.findall(each)}
+        return Header(checked_names(cells, file, number), sign, skipped, len(ends) > 1, any(each.strip() for each in lines))
 
 
 def checked_names(cells: Sequence[str], file: TextFile, line: int | None = None) -> tuple[str, ...]:
@@ -197,15 +207,18 @@ def checked_names(cells: Sequence[str], file: TextFile, line: int | None = None)
     counts = Counter(name.lower() for name in names)
     for name in names:
         if counts[name.lower()] > 1:
-            raise file.error(f"the column '{name}' occurs twice", "Give each a name of its own; case does not count.", line)
+            raise file.error(f"the column '{name[:_LONGEST_NAME]}' occurs twice", "Give each a name of its own; case does not count.", line)
         if name.lower() in RESERVED:
             raise file.error(f"a column is called '{name}', which SmartFlow keeps for itself", "Rename it in the feed.", line)
     return names
 
 
-def _from(first: str, rest: IO[str]) -> Iterator[str]:
+def _kept(first: str, rest: IO[str], taken: list[str]) -> Iterator[str]:
+    """The lines, of which those that were asked for are in `taken`, which holds the first one already."""
     yield first
-    yield from rest
+    for line in rest:
+        taken.append(line)
+        yield line
 
 
 def likely_delimiter(line: str) -> str:
@@ -218,9 +231,19 @@ def likely_delimiter(line: str) -> str:
     return max((",", ";", "\t", "|"), key=outside.count)
 
 
-def column_positions(wanted: Sequence[tuple[str, str]], names: Sequence[str], file: TextFile) -> dict[str, int]:
-    """The position of each wanted column, given as (name, YAML field); case is overlooked when no name is equal.
-    SourceError naming the nearest column when one is not there."""
+def _columns(names: Sequence[str], is_any_line: bool) -> str:
+    """The columns of a file for an error. The first line of a text may be that of any file: it is repeated only where it is a list of
+    names, as of a table."""
+    if not all(map(_IS_NAME.fullmatch, names)) or (is_any_line and len(names) < 2):
+        return f"the first line of the file has {'no two columns' if len(names) < 2 else 'columns that are no names'}: is this a table?"
+    return f"the file has {', '.join(names[:20])}" + (", …" if len(names) > 20 else "")
+
+
+def column_positions(
+    wanted: Sequence[tuple[str, str]], names: Sequence[str], file: TextFile, *, is_any_line: bool = False
+) -> dict[str, int]:
+    """The position of each wanted column, given as (name, YAML field); case is overlooked when no name is equal. `is_any_line`: the
+    names are the first line of a text. SourceError naming the nearest column when one is not there."""
     positions = {name: index for index, name in enumerate(names)}
     lowered = {name.lower(): index for name, index in positions.items()}
     found = {}
@@ -228,8 +251,7 @@ def column_positions(wanted: Sequence[tuple[str, str]], names: Sequence[str], fi
         index = positions.get(name, lowered.get(name.lower()))
         if index is None:
             hint = did_you_mean(name, names, quote="'")
-            columns = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-            what = f"there is no column '{name}', which {field} names; the file has {columns}"
+            what = f"there is no column '{name}', which {field} names; {_columns(names, is_any_line)}"
             raise file.error(what, f"{hint} Correct {field}, or fix the feed.".lstrip())
         found[name] = index
     return found

@@ -163,10 +163,22 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """A file that lies where people drop files and cannot be used: its name as an origin, and why."""
+
+    origin: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.origin} is set aside: {self.reason}"
+
+
+@dataclass(frozen=True)
 class ReadContext:
     """What a reader is given: who asks, where things lie, which contents are known (origin to hash), what to take.
 
-    `timezone` is the zone of the source's calendar: that of times which name none, unless read.time.timezone says otherwise.
+    `set_aside` takes the files that a reader leaves where they are, so that one that is no feed keeps no other out. `timezone` is the
+    zone of the source's calendar: that of times which name none, unless read.time.timezone says otherwise.
     """
 
     source: str
@@ -180,6 +192,7 @@ class ReadContext:
     reached: datetime | None = None  # up to here a server was read to the end
     timezone: str = "UTC"
     zone_before: str | None = None  # in which zone the rows of a server were read so far, where that is another one
+    set_aside: list[SetAside] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _staged(
             return _stage(files, reader, context, layout, origin, content_hash, is_rewritten=True)  # line ends of two kinds
     except duckdb.Error as error:
         settings = [field.name for field in fields(layout) if field.name != "decimal"]
-        raise content_error(error, file.error, layout.name, settings) from error
+        raise content_error(error, file.error, layout.name, settings) from None
     finally:
         for each in files:
             for copy in each.folder.iterdir():
@@ -168,10 +168,10 @@ def _stage(
             text = scan.text
             table = TextTable(time, context.wanted, file, scan)
             return _Staging(connection, table, file, _window(context), context.zone_before).run(origin, content_hash)
-        except duckdb.InternalException as error:  # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
+        except duckdb.InternalException:  # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
             if text is None or (line := undecodable_line(text)) is None:
                 raise
-            raise file.wrong_encoding("utf-8", line) from error
+            raise file.wrong_encoding("utf-8", line) from None
 
 
 class _Staging:
@@ -350,20 +350,22 @@ class _Staging:
         return parquet
 
     def _write_bad(self, counts: dict[str, int]) -> tuple[int, Path | None]:
-        """Rows that break a declared column, by their number among all rows; after them what is no row at all."""
+        """Rows that break a declared column, by their number; what is no row at all by its own, or, where rows are numbered
+        without it, after them."""
         is_number_bad = self.table.wanted.on_bad_rows != "keep" and any(
             counts[f"{column.c} numbers"] < counts[f"{column.c} filled"] for column in self.table.columns if column.is_number
         )
         if counts["timed"] == counts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             return 0, None
         record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.read_columns)
+        place = "place" if self.table.scan.number else f"{counts['rows']} + row_number() OVER (ORDER BY place)"
         rejected = self.file.folder / BAD
         self.connection.execute(f"""
             COPY (
                 SELECT row_number, CAST(json_object({record}) AS VARCHAR) AS record, reason
                 FROM ({self.table.rows()}) WHERE reason IS NOT NULL AND (moment IS NULL OR {self.window})
                 UNION ALL
-                SELECT {counts["rows"]} + row_number() OVER (ORDER BY place), CAST(record AS VARCHAR), reason
+                SELECT {place}, CAST(record AS VARCHAR), reason
                 FROM ({self.table.scan.broken})
             ) TO {quoted_text(rejected)} (FORMAT parquet)
         """)
@@ -375,7 +377,7 @@ class _Staging:
 
     def _example(self, column: TextColumn) -> str:
         first = f"SELECT {column.c} FROM {self.table.relation} WHERE {column.c} IS NOT NULL LIMIT 1"
-        return str(self.connection.execute(first).fetchall()[0][0])
+        return str(self.connection.execute(first).fetchall()[0][0])[:80]
 
 
 @contextlib.contextmanager

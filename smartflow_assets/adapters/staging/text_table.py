@@ -53,7 +53,7 @@ class TextTable:
 
     def __init__(self, reading: TimeReading, wanted: Wanted, file: TextFile, scan: Scan) -> None:
         self.wanted, self.scan = wanted, scan
-        declared = column_positions(declared_columns(reading, wanted), scan.names, file)
+        declared = column_positions(declared_columns(reading, wanted), scan.names, file, is_any_line=scan.has_decimal)
         names = {index: name for name, index in declared.items()}
         self.columns = [
             TextColumn(index, names.get(index, name), type=type_ or "VARCHAR", is_typed=type_ is not None)
@@ -101,9 +101,11 @@ class TextTable:
         ]
 
     def rows(self, *, is_numbered: bool = True) -> str:
-        """All rows of the scan, with row_number, moment (the time), is_local (it names no offset), is_ambiguous and reason (null when
-        the row is good). Numbering sends the file through one thread, so counting goes without."""
-        number, zone = "row_number() OVER ()" if is_numbered else "0", quoted_text(self.reading.zone)
+        """All rows of the scan, with row_number (the place among the readable lines, in JSON among all records), moment (the time),
+        is_local (it names no offset), is_ambiguous and reason (null when the row is good). Numbering sends the file through one
+        thread, so counting goes without."""
+        number = (self.scan.number or "row_number() OVER ()") if is_numbered else "0"
+        zone = quoted_text(self.reading.zone)
         is_doubled, is_ambiguous, is_skipped = "FALSE", "FALSE", "FALSE"
         if self.clock:  # a day begins with its first moment, whichever that is
             day = text_parsing.is_day(self.time.c, self.reading)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import duckdb
 
 from smartflow_assets.adapters.warehouse import load, quarantine, reconciliation, retention, row_writes
+from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import (
     Append,
     Committed,
@@ -29,17 +30,28 @@ from smartflow_assets.adapters.warehouse.writes import (
 
 def apply(connection: duckdb.DuckDBPyConnection, run_id: str, writes: Sequence[Write]) -> Committed:
     """Applies the writes in their order and records them. Raises `WarehouseError` for a write that its table refuses."""
+    changes, loads, notes = [], [], []
+    earlier: list[Load] = []
+    rebuilt = {write.source for write in writes if isinstance(write, Delete) and write.table == raw_table(write.source)}
+
+    def evolve(write: Load) -> None:
+        evolved = load.evolve(connection, write, earlier)
+        changes.extend(evolved.changes)
+        notes.extend(evolved.notes)
+
     for write in writes:  # tables take new columns before the first row changes: see load.evolve
         if isinstance(write, Replace):
             row_writes.evolve(connection, write)
-        elif isinstance(write, Load):
-            load.evolve(connection, write)
-    changes, loads = [], []
+        elif isinstance(write, Load) and write.source not in rebuilt:
+            evolve(write)
+            earlier.append(write)
     for write in writes:
+        if isinstance(write, Load) and write.source in rebuilt:
+            evolve(write)
         done = _apply(connection, write, run_id)
         changes += done.changes
         loads += done.loads
-    return Committed(_row_counts(changes), tuple(loads), _record(connection, changes, run_id))
+    return Committed(_row_counts(changes), tuple(loads), _record(connection, changes, run_id), tuple(notes))
 
 
 class _Done(NamedTuple):

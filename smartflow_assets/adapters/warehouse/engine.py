@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from smartflow_assets.adapters.duckdb_errors import is_busy, warehouse_error
+from smartflow_assets.adapters.files.access import private
 from smartflow_assets.adapters.sql_quoting import quoted_text
 
 STORAGE_VERSION = "v1.4.0"  # what DuckDB 1.4 and later, and today's tools, can open
@@ -57,6 +58,10 @@ class Engines:
         A stranger who has the file open without our lock is waited for up to `timeout`, then named. DuckDB's errors, here and
         in the body, come out as `SmartflowError`s; the engine that had one is thrown away.
         """
+        with private():  # the log beside the file and what is spilled hold rows too
+            yield from self._attached(file, mode, timeout)
+
+    def _attached(self, file: Path, mode: str, timeout: timedelta) -> Iterator[duckdb.DuckDBPyConnection]:
         engine = self._take()
         try:
             connection = engine.duckdb.cursor()

@@ -2,10 +2,13 @@
 
 A row is known by its instant and the hash of its values; an origin holds so many of each at an instant. A file speaks for the instants
 that it holds (`row_balance.py` says how many of each row there are to be); only instants whose rows differ are written, and `writes`
-names only those. Columns are added, widen from integer to double, or overflow into `<column>__text`, so that no batch fails on its types.
+names only those. Columns are added, widen (`column_types.py`), or overflow into `<column>__text`, so that no batch fails on its types.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -13,11 +16,19 @@ import duckdb
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.warehouse import row_balance, row_keys
 from smartflow_assets.adapters.warehouse.changed_windows import changed_windows, load_changes
+from smartflow_assets.adapters.warehouse.column_types import (
+    TextsBefore,
+    overflow_column,
+    stored_types,
+    tell_in_table,
+    texts_before,
+    widen_to_numbers,
+)
 from smartflow_assets.adapters.warehouse.retained_rows import set_aside_unreadable
 from smartflow_assets.adapters.warehouse.row_balance import Balance
 from smartflow_assets.adapters.warehouse.row_hash import family_of
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
-from smartflow_assets.adapters.warehouse.staged_rows import stage
+from smartflow_assets.adapters.warehouse.staged_rows import in_view, stage
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 from smartflow_assets.core.errors import WarehouseError
@@ -30,19 +41,28 @@ class _ColumnMapping(NamedTuple):
     values: list[str]
 
 
-def evolve(connection: duckdb.DuckDBPyConnection, write: Load) -> _ColumnMapping:
-    """Stages the file and makes the raw table fit for it. `commit` does so for all its Loads before the first row changes:
-    DuckDB 1.5 does not alter a table from which the transaction has deleted rows."""
-    table = raw_table(write.source)
+@dataclass
+class Evolved:
+    """What became of the columns of raw tables: rows whose value is another now, and what a person should hear."""
+
+    changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def evolve(connection: duckdb.DuckDBPyConnection, write: Load, earlier: Sequence[Load] = ()) -> Evolved:
+    """Makes the raw table fit for the file. `commit` does so for all its Loads before the first row changes: DuckDB 1.5 does not
+    alter a table from which the transaction has deleted rows. `earlier` are the Loads of the same commit that come before."""
+    table, evolved = raw_table(write.source), Evolved()
     types = stage(connection, write)
-    _create_or_widen(connection, table, types, write)
-    return _fit(connection, table, types)
+    _create_or_widen(connection, table, types, write, [load.parquet for load in earlier if load.source == write.source], evolved)
+    _fit(connection, table, types)
+    return evolved
 
 
 def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[Loaded, list[Change]]:
     """Applies the Load inside the open transaction. Raises `WarehouseError` for a file that is not as `Load` says."""
-    mapping = evolve(connection, write)
     table = raw_table(write.source)
+    mapping = _fit(connection, table, stage(connection, write))
     row_count, first_at, last_at = _staged_extent(connection, write)
     last_row = _last_row(connection, table, write) if write.mode == "insert" else _highest(connection, table, write.origin)
     replaced_count = row_keys.replace(connection, table, write) if write.key else 0
@@ -109,7 +129,14 @@ def _staged_extent(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[
     return row_count, first_at, last_at
 
 
-def _create_or_widen(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], write: Load) -> None:
+def _create_or_widen(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    types: dict[str, str],
+    write: Load,
+    earlier: Sequence[Path],
+    evolved: Evolved,
+) -> None:
     wanted = {name.lower(): type_ for name, type_ in write.types.items()}
     first_types = {name: wanted.get(name.lower(), family_of(type_)) for name, type_ in types.items()}
     if not has_table(connection, table):
@@ -117,43 +144,66 @@ def _create_or_widen(connection: duckdb.DuckDBPyConnection, table: str, types: d
         columns = ", ".join(f"{quoted_column(name)} {type_}" for name, type_ in first_types.items())
         connection.execute(f"CREATE TABLE {quoted(table)} ({columns}, {own})")
         return
-    stored = _stored_types(connection, table)
+    stored = stored_types(connection, table)
     for name, type_ in first_types.items():
         if name.lower() not in stored:
             connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted_column(name)} {type_}")
         elif stored[name.lower()] == "BIGINT" and family_of(types[name]) == "DOUBLE":
             connection.execute(f"ALTER TABLE {quoted(table)} ALTER COLUMN {quoted_column(name)} TYPE DOUBLE")
+        elif stored[name.lower()] == "VARCHAR" and family_of(types[name]) in ("BIGINT", "DOUBLE"):
+            before = texts_before(connection, table, name, write.time_column, earlier)
+            _widen_text(connection, table, types, name, before, write, evolved)
 
 
-def _stored_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """The types of the stored columns by lower-case name, since DuckDB's names ignore case."""
-    return {name.lower(): type_ for name, type_, *_ in connection.execute(f"DESCRIBE {quoted(table)}").fetchall()}
+def _widen_text(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    types: dict[str, str],
+    name: str,
+    before: TextsBefore,
+    write: Load,
+    evolved: Evolved,
+) -> None:
+    """Numbers have come into a column of texts: it becomes one of numbers where nothing speaks against it, else that is told once."""
+    if before.first_text is None:
+        overflow = overflow_column(name, stored_types(connection, table), types)
+        widen_to_numbers(connection, table, name, overflow)
+        if before.first_at is not None and before.last_at is not None:
+            evolved.changes.append(Change(write.source, table, "load", before.first_at, before.last_at + AN_INSTANT, before.row_count))
+            evolved.notes.append(
+                f"column '{name}' holds numbers from now on: all that it held were numbers and marks of no value; "
+                f"{before.mark_count} of these are kept in '{overflow}'"
+            )
+    elif before.is_new:
+        evolved.notes.append(before.told(name))
+        tell_in_table(connection, table, name, before)
 
 
 def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str]) -> _ColumnMapping:
     """Each staged column into its stored type; what does not fit into `<column>__text`, created when first needed."""
-    stored = _stored_types(connection, table)
+    stored = stored_types(connection, table)
     mapping, misfits = _ColumnMapping([], []), {}
     for name, type_ in types.items():
-        column, target = quoted_column(name), stored[name.lower()]
+        column, target = in_view(name), stored[name.lower()]
         family, value = family_of(type_), column
         if target == "VARCHAR" or (family, target) == ("BIGINT", "DOUBLE") or family == target:
             value = f"CAST({column} AS {target})"
         else:
             value = f"TRY_CAST({column} AS {target})" if family == "VARCHAR" else f"CAST(NULL AS {target})"
             misfits[name] = f"{column} IS NOT NULL AND {value} IS NULL"
-        mapping.names.append(column)
+        mapping.names.append(quoted_column(name))
         mapping.values.append(value)
     if misfits:
         counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in misfits.values())
         found = connection.execute(f"SELECT {counts} FROM staged").fetchall()[0]
         for (name, condition), count in zip(misfits.items(), found, strict=True):
             if count:
-                text = quoted_column(f"{name}__text")
-                if f"{name}__text".lower() not in stored:
-                    connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {text} VARCHAR")
-                mapping.names.append(text)
-                mapping.values.append(f"CASE WHEN {condition} THEN CAST({quoted_column(name)} AS VARCHAR) END")
+                text = overflow_column(name, stored, types)
+                if text.lower() not in stored:
+                    connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted_column(text)} VARCHAR")
+                    stored[text.lower()] = "VARCHAR"
+                mapping.names.append(quoted_column(text))
+                mapping.values.append(f"CASE WHEN {condition} THEN CAST({in_view(name)} AS VARCHAR) END")
     return mapping
 
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from smartflow_assets.adapters.files.access import make_folder, make_private_folder
 from smartflow_assets.core.errors import WarehouseBusyError
 
 _log = logging.getLogger(__name__)
@@ -45,8 +46,9 @@ class AdvisoryLock:
     without a gap would otherwise keep every writer out.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, is_beside_shared: bool = False) -> None:
+        """`is_beside_shared`: the folder also holds what others read; else it is made for its owner alone."""
+        self.path, self._make_folder = path, make_folder if is_beside_shared else make_private_folder
         self._turnstile = path.with_name(path.name + ".turn")
 
     @contextmanager
@@ -95,8 +97,8 @@ class AdvisoryLock:
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[int]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
+        self._make_folder(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             yield descriptor
         finally:

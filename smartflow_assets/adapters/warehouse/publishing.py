@@ -7,9 +7,11 @@ bytes; the warehouse holds the writer's lock meanwhile.
 import fcntl
 import shutil
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from smartflow_assets.adapters.files.access import Share, make_folder, offer, private
 from smartflow_assets.core.errors import WarehouseError
 
 AT_ONCE_BELOW_BYTES = 256 * 1024**2  # copies in 0.2 s; larger files are published at most once in
@@ -24,17 +26,26 @@ def is_due(live: Path, published: Path) -> bool:
     return time.time() - published.stat().st_mtime >= INTERVAL.total_seconds()
 
 
-def copy_over(live: Path, published: Path) -> None:
-    """Puts a copy of `live` in the place of `published` in one step. The live file must be checkpointed and closed.
+def publish(live: Path, published: Path, share: Share | None) -> None:
+    """Does what `copy_over` does, with a copy that others may read as `share` says."""
+    copy_over(live, published, lambda part: offer(part, share))
+    if share:
+        make_folder(published.parent, share)
+
+
+def copy_over(live: Path, published: Path, prepare: Callable[[Path], None] = lambda part: None) -> None:
+    """Puts a copy of `live` in the place of `published` in one step; `prepare` is given it before, made for its owner alone. The live
+    file must be checkpointed and closed.
 
     Raises `WarehouseError` when it is not, or when the disk is full; the old copy then stays.
     """
     if live.with_name(live.name + ".wal").exists():
         raise WarehouseError("the warehouse has a log that is not folded in, so a copy would lack rows", where=str(live))
-    published.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(published.parent)
     part = published.with_name(published.name + ".part")
     try:
         clone(live, part)
+        prepare(part)
         # A log that a writing analyst left belongs to the old copy; beside the new one DuckDB would try to replay it.
         published.with_name(published.name + ".wal").unlink(missing_ok=True)
         part.replace(published)
@@ -49,6 +60,9 @@ def copy_over(live: Path, published: Path) -> None:
 
 def clone(source: Path, target: Path) -> None:
     """Copies a file, sharing its blocks where the file system can."""
+    with private():
+        target.unlink(missing_ok=True)
+        target.touch()
     with source.open("rb") as read, target.open("wb") as written:
         try:
             fcntl.ioctl(written, _FICLONE, read.fileno())

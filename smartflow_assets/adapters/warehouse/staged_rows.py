@@ -21,12 +21,15 @@ def stage(connection: duckdb.DuckDBPyConnection, write: Load) -> dict[str, str]:
 
 def staged_rows(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[dict[str, str], str]:
     """The data columns of the file with their types, and the query of its rows."""
-    scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
+    scan = f"read_parquet({quoted_text(write.parquet)})"
     described = connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-    types = {name: type_ for name, type_, *_ in described if name not in ("_row", "file_row_number")}
-    row = "_row" if any(name == "_row" for name, *_ in described) else "file_row_number + 1"
-    if reserved := {column.name for column in RAW_COLUMNS} & {name.lower() for name in types}:
-        raise WarehouseError(f"the column name '{min(reserved)}' is reserved", source=write.source, where=write.origin)
+    types = {name: type_ for name, type_, *_ in described if name != "_row"}
+    row, reserved = "_row", {column.name for column in RAW_COLUMNS}
+    if len(types) == len(described):
+        scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
+        row, reserved = "file_row_number + 1", reserved | {"file_row_number"}
+    if taken := reserved & {name.lower() for name in types}:
+        raise WarehouseError(f"the column name '{min(taken)}' is reserved", source=write.source, where=write.origin)
     if types.get(write.time_column) != "TIMESTAMP WITH TIME ZONE":
         found = types.get(write.time_column, "not there")
         raise WarehouseError(
@@ -34,13 +37,18 @@ def staged_rows(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[dic
             source=write.source,
             where=write.origin,
         )
-    columns = ", ".join(quoted_column(name) for name in types)
+    columns = ", ".join(f"{quoted_column(name)} AS {in_view(name)}" for name in types)
     key = f"{row_keys.of_file(types, write)} AS _key, " if write.key else ""
     rows = (
         f"SELECT {columns}, CAST({row} AS BIGINT) AS _row, {key}{row_hash(types)} AS _row_hash, {quoted_column(write.time_column)} AS _time"
         f" FROM {scan}{_unless_pruned(connection, write)}"
     )
     return types, rows
+
+
+def in_view(name: str) -> str:
+    """What a column of the file is called in `staged`, whose own columns begin with an underscore."""
+    return quoted_column(f" {name}" if name.startswith("_") else name)
 
 
 def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:

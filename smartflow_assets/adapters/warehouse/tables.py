@@ -50,7 +50,11 @@ _CAUSE = Column(
 
 RAW_COLUMNS = (
     _always("_origin", TEXT, "Where the row came from: a file path, or the window asked from a server."),
-    _always("_row", COUNT, "Number of the row in its origin, from 1: in the file that brought it, or counted on from the rows before."),
+    _always(
+        "_row",
+        COUNT,
+        "Number of the row in its origin, from 1 (in JSON of the record): in the file that brought it, or counted on from the rows before.",
+    ),
     _always("_row_hash", "UBIGINT", "Hash of the row's values as read: rows of one time with the same hash are equal."),
     _always("_ingested_at", TIME, "When the row was first ingested, wherever in its file it stands now."),
     _always("_run_id", TEXT, "Dagster run that ingested the row."),
@@ -89,7 +93,11 @@ _ALL = (
         (
             _SOURCE,
             _always("origin", TEXT, "File path, or the window asked from a server."),
-            _always("row_number", COUNT, "Number of the row in its origin, from 1; below that it is older than the file as it is now."),
+            _always(
+                "row_number",
+                COUNT,
+                "Number of the row in its origin, from 1, in JSON of the record; below that it is older than the file as it is now.",
+            ),
             Column("record", JSON, "The row as read, field by field."),
             Column("reason", TEXT, "Why the row could not be used, naming the field."),
             Column.of_words(

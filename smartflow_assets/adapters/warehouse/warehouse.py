@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.adapters.files.access import Share, make_folder
 from smartflow_assets.adapters.files.result_file import write_relation
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
 from smartflow_assets.adapters.warehouse import commits, migrations, publishing
@@ -53,7 +54,8 @@ class Warehouse:
     """One DuckDB file for all sources, and its published copy.
 
     Safe to use from threads and from any number of processes. `lock_timeout` is how long a call waits for others before it
-    gives up with `WarehouseBusyError`; all else that goes wrong with the file is a `WarehouseError`.
+    gives up with `WarehouseBusyError`; all else that goes wrong with the file is a `WarehouseError`. `share` is who may read the
+    published copy, None as any file that its owner makes; the file itself is for its owner alone.
     """
 
     def __init__(
@@ -63,10 +65,12 @@ class Warehouse:
         *,
         lock_timeout: timedelta = timedelta(seconds=60),
         memory_limit: str = "1GiB",
+        share: Share | None = None,
     ) -> None:
         self.path, self.published = path, published
+        self._share: Share | None = share
         self._lock_timeout = lock_timeout
-        self._lock = AdvisoryLock(path.with_name(path.name + ".lock"))
+        self._lock = AdvisoryLock(path.with_name(path.name + ".lock"), is_beside_shared=True)
         self._engines = Engines(path, memory_limit)
         self._held = HeldOpen(self._readable)
         self._ready_file = self._file_with_views = 0  # inodes of the file that is known to be of today's version, and to have today's views
@@ -225,7 +229,7 @@ class Warehouse:
                 _transact(connection, stamp)
                 self._file_with_views = _inode(self.path)
                 connection.execute("CHECKPOINT warehouse").fetchall()
-            publishing.copy_over(self.path, self.published)
+            publishing.publish(self.path, self.published, self._share)
         return True
 
     def snapshot_info(self) -> SnapshotInfo | None:
@@ -260,7 +264,7 @@ class Warehouse:
 
     def _make_ready(self) -> None:
         """Creates the file, or brings an older one up to date after a copy; the caller holds the lock alone."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         self._engines.sweep()
         with self._opened(self.path, READ_WRITE) as connection:
             version = migrations.found_version(connection)

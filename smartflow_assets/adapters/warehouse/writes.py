@@ -205,8 +205,10 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Committed:
-    """What a commit did: rows written by table, the Loads in order, and the time that `writes` has for it."""
+    """What a commit did: rows written by table, the Loads in order, the time that `writes` has for it, and what a person should hear
+    of columns whose type is not that of what came."""
 
     row_counts: Mapping[str, int]
     loads: tuple[Loaded, ...]
     written_at: datetime
+    notes: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import dagster as dg
 
 from smartflow_assets.adapters.staging.bad_rows import Unreadable
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS
-from smartflow_assets.defs.metadata import NOTE, counted, described_columns, numbers, stage_asset
+from smartflow_assets.defs.metadata import INCIDENT, NOTE, counted, described_columns, numbers, stage_asset
 from smartflow_assets.defs.names import asset_key
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
@@ -19,13 +19,19 @@ READABLE = dg.AssetCheckSpec(
     description="No row of a file as it is now is in quarantine because its time or a metric could not be read. Red until they can be "
     "read, somebody drops them, or the file has them no more.",
 )
+TAKEN = dg.AssetCheckSpec(
+    "every_file_was_taken",
+    asset=asset_key("raw_records"),
+    partitions_def=SOURCES,
+    description="No file of the inbox was set aside because it is a link or cannot be used. Red until it is mended or gone.",
+)
 
 
 @stage_asset(
     "raw.<source>",
     "ingestion",
     ["python"],
-    check_specs=[READABLE],
+    check_specs=[READABLE, TAKEN],
     columns=described_columns(RAW_COLUMNS),
     description="The rows of a source as they came, in the table raw.<source>: each row once, with where it came from. Columns of the "
     "source itself stand before these.",
@@ -48,10 +54,16 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
         description=_readability(options.run.name, read.row_count, held),
         metadata=numbers({"quarantined_rows": read.quarantined_count, "held_rows": sum(each.bad_count for each in held)}),
     )
-    notes = [ingestion.assumption(read.assumed_zone)] if read.assumed_zone else []
-    notes += [readability.told_together(read.unreadable)] if read.unreadable else []
+    taken = dg.AssetCheckResult(
+        check_name=TAKEN.name,
+        passed=not read.set_aside,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(map(str, read.set_aside)) or "No file was set aside.",
+        metadata=numbers({"files_set_aside": len(read.set_aside)}) | {INCIDENT: "warning"},
+    )
+    notes = [*ingestion.told(read), *([readability.told_together(read.unreadable)] if read.unreadable else [])]
     return dg.MaterializeResult(
-        check_results=[check],
+        check_results=[check, taken],
         metadata={"reads": f"{reader.type}: {reader.describe()}"}
         | ({NOTE: "; ".join(notes)} if notes else {})
         | numbers(

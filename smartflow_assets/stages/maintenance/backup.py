@@ -13,10 +13,12 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from smartflow_assets.adapters.files.access import make_folder, make_private_folder, private
 from smartflow_assets.adapters.files.folder_copy import copy_folder, files_below, sha256_of
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.config.home import share_of
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SmartflowError
 
@@ -48,9 +50,10 @@ def back_up(settings: Settings, dagster_home: Path, target: Path, *, now: dateti
         raise SmartflowError(f"{target} lies in the home that is to be backed up", remedy="Name a folder elsewhere.")
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    make_private_folder(part)
     try:
-        manifest = _fill(part, settings, dagster_home, now, told)
+        with private():
+            manifest = _fill(part, settings, dagster_home, now, told)
         if target.exists():
             target.rmdir()
         part.replace(target)
@@ -124,7 +127,7 @@ def restore(settings: Settings, dagster_home: Path, folder: Path, *, is_replacin
     for name, target in _parts(settings, dagster_home):
         _replace(folder / name, target, aside / name, told)
     if (folder / _WAREHOUSE).exists():
-        Warehouse(settings.warehouse_file, settings.published_file).publish("restore", is_forced=True)
+        Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings)).publish("restore", is_forced=True)
     return manifest
 
 
@@ -132,9 +135,10 @@ def _replace(copy: Path, target: Path, aside: Path, told: Told) -> None:
     """Put a copy in the place of a part of the home. A part that the backup lacks goes too: it is of another time than the rest."""
     _move(target, aside)
     if copy.is_dir():
-        copy_folder(copy, target, told)
+        with private():
+            copy_folder(copy, target, told)
     elif copy.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         shutil.copy2(copy, target)
 
 
@@ -157,7 +161,7 @@ def _folders(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
-    yield from (("defaults.yaml", settings.defaults_file), ("channels.yaml", settings.channels_file))
+    yield from (("defaults.yaml", settings.defaults_file), ("channels.yaml", settings.channels_file), ("home.yaml", settings.home_file))
 
 
 def _what_is_there(settings: Settings, dagster_home: Path, folder: Path) -> Path | None:

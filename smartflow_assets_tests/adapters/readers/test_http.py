@@ -640,3 +640,19 @@ def test_blank_lines_and_line_breaks_in_cells_are_no_rows(shop, take, stored):
     shop.answers = [page] * 6
     assert take(paging={"by": "offset", "parameter": "offset"}).new_rows == 10
     assert stored() == list(range(10))
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["as encoding", "as body"])
+@pytest.mark.parametrize("keys", [{}, {"paging": BY_PAGE}], ids=["whole", "paged"])
+def test_an_answer_that_unpacks_to_a_thousand_times_its_size_is_refused_before_it_fills_the_disk(
+    shop, refused, monkeypatch, tmp_path, is_told, keys
+):
+    monkeypatch.setattr(http_client, "LARGEST_PAGE", 1 << 20)
+    bomb = gzip.compress(b"at,value\n" + b"2026-03-01 00:01,1\n" * 400_000, mtime=0)
+    shop.answers = [(200, CSV | ({"Content-Encoding": "gzip"} if is_told else {}), bomb)] * 2
+    assert "when it is unpacked" in refused(**keys)
+
+
+def test_a_damaged_gzip_is_named(shop, refused):
+    shop.answers = [(200, CSV, gzip.compress(b"at,value\n2026-03-01 00:01,1\n" * 99)[:-20])]
+    assert "the gzipped answer is damaged or was cut off" in refused(retries=0)

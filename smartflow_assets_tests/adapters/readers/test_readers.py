@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.readers import READERS, BaseReader, CsvReader, InboxReader, ReadContext, Reader, Staged, Wanted
+from smartflow_assets.adapters.scans.plain_text import read_header
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets_tests.adapters.readers.parquet_files import reasons, rows, types
 
@@ -66,6 +68,26 @@ def test_every_reader_is_known_by_its_type(reader):
 def test_a_time_that_cannot_be_read_so_is_refused_before_any_file_is(time):
     with pytest.raises(ValidationError):
         CsvReader(path="x.csv", time=time)
+
+
+# --- the header line ---
+
+
+@pytest.mark.parametrize("inside", ["\n", "\r", "\r\n"], ids=repr)
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=repr)
+@pytest.mark.parametrize("before", ["", "\ufeff"], ids=["", "marked"])
+def test_a_line_break_inside_a_name_of_the_header_line_costs_no_row(stage, inside, end, before):
+    body = "".join(f"2026-03-01 00:{minute:02d},{minute}{end}" for minute in range(20))
+    staged = stage(f'{before}at,"val{inside}ue"{end}{body}')
+    assert (staged.row_count, staged.notes) == (20, ())
+    assert [name.split() for name in types(staged) if name != "_row"] == [["at"], ["val", "ue"]]
+
+
+def test_a_file_that_goes_on_without_a_row_is_refused_and_one_that_ends_is_empty(refused, stage, monkeypatch):
+    assert stage("at,v\n \n\n").notes == ("holds no rows",)
+    # what DuckDB overlooks is not to be had for every release: here all rows are skipped
+    monkeypatch.setattr("smartflow_assets.adapters.scans.delimited.read_header", lambda *given: replace(read_header(*given), skipped=30))
+    assert "no row is found below the header line, though the file goes on" in refused(f"at,v\n{TWENTY}")
 
 
 # --- types ---

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.warehouse.changed_windows import MOST_WINDOWS
+from smartflow_assets.adapters.warehouse.column_types import TEXT_COLUMNS
 from smartflow_assets.adapters.warehouse.writes import Delete, Load, Prune, Reconcile
 from smartflow_assets.core.errors import WarehouseError
 
@@ -266,6 +267,88 @@ def test_type_of_another_kind_goes_beside_the_column(load, raw):
 def test_wanted_type_holds_from_the_first_row(load, raw):
     load(rows((0, "'1,5'"), (5, "'2'"), type_="VARCHAR"), types={"value": "DOUBLE"})
     assert raw("value, value__text") == [(None, "1,5"), (2, None)]
+
+
+def test_a_column_of_no_values_becomes_one_of_numbers_and_loses_no_text(load, raw, warehouse):
+    load(rows((0, "'n/a'"), (5, "'7'"), (10, "'-'"), type_="VARCHAR"))
+    load(rows(*((minute, minute) for minute in range(15, 415))), origin="b.csv")
+    assert raw("value, value__text")[:4] == [(None, "n/a"), (7, None), (None, "-"), (15, None)]
+    assert warehouse.read("SELECT sum(value) AS s, typeof(any_value(value)) AS t FROM raw.web").iloc[0].tolist() == [
+        7 + sum(range(15, 415)),
+        "DOUBLE",
+    ]
+    # what was made of the rows before is made anew: one of them has a number now
+    assert (at(0), at(10) + INSTANT, 3) in windows(warehouse)
+
+
+def test_the_type_of_a_column_does_not_depend_on_which_file_came_first_or_in_how_many_runs(warehouse, staged, raw):
+    texts = rows((0, "'n/a'"), (5, "'7'"), type_="VARCHAR")
+    numbers = rows((10, 1), (15, 2))
+    for source, runs in {"one": [[texts, numbers]], "two": [[texts], [numbers]], "turned": [[numbers], [texts]]}.items():
+        for run in runs:
+            warehouse.commit("run", [Load(source, "a" if sql == texts else "b", sql, staged(sql), "seen_at", NOW) for sql in run])
+    expected = [(None, "n/a"), (7, None), (1, None), (2, None)]
+    assert raw("value, value__text", "one") == raw("value, value__text", "two") == raw("value, value__text", "turned") == expected
+
+
+@pytest.mark.parametrize("word", ["north", "007", "12345678901234567890", "1,5"])
+def test_a_column_of_words_stays_text_and_says_so_once(warehouse, staged, raw, word):
+    def notes(sql: str, origin: str) -> tuple[str, ...]:
+        return warehouse.commit("run", [Load("web", origin, sql, staged(sql), "seen_at", NOW)]).notes
+
+    assert notes(rows((0, "'n/a'"), (5, f"'{word}'"), type_="VARCHAR"), "a.csv") == ()
+    said = f"column 'value' is text since '{word}' (a.csv): numbers that come make no series; if they should, name it under `metrics`"
+    assert notes(rows((10, 1)), "b.csv") == (said,)
+    assert notes(rows((15, 2)), "c.csv") == ()
+    assert raw() == ["n/a", word, "1.0", "2.0"]
+    found = warehouse.read(TEXT_COLUMNS)
+    assert found.to_numpy().tolist() == [["web", "value", f"text since '{word}' (a.csv)"]]
+
+
+def test_words_of_an_earlier_file_of_the_same_commit_keep_the_column_text(warehouse, staged, raw):
+    words, numbers = rows((0, "'north'"), type_="VARCHAR"), rows((5, 1))
+    done = warehouse.commit("run", [Load("web", name, name, staged(sql), "seen_at", NOW) for name, sql in (("a", words), ("b", numbers))])
+    assert raw() == ["north", "1.0"]
+    assert "text since 'north'" in done.notes[0]
+
+
+def test_a_column_whose_words_are_gone_is_widened(load, raw, warehouse):
+    load(rows((0, "'north'"), type_="VARCHAR"))
+    load(rows((5, 1)), origin="b.csv")
+    load(rows((0, "'n/a'"), type_="VARCHAR"))
+    load(rows((10, 2)), origin="c.csv")
+    assert raw("value, value__text") == [(None, "n/a"), (1, None), (2, None)]
+    assert warehouse.read(TEXT_COLUMNS).empty
+
+
+@pytest.mark.parametrize("name", ["_time", "_Time", "_arrived_at", "_row_number", "file_row_number", "filename"])
+def test_a_column_may_have_a_name_that_the_load_uses_itself(warehouse, staged, raw, name):
+    for content, value in (("first", 2), ("second", 3)):
+        sql = f"""SELECT seen_at, value, 'x' || value AS "{name}", row_number() OVER () AS _row FROM ({rows((0, 1), (5, value))})"""
+        (loaded,) = warehouse.commit("run", [Load("web", "a.csv", content, staged(sql), "seen_at", NOW)]).loads
+    assert (loaded.new_count, loaded.gone_count) == (1, 1)
+    assert raw(f'value, "{name}"') == [(1, "x1.0"), (3, "x3.0")]
+
+
+def test_the_time_may_be_called_as_the_load_calls_it(warehouse, staged, raw):
+    for content, value in (("first", 2), ("second", 3)):
+        sql = f"SELECT seen_at AS _time, value FROM ({rows((0, 1), (5, value))})"
+        warehouse.commit("run", [Load("web", "a.csv", content, staged(sql), "_time", NOW)])
+    assert raw('"_time", value') == [(at(0), 1), (at(5), 3)]
+    with pytest.raises(WarehouseError, match="the column name 'file_row_number' is reserved"):
+        sql = f"SELECT seen_at AS _time, value AS file_row_number FROM ({rows((0, 1))})"
+        warehouse.commit("run", [Load("web", "b.csv", "third", staged(sql), "_time", NOW)])
+
+
+@pytest.mark.parametrize("own", ["'hello'", "4"])
+def test_a_column_of_the_feed_is_not_where_texts_of_another_go(load, raw, own):
+    own_rows = f"SELECT *, {own} AS Value__text FROM ({{}})"
+    load(own_rows.format(rows((0, 1))))
+    load(own_rows.format(rows((5, "'broken'"), (10, "'2'"), type_="VARCHAR")), origin="b.csv")
+    value = own.strip("'") if own == "'hello'" else 4
+    assert raw("value, value__text, value__text_2") == [(1, value, None), (None, value, "broken"), (2, value, None)]
+    load(rows((15, "'worse'"), type_="VARCHAR"), origin="c.csv")
+    assert "worse" in [text for row in raw("value__text, value__text_2") for text in row]
 
 
 def test_any_column_name_and_any_source_name_can_be_stored(load, raw, warehouse):
