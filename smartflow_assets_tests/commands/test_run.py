@@ -156,7 +156,7 @@ def test_what_dagster_says_is_heard_with_v_only(after_a_run: Path, copied: Calla
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     quiet, loud = done.stderr.split("now with -v\n")
     assert (quiet, done.stdout.count("\n")) == ("", 2)
-    assert "dagster - INFO - monitor_source" in loud
+    assert "dagster - INFO - smartflow_monitor_source" in loud
 
 
 def test_a_source_that_brings_no_rows_any_more_is_called_silent(smartflow: Smartflow, home: Path) -> None:

@@ -65,9 +65,8 @@ def make_folder(path: Path, share: Share | None = None) -> None:
     `share` is given and it is ours."""
     if not path.is_dir():
         make_folder(path.parent)
-        with suppress(FileExistsError):
-            path.mkdir()
-            path.chmod(0o777 & ~everyday_umask())
+        path.mkdir(exist_ok=True)
+        path.chmod(0o777 & ~everyday_umask())
     if share:
         mode = _READABLE[share]
         with suppress(PermissionError):
@@ -78,5 +77,4 @@ def make_private_folder(path: Path) -> None:
     """A folder for its owner alone; those above it are as any."""
     if not path.is_dir():
         make_folder(path.parent)
-        with suppress(FileExistsError):
-            path.mkdir(mode=0o700)
+        path.mkdir(mode=0o700, exist_ok=True)
