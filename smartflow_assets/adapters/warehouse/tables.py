@@ -23,7 +23,7 @@ from smartflow_assets.core.preparation.cleaning import Repair
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 8  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 9  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -486,6 +486,19 @@ _ALL = (
         key=("source", "run_id"),
         mode="append",
         time_column="started_at",
+    ),
+    TableSpec(
+        "configurations",
+        "What the YAML said of a source: a row for each change, from the first run on that came through with it.",
+        (
+            _SOURCE,
+            _always("configuration", JSON, "Every key with its value, defaults included; secrets are references, ${NAME}."),
+            _always("held_from", TIME, "The clock of that run."),
+            _RUN,
+        ),
+        key=(),
+        mode="append",
+        time_column="held_from",
     ),
     TableSpec(
         "writes",
