@@ -1,7 +1,7 @@
 """Prune: which rows of a table are old, and what has to stay of them.
 
-A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`, `configurations`) keeps the newest row of each
-matter, however old. `writes` finds the windows that a step has not processed: its old rows become one row for each table and
+A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`, `configurations`) keeps the newest row
+of each matter, however old. `writes` finds the windows that a step has not processed: its old rows become one row for each table and
 operation, which says the same; loads that moved rows have one of their own. `PRUNABLE` is the order in which tables can be pruned.
 """
 
