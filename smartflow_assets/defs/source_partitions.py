@@ -12,6 +12,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.stages.alerting import close_incidents_of
+from smartflow_assets.stages.configuration_log import note_files
 
 NAME = str(SOURCES.name)
 
@@ -51,4 +52,6 @@ def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehou
             warehouse, source, now=now, reason="the source was removed from data/sources", policy=catalogue.alert_policy(source)
         )
         instance.delete_dynamic_partition(NAME, source)
+    if removed and note_files(warehouse, catalogue.names, now=now, run_id="catalogue"):
+        warehouse.publish("catalogue", is_forced=True)  # no run of theirs will
     return PartitionChange(added, removed)

@@ -7,6 +7,7 @@ from smartflow_assets.adapters.warehouse.writes import Delete, Prune
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.stages.alerting import incidents
+from smartflow_assets.stages.configuration_log import last_configuration, note_files
 from smartflow_assets.stages.ingestion import raw_records
 from smartflow_assets.stages.preparation import clean_series
 from smartflow_assets.stages.source_plan import plan_of
@@ -68,3 +69,16 @@ def test_a_home_of_before_says_what_it_does_not_know(home):
     found = plan_of("web", home.settings, Catalogue.load(home.settings), home.warehouse, END)
     assert (found.effect, found.is_all_known) == ("rebuild", False)
     assert [change.key for change in found.changes] == ["time_bucket.every"]
+
+
+def test_a_source_whose_file_is_gone_is_noted_once_and_comes_back_with_what_it_said(home):
+    def look(*names: str) -> tuple[str, ...]:
+        return note_files(home.warehouse, names, now=END, run_id="look")
+
+    said = last_configuration(home.warehouse, "web")
+    assert (look("web"), look(), look(), look("web"), look("web")) == ((), ("web",), (), (), ())
+    assert list(home.table("configurations")["is_gone"]) == [False, True, False]
+    assert last_configuration(home.warehouse, "web") == said
+    look()
+    run(home, 1)
+    assert not home.table("configurations")["is_gone"].iloc[-1], "its own run brings it back before it publishes"

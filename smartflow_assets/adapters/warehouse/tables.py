@@ -489,10 +489,11 @@ _ALL = (
     ),
     TableSpec(
         "configurations",
-        "What the YAML said of a source: a row for each change, from the first run on that came through with it.",
+        "What the YAML said of a source: a row for each change, from the first run on that came through with it, and when its file went.",
         (
             _SOURCE,
-            _always("configuration", JSON, "Every key with its value, defaults included; secrets are references, ${NAME}."),
+            Column("configuration", JSON, "Every key with its value, defaults included; secrets are references, ${NAME}. Null: not known."),
+            _always("is_gone", TRUTH, "Its file was no longer there; what it said last stands beside it."),
             _always("held_from", TIME, "The clock of that run."),
             _RUN,
         ),

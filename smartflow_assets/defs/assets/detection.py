@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from smartflow_assets.defs.metadata import asset_arguments, counted, kept, numbers, picture, small_table
+from smartflow_assets.defs.metadata import NOTE, asset_arguments, counted, kept, numbers, picture, small_table
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import detection, quality, records
@@ -24,7 +24,8 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     """Score what has no score yet with the newest model; a score once given stands."""
     scored = detection.anomaly_scores(options.run_with_bucket)
     context.log.info(scored.summary)
-    metadata = numbers(
+    noted = {NOTE: f"warming up: {scored.waiting}"} if scored.waiting and not scored.scored_count else {}
+    metadata: dict[str, Any] = noted | numbers(
         {
             "dagster/row_count": scored.table_rows,
             "rows_scored": scored.scored_count,
