@@ -145,7 +145,8 @@ def _state(settings: "Settings", source: "Source") -> None:
         ),
         (
             "open incidents",
-            "SELECT opened_at, series, severity, state, title, nullif(member_count, 0) AS others FROM marts.open_incidents WHERE source = ?",
+            "SELECT opened_at, series, severity, state, title, nullif(member_count, 0) AS others FROM marts.open_incidents "
+            "WHERE source = ?",
         ),
         (
             "open with them",

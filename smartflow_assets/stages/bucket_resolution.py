@@ -14,7 +14,6 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.core.temporal.notation import parse_duration
 from smartflow_assets.stages.run import SourceRun
 
-
 MADE_UNDER = """
 SELECT fingerprint FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'replace' AND fingerprint IS NOT NULL
 ORDER BY written_at DESC LIMIT 1

@@ -32,7 +32,8 @@ class Warming:
     def __str__(self) -> str:
         if self.row_count < self.needed_count:
             return f"{self.series_count:,} series, {self.row_count:,} of {self.needed_count:,} rows"
-        return f"{self.series_count:,} series, {self.row_count:,} rows are there and {self.needed_count:,} needed: judged after the next training"
+        counts = f"{self.series_count:,} series, {self.row_count:,} rows are there and {self.needed_count:,} needed"
+        return f"{counts}: judged after the next training"
 
 
 def warming_up(source: Source, step: timedelta, unjudged: Iterable[Mapping[Any, Any]]) -> str:

@@ -1,6 +1,7 @@
 """`smartflow run` and `train` through Dagster, in a real home."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -147,3 +148,4 @@ def test_a_source_that_brings_no_rows_any_more_is_called_silent(smartflow: Smart
     assert "silent" in smartflow("sources").out
     shown = smartflow("show", "shop").out
     assert "no rows since Thu 05 Mar 23:00 UTC, usually every 1 h" in shown
+    assert re.search(r"open incidents\nopened_at +series +severity +state +title", shown)
