@@ -122,7 +122,7 @@ def detect(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write every row with its score: .csv, .json, .jsonl or .parquet.",
+            help="Write every row with its score: .csv, .json, .jsonl, .parquet or .xlsx.",
             show_default=False,
         ),
     ] = None,

@@ -59,6 +59,14 @@ def test_every_row_is_written_as_the_library_scores_it(smartflow: Smartflow, fil
     assert [path.name for path in file.parent.iterdir() if path.name.startswith(".")] == []
 
 
+def test_every_row_opens_in_excel(smartflow: Smartflow, file: Path, rows: pd.DataFrame) -> None:
+    output = file.with_name("out.xlsx")
+    assert smartflow("detect", str(file), "--train-rows", "300", "-o", str(output)).code == 0
+    read = pd.read_excel(output, engine="openpyxl")
+    assert read["value"].tolist() == rows["load"].tolist()
+    assert read.loc[read["is_anomaly"], "observed_at"].tolist() == [pd.Timestamp("2026-03-02 13:30")]
+
+
 def test_times_in_a_csv_are_iso_8601(smartflow: Smartflow, file: Path) -> None:
     output = file.with_name("out.csv")
     smartflow("detect", str(file), "-o", str(output))
@@ -260,7 +268,7 @@ def test_a_missing_file_is_named(smartflow: Smartflow, tmp_path: Path) -> None:
         (["--time", "tss"], "Did you mean ts?"),
         (["--detectors", "seasonnal"], "Did you mean seasonal?"),
         (["--by", "laod"], "Did you mean load?"),
-        (["-o", "out.xlsx"], "the ending names no format"),
+        (["-o", "out.xls"], "the ending names no format"),
         (["--train", "x.csv", "--train-rows", "3"], "exclude each other"),
     ],
 )
