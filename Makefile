@@ -29,7 +29,7 @@ test: $(STAMP)  ## everything that must hold before a commit, but for what `soak
 test-fast: $(STAMP)  ## the loop of a working day: core, configuration and doctests
 	$(PYTEST) -m unit smartflow_assets smartflow_assets_tests/core smartflow_assets_tests/config
 
-soak: $(STAMP)  ## what takes long by its nature: forty runs of one spike, kills in every stage, the walk through the docs
+soak: $(STAMP)  ## what takes long by its nature: histories in many runs, kills in every stage, searches, the walk through the docs
 	$(PYTEST) -m soak
 
 lint: $(STAMP)

@@ -64,8 +64,9 @@ def _yaml_lines() -> Iterator[str]:
     yield from _fields({key: sources["properties"][key] for key in DETECTION_KEYS}, sources)
     members = {key: _members(_find(sources, key)) for key in UNIONS}
     in_unions = {name for names in members.values() for name in names}
-    for name, model in sources["$defs"].items():
-        if name not in in_unions and "properties" in model:
+    for name, written in sources["$defs"].items():
+        model = next((one for one in (written, *written.get("anyOf", ())) if "properties" in one), {})  # a word or a mapping
+        if name not in in_unions and model:
             yield f"\n## {_title(name, sources)}\n\n{_text(model)}\n"
             fields = {key: field for key, field in model["properties"].items() if name != "Metric" or key not in DETECTION_KEYS}
             yield from _fields(fields, sources, model.get("required", ()))

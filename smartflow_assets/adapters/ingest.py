@@ -7,7 +7,7 @@ known and sums up what was done.
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,11 +16,14 @@ from typing import Any
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
+from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy, Unreadable, commonest_reason
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
 from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
+from smartflow_assets.core.errors import SourceError
 
+EVERYTHING = BadRowPolicy.model_validate({"warn_above": "100%", "fail_above": "100%"})
 ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
 # A row that another origin held was left out. When that origin has since lost rows (a log was rotated), the row may be nowhere:
 # such an origin does not count as known, and is read once more. `gone` follows from the counts of two readings in a row.
@@ -46,7 +49,8 @@ FROM newest
 class Ingested:
     """What one ingestion did. `row_count`: readable rows in the origins that were read; `new_rows`: those that changed the
     table; `duplicate_count`: those that another origin holds; `quarantined_count`: held; `dropped_count`: left out on request.
-    `zones`: those of times which name none; `assumed_zone`: that zone when it is the calendar's and was never told before."""
+    `unreadable`: of the contents with more bad rows than `on_bad_rows` lets pass unsaid. `zones`: those of times which name none;
+    `assumed_zone`: that zone when it is the calendar's and was never told before."""
 
     row_count: int = 0
     new_rows: int = 0
@@ -58,6 +62,7 @@ class Ingested:
     last_at: datetime | None = None
     notes: tuple[str, ...] = ()
     zones: frozenset[str] = frozenset()
+    unreadable: tuple[Unreadable, ...] = ()
     assumed_zone: str | None = None
 
 
@@ -74,11 +79,13 @@ def ingest(
     timezone: str = "UTC",
     since: datetime | None = None,
     until: datetime | None = None,
+    on_bad_rows: BadRowPolicy = EVERYTHING,
 ) -> Ingested:
     """Take what is new; run again, it finds nothing to do. `timezone` is that of the source's calendar.
 
     `since` and `until` limit what is taken of an origin that was never read before, or asked of a server; the next run without
-    them takes the rest. SourceError when an origin cannot be read: of files then nothing is taken, of a server the pages before.
+    them takes the rest. SourceError when an origin cannot be read: of files then nothing is taken, of a server the pages before. A
+    file, or a page, with more bad rows than `on_bad_rows` allows is left alone, and told by a SourceError once all other files are taken.
     """
     folder = staging / source
     shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; one run per source holds the source's lock
@@ -97,10 +104,14 @@ def ingest(
         )
         assumed = _assumed_zone(warehouse, source, reader, timezone)
         if isinstance(reader, FeedReader):
-            return _with_assumed(_summed(_page_by_page(warehouse, reader, context, now, run_id)), assumed)
+            done = _with_assumed(_summed(_page_by_page(warehouse, reader, context, now, run_id, on_bad_rows)), assumed)
+            return replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above))
         read = list(reader.batches(context))
         staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in known]
+        refused = _refused(staged, on_bad_rows)
+        staged = [batch for batch in staged if batch.origin not in {each.origin for each in refused}]
         if not staged:
+            _raise(refused, source, on_bad_rows)
             return Ingested(notes=_notes(read))
         committed = warehouse.commit(
             run_id,
@@ -117,7 +128,9 @@ def ingest(
                 for place, batch in enumerate(staged)
             ],
         )
-        return _with_assumed(replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=_notes(read)), assumed)
+        _raise(refused, source, on_bad_rows)
+        done = replace(_summed(list(zip(staged, committed.loads, strict=True))), notes=_notes(read))
+        return _with_assumed(replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above)), assumed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -128,16 +141,17 @@ def _page_by_page(
     context: ReadContext,
     now: datetime,
     run_id: str,
+    on_bad_rows: BadRowPolicy,
 ) -> list[tuple[Staged, Loaded]]:
     """Each page is committed before the next one is asked for; how far the server was read, once all are there. A time in the
     future is not how far: else one wrong clock would end all reading."""
     source, key = context.source, reader.reading(context.wanted, context.timezone)
     state = feed_state(warehouse, source, reader.prefix, key)
     context = replace(context, reached=state.reached, zone_before=state.zone_before)
-    read = _all_pages(warehouse, reader, context, now, run_id)
+    read = _all_pages(warehouse, reader, context, now, run_id, on_bad_rows)
     if read is None:  # its times have another zone now: all that it has is read anew
         context = replace(context, reached=state.reached_now)
-        read = _all_pages(warehouse, reader, context, now, run_id, is_anew=True) or []
+        read = _all_pages(warehouse, reader, context, now, run_id, on_bad_rows, is_anew=True) or []
     batches, loads = [batch for batch, _, _ in read], tuple(load for _, load, _ in read)
     first_at, last_at = _times(batches)
     is_part, is_moved = context.since is not None or context.until is not None, any(batch.zone_before for batch in batches)
@@ -169,6 +183,7 @@ def _all_pages(
     context: ReadContext,
     now: datetime,
     run_id: str,
+    on_bad_rows: BadRowPolicy,
     *,
     is_anew: bool = False,
 ) -> list[tuple[Staged, Load, Loaded]] | None:
@@ -178,10 +193,36 @@ def _all_pages(
     for batch in reader.batches(context):
         if batch.zone_before and not is_anew:
             return None
+        _raise(_refused([batch], on_bad_rows), context.source, on_bad_rows)
         if batch.row_count or batch.bad_count:
             load = _load(context.source, reader, batch, now, mode="insert", feed=reader.prefix)
             read.append((batch, load, *warehouse.commit(run_id, [load]).loads))
     return read
+
+
+def _unreadable(batch: Staged) -> Unreadable:
+    reason = commonest_reason(batch.rejected) if batch.rejected else ""
+    return Unreadable(printable(batch.origin), batch.bad_count, batch.row_count, printable(reason))
+
+
+def _too_many(found: Iterable[Unreadable], limit: float) -> tuple[Unreadable, ...]:
+    return tuple(each for each in found if each.share > limit)
+
+
+def _refused(staged: Sequence[Staged], on_bad_rows: BadRowPolicy) -> list[Unreadable]:
+    """What is so bad that nothing of it is taken: most likely it is not what the YAML was written for."""
+    found = _too_many(map(_unreadable, (batch for batch in staged if batch.bad_count)), on_bad_rows.fail_above)
+    return [each for each in found if each.is_worth_refusing]
+
+
+def _raise(refused: Sequence[Unreadable], source: str, on_bad_rows: BadRowPolicy) -> None:
+    if refused:
+        more = f", and {len(refused) - 1} more like it" if len(refused) > 1 else ""
+        raise SourceError(
+            f"{refused[0]}{more}; nothing of it is taken",
+            source=source,
+            remedy=f"Mend the feed or `read`; or raise on_bad_rows.fail_above, which is {on_bad_rows.fail_above}.",
+        )
 
 
 def _load(source: str, reader: BaseReader, batch: Staged, now: datetime, **more: Any) -> Load:
@@ -268,6 +309,7 @@ def _summed(read: Sequence[tuple[Staged, Loaded]]) -> Ingested:
         first_at=first_at,
         last_at=last_at,
         notes=_notes(batches),
+        unreadable=tuple(map(_unreadable, (batch for batch in batches if batch.bad_count))),
         zones=frozenset(batch.zone for batch in batches if batch.zone),
     )
 

@@ -10,11 +10,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import ZIP_DEFLATED
 
 import numpy as np
@@ -35,6 +35,7 @@ A tree names its nodes by number, unchecked by scikit-learn, so a forged one cou
 the hash is, which stands in the warehouse and not beside the file.
 """
 
+Model = TypeVar("Model")
 _MANIFEST, _ARRAYS = "manifest.json", "arrays.safetensors"
 _ABANDONED_SECONDS = 3600  # a temporary folder this old is of a run that was killed; writing one takes seconds
 
@@ -109,6 +110,19 @@ class ModelStore:
             raise refused(f"cannot be trusted: {str(error).splitlines()[0]}") from error
         arrays = load_file(folder / _ARRAYS) if manifest["has_arrays"] else {}
         return ModelParts(manifest["parameters"], arrays, estimators)
+
+    def restore(self, artefact: Mapping[str, Any], build: Callable[[ModelParts], Model]) -> Model:
+        """What `build` makes of the parts of an artefact. ModelError whatever it is that hinders: nobody can know in which ways the files
+        of another version differ, and each of them ends in a training."""
+        try:
+            return build(self.load(artefact))
+        except (ModelError, MemoryError):
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:120]}"
+            folder, source = str(self.folder / str(artefact["artefact"])), str(artefact["artefact"]).split("/")[0]
+            what = f"the stored model cannot be read ({reason})"
+            raise ModelError(what, source=source, where=folder, remedy="It is trained again.") from error
 
     def prune(self, source: str, *, keep: int, current: Collection[str] = ()) -> list[str]:
         """Delete all but the newest `keep` models of a source; those named in `current` stay. Returns the ids that went."""

@@ -72,8 +72,8 @@ Diagnoses = Iterable[Diagnosis]
 
 
 def doctor() -> None:
-    """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, runs and rows newer than the
-    clock, the age of the published copy.
+    """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, rows in quarantine, runs and rows newer
+    than the clock, the age of the published copy.
 
     Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
     """
@@ -92,6 +92,7 @@ def doctor() -> None:
         ("locks", lambda: _locks(settings)),
         ("runs", lambda: _runs(settings)),
         ("warehouse", lambda: _warehouse(settings, warehouse)),
+        ("quarantine", lambda: _quarantine(settings, warehouse, catalogue)),
         ("clock", lambda: _clock(settings, warehouse, catalogue, datetime.now(UTC))),
         ("published copy", lambda: _published(settings, warehouse, datetime.now(UTC))),
         ("messages", lambda: _messages(settings, warehouse)),
@@ -306,6 +307,20 @@ def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
     rows = sum(warehouse.tables().values())
     size = settings.warehouse_file.stat().st_size / 1024**2
     yield Diagnosis("ok", "warehouse", f"{size:,.0f} MiB, {rows:,} rows, schema version {warehouse.schema_version}")
+
+
+def _quarantine(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue") -> Diagnoses:
+    from smartflow_assets.stages.readability import held_counts, of_source, told_together
+
+    if not settings.warehouse_file.exists():
+        return
+    counts = {name: count for name, count in held_counts(warehouse).items() if name in catalogue.names}
+    for name, count in counts.items():
+        found = of_source(warehouse, catalogue.sources[name]) if name in catalogue.sources else []
+        what = f"{name} has {terminal.count(count, 'row')} in quarantine" + (f"; {told_together(found)}" if found else "")
+        yield Diagnosis("warn", "quarantine", what, f"`smartflow quarantine {name}` lists them, and drops what nobody needs.")
+    if not counts:
+        yield Diagnosis("ok", "quarantine", "no row is held")
 
 
 def _clock(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue", now: datetime) -> Diagnoses:

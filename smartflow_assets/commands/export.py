@@ -61,7 +61,8 @@ def export(
     """Write scores, anomalies or incidents to a file, whatever their number.
 
     Score rows carry source, series, timestamp, value, the expected band, anomaly_score and is_anomaly (flagged by the detectors or
-    by a rule). Times are UTC. CSV and Excel hold lists and maps as JSON text; JSON and Parquet as they are. An Excel file has a sheet for each 1,048,575 rows.
+    by a rule). Times are UTC. CSV and Excel hold lists and maps as JSON text; JSON and Parquet as they are. A sheet of Excel holds
+    1,048,575 rows; what is more goes on on the next.
     """
     settings = home.open_home()
     from smartflow_assets.adapters.files.exports import EXPORTS, statement

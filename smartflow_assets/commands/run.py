@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smartflow_assets.commands import home, terminal
+from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
     from smartflow_assets.config.settings import Settings
@@ -124,20 +125,28 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.defs.build import ASSETS
     from smartflow_assets.defs.dead_runs import fail_dead_runs
-    from smartflow_assets.defs.execute import execute
+    from smartflow_assets.defs.execute import Outcome, execute
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.defs.run_closing import close_run
     from smartflow_assets.defs.source_partitions import match_partitions
+    from smartflow_assets.stages.alerting import Failure
 
     with open_instance(settings.dagster_home) as instance:
         now = datetime.now(UTC)
         for run_id in fail_dead_runs(instance, settings, now):
-            close_run(instance, run_id, settings=settings)
+            try:
+                close_run(instance, run_id, settings=settings)
+            except SmartflowError as error:  # `smartflow ui` comes to it as well
+                terminal.note(f"run {run_id} was dead, and could not be closed: {error}")
         match_partitions(instance, Catalogue.load(settings), open_warehouse(settings), now=now)
 
         def run_one(job: str, source: str, options: dict[str, Any], on_stage: Callable[[str], None]) -> "Outcome":
-            outcome = execute(instance, settings, job, source, options, on_stage=on_stage)
+            try:
+                outcome = execute(instance, settings, job, source, options, on_stage=on_stage)
+            except Exception as error:  # before the run began or while it was closed: the other sources are still to run
+                reason = str(error) if isinstance(error, SmartflowError) else f"{type(error).__name__}: {error}"
+                return Outcome(source, "", is_success=False, failures=(Failure("run", reason),))
             run = instance.get_run_by_id(outcome.run_id)
             is_canceled = run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
             if is_canceled or any(INTERRUPTED in failure.message for failure in outcome.failures):

@@ -19,6 +19,7 @@ SHOW_EXAMPLES = """
 smartflow show web_traffic
 smartflow show web_traffic --resolved
 """
+HELD = "SELECT source, count(*) AS n FROM quarantined_records WHERE state = 'held' GROUP BY source"
 SILENT = "SELECT source FROM incidents WHERE cause = 'freshness' AND state <> 'resolved'"
 _STYLES = {
     "silent": "bold yellow",
@@ -31,7 +32,8 @@ _STYLES = {
 
 
 def sources() -> None:
-    """List the sources: where their rows come from, when they last ran, what is open; `silent` is one that brings no rows any more.
+    """List the sources: where their rows come from, when they last ran, what is open, how many rows are held in quarantine; `silent` is one
+    that brings no rows any more.
 
     A source whose file is broken is listed as such; `smartflow validate` says why.
     """
@@ -41,6 +43,7 @@ def sources() -> None:
     catalogue = Catalogue.load(settings)
     health = {str(row["source"]): row for row in _published(settings, "SELECT * FROM marts.source_health", [])}
     rows, silent = [], {str(row["source"]) for row in _published(settings, SILENT, [])}
+    held = {str(row["source"]): row["n"] for row in _published(settings, HELD, [])}
     for name in home.named([], catalogue):
         source, known = catalogue.sources.get(name), health.get(name, {})
         state = "broken" if source is None else known.get("last_run_status") or "never run"
@@ -55,14 +58,15 @@ def sources() -> None:
                 known.get("record_count"),
                 known.get("anomaly_count"),
                 known.get("open_incidents"),
+                held.get(name, 0) if known else None,
                 source.schedule if source else "",
                 source.description if source else "",
             ]
         )
     terminal.table(
-        ["source", "last run", "at (UTC)", "data up to", "buckets", "anomalies", "open", "schedule", "description"],
+        ["source", "last run", "at (UTC)", "data up to", "buckets", "anomalies", "open", "held", "schedule", "description"],
         rows,
-        right=["buckets", "anomalies", "open"],
+        right=["buckets", "anomalies", "open", "held"],
         styles=_STYLES,
     )
 

@@ -99,6 +99,8 @@ def checked_source(
         source = build_source(file, defaults=defaults)
     except InvalidFileError as error:
         found += error.problems
+    except Exception as error:  # such as a check in a reader of another package: the other files are read all the same
+        found.append(_unforeseen(error, file.path.stem, file.path))
     found += cross_check(file, defaults, channels, channel_errors)
     if source is None or problems or found:
         raise InvalidFileError([*problems, *by_line(found, file)])
@@ -128,6 +130,11 @@ def cross_check(
             where = place(files, ("alerts", "to", index))
             problems.append(SourceError(f"`alerts.to`: there is no channel {channel}", source=name, where=where, remedy=hint))
     return problems
+
+
+def _unforeseen(error: Exception, source: str, path: Path) -> SourceError:
+    reason = next(iter(str(error).splitlines()), "")[:200]
+    return SourceError(f"the file cannot be used ({type(error).__name__}: {reason})", source=source, where=str(path))
 
 
 def json_schema() -> dict[str, Any]:
@@ -174,6 +181,9 @@ def _channels(path: Path) -> tuple[dict[str, BaseChannel], dict[str, SourceError
             channels[name] = _CHANNEL.validate_python(values)
         except ValidationError as error:
             errors[name] = InvalidFileError(_channel_problems(error, name, file, values))
+        except Exception as error:  # what it says may quote a value, and so a secret
+            what = f"channel {name}: it cannot be used ({type(error).__name__})"
+            errors[name] = SourceError(what, source="channels", where=f"{path}, line {file.line((name,))}")
     return channels, errors
 
 

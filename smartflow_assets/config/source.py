@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from smartflow_assets.adapters.aggregation.buckets import MetricColumn
 from smartflow_assets.adapters.readers import Reader, Wanted
-from smartflow_assets.adapters.staging.contract import BadRows
+from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy
 from smartflow_assets.config.metric import COUNTING, DETECTION_KEYS, Metric, MetricOrName
 from smartflow_assets.config.problems import refuse
 from smartflow_assets.config.yaml_file import YamlFile
@@ -108,10 +108,11 @@ class Source(DetectionSettings):
         examples=["auto", "off", {"warn_after": "15min", "error_after": "1h"}],
     )
     schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
-    on_bad_rows: BadRows = Field(
-        default="quarantine",
-        description="Rows with an unreadable number: keep them aside, drop them, or keep them with the number null. "
-        "A row without a readable time belongs to no bucket and is never kept.",
+    on_bad_rows: BadRowPolicy = Field(
+        default=BadRowPolicy(),
+        description="What becomes of rows that cannot be read, and how many of a file may be: quarantine, drop or keep, or "
+        "{do: quarantine, warn_above: 1%, fail_above: 20%}.",
+        examples=["drop", {"do": "quarantine", "warn_above": "1%", "fail_above": "20%"}],
     )
     rules: Rules = Field(default=(), description="Business rules; a rule overrides the models, the budget and the warm-up.")
     training: Training = Field(default=Training(), description="From which rows models learn, and when anew.")
@@ -184,7 +185,7 @@ class Source(DetectionSettings):
         compared = {name for metric in self.metrics if metric.where for name in text_columns(parse_condition(metric.where))}
         compared |= {name for metric in self.metrics for name in metric.explain_by}
         categories = tuple(sorted({*self.encode, *compared} - {*self._all_dimensions, *(numbers or ())}))
-        return Wanted(numbers, self._all_dimensions, self.on_bad_rows, categories)
+        return Wanted(numbers, self._all_dimensions, self.on_bad_rows.do, categories)
 
     def encoded_base(self, column: str | None) -> str | None:
         """The column of categories that an encoded column such as `merchant__frequency` is made of; None when it is none."""

@@ -6,7 +6,7 @@ cut at 80 characters, one PNG. Sentences that a table is there for are not cut.
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -91,9 +91,25 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def picture(png: bytes | None, title: str) -> dict[str, dg.MarkdownMetadataValue]:
+def decoration(context: dg.AssetExecutionContext, what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` gives; a note when it fails, since no source stops for want of a picture or of a file for others."""
+    try:
+        return make()
+    except Exception as error:  # whatever a library makes of what the data hold
+        reason = next(iter(str(error).splitlines()), "")[:200]
+        note = f"{what} could not be made ({type(error).__name__}: {reason}); the run goes on without"
+        context.log.warning(note, exc_info=True)
+        return {NOTE: note}
+
+
+def picture(context: dg.AssetExecutionContext, draw: Callable[[], bytes | None], title: str) -> dict[str, Any]:
     """A PNG that the UI shows behind "Show Markdown"; nothing where there is none, or one too large for an event."""
-    if png is None or len(png) > LARGEST_PLOT:
-        return {}
-    encoded = base64.b64encode(png).decode("ascii")
-    return {"plot": dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")}
+
+    def make() -> dict[str, Any]:
+        png = draw()
+        if png is None or len(png) > LARGEST_PLOT:
+            return {}
+        encoded = base64.b64encode(png).decode("ascii")
+        return {"plot": dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")}
+
+    return decoration(context, f"the picture '{title}'", make)

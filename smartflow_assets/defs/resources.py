@@ -72,6 +72,11 @@ def source_lock(settings: Settings, source: str) -> AdvisoryLock:
     return AdvisoryLock(settings.locks / f"{source}.lock")
 
 
+def closing_lock(settings: Settings) -> AdvisoryLock:
+    """Held by the one process that closes runs. No source can be called so: a source's name has no hyphen."""
+    return AdvisoryLock(settings.locks / "closing-runs.lock")
+
+
 class RunOptions(dg.ConfigurableResource):
     """The clock and the limits of a run. All empty: now, everything that is new, messages are sent.
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import dagster as dg
 
-from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
@@ -20,7 +19,7 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.defs.jobs import our_job
 from smartflow_assets.defs.metadata import NOTE
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
-from smartflow_assets.defs.resources import given_clock, open_warehouse
+from smartflow_assets.defs.resources import closing_lock, given_clock, open_warehouse
 from smartflow_assets.stages.alerting import Failure
 from smartflow_assets.stages.run_closing import RunRecord, close, is_closed
 
@@ -42,7 +41,7 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
         return Closed(is_new=False)
     run = _with_death_noted(instance, run)
     settings = settings or Settings.from_environment(os.environ)
-    with AdvisoryLock(settings.locks / "settle.lock").exclusive(CLOSING_PATIENCE, holder=run_id):
+    with closing_lock(settings).exclusive(CLOSING_PATIENCE, holder=run_id):
         warehouse = open_warehouse(settings)
         if is_closed(warehouse, run_id):
             return Closed(is_new=False)

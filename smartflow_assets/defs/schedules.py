@@ -49,9 +49,8 @@ def _requests(context: dg.ScheduleEvaluationContext, job: str, due: Iterable[str
 
 
 def _asked(read: Callable[[Warehouse, datetime], Mapping[str, Answer]], settings: Settings, now: datetime) -> Mapping[str, Answer]:
-    """What the published copy says; nothing while there is none: then every source is new."""
-    warehouse = open_warehouse(settings)
-    return read(warehouse, now) if warehouse.published.exists() else {}
+    """What the warehouse says; nothing while there is none: then every source is new."""
+    return read(open_warehouse(settings), now) if settings.warehouse_file.exists() else {}
 
 
 @dg.schedule(

@@ -24,6 +24,7 @@ from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, row_d
 from smartflow_assets.core.incidents.lifecycle import Silence, advance, scope
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
+from smartflow_assets.stages import readability
 from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.configuration_log import note_configuration
 from smartflow_assets.stages.detection import judged_rows
@@ -73,6 +74,9 @@ def incidents(run: SourceRun) -> Moved:
     with run.warehouse.reading():
         arrived = arrivals_of(run, bucket_plan(run)) if run.source.is_bucket_given else None
         steps = [] if arrived is None else _watch_arrivals(run, arrived)
+        if bad := readability.watch(run.warehouse, run.source, now=run.now, run_id=run.run_id):
+            run.warehouse.commit(run.run_id, writes_of(bad))
+            steps = [*steps, bad]
         pending, accepted = pending_windows(run, "incidents", ["anomalies"]), _accepted(run)
     if accepted:
         steps += _end(run, accepted)
@@ -368,7 +372,9 @@ def record_failures(
     run_id: str,
 ) -> Advance:
     """What a finished run says of the machinery: failures open incidents or go on, what succeeded again recovers."""
-    history = warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause NOT IN ('anomaly', 'freshness')", [source])
+    history = warehouse.read(
+        "SELECT * FROM incident_events WHERE source = ? AND cause NOT IN ('anomaly', 'freshness', 'readability')", [source]
+    )
     sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
     return run_failures.record_run(history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id)
 

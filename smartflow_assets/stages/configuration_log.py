@@ -6,7 +6,8 @@ and models are made anew, stand with what was made under them.
 
 import json
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,12 +17,22 @@ from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.configuration_record import configuration_of
 from smartflow_assets.stages.run import SourceRun
 
+AT_REST = timedelta(minutes=1)  # that nothing came or went: a file that is gone is then removed
 _NEWEST = "SELECT source, arg_max(is_gone, rowid) AS is_gone FROM configurations GROUP BY source"
 _STORED = f"""
 SELECT stored.source, coalesce(noted.is_gone, FALSE) AS is_gone
 FROM (SELECT source FROM run_log UNION SELECT source FROM ingestions UNION SELECT source FROM clean_series) AS stored
 LEFT JOIN ({_NEWEST}) AS noted USING (source) WHERE stored.source <> '*' ORDER BY stored.source
 """
+
+
+def is_at_rest(folder: Path, now: datetime) -> bool:
+    """Whether the folder is there, and no file came or went lately: that is when the folder itself was changed. `now` is the wall clock."""
+    try:
+        changed_at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    except OSError:
+        return False
+    return folder.is_dir() and abs(now - changed_at) >= AT_REST  # a folder changed in the future was changed by a wrong clock
 
 
 def note_configuration(run: SourceRun) -> None:

@@ -22,6 +22,7 @@ def raw_records(run: SourceRun) -> Ingested:
         timezone=source.calendar.timezone,
         since=run.since,
         until=run.until,
+        on_bad_rows=source.on_bad_rows,
     )
     for note in [*read.notes, *([assumption(read.assumed_zone)] if read.assumed_zone else [])]:
         run.warn(note)

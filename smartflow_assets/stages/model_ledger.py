@@ -14,12 +14,13 @@ import pandas as pd
 from smartflow_assets.adapters.warehouse.vocabularies import ModelChange
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
-from smartflow_assets.core.detection import FittedModels, MetricGroup
+from smartflow_assets.core.detection import FittedModels, MetricGroup, Scoring
 from smartflow_assets.core.errors import ModelError, SourceError
+from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
 from smartflow_assets.stages.run import SourceRun
 
-FIRST, SETTINGS_CHANGED = "first training", "settings changed"
+FIRST, SETTINGS_CHANGED, UNUSABLE = "first training", "settings changed", "artefact unusable"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def current_model(run: SourceRun, group: MetricGroup) -> CurrentModel:
         return CurrentModel(_loaded(run, row))
     except ModelError as error:
         run.warn(f"{error} It is trained anew.")
-        return CurrentModel(missing=f"artefact unusable: {error.what}")
+        return CurrentModel(missing=f"{UNUSABLE}: {error.what}")
 
 
 def unusable_because(run: SourceRun, row: pd.Series, groups: Sequence[MetricGroup]) -> str:
@@ -101,7 +102,13 @@ def unusable_because(run: SourceRun, row: pd.Series, groups: Sequence[MetricGrou
 
 def _loaded(run: SourceRun, row: pd.Series) -> StoredModel:
     artefact: Mapping[str, Any] = {str(name): value for name, value in row.items()}
-    return StoredModel(row["model_id"], FittedModels.from_parts(run.models.load(artefact)))
+    return StoredModel(row["model_id"], run.models.restore(artefact, _usable))
+
+
+def _usable(parts: ModelParts) -> FittedModels:
+    fitted = FittedModels.from_parts(parts)
+    Scoring(fitted).check()
+    return fitted
 
 
 def made_current(run: SourceRun, row: Mapping[str, Any], *, change: ModelChange, reason: str, by_whom: str = "") -> list[Append]:

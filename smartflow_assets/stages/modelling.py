@@ -15,7 +15,15 @@ from smartflow_assets.core.detection import CONTEXT_ROWS, MetricGroup, fit_model
 from smartflow_assets.core.preparation.features import with_siblings
 from smartflow_assets.core.reports import series_plot
 from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
-from smartflow_assets.stages.model_ledger import StoredModel, current_model, kept_models, made_candidate, made_current, standing_models
+from smartflow_assets.stages.model_ledger import (
+    UNUSABLE,
+    StoredModel,
+    current_model,
+    kept_models,
+    made_candidate,
+    made_current,
+    standing_models,
+)
 from smartflow_assets.stages.preparation import features_of
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, answered, baseline_of, open_requests
@@ -28,13 +36,15 @@ LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run replays for the state
 
 @dataclass(frozen=True)
 class Trained:
-    """What `trained_models` did; `learnt_from` are the rows of one series that the first model learnt from."""
+    """What `trained_models` did; `learnt_from` are the rows of one series that the first model learnt from, `note` says which stored
+    models could not be read."""
 
     trained_count: int
     training_rows: int
     summary: str
     table_rows: int
     learnt_from: pd.DataFrame | None = None
+    note: str = ""
 
 
 def trained_models(run: SourceRun) -> Trained:
@@ -44,6 +54,7 @@ def trained_models(run: SourceRun) -> Trained:
     is_retraining = _is_retraining(run)
     requests = open_requests(run.warehouse, run.name) if is_retraining and not run.candidate else []
     said: list[str] = []
+    unusable: list[str] = []
     trained = rows_learnt = 0
     is_waiting, learnt_from = False, None
     with run.warehouse.reading():
@@ -53,6 +64,8 @@ def trained_models(run: SourceRun) -> Trained:
         if not reason:
             said.append(f"{name}: the stored model is used")
             continue
+        if reason.startswith(UNUSABLE):
+            unusable.append(f"{name}: {reason.removeprefix(f'{UNUSABLE}: ')}")
         asked = baseline_of(requests)
         baseline = asked or _standing_baseline(run, group)
         learnable = learnable_rows(run, group, baseline, is_accepting=asked is not None)
@@ -73,7 +86,8 @@ def trained_models(run: SourceRun) -> Trained:
         run.warehouse.commit(run.run_id, answered(requests, run.now, run.run_id))
     if trained:
         run.models.prune(run.name, keep=KEPT_MODELS, current=kept_models(run.warehouse, run.name))
-    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), learnt_from)
+    note = f"trained anew, since what was stored is of no use: {'; '.join(unusable)}" if unusable and trained else "; ".join(unusable)
+    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), learnt_from, note)
 
 
 def _is_retraining(run: SourceRun) -> bool:

@@ -6,7 +6,7 @@ bounded however long the history is.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -33,12 +33,13 @@ EVER = datetime(1, 1, 2, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Measured:
-    """What `detection_quality` did; `quality` is None when there was nothing to measure, and `summary` says why."""
+    """What `detection_quality` did; `quality` is None when there was nothing to measure, and `summary` says why. `draw` makes the
+    picture of its curves."""
 
     quality: Quality | None
     summary: str
     table_rows: int
-    plot: bytes | None = None
+    draw: Callable[[], bytes | None] = lambda: None
 
 
 def detection_quality(run: SourceRun) -> Measured:
@@ -52,7 +53,7 @@ def detection_quality(run: SourceRun) -> Measured:
     measured_hash, measured_at = _last(run)
     if labels_hash == measured_hash and not _is_due(pending, labels, run.source.time_bucket.every):
         return Measured(None, "neither the labels nor the scores of a day have changed", table_rows(run, "detection_quality"))
-    found, plot = measured(run, labels)
+    found, draw = measured(run, labels)
     if not found.series:
         return Measured(None, "no bucket has been judged yet", table_rows(run, "detection_quality"))
     _warn_of_strangers(run, labels)
@@ -65,7 +66,7 @@ def detection_quality(run: SourceRun) -> Measured:
     summary = (
         f"{events.hits} of {found.label_count} labelled intervals found, {events.false_alerts} false alerts in {found.days:.0f} series-days"
     )
-    return Measured(found, summary, table_rows(run, "detection_quality"), plot)
+    return Measured(found, summary, table_rows(run, "detection_quality"), draw)
 
 
 def known_labels(run: SourceRun) -> pd.DataFrame:
@@ -82,14 +83,16 @@ def _judged_series(run: SourceRun) -> pd.DataFrame:
     )
 
 
-def measured(run: SourceRun, labels: pd.DataFrame, since: datetime = EVER) -> tuple[Quality, bytes | None]:
-    """The figures of all series, and the curves of the first batch that has labelled ones; of the rows from `since` on."""
-    parts, plot, step = [], None, run.source.time_bucket.every
+def measured(run: SourceRun, labels: pd.DataFrame, since: datetime = EVER) -> tuple[Quality, Callable[[], bytes | None]]:
+    """The figures of all series, and what draws the curves of the first batch that has labelled ones; of the rows from `since` on."""
+    parts, shown, step = [], pd.DataFrame(), run.source.time_bucket.every
     for names in _batches(_judged_series(run)):
         rows = run.warehouse.read(VERDICTS, [run.name, run.name, names, since])
         parts += quality(rows, labels, step=step).series
-        plot = plot or quality_plot(rows, labels, title=f"{run.name}: how scores rank the labelled buckets")
-    return Quality(tuple(parts)), plot
+        if shown.empty and rows["series"].isin(labels["series"]).any():
+            shown = rows
+    title = f"{run.name}: how scores rank the labelled buckets"
+    return Quality(tuple(parts)), lambda: None if shown.empty else quality_plot(shown, labels, title=title)
 
 
 def _batches(series: pd.DataFrame) -> Iterable[list[str]]:

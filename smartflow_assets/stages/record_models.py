@@ -21,12 +21,14 @@ from smartflow_assets.adapters.warehouse.retention import KEPT_RECORD_MODELS as 
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import ModelError, SourceError
+from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.preparation.category_encoding import LearntEncoding
 from smartflow_assets.core.records import LEAST_ROWS, Records
 from smartflow_assets.core.records.model import RecordModel, learn_records
 from smartflow_assets.core.series.learning_policy import is_new_normal
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages.encoding import LEAST_BUCKETS, LEAST_TIME, encoded_records
+from smartflow_assets.stages.model_ledger import UNUSABLE
 from smartflow_assets.stages.run import SourceRun
 
 TRAINING_ROWS = 50_000
@@ -55,6 +57,8 @@ class RecordModels:
         self._loaded: dict[str, StoredRecordModel] = {}
         self.learnt: list[StoredRecordModel] = []
         """Those of this run."""
+        self.unusable = ""
+        """Why a stored model was learnt anew, if one was."""
 
     def first_end(self) -> pd.Timestamp | None:
         """The end of the rows that the first model learns from, which are never judged; None as long as there are too few."""
@@ -154,9 +158,10 @@ class RecordModels:
         model_id = str(row["model_id"])
         if model_id not in self._loaded:
             try:
-                model = RecordModel.from_parts(self._run.models.load({str(name): value for name, value in row.items()}))
+                model = self._run.models.restore({str(name): value for name, value in row.items()}, _usable)
             except ModelError as error:
                 self._run.warn(f"{error} It is learnt anew.")
+                self.unusable = f"{UNUSABLE}: {error.what}"
                 return self.learn(row["learnt_to"])
             self._loaded[model_id] = StoredRecordModel(model_id, row["learnt_from"], row["learnt_to"], int(row["row_count"]), model)
         return self._loaded[model_id]
@@ -174,6 +179,12 @@ class RecordModels:
     def _first_row(self) -> pd.Timestamp:
         time = quoted_column(self._run.source.time_column)
         return self._run.warehouse.read(f"SELECT min({time}) AS at FROM {quoted(raw_table(self._run.name))}")["at"].iloc[0]
+
+
+def _usable(parts: ModelParts) -> RecordModel:
+    model = RecordModel.from_parts(parts)
+    model.check()
+    return model
 
 
 def remove_models(models: ModelStore, source: str) -> None:

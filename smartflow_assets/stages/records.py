@@ -68,6 +68,7 @@ def record_anomalies(run: SourceRun) -> JudgedRecords:
     scoring = _RecordScoring(run, settings, models, end)
     scoring.go(first)
     learnt = "".join(f"; learnt from {each.row_count:,} rows up to {each.learnt_to:%Y-%m-%d %H:%M}" for each in models.learnt)
+    learnt += f" ({models.unusable})" if models.unusable else ""
     return JudgedRecords(
         scoring.judged_count,
         scoring.anomalous_count,

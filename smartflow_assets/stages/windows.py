@@ -37,7 +37,7 @@ def batches(run: SourceRun, windows: Sequence[Window]) -> Iterator[tuple[list[Wi
     while rest:
         end, room = rest[0][0], longest
         for start, until in rest:
-            end = min(until, start + room)
+            end = start + room if room < until - start else until  # buckets of months: the sum may lie beyond the year 9999
             room -= end - start
             if not room:
                 break

@@ -212,6 +212,7 @@ def table(tmp_path, warehouse):
 
 
 @ZONES
+@pytest.mark.soak
 def test_a_table_that_was_read_in_utc_is_asked_for_all_of_it_once(table, fresh, zone, monkeypatch):
     feed, _ = table
     with monkeypatch.context() as patch:

@@ -41,6 +41,7 @@ def listed(out: str) -> list[list[str]]:
     return [list(each) for each in found]
 
 
+@pytest.mark.soak
 def test_what_it_prints_is_what_live_runs_did_and_nothing_is_touched(smartflow: Smartflow, web: Path) -> None:
     since = START + timedelta(days=6)
     clocks = [since, since + timedelta(hours=33), START + timedelta(days=DAYS, hours=1)]

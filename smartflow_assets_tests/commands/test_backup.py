@@ -58,6 +58,7 @@ def history_of(home: Path) -> list[tuple[str, str]]:
         return [(run.run_id, run.status.value) for run in instance.get_runs()]
 
 
+@pytest.mark.soak
 def test_after_delete_and_restore_all_is_as_it_was(smartflow: Smartflow, home: Path, backed_up: Path) -> None:
     tables, scores, history = warehouse_of(home).tables(), scores_of(home), history_of(home)
     assert tables["anomaly_scores"] == 120 and len(history) == 1

@@ -30,6 +30,7 @@ COMMANDS = (
     "generate",
     "export",
     "push",
+    "quarantine",
     "backup",
     "restore",
     "prune",

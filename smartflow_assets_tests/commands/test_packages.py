@@ -95,6 +95,7 @@ def published(home: Path, statement: str) -> list[tuple]:
         return connection.execute(statement).fetchall()
 
 
+@pytest.mark.soak
 def test_validate_accepts_what_an_installed_package_offers_and_a_run_uses_it(home: Path) -> None:
     run = ["run", "room", "--as-of", "2026-03-09T08:00"]
     valid, ran, again = smartflow(home, ({}, ["validate"]), ({}, run), ({}, run))
@@ -108,6 +109,7 @@ def test_validate_accepts_what_an_installed_package_offers_and_a_run_uses_it(hom
     assert "rows in 0 " in again.out
 
 
+@pytest.mark.soak
 def test_keys_of_a_package_are_described_checked_and_change_the_rows(home: Path) -> None:
     yaml = "data/sources/room.yaml"
     wrong = SOURCE.replace("unit: celsius", "unit: fahrenheit").replace("calm:", "clam:")

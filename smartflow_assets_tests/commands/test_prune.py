@@ -71,6 +71,7 @@ def state_of(home: Path) -> dict[str, pd.DataFrame]:
     }
 
 
+@pytest.mark.soak
 def test_old_rows_go_and_those_that_models_learn_from_stay(smartflow: Smartflow, aged: Path) -> None:
     warehouse = warehouse_of(aged)
     before = state_of(aged)

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.defs.execute import Outcome
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow, in_folder, make_home
 
 
@@ -43,6 +44,23 @@ def test_one_source_fails_and_the_others_run(smartflow: Smartflow, home: Path) -
         ("lost", "failed"),
         ("shop", "success"),
     ]
+
+
+def test_a_source_that_fails_before_its_run_begins_keeps_no_other_from_running(
+    smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "data/sources/lost.yaml").write_text(SHOP.replace("name: shop", "name: lost"))
+
+    def half(instance: object, settings: object, job: str, source: str, options: object, **more: object) -> Outcome:
+        if source == "lost":
+            raise LookupError("no partition is called lost")
+        return Outcome(source, "", is_success=True)
+
+    monkeypatch.setattr("smartflow_assets.defs.execute.execute", half)
+    answer = smartflow("run")
+    assert answer.code == 1
+    assert [line.split()[:2] for line in answer.out.splitlines()] == [["lost", "failed"], ["shop", "ok"]]
+    assert "error: lost: run: LookupError: no partition is called lost" in answer.err
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +145,7 @@ def test_an_interrupt_ends_the_whole_command_with_130(home: Path) -> None:
     assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
 
 
+@pytest.mark.soak
 def test_what_dagster_says_is_heard_with_v_only(after_a_run: Path, copied: Callable[[Path], Path]) -> None:
     home = copied(after_a_run)
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"SMARTFLOW_HOME": str(home)}

@@ -1,5 +1,7 @@
 """What a user is told of the zone in which times are read: once by `run`, before it moves anything by `plan`, always by `show`."""
 
+import pytest
+
 SHOP = """\
 name: shop
 read: {type: csv, path: feeds/shop.csv, time: {columns: [date, time], format: ["%d.%m.%Y %H:%M", iso]}}
@@ -12,6 +14,7 @@ schedule: manual
 NOTE = "note: shop: times without a zone are read as Europe/Berlin, the calendar's; `read: {time: {timezone: UTC}}` says otherwise"
 
 
+@pytest.mark.soak
 def test_the_first_run_says_what_it_assumed_and_a_plan_what_another_calendar_moves(home, smartflow):
     yaml = home / "data" / "sources" / "shop.yaml"
     yaml.write_text(SHOP)

@@ -73,6 +73,7 @@ def differing(before: str, after: str) -> list[str]:
     return [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line[0] in "+-"]
 
 
+@pytest.mark.soak
 def test_a_contamination_that_is_far_off_is_found_and_written(smartflow: Smartflow, load: Path) -> None:
     path = write(load, FOREST + LABELS)
     answer = smartflow("tune", "load", "--parameters", "contamination", "--trials", "12")
@@ -92,6 +93,7 @@ def test_a_contamination_that_is_far_off_is_found_and_written(smartflow: Smartfl
     assert again.code == 0 and "nothing is proposed" in again.out and "taken over" not in again.err
 
 
+@pytest.mark.soak
 def test_a_threshold_that_is_too_high_is_found_with_planted_anomalies(smartflow: Smartflow, load: Path) -> None:
     path = write(load, FOREST.partition("detectors:")[0] + "detectors: [{type: seasonal}, {type: mad}]\nthreshold: {score: 0.9999999}\n")
     answer = smartflow("tune", "load", "--parameters", "threshold", "--trials", "6", "--plant", "spike,level", "--sizes", "1", "--write")
@@ -103,6 +105,7 @@ def test_a_threshold_that_is_too_high_is_found_with_planted_anomalies(smartflow:
     assert f1(answer.out, "on the later part", "as they are") + 0.2 < f1(answer.out, "on the later part", better)
 
 
+@pytest.mark.soak
 def test_what_the_defaults_flag_without_a_label_is_no_false_alert(smartflow: Smartflow, load: Path) -> None:
     write(load, FOREST.partition("detectors:")[0])
     answer = smartflow("tune", "load", "--parameters", "threshold", "--trials", "8", "--plant", "level,dropout")

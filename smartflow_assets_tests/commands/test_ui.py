@@ -44,6 +44,7 @@ def test_a_port_in_use_is_said_with_another_one(smartflow: Smartflow, home: Path
     )
 
 
+@pytest.mark.soak
 def test_the_ui_loads_from_another_folder_and_ends_with_all_its_processes(
     home: Path, tmp_path_factory: pytest.TempPathFactory, port: int
 ) -> None:

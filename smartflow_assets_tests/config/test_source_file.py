@@ -118,6 +118,11 @@ def test_problems_of_read(tmp_path, line, said):
             "DE-BY (web.yaml, line 3).",
         ),
         ("freshness: {delay: 999999999 days}", "`freshness.delay`: '999999999 days' is longer than 200 years (web.yaml, line 3)."),
+        ("time_bucket: {every: 400 days}", "`time_bucket`: time_bucket.every must be at most 366 days (web.yaml, line 3)."),
+        (
+            'schedule: "0 6 31 4 *"',
+            "`schedule`: '0 6 31 4 *' names a day that no month has, so the source would never be due (web.yaml, line 3).",
+        ),
         (
             "calendar: {events: [{name: sale, dates: []}]}",
             "`calendar.events[1]`: the event sale has no dates; name at least one, past or to come (web.yaml, line 3).",

@@ -57,6 +57,7 @@ def test_a_home_without_settings_gets_ours(tmp_path, monkeypatch, times):
     assert yaml.safe_load((home / "dagster.yaml").read_text()) == INSTANCE_SETTINGS
 
 
+@pytest.mark.soak
 def test_processes_that_create_the_history_at_once_leave_one_that_opens(tmp_path):
     """Without the lock, some such starts leave a version table with two heads, which nothing opens again."""
     program = """if True:

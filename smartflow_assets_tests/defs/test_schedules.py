@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.warehouse.writes import Append
+from smartflow_assets.config import catalogue, source_file
+from smartflow_assets.config.source import Source
+from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
@@ -85,6 +88,40 @@ def test_runs_and_trainings_of_a_clock_that_was_wrong_keep_no_source_waiting(sho
     shop.warehouse.publish("ahead", is_forced=True)
     assert list(tick(shop)) == ["shop"]
     assert list(tick(shop, train_schedule)) == ["shop"]
+
+
+def test_a_source_that_has_just_run_is_not_due_again_because_the_published_copy_lags(shop):
+    (shop.settings.sources / "shop.yaml").write_text(SHOP.replace("schedule: 1min", "schedule: 7 days"))
+    shop.warehouse.publish("before", is_forced=True)
+    run = {"source": "shop", "status": "success", "started_at": datetime.now(UTC), "job": "monitor_source", "run_id": "just"}
+    shop.warehouse.commit("just", [Append("run_log", pd.DataFrame([run]))])
+    assert tick(shop) == "no source is due"
+
+
+def test_a_source_whose_slot_cannot_be_found_keeps_no_other_waiting(shop, monkeypatch, caplog):
+    shop.write_source("other", SHOP.replace("name: shop", "name: other"))
+
+    def slot(schedule: str, name: str, now: datetime, timezone: str = "UTC") -> datetime:
+        if name == "shop":
+            raise ValueError("no such day")
+        return now
+
+    monkeypatch.setattr("smartflow_assets.stages.scheduling.due_sources.latest_slot", slot)
+    assert list(tick(shop)) == ["other"]
+    assert "shop is left out of this look at the sources, the others go on" in caplog.text
+
+
+def test_a_reader_whose_check_breaks_is_a_broken_file_and_no_more(shop, monkeypatch):
+    shop.write_source("other", SHOP.replace("name: shop", "name: other"))
+
+    def build(file: YamlFile, **more: object) -> Source:
+        if file.path.stem == "shop":
+            raise ZeroDivisionError("division by zero")
+        return source_file.build_source(file, **more)
+
+    monkeypatch.setattr(catalogue, "build_source", build)
+    assert sorted(tick(shop)) == ["other", "shop"]  # where it fails by itself
+    assert "the file cannot be used (ZeroDivisionError: division by zero)" in str(catalogue.Catalogue.load(shop.settings).broken["shop"])
 
 
 def test_a_manual_source_is_never_due(shop):

@@ -11,10 +11,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from smartflow_assets.adapters.readers.inbox import InboxReader
+from smartflow_assets.config.source import NAME
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.partitions import PARTITION_TAG
+from smartflow_assets.defs.resources import source_lock
 from smartflow_assets.defs.run_closing import close_run
 from smartflow_assets.defs.sensors import catalogue_sensor, housekeeping_sensor, inbox_sensor, outbox_sensor, training_sensor
 from smartflow_assets.stages.scheduling.training_requests import open_requests, request_training
@@ -42,6 +45,11 @@ def drop(home: Home, name: str, *, age: float = QUIET, text: str = "timestamp,va
     path.write_text(text)
     os.utime(path, (time.time() - age,) * 2)
     return path
+
+
+def at_rest(home: Home) -> None:
+    """As if nothing had come or gone in data/sources for a while."""
+    os.utime(home.settings.sources, (time.time() - QUIET,) * 2)
 
 
 @pytest.fixture
@@ -98,7 +106,14 @@ def test_a_removed_yaml_removes_its_partition_and_closes_its_incidents(home):
     home.write_source("lost", f"name: lost\nread: {read}\nmetrics: [{{name: orders, column: value}}]\nalerts: {{to: [file]}}\n")
     assert not home.run("lost", datetime.now(UTC)).is_success
     assert home.table("incidents")["state"].tolist() == ["open"]
+    text = (home.settings.sources / "lost.yaml").read_text()
     (home.settings.sources / "lost.yaml").unlink()
+    assert look(home, catalogue_sensor).skip_message == "the partitions are the sources"  # an editor may be about to put it back
+    home.write_source("lost", text)
+    assert look(home, catalogue_sensor).skip_message == "the partitions are the sources"
+    assert home.table("incidents")["state"].tolist() == ["open"]
+    (home.settings.sources / "lost.yaml").unlink()
+    at_rest(home)
     assert look(home, catalogue_sensor).skip_message == "removed lost"
     assert home.instance.get_dynamic_partitions("sources") == []
     assert home.table("incidents")["state"].tolist() == ["resolved"]
@@ -113,6 +128,49 @@ def test_a_folder_that_is_gone_for_a_moment_removes_nothing(feed):
     feed.settings.sources.rename(feed.settings.data / "moved")
     look(feed, catalogue_sensor)
     assert feed.instance.get_dynamic_partitions("sources") == ["feed"]
+
+
+def test_a_partition_whose_incidents_cannot_be_closed_keeps_no_other_from_going(feed, monkeypatch):
+    for name in ("a", "b"):
+        feed.instance.add_dynamic_partitions("sources", [name])
+    at_rest(feed)
+
+    def refused(warehouse: object, source: str, **more: object) -> None:
+        if source == "a":
+            raise ValueError("no such incident")
+
+    monkeypatch.setattr("smartflow_assets.defs.source_partitions.close_incidents_of", refused)
+    assert look(feed, catalogue_sensor).skip_message == "removed b"
+    assert sorted(feed.instance.get_dynamic_partitions("sources")) == ["a", "feed"]
+
+
+def test_an_inbox_that_cannot_be_read_keeps_no_other_waiting(feed, caplog, monkeypatch):
+    feed.write_source("aside", FEED.replace("name: feed", "name: aside"))
+    drop(feed, "a.csv")
+    files = InboxReader.files
+
+    def refused(reader: InboxReader, source: str, data: Path) -> list[Path]:
+        if source == "aside":
+            raise PermissionError(13, "Permission denied")
+        return [*files(reader, source, data), data / "inbox" / "feed" / "gone.csv"]  # one that went meanwhile
+
+    monkeypatch.setattr(InboxReader, "files", refused)
+    assert [request.partition_key for request in look(feed, inbox_sensor).run_requests] == ["feed"]
+    assert "aside: the inbox cannot be read, the others are" in caplog.text
+
+
+def test_a_source_called_settle_shares_no_lock_with_the_closing_of_runs(feed):
+    run = started_run(feed)
+    feed.instance.report_run_failed(run)
+    with source_lock(feed.settings, "settle").exclusive(timedelta(0)):
+        assert close_run(feed.instance, run.run_id, settings=feed.settings).is_new
+
+
+def test_no_lock_of_ours_has_the_name_of_a_source(feed):
+    drop(feed, "a.csv")
+    assert feed.run("feed", datetime.now(UTC)).is_success
+    ours = {path.name.split(".")[0] for path in feed.settings.locks.iterdir()} - {"feed"}
+    assert ours and not [name for name in ours if NAME.fullmatch(name)]
 
 
 def started_run(home: Home, job: str = "monitor_source", status=dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 
@@ -130,3 +131,28 @@ def test_an_interrupted_run_is_canceled_and_wakes_nobody(home):
     assert home.table("run_log")["status"].tolist() == ["canceled"]
     assert home.count("incidents") == 0
     assert home.run("web", END).is_success
+
+
+def test_a_picture_and_files_that_cannot_be_made_are_notes_of_a_run_that_succeeds(home, monkeypatch):
+    home.write_source("web", SOURCE.format(name="web") + "dimensions: [offer]\nrules: [{type: threshold, metric: requests, above: 5000}]\n")
+    rows = daily_series(3).assign(offer="$5 % off $10")  # a formula that matplotlib cannot read
+    rows.loc[rows.index[-20:], "value"] = 9000
+    write_rows(home.settings.data / "examples" / "web.csv", rows)
+    home.settings.exports.mkdir(parents=True)
+    (home.settings.exports / "web").write_text("in the way")
+    outcome = home.run("web", END)
+    assert outcome.is_success and home.count("anomalies") > 0
+    (note,) = outcome.notes
+    assert note.startswith("the files of the latest anomalies could not be made (FileExistsError: ")
+    shown = home.instance.fetch_materializations(dg.AssetKey("anomalies"), limit=1).records[0].asset_materialization
+    assert "plot" in shown.metadata
+
+    def broken(*given: object, **more: object) -> bytes:
+        raise ValueError("no font")
+
+    monkeypatch.setattr("smartflow_assets.core.reports.series_plot.series_plot", broken)
+    rows.loc[rows.index[-10:], "value"] = 9500
+    write_rows(home.settings.data / "examples" / "web.csv", rows)
+    outcome = home.run("web", END + STEP)
+    assert outcome.is_success
+    assert "the picture 'newest scores' could not be made (ValueError: no font); the run goes on without" in outcome.notes

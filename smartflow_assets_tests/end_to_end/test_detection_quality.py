@@ -64,6 +64,7 @@ def test_the_figures_are_in_the_table_in_the_view_and_in_the_ui(web: Home) -> No
     assert picture and base64.b64decode(picture[1]).startswith(b"\x89PNG")
 
 
+@pytest.mark.soak
 def test_it_is_measured_again_when_something_changed_and_only_then(web: Home) -> None:
     clock = START + timedelta(days=8, hours=12)  # before UNSEEN
     web.run("web", clock)

@@ -114,6 +114,7 @@ AFTER_DETECTION = [pytest.param("anomalies", marks=pytest.mark.soak), "incidents
 
 
 @pytest.mark.parametrize("stage", AFTER_DETECTION)
+@pytest.mark.soak
 def test_a_failure_after_detection_loses_no_anomaly(tmp_path, monkeypatch, home, stage):
     """The failure opens an incident of its own, after the anomalies were written and before theirs was opened."""
     web = prepared(home.folder, monkeypatch, home.instance)
@@ -131,6 +132,7 @@ def test_a_failure_after_detection_loses_no_anomaly(tmp_path, monkeypatch, home,
     assert web.count("alert_sends", "status = 'sent'") == 4
 
 
+@pytest.mark.soak
 def test_a_living_run_is_not_taken_for_dead(home):
     web = prepared(home.folder, pytest.MonkeyPatch(), home.instance)
     found: list[list[str]] = []

@@ -78,6 +78,7 @@ WHERE_SOMETHING_HAPPENS = pytest.param((11, 13, 16, 20, 36, POINTS), run_stages,
 
 
 @pytest.mark.parametrize(("points", "run"), [POINT_BY_POINT, WHERE_SOMETHING_HAPPENS])
+@pytest.mark.soak
 def test_a_spike_over_many_runs_is_one_mail_and_one_recovery(home, mailbox, receiver, points, run):
     shop(home, mailbox, receiver)
     collect(home, FIRST)
@@ -125,6 +126,7 @@ def test_runs_of_one_and_of_some_points_leave_what_one_run_leaves(tmp_path, size
         pd.testing.assert_frame_equal(actual, expected, check_exact=True)
 
 
+@pytest.mark.soak
 def test_what_is_found_a_month_later_is_recorded_and_not_sent(home, mailbox, receiver):
     shop(home, mailbox, receiver)
     write_rows(home.settings.data / "examples" / "shop.csv", rows_with_spike())

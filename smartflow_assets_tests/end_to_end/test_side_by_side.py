@@ -85,6 +85,7 @@ def test_two_commands_at_once_and_a_reader_in_a_loop(home):
     nothing_is_doubled(home, "web", "shop")
 
 
+@pytest.mark.soak
 def test_a_command_beside_a_run_and_a_reader_in_a_loop(home):
     write_sources(home, "web", more="detectors: [{type: mad}]\n")  # what is found does not matter here
     assert home.run("web", END - timedelta(hours=1)).is_success

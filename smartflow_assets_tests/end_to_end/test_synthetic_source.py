@@ -56,6 +56,7 @@ def test_each_later_clock_adds_its_rows_to_raw_clean_and_scores(house):
     assert [scored - counts[0][2] for _, _, scored in counts] == [0, 2, 2, 8, 8]
 
 
+@pytest.mark.soak
 def test_what_generate_labels_is_what_the_source_holds_and_opens_incidents(house, smartflow: Smartflow):  # noqa: F811
     end = START + timedelta(days=4)
     for hours in (0, 48, 96):

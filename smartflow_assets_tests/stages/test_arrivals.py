@@ -140,6 +140,7 @@ def test_an_old_file_is_a_recording(home: Home) -> None:
     assert home.table("incidents", "cause = 'freshness'").empty
 
 
+@pytest.mark.soak
 def test_a_feed_that_was_ever_fresh_is_no_recording(home: Home) -> None:
     """Two loads while it lived; then nobody looked for a night in which it died."""
     home.write_source("orders", ORDERS.replace(RULE, ""))
@@ -178,6 +179,7 @@ def clean(home: Home) -> pd.DataFrame:
     return home.table("clean_series").sort_values(["series", "observed_at"], ignore_index=True).drop(columns="source")
 
 
+@pytest.mark.soak
 def test_an_hour_without_orders_is_zero_while_the_source_is_silent_and_a_price_has_no_bucket_there(home: Home) -> None:
     home.write_source("orders", ZERO)
     write_until(home, TWO_DAYS)
@@ -191,6 +193,7 @@ def test_an_hour_without_orders_is_zero_while_the_source_is_silent_and_a_price_h
     assert told(home) == [("opened", "anomaly", "critical")], "a source of two days is not called silent yet, its rule is heard"
 
 
+@pytest.mark.soak
 def test_late_rows_take_the_place_of_the_zeros_and_leave_what_they_would_have_made(home: Home, tmp_path: Path) -> None:
     for folder, clocks in ((tmp_path / "late", (TWO_DAYS, TWO_DAYS + 8 * HOUR)), (tmp_path / "whole", ())):
         made = Home(folder)
@@ -205,6 +208,7 @@ def test_late_rows_take_the_place_of_the_zeros_and_leave_what_they_would_have_ma
     pd.testing.assert_frame_equal(late, whole)
 
 
+@pytest.mark.soak
 def test_zeros_of_a_silence_are_not_learnt_from_and_a_dead_source_costs_no_row_for_ever(home: Home) -> None:
     home.write_source("orders", ZERO)
     write_until(home, START + 10 * DAY)
@@ -221,6 +225,7 @@ def test_zeros_of_a_silence_are_not_learnt_from_and_a_dead_source_costs_no_row_f
 
 
 @pytest.mark.parametrize("freshness", ["off", "auto"])
+@pytest.mark.soak
 def test_a_recording_ends_with_its_last_row(home: Home, freshness: str) -> None:
     home.write_source("orders", ZERO + f"freshness: {freshness}\n")
     write_until(home, TWO_DAYS)
@@ -228,6 +233,7 @@ def test_a_recording_ends_with_its_last_row(home: Home, freshness: str) -> None:
     assert home.table("clean_series")["observed_at"].max() == TWO_DAYS - HOUR
 
 
+@pytest.mark.soak
 def test_a_batch_of_ninety_minutes_opens_nothing_for_a_rule_that_waits_an_hour(home: Home) -> None:
     every, step = timedelta(minutes=90), timedelta(minutes=5)
     home.write_source("orders", ORDERS.replace("every: 1h", "every: 5min").replace("for: 2h", "for: 1h"))
@@ -241,6 +247,7 @@ def test_a_batch_of_ninety_minutes_opens_nothing_for_a_rule_that_waits_an_hour(h
     assert home.table("incidents").empty and home.table("rule_violations").empty
 
 
+@pytest.mark.soak
 def test_a_feed_of_working_hours_whose_rows_come_next_morning_tells_nothing_of_its_nights(home: Home) -> None:
     home.write_source("orders", ORDERS.replace("rules: [{type: missing, metric: orders, for: 2h}]\n", ""))
     hours = pd.date_range(START, periods=24 * 21, freq="1h")

@@ -74,6 +74,7 @@ def test_each_series_has_the_buckets_of_the_walk(whole):
 
 
 @pytest.mark.parametrize("hours", [61, 7 * 24 + 5])
+@pytest.mark.soak
 def test_tables_are_equal_however_runs_cut_the_rows(tmp_path: Path, whole, hours):
     home, rows = Home(tmp_path), containers()
     for end in [*range(hours, HOURS, hours), HOURS]:
@@ -103,6 +104,7 @@ def test_a_given_wait_is_kept(tmp_path: Path):
     assert home.count("clean_series", "series = 'jobs{container=id4}'") == 11
 
 
+@pytest.mark.soak
 def test_the_incident_of_a_series_that_is_over_ends_once_and_says_so(tmp_path: Path):
     """A region that counts four times as much for its last hours, and then nothing more; the other goes on."""
     home, end = Home(tmp_path), START + 21 * 24 * HOUR

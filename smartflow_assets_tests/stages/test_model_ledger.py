@@ -1,13 +1,17 @@
 """Which model judges: why each was trained, back to the one before with equal scores to the bit, and who changed it."""
 
+import json
 import shutil
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 
+from smartflow_assets.adapters import model_store
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.detection.fitted_models import FORM
@@ -122,6 +126,37 @@ def test_a_model_of_another_version_is_trained_anew_and_says_so(watched, monkeyp
     )
 
 
+def rewritten(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
+    """The artefact with other parameters, and its hash: as if another version had written it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest["parameters"])
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return model_store._hash(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda p: p.pop("cuts"), "KeyError: 'cuts'"),
+        (lambda p: p["detectors"].popitem(), "KeyError: "),  # a guard that came later
+        (lambda p: [facts.update(old_name=1) for facts in p["series"].values()], "TypeError: "),
+        (lambda p: p["settings"].update(unknown=1), "ValidationError: "),
+    ],
+    ids=["a part", "a detector", "a fact", "a setting"],
+)
+def test_a_model_that_cannot_be_read_for_whatever_reason_is_trained_anew_and_says_so(watched, change, why):
+    model_id = models(watched)["model_id"][0]
+    sha256 = rewritten(watched.settings.models / "web" / model_id, change)
+    with duckdb.connect(str(watched.settings.warehouse_file)) as file:
+        file.execute("UPDATE trained_models SET sha256 = ?", [sha256])
+    answers = watched.run_stages("web", day(10.5))
+    assert f"artefact unusable: the stored model cannot be read ({why}" in models(watched)["trained_because"].tolist()[1]
+    assert answers["trained_models"].note.startswith(
+        "trained anew, since what was stored is of no use: all metrics: the stored model cannot be read"
+    )
+    assert scores(watched, day(10), day(10.5))["model_id"].unique().tolist() == [models(watched)["model_id"][1]]
+
+
 def test_after_a_rollback_the_scores_are_those_of_the_model_before_to_the_bit(watched):
     watch(watched, day(12))  # the first model scores two days
     before = scores(watched, day(10), day(12))
@@ -231,6 +266,7 @@ def test_two_groups_of_metrics_go_back_together_or_one_by_its_name(web):
     assert {each.label for each in rollback(run_of(web, day(12)), None, reason="worse", by_whom="ana")} == {"peak", "requests"}
 
 
+@pytest.mark.soak
 def test_a_model_whose_rows_were_pruned_is_refused_since_it_would_score_otherwise(web):
     web.write_source("web", SOURCE.replace("30 days", "4 days"))
     for number in (12, 13, 16):

@@ -86,6 +86,7 @@ def two_days_later(tmp_path_factory) -> Path:
     return home.folder
 
 
+@pytest.mark.soak
 def test_later_trainings_begin_at_the_baseline_too(tmp_path, two_days_later):
     home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
     accept(home, day(MOVED + 2))
@@ -122,6 +123,7 @@ def test_a_baseline_with_too_few_rows_waits_and_is_taken_by_a_later_training(tmp
 
 
 @pytest.mark.parametrize("since", [MOVED, 0.5])
+@pytest.mark.soak
 def test_a_first_training_keeps_to_a_baseline_as_well(tmp_path, since):
     home = moved(tmp_path, level=500)
     watch(home, day(0.2))  # too little for a model

@@ -7,12 +7,14 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
+from smartflow_assets.adapters import model_store
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.problems import InvalidFileError
@@ -212,6 +214,7 @@ def test_nothing_new_writes_nothing(watched):
         pd.testing.assert_frame_equal(rows, before[0][name])
 
 
+@pytest.mark.soak
 def test_late_rows_corrections_and_removed_rows_touch_their_own_bucket(watched):
     home, rows = watched, payments()
     calm = home.table("record_scores", "anomalous_count = 0").sort_values("observed_at").iloc[5]["observed_at"]
@@ -269,6 +272,19 @@ def test_a_model_that_was_changed_on_disk_is_learnt_anew(young):
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"form": 1', '"form": 9'))
     judge(home, 13)
+    assert home.count("record_models") == 2 and home.count("record_scores") == (13 - LEARNT) * 24
+
+
+def test_a_model_that_another_version_wrote_otherwise_is_learnt_anew_and_the_run_says_so(young):
+    home = young
+    folder = home.settings.models / home.table("record_models")["artefact"].iloc[0]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["parameters"]["rows_per_day"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with duckdb.connect(str(home.settings.warehouse_file)) as file:
+        file.execute("UPDATE record_models SET sha256 = ?", [model_store._hash(folder)])
+    answers = home.run_stages("pay", START + timedelta(days=13), TO_JUDGE)
+    assert "(artefact unusable: the stored model cannot be read (KeyError: 'rows_per_day'))" in answers["record_anomalies"].summary
     assert home.count("record_models") == 2 and home.count("record_scores") == (13 - LEARNT) * 24
 
 

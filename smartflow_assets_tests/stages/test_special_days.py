@@ -90,6 +90,7 @@ def test_models_see_years_of_holidays_although_they_learn_from_sixty_days(tmp_pa
     assert effects.mean[0, effects.kinds[christmas]].ravel() == pytest.approx([-0.65], abs=0.03)
 
 
+@pytest.mark.soak
 def test_tables_are_equal_however_runs_cut_the_rows(tmp_path):
     halfway = date(2022, 3, 1)  # the first model is of one moment
     once = watch(shop(tmp_path / "once", US), halfway, LAST)
@@ -99,6 +100,7 @@ def test_tables_are_equal_however_runs_cut_the_rows(tmp_path):
     pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
+@pytest.mark.soak
 def test_hours_are_what_is_learnt_of_shorter_buckets(tmp_path):
     rows = rows_of(timedelta(minutes=20))
     home = shop(tmp_path, US, "20min", rows[-120 * 72 :])
@@ -129,6 +131,7 @@ def event(*days: date) -> dict[str, Any]:
     return {"timezone": ZONE, "events": [{"name": "sale", "dates": [str(day) for day in days]}]}
 
 
+@pytest.mark.soak
 def test_an_event_in_the_yaml_is_a_training_in_the_plan_and_counts_when_it_comes(tmp_path):
     rows = rows_of(sales=2.2)
     before = date(2024, 3, 4)
@@ -147,6 +150,7 @@ def test_an_event_in_the_yaml_is_a_training_in_the_plan_and_counts_when_it_comes
     assert "settings changed" in told.table("trained_models")["reason"].tolist()
 
 
+@pytest.mark.soak
 def test_a_calendar_without_special_days_asks_for_nothing_new(tmp_path):
     home = watch(shop(tmp_path, PLAIN), date(2022, 3, 1))
     home.write_source("shop", SOURCE.format(every="1 day", calendar=json.dumps(PLAIN | {"events": []})))

@@ -176,6 +176,7 @@ def test_a_budget_counts_past_anomalies_as_alarms_and_nothing_of_an_open_inciden
     assert learnable.rows.dropna(subset="value")["observed_at"].tolist() == between(0, 4) + between(4.5, 10)
 
 
+@pytest.mark.soak
 def test_the_next_training_raises_the_threshold_of_a_series_that_alarmed_more_often_than_its_budget(web):
     rows = rows_of(32)
     at = rows.index[(rows.index > 24 * 8) & (rows.index % 31 == 0)]

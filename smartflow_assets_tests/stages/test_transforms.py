@@ -115,6 +115,7 @@ def test_values_without_a_logarithm_are_counted_when_they_are_learnt_from(tmp_pa
     assert "3 of them are zero or negative" in run_stages(home)["trained_models"].summary
 
 
+@pytest.mark.soak
 def test_the_cut_of_runs_does_not_matter(tmp_path, host):
     home = Home(tmp_path)
     write_counter_and_sales(home)

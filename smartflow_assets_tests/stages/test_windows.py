@@ -82,6 +82,7 @@ def whole(tmp_path_factory) -> Home:
 
 
 @pytest.mark.parametrize("dies_at", [[], IN_PIECES], ids=["as they come", "killed between two"])
+@pytest.mark.soak
 def test_batches_leave_what_the_whole_leaves(tmp_path, whole, monkeypatch, dies_at):
     expected = stored(whole)
     assert len(expected["anomaly_scores"]) == 2 * DAYS * 288 and len(expected["series_features"]) == 2 * 360
@@ -113,3 +114,13 @@ def test_a_model_is_trained_anew_once_its_context_has_grown_long(tmp_path, whole
     home.run_stages("web", END)  # the new ones have a short context
     assert home.count("trained_models", "status = 'current'") == 4 and home.count("trained_models", "status = 'retired'") == 2
     pd.testing.assert_frame_equal(home.table("anomaly_scores").drop(columns="model_id"), before)  # a score once given stands
+
+
+def test_buckets_of_months_have_batches_too(tmp_path):
+    """A batch of them is longer than the calendar of a computer."""
+    home = Home(tmp_path)
+    home.write_source("web", SOURCE.replace("every: 5min", "every: 28 days"))
+    write_rows(home.settings.data / "examples" / "web.csv", daily_series(90, step=timedelta(days=1)))
+    run = home.source_run("web", START + timedelta(days=90))
+    every = (START, START + timedelta(days=90))
+    assert list(windows.batches(run, [every])) == [([every], [])]

@@ -58,6 +58,7 @@ def test_people_read_for_how_long_and_what_is_usual(shop: Home) -> None:
     assert anomaly["explanation"].split(". ")[0] in set(shop.table("incidents")["title"])
 
 
+@pytest.mark.soak
 def test_it_is_the_same_however_runs_cut_the_days(shop: Home, tmp_path: Path) -> None:
     cut = judged(tmp_path, [130, 136, 140, 141, DAYS])
     for table, at in (("anomaly_scores", "observed_at"), ("anomalies", "started_at")):

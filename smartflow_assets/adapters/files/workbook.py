@@ -29,7 +29,7 @@ _MOST_COLUMNS = 16_384
 _BATCH = 10_000
 _FORMULA = re.compile(r"^[=+@\t\r-]")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # no XML may hold them
-_FIRST_DAY, _LAST_DAY = datetime(1900, 3, 1), datetime(9999, 12, 31)  # Excel believes in a 29 February 1900
+_FIRST_YEAR = 1901  # Excel believes in a 29 February 1900
 
 
 def write_workbook(connection: duckdb.DuckDBPyConnection, relation: str, types: dict[str, str], nested: Sequence[str], path: Path) -> int:
@@ -95,7 +95,7 @@ class _Sheets:
             return
         if isinstance(value, bool):
             sheet.write_boolean(self._row, place, value)
-        elif isinstance(value, datetime) and _FIRST_DAY <= value <= _LAST_DAY:
+        elif isinstance(value, datetime) and value.year >= _FIRST_YEAR:
             sheet.write_datetime(self._row, place, value, self._time)
         elif isinstance(value, int | float) and abs(value) <= LARGEST_WHOLE:  # NaN is not, nor is infinity
             sheet.write_number(self._row, place, value)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from os.path import normpath
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Any, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from smartflow_assets.adapters.staging.bad_rows import BadRows
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 from smartflow_assets.core.temporal.time_zone import TimeZone
 
-BadRows = Literal["quarantine", "drop", "keep"]
 UTC_NAMES = ("UTC", "Etc/UTC", "GMT")
 _DIRECTIVES = frozenset("aAbBcdDfgGhHIjmMnpSuUVwWxXyYzZ%")
 

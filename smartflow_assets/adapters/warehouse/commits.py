@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import duckdb
 
-from smartflow_assets.adapters.warehouse import load, reconciliation, retention, row_writes
+from smartflow_assets.adapters.warehouse import load, quarantine, reconciliation, retention, row_writes
 from smartflow_assets.adapters.warehouse.writes import (
     Append,
     Committed,
     Delete,
+    DropHeld,
     LeavePending,
     Load,
     Loaded,
@@ -58,6 +59,8 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
             return _Done(row_writes.delete(connection, write), [])
         case Prune():
             return _Done(retention.prune(connection, write), [])
+        case DropHeld():
+            return _Done(quarantine.drop_held(connection, write), [])
         case MarkProcessed():
             return _Done(row_writes.mark_processed(write), [])
         case LeavePending():

@@ -9,6 +9,7 @@ import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.load import ledger, stage
+from smartflow_assets.adapters.warehouse.quarantine import release_answered
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Loaded, Reconcile
@@ -16,7 +17,7 @@ from smartflow_assets.adapters.warehouse.writes import Loaded, Reconcile
 
 def reconcile(connection: duckdb.DuckDBPyConnection, write: Reconcile, run_id: str) -> list[Change]:
     """Applies the write inside the open transaction."""
-    changes = _remove_what_is_gone(connection, write, run_id)
+    changes = [*_remove_what_is_gone(connection, write, run_id), *release_answered(connection, write)]
     reached = single(
         connection,
         "SELECT max(reached_at) FROM ingestions WHERE source = ? AND starts_with(origin, ?) AND content_hash = ?",

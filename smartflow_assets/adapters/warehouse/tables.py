@@ -43,8 +43,8 @@ _SEVERITY = Column.of_words("severity", Severity)
 _CAUSE = Column(
     "cause",
     TEXT,
-    "anomaly, freshness (no rows come), run (it failed outside of any step), check:<name>, delivery:<channel> (a message was given up), "
-    "or the step that failed.",
+    "anomaly, freshness (no rows come), readability (too many rows cannot be read), run (it failed outside of any step), check:<name>, "
+    "delivery:<channel> (a message was given up), or the step that failed.",
 )
 
 RAW_COLUMNS = (
@@ -86,7 +86,9 @@ _ALL = (
             _always("row_number", COUNT, "Number of the row in its origin, from 1; below that it is older than the file as it is now."),
             Column("record", JSON, "The row as read, field by field."),
             Column("reason", TEXT, "Why the row could not be used, naming the field."),
-            Column.of_words("state", QuarantineState, {"held": "nobody has decided yet"}, is_nullable=False),
+            Column.of_words(
+                "state", QuarantineState, {"held": "nobody has decided yet", "dropped": "somebody needs it no more"}, is_nullable=False
+            ),
             _RUN,
             _always("quarantined_at", TIME, "When the row was first held."),
         ),

@@ -12,8 +12,8 @@ RunStatus = Literal["success", "failed", "killed", "canceled"]
 WriteOperation = Literal["replace", "append", "rewrite", "load", "delete", "prune", "seen", "left"]
 """What a row of `writes` records."""
 
-QuarantineState = Literal["held"]
-"""What became of a row that could not be read."""
+QuarantineState = Literal["held", "dropped"]
+"""What became of a row that could not be read. One that can be read now, or is in its file no more, leaves the table."""
 
 ModelStatus = Literal["candidate", "current", "retired"]
 """How a trained model stands."""

@@ -137,6 +137,14 @@ class Reconcile:
 
 
 @dataclass(frozen=True)
+class DropHeld:
+    """A person needs the held rows of an origin, or of the whole source, no more: they count as dropped, whatever their file still has."""
+
+    source: str
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
 class MarkProcessed:
     """A table has taken notice of its upstream in [since, until) and had nothing, or not in this table, to write. Without it
     the same windows would be pending for ever."""
@@ -158,7 +166,7 @@ class LeavePending:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | MarkProcessed | LeavePending
+Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | DropHeld | MarkProcessed | LeavePending
 
 
 @dataclass(frozen=True)

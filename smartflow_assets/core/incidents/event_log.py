@@ -21,10 +21,12 @@ IncidentEvent = Literal["opened", "seen", "escalated", "acknowledged", "suppress
 """What may happen to an incident."""
 IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
-Cause = Literal["anomaly", "freshness", "run"]
-"""What an incident is about, where it has a fixed name: anomalies of a series, a source that brings no rows, or a run that failed outside
-any step. The cause of any other incident is `check:<name>`, `delivery:<channel>` or the name of the step that failed."""
+Cause = Literal["anomaly", "freshness", "readability", "run"]
+"""What an incident is about, where it has a fixed name: anomalies of a series, a source that brings no rows, one too many of whose rows
+cannot be read, or a run that failed outside any step. The cause of any other incident is `check:<name>`, `delivery:<channel>` or the name
+of the step that failed."""
 FRESHNESS: Cause = "freshness"
+READABILITY: Cause = "readability"
 DELIVERY = "delivery"
 EVENT_COLUMNS = [
     "source",

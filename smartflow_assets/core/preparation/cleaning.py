@@ -27,6 +27,7 @@ Repair = Literal["none", "filled", "deduplicated", "missing", "dst"]
 """What was done to a bucket: nothing, a fill, copies of rows left out, nothing that could be (it is missing); dst says that its local
 hour is doubled or skipped by a clock change. Where two hold, the later of dst, deduplicated, missing and filled is told."""
 CLEAN_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
+LONGEST_BUCKET = timedelta(days=366)
 
 
 class TimeBucket(BaseModel):
@@ -36,7 +37,7 @@ class TimeBucket(BaseModel):
 
     every: Duration = Field(
         default=timedelta(minutes=5),
-        description="Length of a bucket. Whole days and weeks are cut in the calendar's zone, all others in UTC.",
+        description="Length of a bucket, at most 366 days. Whole days and weeks are cut in the calendar's zone, all others in UTC.",
     )
     fill: Fill = Field(
         default="interpolate",
@@ -55,6 +56,8 @@ class TimeBucket(BaseModel):
             raise ValueError("time_bucket.every must be longer than zero; write a length such as 5min")
         if self.every >= DAY and self.every % DAY:
             raise ValueError("time_bucket.every: more than a day must be whole days, such as 1 day or 7 days")
+        if self.every > LONGEST_BUCKET:
+            raise ValueError(f"time_bucket.every must be at most {LONGEST_BUCKET.days} days")
         return self
 
     @property

@@ -71,6 +71,11 @@ class RecordModel:
     def _prepared(self) -> list[dict[str, Any]]:
         return [detector.prepare(fitted) for detector, fitted in zip(self.detectors, self.fitted, strict=True)]
 
+    def check(self) -> None:
+        """Judge one record, so that a model that another version wrote in another form fails here and not in the middle of a run."""
+        names = [number for name in self.columns.names for number in self.columns.numbers_of(name)]
+        self.surprise(pd.DataFrame(0.0, index=[0], columns=names))
+
     def parts(self) -> ModelParts:
         """Plain values, arrays and estimators, those of a detector named `<place>.<name>`."""
         parameters = {

@@ -5,6 +5,7 @@ run as Python. What is not on the list (calls, attributes, subscripts, powers, s
 """
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -71,6 +72,8 @@ def _check(node: ast.expr, names: list[str], back: Mapping[str, str]) -> bool:
     """Refuse what is not on the list, note the metrics named, and say whether the node is a truth value (else a number)."""
     match node:
         case ast.Constant(value=value) if isinstance(value, int | float) and not isinstance(value, bool):
+            if not _is_finite(value):
+                raise ValueError("a number beyond all measure is not allowed")
             return False
         case ast.Name(id=name):
             node.id = back.get(name, name)
@@ -102,6 +105,13 @@ def _check(node: ast.expr, names: list[str], back: Mapping[str, str]) -> bool:
             raise ValueError(f"{ast.unparse(node)!r} is not allowed: a condition holds {allowed}")
 
 
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
+
+
 def _same_kind(nodes: list[ast.expr], is_truth: bool, names: list[str], back: Mapping[str, str]) -> bool:
     for node in nodes:
         if _check(node, names, back) is not is_truth:
@@ -113,8 +123,8 @@ def _same_kind(nodes: list[ast.expr], is_truth: bool, names: list[str], back: Ma
 def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> Any:
     """The node over arrays: a pure walk of a tree that `_check` has passed."""
     match node:
-        case ast.Constant(value=value):
-            return value
+        case ast.Constant(value=int() | float() as value):
+            return float(value)
         case ast.Name(id=name):
             return columns[name]
         case ast.UnaryOp(op=op, operand=operand):

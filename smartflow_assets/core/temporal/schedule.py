@@ -6,6 +6,7 @@ sources of five minutes do not start in the same second.
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from smartflow_assets.core.temporal.notation import parse_duration
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MANUAL = "manual"
+_RANDOM = re.compile(r"(^|[\s,])R(\(|/|\s|,|$)", re.IGNORECASE)  # an extension of croniter: another slot at each look
 
 
 def _checked(text: str) -> str:
@@ -22,7 +24,9 @@ def _checked(text: str) -> str:
 
     if text == MANUAL:
         return text
-    if len(text.split()) == 5 and croniter.is_valid(text):
+    if len(text.split()) == 5 and croniter.is_valid(text) and not _RANDOM.search(text):
+        if not _has_slots(text):
+            raise ValueError(f"{text!r} names a day that no month has, so the source would never be due")
         return text
     try:
         every = parse_duration(text)
@@ -31,6 +35,17 @@ def _checked(text: str) -> str:
     if every < timedelta(minutes=1):
         raise ValueError(f"{text!r} is too short; the shortest schedule is 1min")
     return text
+
+
+def _has_slots(cron: str) -> bool:
+    from croniter import croniter
+    from croniter.croniter import CroniterBadDateError
+
+    try:
+        croniter(cron, EPOCH).get_next(datetime)
+    except CroniterBadDateError:  # 31 April
+        return False
+    return True
 
 
 Schedule = Annotated[str, AfterValidator(_checked)]

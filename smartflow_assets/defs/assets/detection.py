@@ -37,7 +37,7 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     )
     if len(scored.strangest):
         metadata["strangest"] = small_table(scored.strangest, ["observed_at", "series", "value", "anomaly_score"])
-        metadata |= picture(detection.score_picture(options.run_with_bucket, scored.strangest), "newest scores")
+        metadata |= picture(context, lambda: detection.score_picture(options.run_with_bucket, scored.strangest), "newest scores")
     else:
         metadata |= kept(context, "strangest", "plot")
     return dg.MaterializeResult(metadata=metadata)
@@ -59,7 +59,7 @@ def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> 
     if not len(judged.strangest):
         return dg.MaterializeResult(metadata=metadata | kept(context, "strangest", "plot"))
     metadata["strangest"] = small_table(judged.strangest, ["observed_at", "severity", "explanation"])
-    metadata |= picture(records.record_picture(options.run_with_bucket), "strange records by bucket")
+    metadata |= picture(context, lambda: records.record_picture(options.run_with_bucket), "strange records by bucket")
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -81,7 +81,7 @@ def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
     if len(grouped.rows):
         newest = grouped.rows.sort_values("started_at", ascending=False)
         metadata["newest"] = small_table(newest, ["started_at", "series", "severity", "explanation"])
-        metadata |= picture(detection.anomaly_picture(options.run_with_bucket, newest), "newest anomaly")
+        metadata |= picture(context, lambda: detection.anomaly_picture(options.run_with_bucket, newest), "newest anomaly")
     else:
         metadata |= kept(context, "newest", "plot")
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
@@ -110,5 +110,5 @@ def detection_quality(context: dg.AssetExecutionContext, options: RunOptions) ->
         ),
         ["series", "found", "false alerts", "pr_auc"],
     )
-    metadata |= picture(measured.plot, "ROC and precision-recall curves")
+    metadata |= picture(context, measured.draw, "ROC and precision-recall curves")
     return dg.MaterializeResult(metadata=metadata)

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import asset_arguments, kept, numbers, picture
+from smartflow_assets.defs.metadata import NOTE, asset_arguments, kept, numbers, picture
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import modelling, records
 
@@ -16,9 +16,9 @@ def trained_models(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     metadata = numbers(
         {"dagster/row_count": trained.table_rows, "models_trained": trained.trained_count, "training_rows": trained.training_rows}
     )
-    metadata["outcome"] = outcome
-    if trained.learnt_from is None:
+    metadata |= {"outcome": outcome} | ({NOTE: trained.note} if trained.note else {})
+    if (learnt := trained.learnt_from) is None:
         metadata |= kept(context, "plot")
     else:
-        metadata |= picture(modelling.training_picture(options.run_with_bucket, trained.learnt_from), "training window")
+        metadata |= picture(context, lambda: modelling.training_picture(options.run_with_bucket, learnt), "training window")
     return dg.MaterializeResult(metadata=metadata)

@@ -1,8 +1,10 @@
 """Serving: the copy of the warehouse that analysts read at any time, and the latest anomalies as files."""
 
+from typing import Any
+
 import dagster as dg
 
-from smartflow_assets.defs.metadata import OWNERS, asset_arguments, column_schema, numbers
+from smartflow_assets.defs.metadata import OWNERS, asset_arguments, column_schema, decoration, numbers
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import exporting
@@ -39,13 +41,15 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     "with its incident. For programs that want files; each is replaced in one step. `smartflow export` writes any other span.",
     metadata={"dagster/table_name": "anomalies", "dagster/column_schema": column_schema("anomalies")},
 )
-def anomaly_exports(options: RunOptions) -> dg.MaterializeResult:
-    """Write both files anew."""
-    exported = exporting.anomaly_exports(options.run)
-    return dg.MaterializeResult(
-        metadata={
+def anomaly_exports(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
+    """Write both files anew; where that fails those of the last run stay."""
+
+    def write() -> dict[str, Any]:
+        exported = exporting.anomaly_exports(options.run)
+        return {
             **numbers({"dagster/row_count": exported.row_count, "bytes": sum(path.stat().st_size for path in exported.files)}),
             "csv": dg.MetadataValue.path(exported.files[0]),
             "json": dg.MetadataValue.path(exported.files[1]),
         }
-    )
+
+    return dg.MaterializeResult(metadata=decoration(context, "the files of the latest anomalies", write))

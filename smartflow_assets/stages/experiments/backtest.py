@@ -138,7 +138,7 @@ def replay(
     counted = warehouse.read("SELECT count(*) AS n FROM anomalies WHERE source = ? AND started_at >= ?", bound)
     incidents = warehouse.read(INCIDENTS, bound)
     incidents["is_told"] = [source.alerts.is_worth_telling(severity) for severity in incidents["severity"]]
-    return Replay(run, since, incidents, int(counted["n"].iloc[0]), found, labels, curves)
+    return Replay(run, since, incidents, int(counted["n"].iloc[0]), found, labels, curves())
 
 
 def run_count(source: Source, warehouse: Warehouse, since: datetime | None, until: datetime | None, *, is_retraining: bool) -> int:

@@ -1,9 +1,12 @@
-"""Which sources are due to be watched or trained, from what the published copy says of their last runs.
+"""Which sources are due to be watched or trained, from what the warehouse says of their last runs.
 
-A run that is newer than the clock ran while the clock was wrong, and counts for nothing: its source would wait until then.
+It is the live file that is asked: the published copy of a large one lags, and a source that has just run would be due again. What goes
+wrong with one source keeps no other waiting. A run that is newer than the clock ran while the clock was wrong, and counts for nothing:
+its source would wait until then.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +18,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.temporal.schedule import MANUAL, latest_slot
 
 RETRIES_AT_ONCE = 3
+_log = logging.getLogger("smartflow")
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class LastRun:
 
 def last_runs(warehouse: Warehouse, now: datetime) -> dict[str, LastRun]:
     """For each source that has ever been watched."""
-    rows = warehouse.published_read(
+    rows = warehouse.read(
         """
         WITH log AS (FROM run_log WHERE job = 'monitor_source' AND started_at <= ?),
              last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source)
@@ -46,19 +50,29 @@ def last_runs(warehouse: Warehouse, now: datetime) -> dict[str, LastRun]:
 
 def monitoring_due(catalogue: Catalogue, runs: Mapping[str, LastRun], now: datetime) -> list[str]:
     """Sources whose newest slot has had no run. A broken file is due each hour: it must fail where people look."""
-    due = []
-    for name in catalogue.names:
+
+    def is_due(name: str) -> bool:
         source = catalogue.sources.get(name)
         slot = latest_slot(source.schedule, name, now, source.calendar.timezone) if source else latest_slot("1h", name, now)
         run = runs.get(name)
-        if slot is not None and (run is None or run.started_at is None or run.started_at < slot):
-            due.append(name)
-    return due
+        return slot is not None and (run is None or run.started_at is None or run.started_at < slot)
+
+    return list(each_by_itself(catalogue.names, is_due))
+
+
+def each_by_itself(names: Iterable[str], is_chosen: Callable[[str], bool]) -> Iterator[str]:
+    """The sources that are chosen. One that cannot be asked is left out and told in the log, since the others wait behind it."""
+    for name in names:
+        try:
+            if is_chosen(name):
+                yield name
+        except Exception:
+            _log.exception("%s is left out of this look at the sources, the others go on", name)
 
 
 def last_trainings(warehouse: Warehouse, now: datetime) -> dict[str, datetime]:
     """When each source that has a model was last trained, or last tried: a training that finds too little changes nothing."""
-    rows = warehouse.published_read(
+    rows = warehouse.read(
         """
         WITH trainings AS (
             SELECT source, trained_at FROM trained_models
@@ -74,11 +88,12 @@ def last_trainings(warehouse: Warehouse, now: datetime) -> dict[str, datetime]:
 
 def training_due(catalogue: Catalogue, trainings: Mapping[str, datetime], now: datetime) -> list[str]:
     """Sources whose newest model is older than `training.every`; a source without any model is trained when it is watched."""
-    return [
-        name
-        for name, source in catalogue.sources.items()
-        if source.schedule != MANUAL and name in trainings and now - trainings[name] >= source.training.every
-    ]
+
+    def is_due(name: str) -> bool:
+        source = catalogue.sources[name]
+        return source.schedule != MANUAL and name in trainings and now - trainings[name] >= source.training.every
+
+    return list(each_by_itself(catalogue.sources, is_due))
 
 
 def _moment(time: Any) -> datetime | None:

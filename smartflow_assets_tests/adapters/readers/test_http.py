@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.ingest import Ingested, ingest
 from smartflow_assets.adapters.readers import HttpReader, Reader, Wanted, http_client
+from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets_tests.feeds import Shop, http_shop, shop_rows
 from smartflow_assets_tests.receivers import free_port
@@ -329,6 +330,31 @@ def test_a_page_that_cannot_be_had_leaves_those_before_it_and_the_next_run_goes_
     assert (stored(), asked(shop, "from")) == (list(range(8)), [None] * 8)
 
 
+def test_rows_that_a_server_has_mended_are_held_no_more(shop, take, warehouse):
+    shop.rows, shop.size = shop_rows(*range(30)), 12
+    good = [row["value"] for row in shop.rows]
+    held = "SELECT count(*) AS n FROM quarantined_records WHERE state = 'held'"
+    for mended, count in ((0, 3), (2, 1), (2, 1), (3, 0)):
+        for number, value in enumerate(good[:3]):
+            shop.rows[number]["value"] = value if number < mended else "n/a"
+        take(paging=BY_PAGE, wanted=Wanted(("value",)), **ITEMS)
+        assert warehouse.read(held)["n"].iloc[0] == count
+
+
+def test_a_page_with_too_many_bad_rows_is_not_taken_and_asked_for_again(shop, take, refused, stored):
+    shop.rows, shop.size = shop_rows(*range(36)), 12
+    mended = [dict(row) for row in shop.rows]
+    for row in shop.rows[12:18]:
+        row["value"] = "n/a"
+    keys = {"paging": BY_PAGE, "wanted": Wanted(("value",)), "limits": {"on_bad_rows": BadRowPolicy()}, **ITEMS}
+    text = refused(**keys)
+    assert text.startswith("web: 50 % of the rows of ") and "cannot be read, 6 of 12: value is not a number; nothing of it is taken" in text
+    assert stored() == list(range(12))
+    shop.rows = mended
+    take(**keys)
+    assert stored() == list(range(36))
+
+
 def test_the_server_says_how_long_to_wait_in_seconds_or_as_a_date(shop, take, refused, monkeypatch):
     waits = []
     monkeypatch.setattr(http_client.time, "sleep", waits.append)
@@ -558,6 +584,7 @@ ingest(Warehouse(folder / "smartflow.duckdb", folder / "analyst.duckdb"), "web",
 
 
 @pytest.mark.parametrize("is_descending", [False, True])
+@pytest.mark.soak
 def test_a_run_killed_between_pages_three_and_four_leaves_no_hole_and_doubles_nothing(shop, take, stored, tmp_path, is_descending):
     shop.rows, shop.is_descending = shop_rows(*range(0, 1000, 50)), is_descending
     shop.hold = {"4": threading.Event()}

@@ -424,6 +424,7 @@ module.ingest(Warehouse(folder / "smartflow.duckdb", folder / "analyst.duckdb"),
 """
 
 
+@pytest.mark.soak
 def test_a_run_killed_between_chunks_three_and_four_leaves_no_hole_and_doubles_nothing(shop, cluster, take, stored, tmp_path):
     fill(shop, 0, 599)
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), cluster.url, str(tmp_path / "waiting")], env=dict(os.environ))

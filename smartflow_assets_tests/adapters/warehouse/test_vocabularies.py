@@ -56,7 +56,10 @@ def test_buckets_are_repaired_as_clean_series_says() -> None:
 
 
 def test_rows_requests_and_models_stand_as_their_tables_say() -> None:
-    assert set(TABLES["quarantined_records"]["state"].words) == named("adapters/warehouse/load.py", r"record, reason, '(\w+)'")
+    states = named("adapters/warehouse/load.py", r"record, reason, '(\w+)'") | named(
+        "adapters/warehouse/quarantine.py", r"SET state = '(\w+)'"
+    )
+    assert set(TABLES["quarantined_records"]["state"].words) == states
     assert set(TABLES["training_requests"]["state"].words) == passed_to("stages/scheduling", "_row", 1)
     statuses = named("stages/model_ledger.py", r'"status": "(\w+)"|status="(\w+)"')
     assert set(TABLES["trained_models"]["status"].words) == {word for pair in statuses for word in pair if word}

@@ -52,6 +52,7 @@ def detected(**settings: Any) -> pd.DataFrame:
         ((0, 0, 0), (0, 0, 0, 0), [0.3]),
     ],
 )
+@pytest.mark.soak
 def test_forecasts_are_those_of_statsmodels(order: tuple, seasonal: tuple, params: list[float]) -> None:
     from statsmodels.tsa.statespace import sarimax
 

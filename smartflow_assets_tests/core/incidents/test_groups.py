@@ -67,6 +67,7 @@ def modelled(texts: dict[str, str], policy: AlertPolicy) -> pd.DataFrame:
     resolve_after=st.integers(0, 4),
     reopen_within=st.integers(0, 8),
 )
+@pytest.mark.soak
 def test_however_runs_cut_the_data_groups_are_the_same_and_those_of_the_model(rows, sizes, resolve_after, reopen_within):
     texts = {f"s{number}": text for number, text in enumerate(rows)}
     policy = AlertPolicy(to=("file",), resolve_after=resolve_after * STEP, reopen_within=reopen_within * STEP)

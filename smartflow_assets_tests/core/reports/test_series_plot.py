@@ -91,3 +91,10 @@ def test_a_caption_stands_below_the_picture_in_three_lines_at_most_and_still_fit
     assert [height - plain[1] for height in heights] == [14, 28, 42]
     noise = calm().assign(value=np.random.default_rng(0).uniform(0, 1000, 864), severity="critical")
     assert len(series_plot(noise, noise, title="t", caption=said * 9)) <= 60_000
+
+
+@pytest.mark.parametrize(
+    "words", [{"title": "cost{offer=$5 % off $10}"}, {"title": "t", "unit": "$_$"}, {"title": "t", "caption": "$5 % off $10"}]
+)
+def test_words_of_the_data_are_no_formulas(words):
+    assert series_plot(calm(), None, **words) != series_plot(calm(), None, title="t")

@@ -221,6 +221,8 @@ def test_expressions_reckon_as_they_read(when, holds):
         "cpu > 1 " + "and cpu > 1 " * 60,
         "min(cpu) > 1",
         "f'{cpu}' > 1",
+        "cpu > " + 400 * "9",
+        "cpu > 1e999",
     ],
 )
 def test_what_is_no_condition_over_metrics_is_refused(when):

@@ -38,7 +38,18 @@ def test_manual_is_never_due():
     assert latest_slot("manual", "web", NOON) is None
 
 
-@pytest.mark.parametrize("text", ["5 parsecs", "61 * * * *", "10s", ""])
+@pytest.mark.parametrize("text", ["0 6 31 4 *", "0 6 30 2 *", "0 6 31 2,4,6 *"])
+def test_a_day_that_no_month_has_is_refused(text):
+    with pytest.raises(ValidationError, match="names a day that no month has"):
+        TypeAdapter(Schedule).validate_python(text)
+
+
+@pytest.mark.parametrize("text", ["0 6 29 2 *", "0 6 L 2 *", "0 6 31 * fri", "0 0 * * 5#5"])
+def test_a_rare_day_is_a_day(text):
+    assert latest_slot(TypeAdapter(Schedule).validate_python(text), "web", NOON) is not None
+
+
+@pytest.mark.parametrize("text", ["5 parsecs", "61 * * * *", "10s", "", "R 6 * * *", "R(0-9) 6 * * *"])
 def test_nonsense_is_refused(text):
     with pytest.raises(ValidationError):
         TypeAdapter(Schedule).validate_python(text)

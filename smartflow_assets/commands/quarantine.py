@@ -1,0 +1,83 @@
+"""`smartflow quarantine`: which rows are held because they cannot be read, and what of them nobody needs."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smartflow_assets.commands import home, terminal
+
+if TYPE_CHECKING:
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+    from smartflow_assets.config.catalogue import Catalogue
+
+EXAMPLES = """
+smartflow quarantine
+smartflow quarantine shop
+smartflow quarantine shop --drop --file feeds/shop.csv
+"""
+RUN_ID = "quarantine"
+
+
+def quarantine(
+    sources: home.SourceNames = None,
+    drop: Annotated[bool, typer.Option("--drop", help="Put them away for good: they are no longer held, nor taken again.")] = False,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="FILE", help="With --drop, only those of a file as it is listed.", show_default=False)
+    ] = None,
+) -> None:
+    """List the rows that are held because they cannot be read, by file, with the share of the file and what is wrong with most of them.
+
+    They leave by themselves once they can be read, since the feed or the YAML was mended, or once their file has them no more. With --drop
+    a person decides that nobody needs them; they stay in the table quarantined_records, as dropped. The incident of too many is then over.
+    """
+    settings = home.open_home()
+    from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.defs.resources import open_warehouse
+
+    catalogue = Catalogue.load(settings)
+    names = home.named(sources or [], catalogue)
+    if drop and not sources:
+        raise terminal.UsageError("--drop needs the name of a source", remedy="`smartflow quarantine` lists which hold rows.")
+    if file and not drop:
+        raise terminal.UsageError("--file goes with --drop")
+    if not settings.warehouse_file.exists():
+        terminal.result("no row is held")
+        return
+    warehouse = open_warehouse(settings)
+    if drop:
+        for name in names:
+            _drop(warehouse, catalogue, name, file)
+        warehouse.publish(RUN_ID, is_forced=True)
+        return
+    _list(warehouse, names)
+
+
+def _list(warehouse: "Warehouse", names: list[str]) -> None:
+    from smartflow_assets.adapters.staging.bad_rows import percentage
+    from smartflow_assets.stages.readability import held_by_origin
+
+    rows = [
+        [name, each.origin, each.bad_count, percentage(each.share) if each.row_count else "", each.reason]
+        for name in names
+        for each in held_by_origin(warehouse, name)
+    ]
+    if rows:
+        terminal.table(["source", "file", "held", "share", "most often"], rows, right=["held", "share"])
+    else:
+        terminal.result("no row is held")
+
+
+def _drop(warehouse: "Warehouse", catalogue: "Catalogue", name: str, file: str | None) -> None:
+    from smartflow_assets.stages.alerting import writes_of
+    from smartflow_assets.stages.readability import drop_held, watch
+
+    count = drop_held(warehouse, name, file, run_id=RUN_ID)
+    terminal.result(f"{name}: {terminal.count(count, 'row')} dropped" + (f", of {file}" if file else ""))
+    if count and name in catalogue.sources:
+        step = watch(warehouse, catalogue.sources[name], now=datetime.now(UTC), run_id=RUN_ID)
+        if step is not None:
+            warehouse.commit(RUN_ID, writes_of(step))
+
+
+COMMANDS = (("quarantine", quarantine, EXAMPLES),)
