@@ -45,7 +45,7 @@ class Aggregate(StrEnum):
 
     mean = "mean"
     sum = "sum"
-    count = "count"
+    count = "count"  # pyright: ignore[reportAssignmentType]
     min = "min"
     max = "max"
     median = "median"

@@ -180,7 +180,10 @@ def _is_of_rows(at: Sequence[str]) -> bool:
 def _effect(at: Sequence[str]) -> KeyEffect:
     if at[0] in DETECTION_KEYS or (at[0] == "metrics" and at[2] in DETECTION_KEYS):
         return "models"
-    return next((effect for key, effect in _OF_KEYS if tuple(at[: len(key)]) == key), "coming")
+    for key, effect in _OF_KEYS:
+        if tuple(at[: len(key)]) == key:
+            return effect
+    return "coming"
 
 
 def _differences(before: Any, after: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:

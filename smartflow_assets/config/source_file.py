@@ -63,9 +63,10 @@ def build_source(file: YamlFile, *, defaults: YamlFile | None = None) -> Source:
 
 
 def problems_of_defaults(defaults: YamlFile) -> list[SourceError]:
-    """What is wrong with the defaults by themselves, whatever a source adds to them."""
+    """What is wrong with the defaults by themselves, whatever a source adds to them. What they say of `read` is a part, for sources to
+    complete."""
     try:
-        build_source(YamlFile(defaults.path, {**_STAND_IN_SOURCE, **defaults.values}, defaults.lines))
+        build_source(YamlFile(defaults.path, {**defaults.values, **_STAND_IN_SOURCE}, defaults.lines))
     except InvalidFileError as error:
         return list(error.problems)
     return []
@@ -82,7 +83,7 @@ def _validated(values: dict[str, Any], name: str, files: Sequence[YamlFile]) -> 
     Whether parts go together is asked only of values that are right by themselves. So what is wrong is taken out, and what is left is asked
     again; what depends on the part that was taken out is not told.
     """
-    values, problems, mended = deepcopy(values), list[SourceError](), list[Location]()
+    problems, mended = list[SourceError](), list[Location]()
     for _ in range(_MOST_ROUNDS):
         try:
             source = Source.model_validate(values)
@@ -90,7 +91,7 @@ def _validated(values: dict[str, Any], name: str, files: Sequence[YamlFile]) -> 
             problems += problems_of(error, name=name, files=files, values=values, schema=source_schema(), told_below=mended)
             broken = list(broken_at(error, values, source_schema()))
             mended += [_holder(location) for location, kind in broken if location and kind != "extra_forbidden"]
-            before = deepcopy(values)
+            before, values = values, deepcopy(values)
             for location, kind in sorted(broken, key=lambda each: tuple(map(_order, each[0])), reverse=True):
                 _mend(values, location, kind)
             if values == before:

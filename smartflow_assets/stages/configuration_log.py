@@ -21,7 +21,7 @@ AT_REST = timedelta(minutes=1)  # that nothing came or went: a file that is gone
 _NEWEST = "SELECT source, arg_max(is_gone, rowid) AS is_gone FROM configurations GROUP BY source"
 _STORED = f"""
 SELECT stored.source, coalesce(noted.is_gone, FALSE) AS is_gone
-FROM (SELECT source FROM run_log UNION SELECT source FROM ingestions UNION SELECT source FROM clean_series) AS stored
+FROM (SELECT source FROM run_log UNION SELECT source FROM ingestions) AS stored
 LEFT JOIN ({_NEWEST}) AS noted USING (source) WHERE stored.source <> '*' ORDER BY stored.source
 """
 

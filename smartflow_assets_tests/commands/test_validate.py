@@ -129,3 +129,9 @@ def test_what_is_named_and_there_is_no_problem_and_nothing_is_imported(smartflow
     (home / "data/feeds/known.csv").write_text("series,started_at,ended_at\n")
     (home / SOURCE).write_text("name: shop\nread: {type: python, function: 'own_feeds:rows', time: ts}\nlabels: feeds/known.csv\n")
     assert smartflow("validate").code == 0
+
+
+def test_what_defaults_say_of_read_is_for_sources_to_complete(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/defaults.yaml").write_text("read: {time: {timezone: Europe/Berlin}}\n")
+    (home / SOURCE).write_text(SHOP.replace("time: ts", "time: {column: ts}"))
+    assert smartflow("validate").code == 0

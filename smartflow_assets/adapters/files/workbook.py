@@ -7,7 +7,7 @@ UTC, to the millisecond; what is nested is JSON text, as in a CSV.
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,7 @@ class _Sheets:
         elif isinstance(value, int | float) and abs(value) <= LARGEST_WHOLE:  # NaN is not, nor is infinity
             sheet.write_number(self._row, place, value)
         elif value == value:
-            text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+            text = value.isoformat() if isinstance(value, date) else str(value)
             self._write_text(sheet, place, text, self._plain, self._text)
 
     def _write_text(self, sheet: "Worksheet", place: int, text: str, plain: "Format", marked: "Format") -> None:
