@@ -1,10 +1,10 @@
-"""`smartflow detect`: find what is strange in any CSV or Parquet file; no home, no YAML, no Dagster.
+"""`smartflow detect`: find what is strange in any CSV, JSON or Parquet file; no home, no YAML, no Dagster.
 
 A thin caller of `core.detection.detect`. The file is read series by series and the answer written in batches, so that ten
 million rows fit into 2 GiB.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 smartflow detect requests.csv
 smartflow detect metrics.parquet --time ts --value cpu --value memory -o scores.parquet
+smartflow detect orders.json --by region --aggregate sum
 smartflow detect today.csv --train last_month.csv --sensitivity high
 smartflow detect requests.csv.gz --train-rows 2000 --detectors seasonal,isolation_forest -o scores.csv
 """
@@ -39,8 +40,20 @@ class Sensitivity(StrEnum):
     high = "high"
 
 
+class Aggregate(StrEnum):
+    """How rows of one time become one value."""
+
+    mean = "mean"
+    sum = "sum"
+    count = "count"  # pyright: ignore[reportAssignmentType]
+    min = "min"
+    max = "max"
+    median = "median"
+    last = "last"
+
+
 def detect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV (also .gz) or Parquet.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON (both also .gz) or Parquet.", show_default=False)],
     time: Annotated[
         str | None, typer.Option("--time", metavar="COL", help="Column of the time; guessed when not named.", show_default=False)
     ] = None,
@@ -52,6 +65,18 @@ def detect(
             help="Column of a series, once for each; all numeric ones when not named.",
             show_default=False,
         ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="COL", help="Column whose every value makes a series of its own, once for each.", show_default=False),
+    ] = None,
+    aggregate: Annotated[
+        Aggregate | None,
+        typer.Option("--aggregate", help="How rows of a series with the same time become one; else the last stands.", show_default=False),
+    ] = None,
+    records: Annotated[
+        str | None,
+        typer.Option("--records", metavar="PATH", help="Where in a JSON object the list of rows lies: data.items.", show_default=False),
     ] = None,
     train_rows: Annotated[
         int | None,
@@ -97,7 +122,7 @@ def detect(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write every row with its score: .csv, .json, .jsonl or .parquet.",
+            help="Write every row with its score: .csv, .json, .jsonl, .parquet or .xlsx.",
             show_default=False,
         ),
     ] = None,
@@ -117,20 +142,27 @@ def detect(
     with ExitStack() as stack:
         with table_argument.named_by_user():
             target = stack.enter_context(result_file(output)) if output else None
-        table = stack.enter_context(open_table(file))
-        columns = table_argument.columns_of(table, time, value or [], time_format)
-        prepared = table.prepare(columns.time, columns.values, columns.time_format)
-        table_argument.tell(file, prepared)
-        past = None
+        table = stack.enter_context(open_table(file, records))
+        columns = table_argument.columns_of(table, time, value or [], time_format, by or [])
+        cut: Any = {"by": columns.by, "aggregate": aggregate.value if aggregate else ""}
+        prepared = table.prepare(columns.time, columns.values, columns.time_format, **cut)
+        may_tell_apart = table.guess_by(columns.time, [*columns.values, *columns.by])
+        table_argument.tell(file, prepared, may_tell_apart)
+        past, known = None, set[str]()
         if train is not None:
-            past = stack.enter_context(open_table(train))
-            table_argument.tell(
-                train,
-                past.prepare(past.column(columns.time.name), [past.column(name).name for name in columns.values], columns.time_format),
+            past = stack.enter_context(open_table(train, records))
+            for name in columns.by:
+                past.column(name)
+            earlier = past.prepare(
+                past.column(columns.time.name), [past.column(name).name for name in columns.values], columns.time_format, **cut
             )
+            table_argument.tell(train, earlier, may_tell_apart)
+            known = set(earlier.series)
         flagged: list[pd.DataFrame] = []
         counts: dict[str, int] = dict.fromkeys(("scored", "warming_up", "missing"), 0)
-        for scores in _scored(table, past, columns, prepared, settings, train_rows):
+        missing = ""
+        for scores in _scored(table, past, prepared, known, len(columns.values), settings, train_rows):
+            missing = missing or _what_is_missing(scores)
             for state, count in scores["state"].value_counts().items():
                 counts[str(state)] += int(count)
             flagged.append(interval_peaks(scores))
@@ -140,7 +172,15 @@ def detect(
         if target is not None:
             with terminal.progress(None, f"writing {target.path.name}"):
                 target.finish()
-    _summary(file, flagged, counts, output)
+    _summary(file, flagged, counts, output, missing, prepared.repeated_count)
+
+
+def _what_is_missing(scores: "pd.DataFrame") -> str:
+    """Why no row of a series is judged, as its explanations say it; empty when some are."""
+    if (scores["state"] == "scored").any():
+        return ""
+    said = scores.loc[scores["state"] == "warming_up", "explanation"].astype(str)
+    return said.iloc[-1].removeprefix("warming up: ") if len(said) else ""
 
 
 def _settings(names: str | None, sensitivity: str) -> "DetectionSettings":
@@ -159,18 +199,21 @@ def _settings(names: str | None, sensitivity: str) -> "DetectionSettings":
 def _scored(
     table: "TableFile",
     past: "TableFile | None",
-    columns: table_argument.Columns,
     prepared: "Prepared",
+    known: Collection[str],
+    value_count: int,
     settings: "DetectionSettings",
     train_rows: int | None,
 ) -> Iterator["pd.DataFrame"]:
-    """The answer for one series after the other."""
+    """The answer for one series after the other; `known` are those that the file of earlier rows has."""
     from smartflow_assets.core.detection import detect as detect_rows
 
-    with terminal.progress(prepared.row_count * len(columns.values), "learning") as advance:
-        for name in columns.values:
+    with terminal.progress(prepared.row_count * value_count, "learning") as advance:
+        for name in prepared.series:
             rows = table.series(name)
-            history = None if past is None else past.series(name)
+            history = past.series(name) if past is not None and name in known else None
+            if past is not None and history is None:
+                terminal.note(f"{past.path} has no rows of {name}: it learns from its own first third")
             if history is not None:
                 history = history[history["observed_at"] < rows["observed_at"].iloc[0]]
                 if history.empty:
@@ -189,7 +232,9 @@ def _scored(
             )
 
 
-def _summary(file: Path, flagged: list["pd.DataFrame"], counts: Mapping[str, int], output: Path | None) -> None:
+def _summary(
+    file: Path, flagged: list["pd.DataFrame"], counts: Mapping[str, int], output: Path | None, missing: str, repeated: int
+) -> None:
     import pandas as pd
 
     intervals = pd.concat(
@@ -209,12 +254,17 @@ def _summary(file: Path, flagged: list["pd.DataFrame"], counts: Mapping[str, int
     if len(intervals) > SHOWN:
         terminal.say(f"… the {SHOWN} strangest of {len(intervals):,}" + ("" if output else "; -o FILE writes all rows"))
     total = sum(counts.values())
+    left_out = f"; {repeated:,} more share a time and were left out" if repeated else ""
     terminal.say(
         f"{terminal.count(len(intervals), 'anomaly', 'anomalies')} in {counts['scored']:,} judged rows of {total:,} "
-        f"({counts['warming_up']:,} learnt from, {counts['missing']:,} missing)" + (f"; every row is in {output}" if output else "")
+        f"({counts['warming_up']:,} learnt from, {counts['missing']:,} missing{left_out})"
+        + (f"; every row is in {output}" if output else "")
     )
     if not counts["scored"]:
-        raise SmartflowError(f"{file} is too short to judge any row", remedy="Give earlier rows with --train, or a smaller --train-rows.")
+        detail = f": {missing}" if missing else ""
+        raise SmartflowError(
+            f"{file} is too short to judge any row{detail}", remedy="Give earlier rows with --train, or a smaller --train-rows."
+        )
 
 
 def _when(moment: Any) -> str:

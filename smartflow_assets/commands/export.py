@@ -20,6 +20,7 @@ smartflow export anomalies -o anomalies.csv
 smartflow export scores --source web_traffic -o scores.parquet
 smartflow export scores --only-anomalies --format json | jq '.[].timestamp'
 smartflow export incidents --from 2026-03-01 --to 2026-04-01 -o march.json
+smartflow export anomalies -o anomalies.xlsx
 """
 
 
@@ -38,6 +39,7 @@ class Format(StrEnum):
     json = "json"
     jsonl = "jsonl"
     parquet = "parquet"
+    xlsx = "xlsx"
 
 
 def export(
@@ -59,7 +61,8 @@ def export(
     """Write scores, anomalies or incidents to a file, whatever their number.
 
     Score rows carry source, series, timestamp, value, the expected band, anomaly_score and is_anomaly (flagged by the detectors or
-    by a rule). Times are UTC. CSV holds lists and maps as JSON text; JSON and Parquet as they are.
+    by a rule). Times are UTC. CSV and Excel hold lists and maps as JSON text; JSON and Parquet as they are. A sheet of Excel holds
+    1,048,575 rows; what is more goes on on the next.
     """
     settings = home.open_home()
     from smartflow_assets.adapters.files.exports import EXPORTS, statement

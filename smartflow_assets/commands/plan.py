@@ -19,7 +19,8 @@ STYLES = {"rebuild": "yellow", "removal": "yellow", "retrain": "cyan", "replace"
 def plan(sources: home.SourceNames = None) -> None:
     """Show what changed settings will do: rows made anew, models trained anew, or nothing but the next run.
 
-    Compares each YAML file with what the stored rows and models were made under. Nothing is changed.
+    Compares each YAML file, with the defaults below it, with what it said when a run last came through, and names each key that has
+    changed: its old and its new value, and what comes of it. Nothing is changed.
     """
     settings = home.open_home()
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -27,15 +28,22 @@ def plan(sources: home.SourceNames = None) -> None:
     from smartflow_assets.stages.source_plan import plan_of, removals
 
     catalogue, warehouse = Catalogue.load(settings), Warehouse(settings.warehouse_file, settings.published_file)
-    failed = []
+    failed, unknown = [], []
     for name in home.named(sources or [], catalogue):
         try:
-            _tell(plan_of(name, settings, catalogue, warehouse, datetime.now(UTC)))
+            found = plan_of(name, settings, catalogue, warehouse, datetime.now(UTC))
+            _tell(found)
+            unknown += [] if found.is_all_known else [name]
         except SourceError as error:
             failed.append(error)
     if not sources:
         for each in removals(settings, catalogue, warehouse):
             _tell(each)
+    if unknown:
+        terminal.note(
+            f"what the YAML of {', '.join(unknown)} said before is kept from the next run on; until then only what makes rows "
+            "anew is named key by key"
+        )
     if failed:
         for error in failed[:-1]:
             terminal.error(str(error))

@@ -174,7 +174,8 @@ def _state(settings: "Settings", source: "Source") -> None:
         ),
         (
             "open incidents",
-            "SELECT opened_at, severity, state, title, nullif(member_count, 0) AS others FROM marts.open_incidents WHERE source = ?",
+            "SELECT opened_at, series, severity, state, title, nullif(member_count, 0) AS others FROM marts.open_incidents "
+            "WHERE source = ?",
         ),
         (
             "open with them",
@@ -197,12 +198,24 @@ def _state(settings: "Settings", source: "Source") -> None:
             "WHERE source = ? ORDER BY started_at DESC LIMIT 5",
         ),
     )
+    if waiting := _waiting(settings, source):
+        terminal.result(f"\nwarming up: {waiting}")
     for title, statement in asked:
         rows = _published(settings, statement, [source.name])
         if rows:
             terminal.result(f"\n{title}", style="bold")
             numbers = [column for column in rows[0] if column in ("rows", "rows_in", "rows_scored", "anomalies")]
             terminal.table(list(rows[0]), ([_time(value) for value in row.values()] for row in rows), right=numbers, styles=_STYLES)
+
+
+def _waiting(settings: "Settings", source: "Source") -> str:
+    """Which series are not judged yet, and what they lack."""
+    from smartflow_assets.stages.bucket_resolution import MADE_UNDER, stored_bucket
+    from smartflow_assets.stages.warming import UNJUDGED, warming_up
+
+    made_under = _published(settings, MADE_UNDER, [source.name])
+    every = stored_bucket(str(made_under[0]["fingerprint"])) if made_under else None
+    return "" if every is None else warming_up(source, every, _published(settings, UNJUDGED, [source.name, source.name]))
 
 
 def _published(settings: "Settings", statement: str, parameters: list[Any]) -> list[dict[str, Any]]:

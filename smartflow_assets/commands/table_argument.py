@@ -1,9 +1,9 @@
-"""A CSV or Parquet file as an argument of a command: which columns it is read by, and what was not as it should be.
+"""A CSV, JSON or Parquet file as an argument of a command: which columns it is read by, and what was not as it should be.
 
 A guess is said, what is left out is said, and what is wrong is named by option. Reading is adapters.files.table_file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ class Columns:
     time: "FileColumn"
     time_format: str
     values: tuple[str, ...]
+    by: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -35,14 +36,15 @@ def named_by_user() -> Iterator[None]:
         raise terminal.UsageError(error.what, where=error.where, remedy=error.remedy) from error
 
 
-def columns_of(table: "TableFile", time: str | None, values: list[str], time_format: str) -> Columns:
+def columns_of(table: "TableFile", time: str | None, values: list[str], time_format: str, by: Sequence[str] = ()) -> Columns:
     """The columns named, or guessed; a guess is said."""
     with named_by_user():
         moment = table.column(time) if time else None
         chosen = [table.column(name) for name in dict.fromkeys(values)]
+        groups = [table.column(name) for name in dict.fromkeys(by)]
     moment = moment or table.guess_time()
     if not chosen:
-        chosen = table.guess_values(moment)
+        chosen = [column for column in table.guess_values(moment) if column not in groups]
         if not chosen:
             raise SourceError("no column holds numbers", where=str(table.path), remedy="Name one with --value.")
     for column in chosen:
@@ -53,7 +55,7 @@ def columns_of(table: "TableFile", time: str | None, values: list[str], time_for
                 remedy="Name another column with --value.",
             )
     if not time or not values:
-        left_out = [column.name for column in table.columns if column.name != moment.name and column not in chosen]
+        left_out = [column.name for column in table.columns if column.name != moment.name and column not in (*chosen, *groups)]
         form = f" (read as {time_format or moment.time_format})" if (time_format or moment.time_format) not in ("iso", "") else ""
         terminal.say(
             f"time: {moment.name}{form}; values: {', '.join(column.name for column in chosen)}"
@@ -63,16 +65,18 @@ def columns_of(table: "TableFile", time: str | None, values: list[str], time_for
         terminal.note(
             f"{moment.name} can be read as day first or month first; it is read as {moment.time_format}. --time-format says otherwise."
         )
-    return Columns(moment, time_format, tuple(column.name for column in chosen))
+    return Columns(moment, time_format, tuple(column.name for column in chosen), tuple(column.name for column in groups))
 
 
-def tell(file: Path, prepared: "Prepared") -> None:
-    """What was not as it should be, a line each."""
+def tell(file: Path, prepared: "Prepared", by: Sequence[str] = ()) -> None:
+    """What was not as it should be, a line each. `by`: columns that may tell several series apart, where rows share a time."""
+    from smartflow_assets.adapters.scans import ending
+
     count = terminal.count
     if prepared.broken_count:
-        terminal.note(
-            f"{file}: left out {count(prepared.broken_count, 'line')} without the columns of the header, such as {prepared.first_broken}"
-        )
+        line = "record that is no object" if ending(file) == "json" else "line without the columns of the header"
+        lines = "records that are no objects" if ending(file) == "json" else "lines without the columns of the header"
+        terminal.note(f"{file}: left out {count(prepared.broken_count, line, lines)}, such as {prepared.first_broken}")
     if prepared.dropped_count:
         terminal.note(
             f"{file}: left out {count(prepared.dropped_count, 'row')} whose time cannot be read, such as {prepared.first_dropped!r}"
@@ -82,9 +86,10 @@ def tell(file: Path, prepared: "Prepared") -> None:
     if prepared.is_reordered:
         terminal.note(f"{file}: the times are out of order; the rows are sorted by time")
     if prepared.repeated_count:
-        terminal.note(f"{file}: left out {count(prepared.repeated_count, 'row')} followed by another one of the same time")
-    if prepared.repeated_count > prepared.row_count / 4:
-        terminal.note(f"{file} seems to hold several series below each other; judge them one by one")
+        of = f"{prepared.repeated_count:,} of {count(prepared.row_count, 'row')}"
+        series = f", --by {by[0]} makes a series of each {by[0]}" if by else ", --by COLUMN a series of each of its values"
+        verb = "shares its time with a later one and is" if prepared.repeated_count == 1 else "share their time with a later one and are"
+        terminal.note(f"{file}: {of} {verb} left out; --aggregate sum (or mean, count, …) makes one value of them{series}")
 
 
 def detector_names(text: str) -> list[str]:

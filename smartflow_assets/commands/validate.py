@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,45 +36,65 @@ def validate(
 ) -> None:
     """Check source files: every problem of every file, a line each with file, line, field and what was probably meant.
 
-    Exit code 1 when there is a problem. Nothing is read but YAML, nothing is run.
+    What files name of each other is checked as well: channels, labels, the module of a function. Exit code 1 when there is a problem.
+    Nothing is read but YAML, nothing is run.
     """
     settings = home.open_home()
-    from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.config.catalogue import Catalogue, source_files
 
     catalogue = Catalogue.load(settings)
-    problems = list(_problems_of_files(files, catalogue) if files else _problems_of_all(catalogue))
-    for problem in dict.fromkeys(map(_line, problems)):
-        terminal.result(problem)
+    problems = [] if files else _problems_of_shared_files(catalogue)
+    for path in files or source_files(settings):
+        problems += _problems_of(path.absolute(), catalogue)
+    for error in catalogue.broken.values() if not files else ():  # two files of one name: each by itself may be right
+        problems += _told(error)
+    lines = list(dict.fromkeys(map(_line, problems)))
+    for line in lines:
+        terminal.result(line)
     checked = len(files or catalogue.names)
-    if problems:
-        terminal.say(f"{terminal.count(len(problems), 'problem')} in {terminal.count(checked, 'source file')}")
+    if lines:
+        terminal.say(f"{terminal.count(len(lines), 'problem')} in {terminal.count(checked, 'source file')}")
         raise typer.Exit(1)
     terminal.say(f"{terminal.count(checked, 'source file')} without a problem")
 
 
-def _problems_of_all(catalogue: "Catalogue") -> Iterator[SourceError]:
-    for errors in (catalogue.channel_errors, catalogue.broken):
-        for name in sorted(errors):
-            yield from getattr(errors[name], "problems", (errors[name],))
-
-
-def _problems_of_files(files: Sequence[Path], catalogue: "Catalogue") -> Iterator[SourceError]:
-    """The same for single files, wherever they lie."""
-    from smartflow_assets.config.catalogue import cross_check
-    from smartflow_assets.config.problems import InvalidFileError
-    from smartflow_assets.config.source_file import build_source
+def _problems_of_shared_files(catalogue: "Catalogue") -> list[SourceError]:
+    """What is wrong with channels and defaults."""
+    from smartflow_assets.config.source_file import problems_of_defaults
     from smartflow_assets.config.yaml_file import read_yaml
 
-    defaults = read_yaml(catalogue.settings.defaults_file) if catalogue.settings.defaults_file.exists() else None
-    for path in files:
+    found = [problem for name in sorted(catalogue.channel_errors) for problem in _told(catalogue.channel_errors[name])]
+    if catalogue.settings.defaults_file.exists():
         try:
-            yield from cross_check(
-                build_source(read_yaml(path.absolute()), defaults=defaults), path, catalogue.channels, catalogue.channel_errors
-            )
-        except InvalidFileError as error:
-            yield from error.problems
+            found += problems_of_defaults(read_yaml(catalogue.settings.defaults_file))
         except SourceError as error:
-            yield error
+            found += _told(error)
+    return found
+
+
+def _problems_of(path: Path, catalogue: "Catalogue") -> list[SourceError]:
+    """What is wrong with one source file, wherever it lies, by itself and beside the others."""
+    from smartflow_assets.config.catalogue import checked_source, defaults_of
+    from smartflow_assets.config.references import missing_references
+    from smartflow_assets.config.source_file import by_line
+    from smartflow_assets.config.yaml_file import read_yaml
+
+    found, (defaults, unreadable) = list[SourceError](), defaults_of(catalogue.settings)
+    problems = [] if unreadable is None else [unreadable]
+    try:
+        file = read_yaml(path)
+    except SourceError as error:
+        return [*problems, *_told(error)]
+    try:
+        checked_source(file, defaults, catalogue.channels, catalogue.channel_errors)
+    except SourceError as error:
+        found += _told(error)
+    return [*problems, *by_line([*found, *missing_references(file, defaults, catalogue.settings.data)], file)]
+
+
+def _told(error: SourceError) -> Sequence[SourceError]:
+    """The problems that an error holds, or itself."""
+    return getattr(error, "problems", (error,))
 
 
 def _line(problem: SourceError) -> str:

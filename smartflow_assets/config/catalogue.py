@@ -14,11 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.channels import BaseChannel, Channel, FileChannel
 from smartflow_assets.config.home import read_home
-from smartflow_assets.config.problems import InvalidFileError, problems_of
+from smartflow_assets.config.problems import InvalidFileError, place, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
-from smartflow_assets.config.source_file import build_source, source_schema
+from smartflow_assets.config.source_file import build_source, by_line, merged, source_schema
 from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
@@ -43,28 +43,23 @@ class Catalogue:
     def load(cls, settings: Settings) -> "Catalogue":
         """Read everything; never raises for what a file says. A file is parsed again only when it has changed."""
         channels, channel_errors = _channels(settings.channels_file)
-        defaults, defaults_error = _defaults(settings.defaults_file)
+        defaults, defaults_error = defaults_of(settings)
         defaults_error = defaults_error or _home_error(settings)  # either breaks every source: none may run by half of what was said
         sources: dict[str, Source] = {}
         broken: dict[str, InvalidFileError] = {}
         for path in source_files(settings):
             try:
-                if defaults_error is not None:
-                    raise InvalidFileError([defaults_error])
                 if path.stem in sources or path.stem in broken:
                     sources.pop(path.stem, None)
                     what = "there is a .yaml and a .yml file of this name"
                     raise SourceError(what, source=path.stem, where=str(path), remedy="Keep one of the two.")
-                source = build_source(read_yaml(path), defaults=defaults)
-                if problems := cross_check(source, path, channels, channel_errors):
-                    raise InvalidFileError(problems)
-                sources[path.stem] = source
+                file = read_yaml(path)
+                problems = [] if defaults_error is None else [defaults_error]
+                sources[path.stem] = checked_source(file, defaults, channels, channel_errors, problems)
             except InvalidFileError as error:
                 broken[path.stem] = error
             except SourceError as error:
                 broken[path.stem] = InvalidFileError([error])
-            except Exception as error:  # such as a check in a reader of another package: the other files are read all the same
-                broken[path.stem] = InvalidFileError([_unforeseen(error, path.stem, path)])
         return cls(settings, sources, broken, channels, channel_errors, _default_policy(defaults))
 
     @property
@@ -93,31 +88,49 @@ def source_files(settings: Settings) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
-def cross_check(
-    source: Source,
-    path: Path,
+def checked_source(
+    file: YamlFile,
+    defaults: YamlFile | None,
     channels: Mapping[str, BaseChannel],
     channel_errors: Mapping[str, SourceError],
+    problems: Sequence[SourceError] = (),
+) -> Source:
+    """The source of a file beside the others. InvalidFileError with all that is wrong, `problems` first."""
+    source, found = None, list[SourceError]()
+    try:
+        source = build_source(file, defaults=defaults)
+    except InvalidFileError as error:
+        found += error.problems
+    except Exception as error:  # such as a check in a reader of another package: the other files are read all the same
+        found.append(_unforeseen(error, file.path.stem, file.path))
+    found += cross_check(file, defaults, channels, channel_errors)
+    if source is None or problems or found:
+        raise InvalidFileError([*problems, *by_line(found, file)])
+    return source
+
+
+def cross_check(
+    file: YamlFile, defaults: YamlFile | None, channels: Mapping[str, BaseChannel], channel_errors: Mapping[str, SourceError]
 ) -> list[SourceError]:
     """What only shows beside other files: a name that is not the file's, a channel that nobody defined."""
-    problems = []
-    if source.name != path.stem:
+    files, name = (file,) if defaults is None else (file, defaults), file.path.stem
+    values, problems = merged(defaults.values if defaults else {}, file.values), list[SourceError]()
+    if isinstance(said := values.get("name"), str) and said != name:
         problems.append(
             SourceError(
-                f"`name: {source.name}` is not the name of the file",
-                source=path.stem,
-                where=source.where("name"),
-                remedy=f"Write `name: {path.stem}`, or rename the file to {source.name}.yaml.",
+                f"`name: {said}` is not the name of the file",
+                source=name,
+                where=place(files, ("name",)),
+                remedy=f"Write `name: {name}`, or rename the file to {said}.yaml.",
             )
         )
-    for index, channel in enumerate(source.alerts.to):
-        if channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
+    alerts = values.get("alerts")
+    told = alerts.get("to") if isinstance(alerts, Mapping) else None
+    for index, channel in enumerate(told if isinstance(told, list) else ()):
+        if isinstance(channel, str) and channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
             hint = did_you_mean(channel, channels, f"data/channels.yaml has {', '.join(channels)}.")
-            problems.append(
-                SourceError(
-                    f"`alerts.to`: there is no channel {channel}", source=path.stem, where=source.where("alerts", "to", index), remedy=hint
-                )
-            )
+            where = place(files, ("alerts", "to", index))
+            problems.append(SourceError(f"`alerts.to`: there is no channel {channel}", source=name, where=where, remedy=hint))
     return problems
 
 
@@ -137,11 +150,12 @@ def channel_schema() -> dict[str, Any]:
     return _CHANNEL.json_schema(schema_generator=ReadableSchema)
 
 
-def _defaults(path: Path) -> tuple[YamlFile | None, SourceError | None]:
-    if not path.exists():
+def defaults_of(settings: Settings) -> tuple[YamlFile | None, SourceError | None]:
+    """The defaults of a home, if it has any, or why they cannot be read."""
+    if not settings.defaults_file.exists():
         return None, None
     try:
-        return read_yaml(path), None
+        return read_yaml(settings.defaults_file), None
     except SourceError as error:
         return None, error
 

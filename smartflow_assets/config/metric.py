@@ -1,10 +1,12 @@
 """What a YAML file may say of one metric: how rows become its series, and what holds for it alone."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from smartflow_assets.adapters.aggregation.buckets import Aggregate, MetricColumn
+from smartflow_assets.config.problems import refuse
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.preparation.row_condition import Where
 from smartflow_assets.core.preparation.transforms import Transform, Treatment, WithoutRows
@@ -79,15 +81,18 @@ class Metric(DetectionSettings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.without_rows == "zero" and self.aggregate not in (*COUNTING, "sum"):
-            raise ValueError(f"without_rows: no rows have no {self.aggregate}; zero is for count, sum and distinct_count")
-        if self.explain_by and self.aggregate not in ADDING_UP:
-            raise ValueError(f"explain_by: parts of a {self.aggregate} do not add up to it; explain a metric that sums or counts the rows")
-        if self.explain_by and self.transform in ("difference", "cumulative_to_rate"):
-            raise ValueError(f"explain_by: a {self.transform} is a change already; explain the metric without it")
-        if self.transform == "cumulative_to_rate" and self.aggregate in (*COUNTING, "sum"):
-            raise ValueError(f"transform: a counter is a reading, not a {self.aggregate} of rows; leave out aggregate, or write last")
+        refuse(self._misfits())
         return self
+
+    def _misfits(self) -> Iterator[str]:
+        if self.without_rows == "zero" and self.aggregate not in (*COUNTING, "sum"):
+            yield f"without_rows: no rows have no {self.aggregate}; zero is for count, sum and distinct_count"
+        if self.explain_by and self.aggregate not in ADDING_UP:
+            yield f"explain_by: parts of a {self.aggregate} do not add up to it; explain a metric that sums or counts the rows"
+        if self.explain_by and self.transform in ("difference", "cumulative_to_rate"):
+            yield f"explain_by: a {self.transform} is a change already; explain the metric without it"
+        if self.transform == "cumulative_to_rate" and self.aggregate in (*COUNTING, "sum"):
+            yield f"transform: a counter is a reading, not a {self.aggregate} of rows; leave out aggregate, or write last"
 
     @property
     def source_column(self) -> MetricColumn:

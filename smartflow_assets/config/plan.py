@@ -1,19 +1,21 @@
 """What a changed YAML will do: rows rebuilt, models trained anew, or nothing but the next run.
 
 The warehouse keeps, with the clean rows of a source, the configuration that they were made under (`Source.fingerprint`, JSON
-that people can read); here it is compared with what the file says now. Acting on it is the stages' work.
+that people can read), with its models the settings that they were trained under, and in `configurations` all that the YAML said when a
+run last came through; here it is compared with what the file says now. Acting on it is the stages' work.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Literal
 
+from smartflow_assets.config.configuration_record import by_name, configuration_of, is_default
+from smartflow_assets.config.metric import DETECTION_KEYS
 from smartflow_assets.config.source import Source
-from smartflow_assets.core.temporal.notation import format_duration
 
 Effect = Literal["first_run", "nothing", "replace", "retrain", "rebuild", "removal"]
+KeyEffect = Literal["rows", "models", "coming", "channels", "nothing"]
 
 _SENTENCES: dict[Effect, str] = {
     "first_run": "the source is new: its rows are read, its models trained",
@@ -24,18 +26,52 @@ _SENTENCES: dict[Effect, str] = {
     "nobody is alerted again for the past",
     "removal": "its partition goes and its open incidents are closed; its rows stay until they are pruned",
 }
+_EFFECTS: dict[KeyEffect, str] = {
+    "rows": "rows are made anew",
+    "models": "models are trained anew",
+    "coming": "only what comes",
+    "channels": "only who is told",
+    "nothing": "changes no result",
+}
+_OF_ROWS = (  # what `Source.fingerprint` holds
+    ("read", "time"),
+    ("time_bucket", "every"),
+    ("time_bucket", "fill"),
+    ("time_bucket", "max_gap"),
+    ("calendar", "timezone"),
+    ("dimensions",),
+    ("encode",),
+    ("retire_after",),
+)
+_OF_METRIC = ("name", "column", "aggregate", "transform", "without_rows", "where", "dimensions")
+ZONE_OF_TIMES = ("read", "time", "timezone")  # makes rows anew where it moves some, which their values say
+_OF_KEYS: tuple[tuple[tuple[str, ...], KeyEffect], ...] = (  # the first that fits; what is not here holds for what comes
+    (("calendar", "holidays"), "models"),
+    (("calendar", "events"), "models"),
+    (("records", "false_alerts"), "coming"),
+    (("records",), "models"),
+    (("alerts", "to"), "channels"),
+    (("alerts", "min_severity"), "channels"),
+    (("alerts", "max_age"), "channels"),
+    (ZONE_OF_TIMES, "nothing"),
+    (("description",), "nothing"),
+    (("owner",), "nothing"),
+    (("tags",), "nothing"),
+)
+_NONE = "none"  # a metric, a rule or another member of a list that is not there
 
 
 @dataclass(frozen=True)
 class KeyChange:
-    """One key of the configuration that rows were made under, before and after; None is a key without a value."""
+    """One key of the configuration, before and after, and what comes of it; None is a key without a value."""
 
     key: str
     before: Any
     after: Any
+    effect: KeyEffect = "rows"
 
     def __str__(self) -> str:
-        return f"{self.key}: {_shown(self.before)} -> {_shown(self.after)}"
+        return f"{self.key}: {_shown(self.before)} -> {_shown(self.after)} ({_EFFECTS[self.effect]})"
 
 
 @dataclass(frozen=True)
@@ -46,10 +82,14 @@ class Plan:
     effect: Effect
     changes: tuple[KeyChange, ...] = ()
     notes: tuple[str, ...] = ()
+    is_all_known: bool = True
+    """Whether it is stored what the YAML said before; without, `changes` are those of clean rows alone."""
 
     def __str__(self) -> str:
         said = [*map(str, self.changes), *self.notes]
-        return "\n".join([f"{self.source}: {_SENTENCES[self.effect]}", *(f"  {each}" for each in said)])
+        is_same = self.effect == "nothing" and self.is_all_known and not said
+        sentence = "nothing has changed since the last run" if is_same else _SENTENCES[self.effect]
+        return "\n".join([f"{self.source}: {sentence}", *(f"  {each}" for each in said)])
 
 
 def compare(
@@ -58,18 +98,23 @@ def compare(
     rows_made_under: str | None,
     models: Collection[str] = (),
     models_wanted: Collection[str] = (),
+    configuration: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Compare a source with what is stored of it.
 
     `rows_made_under`: the fingerprint of its clean rows, None when it has none. `models`: fingerprints of its current models,
-    `models_wanted`: those that its settings ask for now.
+    `models_wanted`: those that its settings ask for now. `configuration`: what its YAML said in the last run that came through
+    (`configuration_record`), None where that is not known.
     """
     if rows_made_under is None:
         return Plan(source.name, "first_run")
-    changes = changes_between(rows_made_under, source.fingerprint)
-    if changes:
-        return Plan(source.name, "rebuild", changes)
-    return Plan(source.name, "nothing" if set(models_wanted) <= set(models) else "retrain")
+    of_rows = changes_between(rows_made_under, source.fingerprint)
+    is_fitting = set(models_wanted) <= set(models)
+    effect: Effect = "rebuild" if of_rows else "nothing" if is_fitting else "retrain"
+    if configuration is None:
+        return Plan(source.name, effect, of_rows, is_all_known=False)
+    changes = (*of_rows, *_others(configuration, source, is_fitting=is_fitting))
+    return Plan(source.name, effect, tuple(sorted(changes, key=lambda change: list(_EFFECTS).index(change.effect))))
 
 
 def removal(name: str) -> Plan:
@@ -87,8 +132,75 @@ def changes_between(stored: str, current: str) -> tuple[KeyChange, ...]:
     if before.get("read.time.timezone") is None or after.get("read.time.timezone") is None:
         before.pop("read.time.timezone", None)
         after.pop("read.time.timezone", None)
-    differing = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-    return tuple(KeyChange(key, before.get(key), after.get(key)) for key in differing)
+    changes: list[KeyChange] = []
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            changes += _of_metrics(before[key], after[key]) if key == "metrics" else [KeyChange(key, before.get(key), after.get(key))]
+    return tuple(changes)
+
+
+def _of_metrics(before: Sequence[Sequence[str | None]], after: Sequence[Sequence[str | None]]) -> list[KeyChange]:
+    """The keys in which metrics differ, as fingerprints hold them (`Metric.made_under`)."""
+    old, new = ([_metric(metric) for metric in metrics] for metrics in (before, after))
+    changes = [KeyChange(_dotted(at), *values) for at, *values in _differences(old, new, ("metrics",))] if old and new else []
+    return changes or [KeyChange("metrics", old, new)]  # all of them, or their order
+
+
+def _metric(made_under: Sequence[str | None]) -> dict[str, Any]:
+    """A metric of a fingerprint with its keys as the YAML has them."""
+    name, column, aggregate, *others = made_under
+    keys: dict[str, Any] = {"name": name, "column": column, "aggregate": aggregate}
+    for other in filter(None, others):
+        if other.startswith("where "):
+            keys["where"] = other.removeprefix("where ")
+        elif other.startswith("by "):
+            keys["dimensions"] = [] if other == "by nothing" else other.removeprefix("by ").split(", ")
+        elif other == "without rows zero":
+            keys["without_rows"] = "zero"
+        else:
+            keys["transform"] = other
+    return keys
+
+
+def _others(configuration: Mapping[str, Any], source: Source, *, is_fitting: bool) -> Iterator[KeyChange]:
+    """The keys that have changed since the last run and are in no fingerprint of clean rows."""
+    for at, before, after in _differences(configuration, configuration_of(source)):
+        if not _is_of_rows(at) and not (before is None and is_default(source, at)):
+            effect = _effect(at)
+            is_kept = is_fitting and effect == "models" and at[0] != "records"  # no model has been trained, or each says it otherwise
+            yield KeyChange(_dotted(at), before, after, "coming" if is_kept else effect)
+
+
+def _is_of_rows(at: Sequence[str]) -> bool:
+    """Does a fingerprint of clean rows say it? All of a metric that comes or goes, and the keys that make its values."""
+    if at[0] == "metrics":
+        return len(at) < 3 or at[2] in _OF_METRIC
+    return tuple(at) != ZONE_OF_TIMES and any(tuple(at[: len(key)]) == key for key in _OF_ROWS)
+
+
+def _effect(at: Sequence[str]) -> KeyEffect:
+    if at[0] in DETECTION_KEYS or (at[0] == "metrics" and at[2] in DETECTION_KEYS):
+        return "models"
+    for key, effect in _OF_KEYS:
+        if tuple(at[: len(key)]) == key:
+            return effect
+    return "coming"
+
+
+def _differences(before: Any, after: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Where two nested values differ: the place, and what stands there. Members of lists are told apart by name."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _differences(before.get(key), after.get(key), (*at, key))
+    elif (old := by_name(before)) is not None and (new := by_name(after)) is not None:
+        for name in dict.fromkeys([*old, *new]):
+            yield from _differences(old.get(name, _NONE), new.get(name, _NONE), (*at, name))
+    elif before != after:
+        yield at, before, after
+
+
+def _dotted(at: Sequence[str]) -> str:
+    return ".".join(at)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -100,10 +212,16 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    if value in (None, [], ""):
+    if value in (None, [], {}, ""):
         return "by default"
-    if isinstance(value, timedelta):
-        return format_duration(value)
+    if isinstance(value, Mapping):
+        said = {key: _shown(item) for key, item in value.items() if item not in (None, [], {}, "") and key != "name"}
+        kind = [said.pop("type")] if "type" in said else []
+        return ", ".join([*kind, *(f"{key} {text}" for key, text in said.items())])
     if isinstance(value, list):
-        return ", ".join(" ".join(map(str, filter(None, item))) if isinstance(item, list) else str(item) for item in value)
-    return str(value)
+        return ", ".join(
+            str(item.get("name") or item.get("type") or _shown(item)) if isinstance(item, Mapping) else str(item) for item in value
+        )
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -4,14 +4,14 @@ pydantic finds the problems; here its locations, which name the members of union
 messages become sentences. Errors of the members of a union that nobody meant are left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from smartflow_assets.config.yaml_file import Location, YamlFile
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.nearest_name import did_you_mean, nearest_name
+from smartflow_assets.core.nearest_name import did_you_mean, nearest_name, similarity
 
 _EXPECTED = {
     "tuple": "a list",
@@ -36,6 +36,20 @@ _LIMITS = {
 _SHORT = 60
 
 
+class Misfits(ValueError):
+    """Parts that are right by themselves and do not go together, all of them at once: a validator of pydantic can raise only one error."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = tuple(texts)
+        super().__init__(self.texts[0])
+
+
+def refuse(misfits: Iterable[str]) -> None:
+    """Raise `Misfits` when there are any."""
+    if texts := tuple(dict.fromkeys(misfits)):
+        raise Misfits(texts)
+
+
 class InvalidFileError(SourceError):
     """A YAML file that cannot be used; `problems` are all that was found, its own text is the first of them."""
 
@@ -55,16 +69,19 @@ def problems_of(
     schema: Mapping[str, Any],
     at: Location = (),
     is_secret: bool = False,
+    told_below: Sequence[Location] = (),
 ) -> list[SourceError]:
     """The problems that pydantic found in `values`, which came from `files` (the first that says a key is named).
 
     `schema` is the JSON schema of the model, to tell which keys are valid; `at` is where the values stand in the files.
-    `is_secret` keeps what was found out of the sentence.
+    `is_secret` keeps what was found out of the sentence; nothing is told of what lies below `told_below`.
     """
-    found = [_Problem(detail, values, schema, is_secret) for detail in error.errors(include_url=False)]
+    found = [_Problem(detail, values, schema, is_secret, given=_given(files, at)) for detail in _details(error)]
     meant = {problem.meant for problem in found}
     problems = []
     for problem in found:
+        if any(problem.location[: len(holder)] == holder for holder in told_below):
+            continue
         rivals = [other for other in found if problem.choice is not None and other.choice == problem.choice]
         deepest = max(rivals, key=lambda other: len(other.location), default=problem)
         if deepest.location == problem.choice and len(rivals) > 1:  # no member of the union fits
@@ -77,6 +94,31 @@ def problems_of(
             what, remedy = problem.sentence()
         problems.append(SourceError(what, source=name, where=place(files, (*at, *problem.place)), remedy=remedy))
     return problems
+
+
+def broken_at(error: ValidationError, values: Any, schema: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """Where each problem of `values` stands, and its kind as pydantic calls it, `misspelt` for a key that is like a known one; () is a
+    problem of the whole."""
+    for problem in (_Problem(detail, values, schema, is_secret=False) for detail in _details(error)):
+        yield problem.location, "misspelt" if problem.meant is not None else problem.kind
+
+
+def _details(error: ValidationError) -> Iterator[Mapping[str, Any]]:
+    """pydantic's errors; one that tells several misfits is several."""
+    for detail in error.errors(include_url=False):
+        several = detail.get("ctx", {}).get("error")
+        texts = several.texts if isinstance(several, Misfits) else ()
+        yield from ({**detail, "ctx": {"error": ValueError(text)}} for text in texts) if texts else (detail,)
+
+
+def _given(files: Sequence[YamlFile], at: Location) -> Callable[[Location, str], bool]:
+    """Whether the file that holds a key at this location gives another key beside it. What only the defaults give may be meant."""
+
+    def is_given(location: Location, key: str) -> bool:
+        holder = next((file for file in files if file.holds((*at, *location))), None)
+        return holder is not None and holder.holds((*at, *location[:-1], key))
+
+    return is_given
 
 
 def place(files: Sequence[YamlFile], location: Location) -> str:
@@ -99,18 +141,24 @@ def dotted(location: Location) -> str:
 class _Problem:
     """One error of pydantic: where in the file, which choice of a union it belongs to, and what to say."""
 
-    def __init__(self, detail: Mapping[str, Any], values: Any, schema: Mapping[str, Any], is_secret: bool) -> None:
+    def __init__(
+        self,
+        detail: Mapping[str, Any],
+        values: Any,
+        schema: Mapping[str, Any],
+        is_secret: bool,
+        given: Callable[[Location, str], bool] = lambda location, key: False,
+    ) -> None:
         self.kind, self.context, self.message = detail["type"], detail.get("ctx", {}), detail["msg"]
         self.found, self.is_secret = detail.get("input"), is_secret
         location: list[str | int] = []
-        beside: Any = {}
         self.choice: Location | None = None
         self.member = ""
         for part in detail["loc"]:
             is_item = isinstance(values, list) and isinstance(part, int) and part < len(values)
             if is_item or (isinstance(values, Mapping) and part in values):
                 location.append(part)
-                beside, values = values, values[part]
+                values = values[part]
             elif self.kind == "missing" and part == detail["loc"][-1]:
                 location.append(part)
             elif not (isinstance(values, Mapping) and values.get("type") == part) and self.choice is None:
@@ -120,8 +168,10 @@ class _Problem:
         self.place = self.location
         is_stranger = self.kind == "extra_forbidden"
         self.holders = _alternatives(schema, _nodes(schema, detail["loc"][:-1] if is_stranger else detail["loc"]))
-        near = nearest_name(location[-1], [key for key in self.valid_keys if key not in beside]) if is_stranger else None
-        self.meant: Location | None = None if near is None else (*location[:-1], near)
+        taken = [key for key in self.valid_keys if given(self.location, key)] if is_stranger else []
+        free = nearest_name(location[-1], [key for key in self.valid_keys if key not in taken]) if is_stranger else None
+        self.taken = nearest_name(location[-1], taken, cutoff=similarity(location[-1], free) + 0.01 if free else 0.8) if taken else None
+        self.meant: Location | None = None if free is None or self.taken else (*location[:-1], free)
         if self.kind == "value_error" and not location:  # "metrics: requests is named twice" is about that key
             word = str(self.context.get("error", "")).replace(".", " ").replace(":", " ").split(" ")[0]
             self.place = (word,) if isinstance(values, Mapping) and word in values else ()
@@ -132,6 +182,8 @@ class _Problem:
         if self.kind == "extra_forbidden":
             if self.meant is not None:
                 return f"{name}: did you mean `{dotted(self.meant)}`?", ""
+            if self.taken:
+                return f"{name} is not a key that is known here", f"`{dotted((*self.location[:-1], self.taken))}` is given already."
             known = f"Known are {', '.join(self.valid_keys)}." if self.valid_keys else ""
             return f"{name} is not a key that is known here", known
         if self.kind == "missing":

@@ -7,6 +7,7 @@ config.catalogue holds all sources.
 
 import json
 import re
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
@@ -16,6 +17,7 @@ from smartflow_assets.adapters.aggregation.buckets import MetricColumn
 from smartflow_assets.adapters.readers import Reader, Wanted
 from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy
 from smartflow_assets.config.metric import COUNTING, DETECTION_KEYS, Metric, MetricOrName
+from smartflow_assets.config.problems import refuse
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
@@ -121,45 +123,51 @@ class Source(DetectionSettings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        refuse(self._misfits())
+        return self
+
+    def _misfits(self) -> Iterator[str]:
+        """What is right by itself and does not go together; the first word is the key that it is about."""
         names = [metric.name for metric in self.metrics]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"metrics: {twice} is named twice")
+        yield from (f"metrics: {name} is named twice" for name in names if names.count(name) > 1)
         times = {self.time_column, *self.read.time.parts}
         measured = (*self._all_dimensions, *(metric.source_column.column for metric in self.metrics))
-        if taken := next((column for column in measured if column in times), None):
-            raise ValueError(f"{taken} is {self._time_role(taken)}; it cannot be a metric or a dimension as well")
+        for column in measured:
+            if column in times:
+                yield f"{column} is {self._time_role(str(column))}; it cannot be a metric or a dimension as well"
         for metric in self.metrics:
             dimensions = self.dimensions if metric.dimensions is None else metric.dimensions
-            if told := next((column for column in metric.explain_by if column in (*dimensions, *times)), None):
-                role = self._time_role(told) if told in times else "a dimension of it: each of its series has one value there"
-                raise ValueError(f"metrics: explain_by of {metric.name} names {told}, which is {role}")
-        if self.records is not None and RECORDS_METRIC in names:
-            raise ValueError(
-                f"metrics: {RECORDS_METRIC} is what the series of strange records is called, because of `records`; rename the metric"
-            )
-        if self.records is not None and (judged := next((column for column in self.records.columns if column in times), None)):
-            raise ValueError(f"records: {judged} is {self._time_role(judged)}; a record is not judged by it")
+            for told in metric.explain_by:
+                if told in (*dimensions, *times):
+                    role = self._time_role(told) if told in times else "a dimension of it: each of its series has one value there"
+                    yield f"metrics: explain_by of {metric.name} names {told}, which is {role}"
+        if self.records is not None:
+            if RECORDS_METRIC in names:
+                yield f"metrics: {RECORDS_METRIC} is what the series of strange records is called, because of `records`; rename the metric"
+            for judged in self.records.columns:
+                if judged in times:
+                    yield f"records: {judged} is {self._time_role(judged)}; a record is not judged by it"
+        yield from self._misfits_of_encodings(times)
+        if len(names) == 1 and (lonely := next((d.type for d in self.detection(names[0]).active() if d.is_joint), None)):
+            yield f"detectors: {lonely} compares the metrics of a source with each other, and there is only {names[0]}"
+        for rule in self.rules if names else ():
+            for strange in rule.metrics:
+                if strange not in names:
+                    yield f"rules: {rule.name} is for the metric {strange}, which is not among metrics: {', '.join(names)}"
+
+    def _misfits_of_encodings(self, times: Collection[str]) -> Iterator[str]:
         for column in self.encode:
             if column in times:
-                raise ValueError(f"encode: {column} is {self._time_role(column)}, not a category")
-            if measured := next(
-                (metric.name for metric in self.metrics if metric.source_column.column == column and metric.aggregate not in COUNTING), None
-            ):
-                raise ValueError(f"encode: {column} is measured by the metric {measured}; it cannot be a category as well")
+                yield f"encode: {column} is {self._time_role(column)}, not a category"
+            for metric in self.metrics:
+                if metric.source_column.column == column and metric.aggregate not in COUNTING:
+                    yield f"encode: {column} is measured by the metric {metric.name}; it cannot be a category as well"
         for metric in self.metrics:
             base = self.encoded_base(metric.source_column.column)
             if base and self.encode[base] != "one_hot" and metric.source_column.column != (given := f"{base}__{self.encode[base]}"):
-                raise ValueError(f"metrics: {metric.name} is of {metric.source_column.column}, but encode gives {given}")
+                yield f"metrics: {metric.name} is of {metric.source_column.column}, but encode gives {given}"
             if base and metric.aggregate in COUNTING:
-                raise ValueError(f"metrics: {metric.name} counts an encoded column, which every row has; sum counts the rows of a category")
-        if len(names) == 1 and (lonely := next((d.type for d in self.detection(names[0]).active() if d.is_joint), None)):
-            raise ValueError(f"detectors: {lonely} compares the metrics of a source with each other, and there is only {names[0]}")
-        known = {*names, None}
-        for rule in self.rules:
-            if names and (strange := next((metric for metric in rule.metrics if metric not in known), None)):
-                known_names = ", ".join(names)
-                raise ValueError(f"rules: {rule.name} is for the metric {strange}, which is not among metrics: {known_names}")
-        return self
+                yield f"metrics: {metric.name} counts an encoded column, which every row has; sum counts the rows of a category"
 
     @property
     def time_column(self) -> str:

@@ -1,7 +1,7 @@
 """The known name that was probably meant, for the hint in an error about a name that there is not."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 
 def nearest_name(word: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
@@ -11,6 +11,15 @@ def nearest_name(word: object, known: Iterable[str], *, cutoff: float = 0.6) -> 
     ('metrics', None)
     """
     return next(iter(get_close_matches(str(word), list(known), n=1, cutoff=cutoff)), None)
+
+
+def similarity(word: object, known: str) -> float:
+    """How alike two names are, 0 to 1, as `nearest_name` measures it.
+
+    >>> similarity("tyme", "time"), similarity("tyme", "path")
+    (0.75, 0.25)
+    """
+    return SequenceMatcher(None, known, str(word)).ratio()
 
 
 def did_you_mean(word: object, known: Iterable[str], otherwise: str = "", *, quote: str = "", cutoff: float = 0.6) -> str:

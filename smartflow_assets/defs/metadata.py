@@ -1,7 +1,7 @@
 """What the Dagster UI is told about an asset and about one materialisation: columns, counts that trend, a table, a plot.
 
 Dagster stores every byte of metadata three or four times and sets no cap, so everything here is small: numbers rounded, cells
-cut at 80 characters, one PNG.
+cut at 80 characters, one PNG. Sentences that a table is there for are not cut.
 """
 
 import base64
@@ -20,6 +20,7 @@ from smartflow_assets.defs.names import OPTIONS, asset_key, prefixed
 from smartflow_assets.defs.partitions import SOURCES
 
 CELL, LARGEST_PLOT = 80, 64_000
+SENTENCES, LONGEST_SENTENCE = ("explanation", "message", "title"), 1_000  # a rule's own message may be of any length
 NOTE = "note"  # what the command line says below the line of a run
 INCIDENT = "incident"  # a check that carries it opens an incident of that severity while it fails; it need not stop anything
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]#|~$]")
@@ -83,21 +84,21 @@ def numbers(values: Mapping[str, float | int | None]) -> dict[str, Any]:
 
 
 def small_table(frame: pd.DataFrame, columns: Iterable[str], rows: int = 10) -> dg.MarkdownMetadataValue:
-    """The first rows as a markdown table of at most four columns; cells are cut at 80 characters."""
-    names = list(columns)[:4]
+    """The first rows as a markdown table of at most five columns; cells are cut at 80 characters, sentences where they say all."""
+    names = list(columns)[:5]
     lines = ["| " + " | ".join(map(_cell, names)) + " |", "|" + " --- |" * len(names)]
     for row in frame[names].head(rows).itertuples(index=False):
-        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
+        lines.append("| " + " | ".join(_cell(value, name) for name, value in zip(names, row, strict=True)) + " |")
     return dg.MetadataValue.md("\n".join(lines))
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, column: str = "") -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M}"
-    text = " ".join(str(value).split())
-    return plain_markdown(text if len(text) <= CELL else text[: CELL - 1] + "…")
+    text, longest = " ".join(str(value).split()), LONGEST_SENTENCE if column in SENTENCES else CELL
+    return plain_markdown(text if len(text) <= longest else text[: longest - 1] + "…")
 
 
 def plain_markdown(text: str) -> str:

@@ -6,8 +6,7 @@ and what a look in between closed would be told, and opened again, for nothing.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
 import dagster as dg
 
@@ -15,9 +14,8 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.defs.names import PARTITION_SET
 from smartflow_assets.stages.alerting import close_incidents_of
+from smartflow_assets.stages.configuration_log import is_at_rest, note_files
 from smartflow_assets.stages.scheduling.due_sources import each_by_itself
-
-AT_REST = timedelta(minutes=1)  # that nothing came or went: a file that is gone is then removed
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehou
     come and go in it.
     """
     added = add_partitions(instance, catalogue)
-    if not _is_at_rest(catalogue.settings.sources, now):
+    if not is_at_rest(catalogue.settings.sources, now):
         return PartitionChange(added, ())
     reason = "the source was removed from data/sources"
 
@@ -61,13 +59,7 @@ def match_partitions(instance: dg.DagsterInstance, catalogue: Catalogue, warehou
         return True
 
     gone = sorted(set(instance.get_dynamic_partitions(PARTITION_SET)) - set(catalogue.names))
-    return PartitionChange(added, tuple(each_by_itself(gone, remove)))
-
-
-def _is_at_rest(folder: Path, now: datetime) -> bool:
-    """Whether the folder is there, and no file came or went lately: that is when the folder itself was changed."""
-    try:
-        changed_at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
-    except OSError:
-        return False
-    return folder.is_dir() and abs(now - changed_at) >= AT_REST  # a folder changed in the future was changed by a wrong clock
+    removed = tuple(each_by_itself(gone, remove))
+    if removed and note_files(warehouse, catalogue.names, now=now, run_id="catalogue"):
+        warehouse.publish("catalogue", is_forced=True)  # no run of theirs will
+    return PartitionChange(added, removed)

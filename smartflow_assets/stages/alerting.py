@@ -26,6 +26,7 @@ from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
 from smartflow_assets.stages import readability, withheld_removals
 from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
+from smartflow_assets.stages.configuration_log import note_configuration
 from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.preparation import bucket_plan
@@ -89,6 +90,7 @@ def incidents(run: SourceRun) -> Moved:
             run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *leave_pending(run, "incidents", rest)])
     if retired := _retired(run):
         steps += _end(run, retired)
+    note_configuration(run)
     with run.warehouse.reading():
         return _moved(run, steps)
 

@@ -14,6 +14,11 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.core.temporal.notation import parse_duration
 from smartflow_assets.stages.run import SourceRun
 
+MADE_UNDER = """
+SELECT fingerprint FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'replace' AND fingerprint IS NOT NULL
+ORDER BY written_at DESC LIMIT 1
+"""
+
 
 def with_bucket(run: SourceRun) -> SourceRun:
     """The run of the source with its bucket; as long as there are no rows that suggest one, the run as it is."""
@@ -36,11 +41,7 @@ def with_known_bucket(source: Source, warehouse: Warehouse) -> Source:
 
 def made_under(warehouse: Warehouse, source: str) -> str | None:
     """The fingerprint that the clean rows of a source were made under; None when it has none."""
-    rows = warehouse.read(
-        "SELECT fingerprint FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation = 'replace' "
-        "AND fingerprint IS NOT NULL ORDER BY written_at DESC LIMIT 1",
-        [source],
-    )
+    rows = warehouse.read(MADE_UNDER, [source])
     return None if rows.empty else str(rows["fingerprint"].iloc[0])
 
 

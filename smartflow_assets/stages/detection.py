@@ -27,6 +27,7 @@ from smartflow_assets.stages.preparation import clean_rows
 from smartflow_assets.stages.records import bucket_verdicts
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.slices import with_slices
+from smartflow_assets.stages.warming import UNJUDGED, warming_up
 from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, rows_in, series_rows, split, table_rows
 
 PLOTTED, SHOWN = timedelta(days=3), 10
@@ -58,6 +59,8 @@ class ScoringOutcome:
     highest_score: float | None
     strangest: pd.DataFrame
     table_rows: int
+    waiting: str = ""
+    """Which series are not judged yet and what they lack, `54 series, 12 of 200 rows`."""
 
     @property
     def anomaly_rate(self) -> float | None:
@@ -68,6 +71,7 @@ class ScoringOutcome:
     def summary(self) -> str:
         """One line for the log."""
         warming = f", {self.warming_count} are still warming up" if self.warming_count else ""
+        warming += f" ({self.waiting})" if self.waiting else ""
         return f"{self.scored_count} rows scored, {self.anomalous_count} anomalous{warming}"
 
 
@@ -114,7 +118,12 @@ def anomaly_scores(run: SourceRun) -> ScoringOutcome:
         highest_score=float(strangest["anomaly_score"].max()) if len(strangest) else None,
         strangest=strangest,
         table_rows=table_rows(run, "anomaly_scores"),
+        waiting=_waiting(run) if states["warming_up"] else "",
     )
+
+
+def _waiting(run: SourceRun) -> str:
+    return warming_up(run.source, run.source.time_bucket.every, run.warehouse.read(UNJUDGED, [run.name, run.name]).to_dict("records"))
 
 
 class _GroupScorer:

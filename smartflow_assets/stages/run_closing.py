@@ -6,7 +6,7 @@ are one commit, so a run is closed once; sending and publishing may be repeated.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.stages.alerting import Failure, drain_outbox, record_failures, writes_of
+from smartflow_assets.stages.configuration_log import is_at_rest, note_files
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
 
 
@@ -55,6 +56,8 @@ def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue
     recovered = run.succeeded_steps | ({"run"} if run.status == "success" else frozenset())
     step = record_failures(warehouse, run.source, run.failures, recovered, policy=policy, now=run.now, run_id=run.run_id)
     warehouse.commit(run.run_id, [*writes_of(step), Append("run_log", _log_row(run))])
+    if is_at_rest(settings.sources, datetime.now(UTC)):
+        note_files(warehouse, catalogue.names, now=run.now, run_id=run.run_id)
     if run.is_sending:
         drain_outbox(warehouse, catalogue, settings, now=run.now, run_id=run.run_id, environment=environment, source=run.source)
     warehouse.publish(run.run_id, is_forced=run.status != "success")

@@ -9,7 +9,9 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.plan import Plan, compare, removal
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.stages.bucket_resolution import made_under, with_bucket
+from smartflow_assets.stages.configuration_log import last_configuration
 from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
+from smartflow_assets.stages.model_ledger import standing_models
 from smartflow_assets.stages.moved_times import coming_shift
 from smartflow_assets.stages.replaced_rows import giving_way, once_counted
 from smartflow_assets.stages.run import SourceRun
@@ -21,9 +23,15 @@ def plan_of(name: str, settings: Settings, catalogue: Catalogue, warehouse: Ware
     if not settings.warehouse_file.exists():
         return compare(source, rows_made_under=None)
     run = with_bucket(SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), now, "plan"))
-    stored = warehouse.read("SELECT DISTINCT fingerprint FROM trained_models WHERE source = ?", [name])["fingerprint"].dropna()
+    stored = standing_models(warehouse, name)["fingerprint"].dropna()
     wanted = {fingerprint(run, group) for group in metric_groups(run)} if len(stored) else set()
-    plan = compare(run.source, rows_made_under=made_under(warehouse, name), models=set(stored), models_wanted=wanted)
+    plan = compare(
+        source,
+        rows_made_under=made_under(warehouse, name),
+        models=set(stored),
+        models_wanted=wanted,
+        configuration=last_configuration(warehouse, name),
+    )
     if replaced := giving_way(run.source, warehouse, settings.data):
         plan = replace(plan, effect="replace" if plan.effect in ("nothing", "first_run") else plan.effect, notes=(*plan.notes, replaced))
     if buckets := once_counted(warehouse, name):

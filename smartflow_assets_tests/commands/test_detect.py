@@ -59,6 +59,14 @@ def test_every_row_is_written_as_the_library_scores_it(smartflow: Smartflow, fil
     assert [path.name for path in file.parent.iterdir() if path.name.startswith(".")] == []
 
 
+def test_every_row_opens_in_excel(smartflow: Smartflow, file: Path, rows: pd.DataFrame) -> None:
+    output = file.with_name("out.xlsx")
+    assert smartflow("detect", str(file), "--train-rows", "300", "-o", str(output)).code == 0
+    read = pd.read_excel(output, engine="openpyxl")
+    assert read["value"].tolist() == rows["load"].tolist()
+    assert read.loc[read["is_anomaly"], "observed_at"].tolist() == [pd.Timestamp("2026-03-02 13:30")]
+
+
 def test_times_in_a_csv_are_iso_8601(smartflow: Smartflow, file: Path) -> None:
     output = file.with_name("out.csv")
     smartflow("detect", str(file), "-o", str(output))
@@ -112,6 +120,89 @@ def test_several_series_are_judged_one_by_one(smartflow: Smartflow, file: Path, 
     assert {line.split()[2] for line in answer.out.splitlines()[1:]} == {"load", "other"}
 
 
+@pytest.mark.parametrize("form", ["list", "lines", "nested", "gzip"])
+def test_json_is_read_as_csv_is(smartflow: Smartflow, file: Path, rows: pd.DataFrame, form: str) -> None:
+    plain, records = smartflow("detect", str(file)).out, rows.to_dict("records")
+    written, options, name = json.dumps(records).encode(), list[str](), "load.json"
+    if form == "lines":
+        written, name = "\n".join(map(json.dumps, records)).encode(), "load.jsonl"
+    elif form == "nested":
+        written, options = (
+            json.dumps({"data": {"items": [{"at": {"ts": row["ts"]}, "load": row["load"]} for row in records]}}).encode(),
+            [
+                "--records",
+                "data.items",
+            ],
+        )
+    elif form == "gzip":
+        written, name = gzip.compress(written), "load.json.gz"
+    file.with_name(name).write_bytes(written)
+    answer = smartflow("detect", str(file.with_name(name)), *options)
+    assert (answer.code, answer.out) == (0, plain), answer.err
+    assert ("at.ts" if form == "nested" else "time: ts") in answer.err
+
+
+def test_json_that_is_no_list_of_records_is_answered_with_the_option(smartflow: Smartflow, file: Path) -> None:
+    file.with_name("a.json").write_text('{"data": {"items": [{"ts": "2026-03-01", "n": 1}]}}')
+    answer = smartflow("detect", str(file.with_name("a.json")), "--records", "data.rows")
+    assert answer.code == 1
+    assert "--records" in answer.err and "read.records" not in answer.err
+    file.with_name("b.jsonl").write_text('{"ts": "2026-03-01", "n": 1}\n17\n{"ts": "2026-03-02", "n": 2}\n')
+    answer = smartflow("detect", str(file.with_name("b.jsonl")))
+    assert "left out 1 record that is no object, such as line 2" in answer.err
+
+
+@pytest.fixture
+def regions(rows: pd.DataFrame, file: Path) -> Path:
+    """The same rows for ten regions below each other; the spike is in one of them."""
+    calm = rows.assign(load=rows["load"].mask(rows["load"] > 200, 100.0))
+    several = pd.concat([(rows if number == 3 else calm).assign(region=f"r{number}") for number in range(10)])
+    several.sort_values("ts", kind="stable").to_csv(file, index=False)
+    return file
+
+
+def test_rows_that_share_a_time_are_said_with_what_to_do(smartflow: Smartflow, regions: Path) -> None:
+    answer = smartflow("detect", str(regions), "--train-rows", "300")
+    assert "5,400 of 6,000 rows share their time with a later one and are left out" in answer.err
+    assert "--by region makes a series of each region" in answer.err
+    assert "5,400 more share a time and were left out" in answer.err
+
+
+def test_each_value_of_a_column_makes_a_series(smartflow: Smartflow, regions: Path) -> None:
+    answer = smartflow("detect", str(regions), "--train-rows", "300", "--by", "region")
+    assert [line.split()[2] for line in answer.out.splitlines() if line.startswith("2026-03-02 13:30")] == ["load{region=r3}"]
+    assert "in 3,000 judged rows of 6,000" in answer.err
+    assert "share" not in answer.err
+
+
+def test_rows_of_one_time_become_one_value(smartflow: Smartflow, regions: Path) -> None:
+    output = regions.with_name("out.json")
+    answer = smartflow("detect", str(regions), "--train-rows", "300", "--aggregate", "sum", "-o", str(output))
+    assert "share" not in answer.err and "in 300 judged rows of 600" in answer.err
+    values = [row["value"] for row in json.loads(output.read_text())]
+    expected = pd.read_csv(regions).groupby("ts")["load"].sum()
+    assert values == pytest.approx(list(expected))
+    assert "2026-03-02 13:30" in answer.out
+
+
+def test_a_training_file_has_the_same_series(smartflow: Smartflow, regions: Path) -> None:
+    both = pd.read_csv(regions)
+    past, today = regions.with_name("past.csv"), regions.with_name("today.csv")
+    both[both["ts"] < "2026-03-02T09"].query("region != 'r0'").to_csv(past, index=False)
+    both[both["ts"] >= "2026-03-02T09"].to_csv(today, index=False)
+    answer = smartflow("detect", str(today), "--train", str(past), "--by", "region")
+    assert "load{region=r3}" in answer.out
+    assert "has no rows of load{region=r0}: it learns from its own first third" in answer.err
+
+
+def test_a_column_of_single_things_makes_no_series(smartflow: Smartflow, file: Path) -> None:
+    lines = [f"2026-03-01T00:00:00Z,{number},1" for number in range(10_001)]
+    file.write_text("ts,order,load\n" + "\n".join(lines) + "\n")
+    answer = smartflow("detect", str(file), "--by", "order", "--value", "load")
+    assert answer.code == 1
+    assert "order makes more than 10,000 series" in answer.err
+
+
 def test_a_training_file_is_learnt_from_and_not_judged(smartflow: Smartflow, file: Path, rows: pd.DataFrame) -> None:
     past, today = file.with_name("past.csv"), file.with_name("today.csv")
     rows[:400].to_csv(past, index=False)
@@ -138,7 +229,8 @@ def test_lines_and_times_that_cannot_be_read_are_counted_and_shown(smartflow: Sm
 def test_of_rows_with_the_same_time_the_last_counts(smartflow: Smartflow, file: Path) -> None:
     file.write_text(file.read_text() + "2026-03-02T13:30:00Z,101.5\n")
     answer = smartflow("detect", str(file), "--train-rows", "300")
-    assert "left out 1 row followed by another one of the same time" in answer.err
+    assert "1 of 601 rows shares its time with a later one and is left out; --aggregate sum (or mean, count, …)" in answer.err
+    assert "missing; 1 more share a time and were left out)" in answer.err
     assert "300," not in answer.out
 
 
@@ -149,7 +241,10 @@ def test_of_rows_with_the_same_time_the_last_counts(smartflow: Smartflow, file: 
         ("ts,load\n", "holds a header and no row"),
         ("ts,load\n2026-03-01,many\n2026-03-02,few\n", "no column holds numbers"),
         ("n,load\n1.5,2\n2.5,3\n", "no column looks like a time"),
-        ("ts,load\n" + "".join(f"2026-03-01T00:{minute:02}:00Z,5\n" for minute in range(9)), "too short to judge any row"),
+        (
+            "ts,load\n" + "".join(f"2026-03-01T00:{minute:02}:00Z,5\n" for minute in range(9)),
+            "too short to judge any row: 9 rows, 288 are needed",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line_and_exit_code_1(smartflow: Smartflow, file: Path, content: str, problem: str) -> None:
@@ -172,7 +267,8 @@ def test_a_missing_file_is_named(smartflow: Smartflow, tmp_path: Path) -> None:
         (["--value", "laod"], "Did you mean load?"),
         (["--time", "tss"], "Did you mean ts?"),
         (["--detectors", "seasonnal"], "Did you mean seasonal?"),
-        (["-o", "out.xlsx"], "the ending names no format"),
+        (["--by", "laod"], "Did you mean load?"),
+        (["-o", "out.xls"], "the ending names no format"),
         (["--train", "x.csv", "--train-rows", "3"], "exclude each other"),
     ],
 )

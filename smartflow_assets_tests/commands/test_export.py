@@ -50,6 +50,19 @@ def test_scores_read_back_equal_in_every_format(smartflow: Smartflow, watched: P
             pd.testing.assert_series_equal(read[name].astype(float), expected[name], check_exact=True, check_names=False)
 
 
+def test_scores_open_in_excel(smartflow: Smartflow, watched: Path) -> None:
+    expected = stored(watched, "SELECT observed_at, value, anomaly_score FROM anomaly_scores ORDER BY observed_at")
+    answer = smartflow("export", "scores", "-o", "scores.xlsx")
+    assert (answer.code, answer.err) == (0, f"{len(expected)} rows in scores.xlsx\n")
+    read = pd.read_excel(watched / "scores.xlsx", engine="openpyxl")
+    assert pd.to_datetime(read["timestamp"], utc=True).tolist() == expected["observed_at"].tolist()
+    for name in ("value", "anomaly_score"):
+        pd.testing.assert_series_equal(read[name].astype(float), expected[name], check_names=False, rtol=1e-12)
+    assert read["is_anomaly"].dtype == bool
+    piped = smartflow("export", "scores", "--format", "xlsx")
+    assert piped.code == 0
+
+
 def test_only_anomalies_are_the_rows_that_detectors_or_rules_flag(smartflow: Smartflow, watched: Path) -> None:
     answer = smartflow("export", "scores", "--only-anomalies", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(answer.out)))
@@ -76,7 +89,7 @@ def test_an_export_that_cannot_be_written_leaves_the_old_file(smartflow: Smartfl
     target = watched / "out.csv"
     target.write_text("kept")
     assert "nothing of a source 'shoq' is stored" in smartflow("export", "scores", "--source", "shoq", "-o", "out.csv").err
-    assert "the ending names no format" in smartflow("export", "scores", "-o", "out.xlsx").err
+    assert "the ending names no format" in smartflow("export", "scores", "-o", "out.xls").err
     assert "no such folder" in smartflow("export", "scores", "-o", "nowhere/out.csv").err
     wrong_time = smartflow("export", "scores", "--from", "yesterday", "-o", "out.csv")
     assert wrong_time.code == 2 and "--from: 'yesterday' is not a time" in wrong_time.err

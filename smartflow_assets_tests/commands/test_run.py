@@ -1,6 +1,7 @@
 """`smartflow run` and `train` through Dagster, in a real home."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,3 +167,14 @@ def test_a_source_that_brings_no_rows_any_more_is_called_silent(smartflow: Smart
     assert "silent" in smartflow("sources").out
     shown = smartflow("show", "shop").out
     assert "no rows since Thu 05 Mar 23:00 UTC, usually every 1 h" in shown
+    assert re.search(r"open incidents\nopened_at +series +severity +state +title", shown)
+
+
+def test_warming_up_is_said_with_what_is_missing(smartflow: Smartflow, home: Path) -> None:
+    feed = home / "data/feeds/shop.csv"
+    feed.write_text("".join(feed.read_text().splitlines(keepends=True)[:13]))
+    answer = smartflow("run", "shop", "--as-of", "2026-03-01T12:00")
+    assert " ".join(answer.err.split()).count("note: shop: warming up: 1 series, 12 of 36 rows") == 1
+    assert "\nwarming up: 1 series, 12 of 36 rows\n" in smartflow("show", "shop").out
+    plan = smartflow("plan", "shop")
+    assert (plan.out, plan.err) == ("shop: nothing has changed since the last run\n", "")

@@ -33,7 +33,7 @@ def test_the_first_run_says_what_it_assumed_and_a_plan_what_another_calendar_mov
     yaml.write_text(SHOP.replace("Europe/Berlin", "America/New_York"))
     plan = smartflow("plan", "shop").out.splitlines()
     assert plan[1:] == [
-        "  calendar.timezone: Europe/Berlin -> America/New_York",
+        "  calendar.timezone: Europe/Berlin -> America/New_York (rows are made anew)",
         "  times without a zone were read as Europe/Berlin, now as America/New_York: stored times move by 6 h; 1 file is read again",
     ]
     assert NOTE.replace("Europe/Berlin", "America/New_York") in " ".join(

@@ -80,3 +80,58 @@ def test_smartflow_home_names_the_home(smartflow: Smartflow, home: Path, tmp_pat
     assert smartflow("sources").code == 1
     monkeypatch.setenv("SMARTFLOW_HOME", str(home))
     assert "shop" in smartflow("sources").out
+
+
+def test_one_round_tells_every_problem_of_every_file_and_what_files_name_of_each_other(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/feeds/known.csv").write_text("series,started_at,ended_at\n")
+    (home / "data/defaults.yaml").write_text("sensitivty: low\ndetectors: auto\nalerts: {to: [fil]}\n")
+    (home / "data/channels.yaml").write_text("file: {type: file}\nops: {type: webhook, url: here}\n")
+    (home / SOURCE).write_text(
+        SHOP.replace("name: shop", "name: shopp").replace("schedule: manual", "schedule: 5 moons")
+        + "detctors: auto\nlabels: feeds/knwon.csv\nalerts:\n  to: [ops, nobody]\n"
+    )
+    (home / "data/sources/own.yaml").write_text(
+        "name: own\nread: {type: python, function: 'no_such_module.feeds:rows', time: ts}\n"
+        "rules: [{type: threshold, metric: b, above: 1}]\nmetrics: [a]\n"
+    )
+    (home / "data/sources/plug.yaml").write_text("name: plug\nread: {type: acme, time: ts}\nmetrics: [a, a]\n")
+    answer = smartflow("validate")
+    assert answer.code == 1
+    told = [line.split(": ", 1) for line in answer.out.splitlines()]
+    assert [(place.removeprefix("data/").removeprefix("sources/"), text.split(". ")[0].rstrip(".")[:60]) for place, text in told] == [
+        ("channels.yaml:2", "channel ops: `url`: this is not a web address; write https:/"),
+        ("defaults.yaml:1", "`sensitivty`: did you mean `sensitivity`?"),
+        ("own.yaml:2", "`read.function`: there is no module no_such_module"),
+        ("own.yaml:3", "rules: threshold is for the metric b, which is not among metr"[:60]),
+        ("defaults.yaml:3", "`alerts.to`: there is no channel fil"),
+        ("plug.yaml:2", "`read.type: acme` is not available"),
+        ("plug.yaml:3", "metrics: a is named twice"),
+        ("shop.yaml:1", "`name: shopp` is not the name of the file"),
+        ("shop.yaml:6", "`schedule`: '5 moons' is no schedule; write a duration such a"[:60]),
+        ("shop.yaml:9", "`detctors`: did you mean `detectors`?"),
+        ("shop.yaml:10", f"`labels`: there is no file feeds/knwon.csv in {home}/data"[:60]),
+        ("shop.yaml:12", "`alerts.to`: there is no channel nobody"),
+    ]
+    assert "Did you mean feeds/known.csv?" in answer.out
+    assert answer.err == "12 problems in 3 source files\n"
+
+
+def test_broken_defaults_hide_no_problem_of_a_source(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/defaults.yaml").write_text("alerts: {to: [file}\n")
+    (home / SOURCE).write_text(SHOP.replace("schedule: manual", "schedule: 5 moons"))
+    places = [line.split(": ")[0] for line in smartflow("validate").out.splitlines()]
+    assert places == ["data/defaults.yaml:1", "data/sources/shop.yaml:6"]
+
+
+def test_what_is_named_and_there_is_no_problem_and_nothing_is_imported(smartflow: Smartflow, home: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    (home / "own_feeds.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.syspath_prepend(home)
+    (home / "data/feeds/known.csv").write_text("series,started_at,ended_at\n")
+    (home / SOURCE).write_text("name: shop\nread: {type: python, function: 'own_feeds:rows', time: ts}\nlabels: feeds/known.csv\n")
+    assert smartflow("validate").code == 0
+
+
+def test_what_defaults_say_of_read_is_for_sources_to_complete(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/defaults.yaml").write_text("read: {time: {timezone: Europe/Berlin}}\n")
+    (home / SOURCE).write_text(SHOP.replace("time: ts", "time: {column: ts}"))
+    assert smartflow("validate").code == 0

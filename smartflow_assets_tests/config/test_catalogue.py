@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from smartflow_assets.adapters.channels.template import fill
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
@@ -140,3 +141,6 @@ def test_the_shipped_channels_are_the_file_channel_and_examples_that_work_when_u
     home.channels_file.write_text("\n".join(commented))
     catalogue = Catalogue.load(home)
     assert (tuple(catalogue.channels), dict(catalogue.channel_errors)) == (("file", "ops_email", "sheet_webhook"), {})
+    facts = {"severity": "critical", "subject": "[critical] web requests: 1,600, usually 430 to 560"}
+    posted = fill(catalogue.channels["sheet_webhook"].payload, facts, {})
+    assert str(posted).count("critical") == 1

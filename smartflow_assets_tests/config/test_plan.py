@@ -1,5 +1,6 @@
 """What a changed YAML will do, said before it is done."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Replace
+from smartflow_assets.config.configuration_record import configuration_of, without_secrets
 from smartflow_assets.config.plan import compare, removal
 from smartflow_assets.config.source import Source
 from smartflow_assets.stages.bucket_resolution import made_under, with_known_bucket
@@ -27,18 +29,23 @@ def test_a_source_without_rows_is_new():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"time_bucket": {"every": "1h"}}, "time_bucket.every: 5min -> 1h"),
+        ({"time_bucket": {"every": "1h"}}, ["time_bucket.every: 5min -> 1h"]),
         (
             {"metrics": [{"name": "requests", "column": "value", "aggregate": "sum"}]},
-            "metrics: requests requests mean -> requests value sum",
+            ["metrics.requests.column: requests -> value", "metrics.requests.aggregate: mean -> sum"],
         ),
-        ({"dimensions": ["region"]}, "dimensions: by default -> region"),
-        ({"calendar": {"timezone": "Europe/Berlin"}}, "calendar.timezone: UTC -> Europe/Berlin"),
+        (
+            {"metrics": [{"name": "requests", "where": "ok == 'yes'"}, {"name": "load", "dimensions": ["host"]}]},
+            ["metrics.requests.where: by default -> ok == 'yes'", "metrics.load: none -> column load, aggregate mean, dimensions host"],
+        ),
+        ({"metrics": []}, ["metrics: requests -> by default"]),
+        ({"dimensions": ["region"]}, ["dimensions: by default -> region"]),
+        ({"calendar": {"timezone": "Europe/Berlin"}}, ["calendar.timezone: UTC -> Europe/Berlin"]),
     ],
 )
 def test_a_rebuild_names_the_keys_before_and_after(change, said):
     plan = compare(source(**change), rows_made_under=source().fingerprint)
-    assert (plan.effect, [str(key) for key in plan.changes]) == ("rebuild", [said])
+    assert (plan.effect, [str(key) for key in plan.changes]) == ("rebuild", [f"{each} (rows are made anew)" for each in said])
 
 
 def test_other_changes_rebuild_nothing_and_train_only_what_has_no_model():
@@ -81,3 +88,82 @@ def test_a_bucket_that_rows_were_made_with_is_kept_when_the_yaml_names_none(ware
 
 def test_without_rows_the_bucket_stays_open(warehouse):
     assert not with_known_bucket(source(time_bucket={}), warehouse).is_bucket_given
+
+
+RULES = [{"type": "threshold", "name": "flood", "metric": "requests", "above": 500}]
+FULL = {
+    "metrics": [{"name": "requests", "unit": "requests"}],
+    "rules": RULES,
+    "schedule": "1h",
+    "alerts": {"to": ["file"]},
+    "detectors": [{"type": "zscore"}, {"type": "mad"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rules": [{**RULES[0], "above": 700}]}, "rules.flood.above: 500 -> 700 (only what comes)"),
+        ({"rules": []}, "rules.flood: threshold, metric requests, severity warning, above 500, for 0s -> none (only what comes)"),
+        ({"read": {**SMALL["read"], "path": "b.csv"}}, "read.path: a.csv -> b.csv (only what comes)"),
+        ({"schedule": "5min"}, "schedule: 1h -> 5min (only what comes)"),
+        ({"alerts": {"to": ["ops", "file"]}}, "alerts.to: file -> ops, file (only who is told)"),
+        ({"alerts": {"to": ["file"], "resolve_after": "1h"}}, "alerts.resolve_after: 15min -> 1h (only what comes)"),
+        ({"description": "Requests."}, "description: by default -> Requests. (changes no result)"),
+        ({"freshness": "off"}, "freshness: auto -> off (only what comes)"),
+        ({"metrics": [{"name": "requests", "unit": "hits"}]}, "metrics.requests.unit: requests -> hits (only what comes)"),
+        ({"sensitivity": "high"}, "sensitivity: medium -> high (models are trained anew)"),
+        ({"detectors": "auto"}, "detectors: zscore, mad -> auto (models are trained anew)"),
+        (
+            {"metrics": [{"name": "requests", "unit": "requests", "direction": "spike"}]},
+            "metrics.requests.direction: by default -> spike (models are trained anew)",
+        ),
+        ({"calendar": {"holidays": "US"}}, "calendar.holidays: by default -> US (models are trained anew)"),
+        ({"time_bucket": {"every": "1h"}}, "time_bucket.every: 5min -> 1h (rows are made anew)"),
+        ({"read": {**SMALL["read"], "time": "at"}}, "read.time.column: ts -> at (rows are made anew)"),
+    ],
+)
+def test_each_changed_key_is_named_with_both_values_and_what_comes_of_it(change, said):
+    before, after = source(**FULL), source(**(FULL | change))
+    is_for_models = "models" in said
+    plan = compare(
+        after,
+        rows_made_under=before.fingerprint,
+        models=["old"],
+        models_wanted=["new"] if is_for_models else ["old"],
+        configuration=json.loads(json.dumps(configuration_of(before))),
+    )
+    assert list(map(str, plan.changes)) == [said]
+    assert plan.effect == ("retrain" if is_for_models else "rebuild" if "rows" in said else "nothing")
+
+
+def test_nothing_has_changed_where_nothing_has():
+    before = source(**FULL)
+    plan = compare(before, rows_made_under=before.fingerprint, configuration=configuration_of(before))
+    assert str(plan) == "web: nothing has changed since the last run"
+
+
+def test_a_key_that_an_older_version_did_not_know_has_not_changed():
+    kept = configuration_of(source(**FULL))
+    for holder, key in ((kept, "freshness"), (kept["alerts"], "new_level_after"), (kept["rules"][0], "severity")):
+        holder.pop(key)
+    assert compare(source(**FULL), rows_made_under=source(**FULL).fingerprint, configuration=kept).changes == ()
+
+
+def test_secrets_are_kept_by_name_alone(monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "s3cret")
+    read = {
+        "type": "http",
+        "url": "https://${SHOP_USER}:${SHOP_PASSWORD}@api.example.com/orders",
+        "headers": {"Authorization": "Bearer ${SHOP_TOKEN}"},
+        "time": "ts",
+    }
+    kept = configuration_of(source(read=read))["read"]
+    assert kept["headers"] == {"Authorization": "Bearer ${SHOP_TOKEN}"}
+    assert kept["url"] == read["url"]
+    assert "s3cret" not in json.dumps(kept)
+
+
+def test_what_a_reader_of_somebody_else_takes_as_a_secret_is_left_out():
+    values = {"type": "theirs", "api_key": "s3cret", "where": {"url": "ftp://me:s3cret@host/x", "token": "${TOKEN}"}}
+    assert without_secrets(values) == {"type": "theirs", "api_key": "…", "where": {"url": "ftp://me:…@host/x", "token": "${TOKEN}"}}

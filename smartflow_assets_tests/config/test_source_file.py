@@ -188,3 +188,44 @@ def test_a_mistake_in_the_defaults_is_found_there(tmp_path):
     assert problems(tmp_path, SMALL, "# all\nsensitivty: high\n") == [
         "web: `sensitivty`: did you mean `sensitivity`? (defaults.yaml, line 2)."
     ]
+
+
+def test_a_key_that_the_defaults_give_is_offered_and_one_that_the_file_gives_is_not(tmp_path):
+    defaults = "detectors: auto\nalerts: {to: [file]}\n"
+    assert problems(tmp_path, SMALL + "detctors: auto\n", defaults) == ["web: `detctors`: did you mean `detectors`? (web.yaml, line 3)."]
+    assert problems(tmp_path, SMALL + "detectors: auto\ndetctors: auto\n", defaults) == [
+        "web: `detctors` is not a key that is known here (web.yaml, line 4). `detectors` is given already."
+    ]
+
+
+def test_every_problem_is_told_at_once_those_of_parts_that_do_not_go_together_too(tmp_path):
+    text = """name: web
+read: {type: csv, path: web.csv, time: timestamp, timezon: UTC}
+metrics:
+  - {name: a, column: timestamp}
+  - {name: a, aggregate: p95, without_rows: zero, explain_by: [b], transform: log}
+  - {name: b, agregate: sum}
+schedule: sometimes
+dimensions: [timestamp]
+detectors: []
+rules:
+  - {type: threshold, metric: zz, above: 3}
+  - {type: threshold, name: two, metric: yy, above: 3, for: 3 moons}
+  - {type: flatline, metric: b, for: 1h}
+owner: me
+"""
+    told = [problem.removeprefix("web: ").split(" (web.yaml")[0] for problem in problems(tmp_path, text)]
+    assert told == [
+        "`read.timezon` is not a key that is known here",
+        "metrics: a is named twice",
+        "`metrics[2]`: without_rows: no rows have no p95; zero is for count, sum and distinct_count",
+        "`metrics[2]`: explain_by: parts of a p95 do not add up to it; explain a metric that sums or counts the rows",
+        "`metrics[3].agregate`: did you mean `metrics[3].aggregate`?",
+        "`schedule`: 'sometimes' is no schedule; write a duration such as 5min, a cron line such as '0 6 * * *', or manual",
+        "detectors is empty; name at least one, or auto",
+        "rules: threshold is for the metric zz, which is not among metrics: a, a, b",
+        "rules: two is for the metric yy, which is not among metrics: a, a, b",
+        "`rules[2].for`: '3 moons' is not a duration; write a number and a unit, such as 5min, 1h or 7 days",
+        "`owner`: write team:name or an e-mail address",
+        "timestamp is the time column; it cannot be a metric or a dimension as well",
+    ]

@@ -119,6 +119,7 @@ def test_a_removed_yaml_removes_its_partition_and_closes_its_incidents(home):
     assert home.instance.get_dynamic_partitions(PARTITION_SET) == []
     assert home.table("incidents")["state"].tolist() == ["resolved"]
     assert home.table("incidents")["resolved_reason"].tolist() == ["the source was removed from data/sources"]
+    assert "lost" not in set(home.warehouse.published_read("SELECT source FROM marts.source_health")["source"])
     look(home, outbox_sensor)
     assert home.sent()["event"].tolist() == ["opened", "resolved"]
     assert look(home, catalogue_sensor).skip_message == "the partitions are the sources"

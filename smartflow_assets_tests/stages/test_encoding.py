@@ -154,7 +154,7 @@ def test_a_changed_encoding_is_said_and_learnt_anew(tmp_path, pay):
         [m for m in METRICS if m["name"] != "highest_tier"] + [{"name": "highest_tier", "column": "tier__frequency", "aggregate": "max"}],
     )
     plan = compare(run_of(home).source, rows_made_under=made_under(home.warehouse, "pay"))
-    assert plan.effect == "rebuild" and "encode.tier: ordinal -> frequency" in map(str, plan.changes)
+    assert plan.effect == "rebuild" and "encode.tier: ordinal -> frequency (rows are made anew)" in map(str, plan.changes)
     assert "because the configuration changed" in str(clean(home))
     assert set(home.table("encodings", "column_name = 'tier'")["encoding"]) == {"frequency"}
     after = series(home)

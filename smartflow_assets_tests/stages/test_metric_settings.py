@@ -160,7 +160,7 @@ def test_what_a_metric_measures_is_said_by_the_plan_and_rebuilt(tmp_path):
     plan = compare(source, rows_made_under=made_under(home.warehouse, "shop"))
     assert (plan.effect, str(plan.changes[0])) == (
         "rebuild",
-        "metrics: load load mean, sales amount sum -> load load mean difference, sales amount sum",
+        "metrics.load.transform: by default -> difference (rows are made anew)",
     )
     home.run_stages("shop", END, until_clean)
     fresh = made(tmp_path / "fresh", LOAD | {"transform": "difference"}, SALES, stages=until_clean)

@@ -1,4 +1,4 @@
-"""Payload templates: a mapping whose texts name fields of the message, `"{severity}: {subject}"`.
+"""Payload templates: a mapping whose texts name fields of the message, `"{source}: {title}"`.
 
 A text that is one placeholder and nothing else takes the field's own type, so `"{value}"` is a number. Only plain names are
 understood, no attributes or formats, and an unknown one is refused when the file is loaded. Braces are doubled to be meant.

@@ -26,7 +26,7 @@ _ALL = (
         "scores",
         "Every judged bucket with its value, the expected band, the score and the decision.",
         """SELECT source, series, metric, dimensions, observed_at AS timestamp, value, expected, lower, upper, raw_score, anomaly_score,
-                  threshold, severity, coalesce(rules, []) AS rules, coalesce(is_anomaly, FALSE) OR rules IS NOT NULL AS is_anomaly,
+                  threshold, severity, coalesce(rules, []) AS rules, is_anomaly,
                   state, repair, model_id
            FROM marts.series_with_bands""",
         "timestamp",

@@ -1,4 +1,4 @@
-"""Tables written to a file: CSV, JSON, JSON lines or Parquet by the ending of its name, as a whole or not at all.
+"""Tables written to a file: CSV, JSON, JSON lines, Parquet or an Excel workbook by the ending of its name, as a whole or not at all.
 
 Rows come in batches, or from any relation that a DuckDB connection knows; memory stays bounded. Times are ISO 8601 in UTC,
 with fractions only where there are any. What is nested (maps, lists) is JSON text in a CSV, which knows nothing else.
@@ -15,6 +15,7 @@ import duckdb
 
 from smartflow_assets.adapters.duckdb_errors import file_error
 from smartflow_assets.adapters.files.access import offer
+from smartflow_assets.adapters.files.workbook import write_workbook
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _FORMULA = re.compile(r"^[=+@\t\r-]")
 MEMORY_LIMIT = "600MB"  # DuckDB spills beyond it; detection has its own arrays beside it
-FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx"}
 
 
 class ResultFile:
@@ -48,7 +49,7 @@ class ResultFile:
 
 
 def write_relation(connection: duckdb.DuckDBPyConnection, relation: str, path: Path, form: str) -> int:
-    """Write what `SELECT * FROM relation` gives as csv, json, jsonl or parquet; -> rows. DuckDB's errors come as they are."""
+    """Write what `SELECT * FROM relation` gives as csv, json, jsonl, parquet or xlsx; -> rows. DuckDB's errors come as they are."""
     types = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
     nested = [name for name, type_ in types.items() if type_.endswith("[]") or type_.startswith(("MAP", "STRUCT"))]
     chosen = ", ".join(_csv_cell(name, type_, name in nested) for name, type_ in types.items()) if form == "csv" else "*"
@@ -57,6 +58,7 @@ def write_relation(connection: duckdb.DuckDBPyConnection, relation: str, path: P
     is_fine = connection.execute(f"SELECT {fractions} FROM {relation}").fetchone() == (True,)
     iso = f"TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S{'.%f' if is_fine else ''}Z'"
     options = {
+        "xlsx": "",
         "csv": f"FORMAT csv, HEADER, {iso}",
         "json": f"FORMAT json, ARRAY true, {iso}",
         "jsonl": f"FORMAT json, {iso}",
@@ -64,7 +66,10 @@ def write_relation(connection: duckdb.DuckDBPyConnection, relation: str, path: P
     }[form]
     temporary = path.with_name(f".{path.name}.new")
     try:
-        (count,) = connection.execute(f"COPY (SELECT {chosen} FROM {relation}) TO {quoted_text(temporary)} ({options})").fetchall()[0]
+        if form == "xlsx":
+            count = write_workbook(connection, relation, types, nested, temporary)
+        else:
+            (count,) = connection.execute(f"COPY (SELECT {chosen} FROM {relation}) TO {quoted_text(temporary)} ({options})").fetchall()[0]
         offer(temporary)  # the warehouse makes files for its owner alone; these are taken out of it
         temporary.replace(path)
     finally:
@@ -95,7 +100,7 @@ def result_file(path: Path) -> Iterator[ResultFile]:
 
 
 def format_of(path: Path) -> str:
-    """The format that the ending of a file names: csv, json, jsonl or parquet. SourceError for another."""
+    """The format that the ending of a file names: csv, json, jsonl, parquet or xlsx. SourceError for another."""
     try:
         return FORMATS[path.suffix.lower()]
     except KeyError:

@@ -1,4 +1,4 @@
-"""CSV and Parquet files of any size as time series: which columns there are, and their rows in order of time.
+"""CSV, JSON and Parquet files of any size as time series: which columns there are, and their rows in order of time.
 
 For `smartflow detect`, which has no source and no warehouse. DuckDB reads the file once, within bounded memory, into a typed
 and sorted Parquet file in a scratch folder; a column then comes out of that alone. Sources that are watched have readers, and
@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,16 +18,28 @@ import duckdb
 import numpy as np
 
 from smartflow_assets.adapters.files.result_file import errors_of, scratch_connection
+from smartflow_assets.adapters.scans import JsonRecords, ending
 from smartflow_assets.adapters.scans.plain_text import TextFile, as_plain_text, likely_delimiter
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.nearest_name import did_you_mean
+from smartflow_assets.core.series.series_id import series_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SAMPLE_ROWS = 20_000
 MOST_BROKEN_LINES = 100_000
+MOST_SERIES, MOST_GUESSED_SERIES = 10_000, 100
+AGGREGATES = {  # how rows of one time become one value, in SQL
+    "mean": "avg({})",
+    "sum": "sum({})",
+    "count": "count({})",
+    "min": "min({})",
+    "max": "max({})",
+    "median": "median({})",
+    "last": "last({})",
+}
 READABLE_SHARE = 0.9  # a column of which fewer values can be read as a number is text
 TIME_NAMES = (
     "time",
@@ -85,21 +98,25 @@ class Prepared:
     row_count: int
     dropped_count: int  # time missing or unreadable
     first_dropped: str
-    broken_count: int  # lines that do not have the columns of the header line
+    broken_count: int  # lines that do not have the columns of the header line, records of JSON that are no objects
     first_broken: str
     is_reordered: bool
-    repeated_count: int  # rows whose time another row has as well
+    repeated_count: int  # rows whose time a later row of the same series has as well
+    series: tuple[str, ...] = ()  # each value column, or one series of it for each combination of values of the columns `by`
+    joined_count: int = 0  # rows that were aggregated with others of their time
     unreadable: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # by value column: how many are no number, and one of them
 
 
 class TableFile:
-    """One CSV (also .gz) or Parquet file; made by `open_table`."""
+    """One CSV, JSON (both also .gz) or Parquet file; made by `open_table`. `records` is where in the JSON the list of rows lies."""
 
-    def __init__(self, path: Path, scratch: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, path: Path, scratch: Path, connection: duckdb.DuckDBPyConnection, records: str | None = None) -> None:
         self.path, self._scratch, self._db = path, scratch, connection
-        self._values: list[str] = []
-        self._is_parquet = path.name.lower().endswith((".parquet", ".pq"))
-        self._source = f"read_parquet({quoted_text(path)})" if self._is_parquet else self._csv_source()
+        self._series: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self._broken = "SELECT NULL, '', 0"
+        self._source = {"parquet": self._parquet_source, "json": partial(self._json_source, records), "csv": self._csv_source}[
+            ending(path)
+        ]()
         self._types = {str(row[0]): str(row[1]) for row in self._rows(f"DESCRIBE SELECT * FROM {self._source}")}
         self._sample = self._rows(f"SELECT {', '.join(self._text(name) for name in self._types)} FROM {self._source} LIMIT {SAMPLE_ROWS}")
         if not self._sample:
@@ -140,8 +157,21 @@ class TableFile:
             and column.name.lower() not in {"", "id", "row", "label", "is_anomaly", "anomaly", "unnamed: 0"}
         ]
 
-    def prepare(self, time: FileColumn, values: Sequence[str], time_format: str = "") -> Prepared:
-        """Read the file once into typed rows in order of time. SourceError when no row has a readable time."""
+    def guess_by(self, time: FileColumn, values: Sequence[str]) -> list[str]:
+        """Columns that may tell several series apart: of texts, or of few numbers, that come again and again."""
+        names = [column.name for column in self.columns if column.name != time.name and column.name not in values]
+        places = {name: place for place, name in enumerate(self._types)}
+        counts = {name: len({row[places[name]] for row in self._sample}) for name in names}
+        return [name for name in names if 1 < counts[name] <= min(MOST_GUESSED_SERIES, len(self._sample) // 2)]
+
+    def prepare(
+        self, time: FileColumn, values: Sequence[str], time_format: str = "", *, by: Sequence[str] = (), aggregate: str = ""
+    ) -> Prepared:
+        """Read the file once into typed rows in order of time. SourceError when no row has a readable time.
+
+        `by`: columns whose every combination of values makes series of its own. `aggregate`: how rows of one series with the same time
+        become one value (`AGGREGATES`); without it the last of them stands.
+        """
         form = time_format or time.time_format or "iso"
         moment = self._time_sql(time.name, form)
         numbers = [f"{self._number_sql(name)} AS v{place}" for place, name in enumerate(values)]
@@ -151,11 +181,10 @@ class TableFile:
         ]
         rows = f"read_parquet({quoted_text(self._rows_file)})"
         lost_time = f"CASE WHEN t IS NULL THEN coalesce({self._text(time.name)}, 'nothing') END AS lost"
-        columns = ", ".join([f"{moment} AS t", *numbers, *unread, lost_time])
+        groups = [f"coalesce({self._text(name)}, '') AS g{place}" for place, name in enumerate(by)]
+        columns = ", ".join([f"{moment} AS t", *groups, *numbers, *unread, lost_time])
         self._run(f"COPY (SELECT {columns} FROM {self._source}) TO {quoted_text(self._rows_file)} (FORMAT parquet)")
-        scan = "FROM reject_errors WHERE scan_id = (SELECT max(scan_id) FROM reject_scans)"
-        first_line = "SELECT min(line), arg_min(csv_line, line), count(DISTINCT line)"
-        broken = [] if self._is_parquet else [row for row in self._rows(f"{first_line} {scan}") if row[2]]
+        broken = [row for row in self._rows(self._broken) if row[2]]
         counts = ", ".join(f"count(b{place}), any_value(b{place})" for place in range(len(values)))
         kept, lost, first_lost, *unreadable = self._rows(f"SELECT count(t), count(lost), any_value(lost), {counts} FROM {rows}")[0]
         if not kept:
@@ -167,33 +196,72 @@ class TableFile:
         times = self._db.execute(f"SELECT epoch_us(t) AS t FROM {rows} WHERE t IS NOT NULL").fetchnumpy()["t"]
         is_reordered = bool((np.diff(times) < 0).any())
         if is_reordered:
-            unsorted = self._rows_file.rename(self._rows_file.with_suffix(".unsorted"))
-            self._run(
-                f"COPY (SELECT * FROM read_parquet({quoted_text(unsorted)}) ORDER BY t) TO {quoted_text(self._rows_file)} (FORMAT parquet)"
-            )
-            unsorted.unlink()
+            self._rewrite("SELECT * FROM {rows} ORDER BY t")
             times = np.sort(times)
+        keys = ", ".join(["t", *(f"g{place}" for place in range(len(by)))])
         repeated = int((np.diff(times) == 0).sum())
-        self._values = list(values)
+        if by and repeated:
+            ((repeated,),) = self._rows(
+                f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {rows} WHERE t IS NOT NULL GROUP BY {keys})"
+            )
+        self._name_series(values, by)
+        joined = int(repeated) if aggregate else 0
+        if joined:
+            made = ", ".join(f"{AGGREGATES[aggregate].format(f'v{place}')} AS v{place}" for place in range(len(values)))
+            self._rewrite(f"SELECT {keys}, {made} FROM {{rows}} WHERE t IS NOT NULL GROUP BY {keys} ORDER BY t")
         pairs = zip(values, unreadable[::2], unreadable[1::2], strict=True)
         return Prepared(
-            row_count=kept,
+            row_count=kept - joined,
+            series=tuple(self._series),
+            joined_count=joined,
             dropped_count=lost,
             first_dropped=str(first_lost or ""),
             broken_count=broken[0][2] if broken else 0,
             first_broken=f"line {broken[0][0]}: {broken[0][1]}" if broken else "",
             is_reordered=is_reordered,
-            repeated_count=repeated,
+            repeated_count=0 if joined else int(repeated),
             unreadable={name: (count, str(example)) for name, count, example in pairs if count},
         )
 
+    def _name_series(self, values: Sequence[str], by: Sequence[str]) -> None:
+        """What each series is called; SourceError when the columns `by` make more than anybody can look at."""
+        groups: list[tuple[str, ...]] = [()]
+        if by:
+            chosen = ", ".join(f"g{place}" for place in range(len(by)))
+            groups = self._rows(
+                f"SELECT DISTINCT {chosen} FROM read_parquet({quoted_text(self._rows_file)}) WHERE t IS NOT NULL ORDER BY {chosen} "
+                f"LIMIT {MOST_SERIES + 1}"
+            )
+        if len(groups) > MOST_SERIES:
+            raise SourceError(
+                f"{', '.join(by)} makes more than {MOST_SERIES:,} series",
+                where=str(self.path),
+                remedy="Name a column with --by that names groups, not single things.",
+            )
+        self._series = {
+            series_id(name, dict(zip(by, group, strict=True))) if by else name: (place, group)
+            for place, name in enumerate(values)
+            for group in groups
+        }
+
+    def _rewrite(self, select: str) -> None:
+        """Put other rows into the file of rows; `{rows}` in the statement are those that are there."""
+        before = self._rows_file.rename(self._rows_file.with_suffix(".before"))
+        statement = select.format(rows=f"read_parquet({quoted_text(before)})")
+        self._run(f"COPY ({statement}) TO {quoted_text(self._rows_file)} (FORMAT parquet)")
+        before.unlink()
+
     def series(self, name: str) -> "pd.DataFrame":
-        """A prepared column as series, observed_at, value (NaN = missing). Of rows with the same time the last one stands."""
+        """A prepared series as series, observed_at, value (NaN = missing). Of rows with the same time the last one stands. KeyError for
+        one that the file has not."""
         import pandas as pd
 
+        place, group = self._series[name]
+        own = "".join(f" AND g{number} = ?" for number in range(len(group)))
         found = self._db.execute(
-            f"SELECT epoch_us(t) AS t, coalesce(v{self._values.index(name)}, 'nan'::DOUBLE) AS v "
-            f"FROM read_parquet({quoted_text(self._rows_file)}) WHERE t IS NOT NULL"
+            f"SELECT epoch_us(t) AS t, coalesce(v{place}, 'nan'::DOUBLE) AS v "
+            f"FROM read_parquet({quoted_text(self._rows_file)}) WHERE t IS NOT NULL{own}",
+            list(group),
         ).fetchnumpy()
         times, numbers = np.asarray(found["t"]), np.asarray(found["v"])
         is_last = np.append(times[1:] != times[:-1], True)
@@ -206,6 +274,20 @@ class TableFile:
     @property
     def _rows_file(self) -> Path:
         return self._scratch / f"{self.path.name}.rows.parquet"
+
+    def _parquet_source(self) -> str:
+        return f"read_parquet({quoted_text(self.path)})"
+
+    def _json_source(self, records: str | None) -> str:
+        """The records as texts, nested objects as columns a.b, as sources read them."""
+        try:
+            scan = JsonRecords(records=records).open(self._db, [TextFile("", self.path, self._scratch)], ())
+        except SourceError as error:
+            what, remedy = (text.replace("read.records", "--records") for text in (error.what, error.remedy))
+            raise SourceError(what, where=error.where or str(self.path), remedy=remedy) from error
+        self._broken = f"SELECT min(place), arg_min(reason, place), count(*) FROM ({scan.broken})"
+        names = ", ".join(f"c{place} AS {quoted_column(name)}" for place, name in enumerate(scan.names))
+        return f"(SELECT {names} FROM {scan.relation})"
 
     def _csv_source(self) -> str:
         """DuckDB's own sniffer takes a file with one odd line for a file of one column: the dialect is that of the header line."""
@@ -222,6 +304,8 @@ class TableFile:
             name = cell.strip() or f"column{place}"
             names.append(name if name not in names else f"{name}_{place}")
         columns = ", ".join(f"{quoted_text(name)}: 'VARCHAR'" for name in names)
+        scan = "FROM reject_errors WHERE scan_id = (SELECT max(scan_id) FROM reject_scans)"
+        self._broken = f"SELECT min(line), arg_min(csv_line, line), count(DISTINCT line) {scan}"
         return (
             f"read_csv({quoted_text(text)}, auto_detect = false, columns = {{{columns}}}, delim = {quoted_text(sign)}, quote = '\"', "
             f"escape = '\"', header = true, skip = {skipped}, store_rejects = true, rejects_limit = {MOST_BROKEN_LINES})"
@@ -285,14 +369,14 @@ class TableFile:
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[TableFile]:
-    """The file to read. SourceError, naming it, when it is missing, empty or cannot be read as CSV or Parquet."""
+def open_table(path: Path, records: str | None = None) -> Iterator[TableFile]:
+    """The file to read. SourceError, naming it, when it is missing, empty or cannot be read as what its ending says."""
     if not path.exists():
         raise SourceError(f"{path}: no such file")
     if path.is_dir():
-        raise SourceError(f"{path} is a folder", remedy="Name one CSV or Parquet file.")
+        raise SourceError(f"{path} is a folder", remedy="Name one CSV, JSON or Parquet file.")
     with scratch_connection(None) as (scratch, connection):
-        yield TableFile(path, scratch, connection)
+        yield TableFile(path, scratch, connection, records)
 
 
 def _parse(text: str, form: str) -> str:

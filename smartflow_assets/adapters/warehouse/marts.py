@@ -27,12 +27,14 @@ class Mart:
 _IS_TOLD_BY_ITSELF = """NOT EXISTS (SELECT 1 FROM incidents AS leader
                    WHERE leader.incident_id = incidents.group_id AND leader.state <> 'resolved')"""
 
+_HAS_A_FILE = "source NOT IN (SELECT source FROM configurations GROUP BY source HAVING arg_max(is_gone, rowid))"
+_IS_ANOMALY = "coalesce(scores.is_anomaly, FALSE) OR broken.rules IS NOT NULL"
 _ALL = (
     Mart(
         "marts.anomalies_latest",
-        "Anomalies in the last 7 days of each source's data, newest first, with the incident that each belongs to.",
+        "Anomalies in the last 7 days of the data of each source that has a file, newest first, with the incident that each belongs to.",
         "SELECT source, series, started_at, severity, explanation FROM marts.anomalies_latest LIMIT 20",
-        """
+        f"""
         SELECT anomalies.*, owners.incident_id, incidents.state AS incident_state
         FROM anomalies
         JOIN (SELECT source, max(observed_at) AS newest_at FROM clean_series GROUP BY source) AS sources USING (source)
@@ -40,16 +42,16 @@ _ALL = (
                    FROM (SELECT unnest(anomaly_ids) AS anomaly_id, incident_id FROM incident_events)
                    GROUP BY anomaly_id) AS owners USING (anomaly_id)
         LEFT JOIN incidents USING (incident_id)
-        WHERE anomalies.ended_at >= sources.newest_at - INTERVAL 7 DAY
+        WHERE anomalies.ended_at >= sources.newest_at - INTERVAL 7 DAY AND {_HAS_A_FILE}
         ORDER BY anomalies.started_at DESC, anomalies.source, anomalies.series
         """,
     ),
     Mart(
         "marts.anomaly_history",
-        "Anomalies counted by day (UTC), source, metric, type and severity.",
+        "Anomalies counted by day (UTC), source, series, metric, type and severity.",
         "SELECT day, sum(anomaly_count) AS anomalies FROM marts.anomaly_history GROUP BY day ORDER BY day",
         """
-        SELECT CAST(started_at AT TIME ZONE 'UTC' AS DATE) AS day, source, metric, anomaly_type, severity,
+        SELECT CAST(started_at AT TIME ZONE 'UTC' AS DATE) AS day, source, series, metric, anomaly_type, severity,
                count(*) AS anomaly_count, sum(point_count) AS point_count, max(anomaly_score) AS highest_score
         FROM anomalies GROUP BY ALL
         """,
@@ -72,7 +74,7 @@ _ALL = (
     ),
     Mart(
         "marts.source_health",
-        "One row for each source: its last run, how far its data goes, how much of it is anomalous, what is open.",
+        "One row for each source that has a file: its last run, how far its data goes, how much of it is anomalous, what is open.",
         "SELECT source, last_run_status, last_observed_at, anomaly_rate, open_incidents FROM marts.source_health",
         f"""
         SELECT sources.source, runs.last_run_at, runs.last_run_status, series.last_observed_at,
@@ -85,21 +87,26 @@ _ALL = (
         LEFT JOIN (SELECT source, max(observed_at) AS last_observed_at, count(*) AS record_count
                    FROM clean_series GROUP BY source) AS series USING (source)
         LEFT JOIN (SELECT source, count(*) AS anomaly_count FROM anomalies GROUP BY source) AS found USING (source)
-        LEFT JOIN (SELECT source, avg(CAST(is_anomaly AS DOUBLE)) FILTER (WHERE state = 'scored') AS anomaly_rate
-                   FROM anomaly_scores GROUP BY source) AS scores USING (source)
+        LEFT JOIN (SELECT scores.source, avg(CAST({_IS_ANOMALY} AS DOUBLE)) AS anomaly_rate
+                   FROM anomaly_scores AS scores
+                   LEFT JOIN (SELECT DISTINCT source, series, observed_at, TRUE AS rules FROM rule_violations) AS broken
+                     USING (source, series, observed_at)
+                   WHERE scores.state = 'scored' GROUP BY scores.source) AS scores USING (source)
         LEFT JOIN (SELECT source, count(*) AS open_incidents FROM incidents
                    WHERE state IN ('open', 'acknowledged') AND {_IS_TOLD_BY_ITSELF} GROUP BY source) AS unresolved USING (source)
         LEFT JOIN (SELECT source, max(trained_at) AS model_trained_at FROM trained_models
                    GROUP BY source) AS models USING (source)
+        WHERE {_HAS_A_FILE}
         """,
     ),
     Mart(
         "marts.series_with_bands",
-        "Every bucket with its value, the expected band, the score, and the rules that it broke: one chart needs no join.",
+        "Every bucket with its value, the expected band, the score, the rules that it broke, and whether these or the detectors call it "
+        "anomalous: one chart needs no join.",
         "SELECT observed_at, value, lower, upper FROM marts.series_with_bands WHERE series = 'requests' ORDER BY observed_at",
-        """
+        f"""
         SELECT clean.*, scores.expected, scores.lower, scores.upper, scores.raw_score, scores.anomaly_score, scores.threshold,
-               scores.is_anomaly, scores.state, scores.severity, scores.model_id, broken.rules
+               {_IS_ANOMALY} AS is_anomaly, scores.state, scores.severity, scores.model_id, broken.rules
         FROM clean_series AS clean
         LEFT JOIN (SELECT source, series, observed_at, expected, lower, upper, raw_score, anomaly_score, threshold, is_anomaly,
                           state, severity, model_id FROM anomaly_scores) AS scores USING (source, series, observed_at)

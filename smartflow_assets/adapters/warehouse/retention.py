@@ -1,7 +1,7 @@
 """Prune: which rows of a table are old, and what has to stay of them.
 
-A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`) keeps the newest row of each
-matter, however old. `writes` finds the windows that a step has not processed: its old rows become one row for each table and
+A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`, `configurations`) keeps the newest row
+of each matter, however old. `writes` finds the windows that a step has not processed: its old rows become one row for each table and
 operation, which says the same; loads that moved rows have one of their own. `PRUNABLE` is the order in which tables can be pruned.
 """
 
@@ -39,6 +39,7 @@ _OLD = {
     "training_requests": "happened_at < $before AND request_id IN "
     "(SELECT request_id FROM training_requests WHERE source = $source AND state = 'answered')",
     "detection_quality": "measured_at < $before AND measured_at < (SELECT max(measured_at) FROM detection_quality WHERE source = $source)",
+    "configurations": "held_from < $before AND rowid < (SELECT max(rowid) FROM configurations WHERE source = $source)",
     "run_log": "started_at < $before AND (job, started_at) NOT IN "
     "(SELECT (job, max(started_at)) FROM run_log WHERE source = $source GROUP BY job, status)",
 }

@@ -504,6 +504,20 @@ _ALL = (
         time_column="started_at",
     ),
     TableSpec(
+        "configurations",
+        "What the YAML said of a source: a row for each change, from the first run on that came through with it, and when its file went.",
+        (
+            _SOURCE,
+            Column("configuration", JSON, "Every key with its value, defaults included; secrets are references, ${NAME}. Null: not known."),
+            _always("is_gone", TRUTH, "Its file was no longer there; what it said last stands beside it."),
+            _always("held_from", TIME, "The clock of that run."),
+            _RUN,
+        ),
+        key=(),
+        mode="append",
+        time_column="held_from",
+    ),
+    TableSpec(
         "writes",
         "Every change of every table, in order: the audit, and how late data finds what it touches.",
         (

@@ -26,7 +26,7 @@ def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
         }
     )
     if len(moved.rows):
-        metadata["incidents"] = small_table(moved.rows, ["opened_at", "state", "severity", "title"])
+        metadata["incidents"] = small_table(moved.rows, ["opened_at", "series", "state", "severity", "title"])
     else:
         metadata |= kept(context, "incidents")
     return dg.MaterializeResult(metadata=metadata)

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from smartflow_assets.defs.metadata import counted, kept, numbers, picture, small_table, stage_asset
+from smartflow_assets.defs.metadata import NOTE, counted, kept, numbers, picture, small_table, stage_asset
 from smartflow_assets.defs.names import asset_key
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
@@ -25,7 +25,8 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     """Score what has no score yet with the newest model; a score once given stands."""
     scored = detection.anomaly_scores(options.run_with_bucket)
     context.log.info(scored.summary)
-    metadata = numbers(
+    noted = {NOTE: f"warming up: {scored.waiting}"} if scored.waiting and not scored.scored_count else {}
+    metadata: dict[str, Any] = noted | numbers(
         {
             "dagster/row_count": scored.table_rows,
             "rows_scored": scored.scored_count,

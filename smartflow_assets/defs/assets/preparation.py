@@ -43,7 +43,7 @@ def rule_violations(context: dg.AssetExecutionContext, options: RunOptions) -> d
     judged = preparation.rule_violations(options.run_with_bucket)
     metadata = numbers({"dagster/row_count": judged.table_rows, "new_violations": judged.count})
     if len(judged.rows):
-        metadata["newest"] = small_table(judged.rows.iloc[::-1], ["observed_at", "rule", "severity", "message"])
+        metadata["newest"] = small_table(judged.rows.iloc[::-1], ["observed_at", "series", "rule", "severity", "message"])
     else:
         metadata |= kept(context, "newest")
     return dg.MaterializeResult(metadata=metadata)

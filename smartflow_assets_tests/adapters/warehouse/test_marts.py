@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from smartflow_assets.adapters.files.exports import EXPORTS
 from smartflow_assets.adapters.warehouse.marts import MARTS
 from smartflow_assets.adapters.warehouse.writes import Append, Replace, Rewrite
 from smartflow_assets_tests.adapters.warehouse.frames import START, at, clean
@@ -31,7 +32,7 @@ def filled(warehouse):
             "anomaly_score": [0.9, 0.95, 0.99],
         }
     )
-    violation = pd.DataFrame([{"series": "cpu", "rule": "too_high", "observed_at": at(1)}])
+    violation = pd.DataFrame([{"series": name, "rule": "too_high", "observed_at": at(1)} for name in ("cpu", "memory")])
     incident = {"source": "web", "incident_id": "i1", "severity": "critical", "state": "open", "opened_at": START, "title": "CPU"}
     event = {"source": "web", "event_id": "e", "incident_id": "i1", "event": "opened", "happened_at": START, "anomaly_ids": ["new"]}
     send = {"source": "web", "incident_id": "i1", "event": "opened", "attempt": 1, "happened_at": START, "idempotency_key": "k"}
@@ -76,7 +77,8 @@ def test_latest_anomalies_name_their_incident(filled):
 
 
 def test_history_counts_by_day(filled):
-    assert [row[1] for row in filled("SELECT day, anomaly_count FROM marts.anomaly_history ORDER BY day")] == [1, 2]
+    found = filled("SELECT series, anomaly_count FROM marts.anomaly_history ORDER BY day")
+    assert found == [["cpu", 1], ["cpu", 2]]
 
 
 def test_open_incidents_know_their_messages(filled):
@@ -88,9 +90,22 @@ def test_source_health_sums_a_source_up(filled):
     assert filled(sql) == [["success", 4, 3, 0.5, 1]]
 
 
+def test_a_source_whose_file_is_gone_leaves_and_comes_back_with_it(filled, warehouse):
+    views = ("source_health", "anomalies_latest")
+    for is_gone in (True, False):
+        row = {"source": "web", "is_gone": is_gone, "held_from": START}
+        warehouse.commit("catalogue", [Append("configurations", pd.DataFrame([row]))])
+        warehouse.publish("catalogue")
+        assert [bool(filled(f"SELECT * FROM marts.{view}")) for view in views] == [not is_gone] * 2
+    assert filled("SELECT count(*) FROM anomalies") == [[3]], "its rows stay until they are pruned"
+
+
 def test_series_with_bands_joins_scores_and_rules(filled):
     sql = "SELECT value, upper, is_anomaly, rules FROM marts.series_with_bands WHERE series = 'cpu' ORDER BY observed_at"
     assert filled(sql) == [[1, 1, False, None], [2, 1, True, ["too_high"]]]
+    found = filled("SELECT is_anomaly FROM marts.series_with_bands WHERE series = 'memory' ORDER BY observed_at")
+    assert found == [[False], [True]], "a rule alone makes a row anomalous, scored or not, as in exports"
+    assert found == filled(f"SELECT is_anomaly FROM ({EXPORTS['scores'].sql}) WHERE series = 'memory' ORDER BY timestamp")
     assert len(filled("SELECT * FROM marts.series_with_bands")) == 4
 
 
