@@ -114,12 +114,12 @@ def _carry_check(
     ours: frozenset[str],
     target: AssetCheckEvaluationTargetMaterializationData,
 ) -> None:
-    """The newest answer of a check: one that is red stays red."""
+    """The newest answer of a check: one that is red stays red. A run that failed before it has only planned to ask it."""
     history = instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(dg.AssetKey(name), spec.name), limit=_LOOK_BACK, partition_filter=PartitionKeyFilter(key=source)
     )
-    answers = (record.evaluation for record in history if record.run_id in ours and record.evaluation is not None)
-    if (answer := next(answers, None)) is not None:
+    answers = (record.evaluation for record in history if record.run_id in ours)
+    if (answer := next((each for each in answers if isinstance(each, AssetCheckEvaluation)), None)) is not None:
         instance.report_runless_asset_event(
             AssetCheckEvaluation(
                 asset_key=spec.asset_key,

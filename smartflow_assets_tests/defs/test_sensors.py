@@ -133,7 +133,7 @@ def test_a_folder_that_is_gone_for_a_moment_removes_nothing(feed):
 
 def test_a_partition_whose_incidents_cannot_be_closed_keeps_no_other_from_going(feed, monkeypatch):
     for name in ("a", "b"):
-        feed.instance.add_dynamic_partitions("sources", [name])
+        feed.instance.add_dynamic_partitions(PARTITION_SET, [name])
     at_rest(feed)
 
     def refused(warehouse: object, source: str, **more: object) -> None:
@@ -142,7 +142,7 @@ def test_a_partition_whose_incidents_cannot_be_closed_keeps_no_other_from_going(
 
     monkeypatch.setattr("smartflow_assets.defs.source_partitions.close_incidents_of", refused)
     assert look(feed, catalogue_sensor).skip_message == "removed b"
-    assert sorted(feed.instance.get_dynamic_partitions("sources")) == ["a", "feed"]
+    assert sorted(feed.instance.get_dynamic_partitions(PARTITION_SET)) == ["a", "feed"]
 
 
 def test_an_inbox_that_cannot_be_read_keeps_no_other_waiting(feed, caplog, monkeypatch):

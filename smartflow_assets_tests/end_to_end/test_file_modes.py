@@ -32,7 +32,6 @@ def run_home() -> Iterator[Home]:
             write_rows(home.settings.data / "examples/web.csv", daily_series(3))
             with open_instance(home.settings.dagster_home) as instance:
                 home = Home(Path(folder), instance)
-                instance.add_dynamic_partitions("sources", ["web"])
                 home.write_source("web", WEB + "detectors: [{type: mad}]\n")
                 patch.setenv("SMARTFLOW_HOME", folder)
                 rows = daily_series(3.5)
