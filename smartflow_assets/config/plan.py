@@ -15,7 +15,7 @@ from smartflow_assets.config.metric import DETECTION_KEYS
 from smartflow_assets.config.source import Source
 
 Effect = Literal["first_run", "nothing", "replace", "retrain", "rebuild", "removal"]
-KeyEffect = Literal["rows", "models", "coming", "channels", "nothing"]
+KeyEffect = Literal["rows", "models", "reading", "coming", "channels", "nothing"]
 
 _SENTENCES: dict[Effect, str] = {
     "first_run": "the source is new: its rows are read, its models trained",
@@ -29,6 +29,7 @@ _SENTENCES: dict[Effect, str] = {
 _EFFECTS: dict[KeyEffect, str] = {
     "rows": "rows are made anew",
     "models": "models are trained anew",
+    "reading": "what is read from now on",
     "coming": "only what comes",
     "channels": "only who is told",
     "nothing": "changes no result",
@@ -54,6 +55,7 @@ _OF_KEYS: tuple[tuple[tuple[str, ...], KeyEffect], ...] = (  # the first that fi
     (("alerts", "min_severity"), "channels"),
     (("alerts", "max_age"), "channels"),
     (ZONE_OF_TIMES, "nothing"),
+    (("read",), "reading"),
     (("description",), "nothing"),
     (("owner",), "nothing"),
     (("tags",), "nothing"),

@@ -131,7 +131,7 @@ def test_the_list_names_domains_columns_and_parameters(smartflow: Smartflow) -> 
         (("kpi_sales", "--set", "regions="), "--set regions=: String should have at least 1 character"),
         (("kpi_sales", "--set", "regions=a,a"), "--set regions=a,a: the region a is named twice"),
         (("kpi_sales", "--rows", "5000000"), "--rows 5000000: so many steps are more than 1,000 years"),
-        (("iot_sensors", "-o", "rows.xlsx"), "rows.xlsx: the ending names no format. Use one of .csv"),
+        (("iot_sensors", "-o", "rows.ods"), "rows.ods: the ending names no format. Use one of .csv"),
         (("iot_sensors", "-o", "nowhere/rows.csv"), "nowhere: no such folder"),
         (("iot_sensors", "--labels", "labels"), "labels: the ending names no format"),
         (("iot_sensors", "-o", "a.csv", "--twin", "a.csv"), "-o and --twin both name a.csv"),

@@ -24,12 +24,23 @@ HTTP = {
     "max_wait": "1min",
     "ca_file": "ca.pem",
     "late_by": "2h",
+    "on_missing_rows": "delete",
+    "key": ["order_id"],
     "delimiter": ";",
     "decimal": ",",
     "encoding": "cp1252",
     "time": "at",
 }
-SQL = {"type": "sql", "url": "sqlite:///shop.sqlite", "table": "orders", "chunk": 1000, "late_by": "2h", "time": "at"}
+SQL = {
+    "type": "sql",
+    "url": "sqlite:///shop.sqlite",
+    "table": "orders",
+    "chunk": 1000,
+    "late_by": "2h",
+    "time": "at",
+    "on_missing_rows": "keep",
+    "key": ["id"],
+}
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import dagster as dg
 import pandas as pd
 import pytest
 
 from smartflow_assets.defs.execute import execute
+from smartflow_assets.defs.names import asset_key
 from smartflow_assets_tests.end_to_end.conftest import opened
 from smartflow_assets_tests.homes import STAGES, START, STEP, Home, daily_series, write_rows
 
@@ -144,7 +144,7 @@ def test_a_picture_and_files_that_cannot_be_made_are_notes_of_a_run_that_succeed
     assert outcome.is_success and home.count("anomalies") > 0
     (note,) = outcome.notes
     assert note.startswith("the files of the latest anomalies could not be made (FileExistsError: ")
-    shown = home.instance.fetch_materializations(dg.AssetKey("anomalies"), limit=1).records[0].asset_materialization
+    shown = home.instance.fetch_materializations(asset_key("anomalies"), limit=1).records[0].asset_materialization
     assert "plot" in shown.metadata
 
     def broken(*given: object, **more: object) -> bytes:

@@ -16,10 +16,11 @@ from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, w
 END = START + 288 * STEP
 CHANGED = WEB.replace("above: 1500", "above: 2000").replace("examples/web.csv", "examples/web2.csv").replace("to: [file]", "to: []")
 SAID = [
-    "web: nothing is made anew; detection, rules, alerts and schedule hold from the next run on",
-    "  read.path: examples/web.csv -> examples/web2.csv (only what comes)",
+    "web: stored rows give way to those that are read now, and what was made of them is made anew where they differ",
+    "  read.path: examples/web.csv -> examples/web2.csv (what is read from now on)",
     "  rules.threshold.above: 1500 -> 2000 (only what comes)",
     "  alerts.to: file -> by default (only who is told)",
+    "  288 stored rows of examples/web.csv, which read does not name any more, give way where the times overlap",
 ]
 
 

@@ -226,7 +226,7 @@ def test_a_list_that_is_cut_off_anywhere_is_refused_as_a_whole(refused, end):
 
 def test_damaged_json_names_the_line(refused):
     assert refused('[{"at": 1},\n{"at" 2}]').startswith("this is not JSON: expecting ':' delimiter (feed.json, line 2)")
-    assert refused('[{"at": 1},\n]').startswith("this is not JSON: expecting value at ']' (feed.json, line 2)")
+    assert refused('[{"at": 1},\n]').startswith("this is not JSON: expecting value (feed.json, line 2)")
     assert refused('[{"at": 1}\n{"at": 2}]').startswith("this is not JSON: '{' is not expected here (feed.json, line 2)")
     assert refused('[{"at": 1}]\n[{"at": 2}]').startswith("more text follows the end of the list (feed.json, line 2)")
 
