@@ -105,7 +105,7 @@ FULL = {
     [
         ({"rules": [{**RULES[0], "above": 700}]}, "rules.flood.above: 500 -> 700 (only what comes)"),
         ({"rules": []}, "rules.flood: threshold, metric requests, severity warning, above 500, for 0s -> none (only what comes)"),
-        ({"read": {**SMALL["read"], "path": "b.csv"}}, "read.path: a.csv -> b.csv (only what comes)"),
+        ({"read": {**SMALL["read"], "path": "b.csv"}}, "read.path: a.csv -> b.csv (what is read from now on)"),
         ({"schedule": "5min"}, "schedule: 1h -> 5min (only what comes)"),
         ({"alerts": {"to": ["ops", "file"]}}, "alerts.to: file -> ops, file (only who is told)"),
         ({"alerts": {"to": ["file"], "resolve_after": "1h"}}, "alerts.resolve_after: 15min -> 1h (only what comes)"),

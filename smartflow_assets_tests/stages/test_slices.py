@@ -141,7 +141,7 @@ def test_exact_copies_count_each_by_itself_as_in_the_series(tmp_path):
     copies = pd.concat([rows, rows[rows["at"].str.startswith(f"{AT:%Y-%m-%dT%H}") & (rows["region"] == "US")]])
     home = make(tmp_path, copies.sort_values("at", kind="stable"), METRICS[:1])
     watch(home, END)
-    assert anomaly(home)["value"] == 180 and anomaly(home)["slices"] == {"region=EU": 1.0, "channel=web": 1.0}
+    assert anomaly(home)["value"] == 180 and anomaly(home)["slices"]["region=US"] == pytest.approx(20 / 120, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,7 @@ def test_a_column_whose_words_are_gone_is_widened(load, raw, warehouse):
     load(rows((15, 1)), origin="b.csv")
     load(rows((0, "'n/a'"), (5, "'-'"), (10, "'n/a'"), type_="VARCHAR"))
     load(rows((20, 2)), origin="c.csv")
-    assert raw("value, value__text") == [(None, "n/a"), (None, "-"), (None, "n/a"), (1, None), (2, None)]
+    assert raw("value, value__text") == [(None, "n/a"), (None, "n/a"), (None, "-"), (1, None), (2, None)]
     assert warehouse.read(TEXT_COLUMNS).empty
 
 
@@ -329,14 +329,14 @@ def test_a_column_may_have_a_name_that_the_load_uses_itself(warehouse, staged, r
         )
         (loaded,) = warehouse.commit("run", [Load("web", "a.csv", content, staged(sql), "seen_at", NOW)]).loads
     assert (loaded.new_count, loaded.gone_count) == (1, 1)
-    assert raw(f'value, "{name}"') == [(1, "x1.0"), (3, "x3.0"), (1, "x1.0")]
+    assert raw(f'value, "{name}"') == [(1, "x1.0"), (1, "x1.0"), (3, "x3.0")]
 
 
 def test_the_time_may_be_called_as_the_load_calls_it(warehouse, staged, raw):
     for content, value in (("first", 2), ("second", 3)):
         sql = f"SELECT seen_at AS _time, value FROM ({rows((0, 1), (5, value), (10, 1))})"
         warehouse.commit("run", [Load("web", "a.csv", content, staged(sql), "_time", NOW)])
-    assert raw('"_time", value') == [(at(0), 1), (at(5), 3), (at(10), 1)]
+    assert raw('"_time", value') == [(at(0), 1), (at(10), 1), (at(5), 3)]
     with pytest.raises(WarehouseError, match="the column name 'file_row_number' is reserved"):
         sql = f"SELECT seen_at AS _time, value AS file_row_number FROM ({rows((0, 1))})"
         warehouse.commit("run", [Load("web", "b.csv", "third", staged(sql), "_time", NOW)])
