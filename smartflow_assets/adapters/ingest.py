@@ -151,6 +151,7 @@ def ingest(
                     batch,
                     now,
                     on_missing_rows=batch.on_missing_rows,
+                    texts=wanted.texts + wanted.categories,
                     duplicates=reader.duplicates if isinstance(reader, FileReader) else "match",
                     **_held_before(warehouse, source, reader.time.column, batch),
                     **more,
@@ -251,7 +252,15 @@ def _all_pages(
         if batch.row_count or batch.bad_count:
             earlier = tuple(page for before, page, _ in read if _overlap(before, batch))
             load = _load(
-                context.source, reader, batch, now, mode="insert", feed=reader.prefix, pulled_before=earlier, gives_way=more["gives_way"]
+                context.source,
+                reader,
+                batch,
+                now,
+                mode="insert",
+                feed=reader.prefix,
+                texts=context.wanted.texts + context.wanted.categories,
+                pulled_before=earlier,
+                gives_way=more["gives_way"],
             )
             committed = warehouse.commit(run_id, [load])
             told += committed.notes

@@ -1,9 +1,15 @@
 """Ingestion: the reader of the source, and one commit."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 from smartflow_assets.adapters.ingest import Ingested, ingest
-from smartflow_assets.adapters.sql_quoting import quoted
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.stages.run import SourceRun
+
+FAR, FEW = timedelta(days=5 * 365), 0.01
+"""Rows that lie so far before the newest and are no larger part of all are most likely not of the time that they say."""
 
 
 def raw_records(run: SourceRun) -> Ingested:
@@ -25,9 +31,33 @@ def raw_records(run: SourceRun) -> Ingested:
         on_bad_rows=source.on_bad_rows,
         is_removal_accepted=run.is_removal_accepted,
     )
+    if stray := _stray_rows(run, read):
+        read = replace(read, column_notes=(*read.column_notes, stray))
     for note in [*read.notes, *told(read)]:
         run.warn(note)
     return read
+
+
+def _stray_rows(run: SourceRun, read: Ingested) -> str:
+    """A few rows of long before all others, as clocks without a battery send them: buckets begin with the first row, and there is one for
+    each hour of all the years between."""
+    if not read.new_rows or read.first_at is None or read.last_at is None or read.last_at - read.first_at < FAR:
+        return ""
+    time = quoted_column(run.source.time_column)
+    found = run.warehouse.read(
+        f"""
+        SELECT count(*) FILTER ({time} < ?) AS early, count(*) AS n, min({time}) AS first_at, min({time}) FILTER ({time} >= ?) AS others_at
+        FROM {quoted(raw_table(run.name))}""",
+        [read.last_at - FAR] * 2,
+    ).iloc[0]
+    if not 0 < found["early"] <= FEW * found["n"]:
+        return ""
+    years = (found["others_at"] - found["first_at"]).days // 365
+    rows = f"{found['early']:,} rows lie" if found["early"] > 1 else "1 row lies"
+    return (
+        f"{rows} {years} years before the others, in {found['first_at']:%Y}, and buckets begin with the first row: take such rows out of the "
+        f"feed, then `smartflow reset {run.name}` and run it again"
+    )
 
 
 def told(read: Ingested) -> list[str]:

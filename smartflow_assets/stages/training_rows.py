@@ -37,8 +37,8 @@ class Learnable:
 def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None, *, is_accepting: bool) -> Learnable | None:
     """Clean rows that may be learnt from; None when they are too few.
 
-    First: the first third of what is there, at least the minimum. Later: the training window up to the newest scored row. Never
-    from before the baseline. `is_accepting`: a person has just said that the baseline is normal, so incidents do not count.
+    First: the first third of what is there, at least the minimum of rows with a value. Later: the training window up to the newest scored
+    row. Never from before the baseline. `is_accepting`: a person has just said that the baseline is normal, so incidents do not count.
     """
     step, training = run.source.time_bucket.every, run.source.training
     extent = run.warehouse.read(
@@ -62,8 +62,22 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
         return None
     calm = rows if is_accepting else _without_incidents(run, rows)
     rows = _without_anomalies(run, calm)
+    if is_first and _most_values(rows) < least:  # a third of a feed with holes may be too little, while there is enough of it
+        rows = calm = _until_values(group.rows(clean_rows(run, first_at, extent["last_at"] + step)), least)
+    return None if _most_values(rows) < least else Learnable(rows, calm, is_first)
+
+
+def _most_values(rows: pd.DataFrame) -> int:
+    """Rows with a value of the series that has the most."""
     counts = rows.dropna(subset="value").groupby("series").size()
-    return None if counts.empty or counts.max() < least else Learnable(rows, calm, is_first)
+    return 0 if counts.empty else int(counts.max())
+
+
+def _until_values(rows: pd.DataFrame, least: int) -> pd.DataFrame:
+    """The rows up to where the first series has so many values; none where no series has."""
+    filled = rows.dropna(subset="value").sort_values("observed_at")
+    reached = filled.loc[filled.groupby("series").cumcount() == least - 1, "observed_at"].min()
+    return rows[rows["observed_at"] <= reached] if pd.notna(reached) else rows.iloc[:0]
 
 
 def calendar_rows(run: SourceRun, group: MetricGroup, until: datetime) -> pd.DataFrame | None:

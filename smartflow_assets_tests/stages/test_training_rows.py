@@ -11,7 +11,7 @@ from smartflow_assets.adapters.warehouse.writes import Replace, Rewrite
 from smartflow_assets.stages import ingestion, modelling, preparation
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.training_rows import learnable_rows
-from smartflow_assets_tests.homes import START, Home, write_rows
+from smartflow_assets_tests.homes import START, WEB, Home, daily_series, write_rows
 from smartflow_assets_tests.stages.test_model_ledger import HOUR, day, make, models, rows_of, run_of, train, watch, web
 
 __all__ = ["web"]
@@ -97,6 +97,22 @@ def add_anomaly(home: Home, since: float, until: float) -> None:
 
 def test_all_that_is_calm_and_scored_is_learnt_from(watched):
     assert learnt(watched) == between(0, 16)
+
+
+@pytest.mark.parametrize("runs", [[60], [44, 48, 52, 56, 60]])
+def test_a_feed_with_holes_has_its_first_model_when_there_are_enough_values(tmp_path, runs):
+    home = Home(tmp_path)
+    home.write_source("web", WEB.replace("every: 5min", "every: 1h"))
+    rows = daily_series(2.5, step=HOUR)
+    rows = rows[rows.index % 3 != 1]  # 40 of 60 hours: the 36th is the 53rd
+    trained = []
+    for hours in runs:
+        write_rows(home.settings.data / "examples" / "web.csv", rows[rows.index < hours])
+        done = home.run_stages("web", START + hours * HOUR, [ingestion.raw_records, preparation.clean_series, modelling.trained_models])
+        trained += [hours] * done["trained_models"].trained_count
+    (model,) = home.table("trained_models").to_dict("records")
+    assert model["trained_to"] == START + 53 * HOUR
+    assert trained == [next(hours for hours in runs if hours >= 54)]
 
 
 def test_rows_that_are_still_to_be_scored_are_not(web):

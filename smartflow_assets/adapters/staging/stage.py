@@ -8,6 +8,7 @@ have. Nothing here touches the warehouse.
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from smartflow_assets.adapters.staging import text_parsing
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimedReader, origin_of
 from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, key_of_file, split
 from smartflow_assets.adapters.staging.text_table import TextColumn, TextTable, declared_columns
+from smartflow_assets.adapters.warehouse.column_types import MARKS
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 
 MEMORY = "384MB"  # ten million rows stage in less; what does not fit goes to the staging folder
@@ -294,11 +296,10 @@ class _Staging:
         for column in self.table.columns:
             is_text = column.is_number and counts[f"{column.c} filled"] >= ENOUGH and not counts[f"{column.c} numbers"]
             if is_text and self.table.wanted.on_bad_rows != "keep":
+                example = self._example(column)
                 raise self.file.error(
-                    f"column '{column.name}' is text; expected a number, the first value is {self._example(column)!r}",
-                    "Fix the feed, set read.decimal if it writes 1,5, or correct metrics."
-                    if self.table.scan.has_decimal
-                    else "Fix the feed, or correct metrics.",
+                    f"column '{column.name}' is text; expected a number, the first value is {example!r}",
+                    _remedy_of_text(example, self.table.scan.has_decimal),
                 )
         self.table.scan.refuse(self.connection, counts["rows"])
         if not counts["rows"] and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
@@ -391,6 +392,23 @@ def _session(folder: Path, timezone: str) -> Iterator[duckdb.DuckDBPyConnection]
         yield connection
     finally:
         connection.close()
+
+
+def _remedy_of_text(example: str, has_decimal: bool) -> str:
+    """What helps where a column of numbers holds none, by its first value.
+
+    >>> _remedy_of_text("1,5", True)
+    'Fix the feed, set read.decimal if it writes 1,5, or correct metrics.'
+    >>> _remedy_of_text("100,000", True)
+    "Write numbers without a separator of thousands; read.decimal: ',' would read this one as 100."
+    >>> _remedy_of_text("n/a", False)
+    'Take rows without this value by on_bad_rows: keep, fix the feed, or correct metrics.'
+    """
+    if example.strip().lower() in MARKS:
+        return "Take rows without this value by on_bad_rows: keep, fix the feed, or correct metrics."
+    if has_decimal and re.fullmatch(r"[-+]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]+)?", example.strip()):
+        return f"Write numbers without a separator of thousands; read.decimal: ',' would read this one as {example.strip().split(',')[0]}."
+    return "Fix the feed, set read.decimal if it writes 1,5, or correct metrics." if has_decimal else "Fix the feed, or correct metrics."
 
 
 def _window(context: ReadContext) -> str:

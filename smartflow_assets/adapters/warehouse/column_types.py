@@ -6,7 +6,7 @@ as it would have gone there had it come later. A column that holds words stays t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_
 
 MARKS = ("", "-", "--", "?", ".", "n/a", "#n/a", "na", "n.a.", "nan", "null", "none", "nil", "missing", "unknown")
 """What people write where there is no value, in lower case."""
+
+SAMPLE = 2_000
+FEW_NUMBERS, SMALL_SHARE = 10, 0.25
+"""Fewer numbers, or a smaller share of them beside words, are no reason to speak of a column of texts."""
 
 _LARGEST = 1e150  # as in staging: nothing can be computed from a larger number
 _TOLD = "text since "
@@ -69,6 +73,38 @@ def overflow_column(name: str, stored: Mapping[str, str], staged: Mapping[str, s
         if found.lower() not in own and stored.get(found.lower(), "VARCHAR") == "VARCHAR":
             return found
         number += 1
+
+
+@dataclass(frozen=True)
+class NumbersInTexts:
+    """Columns of the view `staged` that are texts and hold numbers: `alone` with nothing beside them but marks of no value, `beside_words`
+    with words, the first of which is given."""
+
+    alone: frozenset[str] = frozenset()
+    beside_words: Mapping[str, str] = field(default_factory=dict)
+
+
+def numbers_in_texts(connection: duckdb.DuckDBPyConnection, names: Mapping[str, str]) -> NumbersInTexts:
+    """Look for numbers in columns of texts; `names` is what each is called in the view. Most are words from their first rows on: those
+    are not read further."""
+    sample = _counted(connection, names, f"(SELECT * FROM staged LIMIT {SAMPLE})")
+    likely = [name for name, (numbers, words) in sample.items() if numbers >= SMALL_SHARE * (numbers + words)]
+    counts = _counted(connection, {name: names[name] for name in likely}, "staged")
+    mixed = [name for name, (numbers, words) in counts.items() if words and numbers >= max(FEW_NUMBERS, SMALL_SHARE * (numbers + words))]
+    firsts = {
+        name: connection.execute(f"SELECT {names[name]} FROM staged WHERE {_is_word(names[name])} ORDER BY _row LIMIT 1").fetchall()[0][0]
+        for name in mixed
+    }
+    return NumbersInTexts(frozenset(name for name, (numbers, words) in counts.items() if numbers and not words), firsts)
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, names: Mapping[str, str], rows: str) -> dict[str, tuple[int, int]]:
+    """How many numbers and how many words each column has."""
+    if not names:
+        return {}
+    asked = [f"count(*) FILTER (WHERE {test(column)})" for column in names.values() for test in (_is_number, _is_word)]
+    found = connection.execute(f"SELECT {', '.join(asked)} FROM {rows}").fetchall()[0]
+    return {name: (int(found[2 * place]), int(found[2 * place + 1])) for place, name in enumerate(names)}
 
 
 def texts_before(connection: duckdb.DuckDBPyConnection, table: str, name: str, time_column: str, earlier: Sequence[Path]) -> TextsBefore:

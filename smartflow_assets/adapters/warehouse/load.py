@@ -6,7 +6,7 @@ names only those. Columns are added, widen (`column_types.py`), or overflow into
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from smartflow_assets.adapters.warehouse import row_balance, row_keys
 from smartflow_assets.adapters.warehouse.changed_windows import changed_windows, load_changes
 from smartflow_assets.adapters.warehouse.column_types import (
     TextsBefore,
+    numbers_in_texts,
     overflow_column,
     stored_types,
     tell_in_table,
@@ -138,7 +139,10 @@ def _create_or_widen(
     evolved: Evolved,
 ) -> None:
     wanted = {name.lower(): type_ for name, type_ in write.types.items()}
-    first_types = {name: wanted.get(name.lower(), family_of(type_)) for name, type_ in types.items()}
+    declared = {*wanted, *(name.lower() for name in (*write.texts, *write.key))}
+    texts = {name: in_view(name) for name, type_ in types.items() if family_of(type_) == "VARCHAR" and name.lower() not in declared}
+    found = numbers_in_texts(connection, texts)
+    first_types = {name: wanted.get(name.lower(), "DOUBLE" if name in found.alone else family_of(type_)) for name, type_ in types.items()}
     if not has_table(connection, table):
         own = ", ".join(f"{quoted_column(column.name)} {column.type}" for column in RAW_COLUMNS)
         columns = ", ".join(f"{quoted_column(name)} {type_}" for name, type_ in first_types.items())
@@ -150,8 +154,10 @@ def _create_or_widen(
             connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted_column(name)} {type_}")
         elif stored[name.lower()] == "BIGINT" and family_of(types[name]) == "DOUBLE":
             connection.execute(f"ALTER TABLE {quoted(table)} ALTER COLUMN {quoted_column(name)} TYPE DOUBLE")
-        elif stored[name.lower()] == "VARCHAR" and family_of(types[name]) in ("BIGINT", "DOUBLE"):
+        elif stored[name.lower()] == "VARCHAR" and (first_types[name] in ("BIGINT", "DOUBLE") or name in found.beside_words):
             before = texts_before(connection, table, name, write.time_column, earlier)
+            if before.first_text is None and name in found.beside_words:
+                before = replace(before, first_text=found.beside_words[name], origin=write.origin)
             _widen_text(connection, table, types, name, before, write, evolved)
 
 

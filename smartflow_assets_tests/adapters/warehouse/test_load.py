@@ -281,6 +281,29 @@ def test_a_column_of_no_values_becomes_one_of_numbers_and_loses_no_text(load, ra
     assert (at(0), at(10) + INSTANT, 3) in windows(warehouse)
 
 
+def test_a_file_that_grows_from_no_values_to_numbers_has_a_column_of_numbers(load, raw):
+    marks = [(minute, "'n/a'") for minute in range(0, 500, 5)]
+    load(rows(*marks, type_="VARCHAR"))
+    load(rows(*marks, (500, "'225.0'"), (505, "'226.5'"), type_="VARCHAR"))  # one content of texts, by far the most of them n/a
+    assert raw("value, value__text")[99:] == [(None, "n/a"), (225, None), (226.5, None)]
+
+
+def test_a_dimension_stays_text_whatever_it_holds(load, raw):
+    load(rows((0, "'n/a'"), (5, "'1'"), (10, "'2'"), type_="VARCHAR"), texts=("value",))
+    assert raw() == ["n/a", "1", "2"]
+
+
+def test_a_file_that_grows_from_words_to_numbers_says_since_when_it_is_text(warehouse, staged, raw):
+    words, said = [(minute, "'kalt'") for minute in range(0, 100, 5)], []
+    for numbers in (0, 9, 40, 50):
+        more = [(200 + 5 * number, f"'{number}.5'") for number in range(numbers)]
+        sql = rows(*words, *more, type_="VARCHAR")
+        said.append(warehouse.commit("run", [Load("web", "a.csv", sql, staged(sql), "seen_at", NOW)]).notes)
+    told = "column 'value' is text since 'kalt' (a.csv): numbers that come make no series; if they should, name it under `metrics`"
+    assert said == [(), (), (told,), ()]
+    assert raw()[:1] == ["kalt"]
+
+
 def test_the_type_of_a_column_does_not_depend_on_which_file_came_first_or_in_how_many_runs(warehouse, staged, raw):
     texts = rows((0, "'n/a'"), (5, "'7'"), type_="VARCHAR")
     numbers = rows((10, 1), (15, 2))
