@@ -4,6 +4,7 @@ A thin caller of `core.detection.detect`. The file is read series by series and 
 million rows fit into 2 GiB.
 """
 
+import codecs
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from enum import StrEnum
@@ -38,6 +39,13 @@ class Sensitivity(StrEnum):
     low = "low"
     medium = "medium"
     high = "high"
+
+
+class Decimal(StrEnum):
+    """What stands before the fraction of a number."""
+
+    point = "."
+    comma = ","
 
 
 class Aggregate(StrEnum):
@@ -78,6 +86,8 @@ def detect(
         str | None,
         typer.Option("--records", metavar="PATH", help="Where in a JSON object the list of rows lies: data.items.", show_default=False),
     ] = None,
+    encoding: Annotated[str, typer.Option("--encoding", metavar="NAME", help="Encoding of a CSV, such as cp1252.")] = "utf-8",
+    decimal: Annotated[Decimal, typer.Option("--decimal", help="What stands before the fraction in a CSV.")] = Decimal.point,
     train_rows: Annotated[
         int | None,
         typer.Option(
@@ -134,7 +144,12 @@ def detect(
     """
     if train is not None and train_rows is not None:
         raise terminal.UsageError("--train and --train-rows exclude each other", remedy="Give one of them.")
-    settings = _settings(detectors, sensitivity.value)
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        remedy = "Write it as utf-8, cp1252 or shift_jis."
+        raise terminal.UsageError(f"--encoding: there is no encoding {encoding!r}", remedy=remedy) from None
+    settings, written = _settings(detectors, sensitivity.value), (records, encoding, decimal.value)
     from smartflow_assets.adapters.files.result_file import result_file
     from smartflow_assets.adapters.files.table_file import open_table
     from smartflow_assets.core.detection import interval_peaks
@@ -142,7 +157,7 @@ def detect(
     with ExitStack() as stack:
         with table_argument.named_by_user():
             target = stack.enter_context(result_file(output)) if output else None
-        table = stack.enter_context(open_table(file, records))
+        table = stack.enter_context(open_table(file, *written))
         columns = table_argument.columns_of(table, time, value or [], time_format, by or [])
         cut: Any = {"by": columns.by, "aggregate": aggregate.value if aggregate else ""}
         prepared = table.prepare(columns.time, columns.values, columns.time_format, **cut)
@@ -150,7 +165,7 @@ def detect(
         table_argument.tell(file, prepared, may_tell_apart)
         past, known = None, set[str]()
         if train is not None:
-            past = stack.enter_context(open_table(train, records))
+            past = stack.enter_context(open_table(train, *written))
             for name in columns.by:
                 past.column(name)
             earlier = past.prepare(

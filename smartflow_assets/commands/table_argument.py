@@ -3,6 +3,7 @@
 A guess is said, what is left out is said, and what is wrong is named by option. Reading is adapters.files.table_file.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,13 +47,14 @@ def columns_of(table: "TableFile", time: str | None, values: list[str], time_for
     if not chosen:
         chosen = [column for column in table.guess_values(moment) if column not in groups]
         if not chosen:
-            raise SourceError("no column holds numbers", where=str(table.path), remedy="Name one with --value.")
+            remedy = next((found for column in table.columns if column != moment and (found := _of_comma(column.example))), "")
+            raise SourceError("no column holds numbers", where=str(table.path), remedy=remedy or "Name one with --value.")
     for column in chosen:
         if column.kind != "number":
             raise SourceError(
                 f"column {column.name!r} holds text, such as {column.example!r}; a series needs numbers",
                 where=str(table.path),
-                remedy="Name another column with --value.",
+                remedy=_of_comma(column.example) or "Name another column with --value.",
             )
     if not time or not values:
         left_out = [column.name for column in table.columns if column.name != moment.name and column not in (*chosen, *groups)]
@@ -66,6 +68,17 @@ def columns_of(table: "TableFile", time: str | None, values: list[str], time_for
             f"{moment.name} can be read as day first or month first; it is read as {moment.time_format}. --time-format says otherwise."
         )
     return Columns(moment, time_format, tuple(column.name for column in chosen), tuple(column.name for column in groups))
+
+
+def _of_comma(example: str) -> str:
+    """The remedy where a text is a number with a decimal comma.
+
+    >>> _of_comma("1.298,7"), _of_comma("north")
+    ('1.298,7 is a number with --decimal ,', '')
+    """
+    return (
+        f"{example} is a number with --decimal ," if re.fullmatch(r"\s*[-+]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]+\s*", example) else ""
+    )
 
 
 def tell(file: Path, prepared: "Prepared", by: Sequence[str] = ()) -> None:

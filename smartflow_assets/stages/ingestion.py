@@ -55,8 +55,8 @@ def _stray_rows(run: SourceRun, read: Ingested) -> str:
     years = (found["others_at"] - found["first_at"]).days // 365
     rows = f"{found['early']:,} rows lie" if found["early"] > 1 else "1 row lies"
     return (
-        f"{rows} {years} years before the others, in {found['first_at']:%Y}, and buckets begin with the first row: take such rows out of the "
-        f"feed, then `smartflow reset {run.name}` and run it again"
+        f"{rows} {years} years before the others, in {found['first_at']:%Y}, and buckets begin with the first row: take such rows out of "
+        f"the feed, then `smartflow reset {run.name}` and run it again"
     )
 
 

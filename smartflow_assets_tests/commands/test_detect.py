@@ -59,6 +59,19 @@ def test_every_row_is_written_as_the_library_scores_it(smartflow: Smartflow, fil
     assert [path.name for path in file.parent.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_german_export_is_read_as_it_is_written_and_the_error_says_how(smartflow: Smartflow, rows: pd.DataFrame, tmp_path: Path) -> None:
+    file = tmp_path / "last.csv"
+    german = rows.assign(load=rows["load"].map(lambda value: f"{value:.3f}".replace(".", ",")), ort="Süd")
+    german.to_csv(file, index=False, sep=";", encoding="cp1252")
+    answer = smartflow("detect", str(file))
+    assert answer.code == 1 and "the text is not utf-8" in answer.err and "--encoding cp1252" in answer.err
+    answer = smartflow("detect", str(file), "--encoding", "cp1252")
+    assert answer.code == 1 and "is a number with --decimal ," in answer.err
+    answer = smartflow("detect", str(file), "--encoding", "cp1252", "--decimal", ",", "--train-rows", "300")
+    assert answer.code == 0 and "300, usually" in answer.out
+    assert smartflow("detect", str(file), "--encoding", "cp9999").code == 2
+
+
 def test_every_row_opens_in_excel(smartflow: Smartflow, file: Path, rows: pd.DataFrame) -> None:
     output = file.with_name("out.xlsx")
     assert smartflow("detect", str(file), "--train-rows", "300", "-o", str(output)).code == 0

@@ -19,7 +19,7 @@ import numpy as np
 
 from smartflow_assets.adapters.files.result_file import errors_of, scratch_connection
 from smartflow_assets.adapters.scans import JsonRecords, ending
-from smartflow_assets.adapters.scans.plain_text import TextFile, as_plain_text, likely_delimiter
+from smartflow_assets.adapters.scans.plain_text import TextFile, as_plain_text, likely_delimiter, undecodable_line
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.nearest_name import did_you_mean
@@ -108,10 +108,20 @@ class Prepared:
 
 
 class TableFile:
-    """One CSV, JSON (both also .gz) or Parquet file; made by `open_table`. `records` is where in the JSON the list of rows lies."""
+    """One CSV, JSON (both also .gz) or Parquet file; made by `open_table`. `records` is where in the JSON the list of rows lies, `encoding`
+    and `decimal` (a point or a comma) are those of a CSV."""
 
-    def __init__(self, path: Path, scratch: Path, connection: duckdb.DuckDBPyConnection, records: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        scratch: Path,
+        connection: duckdb.DuckDBPyConnection,
+        records: str | None = None,
+        encoding: str = "utf-8",
+        decimal: Literal[".", ","] = ".",
+    ) -> None:
         self.path, self._scratch, self._db = path, scratch, connection
+        self._encoding, self._decimal = encoding, decimal
         self._series: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._broken = "SELECT NULL, '', 0"
         self._source = {"parquet": self._parquet_source, "json": partial(self._json_source, records), "csv": self._csv_source}[
@@ -291,7 +301,15 @@ class TableFile:
 
     def _csv_source(self) -> str:
         """DuckDB's own sniffer takes a file with one odd line for a file of one column: the dialect is that of the header line."""
-        text = as_plain_text(TextFile("", self.path, self._scratch), encoding="utf-8")
+        try:
+            text = as_plain_text(TextFile("", self.path, self._scratch), encoding=self._encoding)
+        except SourceError as error:
+            what, remedy = (text.replace("read.encoding", "--encoding") for text in (error.what, error.remedy))
+            raise SourceError(what, where=error.where or str(self.path), remedy=remedy) from error
+        if line := undecodable_line(text):
+            raise SourceError(
+                "the text is not utf-8", where=f"{self.path}, line {line}", remedy="Say what it is, such as --encoding cp1252."
+            )
         with text.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             skipped, line = 0, file.readline()
             while line and (not line.strip() or line.startswith("#")):
@@ -317,9 +335,8 @@ class TableFile:
             return FileColumn(name, "text", time_format="iso")
         if self._types[name] == "BOOLEAN" or not present:
             return FileColumn(name, "text", present[0] if present else "nothing")
-        numbers = [
-            float(value) for (value,) in self._rows("SELECT TRY_CAST(trim(unnest(?::VARCHAR[])) AS DOUBLE)", [present]) if value is not None
-        ]
+        read = f"SELECT {_number('x', self._decimal)} FROM (SELECT trim(unnest(?::VARCHAR[])) AS x)"
+        numbers = [float(value) for (value,) in self._rows(read, [present]) if value is not None]
         if len(numbers) >= READABLE_SHARE * len(present):
             return FileColumn(name, "number", present[0], _epoch(numbers) or self._compact_time(present))
         return FileColumn(name, "text", present[0], *self._time_format(present))
@@ -357,8 +374,9 @@ class TableFile:
         return _parse(self._text(name), form)
 
     def _number_sql(self, name: str) -> str:
-        value = quoted_column(name) if self._types[name] != "VARCHAR" else f"trim({quoted_column(name)})"
-        return f"TRY_CAST({value} AS DOUBLE)"
+        if self._types[name] != "VARCHAR":
+            return f"TRY_CAST({quoted_column(name)} AS DOUBLE)"
+        return _number(f"trim({quoted_column(name)})", self._decimal)
 
     def _rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         return self._run(sql, parameters).fetchall()
@@ -369,14 +387,14 @@ class TableFile:
 
 
 @contextmanager
-def open_table(path: Path, records: str | None = None) -> Iterator[TableFile]:
+def open_table(path: Path, records: str | None = None, encoding: str = "utf-8", decimal: Literal[".", ","] = ".") -> Iterator[TableFile]:
     """The file to read. SourceError, naming it, when it is missing, empty or cannot be read as what its ending says."""
     if not path.exists():
         raise SourceError(f"{path}: no such file")
     if path.is_dir():
         raise SourceError(f"{path} is a folder", remedy="Name one CSV, JSON or Parquet file.")
     with scratch_connection(None) as (scratch, connection):
-        yield TableFile(path, scratch, connection, records)
+        yield TableFile(path, scratch, connection, records, encoding, decimal)
 
 
 def _parse(text: str, form: str) -> str:
@@ -386,6 +404,12 @@ def _parse(text: str, form: str) -> str:
     if form in _EPOCHS:
         return f"make_timestamptz(CAST(round(TRY_CAST({text} AS DOUBLE) * {_EPOCHS[form]}) AS BIGINT))"
     return f"CAST(TRY_STRPTIME(trim({text}), {quoted_text(form)}) AS TIMESTAMPTZ)"
+
+
+def _number(text: str, decimal: str) -> str:
+    """SQL that reads `text` as a number; with a decimal comma points part thousands."""
+    plain = f"replace(replace({text}, '.', ''), ',', '.')" if decimal == "," else text
+    return f"TRY_CAST({plain} AS DOUBLE)"
 
 
 def _epoch(numbers: list[float]) -> str:
