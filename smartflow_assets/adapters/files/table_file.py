@@ -118,7 +118,7 @@ class TableFile:
         connection: duckdb.DuckDBPyConnection,
         records: str | None = None,
         encoding: str = "utf-8",
-        decimal: Literal[".", ","] = ".",
+        decimal: str = ".",
     ) -> None:
         self.path, self._scratch, self._db = path, scratch, connection
         self._encoding, self._decimal = encoding, decimal
@@ -387,7 +387,7 @@ class TableFile:
 
 
 @contextmanager
-def open_table(path: Path, records: str | None = None, encoding: str = "utf-8", decimal: Literal[".", ","] = ".") -> Iterator[TableFile]:
+def open_table(path: Path, records: str | None = None, encoding: str = "utf-8", decimal: str = ".") -> Iterator[TableFile]:
     """The file to read. SourceError, naming it, when it is missing, empty or cannot be read as what its ending says."""
     if not path.exists():
         raise SourceError(f"{path}: no such file")
