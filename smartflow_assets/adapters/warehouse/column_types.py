@@ -78,7 +78,7 @@ def overflow_column(name: str, stored: Mapping[str, str], staged: Mapping[str, s
 @dataclass(frozen=True)
 class NumbersInTexts:
     """Columns of the view `staged` that are texts and hold numbers: `alone` with nothing beside them but marks of no value, `beside_words`
-    with words, the first of which is given."""
+    with words, the first of which is given. Texts that are all numbers are texts on purpose: a feed that has no types has none."""
 
     alone: frozenset[str] = frozenset()
     beside_words: Mapping[str, str] = field(default_factory=dict)
@@ -88,23 +88,23 @@ def numbers_in_texts(connection: duckdb.DuckDBPyConnection, names: Mapping[str, 
     """Look for numbers in columns of texts; `names` is what each is called in the view. Most are words from their first rows on: those
     are not read further."""
     sample = _counted(connection, names, f"(SELECT * FROM staged LIMIT {SAMPLE})")
-    likely = [name for name, (numbers, words) in sample.items() if numbers >= SMALL_SHARE * (numbers + words)]
+    likely = [name for name, (numbers, words, _) in sample.items() if numbers >= SMALL_SHARE * (numbers + words)]
     counts = _counted(connection, {name: names[name] for name in likely}, "staged")
-    mixed = [name for name, (numbers, words) in counts.items() if words and numbers >= max(FEW_NUMBERS, SMALL_SHARE * (numbers + words))]
+    mixed = [name for name, (numbers, words, _) in counts.items() if words and numbers >= max(FEW_NUMBERS, SMALL_SHARE * (numbers + words))]
     firsts = {
         name: connection.execute(f"SELECT {names[name]} FROM staged WHERE {_is_word(names[name])} ORDER BY _row LIMIT 1").fetchall()[0][0]
         for name in mixed
     }
-    return NumbersInTexts(frozenset(name for name, (numbers, words) in counts.items() if numbers and not words), firsts)
+    return NumbersInTexts(frozenset(name for name, (numbers, words, marks) in counts.items() if numbers and marks and not words), firsts)
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, names: Mapping[str, str], rows: str) -> dict[str, tuple[int, int]]:
-    """How many numbers and how many words each column has."""
+def _counted(connection: duckdb.DuckDBPyConnection, names: Mapping[str, str], rows: str) -> dict[str, tuple[int, int, int]]:
+    """How many numbers, words and marks of no value each column has."""
     if not names:
         return {}
-    asked = [f"count(*) FILTER (WHERE {test(column)})" for column in names.values() for test in (_is_number, _is_word)]
+    asked = [f"count(*) FILTER (WHERE {test(column)})" for column in names.values() for test in (_is_number, _is_word, _is_mark)]
     found = connection.execute(f"SELECT {', '.join(asked)} FROM {rows}").fetchall()[0]
-    return {name: (int(found[2 * place]), int(found[2 * place + 1])) for place, name in enumerate(names)}
+    return {name: (int(found[3 * place]), int(found[3 * place + 1]), int(found[3 * place + 2])) for place, name in enumerate(names)}
 
 
 def texts_before(connection: duckdb.DuckDBPyConnection, table: str, name: str, time_column: str, earlier: Sequence[Path]) -> TextsBefore:
@@ -170,6 +170,9 @@ def _is_number(column: str) -> str:
     return f"coalesce(abs(TRY_CAST({column} AS DOUBLE)) <= {_LARGEST} AND NOT {is_code}, FALSE)"
 
 
+def _is_mark(column: str) -> str:
+    return f"lower(trim({column})) IN ({', '.join(map(quoted_text, MARKS))})"
+
+
 def _is_word(column: str) -> str:
-    marks = ", ".join(map(quoted_text, MARKS))
-    return f"{column} IS NOT NULL AND NOT {_is_number(column)} AND lower(trim({column})) NOT IN ({marks})"
+    return f"{column} IS NOT NULL AND NOT {_is_number(column)} AND NOT {_is_mark(column)}"
