@@ -5,11 +5,9 @@ config.source gives the values their meaning; here they are only values.
 """
 
 import io
-import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarfloat import ScalarFloat
@@ -84,13 +82,7 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
         raise SourceError(f"this is not YAML: {' '.join(str(error).split())}", source=path.stem, where=str(path)) from error
     except RecursionError as error:
         raise _too_deep(path) from error
-    except ValueError as error:  # of a date that there is not: ruamel makes dates of what looks like one
-        line, found = _no_date(path.read_text(encoding="utf-8-sig"))
-        where = f"{path}, line {line}" if line else str(path)
-        raise SourceError(
-            f"{found or 'a value'} is no date: {error}", source=path.stem, where=where, remedy="Write a day that exists."
-        ) from error
-    except (TypeError, AttributeError) as error:  # what ruamel makes of a list as a key, or of a mapping merged with itself
+    except (TypeError, AttributeError, ValueError) as error:  # of a list as a key, a mapping merged with itself, a number without end
         raise SourceError(
             f"this cannot be read: {error}",
             source=path.stem,
@@ -189,8 +181,22 @@ def _carried_over(text: str, before: str, after: str) -> str:
     return "".join(lines)
 
 
+class _Constructor(RoundTripConstructor):
+    """A day that there is not, 2026-02-30, stays a text: whoever takes it for a day says so, beside all else that is wrong."""
+
+    def construct_yaml_timestamp(self, node: Any, values: Any = None) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node, values)
+        except ValueError:
+            return self.construct_scalar(node)
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_timestamp)
+
+
 def _yaml() -> YAML:
     yaml = YAML()
+    yaml.Constructor = _Constructor
     yaml.preserve_quotes = True
     yaml.width = 130
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -201,17 +207,6 @@ def _broken(path: Path, error: MarkedYAMLError, what: str, remedy: str) -> Sourc
     mark = error.problem_mark or error.context_mark
     where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
     return SourceError(what, source=path.stem, where=where, remedy=remedy)
-
-
-def _no_date(text: str) -> tuple[int, str]:
-    """The first line that holds a day which does not exist, and that day; 0 and nothing where there is none."""
-    for number, line in enumerate(text.splitlines(), 1):
-        for found in re.finditer(r"\b(\d{4})-(\d\d?)-(\d\d?)\b", line):
-            try:
-                date(*map(int, found.groups()))
-            except ValueError:
-                return number, found.group()
-    return 0, ""
 
 
 def _scalars(values: Any, at: Location) -> Iterator[tuple[Location, Any]]:

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,9 @@ def test_what_is_no_yaml_is_refused_with_a_line(tmp_path, text):
     assert ", line " in refused(tmp_path, text)
 
 
-def test_a_day_that_does_not_exist_is_named_with_its_line(tmp_path):
-    with pytest.raises(SourceError, match=r"2026-02-30 is no date: day is out of range for month .*web.yaml, line 3"):
-        read_yaml(written(tmp_path, "name: web\nsince: 2026-02-28\nuntil: 2026-02-30\n"))
+def test_a_day_that_does_not_exist_is_a_text_for_whoever_wants_a_day_to_refuse(tmp_path):
+    values = read_yaml(written(tmp_path, "since: 2026-02-28\nuntil: 2026-02-30\n")).values
+    assert values == {"since": date(2026, 2, 28), "until": "2026-02-30"}
 
 
 def test_a_list_a_tag_and_another_encoding_are_refused(tmp_path):
