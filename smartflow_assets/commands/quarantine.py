@@ -42,6 +42,8 @@ def quarantine(
     if file and not drop:
         raise terminal.UsageError("--file goes with --drop")
     if not settings.warehouse_file.exists():
+        if file:
+            raise terminal.UsageError(f"{names[0]} holds no row of {file}", remedy="It holds no row at all.")
         terminal.result("no row is held")
         return
     warehouse = open_warehouse(settings)
@@ -72,12 +74,25 @@ def _drop(warehouse: "Warehouse", catalogue: "Catalogue", name: str, file: str |
     from smartflow_assets.stages.alerting import writes_of
     from smartflow_assets.stages.readability import drop_held, watch
 
+    if file is not None:
+        _refuse_unknown(warehouse, name, file)
     count = drop_held(warehouse, name, file, run_id=RUN_ID)
     terminal.result(f"{name}: {terminal.count(count, 'row')} dropped" + (f", of {file}" if file else ""))
     if count and name in catalogue.sources:
         step = watch(warehouse, catalogue.sources[name], now=datetime.now(UTC), run_id=RUN_ID)
         if step is not None:
             warehouse.commit(RUN_ID, writes_of(step))
+
+
+def _refuse_unknown(warehouse: "Warehouse", name: str, file: str) -> None:
+    """UsageError for a file of which the source holds no row."""
+    from smartflow_assets.core.nearest_name import did_you_mean
+    from smartflow_assets.stages.readability import held_by_origin
+
+    held = [each.origin for each in held_by_origin(warehouse, name)]
+    if file not in held:
+        listed = f"Rows are held of {', '.join(held[:20])}{' …' if len(held) > 20 else ''}." if held else "It holds no row at all."
+        raise terminal.UsageError(f"{name} holds no row of {file}", remedy=did_you_mean(file, held, listed))
 
 
 COMMANDS = (("quarantine", quarantine, EXAMPLES),)

@@ -60,6 +60,9 @@ def test_bad_rows_are_told_until_somebody_has_decided(smartflow: Smartflow, home
     assert "warn  quarantine: shop has 6 rows in quarantine; 5.0 % of the rows of feeds/shop.csv cannot be read" in doctor
     assert line(smartflow("quarantine").out, "shop")[:5] == ["shop", "feeds/shop.csv", "6", "5.0", "%"]
     assert smartflow("quarantine", "--drop").code == 2  # of which source?
+    refused = smartflow("quarantine", "shop", "--drop", "--file", "nope")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == "error: shop holds no row of nope. Rows are held of feeds/shop.csv.\n"
     assert smartflow("quarantine", "shop", "--drop", "--file", "feeds/shop.csv").out == "shop: 6 rows dropped, of feeds/shop.csv\n"
     assert standing(home) == [("raw_records", "resolved"), ("readability", "resolved")]
     assert smartflow("quarantine").out == "no row is held\n"
