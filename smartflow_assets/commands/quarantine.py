@@ -17,6 +17,7 @@ smartflow quarantine shop
 smartflow quarantine shop --drop --file feeds/shop.csv
 """
 RUN_ID = "quarantine"
+_NONE = "No row is held at all."
 
 
 def quarantine(
@@ -43,12 +44,12 @@ def quarantine(
         raise terminal.UsageError("--file goes with --drop")
     if not settings.warehouse_file.exists():
         if file:
-            raise terminal.UsageError(f"{names[0]} holds no row of {file}", remedy="It holds no row at all.")
+            raise terminal.UsageError(f"no row of {file} is held of {', '.join(names)}", remedy=_NONE)
         terminal.result("no row is held")
         return
     warehouse = open_warehouse(settings)
     if drop:
-        for name in names:
+        for name in names if file is None else _holders(warehouse, names, file):
             _drop(warehouse, catalogue, name, file)
         warehouse.publish(RUN_ID, is_forced=True)
         return
@@ -74,8 +75,6 @@ def _drop(warehouse: "Warehouse", catalogue: "Catalogue", name: str, file: str |
     from smartflow_assets.stages.alerting import writes_of
     from smartflow_assets.stages.readability import drop_held, watch
 
-    if file is not None:
-        _refuse_unknown(warehouse, name, file)
     count = drop_held(warehouse, name, file, run_id=RUN_ID)
     terminal.result(f"{name}: {terminal.count(count, 'row')} dropped" + (f", of {file}" if file else ""))
     if count and name in catalogue.sources:
@@ -84,15 +83,17 @@ def _drop(warehouse: "Warehouse", catalogue: "Catalogue", name: str, file: str |
             warehouse.commit(RUN_ID, writes_of(step))
 
 
-def _refuse_unknown(warehouse: "Warehouse", name: str, file: str) -> None:
-    """UsageError for a file of which the source holds no row."""
+def _holders(warehouse: "Warehouse", names: list[str], file: str) -> list[str]:
+    """The sources that hold rows of a file. UsageError when none does."""
     from smartflow_assets.core.nearest_name import did_you_mean
     from smartflow_assets.stages.readability import held_by_origin
 
-    held = [each.origin for each in held_by_origin(warehouse, name)]
-    if file not in held:
-        listed = f"Rows are held of {', '.join(held[:20])}{' …' if len(held) > 20 else ''}." if held else "It holds no row at all."
-        raise terminal.UsageError(f"{name} holds no row of {file}", remedy=did_you_mean(file, held, listed))
+    held = {name: [each.origin for each in held_by_origin(warehouse, name)] for name in names}
+    if found := [name for name in names if file in held[name]]:
+        return found
+    files = [origin for name in names for origin in held[name]]
+    listed = f"Rows are held of {', '.join(files[:20])}{' …' if len(files) > 20 else ''}." if files else _NONE
+    raise terminal.UsageError(f"no row of {file} is held of {', '.join(names)}", remedy=did_you_mean(file, files, listed))
 
 
 COMMANDS = (("quarantine", quarantine, EXAMPLES),)
