@@ -41,6 +41,7 @@ from smartflow_assets.commands import (
     ui,
     validate,
 )
+from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.core.errors import SmartflowError
 
 app = typer.Typer(
@@ -84,6 +85,7 @@ def _command(name: str, function: Callable[..., None], examples: str, to: typer.
     def command(*arguments: Any, verbose: bool, **options: Any) -> None:
         terminal.VERBOSE.set(verbose or terminal.is_verbose())
         try:
+            prefix_of(os.environ)  # one that Dagster could not take is told at once, not by the first command that needs Dagster
             function(*arguments, **options)
         except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
             raise

@@ -19,11 +19,11 @@ from urllib.parse import quote
 import pandas as pd
 
 from smartflow_assets.adapters.channels import BaseChannel
-from smartflow_assets.adapters.secret_references import redact_all, unset
+from smartflow_assets.adapters.secret_references import redact_all, text_of, unset
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
-from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError
+from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError, is_interrupt
 from smartflow_assets.core.incidents.alert_planning import AlertStatus, message_key
 from smartflow_assets.core.incidents.event_log import Row, in_order, row_dicts
 from smartflow_assets.core.incidents.messages import Message, render
@@ -220,8 +220,12 @@ class _ChannelDrain:
             self.channel.deliver(message, environment=self.environment, outbox=self.outbox_folder)
         except DeliveryError as error:
             return error
-        except Exception as error:  # a channel of another package must not stop the others; the error is recorded
-            return DeliveryError(f"{type(error).__name__}: {error}")
+        except (
+            BaseException
+        ) as error:  # a channel of another package must not stop the others, not by an exit either; the error is recorded
+            if is_interrupt(error):
+                raise
+            return DeliveryError(f"{type(error).__name__}: {text_of(error)}")
         return None
 
     def _failure(self, send: Row, error: DeliveryError) -> Row:

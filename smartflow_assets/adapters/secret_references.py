@@ -7,13 +7,14 @@ ever holds the value. What may be a reference, and what must be one, is said by 
 import base64
 import json
 import re
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from pydantic import AfterValidator, WithJsonSchema
 
-from smartflow_assets.core.errors import DeliveryError
+from smartflow_assets.core.errors import DeliveryError, SmartflowError
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -96,6 +97,32 @@ def redact_all(text: str, environment: Mapping[str, str]) -> str:
     """
     names = [name for name, value in environment.items() if _SOUNDS_SECRET.search(name) and len(value) >= _SHORTEST]
     return _LOGIN.sub("***@", redact(text, names, environment))
+
+
+def told_safely(error: BaseException, source: str, environment: Mapping[str, str]) -> Exception:
+    """The error as it may stand in a history beside all its causes: itself where it is an ordinary one and neither its text nor that
+    of any cause or part holds a secret, else one without causes whose text was redacted. Raise it `from None`.
+    """
+    written = "".join(traceback.format_exception(error))
+    if isinstance(error, Exception) and redact_all(written, environment) == written:
+        return error
+    if isinstance(error, SmartflowError):
+        error.what, error.where, error.remedy = (redact_all(text, environment) for text in (error.what, error.where, error.remedy))
+        error.args = (error.what, error.source, error.where, error.remedy)
+        if hasattr(error, "__notes__"):
+            del error.__notes__
+        error.__cause__ = None
+        return error
+    text = redact_all(" ".join(text_of(error).split()), environment)
+    return SmartflowError(f"{type(error).__name__}: {text}" if text else type(error).__name__, source=source)
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says; nothing where an error of a stranger fails even at that."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _forms(value: str) -> Iterator[str]:

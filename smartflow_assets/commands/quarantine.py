@@ -17,6 +17,7 @@ smartflow quarantine shop
 smartflow quarantine shop --drop --file feeds/shop.csv
 """
 RUN_ID = "quarantine"
+_NONE = "No row is held at all."
 
 
 def quarantine(
@@ -42,11 +43,13 @@ def quarantine(
     if file and not drop:
         raise terminal.UsageError("--file goes with --drop")
     if not settings.warehouse_file.exists():
+        if file:
+            raise terminal.UsageError(f"no row of {file} is held of {', '.join(names)}", remedy=_NONE)
         terminal.result("no row is held")
         return
     warehouse = open_warehouse(settings)
     if drop:
-        for name in names:
+        for name in names if file is None else _holders(warehouse, names, file):
             _drop(warehouse, catalogue, name, file)
         warehouse.publish(RUN_ID, is_forced=True)
         return
@@ -78,6 +81,19 @@ def _drop(warehouse: "Warehouse", catalogue: "Catalogue", name: str, file: str |
         step = watch(warehouse, catalogue.sources[name], now=datetime.now(UTC), run_id=RUN_ID)
         if step is not None:
             warehouse.commit(RUN_ID, writes_of(step))
+
+
+def _holders(warehouse: "Warehouse", names: list[str], file: str) -> list[str]:
+    """The sources that hold rows of a file. UsageError when none does."""
+    from smartflow_assets.core.nearest_name import did_you_mean
+    from smartflow_assets.stages.readability import held_by_origin
+
+    held = {name: [each.origin for each in held_by_origin(warehouse, name)] for name in names}
+    if found := [name for name in names if file in held[name]]:
+        return found
+    files = [origin for name in names for origin in held[name]]
+    listed = f"Rows are held of {', '.join(files[:20])}{' …' if len(files) > 20 else ''}." if files else _NONE
+    raise terminal.UsageError(f"no row of {file} is held of {', '.join(names)}", remedy=did_you_mean(file, files, listed))
 
 
 COMMANDS = (("quarantine", quarantine, EXAMPLES),)

@@ -91,9 +91,15 @@ def write(rows: "pd.DataFrame", format: Format) -> None:
     elif format is Format.csv:
         import csv
 
+        from smartflow_assets.adapters.files.result_file import calm_cell
+
+        def cell(value: Any) -> str:
+            text = _cell(value, is_exact=True)
+            return calm_cell(text) if isinstance(value, str) else text
+
         writer = csv.writer(terminal.Harmless(sys.stdout), lineterminator="\n")
-        writer.writerow(rows.columns)
-        writer.writerows([_cell(value, is_exact=True) for value in row] for row in rows.itertuples(index=False, name=None))
+        writer.writerow([calm_cell(str(name)) for name in rows.columns])
+        writer.writerows([cell(value) for value in row] for row in rows.itertuples(index=False, name=None))
     else:
         numbers = [str(name) for name, kind in rows.dtypes.items() if kind.kind in "iuf"]
         terminal.table(

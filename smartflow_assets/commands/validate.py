@@ -30,7 +30,9 @@ def validate(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="FILE", help="Source files; all of data/sources, defaults and channels when none is named.", show_default=False
+            metavar="FILE",
+            help="Source files; all of data/sources, defaults, channels and home.yaml when none is named.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -53,13 +55,15 @@ def validate(
         terminal.result(line)
     checked = len(files or catalogue.names)
     if lines:
-        terminal.say(f"{terminal.count(len(lines), 'problem')} in {terminal.count(checked, 'source file')}")
+        holders = {problem.where.partition(", line ")[0] or problem.source for problem in problems}
+        terminal.say(f"{terminal.count(len(lines), 'problem')} in {terminal.count(len(holders), 'file')}")
         raise typer.Exit(1)
     terminal.say(f"{terminal.count(checked, 'source file')} without a problem")
 
 
 def _problems_of_shared_files(catalogue: "Catalogue") -> list[SourceError]:
-    """What is wrong with channels and defaults."""
+    """What is wrong with channels, defaults and the settings of the home."""
+    from smartflow_assets.config.catalogue import home_error
     from smartflow_assets.config.source_file import problems_of_defaults
     from smartflow_assets.config.yaml_file import read_yaml
 
@@ -69,7 +73,8 @@ def _problems_of_shared_files(catalogue: "Catalogue") -> list[SourceError]:
             found += problems_of_defaults(read_yaml(catalogue.settings.defaults_file))
         except SourceError as error:
             found += _told(error)
-    return found
+    error = home_error(catalogue.settings)
+    return found if error is None else [*found, *_told(error)]
 
 
 def _problems_of(path: Path, catalogue: "Catalogue") -> list[SourceError]:

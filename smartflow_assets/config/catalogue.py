@@ -44,7 +44,7 @@ class Catalogue:
         """Read everything; never raises for what a file says. A file is parsed again only when it has changed."""
         channels, channel_errors = _channels(settings.channels_file)
         defaults, defaults_error = defaults_of(settings)
-        defaults_error = defaults_error or _home_error(settings)  # either breaks every source: none may run by half of what was said
+        shared = _told(defaults_error or home_error(settings))  # either breaks every source: none may run by half of what was said
         sources: dict[str, Source] = {}
         broken: dict[str, InvalidFileError] = {}
         for path in source_files(settings):
@@ -54,8 +54,7 @@ class Catalogue:
                     what = "there is a .yaml and a .yml file of this name"
                     raise SourceError(what, source=path.stem, where=str(path), remedy="Keep one of the two.")
                 file = read_yaml(path)
-                problems = [] if defaults_error is None else [defaults_error]
-                sources[path.stem] = checked_source(file, defaults, channels, channel_errors, problems)
+                sources[path.stem] = checked_source(file, defaults, channels, channel_errors, shared)
             except InvalidFileError as error:
                 broken[path.stem] = error
             except SourceError as error:
@@ -160,12 +159,18 @@ def defaults_of(settings: Settings) -> tuple[YamlFile | None, SourceError | None
         return None, error
 
 
-def _home_error(settings: Settings) -> SourceError | None:
+def home_error(settings: Settings) -> SourceError | None:
+    """Why the settings of the home cannot be used, if so; an InvalidFileError holds each problem."""
     try:
         read_home(settings)
     except SourceError as error:
         return error
     return None
+
+
+def _told(error: SourceError | None) -> Sequence[SourceError]:
+    """The problems that an error holds, or itself; none for no error."""
+    return error.problems if isinstance(error, InvalidFileError) else () if error is None else (error,)
 
 
 def _default_policy(defaults: YamlFile | None) -> AlertPolicy:

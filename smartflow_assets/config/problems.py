@@ -25,6 +25,7 @@ _EXPECTED = {
     "int": "a whole number",
     "bool": "true or false",
     "date": "a date",
+    "date_from_datetime": "a date",
     "datetime": "a time",
 }
 _LIMITS = {
@@ -56,7 +57,9 @@ class InvalidFileError(SourceError):
     def __init__(self, problems: Sequence[SourceError]) -> None:
         self.problems = tuple(problems)
         first, more = self.problems[0], len(self.problems) - 1
-        remedy = first.remedy + (f" {more} more problem{'s' if more > 1 else ''} in this file." if more else "")
+        files = {problem.where.partition(", line ")[0] for problem in self.problems}
+        others = " and others" if len(files) > 1 else ""
+        remedy = first.remedy + (f" {more} more problem{'s' if more > 1 else ''} in this file{others}." if more else "")
         super().__init__(first.what, source=first.source, where=first.where, remedy=remedy.strip())
 
 

@@ -5,10 +5,9 @@ config.source gives the values their meaning; here they are only values.
 """
 
 import io
-import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarfloat import ScalarFloat
@@ -26,6 +25,8 @@ from ruamel.yaml.scalarstring import ScalarString
 from smartflow_assets.core.errors import SourceError
 
 Location = tuple[str | int, ...]
+_DEEPEST = 50  # mappings and lists within each other; the keys of a source go seven deep
+_MOST_PARTS = 100_000  # keys, items and values; a file of 350 bytes holds ten million, by aliases of aliases
 _INDENTS = ((2, 4, 2), (2, 2, 0), (4, 6, 4), (4, 4, 2))  # of mappings, of what lists hold, of their dashes: as people write them
 
 
@@ -56,6 +57,8 @@ def read_yaml(path: Path) -> YamlFile:
     """
     try:
         mark = path.stat()
+        if not stat.S_ISREG(mark.st_mode):  # a pipe would be waited for, a device has no end
+            raise SourceError("this is no regular file", source=path.stem, where=str(path), remedy="Take it away, or write a file there.")
         return _parse(path, mark.st_mtime_ns, mark.st_size)
     except OSError as error:
         raise SourceError(f"the file cannot be read: {error.strerror}", source=path.stem, where=str(path)) from error
@@ -77,11 +80,14 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
         raise _broken(path, error, f"this is not YAML: {what}", "Often a missing space, quote or indent.") from error
     except YAMLError as error:
         raise SourceError(f"this is not YAML: {' '.join(str(error).split())}", source=path.stem, where=str(path)) from error
-    except ValueError as error:  # of a date that there is not: ruamel makes dates of what looks like one
-        line, found = _no_date(path.read_text(encoding="utf-8-sig"))
-        where = f"{path}, line {line}" if line else str(path)
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except (TypeError, AttributeError, ValueError) as error:  # of a list as a key, a mapping merged with itself, a number without end
         raise SourceError(
-            f"{found or 'a value'} is no date: {error}", source=path.stem, where=where, remedy="Write a day that exists."
+            f"this cannot be read: {error}",
+            source=path.stem,
+            where=str(path),
+            remedy="Write keys as plain text, and no alias (*name) within what it names.",
         ) from error
     if tree is None:
         tree = CommentedMap()
@@ -93,7 +99,7 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
             remedy="Write `key: value` lines; see data/sources for examples.",
         )
     lines: dict[Location, int] = {}
-    values = _without_ruamel(tree, (), lines)
+    values = _Plain(path, lines).without_ruamel(tree, ())
     file = YamlFile(path, values, lines)
     for at, value in _scalars(values, ()):
         if isinstance(value, TaggedScalar):
@@ -175,8 +181,22 @@ def _carried_over(text: str, before: str, after: str) -> str:
     return "".join(lines)
 
 
+class _Constructor(RoundTripConstructor):
+    """A day that there is not, 2026-02-30, stays a text: whoever takes it for a day says so, beside all else that is wrong."""
+
+    def construct_yaml_timestamp(self, node: Any, values: Any = None) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node, values)
+        except ValueError:
+            return self.construct_scalar(node)
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_timestamp)
+
+
 def _yaml() -> YAML:
     yaml = YAML()
+    yaml.Constructor = _Constructor
     yaml.preserve_quotes = True
     yaml.width = 130
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -189,17 +209,6 @@ def _broken(path: Path, error: MarkedYAMLError, what: str, remedy: str) -> Sourc
     return SourceError(what, source=path.stem, where=where, remedy=remedy)
 
 
-def _no_date(text: str) -> tuple[int, str]:
-    """The first line that holds a day which does not exist, and that day; 0 and nothing where there is none."""
-    for number, line in enumerate(text.splitlines(), 1):
-        for found in re.finditer(r"\b(\d{4})-(\d\d?)-(\d\d?)\b", line):
-            try:
-                date(*map(int, found.groups()))
-            except ValueError:
-                return number, found.group()
-    return 0, ""
-
-
 def _scalars(values: Any, at: Location) -> Iterator[tuple[Location, Any]]:
     """Every value that holds no others, with its location."""
     if isinstance(values, dict | list):
@@ -209,20 +218,50 @@ def _scalars(values: Any, at: Location) -> Iterator[tuple[Location, Any]]:
         yield at, values
 
 
-def _without_ruamel(node: Any, at: Location, lines: dict[Location, int]) -> Any:
-    """The node without ruamel's types; the line of each part goes to `lines`."""
-    if isinstance(node, CommentedMap):
-        marks = node.lc.data or {}
-        for key in node:
-            if key in marks:  # a key that came in by `<<` has no line of its own
-                lines[(*at, str(key))] = marks[key][0] + 1
-        return {str(key): _without_ruamel(value, (*at, str(key)), lines) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        marks = node.lc.data or {}
-        for index in marks:
-            lines[(*at, index)] = marks[index][0] + 1
-        return [_without_ruamel(value, (*at, index), lines) for index, value in enumerate(node)]
-    for kind, plain in ((ScalarBoolean, bool), (ScalarInt, int), (ScalarFloat, float), (ScalarString, str)):
-        if isinstance(node, kind):
-            return plain(node)
-    return node
+def _too_deep(path: Path, line: int | None = None) -> SourceError:
+    return SourceError(
+        f"lists and keys stand more than {_DEEPEST} deep in each other",
+        source=path.stem,
+        where=f"{path}, line {line}" if line else str(path),
+        remedy="Close the brackets, and write it flatter; no key needs more than seven.",
+    )
+
+
+class _Plain:
+    """Values without ruamel's types; the line of each goes to `lines`. SourceError for more than a file may hold, aliases written out."""
+
+    def __init__(self, path: Path, lines: dict[Location, int]) -> None:
+        self.path, self.lines, self.count = path, lines, 0
+
+    def without_ruamel(self, node: Any, at: Location) -> Any:
+        """The node, which stands at `at`, as plain values."""
+        self.count += 1
+        if isinstance(node, CommentedMap | CommentedSeq):
+            self._limit(node, at)
+        if isinstance(node, CommentedMap):
+            marks = node.lc.data or {}
+            for key in node:
+                if key in marks:  # a key that came in by `<<` has no line of its own
+                    self.lines[(*at, str(key))] = marks[key][0] + 1
+            return {str(key): self.without_ruamel(value, (*at, str(key))) for key, value in node.items()}
+        if isinstance(node, CommentedSeq):
+            marks = node.lc.data or {}
+            for index in marks:
+                self.lines[(*at, index)] = marks[index][0] + 1
+            return [self.without_ruamel(value, (*at, index)) for index, value in enumerate(node)]
+        for kind, plain in ((ScalarBoolean, bool), (ScalarInt, int), (ScalarFloat, float), (ScalarString, str)):
+            if isinstance(node, kind):
+                return plain(node)
+        return node
+
+    def _limit(self, node: CommentedMap | CommentedSeq, at: Location) -> None:
+        """Aliases repeat what they name and may name what holds them, so both limits hold for what they stand for."""
+        if len(at) >= _DEEPEST:
+            raise _too_deep(self.path, node.lc.line + 1)
+        if self.count + len(node) > _MOST_PARTS:
+            raise SourceError(
+                f"the file holds more than {_MOST_PARTS:,} values, those that aliases (*name) repeat among them",
+                source=self.path.stem,
+                where=f"{self.path}, line {self.lines.get(at[:1], 1)}",
+                remedy="Take out aliases of aliases.",
+            )

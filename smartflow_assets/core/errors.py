@@ -23,6 +23,14 @@ class SmartflowError(Exception):
         return f"{text} {self.remedy}" if self.remedy else text
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Ctrl-C or a termination from Dagster's UI: the run is to end, so whoever catches what a stranger's code raises lets this pass.
+
+    Dagster's own is known by its name, since only defs may import Dagster.
+    """
+    return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "DagsterExecutionInterruptedError"
+
+
 class SourceError(SmartflowError):
     """A source cannot be read, or its YAML file is wrong."""
 

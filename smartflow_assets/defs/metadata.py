@@ -7,6 +7,7 @@ cut at 80 characters, one PNG. Sentences that a table is there for are not cut.
 import base64
 import inspect
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from smartflow_assets.adapters.secret_references import told_safely
 from smartflow_assets.adapters.warehouse.table_spec import Column
 from smartflow_assets.adapters.warehouse.tables import TABLES
+from smartflow_assets.core.errors import is_interrupt
 from smartflow_assets.defs.names import OPTIONS, asset_key, prefixed
 from smartflow_assets.defs.partitions import SOURCES
 
@@ -56,7 +59,12 @@ def stage_asset(
 
         def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             options = getattr(context.resources, OPTIONS)
-            return body(context, options) if is_told_context else body(options)
+            try:
+                return body(context, options) if is_told_context else body(options)
+            except BaseException as error:  # of a plug-in, perhaps: Dagster and the incident keep what it says
+                if is_interrupt(error):
+                    raise
+                raise told_safely(error, context.partition_key, os.environ).with_traceback(error.__traceback__) from None
 
         return dg.asset(
             key=asset_key(body.__name__),

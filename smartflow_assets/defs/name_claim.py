@@ -8,9 +8,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from smartflow_assets.config.name_prefix import PREFIX_VARIABLE
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SmartflowError
-from smartflow_assets.defs.names import PREFIX, PREFIX_VARIABLE
+from smartflow_assets.defs.names import PREFIX
 
 _KEY = f"smartflow/home_of_prefix/{PREFIX}"
 
@@ -26,7 +27,7 @@ def claim_prefix(instance: dg.DagsterInstance, settings: Settings) -> None:
     if theirs and Settings(Path(theirs)).sources.is_dir() and not Path(theirs).samefile(ours) and not is_own_instance(instance, settings):
         raise SmartflowError(
             f"two homes have the prefix {PREFIX!r} on one Dagster instance: {theirs} was there first, {ours} is this one",
-            remedy=f"Give each a prefix of its own: {PREFIX_VARIABLE}=quality beside SMARTFLOW_HOME={ours}, wherever it is run.",
+            remedy=f"Give this home another: {PREFIX_VARIABLE}={PREFIX[:30]}_2 beside SMARTFLOW_HOME={ours}, wherever it is run.",
         )
     instance.daemon_cursor_storage.set_cursor_values({_KEY: ours})
 

@@ -6,34 +6,11 @@ the prefix. Names that the warehouse keeps (`run_log.job`, the cause of an incid
 stay when the prefix changes. Definitions are made when modules are imported, so the prefix is read once, here.
 """
 
-import keyword
 import os
-import re
-from collections.abc import Mapping
 
 import dagster as dg
 
-from smartflow_assets.core.errors import SmartflowError
-
-PREFIX_VARIABLE = "SMARTFLOW_PREFIX"
-DEFAULT_PREFIX = "smartflow"
-_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,31}")
-
-
-def prefix_of(environ: Mapping[str, str]) -> str:
-    """The prefix that the environment names, else the default. SmartflowError when Dagster could not take it.
-
-    >>> prefix_of({}), prefix_of({"SMARTFLOW_PREFIX": "quality"})
-    ('smartflow', 'quality')
-    """
-    prefix = environ.get(PREFIX_VARIABLE) or DEFAULT_PREFIX
-    if not _PATTERN.fullmatch(prefix) or keyword.iskeyword(prefix):
-        raise SmartflowError(
-            f"{PREFIX_VARIABLE}={prefix} cannot be the prefix of names in Dagster",
-            remedy="Take up to 32 small letters, digits and underscores, a letter first, such as quality.",
-        )
-    return prefix
-
+from smartflow_assets.config.name_prefix import prefix_of
 
 PREFIX = prefix_of(os.environ)
 

@@ -446,6 +446,32 @@ def test_secrets_reach_neither_the_ledger_nor_the_log(warehouse: Warehouse, capl
     assert "s3cret" not in caplog.text
 
 
+@pytest.mark.parametrize("error", [BaseException("no s3cret"), SystemExit("no s3cret"), BaseExceptionGroup("no s3cret", [SystemExit(1)])])
+def test_whatever_a_channel_raises_is_a_failed_delivery_without_secrets(warehouse: Warehouse, error: BaseException) -> None:
+    plan(warehouse, "bell", "files")
+
+    def leave(message: Message) -> None:
+        raise error
+
+    HOOK[0] = leave
+    assert send(warehouse, environment={"BELL_TOKEN": "s3cret"}, bell=Recorder(), files=FileChannel()) == Drained(
+        sent=1, failed=1, planned_left=1
+    )
+    [told] = [error for (error,) in ledger(warehouse, "error") if error]
+    assert told.startswith(f"{type(error).__name__}: no ${{BELL_TOKEN}}")
+
+
+def test_an_interrupt_ends_the_drain(warehouse: Warehouse) -> None:
+    plan(warehouse, "bell")
+
+    def interrupt(message: Message) -> None:
+        raise KeyboardInterrupt
+
+    HOOK[0] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        send(warehouse, bell=Recorder())
+
+
 def test_message_of_a_lost_incident_fails_for_good(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager")
     warehouse.commit("r1", [Rewrite("incidents", ("i1",), warehouse.read("SELECT * FROM incidents WHERE false"))])

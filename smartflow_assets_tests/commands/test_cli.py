@@ -51,6 +51,16 @@ def test_every_command_explains_itself_with_examples(smartflow: Smartflow, name:
     assert f"smartflow {name}" in answer.out.partition("Examples")[2]
 
 
+@pytest.mark.parametrize("command", ["sources", "validate", "config-schema", "doctor"])
+def test_a_prefix_that_dagster_could_not_take_is_refused_by_commands_without_dagster(
+    smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("SMARTFLOW_PREFIX", "Bad-Name")
+    answer = smartflow(command)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("error: SMARTFLOW_PREFIX=Bad-Name cannot be the prefix")
+
+
 @pytest.mark.parametrize("verb", ["list", "promote", "rollback", "train"])
 def test_every_verb_of_models_explains_itself_with_examples(smartflow: Smartflow, verb: str) -> None:
     assert verb in smartflow("models", "--help").out

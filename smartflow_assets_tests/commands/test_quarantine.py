@@ -60,8 +60,16 @@ def test_bad_rows_are_told_until_somebody_has_decided(smartflow: Smartflow, home
     assert "warn  quarantine: shop has 6 rows in quarantine; 5.0 % of the rows of feeds/shop.csv cannot be read" in doctor
     assert line(smartflow("quarantine").out, "shop")[:5] == ["shop", "feeds/shop.csv", "6", "5.0", "%"]
     assert smartflow("quarantine", "--drop").code == 2  # of which source?
+    refused = smartflow("quarantine", "shop", "--drop", "--file", "nope")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == "error: no row of nope is held of shop. Rows are held of feeds/shop.csv.\n"
     assert smartflow("quarantine", "shop", "--drop", "--file", "feeds/shop.csv").out == "shop: 6 rows dropped, of feeds/shop.csv\n"
     assert standing(home) == [("raw_records", "resolved"), ("readability", "resolved")]
     assert smartflow("quarantine").out == "no row is held\n"
     assert "ok    quarantine: no row is held" in smartflow("doctor").out
     assert smartflow("run").code == 0 and check_passed(home)
+
+
+def test_a_file_of_which_no_row_is_held_is_refused_before_any_run_too(smartflow: Smartflow, home: Path) -> None:
+    answer = smartflow("quarantine", "shop", "--drop", "--file", "nope")
+    assert (answer.code, answer.out, answer.err) == (2, "", "error: no row of nope is held of shop. No row is held at all.\n")

@@ -45,6 +45,12 @@ def test_csv_keeps_every_digit(smartflow: Smartflow, published: Path) -> None:
     )
 
 
+def test_a_csv_holds_no_formula(smartflow: Smartflow, published: Path) -> None:
+    statement = """SELECT '=1+1' AS "=x", '-2.5' AS text, -2.5 AS n, '@SUM(A1)' AS at, '+1' AS plus, '- none' AS dash"""
+    assert smartflow("sql", statement, "-f", "csv").out == "'=x,text,n,at,plus,dash\n'=1+1,-2.5,-2.5,'@SUM(A1),+1,'- none\n"
+    assert json.loads(smartflow("sql", statement, "-f", "json").out)[0]["=x"] == "=1+1"
+
+
 def test_json_knows_null_times_and_maps(smartflow: Smartflow, published: Path) -> None:
     first, second = json.loads(smartflow("sql", QUERY, "--format", "json").out)
     assert first == {

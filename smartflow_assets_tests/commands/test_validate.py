@@ -1,6 +1,7 @@
 """`smartflow validate`, `config-schema`, `sources`, `show` and `plan`: what needs no run."""
 
 import json
+import os
 from pathlib import Path
 
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
@@ -113,7 +114,28 @@ def test_one_round_tells_every_problem_of_every_file_and_what_files_name_of_each
         ("shop.yaml:12", "`alerts.to`: there is no channel nobody"),
     ]
     assert "Did you mean feeds/known.csv?" in answer.out
-    assert answer.err == "12 problems in 3 source files\n"
+    assert answer.err == "12 problems in 5 files\n"
+
+
+def test_each_problem_of_the_home_is_a_line(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/home.yaml").write_text("shaer: all\nshare: everybody\n")
+    answer = smartflow("validate")
+    assert (answer.code, answer.err) == (1, "2 problems in 1 file\n")
+    assert {line.split(" ")[0] for line in answer.out.splitlines()} == {"data/home.yaml:1:", "data/home.yaml:2:"}
+    assert "more problem" not in answer.out
+
+
+def test_one_file_that_cannot_be_read_is_broken_alone(smartflow: Smartflow, home: Path) -> None:
+    os.mkfifo(home / "data/sources/pipe.yaml")
+    (home / "data/sources/deep.yaml").write_text(f"name: deep\nrules: {'[' * 400}{']' * 400}\n")
+    answer = smartflow("validate")
+    places = [line.partition(": ")[0] for line in answer.out.splitlines()]
+    assert (answer.code, places) == (1, ["data/sources/deep.yaml", "data/sources/pipe.yaml"])
+    assert [line.split()[:2] for line in smartflow("sources").out.splitlines()[1:]] == [
+        ["deep", "broken"],
+        ["pipe", "broken"],
+        ["shop", "never"],
+    ]
 
 
 def test_broken_defaults_hide_no_problem_of_a_source(smartflow: Smartflow, home: Path) -> None:

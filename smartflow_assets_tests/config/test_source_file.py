@@ -114,7 +114,7 @@ def test_problems_of_read(tmp_path, line, said):
         ),
         (
             "calendar: {holidays: XX}",
-            "`calendar`: holidays: Country XX not available; write an ISO 3166 code such as US, with a subdivision if wanted, such as "
+            "`calendar.holidays`: Country XX not available; write an ISO 3166 code such as US, with a subdivision if wanted, such as "
             "DE-BY (web.yaml, line 3).",
         ),
         ("freshness: {delay: 999999999 days}", "`freshness.delay`: '999999999 days' is longer than 200 years (web.yaml, line 3)."),
@@ -196,6 +196,19 @@ def test_a_key_that_the_defaults_give_is_offered_and_one_that_the_file_gives_is_
     assert problems(tmp_path, SMALL + "detectors: auto\ndetctors: auto\n", defaults) == [
         "web: `detctors` is not a key that is known here (web.yaml, line 4). `detectors` is given already."
     ]
+
+
+def test_every_problem_of_a_calendar_is_told_at_once(tmp_path):
+    events = "[{name: e, dates: [2026-02-30, {from: 2026-02-30, to: 2026-03-01}]}]"
+    found = problems(tmp_path, f"{SMALL}calendar: {{timezone: Mars/X, holidays: ZZ, events: {events}}}\n")
+    assert [problem.removeprefix("web: ").split(";")[0].split(" (web")[0] for problem in found] == [
+        "`calendar.timezone`: 'Mars/X' is not a time zone",
+        "`calendar.holidays`: Country ZZ not available",
+        "`calendar.events[1].dates[1]`: 2026-02-30 is no date: day is out of range for month",
+        "`calendar.events[1].dates[2].from` must be a date, found '2026-02-30'",
+    ]
+    twice = "[{name: e, dates: [2026-02-03]}, {name: e, dates: [2026-03-03]}]"
+    assert len(problems(tmp_path, f"{SMALL}calendar: {{timezone: Mars/X, events: {twice}}}\n")) == 2
 
 
 def test_every_problem_is_told_at_once_those_of_parts_that_do_not_go_together_too(tmp_path):

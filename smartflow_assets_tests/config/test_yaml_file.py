@@ -1,6 +1,8 @@
 """YAML as people write it: values, lines, and what is refused."""
 
 import difflib
+import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -42,15 +44,40 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path):
     assert "line 3" in refused(tmp_path, "name: a\nowner: b\nname: c\n")
 
 
+def test_what_stands_too_deep_is_refused(tmp_path):
+    assert "line 2). Close the brackets" in refused(tmp_path, f"name: web\nrules: {'[' * 60}{']' * 60}\n")
+    assert "more than 50 deep" in refused(tmp_path, f"rules: {'[' * 400}{']' * 400}\n")
+    assert "more than 50 deep" in refused(tmp_path, f"rules: {'{a: ' * 400}1{'}' * 400}\n")
+
+
+def test_aliases_of_aliases_are_counted_by_what_they_stand_for(tmp_path):
+    ten = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}' if level else 'x'] * 10)}]" for level in range(7)]
+    text = refused(tmp_path, "\n".join(["name: web", *ten, "tags: *a6"]))
+    assert "more than 100,000 values" in text
+    assert "aliases" in text
+    assert "web.yaml, line " in text
+
+
+@pytest.mark.parametrize("text", ["rules: &a [*a]\nx: &b {<<: *b}\n", "a: &a [1]\n? [*a]\n: 2\n? [*a]\n: 3\n"])
+def test_what_the_parser_cannot_make_sense_of_is_refused_by_name(tmp_path, text):
+    assert "web.yaml" in refused(tmp_path, text)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "web.yaml")
+    with pytest.raises(SourceError, match="no regular file"):
+        read_yaml(tmp_path / "web.yaml")
+
+
 @pytest.mark.parametrize("text", ["rules: [1,\nname: 2", "name:\tweb\n  x: 1", "name: @web", "name: *other"])
 def test_what_is_no_yaml_is_refused_with_a_line(tmp_path, text):
     assert "this is not YAML" in refused(tmp_path, text)
     assert ", line " in refused(tmp_path, text)
 
 
-def test_a_day_that_does_not_exist_is_named_with_its_line(tmp_path):
-    with pytest.raises(SourceError, match=r"2026-02-30 is no date: day is out of range for month .*web.yaml, line 3"):
-        read_yaml(written(tmp_path, "name: web\nsince: 2026-02-28\nuntil: 2026-02-30\n"))
+def test_a_day_that_does_not_exist_is_a_text_for_whoever_wants_a_day_to_refuse(tmp_path):
+    values = read_yaml(written(tmp_path, "since: 2026-02-28\nuntil: 2026-02-30\n")).values
+    assert values == {"since": date(2026, 2, 28), "until": "2026-02-30"}
 
 
 def test_a_list_a_tag_and_another_encoding_are_refused(tmp_path):

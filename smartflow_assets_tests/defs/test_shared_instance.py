@@ -11,11 +11,12 @@ import dagster as dg
 import pytest
 from dagster._core.errors import DagsterUnknownPartitionError
 
+from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.instance import open_instance
 from smartflow_assets.defs.name_claim import claim_prefix
-from smartflow_assets.defs.names import PARTITION_SET, prefix_of, prefixed
+from smartflow_assets.defs.names import PARTITION_SET, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.sensors import catalogue_sensor
 from smartflow_assets_tests.defs import hour_of_ticks
@@ -94,7 +95,9 @@ def test_a_second_home_of_the_same_prefix_is_refused_by_name(tmp_path, shared, m
     first, second = home_in(tmp_path / "first", "shop"), home_in(tmp_path / "second", "shop")
     with open_instance(shared) as instance:
         claim_prefix(instance, first.settings)
-        with pytest.raises(SmartflowError, match=r"two homes have the prefix 'smartflow'.*first was there first.*SMARTFLOW_PREFIX="):
+        with pytest.raises(
+            SmartflowError, match=r"two homes have the prefix 'smartflow'.*first was there first.*SMARTFLOW_PREFIX=smartflow_2 "
+        ):
             claim_prefix(instance, second.settings)
         monkeypatch.setenv("SMARTFLOW_HOME", str(second.folder))
         with pytest.raises(SmartflowError, match="SMARTFLOW_PREFIX"):

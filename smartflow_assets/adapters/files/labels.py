@@ -15,6 +15,8 @@ def read_labels(path: Path, source: str) -> pd.DataFrame:
     SourceError when the file is not there, lacks a column or holds a time that cannot be read.
     """
     remedy = "A labels file has the columns series, started_at and ended_at; times are ISO, UTC where they name no zone."
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise SourceError("the labels are no regular file", source=source, where=str(path), remedy=remedy)
     try:
         rows = pd.read_csv(path, dtype=str)
     except (OSError, ValueError) as error:

@@ -77,6 +77,21 @@ def write_relation(connection: duckdb.DuckDBPyConnection, relation: str, path: P
     return count
 
 
+def calm_cell(text: str) -> str:
+    """A text, or the name of a column, for a CSV that is not written by DuckDB: what a spreadsheet would compute begins with an apostrophe.
+
+    >>> calm_cell("=1+1"), calm_cell("-1.5"), calm_cell("- none")
+    ("'=1+1", '-1.5', "'- none")
+    """
+    if not _FORMULA.match(text):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
 def _csv_cell(name: str, type_: str, is_nested: bool) -> str:
     """A column of a CSV. A spreadsheet computes what begins like a formula: such a text, and such a name, begin with an apostrophe."""
     column = quoted_column(name)

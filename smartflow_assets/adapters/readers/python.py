@@ -19,9 +19,9 @@ from smartflow_assets.adapters.readers.feed import FeedReader, Page
 from smartflow_assets.adapters.readers.python_rows import Part, parts, write_part
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
-from smartflow_assets.adapters.secret_references import redact_all
+from smartflow_assets.adapters.secret_references import redact_all, text_of
 from smartflow_assets.adapters.staging.contract import ReadContext
-from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.errors import SourceError, is_interrupt
 from smartflow_assets.core.nearest_name import did_you_mean
 
 _EXPECTED = "expected DataFrames, or dicts as rows, in one piece, in a list or by yield"
@@ -53,7 +53,9 @@ class PythonReader(FeedReader, frozen=True):
         """Does the function take `since`? False for one that cannot be imported, which `pages` says why."""
         try:
             return "since" in _taken(getattr(importlib.import_module(self._module), self._name))
-        except (Exception, SystemExit):
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             return False
 
     def asked_from(self, context: ReadContext) -> datetime | None:
@@ -92,7 +94,7 @@ class PythonReader(FeedReader, frozen=True):
                 item = next(remaining)
             except StopIteration:
                 return
-            except (Exception, SystemExit) as error:  # whatever a user's function raises
+            except BaseException as error:  # whatever a user's function raises
                 raise self._raised(context, error) from None
             if isinstance(item, pd.DataFrame | Mapping):
                 yield item
@@ -110,7 +112,7 @@ class PythonReader(FeedReader, frozen=True):
             raise self._error(context, f"it needs '{strange}'; it is given since, until and now, by name", "Give it a default.")
         try:
             return function(**{name: value for name, value in given.items() if name in taken})
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._raised(context, error) from None
 
     def _function(self, context: ReadContext) -> Callable[..., Any]:
@@ -123,7 +125,7 @@ class PythonReader(FeedReader, frozen=True):
             raise self._error(
                 context, f"there is no module {error.name}", "Install it beside SmartFlow, or set PYTHONPATH to its folder."
             ) from None
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._raised(context, error, "importing it") from None
         function = getattr(module, name, None)
         if function is None:
@@ -144,24 +146,19 @@ class PythonReader(FeedReader, frozen=True):
         return SourceError(told, source=context.source, where=self.function, remedy=remedy)
 
     def _raised(self, context: ReadContext, error: BaseException, doing: str = "it") -> SourceError:
-        """What the user's code raised, and where: the innermost line outside of installed libraries."""
+        """What the user's code raised, and where: the innermost line outside of installed libraries. An interrupt is raised again."""
+        if is_interrupt(error):
+            raise error
         frames = [
             frame
             for frame in traceback.extract_tb(error.__traceback__)
             if frame.filename not in (__file__, importlib.__file__) and Path(frame.filename).is_file()
         ]
         own = next((frame for frame in reversed(frames) if "site-packages" not in frame.filename), frames[-1] if frames else None)
-        text = redact_all(" ".join(_text_of(error).split()), os.environ)[:300]
+        text = redact_all(" ".join(text_of(error).split()), os.environ)[:300]
         what = f"read.function: {doing} raised {type(error).__name__}" + (f": {printable(text)}" if text else "")
         where = f"{self.function}, {own.filename}, line {own.lineno}" if own else self.function
         return SourceError(what, source=context.source, where=where, remedy="Mend the function; the next run asks for the same again.")
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # an error of a user's own may fail even at that
-        return ""
 
 
 def _kind(value: Any) -> str:

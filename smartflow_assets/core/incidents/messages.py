@@ -74,6 +74,7 @@ FACTS: dict[str, str] = {
 _OF_ONE_SERIES = ("Series", "Value", "At its worst", "Usual then", "Difference", "Details", "Rules", "Type", "Found by")
 _FOR_ENGINEERS = ("Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
 _NAMED_MEMBERS = 10
+_LONGEST_SUBJECT = 200  # signs; the text of the message has the whole sentence
 _DAY = timedelta(days=1)
 _COLOUR = {"critical": "#b3261e", "warning": "#b26a00", "info": "#2f5d8a", "resolved": "#2e7d32"}
 _FILE_SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -131,7 +132,7 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
     times = _Times(ZoneInfo(str(facts.get("timezone") or "UTC")), timedelta(seconds=float(facts.get("bucket_seconds") or 60)))
     heading, rows = _heading(known, times), _rows(known, times)
     known["subject"] = subject = heading.subject
-    known["text"] = text = _text(subject, rows)
+    known["text"] = text = _text(heading.sentence, rows)
     return Message(
         idempotency_key=idempotency_key,
         event=event,
@@ -188,8 +189,12 @@ class _Heading(NamedTuple):
     unit: str = ""
 
     @property
-    def subject(self) -> str:
+    def sentence(self) -> str:
         return _one_line(f"[{self.tag}] {self.who}{without_unit(self.said, self.unit)}")
+
+    @property
+    def subject(self) -> str:
+        return _one_line(self.sentence, _LONGEST_SUBJECT)
 
 
 def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
@@ -270,10 +275,10 @@ def _lasted(known: Mapping[str, Any], times: _Times) -> str:
     return times.length(known["duration_seconds"]) + (" in all" if known["again_since"] and known["event"] == "resolved" else "")
 
 
-def _text(subject: str, rows: list[tuple[str, str]]) -> str:
+def _text(sentence: str, rows: list[tuple[str, str]]) -> str:
     width = max(len(label) for label, _ in rows)
-    lines = [f"{label + ':' if label else '':<{width + 1}} {_one_line(value, 2000)}" for label, value in rows]
-    return "\n".join([subject, "", *lines, ""])
+    lines = [f"{label + ':' if label else '':<{width + 1}} {_one_line(value)}" for label, value in rows]
+    return "\n".join([sentence, "", *lines, ""])
 
 
 def _html(known: Mapping[str, Any], heading: _Heading, rows: list[tuple[str, str]]) -> str:
@@ -333,10 +338,14 @@ def _duration(known: Mapping[str, Any]) -> float | None:
     return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
 
 
-def _one_line(text: str, length: int = 200) -> str:
-    """Without line breaks and other controls, which a mail header must not carry and which data may contain."""
+def _one_line(text: str, length: int = 2000) -> str:
+    """Without line breaks and other controls, which a mail header must not carry and which data may contain; what is longer ends with
+    a whole word where there is one."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= length else text[: length - 1] + "…"
+    if len(text) <= length:
+        return text
+    cut = text.rfind(" ", length // 2, length)
+    return text[: cut if cut > 0 else length - 1].rstrip(" ,;:") + "…"
 
 
 def _fact(value: Any) -> Any:

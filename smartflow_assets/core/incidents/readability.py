@@ -55,7 +55,7 @@ def watch(
         if incident.get("state") != "suppressed" or kind == "reopened":
             planner.announce(log[-1], now)
 
-    told: Row = {"last_seen_at": moment, "title": finding[:200], "body": finding}
+    told: Row = {"last_seen_at": moment, "title": finding, "body": finding}
     if not finding:
         if newest is not None and is_open:
             back = again_since([entry for entry in entries if entry["incident_id"] == newest["incident_id"]])

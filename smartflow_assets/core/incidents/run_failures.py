@@ -70,7 +70,7 @@ def record_run(
         incident, moment = newest.get(failure.cause), pd.Timestamp(now)
         reason = failure.message.splitlines()[0].removeprefix(f"{source}: ") if failure.message else "no reason was given"
         title = failure.title or f"{failure.cause} failed: {reason}"
-        told: Row = {"last_seen_at": moment, "title": title[:200], "body": failure.message}
+        told: Row = {"last_seen_at": moment, "title": title, "body": failure.message}
         told |= {"next_step": failure.next_step} if failure.next_step else {}
         if incident is None or (incident["state"] == "resolved" and moment - incident["resolved_at"] > policy.reopen_within):
             identity = anomaly_id(source, "", failure.cause, now)

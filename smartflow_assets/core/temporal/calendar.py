@@ -8,11 +8,10 @@ The holidays library is loaded for a calendar that names a country. What the day
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from smartflow_assets.core.temporal.event import Event
 from smartflow_assets.core.temporal.time_zone import TimeZone
@@ -46,22 +45,25 @@ class Calendar(BaseModel):
         description="Days that your business knows, past ones to learn from and future ones to expect; with or without `holidays`.",
     )
 
-    @model_validator(mode="after")
-    def _is_country_known(self) -> Self:
-        self.holiday_names(())
-        return self
+    @field_validator("holidays")
+    @classmethod
+    def _is_country_known(cls, country: str | None) -> str | None:
+        if country is not None:
+            _holiday_names(country, ())
+        return country
 
-    @model_validator(mode="after")
-    def _is_each_event_told_once(self) -> Self:
-        names = [event.name for event in self.events]
+    @field_validator("events")
+    @classmethod
+    def _is_each_event_told_once(cls, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        names = [event.name for event in events]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"events: {twice} is named twice; write all of its dates below one name")
+            raise ValueError(f"{twice} is named twice; write all of its dates below one name")
         taken: dict[date, str] = {}
-        for event in self.events:
+        for event in events:
             if clash := next((day for day in event.days if day in taken), None):
-                raise ValueError(f"events: {clash} is a day of {taken[clash]} and of {event.name}; a day has one event")
+                raise ValueError(f"{clash} is a day of {taken[clash]} and of {event.name}; a day has one event")
             taken |= dict.fromkeys(event.days, event.name)
-        return self
+        return events
 
     @property
     def has_special_days(self) -> bool:
@@ -95,4 +97,4 @@ def _holiday_names(country: str, years: tuple[int, ...]) -> Mapping[date, str]:
     try:
         return dict(holidays.country_holidays(code, subdiv=subdivision or None, years=years))
     except NotImplementedError as unknown:
-        raise ValueError(f"holidays: {unknown}; write an ISO 3166 code such as US, with a subdivision if wanted, such as DE-BY") from None
+        raise ValueError(f"{unknown}; write an ISO 3166 code such as US, with a subdivision if wanted, such as DE-BY") from None

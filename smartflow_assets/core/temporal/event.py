@@ -1,5 +1,6 @@
 """A day that a business knows and no public calendar does: a sale, an election, a release, the last day of a quarter."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Self, cast
@@ -25,7 +26,9 @@ def _is_day_or_range(value: Any) -> object:
         return cast(object, value)
     try:
         return date.fromisoformat(str(value) if isinstance(value, str) else "")
-    except ValueError:
+    except ValueError as error:
+        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            raise ValueError(f"{value} is no date: {error}; write a day that exists") from None
         raise ValueError("write a day such as 2026-11-27, or several in a row such as {from: 2026-12-01, to: 2026-12-24}") from None
 
 

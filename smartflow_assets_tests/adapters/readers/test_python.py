@@ -279,6 +279,15 @@ def test_a_function_that_raises_names_the_line_and_no_password(feed):
     assert "it raised SystemExit: 3" in feed.refused("def rows():\n    raise SystemExit(3)")
 
 
+@pytest.mark.parametrize("body", ["raise {error}", "yield {{'at': '2026-03-01', 'value': 1}}\n    raise {error}"])
+def test_a_function_that_raises_what_is_no_exception_is_an_ordinary_error_without_secrets(feed, body, monkeypatch):
+    monkeypatch.setenv("FEED_PASSWORD", "hunter2")
+    error = "BaseException('no hunter2'.replace('no', 'No'))"
+    assert "it raised BaseException: No ${FEED_PASSWORD}" in feed.refused(f"def rows():\n    {body.format(error=error)}")
+    with pytest.raises(KeyboardInterrupt):
+        feed.refused(f"def rows():\n    {body.format(error='KeyboardInterrupt')}")
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [

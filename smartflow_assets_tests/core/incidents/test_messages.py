@@ -98,6 +98,15 @@ def test_buckets_of_days_are_told_by_their_dates():
     assert "Resolved:       2024-03-31\n" in over.text and over.subject.endswith(" after 3 days in all")
 
 
+def test_a_long_subject_ends_with_a_word_and_the_text_says_all():
+    title = "raw_records failed: " + "30 % of the rows of a file cannot be read, " * 6 + "or raise on_bad_rows.fail_above."
+    failure = {"incident_id": "a", "source": "web", "series": "", "cause": "raw_records", "severity": "critical", "title": title}
+    message = render(failure, "opened", {}, idempotency_key="k", happened_at=NINE)
+    assert len(message.subject) <= 200 and message.subject.endswith("…")
+    assert message.subject[:-1].split()[-1] in title.replace(",", "").split()
+    assert title in message.text and title[1:] in message.html
+
+
 def test_resolved_subject_says_how_long_it_lasted():
     end = {"state": "resolved", "resolved_at": NINE + timedelta(minutes=25), "resolved_reason": "normal again"}
     resolved = message("resolved", end)

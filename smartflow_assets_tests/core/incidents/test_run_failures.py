@@ -50,6 +50,12 @@ def test_a_failing_step_is_one_incident_and_one_message_until_it_succeeds():
     assert incident["title"] == "raw_records failed: column 'value' is gone (web.csv). Name it in read.columns."
 
 
+def test_the_remedy_of_a_long_error_stands_in_the_incident_as_a_whole():
+    source, remedy = Machinery(), "Mend the feed, or raise on_bad_rows.fail_above, whose default is 20 %."
+    source.run(Failure("raw_records", f"web: {'30 % of the rows of a file cannot be read, ' * 6}{remedy}"))
+    assert source.incidents["title"].iloc[0].endswith(remedy)
+
+
 def test_settling_a_run_twice_adds_nothing():
     source = Machinery()
     source.run(RENAMED, run_id="a")

@@ -55,7 +55,7 @@ def test_events_need_no_country():
     [
         ([{"name": "sale", "dates": []}], "has no dates"),
         ([{"name": "sale", "dates": ["soon"]}], "write a day such as 2026-11-27"),
-        ([{"name": "sale", "dates": ["2026-02-30"]}], "write a day such as"),
+        ([{"name": "sale", "dates": ["2026-02-30"]}], "2026-02-30 is no date"),
         ([{"name": "sale", "dates": [20260203]}], "write a day such as"),
         ([{"name": "sale", "dates": [{"from": "2026-02-03"}]}], "Field required"),
         ([{"name": "", "dates": ["2026-02-03"]}], "at least 1 character"),
