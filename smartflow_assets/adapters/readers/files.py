@@ -2,7 +2,7 @@
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import translate
 from glob import glob
 from pathlib import Path
@@ -63,8 +63,11 @@ class FileReader(BaseReader, frozen=True):
         """The settings that say which rows are kept, where they are not the defaults: they are a part of what a file is known by."""
         return self.model_dump(mode="json", include={"key", "duplicates"}, exclude_defaults=True)
 
-    def batches(self, context: ReadContext) -> Iterator[Staged]:
+    def batches(self, context: ReadContext, only: Collection[str] | None = None) -> Iterator[Staged]:
+        """Stage each file whose content is not known; of the origins `only`, where they are given."""
         for path in self.files(context.source, context.data):
+            if only is not None and origin_of(path, context.data) not in only:
+                continue
             if (staged := stage_file(self, path, context, self.layout(path), self.on_missing_rows, self._kept)) is not None:
                 yield staged
 

@@ -5,7 +5,7 @@ was killed leaves no half-moved file. An empty inbox is no error. A file that ca
 each run until it is mended or gone, and the others are taken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
@@ -35,17 +35,20 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
         whoever may drop a file is not to read with SmartFlow's eyes."""
         return [path for path in self._dropped(source, data) if not path.is_symlink()]
 
-    def batches(self, context: ReadContext) -> Iterator[Staged]:
-        """Stage what can be used, set aside what cannot. SourceError where nothing can and nothing ever could: that is a setting."""
+    def batches(self, context: ReadContext, only: Collection[str] | None = None) -> Iterator[Staged]:
+        """Stage what can be used, set aside what cannot; of the origins `only`, where they are given. SourceError where nothing can and
+        nothing ever could: that is a setting."""
         refused: list[tuple[Path, SourceError]] = []
         is_any_used = any(origin.startswith(f"inbox/{context.source}/") for origin in context.known)
         for path in self._dropped(context.source, context.data):
+            if only is not None and origin_of(path, context.data) not in only:
+                continue
             if path.is_symlink():
                 error = SourceError("it is a link, and links are not followed", remedy="Copy the file itself into the inbox.")
                 refused.append((path, error))
                 continue
             try:
-                staged = stage_file(self, path, context, self.layout(path), self.on_missing_rows)
+                staged = stage_file(self, path, context, self.layout(path), self.on_missing_rows, self._kept)
             except SourceError as error:
                 refused.append((path, error))
                 continue
