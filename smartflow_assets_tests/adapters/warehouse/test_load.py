@@ -493,6 +493,15 @@ def test_equal_rows_of_one_pull_are_all_kept_and_the_next_one_adds_those_that_ar
     assert (sorted(raw()), again.new_count, again.duplicate_count) == ([1, 1, 1, 1, 2], 1, 4)
 
 
+@pytest.mark.parametrize("second", [((10, 2), (20, 3)), ((10, 2), (10, 2))])
+def test_equal_rows_on_both_sides_of_the_border_of_two_pages_are_all_kept(page, finish, raw, second):
+    for run_id in ("run", "later"):  # the next pull holds the same rows, and changes nothing
+        first = page(rows((0, 1), (10, 2)), run_id=run_id)
+        other = page(rows(*second), run_id=run_id, pulled_before=(first[0],))
+        finish(first, other, run_id=run_id)
+        assert sorted(raw()) == sorted([1, 2, *(value for _, value in second)])
+
+
 def test_a_pull_that_holds_fewer_equal_rows_of_a_time_takes_the_others_away(page, finish, raw):
     page(rows((0, 0), (5, 1), (5, 1), (5, 1), (10, 2)))
     shown = page(rows((0, 0), (5, 1), (10, 2)), run_id="later")
