@@ -19,6 +19,8 @@ from smartflow_assets.adapters.staging.stage import stage_file
 from smartflow_assets.adapters.warehouse.writes import Duplicates, MissingRows
 from smartflow_assets.core.errors import SourceError
 
+_LAYOUT_KEYS = frozenset({"delimiter", "decimal", "encoding", "records"})
+
 
 class FileReader(BaseReader, frozen=True):
     """Parent of the readers of files; a subclass says which files there are and how each is laid out."""
@@ -55,11 +57,14 @@ class FileReader(BaseReader, frozen=True):
 
     def zone_before(self, key: str, path: Path, context: ReadContext) -> str | None:
         """The zone in which a known file was read, when its times are of another one now; None when they are not."""
-        now = key_of_file(self.time, self.layout(path), context.wanted, self.on_missing_rows, context.timezone, self._kept)
+        now = key_of_file(self.time, self.layout(path), context.wanted, self.on_missing_rows, context.timezone, self.kept)
         return now.zone_before(key)
 
+    def is_read_anew_after(self, key: str) -> bool:
+        return key in _LAYOUT_KEYS or key in ("key", "duplicates", "on_missing_rows")
+
     @property
-    def _kept(self) -> dict[str, Any]:
+    def kept(self) -> dict[str, Any]:
         """The settings that say which rows are kept, where they are not the defaults: they are a part of what a file is known by."""
         return self.model_dump(mode="json", include={"key", "duplicates"}, exclude_defaults=True)
 
@@ -68,7 +73,7 @@ class FileReader(BaseReader, frozen=True):
         for path in self.files(context.source, context.data):
             if only is not None and origin_of(path, context.data) not in only:
                 continue
-            if (staged := stage_file(self, path, context, self.layout(path), self.on_missing_rows, self._kept)) is not None:
+            if (staged := stage_file(self, path, context, self.layout(path), self.on_missing_rows, self.kept)) is not None:
                 yield staged
 
 

@@ -48,7 +48,7 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
                 refused.append((path, error))
                 continue
             try:
-                staged = stage_file(self, path, context, self.layout(path), self.on_missing_rows, self._kept)
+                staged = stage_file(self, path, context, self.layout(path), self.on_missing_rows, self.kept)
             except SourceError as error:
                 refused.append((path, error))
                 continue
