@@ -1,7 +1,8 @@
 """Removals that loads have withheld: how many rows wait, and the incident that says so until they are accepted or nobody wants them to go.
 
 The ledger knows it: the newest reading of each file, and of a server whatever window and address it asked for, says in `ingestions`
-how many stored rows it does not hold, and how many of them were to go. So the incident follows from what is stored, whatever became of the run.
+how many stored rows it does not hold, and how many of them were to go. So the incident follows from what is stored, whatever became
+of the run.
 """
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
