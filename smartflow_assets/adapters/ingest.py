@@ -31,6 +31,7 @@ from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 from smartflow_assets.core.errors import SmartflowError, SourceError
 
 EVERYTHING = BadRowPolicy.model_validate({"warn_above": "100%", "fail_above": "100%"})
+MOST_ROUNDS = 10  # what is still to be read again after so many is left to the next run
 ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
 # Known contents that are read once more all the same. A row that another origin held was left out: when that origin has since lost rows,
 # the row may be nowhere (`removed_count`; before version 9 that follows from the counts of two readings in a row). Before version 9 a row
@@ -135,34 +136,7 @@ def ingest(
             pages = _page_by_page(warehouse, reader, context, now, run_id, more, on_bad_rows, told)
             done = replace(_summed(pages), column_notes=tuple(told))
             return _with_assumed(replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above)), assumed)
-        read = list(reader.batches(context))
-        staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in known]
-        refused = _refused(staged, on_bad_rows)
-        staged = [batch for batch in staged if batch.origin not in {each.origin for each in refused}]
-        if not staged:
-            _raise(refused, source, on_bad_rows)
-            return Ingested(notes=_notes(read), set_aside=tuple(context.set_aside))
-        committed = warehouse.commit(
-            run_id,
-            [
-                _load(
-                    source,
-                    reader,
-                    batch,
-                    now,
-                    on_missing_rows=batch.on_missing_rows,
-                    texts=wanted.texts + wanted.categories,
-                    duplicates=reader.duplicates if isinstance(reader, FileReader) else "match",
-                    **_held_before(warehouse, source, reader.time.column, batch),
-                    **more,
-                    read_anew=tuple(later.origin for later in staged[place + 1 :] if later.zone_before),
-                )
-                for place, batch in enumerate(staged)
-            ],
-        )
-        _raise(refused, source, on_bad_rows)
-        done = _summed(list(zip(staged, committed.loads, strict=True)))
-        done = replace(done, notes=_notes(read), column_notes=committed.notes, set_aside=tuple(context.set_aside))
+        done = _all_files(warehouse, reader, context, now, run_id, more, on_bad_rows)
         return _with_assumed(replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above)), assumed)
     except Exception as error:  # a reader may be of another package, and raise whatever its library does
         raise _told(error, source).with_traceback(error.__traceback__) from None
@@ -177,6 +151,70 @@ def _told(error: Exception, source: str) -> SmartflowError:
     error.what = redact_all(error.what, os.environ)
     error.args = (error.what, *error.args[1:])
     return error
+
+
+def _all_files(
+    warehouse: Warehouse,
+    reader: BaseReader,
+    context: ReadContext,
+    now: datetime,
+    run_id: str,
+    more: Mapping[str, Any],
+    on_bad_rows: BadRowPolicy,
+) -> Ingested:
+    """All files that are new in one commit. Where rows went by it, those that hold them too are read once more in another one, so that the
+    table is whole when the run ends; a run that is killed in between leaves them to the next."""
+    source, files = context.source, reader if isinstance(reader, FileReader) else None
+    done, refused = dict[str, tuple[Staged, Loaded]](), dict[str, Unreadable]()
+    notes, told = list[str](), list[str]()
+    read = list(reader.batches(context))
+    for _ in range(MOST_ROUNDS):
+        notes += _notes(read)
+        staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in context.known]
+        refused |= {each.origin: each for each in _refused(staged, on_bad_rows)}
+        staged = [batch for batch in staged if printable(batch.origin) not in refused]
+        if not staged:
+            break
+        committed = warehouse.commit(
+            run_id,
+            [
+                _load(
+                    source,
+                    reader,
+                    batch,
+                    now,
+                    on_missing_rows=batch.on_missing_rows,
+                    texts=context.wanted.texts + context.wanted.categories,
+                    duplicates=files.duplicates if files else "match",
+                    **_held_before(warehouse, source, reader.time.column, batch),
+                    **more,
+                    read_anew=tuple(later.origin for later in staged[place + 1 :] if later.zone_before),
+                    is_old=context.known.get(batch.origin) == f"{batch.content_hash}{READ_AGAIN}",
+                )
+                for place, batch in enumerate(staged)
+            ],
+        )
+        told += committed.notes
+        for batch, load in zip(staged, committed.loads, strict=True):
+            done[batch.origin] = batch, _after(done[batch.origin][1], load) if batch.origin in done else load
+        if files is None or not any(load.gone_count for load in committed.loads):
+            break
+        context = replace(context, known=known_contents(warehouse, source))
+        again = {origin for origin, name in context.known.items() if name.endswith(READ_AGAIN) and ".." not in name}
+        read = list(files.batches(context, again)) if again else []
+    _raise(list(refused.values()), source, on_bad_rows)
+    summed = _summed(list(done.values()))
+    return replace(
+        summed,
+        notes=tuple(dict.fromkeys(notes)),
+        column_notes=tuple(dict.fromkeys(told)),
+        set_aside=tuple(dict.fromkeys(context.set_aside)),
+    )
+
+
+def _after(before: Loaded, load: Loaded) -> Loaded:
+    """A Load of an origin that was loaded before in the same ingestion: what both have changed, and what holds since the later one."""
+    return replace(load, new_count=before.new_count + load.new_count, gone_count=before.gone_count + load.gone_count)
 
 
 def _page_by_page(

@@ -74,8 +74,10 @@ def sources() -> None:
     from smartflow_assets.stages.withheld_removals import LEFT_BEHIND
 
     for row in _published(settings, LEFT_BEHIND, []) if _is_upgraded(settings) else []:
-        waiting = f"; {row['withheld']:,} wait for `smartflow run {row['source']} --accept-removals`" if row["withheld"] else ""
-        terminal.note(f"{row['source']}: {row['missing']:,} stored rows are not in what was read last any more{waiting}")
+        waits = "waits" if row["withheld"] == 1 else "wait"
+        waiting = f"; {row['withheld']:,} {waits} for `smartflow run {row['source']} --accept-removals`" if row["withheld"] else ""
+        left = "1 stored row is" if row["missing"] == 1 else f"{row['missing']:,} stored rows are"
+        terminal.note(f"{row['source']}: {left} not in what was read last any more{waiting}")
     for note in _columns_of_text(settings, catalogue):
         terminal.note(note)
 

@@ -15,7 +15,7 @@ from smartflow_assets.config.metric import DETECTION_KEYS
 from smartflow_assets.config.source import Source
 
 Effect = Literal["first_run", "nothing", "replace", "retrain", "rebuild", "removal"]
-KeyEffect = Literal["rows", "models", "reading", "coming", "channels", "nothing"]
+KeyEffect = Literal["rows", "models", "anew", "reading", "coming", "channels", "nothing"]
 
 _SENTENCES: dict[Effect, str] = {
     "first_run": "the source is new: its rows are read, its models trained",
@@ -29,6 +29,7 @@ _SENTENCES: dict[Effect, str] = {
 _EFFECTS: dict[KeyEffect, str] = {
     "rows": "rows are made anew",
     "models": "models are trained anew",
+    "anew": "all is read anew, and rows replaced where they differ",
     "reading": "what is read from now on",
     "coming": "only what comes",
     "channels": "only who is told",
@@ -55,7 +56,10 @@ _OF_KEYS: tuple[tuple[tuple[str, ...], KeyEffect], ...] = (  # the first that fi
     (("alerts", "min_severity"), "channels"),
     (("alerts", "max_age"), "channels"),
     (ZONE_OF_TIMES, "nothing"),
-    (("read",), "reading"),
+    (("read", "type"), "anew"),
+    (("read", "path"), "reading"),
+    (("read", "pattern"), "reading"),
+    (("on_bad_rows", "do"), "anew"),
     (("description",), "nothing"),
     (("owner",), "nothing"),
     (("tags",), "nothing"),
@@ -116,6 +120,8 @@ def compare(
     if configuration is None:
         return Plan(source.name, effect, of_rows, is_all_known=False)
     changes = (*of_rows, *_others(configuration, source, is_fitting=is_fitting))
+    if effect == "nothing" and any(change.effect == "anew" for change in changes):
+        effect = "replace"
     return Plan(source.name, effect, tuple(sorted(changes, key=lambda change: list(_EFFECTS).index(change.effect))))
 
 
@@ -168,7 +174,8 @@ def _others(configuration: Mapping[str, Any], source: Source, *, is_fitting: boo
     """The keys that have changed since the last run and are in no fingerprint of clean rows."""
     for at, before, after in _differences(configuration, configuration_of(source)):
         if not _is_of_rows(at) and not (before is None and is_default(source, at)):
-            effect = _effect(at)
+            is_anew = at[0] == "read" and len(at) > 1 and source.read.is_read_anew_after(at[1])
+            effect = "anew" if is_anew else _effect(at)
             is_kept = is_fitting and effect == "models" and at[0] != "records"  # no model has been trained, or each says it otherwise
             yield KeyChange(_dotted(at), before, after, "coming" if is_kept else effect)
 

@@ -1,7 +1,8 @@
 """Removals that loads have withheld: how many rows wait, and the incident that says so until they are accepted or nobody wants them to go.
 
-The ledger knows it: the newest reading of each file, and of each server whatever window it asked for, says in `ingestions` how many stored
-rows it does not hold, and how many of them were to go. So the incident follows from what is stored, whatever became of the run.
+The ledger knows it: the newest reading of each file, and of a server whatever window and address it asked for, says in `ingestions`
+how many stored rows it does not hold, and how many of them were to go. So the incident follows from what is stored, whatever became
+of the run.
 """
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -9,9 +10,12 @@ from smartflow_assets.core.incidents.event_log import REMOVAL
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.stages.run import SourceRun
 
-_NEWEST = """
+_WINDOW = "' since (start|[0-9TZ:-]+)$'"
+_NEWEST = f"""
 SELECT source, origin, missing_count, withheld_count FROM ingestions WHERE missing_count IS NOT NULL
-QUALIFY row_number() OVER (PARTITION BY source, regexp_replace(origin, ' since (start|[0-9TZ:-]+)$', '') ORDER BY rowid DESC) = 1
+QUALIFY row_number() OVER (
+    PARTITION BY source, CASE WHEN regexp_matches(origin, {_WINDOW}) THEN ' ' ELSE origin END ORDER BY rowid DESC
+) = 1
 """
 LEFT_BEHIND = f"""
 SELECT source, CAST(sum(missing_count) AS BIGINT) AS missing, CAST(sum(withheld_count) AS BIGINT) AS withheld
@@ -41,7 +45,8 @@ def news_of(run: SourceRun) -> tuple[list[Failure], frozenset[str], str]:
 
 def _failure(source: str, waiting: dict[str, int]) -> Failure:
     count, where = sum(waiting.values()), ", ".join(list(waiting)[:3])
-    title = f"{count:,} stored rows are not in {where} any more"
+    rows = "1 stored row is" if count == 1 else f"{count:,} stored rows are"
+    title = f"{rows} not in {where} any more"
     return Failure(
         REMOVAL,
         f"{title}: on_missing_rows is delete, but so many are removed only when somebody says so. What is new was taken.",

@@ -1,6 +1,7 @@
 """What is new goes into the warehouse once: the same, grown, late, overlapping, rotated and damaged files, and killed runs."""
 
 import gzip
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -385,6 +386,17 @@ def test_an_inbox_of_which_nothing_could_ever_be_used_has_a_wrong_setting(feed):
     feed.write("at,value\n2026-03-01,1\n", "inbox/web/a.csv")
     with pytest.raises(SourceError, match="there is no column 'ts'"):
         feed.take(INBOX)
+
+
+def test_a_pipe_in_the_inbox_is_set_aside_and_one_at_a_path_refused(feed):
+    for name in ("inbox/web/pipe.csv", "pipe.csv"):
+        os.mkfifo(feed.data / name)
+    (aside,) = feed.take(INBOX).set_aside
+    assert str(aside) == (
+        "inbox/web/pipe.csv is set aside: it is a pipe, a socket or a device, and no file. Copy the file itself into the inbox."
+    )
+    with pytest.raises(SourceError, match=r"no file matches pipe\.csv"):
+        feed.take(CsvReader(path="pipe.csv", time={"column": "at"}))
 
 
 def test_a_link_in_the_inbox_is_not_followed(feed, tmp_path):

@@ -106,6 +106,9 @@ FULL = {
         ({"rules": [{**RULES[0], "above": 700}]}, "rules.flood.above: 500 -> 700 (only what comes)"),
         ({"rules": []}, "rules.flood: threshold, metric requests, severity warning, above 500, for 0s -> none (only what comes)"),
         ({"read": {**SMALL["read"], "path": "b.csv"}}, "read.path: a.csv -> b.csv (what is read from now on)"),
+        ({"read": {**SMALL["read"], "key": ["id"]}}, "read.key: by default -> id (all is read anew, and rows replaced where they differ)"),
+        ({"read": {**SMALL["read"], "decimal": ","}}, "read.decimal: . -> , (all is read anew, and rows replaced where they differ)"),
+        ({"on_bad_rows": "drop"}, "on_bad_rows.do: quarantine -> drop (all is read anew, and rows replaced where they differ)"),
         ({"schedule": "5min"}, "schedule: 1h -> 5min (only what comes)"),
         ({"alerts": {"to": ["ops", "file"]}}, "alerts.to: file -> ops, file (only who is told)"),
         ({"alerts": {"to": ["file"], "resolve_after": "1h"}}, "alerts.resolve_after: 15min -> 1h (only what comes)"),
@@ -134,7 +137,9 @@ def test_each_changed_key_is_named_with_both_values_and_what_comes_of_it(change,
         configuration=json.loads(json.dumps(configuration_of(before))),
     )
     assert list(map(str, plan.changes)) == [said]
-    assert plan.effect == ("retrain" if is_for_models else "rebuild" if "rows" in said else "nothing")
+    assert plan.effect == (
+        "retrain" if is_for_models else "rebuild" if "made anew" in said else "replace" if "read anew" in said else "nothing"
+    )
 
 
 def test_nothing_has_changed_where_nothing_has():

@@ -108,6 +108,22 @@ def test_another_reader_of_the_same_rows_doubles_none(home, tmp_path, monkeypatc
     assert run(home)["raw_records"].new_rows == 0
 
 
+def test_what_a_former_address_did_not_hold_any_more_is_left_behind_no_more(home, tmp_path, monkeypatch):
+    (tmp_path / "moving_rows.py").write_text(
+        "rows = [{'timestamp': f'2026-03-01T{hour:02}:00:00Z', 'value': 1} for hour in range(5)]\n"
+        "given = [rows, rows[:2] + rows[3:]]\n"
+        "def v1():\n    return given.pop(0)\n\ndef v2():\n    return rows\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    home.write_source("web", source("python", function="'moving_rows:v1'"))
+    run(home)
+    run(home)
+    assert home.warehouse.read(LEFT_BEHIND).to_numpy().tolist() == [["web", 1, 0]]
+    home.write_source("web", source("python", function="'moving_rows:v2'"))
+    run(home)
+    assert home.warehouse.read(LEFT_BEHIND).empty
+
+
 def test_a_flood_of_equal_rows_is_seen(home):
     write(home, pd.concat([hours(24), *[hours(1, first=20)] * 50], ignore_index=True).sort_values("timestamp"))
     run(home)

@@ -46,6 +46,10 @@ class BaseReader(BaseModel, ABC, frozen=True):
         """Where the rows come from, for messages."""
         return self.type
 
+    def is_read_anew_after(self, key: str) -> bool:
+        """Is what is known already read once more when this key of `read` changes? What a change of `time` does is told elsewhere."""
+        return False
+
     def covers(self, origin: str, source: str, data: Path) -> bool:
         """Are the rows of this origin still of what is read? Those of another file or server, which the YAML named before, give way
         where the times overlap."""

@@ -112,6 +112,9 @@ class FeedReader(BaseReader, frozen=True):
             if staged is not None:
                 yield replace(staged, origin=origin)
 
+    def is_read_anew_after(self, key: str) -> bool:
+        return key in self.asking
+
     def covers(self, origin: str, source: str, data: Path) -> bool:
         return origin.startswith(self.prefix)
 

@@ -2,7 +2,7 @@
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import translate
 from glob import glob
 from pathlib import Path
@@ -18,6 +18,8 @@ from smartflow_assets.adapters.staging.reading_key import key_of_file
 from smartflow_assets.adapters.staging.stage import stage_file
 from smartflow_assets.adapters.warehouse.writes import Duplicates, MissingRows
 from smartflow_assets.core.errors import SourceError
+
+_LAYOUT_KEYS = frozenset({"delimiter", "decimal", "encoding", "records"})
 
 
 class FileReader(BaseReader, frozen=True):
@@ -55,17 +57,23 @@ class FileReader(BaseReader, frozen=True):
 
     def zone_before(self, key: str, path: Path, context: ReadContext) -> str | None:
         """The zone in which a known file was read, when its times are of another one now; None when they are not."""
-        now = key_of_file(self.time, self.layout(path), context.wanted, self.on_missing_rows, context.timezone, self._kept)
+        now = key_of_file(self.time, self.layout(path), context.wanted, self.on_missing_rows, context.timezone, self.kept)
         return now.zone_before(key)
 
+    def is_read_anew_after(self, key: str) -> bool:
+        return key in _LAYOUT_KEYS or key in ("key", "duplicates", "on_missing_rows")
+
     @property
-    def _kept(self) -> dict[str, Any]:
+    def kept(self) -> dict[str, Any]:
         """The settings that say which rows are kept, where they are not the defaults: they are a part of what a file is known by."""
         return self.model_dump(mode="json", include={"key", "duplicates"}, exclude_defaults=True)
 
-    def batches(self, context: ReadContext) -> Iterator[Staged]:
+    def batches(self, context: ReadContext, only: Collection[str] | None = None) -> Iterator[Staged]:
+        """Stage each file whose content is not known; of the origins `only`, where they are given."""
         for path in self.files(context.source, context.data):
-            if (staged := stage_file(self, path, context, self.layout(path), self.on_missing_rows, self._kept)) is not None:
+            if only is not None and origin_of(path, context.data) not in only:
+                continue
+            if (staged := stage_file(self, path, context, self.layout(path), self.on_missing_rows, self.kept)) is not None:
                 yield staged
 
 

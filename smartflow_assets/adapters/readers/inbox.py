@@ -5,7 +5,7 @@ was killed leaves no half-moved file. An empty inbox is no error. A file that ca
 each run until it is mended or gone, and the others are taken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
@@ -33,26 +33,31 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
     def files(self, source: str, data: Path) -> list[Path]:
         """The dropped files; hidden ones and those under a name of unfinished downloads are left alone, and links are not followed:
         whoever may drop a file is not to read with SmartFlow's eyes."""
-        return [path for path in self._dropped(source, data) if not path.is_symlink()]
+        return [path for path in self._dropped(source, data) if _is_file(path)]
 
-    def batches(self, context: ReadContext) -> Iterator[Staged]:
-        """Stage what can be used, set aside what cannot. SourceError where nothing can and nothing ever could: that is a setting."""
+    def batches(self, context: ReadContext, only: Collection[str] | None = None) -> Iterator[Staged]:
+        """Stage what can be used, set aside what cannot; of the origins `only`, where they are given. SourceError where nothing can and
+        nothing ever could: that is a setting."""
         refused: list[tuple[Path, SourceError]] = []
         is_any_used = any(origin.startswith(f"inbox/{context.source}/") for origin in context.known)
         for path in self._dropped(context.source, context.data):
-            if path.is_symlink():
-                error = SourceError("it is a link, and links are not followed", remedy="Copy the file itself into the inbox.")
-                refused.append((path, error))
+            if only is not None and origin_of(path, context.data) not in only:
+                continue
+            if not _is_file(path):
+                what = (
+                    "it is a link, and links are not followed" if path.is_symlink() else "it is a pipe, a socket or a device, and no file"
+                )
+                refused.append((path, SourceError(what, remedy="Copy the file itself into the inbox.")))
                 continue
             try:
-                staged = stage_file(self, path, context, self.layout(path), self.on_missing_rows)
+                staged = stage_file(self, path, context, self.layout(path), self.on_missing_rows, self.kept)
             except SourceError as error:
                 refused.append((path, error))
                 continue
             is_any_used = True
             if staged is not None:
                 yield staged
-        readable = [error for path, error in refused if not path.is_symlink()]
+        readable = [error for path, error in refused if _is_file(path)]
         if readable and not is_any_used:
             raise readable[0]
         for path, error in refused:
@@ -66,7 +71,7 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
         return sorted(
             path
             for path in folder.iterdir()
-            if (path.is_symlink() or path.is_file())
+            if (path.is_symlink() or not path.is_dir())
             and not path.name.startswith(".")
             and not path.name.endswith(_STILL_WRITTEN)
             and fnmatch(path.name, self.pattern)
@@ -81,3 +86,8 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
 
     def describe(self) -> str:
         return f"inbox/{self.pattern}"
+
+
+def _is_file(path: Path) -> bool:
+    """Is it a file and no link? A pipe would keep the run waiting for ever."""
+    return path.is_file() and not path.is_symlink()

@@ -93,6 +93,9 @@ class SyntheticReader(BaseReader, frozen=True):
                 continue
             yield self._stage(month, context, f"{made_under} up to {month.last:{_FORM}}")
 
+    def is_read_anew_after(self, key: str) -> bool:
+        return key != "history"
+
     @property
     def made_under(self) -> str:
         """Sixteen characters that stand for all keys that decide what is in a row: when one of them changes, all rows are made anew."""

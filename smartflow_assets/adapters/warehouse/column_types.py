@@ -154,6 +154,21 @@ TEXT_COLUMNS = f"""
 """Every column that is text though numbers came into it: its source, its name and since when."""
 
 
+def told_beside(connection: duckdb.DuckDBPyConnection, name: str, column: str, misfit: str, overflow: str) -> str | None:
+    """What a person hears of a load that has texts for a column of numbers: how many of the staged rows, and the first. Marks of no value
+    are not worth a word: None."""
+    text = f"CAST({column} AS VARCHAR)"
+    words = f"SELECT count(*), arg_min({text}, _row) FROM staged WHERE {misfit} AND {_is_word(text)}"
+    count, first = connection.execute(words).fetchall()[0]
+    if not count:
+        return None
+    values = "1 value is no number and is" if count == 1 else f"{count:,} values are no numbers and are"
+    return (
+        f"column '{name}' holds numbers: {values} kept in '{overflow}', the first {' '.join(first.split())[:40]!r}; "
+        "if they are numbers, correct how they are read (read.decimal), else mend the feed"
+    )
+
+
 def _comment(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> str | None:
     schema, _, raw = table.rpartition(".")
     found = connection.execute(

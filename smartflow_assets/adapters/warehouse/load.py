@@ -23,6 +23,7 @@ from smartflow_assets.adapters.warehouse.column_types import (
     stored_types,
     tell_in_table,
     texts_before,
+    told_beside,
     widen_to_numbers,
 )
 from smartflow_assets.adapters.warehouse.retained_rows import set_aside_unreadable
@@ -36,10 +37,11 @@ from smartflow_assets.core.errors import WarehouseError
 
 
 class _ColumnMapping(NamedTuple):
-    """Target columns in the raw table and the expressions over `staged` that fill them."""
+    """Target columns in the raw table and the expressions over `staged` that fill them; `notes` tell of values that do not fit."""
 
     names: list[str]
     values: list[str]
+    notes: list[str]
 
 
 @dataclass
@@ -56,7 +58,7 @@ def evolve(connection: duckdb.DuckDBPyConnection, write: Load, earlier: Sequence
     table, evolved = raw_table(write.source), Evolved()
     types = stage(connection, write)
     _create_or_widen(connection, table, types, write, [load.parquet for load in earlier if load.source == write.source], evolved)
-    _fit(connection, table, types)
+    evolved.notes += _fit(connection, table, types).notes
     return evolved
 
 
@@ -188,7 +190,7 @@ def _widen_text(
 def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str]) -> _ColumnMapping:
     """Each staged column into its stored type; what does not fit into `<column>__text`, created when first needed."""
     stored = stored_types(connection, table)
-    mapping, misfits = _ColumnMapping([], []), {}
+    mapping, misfits = _ColumnMapping([], [], []), {}
     for name, type_ in types.items():
         column, target = in_view(name), stored[name.lower()]
         family, value = family_of(type_), column
@@ -209,6 +211,9 @@ def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str
                     connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted_column(text)} VARCHAR")
                     stored[text.lower()] = "VARCHAR"
                 mapping.names.append(quoted_column(text))
+                if stored[name.lower()] in ("BIGINT", "DOUBLE"):
+                    note = told_beside(connection, name, in_view(name), condition, text)
+                    mapping.notes.extend([note] if note else [])
                 mapping.values.append(f"CASE WHEN {condition} THEN CAST({in_view(name)} AS VARCHAR) END")
     return mapping
 

@@ -150,6 +150,8 @@ def _find_differing(connection: duckdb.DuckDBPyConnection, write: Load, stored: 
     span = _span(since, until)
     total, folded = "coalesce(sum(CAST(_row_hash AS HUGEINT)) {only}, 0)", "coalesce(bit_xor(_row_hash) {only}, 0)"
     signature = f"count(*) {{only}} AS n, {total} AS total, {folded} AS folded"
+    # the rows that are the same may be those of an earlier page of the pull, beside which these are others
+    is_pulled = "(file.n > 0 AND held.n > 0)" if write.pulled_before else "FALSE"
     connection.execute(
         f"""
         CREATE TEMP TABLE differing AS
@@ -161,7 +163,7 @@ def _find_differing(connection: duckdb.DuckDBPyConnection, write: Load, stored: 
         )
         SELECT span, coalesce(file.n, 0) AS file, coalesce(held.own, 0) AS own,
                file.n IS DISTINCT FROM held.n OR file.total IS DISTINCT FROM held.total OR file.folded IS DISTINCT FROM held.folded
-               OR held.away > 0 AS is_different
+               OR held.away > 0 OR {is_pulled} AS is_different
         FROM file FULL JOIN held USING (span)"""
     ).fetchall()
     same = "SELECT coalesce(sum(file), 0), coalesce(sum(own), 0) FROM temp.differing WHERE NOT is_different"

@@ -6,7 +6,7 @@ the columns has no key: it replaces none, and is known by its values like any ot
 
 import duckdb
 
-from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.warehouse.row_hash import as_text, family_of
 from smartflow_assets.adapters.warehouse.row_writes import single
 from smartflow_assets.adapters.warehouse.writes import Load
@@ -39,12 +39,19 @@ def replace(connection: duckdb.DuckDBPyConnection, table: str, write: Load) -> i
         " AND _row NOT IN (SELECT max(_row) FROM temp.keys WHERE _key IS NOT NULL GROUP BY _key)"
     ).fetchall()
     raw, time = quoted(table), quoted_column(write.time_column)
+    held = f"SELECT _origin, _row, _row_hash, {time} AS _time, {_of_stored(connection, table, write)} AS _key FROM {raw}"
+    if write.is_old:  # what is stored of its keys came after it, but for the rows that give way to it
+        away = ", ".join(map(quoted_text, write.gives_way)) or "NULL"
+        connection.execute(
+            f"""DELETE FROM temp.keys AS keys WHERE EXISTS (
+                SELECT 1 FROM ({held}) AS held WHERE held._key = keys._key AND coalesce(_origin NOT IN ({away}), TRUE)
+                AND (held._row_hash <> keys._row_hash OR held._time <> keys._time))"""
+        ).fetchall()
     connection.execute(
         f"""
         CREATE TEMP TABLE displaced AS
         SELECT _origin, held._row AS _row, held._row_hash AS _row_hash, held._time AS _time
-        FROM (SELECT _origin, _row, _row_hash, {time} AS _time, {_of_stored(connection, table, write)} AS _key FROM {raw}) AS held
-        JOIN temp.keys AS keys USING (_key)
+        FROM ({held}) AS held JOIN temp.keys AS keys USING (_key)
         WHERE held._row_hash <> keys._row_hash OR held._time <> keys._time"""
     ).fetchall()
     connection.execute(f"DELETE FROM {raw} WHERE (_origin, _row) IN (SELECT _origin, _row FROM temp.displaced)").fetchall()

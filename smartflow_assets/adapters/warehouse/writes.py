@@ -89,15 +89,15 @@ class Load:
     that brings nothing and is known leaves no trace. `feed` is then what the origins of all windows of that server begin with,
     `pulled_before` are the pages of the same pull that overlap with this one. `duplicates` says how often a row is kept that other
     origins hold too: the larger of the counts, or their sum. `key` names the columns that make a row the same: it then takes the place
-    of the one before, wherever that lies (`row_keys.py`). `types` says what a column is to be when it is first seen (else what the
-    file says), `texts` names columns that stay text whatever they hold; a value that does not fit its column goes to
-    `<column>__text`. `rejected` is a Parquet file with row_number, record (JSON text) and reason of the rows that could not be read.
-    With `on_missing_rows: delete` stored rows that the file does not hold go; a removal of more than 1 % and more than 10 rows, or of
-    all by an empty file, is withheld unless `is_removal_accepted`. Where the file was read otherwise before, in another zone for one,
-    `held_from` to `held_to` are the times of its rows as they stand: in there the file takes their place as a whole. `read_anew` are
-    origins of the same commit whose stored rows are about to give way to others: that they hold a row already counts for nothing.
-    `gives_way` are origins that the reader does not cover any more: their rows within the times of the file go. Each Load also writes
-    its row of `ingestions`.
+    of the one before, wherever that lies (`row_keys.py`), unless the content `is_old`: known, and only read once more. `types` says
+    what a column is to be when it is first seen (else what the file says), `texts` names columns that stay text; a value that does not
+    fit its column goes to `<column>__text`. `rejected` is a Parquet file with row_number, record (JSON text) and reason of the rows
+    that could not be read. With `on_missing_rows: delete` stored rows that the file does not hold go; a removal of more than 1 % and
+    more than 10 rows, or of all by an empty file, is withheld unless `is_removal_accepted`. Where the file was read otherwise before,
+    in another zone for one, `held_from` to `held_to` are the times of its rows as they stand: in there the file takes their place as a
+    whole. `read_anew` are origins of the same commit whose stored rows are about to give way to others: that they hold a row already
+    counts for nothing. `gives_way` are origins that the reader does not cover any more: their rows within the times of the file go.
+    Each Load also writes its row of `ingestions`.
     """
 
     source: str
@@ -121,6 +121,7 @@ class Load:
     read_anew: tuple[str, ...] = ()
     gives_way: tuple[str, ...] = ()
     pulled_before: tuple["Load", ...] = ()
+    is_old: bool = False
 
 
 @dataclass(frozen=True)

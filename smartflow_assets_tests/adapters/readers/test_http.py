@@ -173,11 +173,11 @@ def test_pages_of_csv_and_of_lines_are_read(shop, take, stored):
     assert (stored(), asked(shop, "offset")[-2:]) == ([1, 2, 3, 4], ["0", "2"])
 
 
-def test_rows_that_move_to_the_next_page_meanwhile_are_taken_once(shop, take, stored):
+def test_a_row_that_moves_to_the_next_page_meanwhile_is_there_twice_until_the_next_run(shop, take, stored):
     shop.rows, shop.is_descending = shop_rows(*range(6)), True
     shop.answers = [shop.page, lambda request: (shop.rows.append(*shop_rows(6)), shop.page(request))[1]]
     taken = take(paging=BY_PAGE, **ITEMS)
-    assert (stored(), taken.duplicate_count) == ([0, 1, 2, 3, 4, 5], 1)
+    assert (stored(), taken.duplicate_count) == ([0, 1, 2, 3, 3, 4, 5], 0)  # it might be two rows that are equal
     take(paging=BY_PAGE, **ITEMS)
     assert stored() == [0, 1, 2, 3, 4, 5, 6]
 

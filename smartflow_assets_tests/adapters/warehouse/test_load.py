@@ -508,12 +508,32 @@ def test_a_row_of_a_page_is_taken_once_whatever_window_or_file_brought_it(load, 
     assert sorted(raw()) == [1, 2, 3]
 
 
+def test_texts_for_a_column_of_numbers_are_told_once_a_load_with_the_first_and_marks_are_not(warehouse, staged):
+    def notes(*values: tuple, type_: str = "VARCHAR") -> tuple[str, ...]:
+        sql = rows(*values, type_=type_)
+        return warehouse.commit("run", [Load("web", "a.csv", sql, staged(sql), "seen_at", NOW)]).notes
+
+    assert notes((0, 1), (5, 2), type_="DOUBLE") == notes((0, "'1'"), (5, "'n/a'")) == ()
+    (note,) = notes((10, "'1,5'"), (15, "'2,5'"), (20, "'n/a'"))
+    assert note.startswith("column 'value' holds numbers: 2 values are no numbers and are kept in 'value__text', the first '1,5'; ")
+    assert "read.decimal" in note
+
+
 def test_equal_rows_of_one_pull_are_all_kept_and_the_next_one_adds_those_that_are_more(page, raw):
     first, _ = page(rows((0, 1), (0, 1)))
     page(rows((0, 1), (5, 2)), pulled_before=(first,))
     assert sorted(raw()) == [1, 1, 1, 2]
     _, again = page(rows((0, 1), (0, 1), (0, 1), (0, 1), (5, 2)), since="00:00", run_id="later")
     assert (sorted(raw()), again.new_count, again.duplicate_count) == ([1, 1, 1, 1, 2], 1, 4)
+
+
+@pytest.mark.parametrize("second", [((10, 2), (20, 3)), ((10, 2), (10, 2))])
+def test_equal_rows_on_both_sides_of_the_border_of_two_pages_are_all_kept(page, finish, raw, second):
+    for run_id in ("run", "later"):  # the next pull holds the same rows, and changes nothing
+        first = page(rows((0, 1), (10, 2)), run_id=run_id)
+        other = page(rows(*second), run_id=run_id, pulled_before=(first[0],))
+        finish(first, other, run_id=run_id)
+        assert sorted(raw()) == sorted([1, 2, *(value for _, value in second)])
 
 
 def test_a_pull_that_holds_fewer_equal_rows_of_a_time_takes_the_others_away(page, finish, raw):
