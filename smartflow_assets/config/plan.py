@@ -187,7 +187,7 @@ def _is_of_rows(at: Sequence[str]) -> bool:
 
 
 def _effect(at: Sequence[str], source: Source) -> KeyEffect:
-    if at[0] == "read" and source.read.is_read_anew_after(at[1]):
+    if at[0] == "read" and any(map(source.read.is_read_anew_after, at[1:2])):
         return "anew"
     if at[0] in DETECTION_KEYS or (at[0] == "metrics" and at[2] in DETECTION_KEYS):
         return "models"
