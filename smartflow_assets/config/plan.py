@@ -174,8 +174,7 @@ def _others(configuration: Mapping[str, Any], source: Source, *, is_fitting: boo
     """The keys that have changed since the last run and are in no fingerprint of clean rows."""
     for at, before, after in _differences(configuration, configuration_of(source)):
         if not _is_of_rows(at) and not (before is None and is_default(source, at)):
-            is_anew = at[0] == "read" and len(at) > 1 and source.read.is_read_anew_after(at[1])
-            effect = "anew" if is_anew else _effect(at)
+            effect = _effect(at, source)
             is_kept = is_fitting and effect == "models" and at[0] != "records"  # no model has been trained, or each says it otherwise
             yield KeyChange(_dotted(at), before, after, "coming" if is_kept else effect)
 
@@ -187,7 +186,9 @@ def _is_of_rows(at: Sequence[str]) -> bool:
     return tuple(at) != ZONE_OF_TIMES and any(tuple(at[: len(key)]) == key for key in _OF_ROWS)
 
 
-def _effect(at: Sequence[str]) -> KeyEffect:
+def _effect(at: Sequence[str], source: Source) -> KeyEffect:
+    if at[0] == "read" and any(map(source.read.is_read_anew_after, at[1:2])):
+        return "anew"
     if at[0] in DETECTION_KEYS or (at[0] == "metrics" and at[2] in DETECTION_KEYS):
         return "models"
     for key, effect in _OF_KEYS:
