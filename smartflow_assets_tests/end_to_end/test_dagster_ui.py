@@ -243,7 +243,7 @@ def test_a_scheduled_run_that_nobody_clicked_succeeds_and_stands_in_the_run_log(
         SCHEDULED_SECONDS,
         "scheduled run that succeeded",
     )[-1]
-    assert {"key": "dagster/schedule_name", "value": "monitor_schedule"} in first["tags"]
+    assert {"key": "dagster/schedule_name", "value": "smartflow_monitor_schedule"} in first["tags"]
     log = _logged(dagster, "web", first["runId"])
     assert (log["status"], log["reason"], log["rows_in"]) == ("success", "schedule", 576)
 

@@ -226,6 +226,7 @@ def test_late_rows_corrections_and_removed_rows_touch_their_own_bucket(watched):
     write(home, pd.concat([rows, late.assign(amount=50.0, merchant="m01", kind="groceries")]))
     watch(home)
     assert home.count("record_scores", f"observed_at = '{calm}' AND record_count = 7 AND anomalous_count = 0") == 1
+    write_source(home, read={"type": "csv", "path": "examples/pay.csv", "time": "at", "on_missing_rows": "delete"})
     write(home, rows.drop(index=FRAUD))
     watch(home)
     assert strange(home, "severity = 'critical'").empty
