@@ -41,7 +41,6 @@ from smartflow_assets.commands import (
     ui,
     validate,
 )
-from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.core.errors import SmartflowError
 
 app = typer.Typer(
@@ -83,6 +82,8 @@ def _command(name: str, function: Callable[..., None], examples: str, to: typer.
 
     @functools.wraps(function)
     def command(*arguments: Any, verbose: bool, **options: Any) -> None:
+        from smartflow_assets.config.name_prefix import prefix_of  # `--help` comes without the configuration
+
         terminal.VERBOSE.set(verbose or terminal.is_verbose())
         try:
             prefix_of(os.environ)  # one that Dagster could not take is told at once, not by the first command that needs Dagster
