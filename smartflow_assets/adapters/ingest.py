@@ -20,7 +20,7 @@ from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.readers.files import FileReader
 from smartflow_assets.adapters.scans.plain_text import printable
-from smartflow_assets.adapters.secret_references import redact_all
+from smartflow_assets.adapters.secret_references import told_safely
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy, Unreadable, commonest_reason
 from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, Wanted
@@ -134,23 +134,16 @@ def ingest(
         if isinstance(reader, FeedReader):
             told: list[str] = []
             pages = _page_by_page(warehouse, reader, context, now, run_id, more, on_bad_rows, told)
-            done = replace(_summed(pages), column_notes=tuple(told))
-            return _with_assumed(replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above)), assumed)
-        done = _all_files(warehouse, reader, context, now, run_id, more, on_bad_rows)
-        return _with_assumed(replace(done, unreadable=_too_many(done.unreadable, on_bad_rows.warn_above)), assumed)
+            done = replace(_summed(pages, on_bad_rows), column_notes=tuple(told))
+        else:
+            done = _all_files(warehouse, reader, context, now, run_id, more, on_bad_rows)
+        return _with_assumed(done, assumed)
     except Exception as error:  # a reader may be of another package, and raise whatever its library does
-        raise _told(error, source).with_traceback(error.__traceback__) from None
+        what = f"reading failed with {type(error).__name__}: {' '.join(str(error).split())}"
+        told_error = error if isinstance(error, SmartflowError) else SourceError(what, source=source)
+        raise told_safely(told_error, source, os.environ).with_traceback(error.__traceback__) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _told(error: Exception, source: str) -> SmartflowError:
-    """The error as it may stand in Dagster's history, where every cause of it would stand beside it: without secrets."""
-    if not isinstance(error, SmartflowError):
-        error = SourceError(f"reading failed with {type(error).__name__}: {' '.join(str(error).split())}", source=source)
-    error.what = redact_all(error.what, os.environ)
-    error.args = (error.what, *error.args[1:])
-    return error
 
 
 def _all_files(
@@ -184,7 +177,7 @@ def _all_files(
                     batch,
                     now,
                     on_missing_rows=batch.on_missing_rows,
-                    texts=context.wanted.texts + context.wanted.categories,
+                    texts=context.wanted.kept_as_text,
                     duplicates=files.duplicates if files else "match",
                     **_held_before(warehouse, source, reader.time.column, batch),
                     **more,
@@ -203,9 +196,8 @@ def _all_files(
         again = {origin for origin, name in context.known.items() if name.endswith(READ_AGAIN) and ".." not in name}
         read = list(files.batches(context, again)) if again else []
     _raise(list(refused.values()), source, on_bad_rows)
-    summed = _summed(list(done.values()))
     return replace(
-        summed,
+        _summed(list(done.values()), on_bad_rows),
         notes=tuple(dict.fromkeys(notes)),
         column_notes=tuple(dict.fromkeys(told)),
         set_aside=tuple(dict.fromkeys(context.set_aside)),
@@ -296,7 +288,7 @@ def _all_pages(
                 now,
                 mode="insert",
                 feed=reader.prefix,
-                texts=context.wanted.texts + context.wanted.categories,
+                texts=context.wanted.kept_as_text,
                 pulled_before=earlier,
                 gives_way=more["gives_way"],
             )
@@ -306,19 +298,19 @@ def _all_pages(
     return read
 
 
-def _unreadable(batch: Staged) -> Unreadable:
-    reason = commonest_reason(batch.rejected) if batch.rejected else ""
-    return Unreadable(printable(batch.origin), batch.bad_count, batch.row_count, printable(reason))
-
-
-def _too_many(found: Iterable[Unreadable], limit: float) -> tuple[Unreadable, ...]:
-    return tuple(each for each in found if each.share > limit)
+def _too_many(batches: Iterable[Staged], limit: float) -> tuple[Unreadable, ...]:
+    """The contents of which a larger share than the limit cannot be read; what is wrong is looked up for these alone."""
+    found = [(batch, Unreadable(printable(batch.origin), batch.bad_count, batch.row_count)) for batch in batches if batch.bad_count]
+    return tuple(
+        replace(each, reason=printable(commonest_reason(batch.rejected)) if batch.rejected else "")
+        for batch, each in found
+        if each.share > limit
+    )
 
 
 def _refused(staged: Sequence[Staged], on_bad_rows: BadRowPolicy) -> list[Unreadable]:
     """What is so bad that nothing of it is taken: most likely it is not what the YAML was written for."""
-    found = _too_many(map(_unreadable, (batch for batch in staged if batch.bad_count)), on_bad_rows.fail_above)
-    return [each for each in found if each.is_worth_refusing]
+    return [each for each in _too_many(staged, on_bad_rows.fail_above) if each.is_worth_refusing]
 
 
 def _raise(refused: Sequence[Unreadable], source: str, on_bad_rows: BadRowPolicy) -> None:
@@ -448,7 +440,7 @@ def _with_assumed(done: Ingested, zone: str | None) -> Ingested:
     return replace(done, assumed_zone=zone) if zone in done.zones else done
 
 
-def _summed(read: Sequence[tuple[Staged | None, Loaded]]) -> Ingested:
+def _summed(read: Sequence[tuple[Staged | None, Loaded]], on_bad_rows: BadRowPolicy) -> Ingested:
     batches, loads = [batch for batch, _ in read if batch is not None], [load for _, load in read]
     first_at, last_at = _times(batches)
     return Ingested(
@@ -464,7 +456,7 @@ def _summed(read: Sequence[tuple[Staged | None, Loaded]]) -> Ingested:
         first_at=first_at,
         last_at=last_at,
         notes=_notes(batches),
-        unreadable=tuple(map(_unreadable, (batch for batch in batches if batch.bad_count))),
+        unreadable=_too_many(batches, on_bad_rows.warn_above),
         zones=frozenset(batch.zone for batch in batches if batch.zone),
     )
 

@@ -8,12 +8,11 @@ idempotency key; no mail server allows more. A message in which five processes h
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -301,8 +300,8 @@ def sent_messages(warehouse: Warehouse) -> list[Message]:
 def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, _Story]:
     """The story of each message of a channel, by its idempotency key."""
     ids = sorted({send["incident_id"] for send in sends})
-    incidents = {row["incident_id"]: row for row in _of_incidents(warehouse, "incidents", ids)}
-    log = in_order(pd.DataFrame(_of_incidents(warehouse, "incident_events", ids)))
+    incidents = {row["incident_id"]: row for row in row_dicts(of_incidents(warehouse, "incidents", ids))}
+    log = in_order(of_incidents(warehouse, "incident_events", ids))
     newest = {event["incident_id"]: event for event in log}
     told = {
         message_key(event["incident_id"], kind, channel, event["payload"].get("sequence", 0)): event
@@ -317,8 +316,9 @@ def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, 
     }
 
 
-def _of_incidents(warehouse: Warehouse, table: str, ids: list[str]) -> list[dict[str, Any]]:
-    return row_dicts(warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [ids]))
+def of_incidents(warehouse: Warehouse, table: str, ids: Iterable[str]) -> pd.DataFrame:
+    """The rows of a table that are of these incidents."""
+    return warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [list(ids)])
 
 
 def _open_sends(warehouse: Warehouse, source: str | None) -> list[Row]:

@@ -72,15 +72,13 @@ def _list(warehouse: "Warehouse", names: list[str]) -> None:
 
 
 def _drop(warehouse: "Warehouse", catalogue: "Catalogue", name: str, file: str | None) -> None:
-    from smartflow_assets.stages.alerting import writes_of
+    from smartflow_assets.stages.alerting import committed
     from smartflow_assets.stages.readability import drop_held, watch
 
     count = drop_held(warehouse, name, file, run_id=RUN_ID)
     terminal.result(f"{name}: {terminal.count(count, 'row')} dropped" + (f", of {file}" if file else ""))
     if count and name in catalogue.sources:
-        step = watch(warehouse, catalogue.sources[name], now=datetime.now(UTC), run_id=RUN_ID)
-        if step is not None:
-            warehouse.commit(RUN_ID, writes_of(step))
+        committed(warehouse, RUN_ID, watch(warehouse, catalogue.sources[name], now=datetime.now(UTC), run_id=RUN_ID))
 
 
 def _holders(warehouse: "Warehouse", names: list[str], file: str) -> list[str]:

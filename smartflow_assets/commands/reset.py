@@ -31,7 +31,7 @@ def reset(
     settings = home.open_home()
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.stages.maintenance.resetting import stored_rows
+    from smartflow_assets.stages.ingestion import stored_rows
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)

@@ -124,7 +124,7 @@ def facts_of(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, float
     """Numbers that the assets reported, by name, and seconds of each step that succeeded, by its asset."""
     facts: dict[str, float] = {}
     seconds: dict[str, float] = {}
-    named = _stages(instance, run_id)
+    named = _stages(instance.get_run_by_id(run_id))
     for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.STEP_SUCCESS}):
         event = entry.dagster_event
         if event is None or (stage := named(event.step_key)) is None:
@@ -140,7 +140,7 @@ def facts_of(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, float
 
 def notes_of(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
     """What the assets have to tell whoever started the run."""
-    named = _stages(instance, run_id)
+    named = _stages(instance.get_run_by_id(run_id))
     events = (entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION))
     told = (event.step_materialization_data.materialization.metadata.get(NOTE) for event in events if event and named(event.step_key))
     return tuple(str(note.value) for note in told if note is not None)
@@ -154,7 +154,7 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
         return []
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
     steps, checks, whole, is_interrupted, is_theirs = [], [], [], False, False
-    named = _stages(instance, run_id)
+    named = _stages(run)
     for entry in instance.all_logs(run_id, of_type=kinds):
         event = entry.dagster_event
         if event is None:
@@ -179,12 +179,11 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
     return steps + checks or ([] if is_interrupted or is_theirs or run.tags.get(KILLED_TAG) else whole)
 
 
-def _stages(instance: dg.DagsterInstance, run_id: str) -> Callable[[str | None], str | None]:
+def _stages(run: dg.DagsterRun | None) -> Callable[[str | None], str | None]:
     """What says which of our assets a step of the run makes; None for a step of somebody else, of whom a run by a click may have some.
 
     Steps of a run from before names had a prefix are called as their assets.
     """
-    run = instance.get_run_by_id(run_id)
     is_old = run is not None and is_old_run(run)
     return lambda step: None if step is None else step if is_old else stage_of(step)
 

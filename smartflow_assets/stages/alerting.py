@@ -12,7 +12,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from smartflow_assets.adapters import outbox
-from smartflow_assets.adapters.outbox import Drained, sent_messages
+from smartflow_assets.adapters.outbox import Drained, of_incidents, sent_messages
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Rewrite, Write
 from smartflow_assets.config.catalogue import Catalogue
@@ -39,6 +39,7 @@ __all__ = [
     "Moved",
     "alert_sends",
     "close_incidents_of",
+    "committed",
     "drain_outbox",
     "incidents",
     "record_failures",
@@ -74,9 +75,8 @@ def incidents(run: SourceRun) -> Moved:
     with run.warehouse.reading():
         arrived = arrivals_of(run, bucket_plan(run)) if run.source.is_bucket_given else None
         steps = [] if arrived is None else _watch_arrivals(run, arrived)
-        if bad := readability.watch(run.warehouse, run.source, now=run.now, run_id=run.run_id):
-            run.warehouse.commit(run.run_id, writes_of(bad))
-            steps = [*steps, bad]
+        unreadable = readability.watch(run.warehouse, run.source, now=run.now, run_id=run.run_id)
+        steps += committed(run.warehouse, run.run_id, unreadable)
         steps += _watch_removals(run)
         pending, accepted = pending_windows(run, "incidents", ["anomalies"]), _accepted(run)
     if accepted:
@@ -171,17 +171,14 @@ def _watch_arrivals(run: SourceRun, arrived: SourceArrivals) -> list[Advance]:
         came_again_at=None if pd.isna(silent_since) else arrived.first_after(silent_since),
         severity=arrived.severity,
         distance=arrived.known.distance,
-        sends=_of_incidents(run.warehouse, "alert_sends", list(history["incident_id"].unique())),
+        sends=of_incidents(run.warehouse, "alert_sends", history["incident_id"].unique()),
         source=run.name,
         policy=run.source.alerts,
         timezone=run.source.calendar.timezone,
         now=run.now,
         run_id=run.run_id,
     )
-    if step.events.empty:
-        return []
-    run.warehouse.commit(run.run_id, writes_of(step))
-    return [step]
+    return committed(run.warehouse, run.run_id, step)
 
 
 def _watch_removals(run: SourceRun) -> list[Advance]:
@@ -191,10 +188,7 @@ def _watch_removals(run: SourceRun) -> list[Advance]:
         return []
     policy = run.source.alerts
     step = record_failures(run.warehouse, run.name, failures, ended, policy=policy, now=run.now, run_id=run.run_id, because=because)
-    if step.events.empty:
-        return []
-    run.warehouse.commit(run.run_id, writes_of(step))
-    return [step]
+    return committed(run.warehouse, run.run_id, step)
 
 
 def _silences(run: SourceRun, since: datetime) -> list[Silence]:
@@ -231,9 +225,9 @@ def _advance(
             "SELECT * FROM anomalies WHERE source = ? AND ended_at > ? AND started_at < ?", [run.name, needed.anomalies_since, horizon]
         )
         concerned = sorted({*anomalies["series"], *standing.loc[standing["incident_id"].isin(needed.incident_ids), "series"]})
-        events = _of_incidents(run.warehouse, "incident_events", needed.incident_ids)
+        events = of_incidents(run.warehouse, "incident_events", needed.incident_ids)
         rows = judged_rows(run, needed.rows_since, horizon, of_series=concerned)
-        sends = _of_incidents(run.warehouse, "alert_sends", needed.incident_ids)
+        sends = of_incidents(run.warehouse, "alert_sends", needed.incident_ids)
         silences = _silences(run, needed.rows_since)
         bands = _bands(run, needed.usual_until, horizon, concerned)
     return advance(
@@ -369,9 +363,7 @@ def _record_deliveries(warehouse: Warehouse, catalogue: Catalogue, drained: Drai
             now=now,
             run_id=f"{run_id} {now.isoformat()}",  # a sensor is no run: it may speak of one cause again
         )
-        if not step.events.empty:
-            warehouse.commit(run_id, writes_of(step))
-            is_new |= not step.sends.empty
+        is_new |= any(not each.sends.empty for each in committed(warehouse, run_id, step))
     return is_new
 
 
@@ -390,7 +382,7 @@ def record_failures(
     history = warehouse.read(
         "SELECT * FROM incident_events WHERE source = ? AND cause NOT IN ('anomaly', 'freshness', 'readability')", [source]
     )
-    sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
+    sends = of_incidents(warehouse, "alert_sends", history["incident_id"].unique())
     return run_failures.record_run(
         history, failures, succeeded, sends=sends, source=source, policy=policy, now=now, run_id=run_id, because=because
     )
@@ -405,7 +397,7 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     )
     if history.empty:
         return
-    sends = _of_incidents(warehouse, "alert_sends", list(history["incident_id"].unique()))
+    sends = of_incidents(warehouse, "alert_sends", history["incident_id"].unique())
     step = run_failures.close(history, reason=reason, sends=sends, policy=policy, now=now, run_id="catalogue")
     warehouse.commit("catalogue", writes_of(step))
 
@@ -418,6 +410,14 @@ def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:
     )
 
 
+def committed(warehouse: Warehouse, run_id: str, step: Advance | None) -> list[Advance]:
+    """The step, written; none where nothing has happened."""
+    if step is None or step.events.empty:
+        return []
+    warehouse.commit(run_id, writes_of(step))
+    return [step]
+
+
 def writes_of(step: Advance) -> list[Write]:
     """The writes that belong together: events, the incidents that they touch, and messages."""
     return [
@@ -425,7 +425,3 @@ def writes_of(step: Advance) -> list[Write]:
         Rewrite("incidents", tuple(step.incidents["incident_id"]), step.incidents),
         Append("alert_sends", step.sends),
     ]
-
-
-def _of_incidents(warehouse: Warehouse, table: str, incident_ids: Sequence[str]) -> pd.DataFrame:
-    return warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [list(incident_ids)])

@@ -6,6 +6,7 @@ from datetime import timedelta
 from smartflow_assets.adapters.ingest import Ingested, ingest
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.stages.run import SourceRun
 
 FAR, FEW = timedelta(days=5 * 365), 0.01
@@ -71,9 +72,9 @@ def assumption(zone: str) -> str:
     return f"times without a zone are read as {zone}, the calendar's; `read: {{time: {{timezone: UTC}}}}` says otherwise"
 
 
-def stored_rows(run: SourceRun) -> int:
+def stored_rows(warehouse: Warehouse, source: str) -> int:
     """Rows in raw.<source>."""
-    table = raw_table(run.name)
-    if not run.warehouse.has_table(table):
+    table = raw_table(source)
+    if not warehouse.has_table(table):
         return 0
-    return int(run.warehouse.read(f"SELECT count(*) AS n FROM {quoted(table)}")["n"].iloc[0])
+    return int(warehouse.read(f"SELECT count(*) AS n FROM {quoted(table)}")["n"].iloc[0])

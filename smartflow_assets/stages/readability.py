@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from smartflow_assets.adapters.outbox import of_incidents
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.sql_quoting import quoted
@@ -73,23 +74,21 @@ def told_together(found: Sequence[Unreadable]) -> str:
 
 
 def watch(warehouse: Warehouse, source: Source, *, now: datetime, run_id: str) -> Advance | None:
-    """Open, extend or end the incident of a source's unreadable rows; None where nothing changes."""
+    """Open, extend or end the incident of a source's unreadable rows; None where there is none and has been none."""
     found, limit = of_source(warehouse, source), source.on_bad_rows.warn_above
     history = warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause = ?", [source.name, READABILITY])
     if not found and history.empty:
         return None
-    sends = warehouse.read("SELECT * FROM alert_sends WHERE list_contains(?, incident_id)", [list(history["incident_id"].unique())])
-    step = readability.watch(
+    return readability.watch(
         history,
         finding=told_together([each for each in found if each.share > limit]),
         calm=f"of no file more than {limit} of the rows are in quarantine now",
-        sends=sends,
+        sends=of_incidents(warehouse, "alert_sends", history["incident_id"].unique()),
         source=source.name,
         policy=source.alerts,
         now=now,
         run_id=run_id,
     )
-    return None if step.events.empty else step
 
 
 def drop_held(warehouse: Warehouse, source: str, origin: str | None, *, run_id: str) -> int:

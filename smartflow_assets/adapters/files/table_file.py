@@ -19,6 +19,7 @@ import numpy as np
 
 from smartflow_assets.adapters.files.result_file import errors_of, scratch_connection
 from smartflow_assets.adapters.scans import JsonRecords, ending
+from smartflow_assets.adapters.scans.delimited import with_point
 from smartflow_assets.adapters.scans.plain_text import TextFile, as_plain_text, likely_delimiter, undecodable_line
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.core.errors import SourceError
@@ -335,7 +336,7 @@ class TableFile:
             return FileColumn(name, "text", time_format="iso")
         if self._types[name] == "BOOLEAN" or not present:
             return FileColumn(name, "text", present[0] if present else "nothing")
-        read = f"SELECT {_number('x', self._decimal)} FROM (SELECT trim(unnest(?::VARCHAR[])) AS x)"
+        read = f"SELECT TRY_CAST({with_point('x', self._decimal)} AS DOUBLE) FROM (SELECT trim(unnest(?::VARCHAR[])) AS x)"
         numbers = [float(value) for (value,) in self._rows(read, [present]) if value is not None]
         if len(numbers) >= READABLE_SHARE * len(present):
             return FileColumn(name, "number", present[0], _epoch(numbers) or self._compact_time(present))
@@ -374,9 +375,9 @@ class TableFile:
         return _parse(self._text(name), form)
 
     def _number_sql(self, name: str) -> str:
-        if self._types[name] != "VARCHAR":
-            return f"TRY_CAST({quoted_column(name)} AS DOUBLE)"
-        return _number(f"trim({quoted_column(name)})", self._decimal)
+        column = quoted_column(name)
+        value = column if self._types[name] != "VARCHAR" else with_point(f"trim({column})", self._decimal)
+        return f"TRY_CAST({value} AS DOUBLE)"
 
     def _rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         return self._run(sql, parameters).fetchall()
@@ -404,12 +405,6 @@ def _parse(text: str, form: str) -> str:
     if form in _EPOCHS:
         return f"make_timestamptz(CAST(round(TRY_CAST({text} AS DOUBLE) * {_EPOCHS[form]}) AS BIGINT))"
     return f"CAST(TRY_STRPTIME(trim({text}), {quoted_text(form)}) AS TIMESTAMPTZ)"
-
-
-def _number(text: str, decimal: str) -> str:
-    """SQL that reads `text` as a number; with a decimal comma points part thousands."""
-    plain = f"replace(replace({text}, '.', ''), ',', '.')" if decimal == "," else text
-    return f"TRY_CAST({plain} AS DOUBLE)"
 
 
 def _epoch(numbers: list[float]) -> str:

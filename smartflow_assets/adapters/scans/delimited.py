@@ -11,6 +11,7 @@ from smartflow_assets.adapters.scans.plain_text import Header, TextFile, as_plai
 from smartflow_assets.adapters.sql_quoting import quoted_text
 
 MOST_BROKEN_LINES = 100_000
+_GROUPED = "'[-+]?[0-9]{1,3}([.][0-9]{3})+(,[0-9]+)?'"  # thousands parted by points
 # lines that are no rows; one of blanks holds nothing to lose
 _BROKEN = "FROM reject_errors WHERE trim(csv_line, chr(9) || chr(10) || chr(13) || ' ') <> ''"
 
@@ -84,3 +85,11 @@ class _DelimitedScan(Scan):
 def one_path(path: Path) -> str:
     """A path for DuckDB's readers, which take patterns: a file may be called a*.csv."""
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path))
+
+
+def with_point(c: str, decimal: str) -> str:
+    """SQL that writes a number as DuckDB reads it; null where a point in a number with a decimal comma parts no thousands."""
+    if decimal != ",":
+        return c
+    is_plain = f"NOT contains({c}, '.') OR regexp_full_match(trim({c}), {_GROUPED})"
+    return f"CASE WHEN {is_plain} THEN replace(replace({c}, '.', ''), ',', '.') END"

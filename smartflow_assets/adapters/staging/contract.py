@@ -156,6 +156,11 @@ class Wanted:
         return {"numbers": self.numbers, "texts": self.texts, "on_bad_rows": self.on_bad_rows}
 
     @property
+    def kept_as_text(self) -> tuple[str, ...]:
+        """The columns that stay text whatever they hold."""
+        return self.texts + self.categories
+
+    @property
     def declared(self) -> tuple[tuple[str, str], ...]:
         """The columns that a source names, each with the key of its YAML that does."""
         named = (("metrics", self.numbers or ()), ("dimensions", self.texts), ("encode", self.categories))

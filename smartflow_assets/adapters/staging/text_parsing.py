@@ -7,6 +7,7 @@ what becomes of a null. The session's time zone must be that of the time column.
 import re
 from collections.abc import Sequence
 
+from smartflow_assets.adapters.scans.delimited import with_point
 from smartflow_assets.adapters.sql_quoting import quoted_text
 from smartflow_assets.adapters.staging.contract import UTC_NAMES, TimeReading
 
@@ -15,7 +16,6 @@ FIRST_YEAR, END_YEAR = 1900, 2200  # a time outside is a placeholder such as 000
 _NAMES_OFFSET = "'([Tt ][0-9]{1,2}|:).*([Zz]|[+-][0-9:]+|[A-Za-z]{3,})$'"
 _NO_SECONDS = "'^([^:]*:[0-9]{2})(\\s*[Zz+-])'"
 _CLOCK = re.compile("%-?[HIMSTXcfpsRr]")  # a format with one of these has a time of day
-_GROUPED = "'[-+]?[0-9]{1,3}([.][0-9]{3})+(,[0-9]+)?'"
 
 
 def moment(c: str, time: TimeReading) -> str:
@@ -98,11 +98,7 @@ def joined(date: str, clock: str) -> str:
 
 def number(c: str, decimal: str) -> str:
     """The text as a finite DOUBLE; `inf`, `NaN` and anything beyond 1e150 are no numbers."""
-    text = c
-    if decimal == ",":
-        is_plain = f"NOT contains({c}, '.') OR regexp_full_match(trim({c}), {_GROUPED})"
-        text = f"CASE WHEN {is_plain} THEN replace(replace({c}, '.', ''), ',', '.') END"
-    value = f"TRY_CAST({text} AS DOUBLE)"
+    value = f"TRY_CAST({with_point(c, decimal)} AS DOUBLE)"
     return f"CASE WHEN abs({value}) <= {LARGEST} THEN {value} END"
 
 

@@ -41,8 +41,7 @@ class TextsBefore:
     @property
     def since(self) -> str:
         """`text since 'abc' (a.csv)`."""
-        text = " ".join((self.first_text or "").split())
-        return f"{_TOLD}{text[:40]!r}" + (f" ({self.origin})" if self.origin else "")
+        return f"{_TOLD}{_shown(self.first_text or '')}" + (f" ({self.origin})" if self.origin else "")
 
     def told(self, name: str) -> str:
         """The column, since when it is text, and the remedy."""
@@ -164,9 +163,14 @@ def told_beside(connection: duckdb.DuckDBPyConnection, name: str, column: str, m
         return None
     values = "1 value is no number and is" if count == 1 else f"{count:,} values are no numbers and are"
     return (
-        f"column '{name}' holds numbers: {values} kept in '{overflow}', the first {' '.join(first.split())[:40]!r}; "
+        f"column '{name}' holds numbers: {values} kept in '{overflow}', the first {_shown(first)}; "
         "if they are numbers, correct how they are read (read.decimal), else mend the feed"
     )
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text of the data, in quotes and in one line."""
+    return repr(" ".join(text.split())[:40])
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> str | None:

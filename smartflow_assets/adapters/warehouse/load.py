@@ -37,11 +37,12 @@ from smartflow_assets.core.errors import WarehouseError
 
 
 class _ColumnMapping(NamedTuple):
-    """Target columns in the raw table and the expressions over `staged` that fill them; `notes` tell of values that do not fit."""
+    """Target columns in the raw table and the expressions over `staged` that fill them; `misfits` are the columns of numbers that have
+    values beside them, with the condition of these and where they go."""
 
     names: list[str]
     values: list[str]
-    notes: list[str]
+    misfits: dict[str, tuple[str, str]]
 
 
 @dataclass
@@ -58,7 +59,9 @@ def evolve(connection: duckdb.DuckDBPyConnection, write: Load, earlier: Sequence
     table, evolved = raw_table(write.source), Evolved()
     types = stage(connection, write)
     _create_or_widen(connection, table, types, write, [load.parquet for load in earlier if load.source == write.source], evolved)
-    evolved.notes += _fit(connection, table, types).notes
+    for name, (condition, overflow) in _fit(connection, table, types).misfits.items():
+        note = told_beside(connection, name, in_view(name), condition, overflow)
+        evolved.notes += [note] if note else []
     return evolved
 
 
@@ -190,7 +193,7 @@ def _widen_text(
 def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str]) -> _ColumnMapping:
     """Each staged column into its stored type; what does not fit into `<column>__text`, created when first needed."""
     stored = stored_types(connection, table)
-    mapping, misfits = _ColumnMapping([], [], []), {}
+    mapping, misfits = _ColumnMapping([], [], {}), {}
     for name, type_ in types.items():
         column, target = in_view(name), stored[name.lower()]
         family, value = family_of(type_), column
@@ -212,8 +215,7 @@ def _fit(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str
                     stored[text.lower()] = "VARCHAR"
                 mapping.names.append(quoted_column(text))
                 if stored[name.lower()] in ("BIGINT", "DOUBLE"):
-                    note = told_beside(connection, name, in_view(name), condition, text)
-                    mapping.notes.extend([note] if note else [])
+                    mapping.misfits[name] = condition, text
                 mapping.values.append(f"CASE WHEN {condition} THEN CAST({in_view(name)} AS VARCHAR) END")
     return mapping
 

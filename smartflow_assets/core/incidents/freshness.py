@@ -14,9 +14,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from smartflow_assets.core.anomalies.grouping import anomaly_id
-from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
+from smartflow_assets.core.incidents.alert_planning import Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import FRESHNESS, IncidentEvent, Row, fold, in_order, log_entry, next_sequence, row_dicts
+from smartflow_assets.core.incidents.event_log import FRESHNESS, Row, fold, row_dicts
+from smartflow_assets.core.incidents.incident_writer import IncidentWriter
 from smartflow_assets.core.series.arrivals import MissedArrivals
 from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import Duration
@@ -107,29 +108,21 @@ def watch(
     row, `came_again_at` that of the first row after the start of the incident that is open, if one came; `severity` says how bad
     the silence after `newest_at` is, None if it is not, `distance` how far apart rows usually are.
     """
-    planner = AlertPlanner(sends, policy, now=now, run_id=run_id)
-    entries, log = in_order(history), list[Row]()
+    writer = IncidentWriter(history, sends, policy, now=now, run_id=run_id)
     standing = {incident["incident_id"]: incident for incident in row_dicts(fold(history))}
     open_ = next((incident for incident in standing.values() if incident["state"] != "resolved"), None)
-
-    def append(incident: Row, kind: IncidentEvent, severity: Severity, **payload: Any) -> None:
-        sequence = next_sequence([*entries, *in_order(pd.DataFrame(log))], incident["incident_id"])
-        payload |= {"sequence": sequence, "timezone": timezone}
-        log.append(log_entry(incident, kind, severity=severity, happened_at=now, run_id=run_id, payload=payload))
-        if incident.get("state") != "suppressed":
-            planner.announce(log[-1], now)
 
     if open_ is not None and (came_again_at is not None or severity is None):
         at = came_again_at or now
         reason = f"rows came again after {lasting(at - open_['opened_at'])}" if came_again_at else "it is not expected to have newer rows"
-        append(open_, "resolved", open_["severity"], resolved_at=at, resolved_reason=reason)
+        writer.append(open_, "resolved", open_["severity"], resolved_at=at, resolved_reason=reason, timezone=timezone)
         open_ = None
     if severity is None:
-        return planner.conclude(history, log)
+        return writer.conclude()
     if open_ is not None:
         if RANK[severity] > RANK[open_["severity"]]:
-            append(open_, "escalated", severity, last_seen_at=now)
-        return planner.conclude(history, log)
+            writer.append(open_, "escalated", severity, last_seen_at=now, timezone=timezone)
+        return writer.conclude()
     incident = {
         "source": source,
         "incident_id": anomaly_id(source, "", FRESHNESS, newest_at),
@@ -138,7 +131,7 @@ def watch(
     }
     local = pd.Timestamp(newest_at).tz_convert(ZoneInfo(timezone))
     title = f"no rows since {local:%a %d %b %H:%M %Z}, usually every {lasting(distance)}"
-    told: Row = {"last_seen_at": now, "title": title, "body": title, "opened_at": newest_at}
+    told: Row = {"last_seen_at": now, "title": title, "body": title, "opened_at": newest_at, "timezone": timezone}
     known = standing.get(incident["incident_id"])
-    append(known or incident, "opened" if known is None else "reopened", severity, **told)
-    return planner.conclude(history, log)
+    writer.append(known or incident, "opened" if known is None else "reopened", severity, **told)
+    return writer.conclude()

@@ -5,24 +5,14 @@ so bad that nothing of it is taken fails its run: that is an incident of the ste
 """
 
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 
 from smartflow_assets.core.anomalies.grouping import anomaly_id
-from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
+from smartflow_assets.core.incidents.alert_planning import Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import (
-    READABILITY,
-    IncidentEvent,
-    Row,
-    again_since,
-    fold,
-    in_order,
-    log_entry,
-    next_sequence,
-    row_dicts,
-)
+from smartflow_assets.core.incidents.event_log import READABILITY, Row, fold, row_dicts
+from smartflow_assets.core.incidents.incident_writer import IncidentWriter
 from smartflow_assets.core.severity import Severity
 
 SEVERITY: Severity = "warning"
@@ -44,29 +34,22 @@ def watch(
     `history` and `sends`: rows of incident_events and alert_sends of the source's readability incidents. `finding` says in a sentence
     which share of the rows cannot be read and why, empty when it is none worth an incident; `calm` why an incident is then over.
     """
-    planner = AlertPlanner(sends, policy, now=now, run_id=run_id)
-    entries, log, moment = in_order(history), list[Row](), pd.Timestamp(now)
+    writer, moment = IncidentWriter(history, sends, policy, now=now, run_id=run_id), pd.Timestamp(now)
     newest = max(row_dicts(fold(history)), key=lambda incident: incident["opened_at"], default=None)
     is_open = newest is not None and newest["state"] != "resolved"
-
-    def append(incident: Row, kind: IncidentEvent, **payload: Any) -> None:
-        payload |= {"sequence": next_sequence(entries, incident["incident_id"])}
-        log.append(log_entry(incident, kind, severity=SEVERITY, happened_at=now, run_id=run_id, payload=payload))
-        if incident.get("state") != "suppressed" or kind == "reopened":
-            planner.announce(log[-1], now)
 
     told: Row = {"last_seen_at": moment, "title": finding, "body": finding}
     if not finding:
         if newest is not None and is_open:
-            back = again_since([entry for entry in entries if entry["incident_id"] == newest["incident_id"]])
-            append(newest, "resolved", resolved_at=now, resolved_reason=calm, again_since=back)
+            back = writer.again_since(newest)
+            writer.append(newest, "resolved", SEVERITY, resolved_at=now, resolved_reason=calm, again_since=back)
     elif newest is not None and is_open:
         if newest["body"] != finding:
-            append(newest, "seen", **told)
+            writer.append(newest, "seen", SEVERITY, **told)
     elif newest is not None and moment - newest["resolved_at"] <= policy.reopen_within:
-        append(newest, "reopened", again_since=moment, **told)
+        writer.append(newest, "reopened", SEVERITY, again_since=moment, **told)
     else:
         identity = anomaly_id(source, "", READABILITY, now)
         incident: Row = {"source": source, "incident_id": identity, "cause": READABILITY, "series": ""}
-        append(incident, "opened", opened_at=moment, anomaly_count=0, **told)
-    return planner.conclude(history, log)
+        writer.append(incident, "opened", SEVERITY, opened_at=moment, anomaly_count=0, **told)
+    return writer.conclude()

@@ -8,15 +8,15 @@ often it is recorded.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import IncidentEvent, Row, again_since, fold, in_order, log_entry, next_sequence, row_dicts
+from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, next_sequence, row_dicts
 from smartflow_assets.core.incidents.groups import members_of
+from smartflow_assets.core.incidents.incident_writer import IncidentWriter
 from smartflow_assets.core.incidents.lifecycle import CAUSE
 from smartflow_assets.core.severity import Severity
 
@@ -50,20 +50,11 @@ def record_run(
     `history` and `sends`: rows of incident_events and alert_sends of the source's incidents whose cause is not `anomaly`.
     A cause that this run has already spoken of is passed over, and a cause that both failed and succeeded has failed.
     """
-    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id)
-    entries = in_order(history)
-    spoken = {entry["cause"] for entry in entries if entry["run_id"] == run_id}
+    writer = IncidentWriter(history, sends, policy, now=now, run_id=run_id)
+    spoken = {entry["cause"] for entry in writer.entries if entry["run_id"] == run_id}
     newest: dict[str, Row] = {}
     for incident in sorted(row_dicts(fold(history)), key=lambda incident: incident["opened_at"]):
         newest[incident["cause"]] = incident
-    log: list[Row] = []
-
-    def append(incident: Row, kind: IncidentEvent, severity: Severity, **changed: Any) -> None:
-        payload = changed | {"sequence": next_sequence(entries, incident["incident_id"])}
-        log.append(log_entry(incident, kind, severity=severity, happened_at=now, run_id=run_id, payload=payload))
-        if incident.get("state") != "suppressed" or kind == "reopened":
-            announcer.announce(log[-1], now)
-
     for failure in {failure.cause: failure for failure in reversed(failures)}.values():  # of two for one cause, the first
         if failure.cause in spoken:
             continue
@@ -75,17 +66,18 @@ def record_run(
         if incident is None or (incident["state"] == "resolved" and moment - incident["resolved_at"] > policy.reopen_within):
             identity = anomaly_id(source, "", failure.cause, now)
             opened = {"source": source, "incident_id": identity, "cause": failure.cause, "series": ""}
-            append(opened, "opened", failure.severity, opened_at=moment, anomaly_count=0, **told)
+            writer.append(opened, "opened", failure.severity, opened_at=moment, anomaly_count=0, **told)
         else:
             is_back = incident["state"] == "resolved"
-            append(incident, "reopened" if is_back else "seen", failure.severity, **told, **({"again_since": moment} if is_back else {}))
+            writer.append(
+                incident, "reopened" if is_back else "seen", failure.severity, **told, **({"again_since": moment} if is_back else {})
+            )
     failed = {failure.cause for failure in failures} | {CAUSE} | spoken
     for cause, incident in newest.items():
         if cause in succeeded and cause not in failed and incident["state"] != "resolved":
-            back = again_since([entry for entry in entries if entry["incident_id"] == incident["incident_id"]])
-            reason = because or f"{cause} succeeded again"
-            append(incident, "resolved", incident["severity"], resolved_at=now, resolved_reason=reason, again_since=back)
-    return announcer.conclude(history, log)
+            reason, back = because or f"{cause} succeeded again", writer.again_since(incident)
+            writer.append(incident, "resolved", incident["severity"], resolved_at=now, resolved_reason=reason, again_since=back)
+    return writer.conclude()
 
 
 def close(

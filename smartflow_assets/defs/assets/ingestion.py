@@ -68,7 +68,7 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
         | ({NOTE: "; ".join(notes)} if notes else {})
         | numbers(
             {
-                "dagster/row_count": ingestion.stored_rows(options.run),
+                "dagster/row_count": ingestion.stored_rows(options.run.warehouse, options.run.name),
                 "rows_in": read.new_rows,
                 "rows_read": read.row_count,
                 "duplicate_rows": read.duplicate_count,

@@ -91,9 +91,9 @@ def stored_rows(source: Source, settings: Settings, apart: Settings, catalogue: 
         apart.warehouse_file.parent.mkdir(parents=True, exist_ok=True)
         publishing.clone(settings.published_file, apart.warehouse_file)
     run = SourceRun(source, apart, catalogue, warehouse, ModelStore(apart.models), now, RUN_ID)
-    if ingestion.stored_rows(run) == 0:
+    if ingestion.stored_rows(run.warehouse, run.name) == 0:
         ingestion.raw_records(run)
-    if ingestion.stored_rows(run) == 0:
+    if ingestion.stored_rows(run.warehouse, run.name) == 0:
         raise SourceError("there are no rows to replay", source=source.name, remedy="Does its reader find any? `smartflow run` says so.")
     return warehouse
 

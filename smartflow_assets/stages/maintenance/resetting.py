@@ -1,7 +1,6 @@
 """Reset: the rows of a source go, with all that was made of them; the ledger of its runs stays."""
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.adapters.sql_quoting import quoted
 from smartflow_assets.adapters.warehouse.tables import TABLES, raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Delete
@@ -12,13 +11,6 @@ KEPT = ("writes", "run_log", "training_requests")
 """What is known of the runs, and by what earlier windows were told, stays."""
 OF_RAW = ("ingestions", "quarantined_records")
 """What the warehouse deletes with the raw table."""
-
-
-def stored_rows(warehouse: Warehouse, source: str) -> int:
-    """Rows of raw.<source>."""
-    if not warehouse.has_table(raw_table(source)):
-        return 0
-    return int(warehouse.read(f"SELECT count(*) AS n FROM {quoted(raw_table(source))}")["n"].iloc[0])
 
 
 def forget(warehouse: Warehouse, models: ModelStore, source: str, *, keep_incidents: bool = False) -> dict[str, int]:

@@ -1,0 +1,40 @@
+"""What becomes of incidents that are not of anomalies in one step: their events, and the messages that these call for."""
+
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.event_log import IncidentEvent, Row, again_since, in_order, log_entry, next_sequence
+from smartflow_assets.core.severity import Severity
+
+
+class IncidentWriter:
+    """Writes events after those of a history, and plans what people are told of each. Of an incident that somebody has silenced they hear
+    again once it comes back.
+
+    `history` and `sends`: rows of incident_events and alert_sends of the incidents concerned.
+    """
+
+    def __init__(self, history: pd.DataFrame, sends: pd.DataFrame, policy: AlertPolicy, *, now: datetime, run_id: str) -> None:
+        self.entries = in_order(history)
+        self._history, self._now, self._run_id = history, now, run_id
+        self._planner, self._log = AlertPlanner(sends, policy, now=now, run_id=run_id), list[Row]()
+
+    def append(self, incident: Row, kind: IncidentEvent, severity: Severity, **payload: Any) -> None:
+        """The next event of an incident."""
+        sequence = next_sequence([*self.entries, *in_order(pd.DataFrame(self._log))], incident["incident_id"])
+        payload |= {"sequence": sequence}
+        self._log.append(log_entry(incident, kind, severity=severity, happened_at=self._now, run_id=self._run_id, payload=payload))
+        if incident.get("state") != "suppressed" or kind == "reopened":
+            self._planner.announce(self._log[-1], self._now)
+
+    def again_since(self, incident: Row) -> pd.Timestamp | None:
+        """Since when an incident is there again that had been over; None when it never came back."""
+        return again_since([entry for entry in self.entries if entry["incident_id"] == incident["incident_id"]])
+
+    def conclude(self) -> Advance:
+        """What is to be written of all that."""
+        return self._planner.conclude(self._history, self._log)
