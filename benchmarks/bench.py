@@ -132,7 +132,9 @@ def figures() -> list[Figure]:
             run(),
             is_lasting=True,
         ),
-        Figure("cycle", "full cycle, 10 series x 5,000 points", "5", lambda home: cycle_home(home, 10, 5000), run(as_of=cycle_end), by_hand),
+        Figure(
+            "cycle", "full cycle, 10 series x 5,000 points", "5", lambda home: cycle_home(home, 10, 5000), run(as_of=cycle_end), by_hand
+        ),
         Figure(
             "hour",
             "one more hour on a year of minutes",
@@ -288,7 +290,9 @@ def compared(now: Mapping[str, float], before: Mapping[str, float]) -> str:
     lines = []
     for name in now.keys() & before.keys():
         change = now[name] / before[name] - 1
-        lines.append(f"{name}: {before[name]:.3g} -> {now[name]:.3g}  {'' if abs(change) <= TOLERANCE else f'differs by {change:+.0%}'}".rstrip())
+        lines.append(
+            f"{name}: {before[name]:.3g} -> {now[name]:.3g}  {'' if abs(change) <= TOLERANCE else f'differs by {change:+.0%}'}".rstrip()
+        )
     return "\n".join(sorted(lines))
 
 

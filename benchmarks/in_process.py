@@ -1,9 +1,9 @@
 """Figures that are taken inside of one process and printed as a number, so that `bench.py` can run each in a process of its own.
 
-    python benchmarks/in_process.py tick HOME                 CPU seconds of one idle tick of the schedule, the process warm
-    python benchmarks/in_process.py rate TIER SERIES ROWS     rows a second from clean rows to committed scores (speed.py)
-    python benchmarks/in_process.py forest ROWS               rows a second that scikit-learn's forest scores
-    python benchmarks/in_process.py ui HOME SECONDS           share of a core that an idle `smartflow ui` takes
+python benchmarks/in_process.py tick HOME                 CPU seconds of one idle tick of the schedule, the process warm
+python benchmarks/in_process.py rate TIER SERIES ROWS     rows a second from clean rows to committed scores (speed.py)
+python benchmarks/in_process.py forest ROWS               rows a second that scikit-learn's forest scores
+python benchmarks/in_process.py ui HOME SECONDS           share of a core that an idle `smartflow ui` takes
 """
 
 import os
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 from whole_process import SMARTFLOW
@@ -65,7 +64,9 @@ def ui(home: str, seconds: str) -> float:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([SMARTFLOW, "ui", "--port", str(port)], env={**os.environ, "SMARTFLOW_HOME": home}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [SMARTFLOW, "ui", "--port", str(port)], env={**os.environ, "SMARTFLOW_HOME": home}, stdout=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + 120
         while socket.socket().connect_ex(("127.0.0.1", port)):

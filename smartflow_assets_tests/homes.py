@@ -1,5 +1,6 @@
 """A home with sources in a temporary folder, and small series to put into it."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, records
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets_tests.empty_warehouse import empty_warehouse
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -61,6 +63,9 @@ class Home:
         self.settings = Settings(self.folder)
         for part in ("sources", "examples"):
             (self.folder / "data" / part).mkdir(parents=True, exist_ok=True)
+        if self.instance is None and not self.settings.warehouse_file.exists():
+            self.settings.warehouse_file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(empty_warehouse(), self.settings.warehouse_file)
 
     @property
     def warehouse(self) -> Warehouse:

@@ -1,6 +1,6 @@
 """Thirteen partitioned assets that do nothing, in one run of Dagster on SQLite: the floor of any run of as many steps.
 
-    python benchmarks/peers/bare_dagster.py FOLDER
+python benchmarks/peers/bare_dagster.py FOLDER
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What a data engineer writes by hand for the rows of cycle.py: pandas for the features, a forest for each series, and Prophet if asked.
 
-    python benchmarks/peers/pandas_forest.py FILE OUT [--prophet]
+python benchmarks/peers/pandas_forest.py FILE OUT [--prophet]
 """
 
 import argparse

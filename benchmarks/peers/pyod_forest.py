@@ -1,6 +1,6 @@
 """PyOD's forest on each series of the rows of cycle.py.
 
-    python benchmarks/peers/pyod_forest.py FILE OUT
+python benchmarks/peers/pyod_forest.py FILE OUT
 """
 
 import sys

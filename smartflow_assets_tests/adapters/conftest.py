@@ -9,20 +9,13 @@ import duckdb
 import pytest
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-
-
-@pytest.fixture(scope="session")
-def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with all tables; copying it is ten times faster than creating them."""
-    path = tmp_path_factory.mktemp("empty") / "smartflow.duckdb"
-    Warehouse(path, path).read("SELECT 1 AS one")
-    return path
+from smartflow_assets_tests.empty_warehouse import empty_warehouse
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path, empty_warehouse: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     path = tmp_path / "smartflow.duckdb"
-    shutil.copyfile(empty_warehouse, path)
+    shutil.copyfile(empty_warehouse(), path)
     return Warehouse(path, tmp_path / "analyst.duckdb", lock_timeout=timedelta(seconds=30))
 
 

@@ -17,6 +17,7 @@ from smartflow_assets.adapters.staging.stage import stage_rows
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets_tests.empty_warehouse import empty_warehouse
 from smartflow_assets_tests.feeds import http_shop, shop_rows
 
 NEW_YORK, BERLIN = "America/New_York", "Europe/Berlin"
@@ -69,12 +70,12 @@ def files(tmp_path, warehouse):
 
 
 @pytest.fixture
-def fresh(tmp_path, empty_warehouse):
+def fresh(tmp_path):
     """The same data in a home that was never read otherwise."""
 
     def rows(feed: Feed, zone: str) -> list[tuple[str, str, float]]:
         path = tmp_path / "fresh.duckdb"
-        shutil.copyfile(empty_warehouse, path)
+        shutil.copyfile(empty_warehouse(), path)
         other = Feed(feed.data, Warehouse(path, tmp_path / "fresh_published.duckdb"), **feed.read)
         other.take(zone)
         return other.rows()
