@@ -27,7 +27,8 @@ def walk(values, offset, count, first, counts, level, spread, error_scale, weigh
             if counts[2] >= LEAST_ROWS:
                 is_predicted = True
                 scaled = min(max((value - median) / (spread[0] + 1e-9), -30.0), 30.0)
-                seen[:LAGS] = lags
+                for j in range(LAGS):  # element by element, here and below: an assignment of arrays takes 5 s more to compile
+                    seen[j] = lags[j]
                 error = scaled
                 for j in range(LAGS + 1):
                     error -= weights[j] * seen[j]
@@ -57,7 +58,9 @@ def walk(values, offset, count, first, counts, level, spread, error_scale, weigh
                         for q in range(j):
                             inverse[j, q] = inverse[q, j] = 0.5 * (inverse[j, q] + inverse[q, j])
                     if not trace < 1e8:
-                        inverse[:] = np.eye(LAGS + 1) * 10.0
+                        for j in range(LAGS + 1):
+                            for q in range(LAGS + 1):
+                                inverse[j, q] = 10.0 if j == q else 0.0
             spread[0] = fading_mean(spread[0], counts[2], LEVEL_WINDOW, abs(value - median))
             counts[2] += 1
         for j in range(LAGS - 1, 0, -1):
