@@ -119,7 +119,7 @@ class Source(DetectionSettings):
     keep_features: Literal["used", "all"] = Field(
         default="used",
         description="Which features go into the table series_features: those of metrics that a detector reads them of (none with "
-        "`detectors: auto`), or all, for people to look at. A detector that is listed later makes what it needs of the rows that it learns from.",
+        "`detectors: auto`), or all, for people to look at. A detector that is listed later makes what it needs.",
     )
     alerts: AlertPolicy = Field(default=AlertPolicy(), description="Who is told of which incidents.")
     labels: str | None = Field(default=None, description="CSV of known anomalies, relative to the data folder, to measure detection with.")

@@ -121,9 +121,7 @@ def anomaly_scores(run: SourceRun) -> ScoringOutcome:
                 continue
             writes: list[Write] = [*leave_pending(run, "anomaly_scores", left if part.is_last else pending)]
             for window in wanted:
-                rows, components = (
-                    joined([rows_in(made, window) for made in parts]) for parts in zip(*scored, strict=True)
-                )
+                rows, components = (joined([rows_in(made, window) for made in parts]) for parts in zip(*scored, strict=True))
                 for table, made in (("anomaly_scores", rows), ("detector_scores", components)):
                     writes.append(Replace(table, run.name, made, *window, series=part.narrowed, is_empty_allowed=True))
                 states.update({str(state): int(count) for state, count in rows["state"].value_counts().items()})

@@ -414,7 +414,8 @@ def observed_rows(run: SourceRun, since: datetime, until: datetime, series: Sequ
         )
         rows = run.warehouse.read(
             "WITH places AS (SELECT unnest(?) AS series, unnest(range(?)) AS place) "
-            "SELECT CAST(place AS INTEGER) AS place, observed_at, CASE WHEN repair IN ('filled', 'missing') THEN NULL ELSE value END AS value "
+            "SELECT CAST(place AS INTEGER) AS place, observed_at, "
+            "CASE WHEN repair IN ('filled', 'missing') THEN NULL ELSE value END AS value "
             f"{chosen.replace('WHERE', 'JOIN places USING (series) WHERE')} ORDER BY place, observed_at",
             [names["series"].tolist(), len(names), *bound],
         )

@@ -48,10 +48,8 @@ def replace(values, heads, count, size, entering, leaving):
         place = rank(values, heads, 0, count, entering)
     else:
         free, new_count = rank(values, heads, 0, count, leaving), count
-        if entering > leaving:
-            place = rank(values, heads, free, count, entering) - 1
-        else:
-            place = rank(values, heads, 0, free, entering)
+        is_larger = entering > leaving
+        place = rank(values, heads, free, count, entering) - 1 if is_larger else rank(values, heads, 0, free, entering)
     block, last = free >> BITS, place >> BITS
     base, head, i = block << BITS, heads[block], free & MASK
     if place < free:
