@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Collection, Iterator
 from datetime import timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -116,6 +116,11 @@ class Source(DetectionSettings):
     )
     rules: Rules = Field(default=(), description="Business rules; a rule overrides the models, the budget and the warm-up.")
     training: Training = Field(default=Training(), description="From which rows models learn, and when anew.")
+    keep_features: Literal["used", "all"] = Field(
+        default="used",
+        description="Which features go into the table series_features: those of metrics that a detector reads them of (none with "
+        "`detectors: auto`), or all, for people to look at. A detector that is listed later makes what it needs.",
+    )
     alerts: AlertPolicy = Field(default=AlertPolicy(), description="Who is told of which incidents.")
     labels: str | None = Field(default=None, description="CSV of known anomalies, relative to the data folder, to measure detection with.")
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 
 from smartflow_assets.adapters.warehouse.writes import Replace, Write
@@ -23,12 +24,25 @@ from smartflow_assets.core.temporal.special_days import special_days
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.model_ledger import StoredModel, current_model
 from smartflow_assets.stages.modelling import feature_rows
-from smartflow_assets.stages.preparation import clean_rows
+from smartflow_assets.stages.preparation import observed_rows
 from smartflow_assets.stages.records import bucket_verdicts
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.slices import with_slices
 from smartflow_assets.stages.warming import UNJUDGED, warming_up
-from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, rows_in, series_rows, split, table_rows
+from smartflow_assets.stages.windows import (
+    SeriesPart,
+    Window,
+    batches,
+    joined,
+    leave_pending,
+    merged,
+    pending_windows,
+    rows_in,
+    series_parts,
+    series_rows,
+    split,
+    table_rows,
+)
 
 PLOTTED, SHOWN = timedelta(days=3), 10
 SCORE_COLUMNS = [
@@ -47,11 +61,12 @@ SCORE_COLUMNS = [
     "state",
     "severity",
 ]
+STRANGEST_COLUMNS = ["series", "metric", "observed_at", "value", "raw_score", "anomaly_score"]
 
 
 @dataclass(frozen=True)
 class ScoringOutcome:
-    """What `anomaly_scores` did; `strangest` are the ten highest raw scores of this run."""
+    """What `anomaly_scores` did; `strangest` are the rows with the ten highest raw scores of this run, in `STRANGEST_COLUMNS`."""
 
     scored_count: int
     warming_count: int
@@ -89,28 +104,32 @@ PICTURE_BUCKETS = 48  # before the anomaly, where three days have fewer
 
 
 def anomaly_scores(run: SourceRun) -> ScoringOutcome:
-    """Score the rows of all pending windows, after the rows before them from which the state is rebuilt."""
+    """Score the rows of all pending windows, after the rows before them from which the state is rebuilt. Part of the series by part, so
+    that few states are held at a time; what is pending stays so until the last part is through."""
     run.report("anomaly_scores")
     pending = pending_windows(run, "anomaly_scores", ["clean_series"])
-    scorers = [_GroupScorer(run, group, current_model(run, group).model) for group in metric_groups(run)] if pending else []
+    groups = metric_groups(run) if pending else []
+    scorers = [_GroupScorer(run, group, current_model(run, group).model) for group in groups]
     replayed = merged([*pending, *((scorer.context_from, pending[-1][1]) for scorer in scorers if scorer.context_from)])
     states, anomalous_count, strangest = Counter[str](), 0, pd.DataFrame()
-    for batch, rest in batches(run, replayed):
-        wanted, pending = split(pending, batch[-1][1])
-        scored = [scorer.score(window, is_last=not rest and window == batch[-1]) for window in batch for scorer in scorers]
-        if not (wanted and scored):
-            continue
-        writes: list[Write] = [*leave_pending(run, "anomaly_scores", pending)]
-        for window in wanted:
-            rows, components = (
-                pd.concat([rows_in(part, window) for part in parts], ignore_index=True) for parts in zip(*scored, strict=True)
-            )
-            writes.append(Replace("anomaly_scores", run.name, rows, *window, is_empty_allowed=True))
-            writes.append(Replace("detector_scores", run.name, components, *window, is_empty_allowed=True))
-            states.update({str(state): int(count) for state, count in rows["state"].value_counts().items()})
-            anomalous_count += int(rows["is_anomaly"].sum())
-            strangest = pd.concat([strangest, rows[rows["state"] == "scored"]]).nlargest(SHOWN, "raw_score")
-        run.warehouse.commit(run.run_id, writes)
+    for part in series_parts(run, replayed, "anomaly_scores", is_whole=any(group.reads_features for group in groups)):
+        left = pending
+        for batch, rest in batches(run, replayed, len(part.names)):
+            wanted, left = split(left, batch[-1][1])
+            scored = [scorer.score(window, part, is_last=not rest and window == batch[-1]) for window in batch for scorer in scorers]
+            if not (wanted and scored):
+                continue
+            writes: list[Write] = [*leave_pending(run, "anomaly_scores", left if part.is_last else pending)]
+            for window in wanted:
+                rows, components = (joined([rows_in(made, window) for made in parts]) for parts in zip(*scored, strict=True))
+                for table, made in (("anomaly_scores", rows), ("detector_scores", components)):
+                    writes.append(Replace(table, run.name, made, *window, series=part.narrowed, is_empty_allowed=True))
+                states.update({str(state): int(count) for state, count in rows["state"].value_counts().items()})
+                anomalous_count += int(rows["is_anomaly"].sum())
+                most = rows["raw_score"].where(rows["state"] == "scored").nlargest(SHOWN)
+                shown = rows.loc[most.index, STRANGEST_COLUMNS].astype({"series": object, "metric": object})
+                strangest = pd.concat([strangest, shown]).nlargest(SHOWN, "raw_score")
+            run.warehouse.commit(run.run_id, writes)
     return ScoringOutcome(
         scored_count=states["scored"],
         warming_count=states["warming_up"],
@@ -138,15 +157,16 @@ class _GroupScorer:
         """From when on it must see every row."""
         return self._scoring and self._scoring.fitted.context_from
 
-    def score(self, window: Window, *, is_last: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def score(self, window: Window, part: SeriesPart, *, is_last: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Scores and components of the group's rows in the window; without a model every row is warming up. `is_last`: no window
         follows, so the state of the series need not be kept."""
-        rows = self._group.rows(clean_rows(self._run, *window))
+        rows = self._group.rows(observed_rows(self._run, *window, part.narrowed))
         if self._scoring is None:
             state = rows["value"].isna().map({True: "missing", False: "warming_up"})
             return rows.reindex(columns=[*SCORE_COLUMNS, "model_id"]).assign(is_anomaly=False, state=state), no_components()
         scored = self._scoring.score(rows, features=feature_rows(self._run, self._group, rows), is_last=is_last)
-        scores = scored.scores.assign(metric=rows["metric"], dimensions=rows["dimensions"], model_id=self._model_id)
+        model_id = pd.Categorical.from_codes(np.zeros(len(rows), np.int8), [self._model_id])
+        scores = scored.scores.assign(metric=rows["metric"], dimensions=rows["dimensions"], model_id=model_id)
         return scores[[*SCORE_COLUMNS, "model_id"]], scored.components
 
 

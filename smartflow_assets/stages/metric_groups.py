@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.detection import MetricGroup, group_metrics
@@ -18,6 +18,14 @@ def metric_groups(run: SourceRun) -> list[MetricGroup]:
 def groups_of(source: Source, metrics: Iterable[str]) -> list[MetricGroup]:
     """These metrics of a source, grouped by the settings that its YAML gives each, and by their scale."""
     return group_metrics((metric, source.detection(metric), source.metric(metric).transform == "log") for metric in metrics)
+
+
+def featured_metrics(groups: Sequence[MetricGroup]) -> tuple[str, ...]:
+    """The metrics whose features a detector reads: those that are judged by one that does, or all of the source where it compares them."""
+    metrics = {metric: None for group in groups if group.reads_features for metric in group.metrics}
+    if any(group.is_joint for group in groups):
+        metrics = {metric: None for group in groups for metric in group.metrics}
+    return tuple(metrics)
 
 
 def fingerprint(run: SourceRun, group: MetricGroup) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from smartflow_assets.core.detection import CONTEXT_ROWS, MetricGroup, fit_models, minimum_rows, with_budget
 from smartflow_assets.core.preparation.features import with_siblings
 from smartflow_assets.core.reports import series_plot
-from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
+from smartflow_assets.stages.metric_groups import featured_metrics, fingerprint, metric_groups
 from smartflow_assets.stages.model_ledger import (
     UNUSABLE,
     StoredModel,
@@ -166,17 +166,25 @@ def _train(run: SourceRun, group: MetricGroup, learnable: Learnable, *, reason: 
 
 
 def feature_rows(run: SourceRun, group: MetricGroup, rows: pd.DataFrame) -> pd.DataFrame | None:
-    """Features of these rows, for the detectors that use them; None when none does. Those that series_features no longer
-    holds are computed again, to the same last bit."""
-    if not any(detector.needs_features for detector in group.settings.active()) or rows.empty:
+    """Features of these rows, for the detectors that use them; None when none does. Those that series_features does not hold, or no
+    longer, are computed, to the same last bit."""
+    if not group.reads_features or rows.empty:
         return None
     since, until = rows["observed_at"].min(), rows["observed_at"].max() + run.source.time_bucket.every
-    stored = run.warehouse.read(
-        "SELECT * EXCLUDE (source) FROM series_features WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
-    )
-    if stored.empty or since < stored["observed_at"].min():
-        stored = features_of(run, since, until)
-    if any(detector.is_joint for detector in group.settings.active()):  # before other groups go: all metrics are compared
+    metrics = featured_metrics(metric_groups(run)) if group.is_joint else group.metrics
+    bound = [run.name, since, until]
+    with run.warehouse.reading():
+        lacking = run.warehouse.read(
+            "SELECT 1 AS one FROM clean_series ANTI JOIN series_features USING (source, series, observed_at) "
+            "WHERE source = ? AND observed_at >= ? AND observed_at < ? AND list_contains(?, metric) LIMIT 1",
+            [*bound, list(metrics)],
+        )
+        stored = run.warehouse.read(
+            "SELECT * EXCLUDE (source) FROM series_features WHERE source = ? AND observed_at >= ? AND observed_at < ?", bound
+        )
+    if len(lacking):
+        stored = features_of(run, since, until, metrics)
+    if group.is_joint:  # before other groups go: all metrics are compared
         stored = with_siblings(stored, step=run.source.time_bucket.every)
     return stored[stored["series"].isin(rows["series"].unique())].reset_index(drop=True)
 

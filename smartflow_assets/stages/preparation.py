@@ -6,6 +6,7 @@ which windows to look at again.
 """
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import encoding
 from smartflow_assets.stages.arrivals import SourceArrivals
 from smartflow_assets.stages.bucket_resolution import made_under
+from smartflow_assets.stages.metric_groups import featured_metrics, metric_groups
 from smartflow_assets.stages.moved_times import has_moved
 from smartflow_assets.stages.replaced_rows import once_counted
 from smartflow_assets.stages.run import SourceRun
@@ -327,14 +329,20 @@ def _spells(times: pd.Series, grid: TimeGrid) -> list[Window]:
 
 
 def series_features(run: SourceRun) -> Made:
-    """Features of the rows that are new or changed, as far back as training looks; none looks ahead, so older rows stand as
-    they are. What has fallen out of the training window goes: `features_of` computes it again where a long load asks for it."""
+    """Features of the rows that are new or changed, of the metrics that detectors read them of, as far back as training looks; none
+    looks ahead, so older rows stand as they are. What nobody reads goes where rows have changed, since it would be out of date; what has
+    fallen out of the training window goes too: `features_of` computes both again where somebody asks for it."""
     run.report("series_features")
     row_count, pending = 0, pending_windows(run, "series_features", ["clean_series"])
     if pending:
+        metrics = _featured_metrics(run)
         kept_from = _newest(run) + run.source.time_bucket.every - run.source.training.window
-        for batch, rest in batches(run, split(pending, kept_from)[1]):
-            made = [(window, features_of(run, *window)) for window in batch]
+        wanted = split(pending, kept_from)[1]
+        if wanted and not metrics:
+            out_of_date = [Replace("series_features", run.name, pd.DataFrame(), *window, is_empty_allowed=True) for window in wanted]
+            run.warehouse.commit(run.run_id, out_of_date)
+        for batch, rest in batches(run, wanted if metrics else []):
+            made = [(window, features_of(run, *window, metrics)) for window in batch]
             run.warehouse.commit(
                 run.run_id,
                 [
@@ -353,10 +361,19 @@ def series_features(run: SourceRun) -> Made:
     return Made(row_count, len(features.FEATURES), table_rows(run, "series_features"))
 
 
-def features_of(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
-    """Features of the clean rows in [since, until)."""
+def _featured_metrics(run: SourceRun) -> tuple[str, ...]:
+    """The metrics whose features are stored."""
+    groups = metric_groups(run)
+    if run.source.keep_features == "all":
+        return tuple(metric for group in groups for metric in group.metrics)
+    return featured_metrics(groups)
+
+
+def features_of(run: SourceRun, since: datetime, until: datetime, metrics: Collection[str]) -> pd.DataFrame:
+    """Features of the clean rows of these metrics in [since, until)."""
     step = run.source.time_bucket.every
     rows = clean_rows(run, since - features.lookback(step), until)
+    rows = rows[rows["metric"].isin(metrics)]
     made = features.compute(rows[["series", "observed_at", "value"]], step=step, calendar=run.source.calendar)
     return rows_in(made, (since, until))
 
@@ -381,6 +398,31 @@ def _violations(run: SourceRun, since: datetime, until: datetime) -> pd.DataFram
         return rules.no_violations()
     rows = series_rows(run, "clean_series", "observed_at, value, repair", since - rules.lookback(stated, step), until)
     return rows_in(rules.evaluate(stated, rows, step=step, since=since), (since, until))
+
+
+def observed_rows(run: SourceRun, since: datetime, until: datetime, series: Sequence[str] | None = None) -> pd.DataFrame:
+    """What `clean_rows` gives, of these series or all, in order of series and time; series, metric and dimensions (JSON text) are
+    categorical, so that they cost little in a million rows."""
+    chosen, bound = "FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ?", [run.name, since, until]
+    if series is not None:
+        chosen, bound = f"{chosen} AND series IN (SELECT unnest(?))", [*bound, list(series)]
+    with run.warehouse.reading():
+        names = run.warehouse.read(
+            "SELECT series, any_value(metric) AS metric, CAST(CAST(any_value(dimensions) AS JSON) AS VARCHAR) AS dimensions "
+            f"{chosen} GROUP BY series ORDER BY series",
+            bound,
+        )
+        rows = run.warehouse.read(
+            "WITH places AS (SELECT unnest(?) AS series, unnest(range(?)) AS place) "
+            "SELECT CAST(place AS INTEGER) AS place, observed_at, "
+            "CASE WHEN repair IN ('filled', 'missing') THEN NULL ELSE value END AS value "
+            f"{chosen.replace('WHERE', 'JOIN places USING (series) WHERE')} ORDER BY place, observed_at",
+            [names["series"].tolist(), len(names), *bound],
+        )
+    place = rows.pop("place").to_numpy()
+    named = {name: pd.Categorical(names[name]) for name in ("metric", "dimensions")}
+    columns = {name: pd.Categorical.from_codes(each.codes[place], categories=each.categories) for name, each in named.items()}
+    return rows.assign(series=pd.Categorical.from_codes(place, categories=names["series"]), **columns)
 
 
 def clean_rows(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:

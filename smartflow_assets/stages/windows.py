@@ -5,7 +5,8 @@ pending after it; a run that is killed between two batches is finished by the ne
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,8 @@ from smartflow_assets.stages.run import SourceRun
 Window = tuple[datetime, datetime]
 BATCH_ROWS = 250_000
 """Rows (buckets x series) that a stage holds at once: 100 to 300 MB in frames."""
+MOST_PARTS = 32
+"""Parts of the series, each of which reads the windows anew."""
 LEAST_BUCKETS = 100
 """Buckets of a batch, however many series there are: a call for each series and batch costs as much as some hundred rows."""
 
@@ -26,13 +29,46 @@ def pending_windows(run: SourceRun, table: str, upstream: Sequence[str]) -> list
     return merged([*run.warehouse.pending(run.name, table, upstream), *asked])
 
 
-def batches(run: SourceRun, windows: Sequence[Window]) -> Iterator[tuple[list[Window], list[Window]]]:
-    """The windows (merged, in order) in batches of `BATCH_ROWS` rows, or `LEAST_BUCKETS` buckets if that is more; each with the
-    windows that stay pending after it."""
+@dataclass(frozen=True)
+class SeriesPart:
+    """Some of the series of a source, or all of them (`is_whole`)."""
+
+    names: tuple[str, ...]
+    is_whole: bool = True
+    is_last: bool = True
+
+    @property
+    def narrowed(self) -> tuple[str, ...] | None:
+        """Their names where there are others."""
+        return None if self.is_whole else self.names
+
+
+def series_parts(run: SourceRun, windows: Sequence[Window], table: str, *, is_whole: bool = False) -> Iterator[SeriesPart]:
+    """The series of the source, those that only `table` has among them, in parts whose rows in the windows are `BATCH_ROWS` each, at
+    most `MOST_PARTS`. For a stage whose cost is the state of a series: a part goes through all windows before the next begins."""
     if not windows:
         return
-    series = run.warehouse.read("SELECT count(DISTINCT series) AS n FROM clean_series WHERE source = ?", [run.name])["n"].iloc[0]
-    longest = max(LEAST_BUCKETS, BATCH_ROWS // max(1, int(series))) * run.source.time_bucket.every
+    names = run.warehouse.read(
+        f"SELECT series FROM clean_series WHERE source = ? UNION SELECT series FROM {table} WHERE source = ? ORDER BY series",
+        [run.name, run.name],
+    )["series"].tolist()
+    buckets = sum(((end - start) for start, end in windows), timedelta(0)) // run.source.time_bucket.every
+    size = max(BATCH_ROWS // max(1, buckets), -(-len(names) // MOST_PARTS), 1)
+    if is_whole or size >= len(names):
+        yield SeriesPart(tuple(names))
+        return
+    for first in range(0, len(names), size):
+        yield SeriesPart(tuple(names[first : first + size]), is_whole=False, is_last=first + size >= len(names))
+
+
+def batches(run: SourceRun, windows: Sequence[Window], series: int | None = None) -> Iterator[tuple[list[Window], list[Window]]]:
+    """The windows (merged, in order) in batches of `BATCH_ROWS` rows, or `LEAST_BUCKETS` buckets if that is more; each with the
+    windows that stay pending after it. `series`: how many are looked at; all of the source by default."""
+    if not windows:
+        return
+    if series is None:
+        series = int(run.warehouse.read("SELECT count(DISTINCT series) AS n FROM clean_series WHERE source = ?", [run.name])["n"].iloc[0])
+    longest = max(LEAST_BUCKETS, BATCH_ROWS // max(1, series)) * run.source.time_bucket.every
     rest = list(windows)
     while rest:
         end, room = rest[0][0], longest
@@ -77,7 +113,13 @@ def merged(windows: Iterable[Window]) -> list[Window]:
 
 def rows_in(frame: pd.DataFrame, window: Window, column: str = "observed_at") -> pd.DataFrame:
     """The rows of `frame` whose time lies in the window."""
-    return frame[(frame[column] >= window[0]) & (frame[column] < window[1])]
+    is_in = (frame[column] >= window[0]) & (frame[column] < window[1])
+    return frame if is_in.all() else frame[is_in]
+
+
+def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all frames, numbered anew."""
+    return frames[0].reset_index(drop=True) if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 def series_rows(

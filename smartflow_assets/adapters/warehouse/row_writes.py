@@ -62,9 +62,9 @@ def replace(connection: duckdb.DuckDBPyConnection, write: Replace) -> list[Chang
         )
     where, bound = f"source = ? AND {spec.time_column} >= ? AND {spec.time_column} < ?", [write.source, since, until]
     if write.series is not None:
-        if strangers := set(rows["series"]) - set(write.series):
+        if strangers := set(rows["series"].unique()) - set(write.series):
             raise WarehouseError(f"{spec.name} was to get other series than {min(strangers)}", source=write.source)
-        where, bound = f"{where} AND list_contains(?, series)", [*bound, list(write.series)]
+        where, bound = f"{where} AND series IN (SELECT unnest(?))", [*bound, list(write.series)]
     connection.execute(f"DELETE FROM {quoted(spec.name)} WHERE {where}", bound).fetchall()
     if spec.time_column not in spec.key:
         _refuse_known_keys(connection, spec, rows)
@@ -131,10 +131,22 @@ def _insert(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pd.Dat
         return
     known = {column.name: column for column in spec.columns}
     names = ", ".join(quoted_column(name) for name in rows.columns)
-    values = ", ".join(known[name].from_frame if name in known else quoted_column(name) for name in rows.columns)
-    connection.register("incoming", rows)
-    connection.execute(f"INSERT INTO {quoted(spec.name)} ({names}) SELECT {values} FROM incoming").fetchall()
-    connection.unregister("incoming")
+    values = {name: known[name].from_frame if name in known else quoted_column(name) for name in rows.columns}
+    joined, views = "", {"incoming": rows}
+    for name in rows.columns:
+        if name in known and known[name].is_nested and isinstance(rows[name].dtype, pd.CategoricalDtype):
+            # made of JSON once for each category: for each row it would take as long as all else
+            view = f"made_{name}"
+            made = pd.DataFrame({"_code": range(len(rows[name].cat.categories)), name: rows[name].cat.categories.astype(object)})
+            joined += f" LEFT JOIN (SELECT _code, {known[name].from_frame} AS _made FROM {view}_texts) AS {view} ON {view}._code = _{name}"
+            values[name] = f"{view}._made"
+            views[f"{view}_texts"] = made
+            views["incoming"] = views["incoming"].drop(columns=name).assign(**{f"_{name}": rows[name].cat.codes})
+    for view, frame in views.items():
+        connection.register(view, frame)
+    connection.execute(f"INSERT INTO {quoted(spec.name)} ({names}) SELECT {', '.join(values.values())} FROM incoming{joined}").fetchall()
+    for view in views:
+        connection.unregister(view)
 
 
 def _refuse_known_keys(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pd.DataFrame) -> None:

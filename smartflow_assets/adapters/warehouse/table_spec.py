@@ -55,10 +55,15 @@ class Column:
         return cls(name, "VARCHAR", f"{before}{text}{after}.", is_nullable, words)
 
     @property
+    def is_nested(self) -> bool:
+        """Whether a value is a map or a list."""
+        return self.type.startswith("MAP") or self.type.endswith("[]")
+
+    @property
     def from_frame(self) -> str:
         """The SQL that turns the registered column into this type; maps and lists travel as JSON text."""
         name = quoted_column(self.name)
-        if self.type.startswith("MAP") or self.type.endswith("[]"):
+        if self.is_nested:
             name = f"CAST({name} AS JSON)"
         return f"CAST({name} AS {self.type})"
 
@@ -110,12 +115,12 @@ class TableSpec:
 
         A missing nullable column is null, a missing `source` is filled in. Raises `WarehouseError` naming the column for
         an unknown or missing column, a type that does not fit, a null where none may be, a row of another source, and a
-        key that occurs twice.
+        key that occurs twice. Categorical columns stay categorical: many rows cost as much as their categories.
         """
         if frame.empty:
             return self.empty()
         if source is not None and self.has_source and "source" not in frame:
-            frame = frame.assign(source=source)
+            frame = frame.assign(source=pd.Categorical.from_codes(np.zeros(len(frame), np.int8), [source]))
         rows = {column.name: self._values(frame, column) for column in self.columns}
         for name in frame.columns.difference(self.column_names, sort=False):
             if not self.is_open:
@@ -131,7 +136,7 @@ class TableSpec:
 
     def check_unique(self, rows: pd.DataFrame) -> None:
         """Raises `WarehouseError` when two rows share a key, and shows the first such key."""
-        if not self.key:
+        if not self.key or _is_ascending(rows[list(self.key)]):
             return
         is_repeated = rows.duplicated(list(self.key))
         if is_repeated.any():
@@ -162,7 +167,28 @@ def _shown(row: pd.Series) -> str:
     return ", ".join(f"{name}={value}" for name, value in row.items())
 
 
+def _is_ascending(keys: pd.DataFrame) -> bool:
+    """Whether each row's key comes after that of the row before, in categories and times, which are compared as whole numbers; so none
+    occurs twice. False where it is not known at once."""
+    later = np.zeros(len(keys) - 1, np.bool_)
+    for name in reversed(keys.columns):
+        column = keys[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            numbers = column.cat.codes.to_numpy().astype(np.int64)
+        elif isinstance(column.dtype, pd.DatetimeTZDtype):
+            numbers = column.to_numpy("datetime64[us]").view(np.int64)
+        else:
+            return False
+        distances = np.diff(numbers)
+        later = (distances > 0) | ((distances == 0) & later)
+    return bool(later.all())
+
+
 def _texts(values: pd.Series) -> pd.Series:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        if strangers := [value for value in values.cat.categories if not isinstance(value, str)]:
+            raise TypeError(f"{strangers[0]} is not text")
+        return values
     present = values.dropna()
     if strangers := [value for value in present.unique() if not isinstance(value, str)]:
         raise TypeError(f"{strangers[0]} is not text")
@@ -170,6 +196,8 @@ def _texts(values: pd.Series) -> pd.Series:
 
 
 def _numbers(values: pd.Series) -> pd.Series:
+    if values.dtype == np.float64:
+        return values
     if values.dtype == object and not any(isinstance(value, str | bool) for value in values):
         values = pd.to_numeric(values)
     if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
@@ -182,7 +210,7 @@ def _integers(values: pd.Series) -> pd.Series:
 
 
 def _truths(values: pd.Series) -> pd.Series:
-    return values.astype("boolean")
+    return values if values.dtype == np.bool_ else values.astype("boolean")
 
 
 def _times(values: pd.Series) -> pd.Series:
@@ -200,6 +228,10 @@ def _times(values: pd.Series) -> pd.Series:
 
 def _as_json(is_wanted: Callable[[Any], bool], wanted: str) -> Callable[[pd.Series], pd.Series]:
     def convert(values: pd.Series) -> pd.Series:
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            for value in values.cat.categories:  # JSON text, as no dict can be a category
+                _json_text(json.loads(value), is_wanted, wanted)
+            return values
         texts: dict[int, str | None] = {}  # rows of one series share one dict: 50,000 rows cost 10 texts
 
         def text(value: Any) -> str | None:

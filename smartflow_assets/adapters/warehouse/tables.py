@@ -151,7 +151,8 @@ _ALL = (
     ),
     TableSpec(
         "series_features",
-        "What the models see beside the value; one DOUBLE column for each feature.",
+        "What the models see beside the value; one DOUBLE column for each feature. Holds the metrics that a detector reads features of, "
+        "or all with `keep_features: all`.",
         (_SOURCE, _SERIES, _OBSERVED_AT),
         key=("source", "series", "observed_at"),
         mode="window",

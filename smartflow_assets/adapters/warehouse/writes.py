@@ -19,7 +19,8 @@ Duplicates = Literal["match", "keep"]
 
 @dataclass(frozen=True)
 class Replace:
-    """The rows of a source in [since, until) of the table's time column become exactly `frame`.
+    """The rows of a source in [since, until) of the table's time column become exactly `frame`. Categorical columns cost least where there
+    are many rows (of a map or a list: JSON text).
 
     `series` narrows it to the named series. An empty frame is refused unless `is_empty_allowed`: a step that computed nothing
     by mistake must not wipe what is there. `fingerprint` is the configuration the rows were made under.

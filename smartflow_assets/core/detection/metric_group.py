@@ -33,6 +33,16 @@ class MetricGroup:
         detectors = self.settings.detectors
         return "auto" if detectors == "auto" else "+".join(detector.type for detector in detectors)
 
+    @property
+    def reads_features(self) -> bool:
+        """Whether one of the detectors reads features beside the values."""
+        return any(detector.needs_features for detector in self.settings.active())
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether one of the detectors compares all metrics of the source."""
+        return any(detector.is_joint for detector in self.settings.active())
+
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of these metrics."""
         return frame[frame["metric"].isin(self.metrics)].reset_index(drop=True)

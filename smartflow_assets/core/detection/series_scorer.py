@@ -82,7 +82,9 @@ class SeriesScorer:
     def start(self) -> State:
         """The state before the first row: one dict for the baseline, each detector, its calibration and the combination."""
         return {
-            "baseline": baseline.start(self.facts),
+            "baseline": baseline.start(
+                self.facts, has_ranges=not self.ensemble.by_flags or any(detector.reads_ranges for detector in self.detectors)
+            ),
             "detectors": [d.start(f, self.facts) for d, f in zip(self.detectors, self.fitted, strict=True)],
             "calibrations": [{} if d.is_guard and not d.is_joint else empty_calibration() for d in self.detectors],
             "ensemble": self.ensemble.start(),

@@ -121,6 +121,8 @@ class Verdicts:
         flagged = ((scored.is_flagged & is_wanted) | scored.is_guarded) & ~is_warming
         self.is_anomaly[rows] = flagged
         at = np.flatnonzero(flagged)
+        if not len(at):
+            return
         detectors, _, shares = self._contributors(scored, at)
         for i, k in enumerate(at):
             self.note[rows[k]] = self._noted(_explain(values[k], scored, int(k), detectors, shares[:, i]))

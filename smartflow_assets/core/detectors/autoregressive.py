@@ -32,10 +32,13 @@ class Autoregressive(BaseDetector, frozen=True):
 
     def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:
         from smartflow_assets.core.kernels import autoregressive as kernel
+        from smartflow_assets.core.kernels import blocked_window
 
+        level, level_heads = blocked_window.room(kernel.LEVEL_WINDOW)
         return {
             "counts": np.zeros(3, np.int64),
-            "level": np.zeros(kernel.LEVEL_WINDOW),
+            "level": level,
+            "level_heads": level_heads,
             "spread": np.zeros(1),
             "error_scale": np.array([1e-6]),
             "weights": np.zeros(kernel.LAGS + 1),
@@ -51,7 +54,7 @@ class Autoregressive(BaseDetector, frozen=True):
         raw = np.empty(rows.count)
         s = state
         kernel.walk(
-            rows.padded, rows.offset, rows.count, rows.first, s["counts"], s["level"], s["spread"], s["error_scale"],
+            rows.padded, rows.offset, rows.count, rows.first, s["counts"], s["level"], s["level_heads"], s["spread"], s["error_scale"],
             s["weights"], s["inverse"], s["lags"], s["errors"], s["error_ring"], raw,
         )  # fmt: skip
         return Result(raw)

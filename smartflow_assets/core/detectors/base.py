@@ -85,6 +85,8 @@ class BaseDetector(BaseModel, frozen=True):
     has_direction: ClassVar[bool] = False
     """Of a guard: what it finds goes one way, so a series' `direction` and `ignore_small_changes` may let it pass."""
     needs_features: ClassVar[bool] = False
+    reads_ranges: ClassVar[bool] = True
+    """Whether it looks at `Rows.ranges`. Where none does and the members' flags decide, they are not made, which saves half the time."""
     is_joint: ClassVar[bool] = False
     """It judges all metrics of a source at a time, whose residuals are among its features: a guard that is calibrated. It flags a
     surprise above its `surprise`, in the series that its Result flags as the one that stands out; ModelParts.parameters has `columns`."""

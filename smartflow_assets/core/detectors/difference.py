@@ -31,6 +31,7 @@ class Difference(BaseDetector, frozen=True):
 
     type: Literal["difference"] = "difference"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
+    reads_ranges: ClassVar[bool] = False
     surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
 
     def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:

@@ -28,6 +28,7 @@ class Flatline(BaseDetector, frozen=True):
 
     type: Literal["flatline"] = "flatline"
     anomalies: ClassVar[tuple[str, ...]] = ("collective",)
+    reads_ranges: ClassVar[bool] = False
     is_guard: ClassVar[bool] = True
     rows: int = Field(default=12, ge=3, description="shortest run of equal values")
     surprise: float = Field(default=5.0, gt=0, description="-log10 of the run's chance, learnt from the series' own runs")

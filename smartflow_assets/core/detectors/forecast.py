@@ -28,6 +28,7 @@ class Forecast(BaseDetector, frozen=True):
 
     type: Literal["forecast"] = "forecast"
     anomalies: ClassVar[tuple[str, ...]] = ("point", "contextual")
+    reads_ranges: ClassVar[bool] = False
     surprise: float = Field(default=3.0, gt=0, description="own flag above this surprise; 3 is one row in a thousand")
 
     def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:

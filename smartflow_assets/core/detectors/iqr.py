@@ -30,6 +30,7 @@ class Iqr(BaseDetector, frozen=True):
 
     type: Literal["iqr"] = "iqr"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
+    reads_ranges: ClassVar[bool] = False
     window: int = Field(default=288, ge=10, le=8000, description="trailing rows to compare with, the row itself excluded")
     fences: float = Field(default=3.0, gt=0, description="own flag beyond so many interquartile ranges; the textbook says 1.5")
 

@@ -28,6 +28,7 @@ class Mad(BaseDetector, frozen=True):
 
     type: Literal["mad"] = "mad"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
+    reads_ranges: ClassVar[bool] = False
     window: int = Field(default=288, ge=10, le=8000, description="trailing rows to compare with, the row itself excluded")
     limit: float = Field(default=6.0, gt=0, description="own flag above this modified z-score; the textbook says 3.5")
 

@@ -35,6 +35,7 @@ class Missing(BaseDetector, frozen=True):
 
     type: Literal["missing"] = "missing"
     anomalies: ClassVar[tuple[str, ...]] = ()
+    reads_ranges: ClassVar[bool] = False
     is_guard: ClassVar[bool] = True
     rows: int | None = Field(
         default=None,

@@ -28,6 +28,7 @@ class MovingAverage(BaseDetector, frozen=True):
 
     type: Literal["moving_average"] = "moving_average"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
+    reads_ranges: ClassVar[bool] = False
     window: int = Field(default=24, ge=2, le=8000, description="rows of the trailing mean")
     spread_window: int = Field(default=288, ge=10, le=8000, description="trailing residuals that give the standard deviation")
     sigmas: float = Field(default=4.0, gt=0, description="own flag above so many standard deviations; the textbook says 2.5 or 3")

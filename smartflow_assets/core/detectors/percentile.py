@@ -28,6 +28,7 @@ class Percentile(BaseDetector, frozen=True):
 
     type: Literal["percentile"] = "percentile"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
+    reads_ranges: ClassVar[bool] = False
     window: int = Field(default=2000, ge=50, le=8000, description="trailing rows to compare with, the row itself excluded")
     lower: float = Field(default=0.1, ge=0, lt=50, description="lower percentile; the textbook says 1")
     upper: float = Field(default=99.9, gt=50, le=100, description="upper percentile; the textbook says 99")

@@ -28,6 +28,7 @@ class Seasonal(BaseDetector, frozen=True):
 
     type: Literal["seasonal"] = "seasonal"
     anomalies: ClassVar[tuple[str, ...]] = ("contextual", "point")
+    reads_ranges: ClassVar[bool] = False
     scales: float = Field(default=6.0, gt=0, description="own flag above so many usual residuals")
 
     def start(self, fitted: ModelParts, facts: SeriesFacts) -> State:

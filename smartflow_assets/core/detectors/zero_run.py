@@ -38,6 +38,7 @@ class ZeroRun(BaseDetector, frozen=True):
 
     type: Literal["zero_run"] = "zero_run"
     anomalies: ClassVar[tuple[str, ...]] = ()
+    reads_ranges: ClassVar[bool] = False
     is_guard: ClassVar[bool] = True
     has_direction: ClassVar[bool] = True
     rows: int = Field(default=1, ge=1, description="shortest run of zeros")

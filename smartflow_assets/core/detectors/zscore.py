@@ -28,6 +28,7 @@ class ZScore(BaseDetector, frozen=True):
 
     type: Literal["zscore"] = "zscore"
     anomalies: ClassVar[tuple[str, ...]] = ("point",)
+    reads_ranges: ClassVar[bool] = False
     window: int = Field(default=288, ge=10, le=8000, description="trailing rows to compare with, the row itself excluded")
     sigmas: float = Field(default=4.0, gt=0, description="own flag above so many standard deviations; the textbook says 2.5 or 3")
 

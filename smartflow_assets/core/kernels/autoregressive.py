@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from smartflow_assets.core.kernels import blocked_window as blocked
 from smartflow_assets.core.kernels.compile import compiled
 from smartflow_assets.core.kernels.sorted_window import fading_mean, quantile, replace
 
@@ -13,7 +14,7 @@ FORGETTING = 0.9995
 
 
 @compiled
-def walk(values, offset, count, first, counts, level, spread, error_scale, weights, inverse, lags, errors, error_ring, out):
+def walk(values, offset, count, first, counts, level, level_heads, spread, error_scale, weights, inverse, lags, errors, error_ring, out):
     """Error of the one-step prediction over its trailing size.
 
     counts: rows in `level`, in `errors`, in `spread`; inverse: P of the recursion; lags: the last rows, newest first, scaled.
@@ -23,7 +24,7 @@ def walk(values, offset, count, first, counts, level, spread, error_scale, weigh
         t, value = first + i, values[offset + i]
         size, scaled, is_predicted = 0.0, 0.0, False
         if counts[0] >= LEAST_ROWS:
-            median = quantile(level, counts[0], 0.5)
+            median = blocked.quantile(level, level_heads, counts[0], 0.5)
             if counts[2] >= LEAST_ROWS:
                 is_predicted = True
                 scaled = min(max((value - median) / (spread[0] + 1e-9), -30.0), 30.0)
@@ -73,4 +74,4 @@ def walk(values, offset, count, first, counts, level, spread, error_scale, weigh
             slot = counts[2] % ERROR_WINDOW
             counts[1] = replace(errors, counts[1], ERROR_WINDOW, size, error_ring[slot])
             error_ring[slot] = size
-        counts[0] = replace(level, counts[0], LEVEL_WINDOW, value, values[offset + i - LEVEL_WINDOW])
+        counts[0] = blocked.replace(level, level_heads, counts[0], LEVEL_WINDOW, value, values[offset + i - LEVEL_WINDOW])

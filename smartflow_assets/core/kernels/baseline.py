@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from smartflow_assets.core.kernels import blocked_window as blocked
 from smartflow_assets.core.kernels.compile import compiled
 from smartflow_assets.core.kernels.sorted_window import quantile, replace
 
@@ -32,7 +33,8 @@ class BaselineMemory(NamedTuple):
     values, tamed: the block's rows with the older ones before them; tamed ones have outliers put on the edge of twice the band.
     counts: rows in each of the sorted windows (see SHORT to CHANGE). Sorted windows: short, long, range_window (values), smooth
     (values around half a smoothing window ago), level, week_level (deviations from the season and from seven seasons ago),
-    residuals, noise (sizes of what the slow mixture and the mixture of all leave), changes (what the slow mixture leaves, signed).
+    residuals, noise (sizes of what the slow mixture and the mixture of all leave), changes (what the slow mixture leaves, signed). The
+    last three and range_window are blocked_windows, each with its heads; range_window and noise are empty where nobody asks for them.
     Rings, in order of rows: seasons (smoothed values of seven seasons), level_ring, week_ring, residual_ring, noise_ring,
     change_ring. losses: decayed loss of each of the six forecasts; scale: one number, the usual loss of the best; last_deviations: of
     the last three rows from the season.
@@ -53,11 +55,15 @@ class BaselineMemory(NamedTuple):
     scale: NDArray[np.float64]
     last_deviations: NDArray[np.float64]
     range_window: NDArray[np.float64]
+    range_heads: NDArray[np.int64]
     residuals: NDArray[np.float64]
+    residual_heads: NDArray[np.int64]
     residual_ring: NDArray[np.float64]
     noise: NDArray[np.float64]
+    noise_heads: NDArray[np.int64]
     noise_ring: NDArray[np.float64]
     changes: NDArray[np.float64]
+    change_heads: NDArray[np.int64]
     change_ring: NDArray[np.float64]
 
 
@@ -69,7 +75,8 @@ class BaselineOutput(NamedTuple):
     |value - expected|; usual: the 95 % quantile, which a few hours of anomalies in a week do not widen; usual_fall, usual_rise: no more
     than that, and on the calmer side of a skewed series as much less as its own 97.5 % are (see SKEW). residual: value - mixture
     of all; noise: the 99 % quantile of its size. seasonal_deviation: size of the three-row mean of the deviation from the season.
-    ranges: quantiles .002, .005, .05, .95, .995, .998 of the last 8,000 values. effect: what the day did to the row, which its value
+    ranges: quantiles .002, .005, .05, .95, .995, .998 of the last 8,000 values; NaN where the memory has no window for them, and then
+    noise too. effect: what the day did to the row, which its value
     in the memory is without; below, above: how far from that it might lie for nothing; 0 on an ordinary day.
     """
 
@@ -89,9 +96,14 @@ class BaselineOutput(NamedTuple):
     above: NDArray[np.float64]
 
 
-def empty_memory(period: int, rows: int) -> BaselineMemory:
-    """The memory before the first row of a series with so many rows in a season (0: none); `rows`: room for values."""
+def empty_memory(period: int, rows: int, *, has_ranges: bool = True) -> BaselineMemory:
+    """The memory before the first row of a series with so many rows in a season (0: none); `rows`: room for values; `has_ranges`:
+    whether somebody asks for ranges and noise, which take most of the time."""
     span, half = max(6, period // 24), period // 288
+    range_window, range_heads = blocked.room(RANGE_WINDOW if has_ranges else 0)
+    noise, noise_heads = blocked.room(RESIDUAL_WINDOW if has_ranges else 0)
+    residuals, residual_heads = blocked.room(RESIDUAL_WINDOW)
+    changes, change_heads = blocked.room(RESIDUAL_WINDOW)
     return BaselineMemory(
         values=np.zeros(rows),
         tamed=np.zeros(rows),
@@ -107,12 +119,16 @@ def empty_memory(period: int, rows: int) -> BaselineMemory:
         losses=np.zeros(6),
         scale=np.array([1e-9]),
         last_deviations=np.zeros(3),
-        range_window=np.zeros(RANGE_WINDOW),
-        residuals=np.zeros(RESIDUAL_WINDOW),
+        range_window=range_window,
+        range_heads=range_heads,
+        residuals=residuals,
+        residual_heads=residual_heads,
         residual_ring=np.zeros(RESIDUAL_WINDOW),
-        noise=np.zeros(RESIDUAL_WINDOW),
+        noise=noise,
+        noise_heads=noise_heads,
         noise_ring=np.zeros(RESIDUAL_WINDOW),
-        changes=np.zeros(RESIDUAL_WINDOW),
+        changes=changes,
+        change_heads=change_heads,
         change_ring=np.zeros(RESIDUAL_WINDOW),
     )
 
@@ -146,7 +162,7 @@ def walk(memory, out, offset, count, first, period, days, zero):
     """Go over the rows memory.values[offset : offset + count], the first of which is row `first` of the series, and fill `out`.
 
     `memory` (BaselineMemory) is changed in place: a missing value (NaN) is replaced by its expectation, the windows move on. The
-    length of each window is that of its array, decided once in `empty_memory`.
+    length of each window that is no blocked one is that of its array, decided once in `empty_memory`.
 
     days: 3 x count, what the day of each row does to it, and how far it may lie below and above that for nothing; 3 x 0 where no day is
     special. What is further out counts the more fully the further it is, twice as far by three quarters (Breiman's garrote), so that an
@@ -157,6 +173,8 @@ def walk(memory, out, offset, count, first, period, days, zero):
     short, long, smooth, range_window = memory.short, memory.long, memory.smooth, memory.range_window
     seasons, level, week_level = memory.seasons, memory.level, memory.week_level
     residuals, noise, changes = memory.residuals, memory.noise, memory.changes
+    range_heads, residual_heads = memory.range_heads, memory.residual_heads
+    noise_heads, change_heads = memory.noise_heads, memory.change_heads
     losses, scale, last_deviations = memory.losses, memory.scale, memory.last_deviations
     forecasts, expected, band, usual, ranges = out.forecasts, out.expected, out.band, out.usual, out.ranges
     half, span, ring = len(smooth) // 2, len(level), len(seasons)
@@ -215,24 +233,32 @@ def walk(memory, out, offset, count, first, period, days, zero):
         last_deviations[t % 3] = value - forecasts[3 if period else 2, i]
         out.seasonal_deviation[i] = abs(last_deviations[0] + last_deviations[1] + last_deviations[2]) / min(t + 1, 3)
         k = counts[RANGE]
-        if k:
-            ranges[0, i] = quantile(range_window, k, 0.002)
-            ranges[1, i] = quantile(range_window, k, 0.005)
-            ranges[2, i] = quantile(range_window, k, 0.05)
-            ranges[3, i] = quantile(range_window, k, 0.95)
-            ranges[4, i] = quantile(range_window, k, 0.995)
-            ranges[5, i] = quantile(range_window, k, 0.998)
+        if not len(range_window):
+            ranges[:, i] = np.nan
+        elif k:
+            ranges[0, i] = blocked.quantile(range_window, range_heads, k, 0.002)
+            ranges[1, i] = blocked.quantile(range_window, range_heads, k, 0.005)
+            ranges[2, i] = blocked.quantile(range_window, range_heads, k, 0.05)
+            ranges[3, i] = blocked.quantile(range_window, range_heads, k, 0.95)
+            ranges[4, i] = blocked.quantile(range_window, range_heads, k, 0.995)
+            ranges[5, i] = blocked.quantile(range_window, range_heads, k, 0.998)
         else:
             ranges[:, i] = value
-        band[i] = quantile(residuals, counts[RESIDUAL], 0.995) if counts[RESIDUAL] else 0.0
-        usual[i] = quantile(residuals, counts[RESIDUAL], 0.95) if counts[RESIDUAL] else 0.0
+        k = counts[RESIDUAL]
+        band[i] = blocked.quantile(residuals, residual_heads, k, 0.995) if k else 0.0
+        usual[i] = blocked.quantile(residuals, residual_heads, k, 0.95) if k else 0.0
         out.usual_fall[i] = out.usual_rise[i] = usual[i]
-        if counts[CHANGE] >= SLEW_ROWS // 2:
-            out.usual_fall[i] = min(usual[i], SKEW * max(-quantile(changes, counts[CHANGE], 0.025), 0.0))
-            out.usual_rise[i] = min(usual[i], SKEW * max(quantile(changes, counts[CHANGE], 0.975), 0.0))
+        k = counts[CHANGE]
+        if k >= SLEW_ROWS // 2:
+            out.usual_fall[i] = min(usual[i], SKEW * max(-blocked.quantile(changes, change_heads, k, 0.025), 0.0))
+            out.usual_rise[i] = min(usual[i], SKEW * max(blocked.quantile(changes, change_heads, k, 0.975), 0.0))
         reach = TAME * band[i] if counts[RESIDUAL] >= SLEW_ROWS else np.inf
         tamed[p] = min(max(value, expected[i] - reach), expected[i] + reach)
-        out.noise[i] = quantile(noise, counts[NOISE], 0.99) if counts[NOISE] >= 30 else 0.0
+        k = counts[NOISE]
+        if len(noise):
+            out.noise[i] = blocked.quantile(noise, noise_heads, k, 0.99) if k >= 30 else 0.0
+        else:
+            out.noise[i] = np.nan
 
         if period:
             a, b, s = value - forecasts[3, i], value - week, t % span
@@ -248,12 +274,15 @@ def walk(memory, out, offset, count, first, period, days, zero):
                 seasons[(t - half) % ring] = quantile(smooth, counts[SMOOTH], 0.5)
         counts[SHORT] = replace(short, counts[SHORT], len(short), value, values[p - len(short)])
         counts[LONG] = replace(long, counts[LONG], len(long), value, values[p - len(long)])
-        counts[RANGE] = replace(range_window, counts[RANGE], len(range_window), value, values[p - len(range_window)])
-        s = t % len(residuals)
-        a, b = abs(value - expected[i]), abs(out.residual[i])
-        counts[RESIDUAL] = replace(residuals, counts[RESIDUAL], len(residuals), a, memory.residual_ring[s])
-        counts[NOISE] = replace(noise, counts[NOISE], len(noise), b, memory.noise_ring[s])
-        memory.residual_ring[s], memory.noise_ring[s] = a, b
+        s = t % RESIDUAL_WINDOW
+        if len(range_window):
+            counts[RANGE] = blocked.replace(range_window, range_heads, counts[RANGE], RANGE_WINDOW, value, values[p - RANGE_WINDOW])
+            b = abs(out.residual[i])
+            counts[NOISE] = blocked.replace(noise, noise_heads, counts[NOISE], RESIDUAL_WINDOW, b, memory.noise_ring[s])
+            memory.noise_ring[s] = b
+        a = abs(value - expected[i])
+        counts[RESIDUAL] = blocked.replace(residuals, residual_heads, counts[RESIDUAL], RESIDUAL_WINDOW, a, memory.residual_ring[s])
+        memory.residual_ring[s] = a
         a = value - expected[i]
-        counts[CHANGE] = replace(changes, counts[CHANGE], len(changes), a, memory.change_ring[s])
+        counts[CHANGE] = blocked.replace(changes, change_heads, counts[CHANGE], RESIDUAL_WINDOW, a, memory.change_ring[s])
         memory.change_ring[s] = a

@@ -1,6 +1,7 @@
 """A sorted trailing window in one array: exact quantiles at the price of a short memmove per row.
 
-`replace` moves only the values between the ranks of the leaving and the entering value: 0.4 microseconds at 4,000 rows.
+`replace` moves only the values between the ranks of the leaving and the entering value: 0.2 microseconds at 300 rows, one at 2,000. From
+about 500 rows on `blocked_window` is faster.
 Who owns the window also knows which value leaves, from its ring or from the history of the series.
 """
 

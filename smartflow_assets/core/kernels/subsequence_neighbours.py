@@ -38,9 +38,30 @@ def _pick(values, p, t, width, references, squares, counts, unit):
 
 
 @compiled
+def _third_smallest(distances):
+    """The third smallest of REFERENCES numbers; most stretches of 16 hold none of the three, which their smallest tells at once."""
+    nearest = second = third = np.inf
+    for start in range(0, REFERENCES, 16):
+        least = distances[start]
+        for r in range(start + 1, start + 16):
+            least = min(least, distances[r])
+        if least < third:
+            for r in range(start, start + 16):
+                distance = distances[r]
+                if distance < nearest:
+                    nearest, second, third = distance, nearest, second
+                elif distance < second:
+                    second, third = distance, second
+                elif distance < third:
+                    third = distance
+    return third
+
+
+@compiled
 def walk(values, tamed, offset, count, first, width, counts, references, squares, unit, out):
     """One distance a row, in units of the usual movement of a window."""
     window, products = np.empty(width, np.float32), np.empty(REFERENCES, np.float32)
+    distances = np.empty(REFERENCES)
     for i in range(count):
         t, p = first + i, offset + i
         if is_due(t, width):
@@ -55,16 +76,7 @@ def walk(values, tamed, offset, count, first, width, counts, references, squares
                 window[j] = (tamed[p - width + 1 + j] if j < width - 1 else values[p]) - mean
                 square += window[j] * window[j]
             multiply(window, references, products)
-            nearest = second = third = np.inf
             for r in range(REFERENCES):
-                distance = squares[r] - 2 * products[r]
-                if distance < third:
-                    if distance < second:
-                        third = second
-                        if distance < nearest:
-                            nearest, second = distance, nearest
-                        else:
-                            second = distance
-                    else:
-                        third = distance
+                distances[r] = squares[r] - 2 * products[r]
+            third = _third_smallest(distances)
             out[i] = math.sqrt(max(square + third, 0.0) / width) / (unit[0] if unit[0] > 0 else 1.0)

@@ -60,11 +60,12 @@ def widened(width: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np
 NO_DAYS = SpecialRows(np.zeros((3, 0)), float("nan"))
 
 
-def start(facts: SeriesFacts) -> State:
-    """The state before the first row."""
+def start(facts: SeriesFacts, *, has_ranges: bool = True) -> State:
+    """The state before the first row; without `has_ranges`, `Rows.ranges` and `Normal.noise` will be NaN."""
     from smartflow_assets.core.kernels import baseline as kernel
 
-    return {"position": np.array([0, HISTORY]), **kernel.empty_memory(facts.period, 2 * HISTORY + BLOCK)._asdict()}
+    memory = kernel.empty_memory(facts.period, 2 * HISTORY + BLOCK, has_ranges=has_ranges)
+    return {"position": np.array([0, HISTORY]), **memory._asdict()}
 
 
 def score(
@@ -104,8 +105,8 @@ def score(
 
 def over(facts: SeriesFacts, values: NDArray[np.float64], days: SpecialRows | None = None) -> Iterator[tuple[int, Rows]]:
     """A history from its first row on, block by block with the number of its first row: scaled values on the grid of time (NaN =
-    missing), and what special days do to each of them."""
-    state = start(facts)
+    missing), and what special days do to each of them. Without ranges."""
+    state = start(facts, has_ranges=False)
     for first in range(0, len(values), BLOCK):
         part = slice(first, first + BLOCK)
         yield first, score(state, facts, values[part], days=days and SpecialRows(days.effects[:, part], days.zero))[0]

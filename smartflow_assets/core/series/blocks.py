@@ -25,7 +25,8 @@ class Rows:
     number of the block's first row. `forecasts` is 6 x count: last row, median of 5, median of 288, median of the same time
     of up to 7 seasons, that + current level, 7 seasons ago + current level. `expected` is a mixture of the slow ones,
     `residual` what is left of the value by the mixture of all, `seasonal_deviation` the size of the three-row mean of what
-    is left of the season. `ranges` is 6 x count: the quantiles .002, .005, .05, .95, .995, .998 of the 8,000 rows before.
+    is left of the season. `ranges` is 6 x count: the quantiles .002, .005, .05, .95, .995, .998 of the 8,000 rows before, NaN where no
+    detector `reads_ranges`.
     `is_missing` marks rows whose value was imputed by `expected`. `features` is count x k, or None. `times`: when, in UTC (NaT in a
     row that nobody gave), or None where the caller does not know.
     """

@@ -216,6 +216,34 @@ def test_what_was_read_can_be_written_again(warehouse, replace, values):
     assert pd.Series(values()).fillna(-1).tolist() == [1, -1]
 
 
+def test_categories_are_written_as_what_they_stand_for(warehouse, replace):
+    """In a column of maps the categories are JSON text; one null among them."""
+    rows = pd.concat([clean([1, 2], "a"), clean([3, 4], "b")], ignore_index=True)
+    texts = pd.Categorical.from_codes([0, 0, 1, -1], ['{"region": "eu"}', '{"region": "ü", "a,b": ""}'])
+    rows = rows.assign(**{name: rows[name].astype("category") for name in ("series", "metric", "repair")}, dimensions=texts)
+    replace(rows, 0, 2)
+    found = warehouse.read("SELECT * FROM clean_series ORDER BY series, observed_at")
+    assert found["series"].tolist() == ["a", "a", "b", "b"] and found["source"].tolist() == ["web"] * 4
+    assert found["dimensions"].tolist() == [{"region": "eu"}, {"region": "eu"}, {"region": "ü", "a,b": ""}, None]
+    assert found["value"].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [([0, 1, 1], "1 rows whose key is not unique, such as source=web, series=b"), ([1, 0, 1], "1 rows whose key is not unique")],
+    ids=["one after the other", "apart"],
+)
+def test_a_key_that_occurs_twice_in_categories_is_refused(replace, order, message):
+    rows = clean([1, 2, 3]).assign(series=pd.Categorical.from_codes(order, ["a", "b"]), observed_at=at(0))
+    with pytest.raises(WarehouseError, match=message):
+        replace(rows, 0, 1)
+
+
+def test_a_map_whose_category_is_no_json_of_one_is_refused(replace):
+    with pytest.raises(WarehouseError, match=r"column 'dimensions' should be MAP\(VARCHAR, VARCHAR\), .* is not a dict"):
+        replace(clean([1]).assign(dimensions=pd.Categorical(["[1]"])), 0, 1)
+
+
 def test_text_after_thousands_of_nulls_is_kept(warehouse, replace):
     frame = clean([1.0] * 5000).assign(repair=[None] * 4999 + ["filled"])
     replace(frame, 0, 5000)
