@@ -64,7 +64,8 @@ def _stray_rows(run: SourceRun, read: Ingested) -> str:
 def told(read: Ingested) -> list[str]:
     """What whoever started the run should hear: an assumption, columns that became numbers or stay text, files that were set aside."""
     assumed = [assumption(read.assumed_zone)] if read.assumed_zone else []
-    return [*assumed, *read.column_notes, *map(str, read.set_aside)]
+    pruned = [read.pruned_note] if read.pruned_note else []
+    return [*assumed, *read.column_notes, *pruned, *map(str, read.set_aside)]
 
 
 def assumption(zone: str) -> str:

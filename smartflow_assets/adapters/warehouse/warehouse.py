@@ -90,6 +90,16 @@ class Warehouse:
         with self._alone(run_id), self._writable() as connection:
             return _transact(connection, lambda open_: commits.apply(open_, run_id, writes))
 
+    def rehearse(self, run_id: str, writes: Sequence[Write]) -> Committed:
+        """What `commit` would do, which is taken back."""
+        with self._alone(run_id), self._writable() as connection:
+            connection.execute("BEGIN TRANSACTION")
+            try:
+                return commits.apply(connection, run_id, writes)
+            finally:
+                with suppress(duckdb.Error):  # the error that is under way is the one that matters
+                    connection.execute("ROLLBACK")
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Keep the file open from read to read of this thread, since opening it costs more than most queries; a commit in between
