@@ -7,6 +7,7 @@ from smartflow_assets.adapters.ingest import Ingested, ingest
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.stages.maintenance.announcements import coming_prunings
 from smartflow_assets.stages.run import SourceRun
 
 FAR, FEW = timedelta(days=5 * 365), 0.01
@@ -34,6 +35,8 @@ def raw_records(run: SourceRun) -> Ingested:
     )
     if stray := _stray_rows(run, read):
         read = replace(read, column_notes=(*read.column_notes, stray))
+    if read.new_rows and (coming := coming_prunings(run.warehouse, run.name)):
+        read = replace(read, column_notes=(*read.column_notes, *map(str, coming)))
     for note in [*read.notes, *told(read)]:
         run.warn(note)
     return read

@@ -52,8 +52,16 @@ def test_the_names_of_everything(defs):
         "smartflow/raw_records:every_file_was_taken",
         "smartflow/raw_records:every_row_was_readable",
     ]
-    assert sorted(job.name for job in defs.jobs or ()) == ["smartflow_monitor_source", "smartflow_train_source"]
-    assert sorted(schedule.name for schedule in defs.schedules or ()) == ["smartflow_monitor_schedule", "smartflow_train_schedule"]
+    assert sorted(job.name for job in defs.jobs or ()) == [
+        "smartflow_monitor_source",
+        "smartflow_prune_home",
+        "smartflow_train_source",
+    ]
+    assert sorted(schedule.name for schedule in defs.schedules or ()) == [
+        "smartflow_monitor_schedule",
+        "smartflow_prune_schedule",
+        "smartflow_train_schedule",
+    ]
     assert sorted(sensor.name for sensor in defs.sensors or ()) == [
         "smartflow_catalogue_sensor",
         "smartflow_housekeeping_sensor",

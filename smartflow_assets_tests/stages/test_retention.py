@@ -10,7 +10,8 @@ import pytest
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages import alerting
-from smartflow_assets.stages.maintenance.retention import Pruned, prune_by_settings
+from smartflow_assets.stages.maintenance.announcements import Pruned
+from smartflow_assets.stages.maintenance.retention import prune_by_settings
 from smartflow_assets_tests.homes import Home, write_rows
 
 START, STEP = datetime(2025, 1, 6, tzinfo=UTC), timedelta(hours=6)

@@ -6,9 +6,7 @@ older than a moment goes at once, except what models learn from. A source withou
 altogether.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -17,13 +15,13 @@ from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.retention import PRUNABLE
 from smartflow_assets.adapters.warehouse.tables import TABLES, raw_table
-from smartflow_assets.adapters.warehouse.vocabularies import PruningState
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.adapters.warehouse.writes import Append, Delete, Prune, Write
+from smartflow_assets.adapters.warehouse.writes import Delete, Prune, Write
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.retention import NEVER
 from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.stages.bucket_resolution import with_known_bucket
+from smartflow_assets.stages.maintenance.announcements import Pruned, due_at, entry_row, newest_entry
 from smartflow_assets.stages.maintenance.kept_times import KeptFrom, kept_from, of_the_clock, series_without_rows
 from smartflow_assets.stages.model_ledger import standing_models
 from smartflow_assets.stages.record_models import remove_models
@@ -31,34 +29,7 @@ from smartflow_assets.stages.record_models import remove_models
 LEARNT_FROM = ("clean_series", "series_features")  # and the raw rows, from which they are made anew
 RUN_ID = "prune"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-GRACE = timedelta(days=14)
-"""So long after its announcement a pruning is done."""
-SLACK = timedelta(days=31)
-"""So much more than the time since the last pruning may go without an announcement: feeds that come once a month, a home that slept."""
 _BESIDE = ("writes", "prunings", "ingestions", "quarantined_records")  # of a removed source they stay, or go with its raw table
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """What went of one source, or is going to at `due_at`: rows by table. `learnt_from`: the rows from then on stay that its models learn
-    from; `held_by` says what keeps rows longer than was asked; `problem`: why nothing was done, such as a run that has the source."""
-
-    source: str
-    rows: Mapping[str, int] = field(default_factory=dict)
-    is_gone: bool = False
-    learnt_from: datetime | None = None
-    due_at: datetime | None = None
-    held_by: str = ""
-    problem: str = ""
-
-    def __str__(self) -> str:
-        if self.problem:
-            return f"{self.source}: left to the next pruning: {self.problem}"
-        rows = ", ".join(f"{count:,} of {table}" for table, count in self.rows.items()) or "nothing"
-        held = f"; older rows stay, since {self.held_by}" if self.held_by else ""
-        if self.due_at is not None:
-            return f"{self.source}: at {self.due_at:%Y-%m-%d %H:%M} go {rows}, unless `retention:` says otherwise{held}"
-        return f"{self.source}: {'it has no YAML file any more, ' if self.is_gone else ''}{rows} went{held}"
 
 
 def prune_by_settings(
@@ -85,16 +56,6 @@ def prune_by_settings(
         except SmartflowError as error:
             pruned = Pruned(source, problem=str(error))
         yield pruned
-
-
-def coming_prunings(warehouse: Warehouse, source: str | None = None) -> list[Pruned]:
-    """What has been announced and is still to go, of one source or of all; the next pruning looks anew at what `retention:` says."""
-    rows = warehouse.read(
-        "SELECT source, due_at, row_counts FROM prunings WHERE source = coalesce(?, source) "
-        "QUALIFY row_number() OVER (PARTITION BY source ORDER BY happened_at DESC, rowid DESC) = 1 AND state = 'announced' ORDER BY source",
-        [source],
-    )
-    return [Pruned(str(row.source), json.loads(str(row.row_counts)), due_at=row.due_at.to_pydatetime()) for row in rows.itertuples()]
 
 
 def _prune_source(
@@ -126,16 +87,16 @@ def _prune_source(
     pruned = Pruned(source, counts, is_gone=is_gone, held_by=kept.held_by)
     if is_dry:
         return pruned
-    newest = _newest_of(warehouse, source)
+    newest = newest_entry(warehouse, source)
     if not counts:
         if newest is not None and newest.state == "announced":
-            warehouse.commit(run_id, [_row(source, "withdrawn", kept, {}, now, None, run_id)])
+            warehouse.commit(run_id, [entry_row(source, "withdrawn", kept, {}, now, None, run_id)])
         return pruned
-    if not is_at_once and (due_at := _due_at(newest, kept, is_gone, now)) > now:
-        if newest is None or newest.due_at != due_at:
-            warehouse.commit(run_id, [_row(source, "announced", kept, counts, now, due_at, run_id)])
-        return Pruned(source, counts, is_gone=is_gone, due_at=due_at, held_by=kept.held_by)
-    warehouse.commit(run_id, [*writes, _row(source, "done", kept, counts, now, None, run_id)])
+    if not is_at_once and (due := due_at(newest, kept, is_gone, now)) > now:
+        if newest is None or newest.due_at != due:
+            warehouse.commit(run_id, [entry_row(source, "announced", kept, counts, now, due, run_id)])
+        return Pruned(source, counts, is_gone=is_gone, due_at=due, held_by=kept.held_by)
+    warehouse.commit(run_id, [*writes, entry_row(source, "done", kept, counts, now, None, run_id)])
     if is_gone:
         models.remove(source)
         remove_models(models, source)
@@ -148,54 +109,6 @@ def _by_age(warehouse: Warehouse, source: str, kept: KeptFrom) -> Iterator[Prune
         assert spec.kept is not None
         if (before := kept.of_table(spec.kept.key)) is not None:
             yield Prune(table, source, before)
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """The newest row of `prunings` of a source."""
-
-    state: PruningState
-    happened_at: datetime
-    due_at: datetime | None
-    kept_from: Mapping[str, datetime]
-
-    def reaches(self, kept: KeptFrom, now: datetime) -> bool:
-        """Whether no more goes now than had gone then, and what has grown old since."""
-        grown = now - self.happened_at + SLACK
-        return all(name in self.kept_from and at - self.kept_from[name] <= grown for name, at in kept.times().items())
-
-
-def _due_at(newest: _Entry | None, kept: KeptFrom, is_gone: bool, now: datetime) -> datetime:
-    """When the pruning may be done."""
-    if newest is None or newest.state == "withdrawn" or not newest.reaches(kept, now) or (is_gone and newest.state != "announced"):
-        return now + GRACE
-    return newest.due_at or now
-
-
-def _newest_of(warehouse: Warehouse, source: str) -> _Entry | None:
-    rows = warehouse.read("SELECT * FROM prunings WHERE source = ? ORDER BY happened_at DESC, rowid DESC LIMIT 1", [source])
-    if rows.empty:
-        return None
-    row = rows.iloc[0]
-    times = {name: datetime.fromisoformat(at) for name, at in json.loads(row["kept_from"]).items()}
-    return _Entry(
-        row["state"], row["happened_at"].to_pydatetime(), None if pd.isna(row["due_at"]) else row["due_at"].to_pydatetime(), times
-    )
-
-
-def _row(
-    source: str, state: PruningState, kept: KeptFrom, counts: Mapping[str, int], now: datetime, due_at: datetime | None, run_id: str
-) -> Append:
-    row = {
-        "source": source,
-        "state": state,
-        "happened_at": now,
-        "due_at": due_at,
-        "kept_from": {name: at.isoformat() for name, at in kept.times().items()},
-        "row_counts": dict(counts),
-        "run_id": run_id,
-    }
-    return Append("prunings", pd.DataFrame([row]))
 
 
 def prune(warehouse: Warehouse, models: ModelStore, catalogue: Catalogue, *, before: datetime, is_dry: bool = False) -> Iterator[Pruned]:
