@@ -36,7 +36,8 @@ def raw_records(run: SourceRun) -> Ingested:
     if stray := _stray_rows(run, read):
         read = replace(read, column_notes=(*read.column_notes, stray))
     if read.new_rows and (coming := coming_prunings(run.warehouse, run.name)):
-        read = replace(read, column_notes=(*read.column_notes, *map(str, coming)))
+        notes = [each.told for each in coming if raw_table(run.name) in each.rows]
+        read = replace(read, column_notes=(*read.column_notes, *notes))
     for note in [*read.notes, *told(read)]:
         run.warn(note)
     return read

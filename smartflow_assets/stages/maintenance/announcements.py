@@ -8,13 +8,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from smartflow_assets.adapters.warehouse.vocabularies import PruningState
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
-from smartflow_assets.stages.maintenance.kept_times import KeptFrom
+
+if TYPE_CHECKING:
+    from smartflow_assets.stages.maintenance.kept_times import KeptFrom
 
 GRACE = timedelta(days=14)
 """So long after its announcement a pruning is done."""
@@ -69,13 +72,13 @@ class Entry:
     due_at: datetime | None
     kept_from: Mapping[str, datetime]
 
-    def reaches(self, kept: KeptFrom, now: datetime) -> bool:
+    def reaches(self, kept: "KeptFrom", now: datetime) -> bool:
         """Whether no more goes now than had gone then, and what has grown old since."""
         grown = now - self.happened_at + SLACK
         return all(name in self.kept_from and at - self.kept_from[name] <= grown for name, at in kept.times().items())
 
 
-def due_at(newest: Entry | None, kept: KeptFrom, is_gone: bool, now: datetime) -> datetime:
+def due_at(newest: Entry | None, kept: "KeptFrom", is_gone: bool, now: datetime) -> datetime:
     """When the pruning may be done."""
     if newest is None or newest.state == "withdrawn" or not newest.reaches(kept, now) or (is_gone and newest.state != "announced"):
         return now + GRACE
@@ -92,7 +95,7 @@ def newest_entry(warehouse: Warehouse, source: str) -> Entry | None:
 
 
 def entry_row(
-    source: str, state: PruningState, kept: KeptFrom, counts: Mapping[str, int], now: datetime, due_at: datetime | None, run_id: str
+    source: str, state: PruningState, kept: "KeptFrom", counts: Mapping[str, int], now: datetime, due_at: datetime | None, run_id: str
 ) -> Append:
     row = {
         "source": source,
