@@ -26,6 +26,7 @@ SELECT coalesce(group_id, incident_id) FROM incidents JOIN (
     HAVING NOT bool_or(status IN ('sent', 'skipped') OR (status = 'failed' AND due_at IS NULL))
 ) USING (incident_id) WHERE source = $source
 """
+_OF_THEIR_INCIDENT = ("incident_events", "alert_sends")  # whatever their age: a replay writes them late
 _OF_GONE_INCIDENTS = "incident_id NOT IN (SELECT incident_id FROM incidents WHERE source = $source)"
 # A window of a server is asked for once; what is known of a server is how far it was read, by each way of asking it.
 _FEED = "regexp_extract(origin, '^(.*) since (start|[0-9TZ:-]+)$', 1)"
@@ -107,7 +108,7 @@ def _old(connection: duckdb.DuckDBPyConnection, write: Prune, bound: dict[str, o
     """The condition that a row of the source is to go."""
     kept = TABLES[write.table].kept
     assert kept is not None, f"rows of {write.table} stay"
-    parts = [f"{quoted_column(kept.by)} < $before"]
+    parts = [] if write.table in _OF_THEIR_INCIDENT else [f"{quoted_column(kept.by)} < $before"]
     if kept.newest_of:
         groups = ", ".join(map(quoted_column, kept.newest_of))
         newest = f"SELECT arg_max(rowid, {quoted_column(kept.by)}) FROM {quoted(write.table)} WHERE source = $source GROUP BY {groups}"
@@ -115,6 +116,8 @@ def _old(connection: duckdb.DuckDBPyConnection, write: Prune, bound: dict[str, o
     if write.table in _ALSO:
         parts.append(_ALSO[write.table])
     condition = " AND ".join(parts)
+    if "$before" not in condition:
+        del bound["before"]
     if write.over:
         bound["over"] = list(write.over)
         condition = f"({condition} OR series IN (SELECT unnest($over)))"

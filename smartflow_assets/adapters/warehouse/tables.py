@@ -552,7 +552,7 @@ _ALL = (
             _always("row_counts", JSON, "Rows that go, or went, by table."),
             _RUN,
         ),
-        key=("source", "state", "happened_at"),
+        key=(),
         mode="append",
         time_column="happened_at",
         kept=Kept("ledgers", "happened_at", newest_of=("state",)),
