@@ -22,7 +22,7 @@ from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.defs.jobs import PRUNE_JOB
 from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.resources import STEP_PATIENCE, open_warehouse, run_lock
-from smartflow_assets.defs.run_history import Before, history_bytes, prune_runs, prune_ticks
+from smartflow_assets.defs.run_history import Before, history_use, prune_runs, prune_ticks
 from smartflow_assets.defs.settling_in import settle_in
 from smartflow_assets.stages.maintenance.announcements import Pruned
 from smartflow_assets.stages.maintenance.retention import prune_by_settings
@@ -40,8 +40,8 @@ class HomePruned:
 
     @property
     def problems(self) -> list[str]:
-        """What was left undone, in words."""
-        return [*(str(each) for each in self.sources if each.problem), *([self.problem] if self.problem else [])]
+        """What could not be done, in words; a source that a run had is no problem."""
+        return [*(str(each) for each in self.sources if each.problem and not each.is_busy), *([self.problem] if self.problem else [])]
 
 
 def prune_home(
@@ -97,7 +97,7 @@ def _prune(context: dg.OpExecutionContext) -> None:
             "runs": done.runs,
             "ticks": done.ticks,
             "freed_bytes": done.rewritten.free if done.rewritten else 0,
-            "dagster_bytes": history_bytes(context.instance),
+            "dagster_bytes": history_use(context.instance).size,
             "went": dg.MetadataValue.md("\n".join(f"- {each}" for each in done.sources if each.rows) or "nothing is that old"),
         }
     )

@@ -1,9 +1,13 @@
 """Dagster's history, which grows with every run and tick and which nobody else shortens."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -53,10 +57,31 @@ def prune_ticks(instance: dg.DagsterInstance, *, before: datetime) -> int:
     return gone
 
 
-def history_bytes(instance: dg.DagsterInstance) -> int:
-    """What runs, events, ticks and logs take on the disk; nothing where they are kept in a server."""
+class HistoryUse(NamedTuple):
+    """What Dagster's history takes on the disk, in bytes: all of it, its runs with their events and logs, its ticks; and how many there
+    are. All are zero where Dagster keeps them in a server."""
+
+    size: int
+    of_runs: int
+    of_ticks: int
+    runs: int
+    ticks: int
+
+
+def history_use(instance: dg.DagsterInstance) -> HistoryUse:
+    """What the history takes now; of a shared instance that of all who share it."""
     root = Path(instance.root_directory)
-    return sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    of_runs, of_ticks = (sum(_bytes(root / name) for name in names) for names in (("history", "storage"), ("schedules",)))
+    ticks = root / "schedules" / "schedules.db"
+    count = 0
+    if ticks.exists():
+        with closing(sqlite3.connect(f"file:{quote(str(ticks))}?mode=ro", uri=True)) as connection, suppress(sqlite3.Error):
+            count = connection.execute("SELECT count(*) FROM job_ticks").fetchone()[0]
+    return HistoryUse(of_runs + of_ticks, of_runs, of_ticks, instance.get_runs_count(), count)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _is_old(record: dg.RunRecord, before: Before) -> bool:

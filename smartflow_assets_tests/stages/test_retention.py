@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.model_store import ModelStore
+from smartflow_assets.adapters.warehouse import compaction
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages import alerting
 from smartflow_assets.stages.maintenance.announcements import Pruned
@@ -106,3 +108,17 @@ def test_a_pruned_source_decides_as_one_that_never_was(twins):
         pd.testing.assert_frame_equal(
             mine[mine["observed_at"] >= first].reset_index(drop=True), theirs.reset_index(drop=True), check_exact=True
         )
+
+
+@pytest.mark.soak
+def test_a_year_that_was_pruned_takes_less_than_twice_its_rows(twins, tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "LEAST_BYTES", 0)
+    twins.pruned.warehouse.compact()
+    copy = Warehouse(tmp_path / "fresh.duckdb", tmp_path / "published.duckdb")
+    twins.pruned.warehouse.copy_to(copy.path)
+    monkeypatch.setattr(compaction, "MOST_FREE", -1)
+    assert copy.compact() is not None, "written anew"
+    sizes = {name: path.stat().st_size for name, path in (("pruned", twins.pruned.warehouse.path), ("rows", copy.path))}
+    assert sizes["pruned"] < 2 * sizes["rows"], sizes
+    mine, theirs = twins.pruned.warehouse.tables(), twins.whole.warehouse.tables()
+    assert all(mine[name] < 0.6 * theirs[name] for name in ("raw.shop", "clean_series", "anomaly_scores", "writes"))

@@ -10,7 +10,7 @@ import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.row_writes import Change, has_table
-from smartflow_assets.adapters.warehouse.tables import TABLES, raw_table
+from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.adapters.warehouse.writes import Prune
 
 KEPT_RECORD_MODELS = 5
@@ -93,7 +93,7 @@ def prune(connection: duckdb.DuckDBPyConnection, write: Prune) -> list[Change]:
     if write.table == "writes":
         return [Change(write.source, "writes", "prune", None, write.before, _shorten_writes(connection, write))]
     bound: dict[str, object] = {"before": write.before, "source": write.source}
-    if write.table == raw_table(write.source):
+    if write.table == f"raw.{write.source}":  # what belongs to no source, *, has no such table
         if not has_table(connection, write.table):
             return []
         condition = f"{quoted_column(write.time_column)} < $before"

@@ -19,7 +19,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Delete, Prune, Write
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.retention import NEVER
-from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.stages.bucket_resolution import with_known_bucket
 from smartflow_assets.stages.maintenance.announcements import Pruned, due_at, entry_row, newest_entry
 from smartflow_assets.stages.maintenance.kept_times import KeptFrom, kept_from, of_the_clock, series_without_rows
@@ -28,6 +28,7 @@ from smartflow_assets.stages.record_models import remove_models
 
 LEARNT_FROM = ("clean_series", "series_features")  # and the raw rows, from which they are made anew
 RUN_ID = "prune"
+PATIENCE = timedelta(minutes=1)  # for a run that has the source; the next pruning is not far
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _BESIDE = ("writes", "prunings", "ingestions", "quarantined_records")  # of a removed source they stay, or go with its raw table
 
@@ -51,10 +52,10 @@ def prune_by_settings(
             continue  # how far its models look back is not known
         lock = AdvisoryLock(catalogue.settings.locks / f"{source if source != '*' else 'pruning-all'}.lock")
         try:
-            with lock.exclusive(timedelta(0), holder=run_id):
+            with lock.exclusive(PATIENCE, holder=run_id):
                 pruned = _prune_source(warehouse, models, catalogue, source, now, run_id, is_at_once=is_at_once, is_dry=is_dry)
         except SmartflowError as error:
-            pruned = Pruned(source, problem=str(error))
+            pruned = Pruned(source, problem=str(error), is_busy=isinstance(error, WarehouseBusyError))
         yield pruned
 
 
