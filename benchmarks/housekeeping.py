@@ -48,6 +48,14 @@ def rows_until(days: int, series: int) -> pd.DataFrame:
     return frame.rename_axis("at").reset_index().melt("at", var_name="store", value_name="n").sort_values("at", kind="stable")
 
 
+def prune(home: Home, now: datetime) -> float:
+    """Prune as the daily job does, and rewrite the file if it is worth it; -> CPU seconds."""
+    before, models = cpu_seconds(), ModelStore(home.settings.models)
+    list(prune_by_settings(home.warehouse, models, Catalogue.load(home.settings), now=now, run_id="prune", is_at_once=True))
+    home.warehouse.compact()
+    return cpu_seconds() - before
+
+
 def main(series: int) -> None:
     """Play the year twice."""
     compaction.LEAST_BYTES = 0
@@ -60,22 +68,11 @@ def main(series: int) -> None:
                 write_rows(home.settings.data / "examples/shop.csv", rows_until(day, series))
                 now = START + timedelta(days=day)
                 home.run_stages("shop", now, is_retraining=True)
-                if is_pruned:
-                    before = cpu_seconds()
-                    catalogue = Catalogue.load(home.settings)
-                    list(
-                        prune_by_settings(
-                            home.warehouse, ModelStore(home.settings.models), catalogue, now=now, run_id="prune", is_at_once=True
-                        )
-                    )
-                    home.warehouse.compact()
-                    pruning += cpu_seconds() - before
+                pruning += prune(home, now) if is_pruned else 0.0
             use, tables = home.warehouse.file_use(), home.warehouse.tables()
             points = tables["anomaly_scores"]
-            print(
-                f"{'pruned' if is_pruned else 'whole'}: {points:,} points, {use.used / MEBIBYTE:.1f} MiB in use, {use.free / MEBIBYTE:.1f} free, "
-                f"{use.used / points * 1e6 / MEBIBYTE:.0f} MiB for a million points, {pruning:.1f} CPU s for {DAYS // EACH} prunings"
-            )
+            print(f"{'pruned' if is_pruned else 'whole'}: {points:,} points, {use.used / MEBIBYTE:.1f} MiB in use, {use.free / MEBIBYTE:.1f} free")
+            print(f"  {use.used / points * 1e6 / MEBIBYTE:.0f} MiB for a million points, {pruning:.1f} CPU s for {DAYS // EACH} prunings")
             print("  " + ", ".join(f"{name} {count:,}" for name, count in tables.items() if count > 100))
 
 

@@ -79,9 +79,8 @@ def test_ticks_of_ours_go_after_a_week_and_those_of_others_stay(home: Home):
     states = []
     repository = RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin(executable_path="x", module_name="y")), "z")
     for name in names:
-        state = InstigatorState(
-            RemoteInstigatorOrigin(repository, name), InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, ScheduleInstigatorData("* * * * *")
-        )
+        origin, data = RemoteInstigatorOrigin(repository, name), ScheduleInstigatorData("* * * * *")
+        state = InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
         home.instance.add_instigator_state(state)
         states.append(state)
         for days in (1, 6, 8, 30):
