@@ -71,8 +71,9 @@ def main(series: int) -> None:
                 pruning += prune(home, now) if is_pruned else 0.0
             use, tables = home.warehouse.file_use(), home.warehouse.tables()
             points = tables["anomaly_scores"]
-            print(f"{'pruned' if is_pruned else 'whole'}: {points:,} points, {use.used / MEBIBYTE:.1f} MiB in use, {use.free / MEBIBYTE:.1f} free")
-            print(f"  {use.used / points * 1e6 / MEBIBYTE:.0f} MiB for a million points, {pruning:.1f} CPU s for {DAYS // EACH} prunings")
+            used, free = use.used / MEBIBYTE, use.free / MEBIBYTE
+            print(f"{'pruned' if is_pruned else 'whole'}: {points:,} points, {used:.1f} MiB in use, {free:.1f} free")
+            print(f"  {used / points * 1e6:.0f} MiB for a million points, {pruning:.1f} CPU s for {DAYS // EACH} prunings")
             print("  " + ", ".join(f"{name} {count:,}" for name, count in tables.items() if count > 100))
 
 

@@ -129,4 +129,4 @@ def test_dg_finds_the_project_and_can_load_it(tmp_path):
     assert checked.returncode == 0 and "All definitions loaded successfully" in checked.stdout + checked.stderr, checked
     found = json.loads(listed.stdout)
     assert {asset["asset_key"] for asset in found["assets"]} == {asset.key.to_user_string() for asset in ASSETS}
-    assert {job["name"] for job in found["jobs"]} == {"smartflow_monitor_source", "smartflow_train_source"}
+    assert {job["name"] for job in found["jobs"]} == {"smartflow_monitor_source", "smartflow_prune_home", "smartflow_train_source"}

@@ -126,8 +126,9 @@ def test_a_pruning_that_was_killed_is_failed_by_housekeeping(home: Home):
 def test_the_schedule_asks_once_a_day(home: Home):
     def key(at: datetime) -> str | None:
         context = dg.build_schedule_context(instance=home.instance, scheduled_execution_time=at, repository_def=REPOSITORY)
-        [request] = prune_schedule.evaluate_tick(context).run_requests or ()
-        return request.run_key
+        requests = prune_schedule.evaluate_tick(context).run_requests
+        assert requests is not None and len(requests) == 1
+        return requests[0].run_key
 
     assert key(NOW) == key(NOW) != key(NOW + timedelta(days=1))
 

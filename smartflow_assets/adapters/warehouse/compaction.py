@@ -61,7 +61,7 @@ def require_space(file: Path, use: FileUse) -> None:
 
 
 def part_of(file: Path) -> Path:
-    """Where the new file grows. What a killed compaction left there is overwritten by the next one."""
+    """Where the new file grows. What a killed compaction left there goes with the next one."""
     return file.with_name(file.name + ".compact")
 
 

@@ -233,15 +233,17 @@ class Warehouse:
         file then stays, as it does when the process is killed.
         """
         with self._alone(run_id):
-            with self._writable() as connection:
-                connection.execute("CHECKPOINT warehouse").fetchall()
-                use = compaction.file_use(connection)
-                if not use.is_worth_rewriting:
-                    compaction.remove(compaction.part_of(self.path))
-                    return None
-                compaction.require_space(self.path, use)
-                part = compaction.rewrite(connection, self.path)
-            publishing.put_in_place(part, self.path)
+            try:
+                with self._writable() as connection:
+                    connection.execute("CHECKPOINT warehouse").fetchall()
+                    use = compaction.file_use(connection)
+                    if not use.is_worth_rewriting:
+                        return None
+                    compaction.require_space(self.path, use)
+                    part = compaction.rewrite(connection, self.path)
+                publishing.put_in_place(part, self.path)
+            finally:
+                compaction.remove(compaction.part_of(self.path))
             self._ready_file = self.path.stat().st_ino
         return use
 

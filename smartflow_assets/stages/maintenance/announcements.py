@@ -61,7 +61,7 @@ def coming_prunings(warehouse: Warehouse, source: str | None = None) -> list[Pru
         "QUALIFY row_number() OVER (PARTITION BY source ORDER BY happened_at DESC, rowid DESC) = 1 AND state = 'announced' ORDER BY source",
         [source],
     )
-    return [Pruned(str(row.source), json.loads(str(row.row_counts)), due_at=row.due_at.to_pydatetime()) for row in rows.itertuples()]
+    return [Pruned(row["source"], json.loads(row["row_counts"]), due_at=row["due_at"].to_pydatetime()) for row in rows.to_dict("records")]
 
 
 @dataclass(frozen=True)

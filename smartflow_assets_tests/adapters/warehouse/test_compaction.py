@@ -118,3 +118,4 @@ def test_a_copy_with_other_rows_does_not_take_its_place(swollen, monkeypatch):
     monkeypatch.setattr(publishing, "put_in_place", lambda part, live: pytest.fail("it did"))
     with pytest.raises(WarehouseError, match="other rows"):
         swollen.compact()
+    assert not compaction.part_of(swollen.path).exists()
