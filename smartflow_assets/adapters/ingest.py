@@ -25,6 +25,7 @@ from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy, Unreadable, commonest_reason
 from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, Wanted
 from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
+from smartflow_assets.adapters.warehouse.retention import PRUNED_TO
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
@@ -63,6 +64,7 @@ class Ingested:
     """What one ingestion did. `row_count`: readable rows in the origins that were read; `new_rows`: those that changed the
     table; `removed_count`: stored rows that went, those of a corrected row among them; `missing_count`: stored rows that what was read
     does not hold any more and that stay, `withheld_count` those of them that were to go and wait for somebody to accept it;
+    `pruned_count`: rows left out, since rows of their time were pruned, which `pruned_note` says the first time;
     `duplicate_count`: rows that another origin holds; `quarantined_count`: held; `dropped_count`: left out on request.
     `unreadable`: of the contents with more bad rows than `on_bad_rows` lets pass unsaid. `zones`: those of times which name none;
     `assumed_zone`: that zone when it is the calendar's and was never told before. `column_notes` tell of columns that became numbers or
@@ -76,6 +78,7 @@ class Ingested:
     removed_count: int = 0
     missing_count: int = 0
     withheld_count: int = 0
+    pruned_count: int = 0
     origins: tuple[str, ...] = ()
     first_at: datetime | None = None
     last_at: datetime | None = None
@@ -84,6 +87,7 @@ class Ingested:
     unreadable: tuple[Unreadable, ...] = ()
     assumed_zone: str | None = None
     column_notes: tuple[str, ...] = ()
+    pruned_note: str = ""
     set_aside: tuple[SetAside, ...] = ()
 
 
@@ -137,7 +141,7 @@ def ingest(
             done = replace(_summed(pages, on_bad_rows), column_notes=tuple(told))
         else:
             done = _all_files(warehouse, reader, context, now, run_id, more, on_bad_rows)
-        return _with_assumed(done, assumed)
+        return replace(_with_assumed(done, assumed), pruned_note=_pruned_note(warehouse, source, done))
     except Exception as error:  # a reader may be of another package, and raise whatever its library does
         what = f"reading failed with {type(error).__name__}: {' '.join(str(error).split())}"
         told_error = error if isinstance(error, SmartflowError) else SourceError(what, source=source)
@@ -342,9 +346,10 @@ def _held_before(warehouse: Warehouse, source: str, time_column: str, batch: Sta
         f"""
         WITH newest AS (SELECT first_at, last_at, row_count - duplicate_count AS held FROM ingestions
                         WHERE source = ? AND origin = ? ORDER BY rowid DESC LIMIT 1)
-        SELECT first_at, last_at FROM newest WHERE held = (
-            SELECT count(*) FROM {quoted(raw_table(source))} WHERE _origin = ? AND {time} BETWEEN first_at AND last_at)""",
-        [source, batch.origin, batch.origin],
+        SELECT first_at, last_at FROM newest, ({PRUNED_TO}) AS pruned, (
+            SELECT count(*) AS stored FROM {quoted(raw_table(source))}, newest WHERE _origin = ? AND {time} BETWEEN first_at AND last_at)
+        WHERE held = stored OR (held > stored AND first_at < pruned_to)""",
+        [source, batch.origin, source, raw_table(source), batch.origin],
     )
     if before.empty or pd.isna(before["first_at"].iloc[0]):
         return {}
@@ -440,6 +445,20 @@ def _with_assumed(done: Ingested, zone: str | None) -> Ingested:
     return replace(done, assumed_zone=zone) if zone in done.zones else done
 
 
+def _pruned_note(warehouse: Warehouse, source: str, done: Ingested) -> str:
+    """What is said of rows that were left out, once: the ledger knows of all such loads."""
+    if not done.pruned_count:
+        return ""
+    loads = warehouse.read("SELECT count(*) AS n FROM ingestions WHERE source = ? AND pruned_count > 0", [source])["n"].iloc[0]
+    if loads > len(done.origins):
+        return ""
+    pruned_to = warehouse.read(PRUNED_TO, [source, raw_table(source)])["pruned_to"].iloc[0]
+    return (
+        f"{done.pruned_count:,} rows of before {pruned_to:%Y-%m-%d %H:%M} are left out, now and later, as rows of their time were pruned; "
+        f"`smartflow reset {source}` reads all anew"
+    )
+
+
 def _summed(read: Sequence[tuple[Staged | None, Loaded]], on_bad_rows: BadRowPolicy) -> Ingested:
     batches, loads = [batch for batch, _ in read if batch is not None], [load for _, load in read]
     first_at, last_at = _times(batches)
@@ -451,6 +470,7 @@ def _summed(read: Sequence[tuple[Staged | None, Loaded]], on_bad_rows: BadRowPol
         removed_count=sum(load.gone_count for load in loads),
         missing_count=sum(load.missing_count for load in loads),
         withheld_count=sum(load.withheld_count for load in loads),
+        pruned_count=sum(load.pruned_count for load in loads),
         dropped_count=sum(batch.bad_count for batch in batches if batch.rejected is None),
         origins=tuple(dict.fromkeys(batch.origin for batch in batches)),
         first_at=first_at,

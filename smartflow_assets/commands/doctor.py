@@ -55,6 +55,9 @@ NETWORK_DISKS = {
 }
 LITTLE_SPACE, NO_SPACE = 2 * 1024**3, 256 * 1024**2
 OLD_COPY = timedelta(days=1)
+FEWEST_POINTS, FEWEST_RUNS = 10_000, 20  # fewer say nothing of how large a million of them is
+LARGE_MILLION, LARGE_HISTORY = 1024**3, 2 * 1024**3  # ten times what a million points of one metric take; runs of a fortnight
+MEBIBYTE = 1024**2
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -73,7 +76,8 @@ Diagnoses = Iterable[Diagnosis]
 
 def doctor() -> None:
     """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, rows in quarantine, runs and rows newer
-    than the clock, the age of the published copy.
+    than the clock, the age of the published copy; and tell what rows and Dagster's history take on the disk, and what is going to be
+    pruned.
 
     Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
     """
@@ -92,6 +96,9 @@ def doctor() -> None:
         ("locks", lambda: _locks(settings)),
         ("runs", lambda: _runs(settings)),
         ("warehouse", lambda: _warehouse(settings, warehouse)),
+        ("size", lambda: _size(settings, warehouse)),
+        ("history", lambda: _history(settings)),
+        ("pruning", lambda: _prunings(settings, warehouse)),
         ("quarantine", lambda: _quarantine(settings, warehouse, catalogue)),
         ("clock", lambda: _clock(settings, warehouse, catalogue, datetime.now(UTC))),
         ("published copy", lambda: _published(settings, warehouse, datetime.now(UTC))),
@@ -311,6 +318,55 @@ def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
     rows = sum(warehouse.tables().values())
     size = settings.warehouse_file.stat().st_size / 1024**2
     yield Diagnosis("ok", "warehouse", f"{size:,.0f} MiB, {rows:,} rows, schema version {warehouse.schema_version}")
+
+
+def _size(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
+    if not settings.warehouse_file.exists():
+        return
+    use, points = warehouse.file_use(), int(warehouse.read("SELECT count(*) AS n FROM anomaly_scores")["n"].iloc[0])
+    text = f"{use.used / MEBIBYTE:,.0f} MiB in use, {use.free / MEBIBYTE:,.0f} MiB in free blocks"
+    per_million = use.used / points * 1e6 if points >= FEWEST_POINTS else 0.0
+    text += f"; {per_million / MEBIBYTE:,.0f} MiB for a million points" if per_million else ""
+    if use.is_worth_rewriting:
+        yield Diagnosis("warn", "size", f"{text}: more than half of the file is free", "`smartflow prune` rewrites it.")
+    elif per_million > LARGE_MILLION:
+        remedy = "`smartflow prune --dry-run` says what is old; a shorter `retention: {raw: …}` keeps fewer rows."
+        yield Diagnosis("warn", "size", f"{text}, which is much: most of it is rows as they were read", remedy)
+    else:
+        yield Diagnosis("ok", "size", text)
+
+
+def _history(settings: "Settings") -> Diagnoses:
+    if not settings.dagster_home.exists() and not os.environ.get("DAGSTER_HOME"):
+        return
+    from smartflow_assets.defs.instance import open_instance
+    from smartflow_assets.defs.run_history import history_use
+
+    with open_instance(settings.dagster_home) as instance:
+        use = history_use(instance)
+    text = f"{use.size / MEBIBYTE:,.0f} MiB in Dagster for {terminal.count(use.runs, 'run')} and {terminal.count(use.ticks, 'tick')}"
+    if use.runs >= FEWEST_RUNS:
+        text += f"; a run adds {use.of_runs / use.runs / 1024:,.0f} KiB"
+    if use.ticks >= FEWEST_RUNS:
+        text += f", 1,000 idle ticks {1000 * use.of_ticks / use.ticks / MEBIBYTE:,.1f} MiB"
+    if use.size > LARGE_HISTORY:
+        remedy = "`retention: {runs: 7 days}` in data/defaults.yaml keeps fewer runs; `smartflow prune` lets the others go now."
+        yield Diagnosis("warn", "history", text, remedy)
+    else:
+        yield Diagnosis("ok", "history", text)
+
+
+def _prunings(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
+    from smartflow_assets.stages.maintenance.announcements import coming_prunings
+
+    if not settings.warehouse_file.exists():
+        return
+    for coming in coming_prunings(warehouse):
+        yield Diagnosis("warn", "pruning", str(coming), "`retention: {raw: 3 years}`, there or in data/defaults.yaml, keeps rows longer.")
+    done = warehouse.read("SELECT max(happened_at) AS at FROM prunings WHERE state = 'done'")["at"].iloc[0]
+    yield Diagnosis(
+        "ok", "pruning", "none yet" if done is None or done != done else f"the last one that took rows was on {done:%Y-%m-%d %H:%M}"
+    )
 
 
 def _quarantine(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue") -> Diagnoses:

@@ -1,8 +1,6 @@
 """`smartflow prune`: let old rows, models and run history go."""
 
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,64 +8,94 @@ import typer
 from smartflow_assets.commands import home, terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.settings import Settings
-    from smartflow_assets.stages.maintenance.retention import Pruned
+    from smartflow_assets.stages.maintenance.announcements import Pruned
 
 EXAMPLES = """
-smartflow prune --older-than "90 days" --dry-run
-smartflow prune --older-than 30d
+smartflow prune --dry-run
+smartflow prune
+smartflow prune --older-than "90 days"
 """
 
 
 def prune(
-    older_than: Annotated[str, typer.Option("--older-than", metavar="DURATION", help="Such as 30d, 12 weeks.", show_default=False)],
+    older_than: Annotated[
+        str,
+        typer.Option("--older-than", metavar="DURATION", help="Such as 30d, 12 weeks, in the place of `retention:`.", show_default=False),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_of: home.AsOf = None,
 ) -> None:
-    """Delete rows, incidents, ledgers and Dagster's runs that are older than a duration. They do not come back.
+    """Delete rows, incidents, ledgers and Dagster's runs that `retention:` does not keep, or all that are older than a duration. They do
+    not come back.
 
-    Rows that models learn from stay as long as `training.window` reaches. Open incidents stay, and the newest run of each source. A source
-    whose YAML file is gone goes altogether once its last run is older. Nothing is judged anew, nobody is told anything; a file that still
-    holds pruned rows does not bring them back. The freed space of the warehouse is used again by what comes.
+    The daemon does so each day, and announces what is much two weeks before; by hand it goes at once. What is needed stays: rows that
+    models learn from or that results look back on, what is open, messages that wait. With --older-than only those of
+    `training.window` stay, open incidents, and the newest run of each source. A source whose YAML file is gone goes altogether once its
+    last run is older. Nothing is judged anew, nobody is told anything; a file that still holds pruned rows does not bring them back. A
+    warehouse that is mostly free blocks after it is rewritten.
     """
     settings = home.open_home()
-    age = home.duration(older_than, "--older-than")
-    before = (home.clock(as_of) or datetime.now(UTC)) - age
+    now = home.clock(as_of) or datetime.now(UTC)
+    before = now - home.duration(older_than, "--older-than") if older_than else None
     if dry_run:
-        with tempfile.TemporaryDirectory(prefix="smartflow-prune-") as folder:
-            trial = settings.with_state_in(Path(folder))
-            from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+        from smartflow_assets.defs.resources import open_warehouse
 
-            Warehouse(settings.warehouse_file, settings.published_file).copy_to(trial.warehouse_file)
-            _tell(_prune_rows(trial, before))
+        _tell(_pruned(settings, open_warehouse(settings), before, now, is_dry=True) if settings.warehouse_file.exists() else [])
         terminal.say("nothing was deleted; Dagster's history was not counted")
         return
-    pruned = _prune_rows(settings, before)
-    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-    from smartflow_assets.config.home import share_of
     from smartflow_assets.defs.instance import open_instance
+    from smartflow_assets.defs.pruning import prune_home
+    from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.defs.run_history import prune_runs
     from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
 
-    Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings)).publish("prune", is_forced=True)
-    with open_instance(settings.dagster_home) as instance, terminal.progress(None, "Dagster's history") as advance:
-        settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
-        runs = prune_runs(instance, settings, before=before, told=lambda run_id: advance(1, run_id))
-    _tell(pruned)
-    terminal.result(f"{terminal.count(runs, 'run')} of Dagster's history")
+    if before is None:
+        with open_instance(settings.dagster_home) as instance, terminal.progress(None, "pruning") as advance:
+            settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
+            done = prune_home(instance, settings, now=now, run_id="prune", is_at_once=True, told=lambda text: advance(1, text))
+        _tell(done.sources)
+        terminal.result(f"{terminal.count(done.runs, 'run')} and {terminal.count(done.ticks, 'tick')} of Dagster's history")
+        rewritten, problems = done.rewritten, done.problems
+    else:
+        warehouse = open_warehouse(settings)
+        pruned, rewritten, problems = _pruned(settings, warehouse, before, now), warehouse.compact("prune"), []
+        warehouse.publish("prune", is_forced=True)
+        with open_instance(settings.dagster_home) as instance, terminal.progress(None, "Dagster's history") as advance:
+            settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
+            runs = prune_runs(instance, settings, before=lambda source: before, told=lambda run_id: advance(1, run_id))
+        _tell(pruned)
+        terminal.result(f"{terminal.count(runs, 'run')} of Dagster's history")
+    if rewritten:
+        terminal.result(
+            f"the warehouse was rewritten: {rewritten.size / 1024**2:,.0f} MiB, of which {rewritten.free / 1024**2:,.0f} were free"
+        )
+    for problem in problems:
+        terminal.error(problem)
+    if problems:
+        raise typer.Exit(1)
 
 
-def _prune_rows(settings: "Settings", before: datetime) -> "list[Pruned]":
+def _pruned(
+    settings: "Settings", warehouse: "Warehouse", before: datetime | None, now: datetime, *, is_dry: bool = False
+) -> "list[Pruned]":
     from smartflow_assets.adapters.model_store import ModelStore
-    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.stages.maintenance import retention
 
-    warehouse = Warehouse(settings.warehouse_file, settings.published_file)
-    sources = retention.stored_sources(warehouse)
+    models, catalogue = ModelStore(settings.models), Catalogue.load(settings)
+
+    def pruning() -> "Iterator[Pruned]":
+        if before is not None:
+            return retention.prune(warehouse, models, catalogue, before=before, is_dry=is_dry)
+        return retention.prune_by_settings(warehouse, models, catalogue, now=now, run_id=retention.RUN_ID, is_dry=is_dry)
+
     done = []
-    with terminal.progress(len(sources), "pruning") as advance:
-        for pruned in retention.prune(warehouse, ModelStore(settings.models), Catalogue.load(settings), before=before):
+    with terminal.progress(len(retention.stored_sources(warehouse)), "pruning") as advance:
+        for pruned in pruning():
             advance(1, pruned.source)
             done.append(pruned)
     return done
@@ -85,6 +113,8 @@ def _tell(done: "list[Pruned]") -> None:
         elif pruned.learnt_from:
             since = f"{pruned.learnt_from:%Y-%m-%d %H:%M}"
             terminal.note(f"{pruned.source}: rows from {since} on stay, its models learn from them (training.window)")
+        elif pruned.held_by:
+            terminal.note(f"{pruned.source}: some rows stay longer than `retention:` says, since {pruned.held_by}")
 
 
 COMMANDS = (("prune", prune, EXAMPLES),)

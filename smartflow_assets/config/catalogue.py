@@ -16,6 +16,7 @@ from smartflow_assets.adapters.channels import BaseChannel, Channel, FileChannel
 from smartflow_assets.config.home import read_home
 from smartflow_assets.config.problems import InvalidFileError, place, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
+from smartflow_assets.config.retention import Retention
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import build_source, by_line, merged, source_schema
@@ -38,6 +39,7 @@ class Catalogue:
     channels: Mapping[str, BaseChannel] = field(default_factory=dict)
     channel_errors: Mapping[str, SourceError] = field(default_factory=dict)
     default_policy: AlertPolicy = field(default_factory=AlertPolicy)
+    default_retention: Retention = field(default_factory=Retention)
 
     @classmethod
     def load(cls, settings: Settings) -> "Catalogue":
@@ -59,7 +61,7 @@ class Catalogue:
                 broken[path.stem] = error
             except SourceError as error:
                 broken[path.stem] = InvalidFileError([error])
-        return cls(settings, sources, broken, channels, channel_errors, _default_policy(defaults))
+        return cls(settings, sources, broken, channels, channel_errors, _default_policy(defaults), _default_retention(defaults))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -179,6 +181,14 @@ def _default_policy(defaults: YamlFile | None) -> AlertPolicy:
         return AlertPolicy.model_validate({"to": ("file",), **(defaults.values.get("alerts") or {} if defaults else {})})
     except (ValidationError, TypeError):
         return AlertPolicy(to=("file",))
+
+
+def _default_retention(defaults: YamlFile | None) -> Retention:
+    """What the defaults say of a source that has no file any more; all stays where they cannot be used."""
+    try:
+        return Retention.model_validate((defaults.values.get("retention") if defaults else None) or {})
+    except (ValidationError, TypeError):
+        return Retention.model_validate("never")
 
 
 def _channels(path: Path) -> tuple[dict[str, BaseChannel], dict[str, SourceError]]:

@@ -15,7 +15,7 @@ from smartflow_assets.config.metric import DETECTION_KEYS
 from smartflow_assets.config.source import Source
 
 Effect = Literal["first_run", "nothing", "replace", "retrain", "rebuild", "removal"]
-KeyEffect = Literal["rows", "models", "anew", "reading", "coming", "channels", "nothing"]
+KeyEffect = Literal["rows", "models", "anew", "reading", "coming", "channels", "kept", "nothing"]
 
 _SENTENCES: dict[Effect, str] = {
     "first_run": "the source is new: its rows are read, its models trained",
@@ -33,6 +33,7 @@ _EFFECTS: dict[KeyEffect, str] = {
     "reading": "what is read from now on",
     "coming": "only what comes",
     "channels": "only who is told",
+    "kept": "only how long rows stay",
     "nothing": "changes no result",
 }
 _OF_ROWS = (  # what `Source.fingerprint` holds
@@ -55,6 +56,7 @@ _OF_KEYS: tuple[tuple[tuple[str, ...], KeyEffect], ...] = (  # the first that fi
     (("alerts", "to"), "channels"),
     (("alerts", "min_severity"), "channels"),
     (("alerts", "max_age"), "channels"),
+    (("retention",), "kept"),
     (ZONE_OF_TIMES, "nothing"),
     (("read", "type"), "anew"),
     (("read", "path"), "reading"),

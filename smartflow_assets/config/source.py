@@ -18,6 +18,7 @@ from smartflow_assets.adapters.readers import Reader, Wanted
 from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy
 from smartflow_assets.config.metric import COUNTING, DETECTION_KEYS, Metric, MetricOrName
 from smartflow_assets.config.problems import refuse
+from smartflow_assets.config.retention import Retention
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
@@ -122,6 +123,11 @@ class Source(DetectionSettings):
         "`detectors: auto`), or all, for people to look at. A detector that is listed later makes what it needs.",
     )
     alerts: AlertPolicy = Field(default=AlertPolicy(), description="Who is told of which incidents.")
+    retention: Retention = Field(
+        default=Retention(),
+        description="How long rows and history stay, such as {raw: 2 years, incidents: never}; never keeps all.",
+        examples=["never", {"raw": "2 years", "looks": "3 days"}],
+    )
     labels: str | None = Field(default=None, description="CSV of known anomalies, relative to the data folder, to measure detection with.")
 
     _files: tuple[YamlFile, ...] = PrivateAttr(default=())

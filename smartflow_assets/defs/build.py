@@ -7,6 +7,7 @@ import dagster as dg
 from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.jobs import monitor_source, train_source
 from smartflow_assets.defs.names import OPTIONS
+from smartflow_assets.defs.pruning import prune_home_job, prune_schedule
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
 from smartflow_assets.defs.sensors import all_sensors
@@ -20,8 +21,8 @@ def build_definitions() -> dg.Definitions:
     """
     return dg.Definitions(
         assets=ASSETS,
-        jobs=[monitor_source, train_source],
-        schedules=[monitor_schedule, train_schedule],
+        jobs=[monitor_source, train_source, prune_home_job],
+        schedules=[monitor_schedule, train_schedule, prune_schedule],
         sensors=list(all_sensors()),
         resources={OPTIONS: RunOptions()},
     )

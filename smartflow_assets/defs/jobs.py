@@ -1,4 +1,4 @@
-"""The two jobs: watch one source, train one source.
+"""The jobs of sources: watch one, train one. `pruning.py` has the one that belongs to none.
 
 Both run their steps in one process: twelve steps cost 5 CPU seconds that way and 30 with a process each, since every step
 would import the world again.
@@ -13,6 +13,7 @@ from smartflow_assets.defs.old_names import has_old_name, was_ours
 
 MONITOR_JOB = "monitor_source"
 TRAIN_JOB = "train_source"
+PRUNE_JOB = "prune_home"
 _KEYS = frozenset(key for asset in ASSETS for key in asset.keys)
 _STAGES = frozenset(key.path[-1] for key in _KEYS)
 _IMPLICIT_JOB = "__ASSET_JOB"
@@ -44,7 +45,7 @@ def our_job(run: dg.DagsterRun, instance: dg.DagsterInstance, settings: Settings
     An instance may be shared. Backfills and "Materialize" in the UI run as an implicit job, and watch a source as monitor_source does.
     Runs from before names had a prefix are known by their old ones.
     """
-    for job in (MONITOR_JOB, TRAIN_JOB):
+    for job in (MONITOR_JOB, TRAIN_JOB, PRUNE_JOB):
         if run.job_name == prefixed(job):
             return job
     is_implicit = run.job_name.startswith(_IMPLICIT_JOB)

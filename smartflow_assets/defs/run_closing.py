@@ -19,7 +19,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.severity import SEVERITIES, Severity
-from smartflow_assets.defs.jobs import is_old_run, our_job
+from smartflow_assets.defs.jobs import PRUNE_JOB, is_old_run, our_job
 from smartflow_assets.defs.metadata import INCIDENT, NOTE
 from smartflow_assets.defs.names import OPTIONS, stage_of
 from smartflow_assets.defs.old_names import OLD_OPTIONS
@@ -45,7 +45,11 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
     if run is None or not run.is_finished or run.tags.get(DRY_RUN_TAG) or _options(run).get("dry_run"):
         return Closed(is_new=False)
     settings = settings or Settings.from_environment(os.environ)
-    if our_job(run, instance, settings) is None:
+    job = our_job(run, instance, settings)
+    if job is None:
+        return Closed(is_new=False)
+    if job == PRUNE_JOB:  # of no source: its page and `prunings` say what it did
+        run_lock(settings, run_id).remove()
         return Closed(is_new=False)
     run = _with_death_noted(instance, run)
     run_lock(settings, run_id).remove()

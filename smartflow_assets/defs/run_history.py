@@ -1,40 +1,92 @@
-"""Dagster's history, which grows with every run and which nobody else shortens."""
+"""Dagster's history, which grows with every run and tick and which nobody else shortens."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 import dagster as dg
 
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.jobs import our_job
+from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 BATCH = 200
+Before = Callable[[str], datetime | None]
+"""Of a source, or nothing for a run of none: which of its runs are old; None for none."""
 
 
-def prune_runs(instance: dg.DagsterInstance, settings: Settings, *, before: datetime, told: Callable[[str], None]) -> int:
+def prune_runs(
+    instance: dg.DagsterInstance, settings: Settings, *, before: Before, told: Callable[[str], None] = lambda run_id: None
+) -> int:
     """Delete finished runs of this home created before that time, with their events and logs; -> how many.
 
     The newest run of each job and source stays: the asset pages show what it made. Runs of others stay: an instance may be shared.
     """
     kept, gone, cursor = _newest(instance, settings), 0, None
-    while True:
-        records = instance.get_run_records(dg.RunsFilter(statuses=FINISHED, created_before=before), limit=BATCH, cursor=cursor)
-        if not records:
-            return gone
-        old = {record.dagster_run.run_id for record in records if our_job(record.dagster_run, instance, settings)} - kept
-        survivors = [record.dagster_run.run_id for record in records if record.dagster_run.run_id not in old]
+    while records := instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=BATCH, cursor=cursor):
+        survivors = []
         for record in records:
             run_id = record.dagster_run.run_id
-            if run_id in old:
-                instance.delete_run(run_id)
-                _remove_files(instance, run_id)
-                told(run_id)
-                gone += 1
-        cursor = survivors[-1] if survivors else None  # a deleted run is no place to go on from
+            if run_id in kept or not _is_old(record, before) or our_job(record.dagster_run, instance, settings) is None:
+                survivors.append(run_id)
+                continue
+            instance.delete_run(run_id)
+            _remove_files(instance, run_id)
+            told(run_id)
+            gone += 1
+        cursor = survivors[-1] if survivors else cursor  # a deleted run is no place to go on from
+    return gone
+
+
+def prune_ticks(instance: dg.DagsterInstance, *, before: datetime) -> int:
+    """Delete what our schedules and sensors have looked at before that time; -> how many ticks. Others of a shared instance keep theirs."""
+    gone = 0
+    for state in instance.all_instigator_state():
+        if state.name.startswith(prefixed("")):
+            ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, before=before.timestamp())
+            if ticks:
+                instance.purge_ticks(state.instigator_origin_id, state.selector_id, before.timestamp())
+            gone += len(ticks)
+    return gone
+
+
+class HistoryUse(NamedTuple):
+    """What Dagster's history takes on the disk, in bytes: all of it, its runs with their events and logs, its ticks; and how many there
+    are. All are zero where Dagster keeps them in a server."""
+
+    size: int
+    of_runs: int
+    of_ticks: int
+    runs: int
+    ticks: int
+
+
+def history_use(instance: dg.DagsterInstance) -> HistoryUse:
+    """What the history takes now; of a shared instance that of all who share it."""
+    root = Path(instance.root_directory)
+    of_runs, of_ticks = (sum(_bytes(root / name) for name in names) for names in (("history", "storage"), ("schedules",)))
+    ticks = root / "schedules" / "schedules.db"
+    count = 0
+    if ticks.exists():
+        with closing(sqlite3.connect(f"file:{quote(str(ticks))}?mode=ro", uri=True)) as connection, suppress(sqlite3.Error):
+            count = connection.execute("SELECT count(*) FROM job_ticks").fetchone()[0]
+    return HistoryUse(of_runs + of_ticks, of_runs, of_ticks, instance.get_runs_count(), count)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _is_old(record: dg.RunRecord, before: Before) -> bool:
+    limit = before(record.dagster_run.tags.get(PARTITION_TAG, ""))
+    return limit is not None and record.create_timestamp < limit
 
 
 def _newest(instance: dg.DagsterInstance, settings: Settings) -> set[str]:

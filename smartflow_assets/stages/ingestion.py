@@ -7,6 +7,7 @@ from smartflow_assets.adapters.ingest import Ingested, ingest
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.stages.maintenance.announcements import coming_prunings
 from smartflow_assets.stages.run import SourceRun
 
 FAR, FEW = timedelta(days=5 * 365), 0.01
@@ -34,6 +35,9 @@ def raw_records(run: SourceRun) -> Ingested:
     )
     if stray := _stray_rows(run, read):
         read = replace(read, column_notes=(*read.column_notes, stray))
+    if read.new_rows and (coming := coming_prunings(run.warehouse, run.name)):
+        notes = [each.told for each in coming if raw_table(run.name) in each.rows]
+        read = replace(read, column_notes=(*read.column_notes, *notes))
     for note in [*read.notes, *told(read)]:
         run.warn(note)
     return read
@@ -64,7 +68,8 @@ def _stray_rows(run: SourceRun, read: Ingested) -> str:
 def told(read: Ingested) -> list[str]:
     """What whoever started the run should hear: an assumption, columns that became numbers or stay text, files that were set aside."""
     assumed = [assumption(read.assumed_zone)] if read.assumed_zone else []
-    return [*assumed, *read.column_notes, *map(str, read.set_aside)]
+    pruned = [read.pruned_note] if read.pruned_note else []
+    return [*assumed, *read.column_notes, *pruned, *map(str, read.set_aside)]
 
 
 def assumption(zone: str) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.aggregation.lifetimes import Lifetimes, lifetimes
+from smartflow_assets.adapters.warehouse.retention import PRUNED_TO
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Delete, Replace, Write
 from smartflow_assets.config.plan import changes_between
@@ -219,6 +220,8 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
     else:
         since = grid.step(watermark, 1 - cleaning.reach(run.source.time_bucket))  # a value may have arrived that closes a gap
         late = [(grid.floor(start), end) for start, end in run.warehouse.pending(run.name, "clean_series", [raw_table(run.name)])]
+    if (kept_from := _kept_from(run, grid)) is not None:
+        since = max(since, kept_from)
     reach = cleaning.past(run.source.time_bucket, run.source.treatments) + cleaning.reach(run.source.time_bucket)
     lives = _lifetimes(run, plan, grid.step(min([since, *(start for start, _ in late)]), -reach), axis.until)
     pieces = list(buckets.windows(plan, since, until, lives.series_count))
@@ -226,8 +229,20 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
         return _Planned([[piece] for piece in pieces], lives)
     fresh, *more = pieces or [(since, since)]
     touched = [_affected(run, start, end, until, known, lives) for start, end in late]
+    if kept_from is not None:
+        touched = [(max(start, kept_from), end) for start, end in touched]
     first = merged([fresh, *((start, min(end, fresh[1])) for start, end in touched)])
     return _Planned([first, *([piece] for piece in more)], lives)
+
+
+def _kept_from(run: SourceRun, grid: TimeGrid) -> pd.Timestamp | None:
+    """The first bucket none of whose raw rows were pruned: what was made of those before it stands, since it cannot be made again. None
+    where nothing was pruned."""
+    pruned_to = run.warehouse.read(PRUNED_TO, [run.name, raw_table(run.name)])["pruned_to"].iloc[0]
+    if pd.isna(pruned_to):
+        return None
+    start = grid.floor(pruned_to)
+    return start if start == pruned_to else grid.step(start, 1)
 
 
 def _lifetimes(run: SourceRun, plan: buckets.BucketPlan, since: datetime, until: datetime) -> Lifetimes:

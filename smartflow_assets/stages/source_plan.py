@@ -10,6 +10,7 @@ from smartflow_assets.config.plan import Plan, compare, removal
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.stages.bucket_resolution import made_under, with_bucket
 from smartflow_assets.stages.configuration_log import last_configuration
+from smartflow_assets.stages.maintenance.announcements import coming_prunings
 from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
 from smartflow_assets.stages.model_ledger import standing_models
 from smartflow_assets.stages.moved_times import coming_shift
@@ -34,6 +35,7 @@ def plan_of(name: str, settings: Settings, catalogue: Catalogue, warehouse: Ware
     )
     if replaced := giving_way(run.source, warehouse, settings.data):
         plan = replace(plan, effect="replace" if plan.effect in ("nothing", "first_run") else plan.effect, notes=(*plan.notes, replaced))
+    plan = replace(plan, notes=(*plan.notes, *(each.told for each in coming_prunings(warehouse, name))))
     if buckets := once_counted(warehouse, name):
         note = f"equal rows count each by itself now, not once: {buckets:,} buckets hold some"
         plan = replace(plan, effect="rebuild", notes=(*plan.notes, note))

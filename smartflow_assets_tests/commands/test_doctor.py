@@ -1,17 +1,21 @@
 """`smartflow doctor`: each trouble is a line with a remedy."""
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from smartflow_assets.adapters.warehouse import compaction
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.adapters.warehouse.writes import Append
+from smartflow_assets.adapters.warehouse.writes import Append, Replace
 from smartflow_assets.commands import doctor
 from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs import run_history
+from smartflow_assets.defs.run_history import HistoryUse
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
 
 CHANNELS = """\
@@ -139,3 +143,41 @@ def test_a_check_that_breaks_is_a_line_and_not_the_end(smartflow: Smartflow, hom
     assert answer.code == 1
     assert _lines(answer.out)["warehouse"].startswith("fail ")
     assert "published copy" in answer.out
+
+
+def test_sizes_are_told_with_what_to_do_where_they_are_out_of_bounds(
+    smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "data/sources/shop.yaml").write_text(SHOP + "alerts: {to: [file]}\n")
+    settings = Settings(home)
+    warehouse = Warehouse(settings.warehouse_file, settings.published_file)
+    times = pd.date_range("2026-01-01", periods=20_000, freq="5min", tz="UTC")
+    scores = pd.DataFrame({"series": "orders", "metric": "orders", "observed_at": times, "value": range(len(times)), "raw_score": 0.1})
+    write = Replace("anomaly_scores", "shop", scores, times[0].to_pydatetime(), times[-1].to_pydatetime() + timedelta(minutes=5))
+    warehouse.commit("run", [write])
+    warehouse.publish("run")
+    found = _lines(smartflow("doctor").out)
+    assert re.fullmatch(r"ok \d+ MiB in use, \d+ MiB in free blocks; \d+ MiB for a million points", found["size"])
+    assert found["pruning"] == "ok none yet" and "history" not in found
+    monkeypatch.setattr(compaction, "LEAST_BYTES", 0)
+    monkeypatch.setattr(compaction, "MOST_FREE", -1)
+    found = _lines(smartflow("doctor").out)
+    assert found["size"].endswith("more than half of the file is free  `smartflow prune` rewrites it.")
+
+
+def test_what_is_going_to_be_pruned_is_told(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/sources/shop.yaml").write_text(SHOP + "alerts: {to: [file]}\n")
+    settings, due = Settings(home), datetime(2026, 3, 1, tzinfo=UTC)
+    told = {"source": "shop", "state": "announced", "happened_at": due, "due_at": due, "kept_from": {}, "row_counts": {"raw.shop": 12}}
+    Warehouse(settings.warehouse_file, settings.published_file).commit("run", [Append("prunings", pd.DataFrame([told]))])
+    answer = smartflow("doctor")
+    assert "warn  pruning: shop: on 2026-03-01 00:00 old rows are pruned, 12 of raw.shop; `retention: never` keeps them" in answer.out
+
+
+def test_the_size_of_a_run_and_of_idle_ticks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    use = HistoryUse(3 * 1024**3, 3 * 1024**3 - 1024**2, 1024**2, 6000, 500)
+    monkeypatch.setattr(run_history, "history_use", lambda instance: use)
+    [found] = doctor._history(Settings(tmp_path))
+    assert found.level == "warn" and "`retention: {runs: 7 days}`" in found.remedy
+    assert found.what == "3,072 MiB in Dagster for 6,000 runs and 500 ticks; a run adds 524 KiB, 1,000 idle ticks 2.0 MiB"

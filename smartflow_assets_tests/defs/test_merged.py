@@ -110,7 +110,7 @@ def test_partitions_and_runs_of_theirs_stay_whatever_their_names(merged, shop):
     assert set(shop.instance.get_dynamic_partitions("smartflow_sources")) == {"orders", "shop"}
     shop.instance.report_run_failed(run)
     assert not close_run(shop.instance, run.run_id, settings=shop.settings).is_new
-    prune_runs(shop.instance, shop.settings, before=datetime.now(UTC) + timedelta(days=1), told=lambda run_id: None)
+    prune_runs(shop.instance, shop.settings, before=lambda source: datetime.now(UTC) + timedelta(days=1))
     assert shop.instance.get_run_by_id(run.run_id) is not None
 
 

@@ -30,7 +30,7 @@ from smartflow_assets.adapters.warehouse.retained_rows import set_aside_unreadab
 from smartflow_assets.adapters.warehouse.row_balance import Balance
 from smartflow_assets.adapters.warehouse.row_hash import family_of
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
-from smartflow_assets.adapters.warehouse.staged_rows import in_view, stage
+from smartflow_assets.adapters.warehouse.staged_rows import in_view, pruned_count, stage
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.adapters.warehouse.writes import Load, Loaded, Reconcile
 from smartflow_assets.core.errors import WarehouseError
@@ -92,6 +92,7 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
         last_at,
         missing_count=balance.missing_count,
         withheld_count=balance.withheld_count,
+        pruned_count=pruned_count(connection, write),
     )
     if changes or write.mode == "replace" or not _is_known(connection, write):
         changes.append(ledger(connection, write, loaded, run_id))
@@ -319,6 +320,7 @@ def ledger(
         "removed_count": loaded.gone_count,
         "missing_count": None if is_page else loaded.missing_count,
         "withheld_count": None if is_page else loaded.withheld_count,
+        "pruned_count": loaded.pruned_count,
         "first_at": loaded.first_at,
         "last_at": loaded.last_at,
         "reached_at": reached_at,

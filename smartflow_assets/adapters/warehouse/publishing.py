@@ -5,6 +5,7 @@ bytes; the warehouse holds the writer's lock meanwhile.
 """
 
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -15,15 +16,25 @@ from smartflow_assets.adapters.files.access import Share, make_folder, offer, pr
 from smartflow_assets.core.errors import WarehouseError
 
 AT_ONCE_BELOW_BYTES = 256 * 1024**2  # copies in 0.2 s; larger files are published at most once in
-INTERVAL = timedelta(minutes=1)
+INTERVAL = timedelta(minutes=1)  # for each gibibyte that they have begun, so that copies write 18 MB a second at most
+_GIBIBYTE = 1024**3
 _FICLONE = 0x40049409  # Linux: share the blocks of another file (btrfs, xfs), in no time whatever the size
 
 
 def is_due(live: Path, published: Path) -> bool:
-    """Whether the live file is small, or its copy a minute old (by the file system's clock) or not there."""
+    """Whether the live file is small, or its copy not there or, by the file system's clock, old enough for its size."""
     if not (live.exists() and published.exists()) or live.stat().st_size < AT_ONCE_BELOW_BYTES:
         return True
-    return time.time() - published.stat().st_mtime >= INTERVAL.total_seconds()
+    return time.time() - published.stat().st_mtime >= interval(live.stat().st_size).total_seconds()
+
+
+def interval(size: int) -> timedelta:
+    """How long a large file of so many bytes is not published again.
+
+    >>> interval(300 * 1024**2), interval(10 * 1024**3)
+    (datetime.timedelta(seconds=60), datetime.timedelta(seconds=600))
+    """
+    return INTERVAL * max(1, -(-size // _GIBIBYTE))
 
 
 def publish(live: Path, published: Path, share: Share | None) -> None:
@@ -39,8 +50,7 @@ def copy_over(live: Path, published: Path, prepare: Callable[[Path], None] = lam
 
     Raises `WarehouseError` when it is not, or when the disk is full; the old copy then stays.
     """
-    if live.with_name(live.name + ".wal").exists():
-        raise WarehouseError("the warehouse has a log that is not folded in, so a copy would lack rows", where=str(live))
+    _require_folded_in(live)
     make_folder(published.parent)
     part = published.with_name(published.name + ".part")
     try:
@@ -56,6 +66,22 @@ def copy_over(live: Path, published: Path, prepare: Callable[[Path], None] = lam
             where=str(published),
             remedy="Free some space; the copy from before is still there.",
         ) from error
+
+
+def put_in_place(part: Path, live: Path) -> None:
+    """Makes a rewritten file the live one in one step, which lasts through a loss of power. `WarehouseError` as for `copy_over`."""
+    _require_folded_in(live)
+    part.replace(live)
+    folder = os.open(live.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _require_folded_in(live: Path) -> None:
+    if live.with_name(live.name + ".wal").exists():
+        raise WarehouseError("the warehouse has a log that is not folded in, so a copy would lack rows", where=str(live))
 
 
 def clone(source: Path, target: Path) -> None:

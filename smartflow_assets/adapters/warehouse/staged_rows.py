@@ -1,9 +1,12 @@
 """Staged Parquet files as the rows of a load: with their numbers, hashes and times, and without what was pruned."""
 
+from datetime import datetime
+
 import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.adapters.warehouse import row_keys
+from smartflow_assets.adapters.warehouse.retention import PRUNED_TO
 from smartflow_assets.adapters.warehouse.row_hash import row_hash
 from smartflow_assets.adapters.warehouse.row_writes import single
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
@@ -51,17 +54,23 @@ def in_view(name: str) -> str:
     return quoted_column(f" {name}" if name.startswith("_") else name)
 
 
+def pruned_count(connection: duckdb.DuckDBPyConnection, write: Load) -> int:
+    """How many rows of the file are of a time that was pruned."""
+    pruned_to = _pruned_to(connection, write)
+    if pruned_to is None:
+        return 0
+    time, scan = quoted_column(write.time_column), f"read_parquet({quoted_text(write.parquet)})"
+    return single(connection, f"SELECT count(*) FROM {scan} WHERE {time} < ?", [pruned_to])
+
+
 def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
     """The condition that leaves out rows of a time that was pruned, which a file may go on holding for years."""
-    pruned = single(
-        connection,
-        """
-        WITH own AS (SELECT * FROM writes WHERE source = ? AND table_name = ?)
-        SELECT max(to_at) FROM own WHERE operation = 'prune' AND written_at > coalesce(
-            (SELECT max(written_at) FROM own WHERE operation = 'delete'), TIMESTAMPTZ '1970-01-01')""",
-        [write.source, raw_table(write.source)],
-    )
-    if pruned is None:
+    pruned_to = _pruned_to(connection, write)
+    if pruned_to is None:
         return ""
     time = quoted_column(write.time_column)
-    return f" WHERE {time} IS NULL OR {time} >= TIMESTAMPTZ {quoted_text(pruned.isoformat())}"
+    return f" WHERE {time} IS NULL OR {time} >= TIMESTAMPTZ {quoted_text(pruned_to.isoformat())}"
+
+
+def _pruned_to(connection: duckdb.DuckDBPyConnection, write: Load) -> datetime | None:
+    return single(connection, PRUNED_TO, [write.source, raw_table(write.source)])

@@ -20,6 +20,7 @@ from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets.core.json_value import json_value
 
 WriteMode = Literal["window", "origin", "append", "fold"]
+KeptAs = Literal["raw", "scores", "incidents", "ledgers", "looks"]
 SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
@@ -69,11 +70,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """How long rows stay: as long as the key `key` of `retention:` says, dated by the column `by`. Of each `newest_of` the newest row
+    stays, however old; what else has to stay is in `retention.py`."""
+
+    key: KeptAs
+    by: str
+    newest_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TableSpec:
     """One table of the warehouse.
 
     `key` is unique (checked when written, there is no primary key: it costs 3.5 times on batches and DuckLake has none);
-    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come.
+    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come. Rows of a table without `kept` stay.
     """
 
     name: str
@@ -83,6 +94,7 @@ class TableSpec:
     mode: WriteMode
     time_column: str
     is_open: bool = False
+    kept: Kept | None = None
 
     def __getitem__(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

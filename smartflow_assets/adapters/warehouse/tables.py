@@ -5,10 +5,11 @@ dictionary prints. A table or a column that is not here cannot be written. `tabl
 it, `warehouse.py` writes them, `vocabularies.py` and core hold the words that columns of states and kinds may hold.
 """
 
-from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, TableSpec
+from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, Kept, TableSpec
 from smartflow_assets.adapters.warehouse.vocabularies import (
     ModelChange,
     ModelStatus,
+    PruningState,
     QuarantineState,
     RequestState,
     RunStatus,
@@ -23,7 +24,7 @@ from smartflow_assets.core.preparation.cleaning import Repair
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 9  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 10  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -77,6 +78,7 @@ _ALL = (
                 "missing_count", COUNT, "Stored rows of the origin that the content does not hold any more, and that stay; null for a page."
             ),
             Column("withheld_count", COUNT, "Those of them that wait for `smartflow run --accept-removals` before they go."),
+            Column("pruned_count", COUNT, "Rows of the content that are left out, since rows of their time were pruned."),
             Column("first_at", TIME, "Earliest time in the content."),
             Column("last_at", TIME, "Latest time in the content."),
             Column("reached_at", TIME, "Up to here everything that a server had was read; null for files and for single pages."),
@@ -86,6 +88,7 @@ _ALL = (
         key=("source", "origin", "content_hash", "ingested_at"),
         mode="append",
         time_column="ingested_at",
+        kept=Kept("ledgers", "ingested_at"),
     ),
     TableSpec(
         "quarantined_records",
@@ -109,6 +112,7 @@ _ALL = (
         key=("source", "origin", "row_number"),
         mode="origin",
         time_column="quarantined_at",
+        kept=Kept("raw", "quarantined_at"),
     ),
     TableSpec(
         "clean_series",
@@ -126,6 +130,7 @@ _ALL = (
         key=("source", "series", "observed_at"),
         mode="window",
         time_column="observed_at",
+        kept=Kept("scores", "observed_at"),
     ),
     TableSpec(
         "encodings",
@@ -158,6 +163,7 @@ _ALL = (
         mode="window",
         time_column="observed_at",
         is_open=True,
+        kept=Kept("scores", "observed_at"),
     ),
     TableSpec(
         "trained_models",
@@ -194,6 +200,7 @@ _ALL = (
         key=("source", "model_id", "changed_at"),
         mode="append",
         time_column="changed_at",
+        kept=Kept("ledgers", "changed_at"),
     ),
     TableSpec(
         "training_requests",
@@ -211,6 +218,7 @@ _ALL = (
         key=("source", "request_id", "state"),
         mode="append",
         time_column="happened_at",
+        kept=Kept("ledgers", "happened_at"),
     ),
     TableSpec(
         "anomaly_scores",
@@ -236,6 +244,7 @@ _ALL = (
         key=("source", "series", "observed_at"),
         mode="window",
         time_column="observed_at",
+        kept=Kept("scores", "observed_at"),
     ),
     TableSpec(
         "detector_scores",
@@ -252,6 +261,7 @@ _ALL = (
         key=("source", "series", "observed_at", "detector"),
         mode="window",
         time_column="observed_at",
+        kept=Kept("scores", "observed_at"),
     ),
     TableSpec(
         "rule_violations",
@@ -269,6 +279,7 @@ _ALL = (
         key=("source", "series", "rule", "observed_at"),
         mode="window",
         time_column="observed_at",
+        kept=Kept("scores", "observed_at"),
     ),
     TableSpec(
         "record_anomalies",
@@ -291,6 +302,7 @@ _ALL = (
         key=("source", "_origin", "_row", "observed_at"),
         mode="window",
         time_column="observed_at",
+        kept=Kept("scores", "observed_at"),
     ),
     TableSpec(
         "record_scores",
@@ -311,6 +323,7 @@ _ALL = (
         key=("source", "observed_at"),
         mode="window",
         time_column="observed_at",
+        kept=Kept("scores", "observed_at"),
     ),
     TableSpec(
         "record_models",
@@ -336,6 +349,7 @@ _ALL = (
         key=("source", "model_id"),
         mode="append",
         time_column="learnt_at",
+        kept=Kept("ledgers", "learnt_at"),
     ),
     TableSpec(
         "anomalies",
@@ -378,6 +392,7 @@ _ALL = (
         key=("anomaly_id",),
         mode="window",
         time_column="started_at",
+        kept=Kept("incidents", "ended_at"),
     ),
     TableSpec(
         "incident_events",
@@ -399,6 +414,7 @@ _ALL = (
         key=("event_id",),
         mode="append",
         time_column="happened_at",
+        kept=Kept("incidents", "happened_at"),
     ),
     TableSpec(
         "incidents",
@@ -430,6 +446,7 @@ _ALL = (
         key=("incident_id",),
         mode="fold",
         time_column="opened_at",
+        kept=Kept("incidents", "resolved_at"),
     ),
     TableSpec(
         "alert_sends",
@@ -451,6 +468,7 @@ _ALL = (
         key=("source", "incident_id", "event", "channel", "attempt", "status", "idempotency_key"),
         mode="append",
         time_column="happened_at",
+        kept=Kept("incidents", "happened_at"),
     ),
     TableSpec(
         "detection_quality",
@@ -480,6 +498,7 @@ _ALL = (
         key=("source", "series", "measured_at"),
         mode="append",
         time_column="measured_at",
+        kept=Kept("ledgers", "measured_at", newest_of=("series",)),
     ),
     TableSpec(
         "run_log",
@@ -503,6 +522,7 @@ _ALL = (
         key=("source", "run_id"),
         mode="append",
         time_column="started_at",
+        kept=Kept("ledgers", "started_at", newest_of=("job", "status")),
     ),
     TableSpec(
         "configurations",
@@ -517,6 +537,26 @@ _ALL = (
         key=(),
         mode="append",
         time_column="held_from",
+        kept=Kept("ledgers", "held_from"),
+    ),
+    TableSpec(
+        "prunings",
+        "What was pruned of a source, and what is going to be: a row for each announcement and for each pruning that took something.",
+        (
+            _SOURCE,
+            Column.of_words(
+                "state", PruningState, {"announced": "it goes at due_at unless `retention:` says otherwise"}, is_nullable=False
+            ),
+            _always("happened_at", TIME, "When it was announced or done, by the clock of the pruning."),
+            Column("due_at", TIME, "When what is announced goes; null for what is done."),
+            _always("kept_from", JSON, "For each key of `retention:`, the time from which on its rows stay."),
+            _always("row_counts", JSON, "Rows that go, or went, by table."),
+            _RUN,
+        ),
+        key=(),
+        mode="append",
+        time_column="happened_at",
+        kept=Kept("ledgers", "happened_at", newest_of=("state",)),
     ),
     TableSpec(
         "writes",
@@ -544,6 +584,7 @@ _ALL = (
         key=(),
         mode="append",
         time_column="written_at",
+        kept=Kept("ledgers", "written_at"),
     ),
     TableSpec(
         "snapshot_info",

@@ -23,3 +23,6 @@ ModelChange = Literal["trained", "promoted", "rolled_back", "replaced"]
 
 RequestState = Literal["open", "answered"]
 """How a request for a training stands."""
+
+PruningState = Literal["announced", "done", "withdrawn"]
+"""Whether rows of a source are going to be pruned, were, or stay after all."""

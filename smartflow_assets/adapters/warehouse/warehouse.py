@@ -21,7 +21,8 @@ import pandas as pd
 from smartflow_assets.adapters.files.access import Share, make_folder
 from smartflow_assets.adapters.files.result_file import write_relation
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
-from smartflow_assets.adapters.warehouse import commits, migrations, publishing
+from smartflow_assets.adapters.warehouse import commits, compaction, migrations, publishing
+from smartflow_assets.adapters.warehouse.compaction import FileUse
 from smartflow_assets.adapters.warehouse.engine import READ_ONLY, READ_WRITE, Engines
 from smartflow_assets.adapters.warehouse.held_open import HeldOpen
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
@@ -89,6 +90,16 @@ class Warehouse:
 
         with self._alone(run_id), self._writable() as connection:
             return _transact(connection, lambda open_: commits.apply(open_, run_id, writes))
+
+    def rehearse(self, run_id: str, writes: Sequence[Write]) -> Committed:
+        """What `commit` would do, which is taken back."""
+        with self._alone(run_id), self._writable() as connection:
+            connection.execute("BEGIN TRANSACTION")
+            try:
+                return commits.apply(connection, run_id, writes)
+            finally:
+                with suppress(duckdb.Error):  # the error that is under way is the one that matters
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -209,6 +220,32 @@ class Warehouse:
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 self.path.replace(aside)
             publishing.copy_over(copy, self.path)
+
+    def file_use(self) -> FileUse:
+        """How large the live file is, and how much of it is free."""
+        with self._held.connection() as connection:
+            return compaction.file_use(connection)
+
+    def compact(self, run_id: str = "") -> FileUse | None:
+        """Rewrites the live file if it is mostly free blocks; -> what it was, None where it is left as it is.
+
+        Others wait meanwhile: a gigabyte of rows takes some seconds. Raises `WarehouseError` when the disk has no room for it; the
+        file then stays, as it does when the process is killed.
+        """
+        with self._alone(run_id):
+            try:
+                with self._writable() as connection:
+                    connection.execute("CHECKPOINT warehouse").fetchall()
+                    use = compaction.file_use(connection)
+                    if not use.is_worth_rewriting:
+                        return None
+                    compaction.require_space(self.path, use)
+                    part = compaction.rewrite(connection, self.path)
+                publishing.put_in_place(part, self.path)
+            finally:
+                compaction.remove(compaction.part_of(self.path))
+            self._ready_file = self.path.stat().st_ino
+        return use
 
     def publish(self, run_id: str, *, is_forced: bool = False) -> bool:
         """Replaces the published copy by the warehouse as it is now; False when the last one is too young.

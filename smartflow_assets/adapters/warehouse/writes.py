@@ -70,13 +70,14 @@ class Prune:
 
     Rows of series older than `before`, incidents resolved before it with all that was said of them, ledgers but for their newest
     row. `table` may be the source's raw table, whose rows are dated by `time_column`: a file that still holds such rows does not
-    bring them back. What is known only by old rows of `writes` is kept there in a shorter form.
+    bring them back. What is known only by old rows of `writes` is kept there in a shorter form. Of the series `over` all rows go.
     """
 
     table: str
     source: str
     before: datetime
     time_column: str = ""
+    over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | DropHel
 class Loaded:
     """What one Load did: readable rows, those new or changed, stored ones that went, those another origin holds, and the times touched.
     `missing_count` are stored rows that the content does not hold any more and that stay; `withheld_count` those that were to go, had
-    it not been so many."""
+    it not been so many. `pruned_count` are rows that were left out, since rows of their time were pruned; no other count has them."""
 
     source: str
     origin: str
@@ -205,6 +206,7 @@ class Loaded:
     last_at: datetime | None
     missing_count: int = 0
     withheld_count: int = 0
+    pruned_count: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_UNIT_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_UNIT_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _UNITS = {
     "s": "s",
     "sec": "s",
@@ -35,6 +35,8 @@ _UNITS = {
     "wks": "w",
     "week": "w",
     "weeks": "w",
+    "year": "y",
+    "years": "y",
 }
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
 SPAN_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0}
@@ -48,8 +50,10 @@ LONGEST = timedelta(days=200 * 365)
 def parse_duration(value: object) -> timedelta:
     """`"90min"`, `"1.5 hours"` or a timedelta to a timedelta; ValueError for anything else.
 
-    >>> parse_duration("1 day 6h")
-    datetime.timedelta(days=1, seconds=21600)
+    A year is 365 days.
+
+    >>> parse_duration("1 day 6h"), parse_duration("2 years")
+    (datetime.timedelta(days=1, seconds=21600), datetime.timedelta(days=730))
     """
     if isinstance(value, timedelta):
         return value

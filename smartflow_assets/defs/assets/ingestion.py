@@ -77,6 +77,7 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
                 "removed_rows": read.removed_count,
                 "missing_rows": read.missing_count,
                 "withheld_rows": read.withheld_count,
+                "pruned_rows": read.pruned_count,
             }
         ),
     )
