@@ -211,12 +211,12 @@ class Warehouse:
             publishing.copy_over(copy, self.path)
 
     def publish(self, run_id: str, *, is_forced: bool = False) -> bool:
-        """Replaces the published copy by the warehouse as it is now; False when the last one is too young.
+        """Replaces the published copy by the warehouse as it is now; False when that has nothing new or the last one is too young.
 
         Readers of the old copy keep it until they close it. A small file is published at once, a large one at most once a
         minute unless forced.
         """
-        if not is_forced and not publishing.is_due(self.path, self.published):
+        if not is_forced and not (publishing.is_due(self.path, self.published) and self._has_news()):
             return False
 
         def stamp(connection: duckdb.DuckDBPyConnection) -> None:
@@ -231,6 +231,14 @@ class Warehouse:
                 connection.execute("CHECKPOINT warehouse").fetchall()
             publishing.publish(self.path, self.published, self._share)
         return True
+
+    def _has_news(self) -> bool:
+        """Whether anything was written since the copy was made; a process that was killed may have said that it made it, and not done so."""
+        if not (self.path.exists() and self.published.exists()):
+            return True
+        stamp = self.read("SELECT published_at, (SELECT max(written_at) FROM writes) AS written_at FROM snapshot_info").iloc[0]
+        made_at = pd.Timestamp(self.published.stat().st_mtime, unit="s", tz="UTC")
+        return not (stamp["published_at"] <= made_at and not stamp["written_at"] > stamp["published_at"])  # NaT is neither
 
     def snapshot_info(self) -> SnapshotInfo | None:
         """When the published copy was made and by which run; None when there is none."""
