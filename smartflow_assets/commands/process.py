@@ -26,6 +26,7 @@ def loading() -> Iterator[None]:
     finally:
         if len(sys.modules) > known:
             gc.freeze()
+            atexit.register(gc.unfreeze)  # a process that ends as any program takes apart what was frozen too: DuckDB tells what is left
             gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
         if was_on:
             gc.enable()

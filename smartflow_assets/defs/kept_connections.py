@@ -14,9 +14,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import sqlalchemy
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 _MODULES = (
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
@@ -55,11 +56,13 @@ class _Engines:
     """The engines of the files that were used last."""
 
     def __init__(self) -> None:
-        self._engines: OrderedDict[str, sqlalchemy.Engine] = OrderedDict()
+        self._engines: OrderedDict[str, "Engine"] = OrderedDict()
 
-    def of_file(self, url: str, **asked: Any) -> sqlalchemy.Engine:
+    def of_file(self, url: str, **asked: Any) -> "Engine":
         """What `create_engine` gives, once for each file."""
         if url not in self._engines:
+            import sqlalchemy
+
             engine = sqlalchemy.create_engine(url, **asked | {"poolclass": sqlalchemy.QueuePool})
             engine.dispose = lambda close=True: None  # Dagster disposes of the engine after each use
             sqlalchemy.event.listen(engine, "connect", _wait_for_no_disk)
@@ -75,8 +78,8 @@ class _Engines:
         self._engines.clear()
 
 
-def _dispose(engine: sqlalchemy.Engine) -> None:
-    sqlalchemy.Engine.dispose(engine)
+def _dispose(engine: "Engine") -> None:
+    type(engine).dispose(engine)
 
 
 def _wait_for_no_disk(connection: Any, _: object) -> None:

@@ -63,6 +63,7 @@ def trained_models(run: SourceRun) -> Trained:
         reasons = [
             (group, _reason(run, group, requests, is_retraining=is_retraining, is_scoring=is_scoring)) for group in metric_groups(run)
         ]
+        stored = table_rows(run, "trained_models")
     for group, reason in reasons:
         name = "all metrics" if group.label == "*" else group.label
         if not reason:
@@ -90,8 +91,9 @@ def trained_models(run: SourceRun) -> Trained:
         run.warehouse.commit(run.run_id, answered(requests, run.now, run.run_id))
     if trained:
         run.models.prune(run.name, keep=KEPT_MODELS, current=kept_models(run.warehouse, run.name))
+        stored = table_rows(run, "trained_models")
     note = f"trained anew, since what was stored is of no use: {'; '.join(unusable)}" if unusable and trained else "; ".join(unusable)
-    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), learnt_from, note)
+    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", stored, learnt_from, note)
 
 
 def _is_retraining(run: SourceRun) -> bool:

@@ -34,7 +34,7 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     "with its incident. For programs that want files; each is replaced in one step. `smartflow export` writes any other span.",
 )
 def anomaly_exports(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
-    """Write both files anew; where that fails those of the last run stay."""
+    """Write both files anew where they would change; where that fails those of the last run stay."""
 
     def write() -> dict[str, Any]:
         exported = exporting.anomaly_exports(options.run)
