@@ -56,7 +56,7 @@ class _Engines:
     """The engines of the files that were used last."""
 
     def __init__(self) -> None:
-        self._engines: OrderedDict[str, "Engine"] = OrderedDict()
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
 
     def of_file(self, url: str, **asked: Any) -> "Engine":
         """What `create_engine` gives, once for each file."""

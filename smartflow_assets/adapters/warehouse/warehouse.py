@@ -253,7 +253,7 @@ class Warehouse:
         return True
 
     def _has_news(self) -> bool:
-        """Whether anything was written since the copy was made. A process that was killed may have said that it made one, and not done so."""
+        """Whether anything was written since the copy was made; a process that was killed may have said so and made none."""
         if not (self.path.exists() and self.published.exists()):
             return True
         stamp = self.read("SELECT published_at, (SELECT max(written_at) FROM writes) AS written_at FROM snapshot_info").iloc[0]
