@@ -10,7 +10,6 @@ import functools
 import inspect
 import os
 import shutil
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +28,7 @@ from smartflow_assets.commands import (
     generate,
     models,
     plan,
+    process,
     prune,
     push,
     quarantine,
@@ -170,7 +170,12 @@ def _warning(message: Warning | str, category: type[Warning], filename: str, lin
 def main() -> None:
     """Entry point of the script `smartflow`."""
     warnings.formatwarning = _warning
-    sys.exit(app())
+    try:
+        app()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            process.leave(end.code)
+        raise
 
 
 if __name__ == "__main__":

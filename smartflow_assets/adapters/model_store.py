@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -78,11 +79,27 @@ class ModelStore:
         kind = "skops" if parts.estimators else "json"
         return Artefact(f"{source}/{model_id}", sha256, f"{kind}/{FORMAT}", versions)
 
+    def check(self, artefact: Artefact | Mapping[str, Any]) -> None:
+        """Refuse with a ModelError what `restore` would refuse by the files alone, without building anything of them."""
+        with self._readable(artefact):
+            self._manifest(artefact)
+
     def load(self, artefact: Artefact | Mapping[str, Any]) -> ModelParts:
         """The parts of an artefact, or of a row of trained_models.
 
         ModelError when it is gone, was changed, or was made by a version that this one cannot read: train again then.
         """
+        folder, manifest, refused = self._manifest(artefact)
+        try:
+            entries = manifest["estimators"].items()
+            estimators = {name: _read_estimator(folder / entry["file"], entry["type"]) for name, entry in entries}
+        except TypeError as error:  # skops names the types that are not trusted in its first line
+            raise refused(f"cannot be trusted: {str(error).splitlines()[0]}") from error
+        arrays = load_file(folder / _ARRAYS) if manifest["has_arrays"] else {}
+        return ModelParts(manifest["parameters"], arrays, estimators)
+
+    def _manifest(self, artefact: Artefact | Mapping[str, Any]) -> tuple[Path, dict[str, Any], Callable[[str], ModelError]]:
+        """The folder of an artefact, what its files say of themselves, and what makes the error when they cannot be used."""
         row = artefact.columns if isinstance(artefact, Artefact) else artefact
         source = row["artefact"].split("/")[0]
         folder = self._inside(row["artefact"], source)
@@ -103,24 +120,25 @@ class ModelStore:
         strangers = {entry["type"] for entry in manifest["estimators"].values()} - set(TRUSTED)
         if strangers:
             raise refused(f"holds {', '.join(sorted(strangers))}, which is not trusted")
-        try:
-            entries = manifest["estimators"].items()
-            estimators = {name: _read_estimator(folder / entry["file"], entry["type"]) for name, entry in entries}
-        except TypeError as error:  # skops names the types that are not trusted in its first line
-            raise refused(f"cannot be trusted: {str(error).splitlines()[0]}") from error
-        arrays = load_file(folder / _ARRAYS) if manifest["has_arrays"] else {}
-        return ModelParts(manifest["parameters"], arrays, estimators)
+        return folder, manifest, refused
 
     def restore(self, artefact: Mapping[str, Any], build: Callable[[ModelParts], Model]) -> Model:
-        """What `build` makes of the parts of an artefact. ModelError whatever it is that hinders: nobody can know in which ways the files
-        of another version differ, and each of them ends in a training."""
-        try:
+        """What `build` makes of the parts of an artefact. ModelError whatever it is that hinders."""
+        with self._readable(artefact):
             return build(self.load(artefact))
+
+    @contextmanager
+    def _readable(self, artefact: Artefact | Mapping[str, Any]) -> Iterator[None]:
+        """Each error inside as a ModelError: nobody can know in which ways the files of another version differ, and each of them ends in
+        a training."""
+        try:
+            yield
         except (ModelError, MemoryError):
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:120]}"
-            folder, source = str(self.folder / str(artefact["artefact"])), str(artefact["artefact"]).split("/")[0]
+            path = str((artefact.columns if isinstance(artefact, Artefact) else artefact)["artefact"])
+            folder, source = str(self.folder / path), path.split("/")[0]
             what = f"the stored model cannot be read ({reason})"
             raise ModelError(what, source=source, where=folder, remedy="It is trained again.") from error
 

@@ -108,13 +108,15 @@ def drain(
     A channel that fails stops neither the others nor the caller, and the messages of one incident go out in their order. A
     channel that somebody else drains for longer than `patience` is left to the next drain. Raises what the warehouse raises.
     """
+    sends = _open_sends(warehouse, source)
     drains = [
         _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, source)
-        for name in _due_channels(_open_sends(warehouse, source), now)
+        for name in _due_channels(sends, now)
     ]
     for one in drains:
         lock = AdvisoryLock(warehouse.path.parent / "locks" / f"outbox-{quote(one.name, safe='')}.lock")
         with ExitStack() as held:
+            warehouse.release()  # who has the channel's lock is about to write
             try:
                 held.enter_context(lock.exclusive(patience, run_id))
             except WarehouseBusyError as busy:
@@ -126,7 +128,7 @@ def drain(
         sent,
         failed,
         skipped,
-        planned_left=len(_open_sends(warehouse, source)),
+        planned_left=len(_open_sends(warehouse, source) if drains else sends),
         dead_letters=tuple(letter for one in drains for letter in one.dead_letters),
         reached=frozenset(one.name for one in drains if one.sent),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from smartflow_assets.commands import terminal
+from smartflow_assets.commands import process, terminal
 from smartflow_assets.commands.home import open_home
 from smartflow_assets.core.errors import SmartflowError
 
@@ -25,9 +25,10 @@ def demo() -> None:
 
     Prints, for each source, what was found, measured on its labels; exits 1 below precision .9 or recall .8.
     """
-    from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
-    from smartflow_assets.stages.experiments.example_figures import measure
+    with process.loading():
+        from smartflow_assets.config.catalogue import Catalogue
+        from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
+        from smartflow_assets.stages.experiments.example_figures import measure
 
     settings = open_home()
     catalogue = Catalogue.load(settings)
@@ -55,18 +56,25 @@ def demo() -> None:
 
 def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> None:
     """Run every source at every clock, through Dagster, on the history that the UI shows."""
-    from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.defs.execute import execute
-    from smartflow_assets.defs.instance import open_instance
-    from smartflow_assets.defs.jobs import MONITOR_JOB
-    from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
-    from smartflow_assets.defs.source_partitions import add_partitions
+    with process.loading():
+        from smartflow_assets.config.catalogue import Catalogue
+        from smartflow_assets.defs.execute import execute
+        from smartflow_assets.defs.instance import open_instance
+        from smartflow_assets.defs.jobs import MONITOR_JOB
+        from smartflow_assets.defs.kept_connections import kept_connections
+        from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
+        from smartflow_assets.defs.source_partitions import add_partitions
 
     terminal.say(
         f"Replaying {', '.join(names)}: history up to {clocks[0]:%Y-%m-%d %H:%M}, then every two hours to {clocks[-1]:%Y-%m-%d %H:%M} UTC."
     )
     total = len(clocks) * len(names)
-    with terminal.quiet(), open_instance(settings.dagster_home) as instance, terminal.progress(total, "loading") as advance:
+    with (
+        terminal.quiet(),
+        kept_connections(),
+        open_instance(settings.dagster_home, captures_output=terminal.is_verbose()) as instance,
+        terminal.progress(total, "loading") as advance,
+    ):
         settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
         add_partitions(instance, Catalogue.load(settings))
         tell = _teller(settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import home, terminal
+from smartflow_assets.commands import home, process, terminal
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
     for name in ("since", "until"):
         home.moment(options.get(name), f"--{name}")
     home.clock(options.get("as_of"))
-    from smartflow_assets.config.catalogue import Catalogue
+    with process.loading():
+        from smartflow_assets.config.catalogue import Catalogue
 
     names = home.named(asked, Catalogue.load(settings))
     options = {name: value for name, value in options.items() if value}
@@ -135,21 +136,23 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
 @contextmanager
 def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], int]]:
     """The shared Dagster instance with dead runs failed and closed, and the partitions as the catalogue has them."""
-    import dagster as dg
+    with process.loading():
+        import dagster as dg
 
-    from smartflow_assets.adapters.files.access import private
-    from smartflow_assets.config.catalogue import Catalogue
-    from smartflow_assets.defs.build import ASSETS
-    from smartflow_assets.defs.dead_runs import fail_dead_runs
-    from smartflow_assets.defs.execute import Outcome, execute
-    from smartflow_assets.defs.instance import open_instance
-    from smartflow_assets.defs.resources import open_warehouse
-    from smartflow_assets.defs.run_closing import close_run
-    from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
-    from smartflow_assets.defs.source_partitions import match_partitions
-    from smartflow_assets.stages.alerting import Failure
+        from smartflow_assets.adapters.files.access import private
+        from smartflow_assets.config.catalogue import Catalogue
+        from smartflow_assets.defs.build import ASSETS
+        from smartflow_assets.defs.dead_runs import fail_dead_runs
+        from smartflow_assets.defs.execute import Outcome, execute
+        from smartflow_assets.defs.instance import open_instance
+        from smartflow_assets.defs.kept_connections import kept_connections
+        from smartflow_assets.defs.resources import open_warehouse
+        from smartflow_assets.defs.run_closing import close_run
+        from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
+        from smartflow_assets.defs.source_partitions import match_partitions
+        from smartflow_assets.stages.alerting import Failure
 
-    with private(), open_instance(settings.dagster_home) as instance:
+    with private(), kept_connections(), open_instance(settings.dagster_home, captures_output=terminal.is_verbose()) as instance:
         settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
         now = datetime.now(UTC)
         for run_id in fail_dead_runs(instance, settings, now):

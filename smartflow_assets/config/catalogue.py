@@ -89,6 +89,16 @@ def source_files(settings: Settings) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
+def has_source_file(settings: Settings, name: str) -> bool:
+    """Whether data/sources has a file of this source.
+
+    >>> has_source_file(Settings(Path("/nowhere")), "shop"), has_source_file(Settings(Path("/")), "../../etc/hosts")
+    (False, False)
+    """
+    is_name = name == Path(name).name and not name.startswith(".")
+    return is_name and any((settings.sources / f"{name}{ending}").is_file() for ending in (".yaml", ".yml"))
+
+
 def checked_source(
     file: YamlFile,
     defaults: YamlFile | None,

@@ -31,6 +31,9 @@ INSTANCE_SETTINGS: dict[str, Any] = {
 _CREATION_TIMEOUT = timedelta(seconds=60)  # about a second when nobody else is at it
 
 
+_NOT_CAPTURED = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+
+
 def prepare_dagster_home(folder: Path) -> Path:
     """Make `folder` the DAGSTER_HOME of this process, with our settings and a history; a user's own DAGSTER_HOME wins.
 
@@ -40,8 +43,11 @@ def prepare_dagster_home(folder: Path) -> Path:
     return Path(os.environ["DAGSTER_HOME"])
 
 
-def open_instance(folder: Path) -> dg.DagsterInstance:
+def open_instance(folder: Path, *, captures_output: bool = True) -> dg.DagsterInstance:
     """The instance of `prepare_dagster_home(folder)`; use it as a context manager or dispose of it.
+
+    `captures_output`: what runs in this process write to stdout and stderr is kept in files for the UI, unless the settings keep it in a
+    place of their own. It takes four child processes for each run. What our stages say is in the events of the run in any case.
 
     Opened by one process at a time: of two that create Dagster's SQLite files at once, each stamps a schema version of its
     own, and from then on Dagster refuses the files ("more than one head present").
@@ -55,4 +61,14 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
 
             text = "# Written by smartflow; yours to change.\n" + yaml.safe_dump(INSTANCE_SETTINGS, sort_keys=False)
             settings.write_text(text, encoding="utf-8")
-        return dg.DagsterInstance.get()
+        if captures_output or _has_place_for_output(settings):
+            return dg.DagsterInstance.get()
+        return dg.DagsterInstance.local_temp(str(home), overrides={"compute_logs": _NOT_CAPTURED})  # `get` takes no overrides
+
+
+def _has_place_for_output(settings: Path) -> bool:
+    """Whether the settings send output elsewhere than Dagster does by itself, to a bucket say."""
+    import yaml
+
+    stated = (yaml.safe_load(settings.read_text(encoding="utf-8")) or {}).get("compute_logs") or {}
+    return stated.get("class", "LocalComputeLogManager") != "LocalComputeLogManager"

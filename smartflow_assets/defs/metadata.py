@@ -24,6 +24,7 @@ from smartflow_assets.defs.partitions import SOURCES
 
 CELL, LARGEST_PLOT = 80, 64_000
 SENTENCES, LONGEST_SENTENCE = ("explanation", "message", "title"), 1_000  # a rule's own message may be of any length
+PICTURE = "plot"
 NOTE = "note"  # what the command line says below the line of a run
 INCIDENT = "incident"  # a check that carries it opens an incident of that severity while it fails; it need not stop anything
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]#|~$]")
@@ -121,16 +122,19 @@ def plain_markdown(text: str) -> str:
 
 
 def kept(context: dg.AssetExecutionContext, *names: str) -> dict[str, Any]:
-    """Tables and pictures of this source's last materialisation, for a run that found nothing new to show.
+    """Tables of this source's last materialisation, and a link to the run that drew its picture, for a run with nothing new to show.
 
-    Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. Nothing is
-    computed anew: the values (a picture has about 16 KB) are written once more.
+    Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. A table has a kilobyte and is
+    written once more. A picture has sixteen and would be stored twice by each of them, so it stays where it is.
     """
     last = context.instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key]), limit=1
     ).records
     shown = last[0].asset_materialization.metadata if last and last[0].asset_materialization else {}
-    return {name: shown[name] for name in names if name in shown}
+    found = {name: shown[name] for name in names if name in shown}
+    if isinstance(found.get(PICTURE), dg.MarkdownMetadataValue) and last[0].run_id:  # what was carried over is of no run
+        found[PICTURE] = dg.MetadataValue.dagster_run(last[0].run_id)
+    return found
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -161,6 +165,6 @@ def picture(context: dg.AssetExecutionContext, draw: Callable[[], bytes | None],
         if png is None or len(png) > LARGEST_PLOT:
             return {}
         encoded = base64.b64encode(png).decode("ascii")
-        return {"plot": dg.MetadataValue.md(f"![{plain_markdown(title)}](data:image/png;base64,{encoded})")}
+        return {PICTURE: dg.MetadataValue.md(f"![{plain_markdown(title)}](data:image/png;base64,{encoded})")}
 
     return decoration(context, f"the picture '{title}'", make)

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from smartflow_assets.config.catalogue import source_files
+from smartflow_assets.config.catalogue import has_source_file, source_files
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.names import PARTITION_SET
 
@@ -27,11 +27,16 @@ class SourcePartitions(dg.DynamicPartitionsDefinition):
         return [*known, *sorted(_sources_of_home() - set(known))]
 
     def has_partition_key(self, partition_key: str, *arguments: Any, **named: Any) -> bool:
-        return super().has_partition_key(partition_key, *arguments, **named) or partition_key in _sources_of_home()
+        """A run asks five times in each step, so the file is looked for before the instance is asked."""
+        return has_source_file(_home(), partition_key) or super().has_partition_key(partition_key, *arguments, **named)
 
 
 def _sources_of_home() -> set[str]:
-    return {path.stem for path in source_files(Settings.from_environment(os.environ))}
+    return {path.stem for path in source_files(_home())}
+
+
+def _home() -> Settings:
+    return Settings.from_environment(os.environ)
 
 
 SOURCES = SourcePartitions(name=PARTITION_SET)

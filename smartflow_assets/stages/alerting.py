@@ -88,10 +88,10 @@ def incidents(run: SourceRun) -> Moved:
             steps.append(_advance(run, *window, quiet_before, arrived.delay if arrived else timedelta(0)))
             seen = MarkProcessed("incidents", run.name, *window)
             run.warehouse.commit(run.run_id, [*writes_of(steps[-1]), seen, *leave_pending(run, "incidents", rest)])
-    if retired := _retired(run):
-        steps += _end(run, retired)
-    note_configuration(run)
     with run.warehouse.reading():
+        if retired := _retired(run):
+            steps += _end(run, retired)
+        note_configuration(run)
         return _moved(run, steps)
 
 

@@ -107,8 +107,11 @@ def anomaly_scores(run: SourceRun) -> ScoringOutcome:
     """Score the rows of all pending windows, after the rows before them from which the state is rebuilt. Part of the series by part, so
     that few states are held at a time; what is pending stays so until the last part is through."""
     run.report("anomaly_scores")
-    pending = pending_windows(run, "anomaly_scores", ["clean_series"])
-    groups = metric_groups(run) if pending else []
+    with run.warehouse.reading():
+        pending = pending_windows(run, "anomaly_scores", ["clean_series"])
+        if not pending:
+            return ScoringOutcome(0, 0, 0, None, pd.DataFrame(), table_rows(run, "anomaly_scores"))
+    groups = metric_groups(run)
     scorers = [_GroupScorer(run, group, current_model(run, group).model) for group in groups]
     replayed = merged([*pending, *((scorer.context_from, pending[-1][1]) for scorer in scorers if scorer.context_from)])
     states, anomalous_count, strangest = Counter[str](), 0, pd.DataFrame()
@@ -174,7 +177,11 @@ def anomalies(run: SourceRun) -> Grouped:
     """Group the rows of the affected windows; an anomaly that grew is replaced by itself, longer."""
     run.report("anomalies")
     known, rows, new_ids = None, pd.DataFrame(), set[str]()
-    for batch, rest in batches(run, pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores"])):
+    with run.warehouse.reading():
+        pending = pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores"])
+        if not pending:
+            return Grouped(rows, 0, table_rows(run, "anomalies"))
+    for batch, rest in batches(run, pending):
         standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
         known = set(standing["anomaly_id"]) if known is None else known
         windows = merged(grouping.affected_window(standing, *window, run.source.time_bucket.every) for window in batch)

@@ -4,7 +4,7 @@
 the rows that made models current are the audit. Training, promoting and rolling back all go through `made_current`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -71,15 +71,27 @@ def standing_models(warehouse: Warehouse, source: str) -> pd.DataFrame:
 def current_model(run: SourceRun, group: MetricGroup) -> CurrentModel:
     """The current model, if it fits the configuration and its files are sound. One that cannot be trusted, or was written by
     another version, counts as none: it is trained anew, and the log says so."""
+    return _judged(run, group, lambda row: _loaded(run, row))
+
+
+def missing_model(run: SourceRun, group: MetricGroup) -> str:
+    """Why there is no current model, as the ledger and the hash of its files tell it; empty when there is one.
+
+    Where nothing is to be scored that is enough: `current_model` builds the model and tries it, for which it loads all kernels.
+    """
+    return _judged(run, group, lambda row: run.models.check(_artefact(row))).missing
+
+
+def _judged(run: SourceRun, group: MetricGroup, take: Callable[[pd.Series], StoredModel | None]) -> CurrentModel:
+    """What `take` makes of the newest current row of the group, or why there is nothing to take."""
     models = stored_models(run.warehouse, run.name)
     if models.empty:
         return CurrentModel(missing=FIRST)
     rows = models[(models["status"] == "current") & (models["series"] == group.label) & (models["fingerprint"] == fingerprint(run, group))]
     if rows.empty:
         return CurrentModel(missing=SETTINGS_CHANGED)
-    row = rows.sort_values("changed_at").iloc[-1]
     try:
-        return CurrentModel(_loaded(run, row))
+        return CurrentModel(take(rows.sort_values("changed_at").iloc[-1]))
     except ModelError as error:
         run.warn(f"{error} It is trained anew.")
         return CurrentModel(missing=f"{UNUSABLE}: {error.what}")
@@ -101,8 +113,11 @@ def unusable_because(run: SourceRun, row: pd.Series, groups: Sequence[MetricGrou
 
 
 def _loaded(run: SourceRun, row: pd.Series) -> StoredModel:
-    artefact: Mapping[str, Any] = {str(name): value for name, value in row.items()}
-    return StoredModel(row["model_id"], run.models.restore(artefact, _usable))
+    return StoredModel(row["model_id"], run.models.restore(_artefact(row), _usable))
+
+
+def _artefact(row: pd.Series) -> Mapping[str, Any]:
+    return {str(name): value for name, value in row.items()}
 
 
 def _usable(parts: ModelParts) -> FittedModels:

@@ -22,13 +22,14 @@ from smartflow_assets.stages.model_ledger import (
     kept_models,
     made_candidate,
     made_current,
+    missing_model,
     standing_models,
 )
 from smartflow_assets.stages.preparation import features_of
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, answered, baseline_of, open_requests
 from smartflow_assets.stages.training_rows import Learnable, calendar_rows, learnable_rows
-from smartflow_assets.stages.windows import table_rows
+from smartflow_assets.stages.windows import pending_windows, table_rows
 
 KEPT_MODELS = 5
 LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run replays for the state; an older model is trained anew
@@ -58,7 +59,11 @@ def trained_models(run: SourceRun) -> Trained:
     trained = rows_learnt = 0
     is_waiting, learnt_from = False, None
     with run.warehouse.reading():
-        reasons = [(group, _reason(run, group, requests, is_retraining=is_retraining)) for group in metric_groups(run)]
+        is_scoring = bool(pending_windows(run, "anomaly_scores", ["clean_series"]))
+        reasons = [
+            (group, _reason(run, group, requests, is_retraining=is_retraining, is_scoring=is_scoring)) for group in metric_groups(run)
+        ]
+        stored = table_rows(run, "trained_models")
     for group, reason in reasons:
         name = "all metrics" if group.label == "*" else group.label
         if not reason:
@@ -86,8 +91,9 @@ def trained_models(run: SourceRun) -> Trained:
         run.warehouse.commit(run.run_id, answered(requests, run.now, run.run_id))
     if trained:
         run.models.prune(run.name, keep=KEPT_MODELS, current=kept_models(run.warehouse, run.name))
+        stored = table_rows(run, "trained_models")
     note = f"trained anew, since what was stored is of no use: {'; '.join(unusable)}" if unusable and trained else "; ".join(unusable)
-    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", table_rows(run, "trained_models"), learnt_from, note)
+    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", stored, learnt_from, note)
 
 
 def _is_retraining(run: SourceRun) -> bool:
@@ -97,12 +103,15 @@ def _is_retraining(run: SourceRun) -> bool:
     return run.request_id in {request.request_id for request in open_requests(run.warehouse, run.name)}
 
 
-def _reason(run: SourceRun, group: MetricGroup, requests: Sequence[TrainingRequest], *, is_retraining: bool) -> str:
-    """Why the group is trained, as it will stand beside its model; empty when the stored one is used."""
+def _reason(run: SourceRun, group: MetricGroup, requests: Sequence[TrainingRequest], *, is_retraining: bool, is_scoring: bool) -> str:
+    """Why the group is trained, as it will stand beside its model; empty when the stored one is used. `is_scoring`: the model is about to
+    judge rows, so it is built and tried."""
     if run.candidate:
         return f"candidate: {run.candidate}"
     if requests:
         return f"request: {'; '.join(request.reason for request in requests)}"
+    if not (is_scoring or is_retraining):
+        return missing_model(run, group)
     current = current_model(run, group)
     if current.model is None:
         return current.missing

@@ -348,31 +348,32 @@ def series_features(run: SourceRun) -> Made:
     looks ahead, so older rows stand as they are. What nobody reads goes where rows have changed, since it would be out of date; what has
     fallen out of the training window goes too: `features_of` computes both again where somebody asks for it."""
     run.report("series_features")
-    row_count, pending = 0, pending_windows(run, "series_features", ["clean_series"])
-    if pending:
-        metrics = _featured_metrics(run)
-        kept_from = _newest(run) + run.source.time_bucket.every - run.source.training.window
-        wanted = split(pending, kept_from)[1]
-        if wanted and not metrics:
-            out_of_date = [Replace("series_features", run.name, pd.DataFrame(), *window, is_empty_allowed=True) for window in wanted]
-            run.warehouse.commit(run.run_id, out_of_date)
-        for batch, rest in batches(run, wanted if metrics else []):
-            made = [(window, features_of(run, *window, metrics)) for window in batch]
-            run.warehouse.commit(
-                run.run_id,
-                [
-                    *(Replace("series_features", run.name, rows, *window, is_empty_allowed=True) for window, rows in made),
-                    *leave_pending(run, "series_features", rest),
-                ],
-            )
-            row_count += sum(len(rows) for _, rows in made)
-        oldest = run.warehouse.read(
-            "SELECT least(min(observed_at), ?) AS at FROM series_features WHERE source = ?", [pending[0][0], run.name]
-        )["at"].iloc[0]
-        if oldest < kept_from:
-            run.warehouse.commit(
-                run.run_id, [Replace("series_features", run.name, pd.DataFrame(), oldest, kept_from, is_empty_allowed=True)]
-            )
+    row_count = 0
+    with run.warehouse.reading():
+        pending = pending_windows(run, "series_features", ["clean_series"])
+        if not pending:
+            return Made(0, len(features.FEATURES), table_rows(run, "series_features"))
+    metrics = _featured_metrics(run)
+    kept_from = _newest(run) + run.source.time_bucket.every - run.source.training.window
+    wanted = split(pending, kept_from)[1]
+    if wanted and not metrics:
+        out_of_date = [Replace("series_features", run.name, pd.DataFrame(), *window, is_empty_allowed=True) for window in wanted]
+        run.warehouse.commit(run.run_id, out_of_date)
+    for batch, rest in batches(run, wanted if metrics else []):
+        made = [(window, features_of(run, *window, metrics)) for window in batch]
+        run.warehouse.commit(
+            run.run_id,
+            [
+                *(Replace("series_features", run.name, rows, *window, is_empty_allowed=True) for window, rows in made),
+                *leave_pending(run, "series_features", rest),
+            ],
+        )
+        row_count += sum(len(rows) for _, rows in made)
+    oldest = run.warehouse.read("SELECT least(min(observed_at), ?) AS at FROM series_features WHERE source = ?", [pending[0][0], run.name])[
+        "at"
+    ].iloc[0]
+    if oldest < kept_from:
+        run.warehouse.commit(run.run_id, [Replace("series_features", run.name, pd.DataFrame(), oldest, kept_from, is_empty_allowed=True)])
     return Made(row_count, len(features.FEATURES), table_rows(run, "series_features"))
 
 
@@ -397,7 +398,11 @@ def rule_violations(run: SourceRun) -> Judged:
     """What the rules say of the rows that are new or changed."""
     run.report("rule_violations")
     count, newest = 0, rules.no_violations()
-    for batch, rest in batches(run, pending_windows(run, "rule_violations", ["clean_series"])):
+    with run.warehouse.reading():
+        pending = pending_windows(run, "rule_violations", ["clean_series"])
+        if not pending:
+            return Judged(0, newest, table_rows(run, "rule_violations"))
+    for batch, rest in batches(run, pending):
         writes: list[Write] = [*leave_pending(run, "rule_violations", rest)]
         for window in batch:
             violations = _violations(run, *window)

@@ -55,8 +55,9 @@ def record_anomalies(run: SourceRun) -> JudgedRecords:
     run.report("record_anomalies")
     settings = run.source.records
     if settings is None:
-        _forget(run)
-        return _nothing(run, "single records are not judged: `records:` in the YAML asks for it")
+        with run.warehouse.reading():
+            _forget(run)
+            return _nothing(run, "single records are not judged: `records:` in the YAML asks for it")
     if not run.warehouse.has_table(raw_table(run.name)) or not run.source.is_bucket_given:
         return _nothing(run, "there are no rows yet")
     if not _has_categories(run):

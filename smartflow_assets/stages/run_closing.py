@@ -52,15 +52,17 @@ def is_closed(warehouse: Warehouse, run_id: str) -> bool:
 def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, environment: Mapping[str, str]) -> None:
     """Record, deliver, publish. The caller holds the lock of closing and has asked `is_closed`."""
     policy = catalogue.alert_policy(run.source)
-    run = _with_doom_noted(run, warehouse)
-    recovered = run.succeeded_steps | ({"run"} if run.status == "success" else frozenset())
-    step = record_failures(warehouse, run.source, run.failures, recovered, policy=policy, now=run.now, run_id=run.run_id)
+    with warehouse.reading():
+        run = _with_doom_noted(run, warehouse)
+        recovered = run.succeeded_steps | ({"run"} if run.status == "success" else frozenset())
+        step = record_failures(warehouse, run.source, run.failures, recovered, policy=policy, now=run.now, run_id=run.run_id)
     warehouse.commit(run.run_id, [*writes_of(step), Append("run_log", _log_row(run))])
-    if is_at_rest(settings.sources, datetime.now(UTC)):
-        note_files(warehouse, catalogue.names, now=run.now, run_id=run.run_id)
-    if run.is_sending:
-        drain_outbox(warehouse, catalogue, settings, now=run.now, run_id=run.run_id, environment=environment, source=run.source)
-    warehouse.publish(run.run_id, is_forced=run.status != "success")
+    with warehouse.reading():  # a message is claimed in a commit of its own, so the file is closed while it is sent
+        if is_at_rest(settings.sources, datetime.now(UTC)):
+            note_files(warehouse, catalogue.names, now=run.now, run_id=run.run_id)
+        if run.is_sending:
+            drain_outbox(warehouse, catalogue, settings, now=run.now, run_id=run.run_id, environment=environment, source=run.source)
+        warehouse.publish(run.run_id, is_forced=run.status != "success")
 
 
 def _with_doom_noted(run: RunRecord, warehouse: Warehouse) -> RunRecord:

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -488,3 +489,29 @@ def test_backoff_covers_a_weekend() -> None:
 def test_drained_reads_as_a_sentence() -> None:
     assert str(Drained(sent=3, planned_left=1)) == "3 sent, 1 left for later"
     assert str(Drained()) == "nothing to send"
+
+
+def test_nobody_waits_for_a_reader_that_sends_or_waits_to_send(warehouse, tmp_path):
+    """A file that is held open for reading is closed before a message goes out, and before the channel's lock is waited for."""
+    plan(warehouse, "team")
+    other = Warehouse(warehouse.path, warehouse.published, lock_timeout=timedelta(seconds=1))
+    HOOK[0] = lambda message: other.commit("other", []) and None
+    lock, waiting = AdvisoryLock(warehouse.path.parent / "locks" / "outbox-team.lock"), threading.Event()
+
+    def drained() -> None:
+        with warehouse.reading():
+            warehouse.read("SELECT 1 AS one")
+            waiting.set()
+            found.append(
+                drain(warehouse, {"team": Recorder()}, now=NINE, run_id="r2", environment={}, outbox_folder=tmp_path, patience=MINUTE)
+            )
+
+    found: list[Drained] = []
+    with lock.exclusive(timedelta(0)):
+        thread = threading.Thread(target=drained)
+        thread.start()
+        waiting.wait()
+        time.sleep(0.1)
+        other.commit("other", [])
+    thread.join()
+    assert found[0].sent == 1 and len(RECORDED) == 1

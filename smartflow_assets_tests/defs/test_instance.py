@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 import smartflow_assets
 from smartflow_assets.defs.instance import INSTANCE_SETTINGS, open_instance, prepare_dagster_home
@@ -56,6 +57,30 @@ def test_a_home_without_settings_gets_ours(tmp_path, monkeypatch, times):
     for _ in range(times):
         home = prepare_dagster_home(tmp_path / "dagster")
     assert yaml.safe_load((home / "dagster.yaml").read_text()) == INSTANCE_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("stated", "kept"),
+    [
+        ("", "NoOpComputeLogManager"),
+        ("compute_logs: {module: dagster._core.storage.local_compute_log_manager, class: LocalComputeLogManager, config: {base_dir: logs}}",
+         "NoOpComputeLogManager"),
+        ("compute_logs: {module: smartflow_assets_tests.defs.test_instance, class: Bucket}", "Bucket"),
+    ],
+    ids=["nothing stated", "where Dagster keeps it", "a place of its own"],
+)  # fmt: skip
+def test_output_of_runs_of_a_command_is_kept_only_where_the_settings_have_a_place_for_it(tmp_path, monkeypatch, stated, kept):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(f"telemetry: {{enabled: false}}\n{stated}\n")
+    with open_instance(tmp_path, captures_output=False) as instance:
+        assert type(instance.compute_log_manager).__name__ == kept
+        instance.add_dynamic_partitions(PARTITION_SET, ["web"])
+    with open_instance(tmp_path) as instance:  # the same history
+        assert instance.get_dynamic_partitions(PARTITION_SET) == ["web"]
+
+
+class Bucket(NoOpComputeLogManager):
+    """A place of a user's own for output."""
 
 
 @pytest.mark.soak

@@ -35,12 +35,14 @@ def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
 @stage_asset("alert_sends", "alerting", ["python"], deps=["incidents"])
 def alert_sends(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Deliver what is due; a dead channel is retried later and stops nothing."""
-    drained = alerting.alert_sends(options.run_with_bucket, environment=os.environ)
+    with options.run.warehouse.reading():
+        drained = alerting.alert_sends(options.run_with_bucket, environment=os.environ)
+        stored = alerting.table_rows(options.run_with_bucket, "alert_sends")
     context.log.info(str(drained))
     return dg.MaterializeResult(
         metadata=numbers(
             {
-                "dagster/row_count": alerting.table_rows(options.run_with_bucket, "alert_sends"),
+                "dagster/row_count": stored,
                 "messages_sent": drained.sent,
                 "messages_failed": drained.failed,
             }

@@ -46,7 +46,10 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
         if read.origins
         else "nothing new to read"
     )
-    reader, held = options.run.source.read, readability.of_source(options.run.warehouse, options.run.source)
+    reader = options.run.source.read
+    with options.run.warehouse.reading():
+        held = readability.of_source(options.run.warehouse, options.run.source)
+        stored = ingestion.stored_rows(options.run.warehouse, options.run.name)
     check = dg.AssetCheckResult(
         check_name=READABLE.name,
         passed=not held,
@@ -68,7 +71,7 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
         | ({NOTE: "; ".join(notes)} if notes else {})
         | numbers(
             {
-                "dagster/row_count": ingestion.stored_rows(options.run.warehouse, options.run.name),
+                "dagster/row_count": stored,
                 "rows_in": read.new_rows,
                 "rows_read": read.row_count,
                 "duplicate_rows": read.duplicate_count,

@@ -14,15 +14,15 @@ from smartflow_assets.stages import exporting
     "serving",
     ["python"],
     deps=["alert_sends"],
-    description="analyst.duckdb: a copy of the warehouse, replaced in one step after each run. Notebooks and BI tools that hold it open "
-    "block nobody; its schema `marts` holds the documented views.",
+    description="analyst.duckdb: a copy of the warehouse, replaced in one step as the run is closed, seconds after its last stage and "
+    "whether it succeeded or not. Notebooks and BI tools that hold it open block nobody; its schema `marts` holds the documented views.",
 )
 def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
-    """Checkpoint, copy, replace. At once while the file is small, else at most once a minute."""
-    run = options.run
-    is_published = run.warehouse.publish(run.run_id)
-    size = run.warehouse.published.stat().st_size if run.warehouse.published.exists() else 0
-    return dg.MaterializeResult(metadata=numbers({"dagster/row_count": 1, "is_published": int(is_published), "megabytes": size / 1e6}))
+    """The copy is made by `run_closing`, with the row of the run in it: copying here as well would write every file twice."""
+    return dg.MaterializeResult(
+        metadata=numbers({"dagster/row_count": 1, "megabytes": options.run.warehouse.path.stat().st_size / 1e6})
+        | {"file": dg.MetadataValue.path(options.run.warehouse.published)}
+    )
 
 
 @stage_asset(
@@ -34,7 +34,7 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     "with its incident. For programs that want files; each is replaced in one step. `smartflow export` writes any other span.",
 )
 def anomaly_exports(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
-    """Write both files anew; where that fails those of the last run stay."""
+    """Write both files anew where they would change; where that fails those of the last run stay."""
 
     def write() -> dict[str, Any]:
         exported = exporting.anomaly_exports(options.run)

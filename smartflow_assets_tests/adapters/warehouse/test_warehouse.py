@@ -1,5 +1,6 @@
 """Committing, reading and publishing: what is stored is what was given, and nothing else goes."""
 
+import os
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -415,7 +416,21 @@ def test_large_file_is_published_once_a_minute_unless_forced(replace, warehouse,
     assert warehouse.published_read("SELECT value FROM clean_series").empty
     assert warehouse.publish("run-3", is_forced=True)
     monkeypatch.setattr(publishing, "INTERVAL", timedelta(0))
+    replace(clean([2]), 0, 1)
     assert warehouse.publish("run-4")
+
+
+def test_it_is_published_once_for_what_was_written(replace, warehouse):
+    assert warehouse.publish("run-1")
+    replace(clean([1]), 0, 1)
+    assert warehouse.publish("run-2")
+    copy = warehouse.published.stat().st_ino
+    assert not warehouse.publish("run-3") and warehouse.published.stat().st_ino == copy
+    assert warehouse.snapshot_info().run_id == "run-2"
+    os.utime(warehouse.published, (0, 0))  # a run said that it would publish, and was killed before it did
+    assert warehouse.publish("run-4")
+    warehouse.published.unlink()
+    assert warehouse.publish("run-5")
 
 
 def test_log_left_by_a_writing_analyst_does_not_spoil_the_next_copy(replace, warehouse):
