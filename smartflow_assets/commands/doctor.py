@@ -55,7 +55,7 @@ NETWORK_DISKS = {
 }
 LITTLE_SPACE, NO_SPACE = 2 * 1024**3, 256 * 1024**2
 OLD_COPY = timedelta(days=1)
-FEWEST_POINTS, FEWEST_RUNS = 10_000, 20  # fewer say nothing of how large a million of them is
+FEWEST_POINTS, FEWEST_RUNS = 100_000, 20  # fewer say nothing of how large a million of them is
 LARGE_MILLION, LARGE_HISTORY = 1024**3, 2 * 1024**3  # ten times what a million points of one metric take; runs of a fortnight
 MEBIBYTE = 1024**2
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}

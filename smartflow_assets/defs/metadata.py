@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -24,7 +25,7 @@ from smartflow_assets.defs.partitions import SOURCES
 
 CELL, LARGEST_PLOT = 80, 64_000
 SENTENCES, LONGEST_SENTENCE = ("explanation", "message", "title"), 1_000  # a rule's own message may be of any length
-PICTURE = "plot"
+PICTURE, DRAWN_EVERY = "plot", timedelta(hours=1)
 NOTE = "note"  # what the command line says below the line of a run
 INCIDENT = "incident"  # a check that carries it opens an incident of that severity while it fails; it need not stop anything
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]#|~$]")
@@ -127,14 +128,24 @@ def kept(context: dg.AssetExecutionContext, *names: str) -> dict[str, Any]:
     Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. A table has a kilobyte and is
     written once more. A picture has sixteen and would be stored twice by each of them, so it stays where it is.
     """
-    last = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key]), limit=1
-    ).records
-    shown = last[0].asset_materialization.metadata if last and last[0].asset_materialization else {}
+    last = _last(context)
+    shown = last.asset_materialization.metadata if last and last.asset_materialization else {}
     found = {name: shown[name] for name in names if name in shown}
-    if isinstance(found.get(PICTURE), dg.MarkdownMetadataValue) and last[0].run_id:  # what was carried over is of no run
-        found[PICTURE] = dg.MetadataValue.dagster_run(last[0].run_id)
+    if last and last.run_id and isinstance(found.get(PICTURE), dg.MarkdownMetadataValue):  # what was carried over is of no run
+        found[PICTURE] = dg.MetadataValue.dagster_run(last.run_id)
     return found
+
+
+def is_drawn_lately(context: dg.AssetExecutionContext) -> bool:
+    """Whether this source's picture on the page of the asset is less than an hour old, by the clock on the wall."""
+    drawn = kept(context, PICTURE).get(PICTURE)
+    record = context.instance.get_run_record_by_id(drawn.run_id) if isinstance(drawn, dg.DagsterRunMetadataValue) else None
+    return record is not None and datetime.now(UTC) - record.create_timestamp < DRAWN_EVERY
+
+
+def _last(context: dg.AssetExecutionContext) -> dg.EventLogRecord | None:
+    of_source = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key])
+    return next(iter(context.instance.fetch_materializations(of_source, limit=1).records), None)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

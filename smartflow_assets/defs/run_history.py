@@ -12,6 +12,7 @@ from urllib.parse import quote
 import dagster as dg
 
 from smartflow_assets.config.settings import Settings
+from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.jobs import our_job
 from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
@@ -27,9 +28,10 @@ def prune_runs(
 ) -> int:
     """Delete finished runs of this home created before that time, with their events and logs; -> how many.
 
-    The newest run of each job and source stays: the asset pages show what it made. Runs of others stay: an instance may be shared.
+    The newest run of each job and source stays, and each that made the newest of an asset, since pages show it: a later run may have had
+    nothing to make. Runs of others stay: an instance may be shared.
     """
-    kept, gone, cursor = _newest(instance, settings), 0, None
+    kept, gone, cursor = _newest(instance, settings) | _shown(instance), 0, None
     while records := instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=BATCH, cursor=cursor):
         survivors = []
         for record in records:
@@ -98,6 +100,18 @@ def _newest(instance: dg.DagsterInstance, settings: Settings) -> set[str]:
             found.setdefault((our_job(run, instance, settings) or run.job_name, run.tags.get(PARTITION_TAG, "")), run.run_id)
         cursor = records[-1].dagster_run.run_id
     return set(found.values())
+
+
+def _shown(instance: dg.DagsterInstance) -> set[str]:
+    """The runs that made what stands for an asset and a source now."""
+    runs: set[str] = set()
+    for key in (key for asset in ASSETS for key in asset.keys):
+        newest = instance.event_log_storage.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        ids = list(newest.values())
+        for start in range(0, len(ids), BATCH):
+            batch = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + BATCH])
+            runs |= {record.run_id for record in instance.fetch_materializations(batch, limit=BATCH).records}
+    return runs
 
 
 def _remove_files(instance: dg.DagsterInstance, run_id: str) -> None:

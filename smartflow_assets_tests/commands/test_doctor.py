@@ -156,6 +156,7 @@ def test_sizes_are_told_with_what_to_do_where_they_are_out_of_bounds(
     write = Replace("anomaly_scores", "shop", scores, times[0].to_pydatetime(), times[-1].to_pydatetime() + timedelta(minutes=5))
     warehouse.commit("run", [write])
     warehouse.publish("run")
+    monkeypatch.setattr(doctor, "FEWEST_POINTS", 10_000)
     found = _lines(smartflow("doctor").out)
     assert re.fullmatch(r"ok \d+ MiB in use, \d+ MiB in free blocks; \d+ MiB for a million points", found["size"])
     assert found["pruning"] == "ok none yet" and "history" not in found

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import (
     InstigatorState,
@@ -22,7 +23,7 @@ from smartflow_assets.defs import pruning
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.jobs import PRUNE_JOB, our_job
-from smartflow_assets.defs.names import prefixed
+from smartflow_assets.defs.names import asset_key, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.pruning import prune_home, prune_home_job, prune_schedule
 from smartflow_assets.defs.run_closing import close_run
@@ -61,6 +62,18 @@ def test_old_runs_of_ours_go_and_the_newest_of_each_source_stays(shop: Home):
     done = prune_home(shop.instance, shop.settings, now=NOW + WEEKS, run_id="prune")
     assert done.runs == 3 and {run.run_id for run in shop.instance.get_runs()} == {runs[-1], pruned_by[-1], other}
     assert prune_home(shop.instance, shop.settings, now=NOW + WEEKS, run_id="prune").runs == 0
+
+
+def test_the_run_that_made_what_an_asset_shows_stays(shop: Home):
+    monitor = REPOSITORY.get_job(prefixed("monitor_source"))
+    first, made, idle, newest = (finished(shop, monitor, "shop") for _ in range(4))
+    assert shop.instance is not None
+    for run_id in (first, made):
+        made_of = StepMaterializationData(dg.AssetMaterialization(asset_key=asset_key("incidents"), partition="shop"))
+        event = DagsterEvent(dg.DagsterEventType.ASSET_MATERIALIZATION.value, monitor.name, event_specific_data=made_of)
+        shop.instance.report_dagster_event(event, run_id=run_id)
+    assert prune_home(shop.instance, shop.settings, now=NOW + WEEKS, run_id="prune").runs == 2
+    assert {run.run_id for run in shop.instance.get_runs()} == {made, newest} and idle != newest
 
 
 def test_a_source_may_keep_its_runs(shop: Home):

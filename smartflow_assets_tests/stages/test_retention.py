@@ -36,9 +36,9 @@ def day(number: float) -> datetime:
     return START + timedelta(days=number)
 
 
-def rows_until(end: float, *, late: bool = True) -> pd.DataFrame:
-    """Three stores with two channels: one closes for good, one for longer than anything is kept; spikes, a gap, an outage; and rows that
-    come a fortnight late."""
+def rows_until(end: float) -> pd.DataFrame:
+    """Three stores with two channels: one closes for good, one for longer than anything is kept; spikes, a gap; and rows, a spike
+    among them, that come as late as rows may that are judged as if nothing had been pruned."""
     times = pd.date_range(START, day(end), freq=STEP, inclusive="left")
     frames = []
     for number, (store, channel) in enumerate([("a", "web"), ("a", "shop"), ("b", "web"), ("c", "web")]):
@@ -51,8 +51,8 @@ def rows_until(end: float, *, late: bool = True) -> pd.DataFrame:
     for at in (55, 130, 205, 262, 300, 330):
         rows.loc[(rows["at"] == day(at)) & (rows["store"] == "a") & (rows["channel"] == "web"), "n"] *= 6
     rows = rows[~rows["at"].between(day(150), day(152))]
-    is_late = (rows["at"] >= day(240)) & (rows["at"] < day(241))
-    return rows[~is_late | (end > 254)] if late else rows
+    is_late = (rows["store"] == "a") & (rows["at"] >= day(200)) & (rows["at"] < day(206))
+    return rows[~is_late | (end >= 280)]
 
 
 class Twins(NamedTuple):

@@ -57,7 +57,7 @@ def series_plot(
     lines = wrap(caption, width=int(18 * width), max_lines=MOST_LINES, placeholder=" …")
     figure = Figure(figsize=(width, height + LINE_INCHES * len(lines)), dpi=dots, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
-    rows = rows.sort_values("observed_at")
+    rows = thinned(rows.sort_values("observed_at"), columns=int(width * dots))
     times = local_times(rows["observed_at"], timezone)
     _draw_expected(axes, times, rows)
     line = 1.1 if len(rows) < 1500 else 0.8
@@ -73,6 +73,26 @@ def series_plot(
     if lines:
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7.5, color=_TEXT, linespacing=1.25)
     return png(figure)
+
+
+def thinned(rows: pd.DataFrame, columns: int) -> pd.DataFrame:
+    """The rows, in order of time, that are seen where so many columns of pixels show them: the lowest and the highest of each column, and
+    a missing one, which leaves a hole. All of them where there are few.
+
+    >>> rows = pd.DataFrame({"value": [1.0, 5, 2, 0, 1, np.nan, 1, 1, 9, 1]})
+    >>> list(thinned(rows, columns=2)["value"]), len(thinned(rows, columns=3))
+    ([1.0, 5.0, 0.0, nan, 1.0, 9.0, 1.0], 10)
+    """
+    count = len(rows)
+    if count <= 4 * columns:
+        return rows
+    values, column = rows["value"].to_numpy(float), np.arange(count) * columns // count
+    is_missing, first = np.isnan(values), np.flatnonzero(np.diff(column, prepend=-1))
+    lowest = np.lexsort((np.where(is_missing, np.inf, values), column))[first]
+    highest = np.lexsort((np.where(is_missing, -np.inf, values), column))[np.append(first[1:], count) - 1]
+    missing = np.flatnonzero(is_missing)
+    holes = missing[np.unique(column[missing], return_index=True)[1]]
+    return rows.iloc[np.unique(np.concatenate([lowest, highest, holes, [0, count - 1]]))]
 
 
 def png(figure: "Figure") -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from smartflow_assets.defs.metadata import NOTE, counted, kept, numbers, picture, small_table, stage_asset
+from smartflow_assets.defs.metadata import NOTE, counted, is_drawn_lately, kept, numbers, picture, small_table, stage_asset
 from smartflow_assets.defs.names import asset_key
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
@@ -38,7 +38,10 @@ def anomaly_scores(context: dg.AssetExecutionContext, options: RunOptions) -> dg
     )
     if len(scored.strangest):
         metadata["strangest"] = small_table(scored.strangest, ["observed_at", "series", "value", "anomaly_score"])
-        metadata |= picture(context, lambda: detection.score_picture(options.run_with_bucket, scored.strangest), "newest scores")
+        if scored.anomalous_count or not is_drawn_lately(context):  # calm rows every few minutes change nothing that one sees
+            metadata |= picture(context, lambda: detection.score_picture(options.run_with_bucket, scored.strangest), "newest scores")
+        else:
+            metadata |= kept(context, "plot")
     else:
         metadata |= kept(context, "strangest", "plot")
     return dg.MaterializeResult(metadata=metadata)
