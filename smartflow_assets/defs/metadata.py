@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 import pandas as pd
@@ -29,6 +29,23 @@ INCIDENT = "incident"  # a check that carries it opens an incident of that sever
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]#|~$]")
 _ADDRESS = re.compile(r"\b(?:https?|ftp|mailto|javascript|data|file):|\bwww\.", re.IGNORECASE)
 OWNERS = ["team:data-platform"]
+_BODIES: dict[dg.AssetKey, Callable[..., dg.MaterializeResult]] = {}
+
+
+class StageContext(Protocol):
+    """What the body of an asset knows of where it runs: as a step of its own, or for one of the sources of a run of several."""
+
+    @property
+    def log(self) -> Any: ...
+
+    @property
+    def instance(self) -> dg.DagsterInstance: ...
+
+    @property
+    def asset_key(self) -> dg.AssetKey: ...
+
+    @property
+    def partition_key(self) -> str: ...
 
 
 def described_columns(columns: Iterable[Column]) -> dg.TableSchema:
@@ -55,19 +72,14 @@ def stage_asset(
     """
 
     def asset_of(body: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
-        is_told_context = "context" in inspect.signature(body).parameters
+        key = asset_key(body.__name__)
+        _BODIES[key] = body if "context" in inspect.signature(body).parameters else lambda context, options: body(options)
 
         def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-            options = getattr(context.resources, OPTIONS)
-            try:
-                return body(context, options) if is_told_context else body(options)
-            except BaseException as error:  # of a plug-in, perhaps: Dagster and the incident keep what it says
-                if is_interrupt(error):
-                    raise
-                raise told_safely(error, context.partition_key, os.environ).with_traceback(error.__traceback__) from None
+            return made(context, getattr(context.resources, OPTIONS))
 
         return dg.asset(
-            key=asset_key(body.__name__),
+            key=key,
             partitions_def=SOURCES,
             group_name=prefixed(group),
             deps=[asset_key(name) for name in deps],
@@ -80,6 +92,16 @@ def stage_asset(
         )(compute)
 
     return asset_of
+
+
+def made(context: StageContext, options: Any) -> dg.MaterializeResult:
+    """What the body of the context's asset makes of its partition. What it raises says no secret: Dagster and the incident keep it."""
+    try:
+        return _BODIES[context.asset_key](context, options)
+    except BaseException as error:  # of a plug-in, perhaps
+        if is_interrupt(error):
+            raise
+        raise told_safely(error, context.partition_key, os.environ).with_traceback(error.__traceback__) from None
 
 
 def numbers(values: Mapping[str, float | int | None]) -> dict[str, Any]:
@@ -120,7 +142,7 @@ def plain_markdown(text: str) -> str:
     return _ADDRESS.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], text)
 
 
-def kept(context: dg.AssetExecutionContext, *names: str) -> dict[str, Any]:
+def kept(context: StageContext, *names: str) -> dict[str, Any]:
     """Tables and pictures of this source's last materialisation, for a run that found nothing new to show.
 
     Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. Nothing is
@@ -142,7 +164,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def decoration(context: dg.AssetExecutionContext, what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def decoration(context: StageContext, what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `make` gives; a note when it fails, since no source stops for want of a picture or of a file for others."""
     try:
         return make()
@@ -153,7 +175,7 @@ def decoration(context: dg.AssetExecutionContext, what: str, make: Callable[[], 
         return {NOTE: note}
 
 
-def picture(context: dg.AssetExecutionContext, draw: Callable[[], bytes | None], title: str) -> dict[str, Any]:
+def picture(context: StageContext, draw: Callable[[], bytes | None], title: str) -> dict[str, Any]:
     """A PNG that the UI shows behind "Show Markdown"; nothing where there is none, or one too large for an event."""
 
     def make() -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.defs.jobs import our_job
-from smartflow_assets.defs.partitions import PARTITION_TAG
+from smartflow_assets.defs.jobs import our_job, run_sources
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 BATCH = 200
@@ -39,11 +39,12 @@ def prune_runs(instance: dg.DagsterInstance, settings: Settings, *, before: date
 
 def _newest(instance: dg.DagsterInstance, settings: Settings) -> set[str]:
     found: dict[tuple[str, str], str] = {}
-    cursor = None
+    cursor, known = None, Catalogue.load(settings).names
     while records := instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=BATCH, cursor=cursor):  # newest first
         for record in records:
             run = record.dagster_run
-            found.setdefault((our_job(run, instance, settings) or run.job_name, run.tags.get(PARTITION_TAG, "")), run.run_id)
+            for source in run_sources(run, known) or ("",):
+                found.setdefault((our_job(run, instance, settings) or run.job_name, source), run.run_id)
         cursor = records[-1].dagster_run.run_id
     return set(found.values())
 

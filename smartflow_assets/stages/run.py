@@ -35,6 +35,7 @@ class SourceRun:
     candidate: str = ""  # why it trains candidates, which judge nothing until they are promoted
     is_removal_accepted: bool = False  # what loads wanted to remove, and withheld, goes
     is_sending: bool = True
+    is_of_many: bool = False  # one of several sources of one run, which publishes the copy when it has done them all
     report: Callable[[str], None] = lambda stage: None  # told each stage as it begins
 
     @property

@@ -18,9 +18,10 @@ from smartflow_assets.stages import exporting
     "block nobody; its schema `marts` holds the documented views.",
 )
 def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
-    """Checkpoint, copy, replace. At once while the file is small, else at most once a minute."""
+    """Checkpoint, copy, replace. At once while the file is small, else at most once a minute; a run of several sources does it when it has
+    done them all."""
     run = options.run
-    is_published = run.warehouse.publish(run.run_id)
+    is_published = not run.is_of_many and run.warehouse.publish(run.run_id)
     size = run.warehouse.published.stat().st_size if run.warehouse.published.exists() else 0
     return dg.MaterializeResult(metadata=numbers({"dagster/row_count": 1, "is_published": int(is_published), "megabytes": size / 1e6}))
 
