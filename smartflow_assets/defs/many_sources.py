@@ -28,7 +28,7 @@ from smartflow_assets.defs.partitions import SOURCES_TAG
 from smartflow_assets.defs.resources import SOURCE_LOCK_PATIENCE, RunOptions, open_warehouse
 from smartflow_assets.defs.run_closing import close_source
 from smartflow_assets.defs.source_report import Outcome, SourceReport
-from smartflow_assets.stages.run_closing import conclude
+from smartflow_assets.stages.run_closing import conclude, unsuccessful_sources
 
 MOST_NAMES = 5  # in a tag; more are counted
 PUBLISHED_EVERY = timedelta(minutes=1)  # while the run goes on
@@ -73,7 +73,11 @@ def each_source(context: dg.OpExecutionContext, config: Sources) -> None:
         context.instance.add_run_tags(context.run_id, {SOURCES_TAG: told_names(names)})
     if not options.dry_run:
         context.instance.add_dynamic_partitions(PARTITION_SET, names)
-    failed = [outcome for outcome in _OneAfterTheOther(context, options).outcomes(names) if not outcome.is_success]
+    failed = [
+        outcome
+        for outcome in _OneAfterTheOther(context, options, _untold(context, options, names)).outcomes(names)
+        if not outcome.is_success
+    ]
     causes = [f"{outcome.source} ({', '.join(failure.cause for failure in outcome.failures)})" for outcome in failed]
     if causes or gone:
         problems = [f"{len(causes)} of {len(names)} sources failed: {', '.join(causes)}"] if causes else []
@@ -93,10 +97,19 @@ def monitor_sources() -> None:
     each_source()
 
 
+def _untold(context: dg.OpExecutionContext, options: RunOptions, names: Sequence[str]) -> frozenset[str]:
+    """The sources of which an asset has no materialisation yet, or whose last run may have left something red on a page."""
+    if options.dry_run:
+        return frozenset(names)
+    materialized = [context.instance.get_materialized_partitions(asset.key) for asset in ASSETS]
+    return frozenset(names) - set.intersection(*materialized) | unsuccessful_sources(open_warehouse(options.settings))
+
+
 @dataclass(frozen=True)
 class _OneAfterTheOther:
     context: dg.OpExecutionContext
     options: RunOptions
+    untold: frozenset[str]  # sources of which all stages are told, whether they did something or not
 
     def outcomes(self, names: Sequence[str]) -> Iterator[Outcome]:
         """Of each source as it ends; those that other runs work on come last, and fail when they have been waited for as long as a run of
@@ -140,7 +153,7 @@ class _OneAfterTheOther:
 
     def _watched(self, name: str, *, is_last_try: bool) -> Outcome | None:
         """What became of the source; None where another run works on it, and there is time to come back."""
-        report = SourceReport(self.context, name)
+        report = SourceReport(self.context, name, is_telling_all=name in self.untold)
         with ExitStack() as stack:
             try:
                 stack.enter_context(self.options.at_work_on(name, patience=timedelta(0), is_of_many=True))
@@ -163,12 +176,15 @@ class _OneAfterTheOther:
                 unmade.append(asset)
                 continue
             begun = time.monotonic()
-            context = _StageOfMany(_Named(self.context.log, {"source": name}), self.context.instance, asset.key, name)
+            log = _Named(self.context.log, name)
+            context = _StageOfMany(log, self.context.instance, asset.key, name)
             try:
-                report.made(asset, made(context, self.options), time.monotonic() - begun)
+                if report.made(asset, context, made(context, self.options), time.monotonic() - begun):
+                    log.say_all()
             except Exception as error:
                 if is_interrupt(error):
                     raise
+                log.say_all()
                 report.failed(asset.key.path[-1])
                 unmade.append(asset)
         report.unmade(unmade)
@@ -199,7 +215,20 @@ class _StageOfMany:
 
 
 class _Named(logging.LoggerAdapter[Any]):
-    """The log of the run, whose lines begin with the name of the source."""
+    """The log of the run, whose lines begin with the name of the source. Mere information waits until it is known to be of interest."""
+
+    def __init__(self, log: logging.Logger, source: str) -> None:
+        super().__init__(log)
+        self._source, self._waiting = source, list[str]()
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        return f"{(self.extra or {})['source']}: {msg}", kwargs
+        return f"{self._source}: {msg}", kwargs
+
+    def info(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self._waiting.append(str(msg) % args if args else str(msg))
+
+    def say_all(self) -> None:
+        """Say what waits."""
+        for line in self._waiting:
+            self.log(logging.INFO, line)
+        self._waiting.clear()

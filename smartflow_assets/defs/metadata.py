@@ -29,6 +29,28 @@ INCIDENT = "incident"  # a check that carries it opens an incident of that sever
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]#|~$]")
 _ADDRESS = re.compile(r"\b(?:https?|ftp|mailto|javascript|data|file):|\bwww\.", re.IGNORECASE)
 OWNERS = ["team:data-platform"]
+_KEPT = "smartflow/kept"  # in a result that is still to be told: what is to be shown again of the last one
+_WORK = frozenset(  # counts that say that a stage did something
+    {
+        "rows_read",
+        "rows_in",
+        "removed_rows",
+        "buckets",
+        "feature_rows",
+        "new_violations",
+        "models_trained",
+        "rows_scored",
+        "records_judged",
+        "anomaly_count",
+        "label_count",
+        "incidents_opened",
+        "incidents_resolved",
+        "messages_planned",
+        "messages_skipped",
+        "messages_sent",
+        "messages_failed",
+    }
+)
 _BODIES: dict[dg.AssetKey, Callable[..., dg.MaterializeResult]] = {}
 
 
@@ -76,7 +98,7 @@ def stage_asset(
         _BODIES[key] = body if "context" in inspect.signature(body).parameters else lambda context, options: body(options)
 
         def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-            return made(context, getattr(context.resources, OPTIONS))
+            return told(context, made(context, getattr(context.resources, OPTIONS)))
 
         return dg.asset(
             key=key,
@@ -95,13 +117,40 @@ def stage_asset(
 
 
 def made(context: StageContext, options: Any) -> dg.MaterializeResult:
-    """What the body of the context's asset makes of its partition. What it raises says no secret: Dagster and the incident keep it."""
+    """What the body of the context's asset makes of its partition, still to be `told`. What it raises says no secret: Dagster and the
+    incident keep it."""
     try:
         return _BODIES[context.asset_key](context, options)
     except BaseException as error:  # of a plug-in, perhaps
         if is_interrupt(error):
             raise
         raise told_safely(error, context.partition_key, os.environ).with_traceback(error.__traceback__) from None
+
+
+def has_news(result: dg.MaterializeResult) -> bool:
+    """Whether a stage did something, by what its result counts. One that did not, and whose upstream did not, need not be told again."""
+    return any(name in _WORK and value for name, value in (result.metadata or {}).items())
+
+
+def untold(result: dg.MaterializeResult) -> dict[str, Any]:
+    """What the result of a stage says by itself, where Dagster is not told it."""
+    return {name: value for name, value in (result.metadata or {}).items() if name != _KEPT}
+
+
+def told(context: StageContext, result: dg.MaterializeResult) -> dg.MaterializeResult:
+    """The result as Dagster is told it: with the tables and pictures of this source's last materialisation that it wants shown again.
+
+    Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. Nothing is
+    computed anew: the values (a picture has about 16 KB) are written once more.
+    """
+    metadata: dict[str, Any] = dict(result.metadata or {})
+    if not (names := metadata.pop(_KEPT, ())):
+        return result
+    last = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key]), limit=1
+    ).records
+    shown = last[0].asset_materialization.metadata if last and last[0].asset_materialization else {}
+    return result._replace(metadata=metadata | {name: shown[name] for name in names if name in shown})
 
 
 def numbers(values: Mapping[str, float | int | None]) -> dict[str, Any]:
@@ -143,16 +192,8 @@ def plain_markdown(text: str) -> str:
 
 
 def kept(context: StageContext, *names: str) -> dict[str, Any]:
-    """Tables and pictures of this source's last materialisation, for a run that found nothing new to show.
-
-    Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. Nothing is
-    computed anew: the values (a picture has about 16 KB) are written once more.
-    """
-    last = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key]), limit=1
-    ).records
-    shown = last[0].asset_materialization.metadata if last and last[0].asset_materialization else {}
-    return {name: shown[name] for name in names if name in shown}
+    """Says which tables and pictures of the last materialisation are to be shown again, for a run that found nothing new to show."""
+    return {_KEPT: list(names)}
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

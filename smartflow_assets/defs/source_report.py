@@ -1,22 +1,25 @@
 """What a run of several sources tells of one of them: to Dagster while it goes on, to `run_log` and to whoever started it when it ends.
 
-Each event that Dagster stores costs 5 ms, so there is one that says that the source has begun, one for each asset and check, and for a
-failure its traceback.
+Each event that Dagster stores costs 5 ms, so a stage that did nothing is not told again. What is told is the first stage that did something
+and all that depend on it, so no asset looks older than what it is made of; all of them where one has never been told or the last run left
+something red.
 """
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import EngineEventData
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Answered
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.defs.jobs import MONITOR_JOB
-from smartflow_assets.defs.metadata import NOTE
+from smartflow_assets.defs.metadata import NOTE, StageContext, has_news, told, untold
 from smartflow_assets.defs.names import EACH_SOURCE
 from smartflow_assets.defs.partitions import REASON_TAG
 from smartflow_assets.defs.resources import RunOptions
@@ -57,39 +60,57 @@ def told_of(warehouse: Warehouse, run_id: str, source: str) -> dict[str, float]:
 class SourceReport:
     """The report on one source, from the moment on when it has its turn."""
 
-    def __init__(self, context: dg.OpExecutionContext, source: str) -> None:
-        self._context, self._source = context, source
+    def __init__(self, context: dg.OpExecutionContext, source: str, *, is_telling_all: bool) -> None:
+        self._context, self._source, self._is_telling_all = context, source, is_telling_all
         self._started_at, self._started = datetime.now(UTC), time.monotonic()
         self._failures, self._check_failures, self._notes = list[Failure](), list[Failure](), list[str]()
         self._facts, self._seconds = dict[str, float](), dict[str, float]()
-        self._passed = set[str]()
+        self._passed, self._told = set[str](), set[dg.AssetKey]()
 
     def begins(self) -> None:
         """It has its lock, and a run that dies from now on has died in this source."""
         self._say(f"{self._source}: begins", EngineEventData({BEGUN: self._source}))
 
-    def made(self, asset: dg.AssetsDefinition, result: dg.MaterializeResult, seconds: float) -> None:
-        """A stage went well."""
-        made = dg.AssetMaterialization(asset.key, partition=self._source, metadata=result.metadata)
-        self._context.log_event(made)
+    def made(self, asset: dg.AssetsDefinition, context: StageContext, result: dg.MaterializeResult, seconds: float) -> bool:
+        """A stage went well. -> whether Dagster was told."""
         self._seconds[asset.key.path[-1]] = round(seconds, 3)
+        checks = [self._evaluation(asset, answer) for answer in result.check_results or ()]
+        self._check_failures += [failure for check in checks for failure in check_failure(check)]
+        self._passed |= {f"check:{check.check_name}" for check in checks if check.passed}
+        is_told = self._is_telling_all or has_news(result) or bool(asset.asset_deps[asset.key] & self._told)
+        if is_told:
+            self._told.add(asset.key)
+        metadata = told(context, result).metadata if is_told else untold(result)
+        made = dg.AssetMaterialization(asset.key, partition=self._source, metadata=metadata)
         self._facts |= numbers_of(made.metadata)
         if note := made.metadata.get(NOTE):
             self._notes.append(str(note.value))
-        for answer in result.check_results or ():
-            check = dg.AssetCheckEvaluation(
-                asset_key=asset.key,
-                check_name=str(answer.check_name),
-                passed=answer.passed,
-                metadata=answer.metadata,
-                severity=answer.severity,
-                description=answer.description,
-                partition=self._source,
-            )
+        if is_told:
+            self._context.log_event(made)
+        for check in checks if is_told else self._changed(checks):
             self._context.log_event(check)  # pyright: ignore[reportArgumentType]: its annotation lags behind what it takes
-            self._check_failures += check_failure(check)
-            if check.passed:
-                self._passed.add(f"check:{check.check_name}")
+        return is_told
+
+    def _evaluation(self, asset: dg.AssetsDefinition, answer: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+        return dg.AssetCheckEvaluation(
+            asset_key=asset.key,
+            check_name=str(answer.check_name),
+            passed=answer.passed,
+            metadata=answer.metadata,
+            severity=answer.severity,
+            description=answer.description,
+            partition=self._source,
+        )
+
+    def _changed(self, checks: Sequence[dg.AssetCheckEvaluation]) -> Iterator[dg.AssetCheckEvaluation]:
+        """Checks whose answer is another than that which the page of their asset shows."""
+        shown = self._context.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            [check.asset_check_key for check in checks], partition_filter=PartitionKeyFilter(key=self._source)
+        )
+        for check in checks:
+            last = shown.get(check.asset_check_key)
+            if last is None or last.status != (Answered.SUCCEEDED if check.passed else Answered.FAILED):
+                yield check
 
     def failed(self, cause: str) -> None:
         """A stage, or for the cause `run` all of it, failed by the error that is being handled."""

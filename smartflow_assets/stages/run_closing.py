@@ -49,6 +49,14 @@ def closed_sources(warehouse: Warehouse, run_id: str) -> frozenset[str]:
     return frozenset(warehouse.read("SELECT source FROM run_log WHERE run_id = ?", [run_id])["source"])
 
 
+def unsuccessful_sources(warehouse: Warehouse) -> frozenset[str]:
+    """The sources whose last run to watch them did not succeed."""
+    rows = warehouse.read(
+        "SELECT source FROM run_log WHERE job = 'monitor_source' GROUP BY source HAVING arg_max(status, started_at) <> 'success'"
+    )
+    return frozenset(rows["source"])
+
+
 def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, environment: Mapping[str, str]) -> None:
     """Record and deliver, for one source of a run. The caller holds the lock of closing and has asked `closed_sources`; what a run is
     concluded with is left to do."""
