@@ -9,7 +9,7 @@ from smartflow_assets.defs.jobs import monitor_source, train_source
 from smartflow_assets.defs.many_sources import monitor_sources
 from smartflow_assets.defs.names import OPTIONS
 from smartflow_assets.defs.resources import RunOptions
-from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
+from smartflow_assets.defs.schedules import monitor_many_schedule, monitor_schedule, train_schedule
 from smartflow_assets.defs.sensors import all_sensors
 
 
@@ -22,7 +22,7 @@ def build_definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=ASSETS,
         jobs=[monitor_source, monitor_sources, train_source],
-        schedules=[monitor_schedule, train_schedule],
+        schedules=[monitor_schedule, monitor_many_schedule, train_schedule],
         sensors=list(all_sensors()),
         resources={OPTIONS: RunOptions()},
     )

@@ -52,8 +52,16 @@ def test_the_names_of_everything(defs):
         "smartflow/raw_records:every_file_was_taken",
         "smartflow/raw_records:every_row_was_readable",
     ]
-    assert sorted(job.name for job in defs.jobs or ()) == ["smartflow_monitor_source", "smartflow_train_source"]
-    assert sorted(schedule.name for schedule in defs.schedules or ()) == ["smartflow_monitor_schedule", "smartflow_train_schedule"]
+    assert sorted(job.name for job in defs.jobs or ()) == [
+        "smartflow_monitor_source",
+        "smartflow_monitor_sources",
+        "smartflow_train_source",
+    ]
+    assert sorted(schedule.name for schedule in defs.schedules or ()) == [
+        "smartflow_monitor_many_schedule",
+        "smartflow_monitor_schedule",
+        "smartflow_train_schedule",
+    ]
     assert sorted(sensor.name for sensor in defs.sensors or ()) == [
         "smartflow_catalogue_sensor",
         "smartflow_housekeeping_sensor",
@@ -110,6 +118,12 @@ def test_the_launchpad_is_prefilled_with_what_a_run_without_it_does(defs, job, f
     assert all(RunOptions.model_fields[name].description for name in fields)
 
 
+def test_the_launchpad_of_many_sources_watches_all_of_them(defs):
+    config = defs.resolve_job_def(prefixed("monitor_sources")).run_config
+    assert config["ops"] == {"smartflow_each_source": {"config": {"sources": []}}}
+    assert list(config["resources"]["smartflow_options"]["config"]) == ["since", "until", "as_of", "dry_run", "send"]
+
+
 def test_dg_finds_the_project_and_can_load_it(tmp_path):
     """`[tool.dg]` in pyproject.toml; the command comes with the dev dependencies."""
     dg_command = Path(sys.executable).with_name("dg")
@@ -121,4 +135,4 @@ def test_dg_finds_the_project_and_can_load_it(tmp_path):
     assert checked.returncode == 0 and "All definitions loaded successfully" in checked.stdout + checked.stderr, checked
     found = json.loads(listed.stdout)
     assert {asset["asset_key"] for asset in found["assets"]} == {asset.key.to_user_string() for asset in ASSETS}
-    assert {job["name"] for job in found["jobs"]} == {"smartflow_monitor_source", "smartflow_train_source"}
+    assert {job["name"] for job in found["jobs"]} == {"smartflow_monitor_source", "smartflow_monitor_sources", "smartflow_train_source"}
