@@ -19,6 +19,7 @@ import dagster as dg
 from pydantic import Field
 
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import WarehouseBusyError, is_interrupt
 from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.jobs import LAUNCHPAD, run_sources
@@ -32,6 +33,7 @@ from smartflow_assets.stages.run_closing import conclude, unsuccessful_sources
 
 MOST_NAMES = 5  # in a tag; more are counted
 PUBLISHED_EVERY = timedelta(minutes=1)  # while the run goes on
+_READ_AGAIN = 10.0  # seconds until files of sources are looked at anew
 _LOOK_AGAIN = 0.5  # seconds between two looks at sources that other runs work on
 
 
@@ -66,16 +68,17 @@ def config_of_many(names: Sequence[str], options: dict[str, Any]) -> dict[str, A
 def each_source(context: dg.OpExecutionContext, config: Sources) -> None:
     """Fails at the end where a source has failed, so that people see red."""
     options: RunOptions = getattr(context.resources, OPTIONS)
-    catalogue = Catalogue.load(options.settings)
-    asked = run_sources(context.run, catalogue.names)
-    names, gone = [name for name in asked if name in catalogue.names], [name for name in asked if name not in catalogue.names]
+    catalogue = _Recent(options.settings)
+    known = catalogue().names
+    asked = run_sources(context.run, known)
+    names, gone = [name for name in asked if name in known], [name for name in asked if name not in known]
     if SOURCES_TAG not in context.run.tags:
         context.instance.add_run_tags(context.run_id, {SOURCES_TAG: told_names(names)})
     if not options.dry_run:
         context.instance.add_dynamic_partitions(PARTITION_SET, names)
     failed = [
         outcome
-        for outcome in _OneAfterTheOther(context, options, _untold(context, options, names)).outcomes(names)
+        for outcome in _OneAfterTheOther(context, options, catalogue, _untold(context, options, names)).outcomes(names)
         if not outcome.is_success
     ]
     causes = [f"{outcome.source} ({', '.join(failure.cause for failure in outcome.failures)})" for outcome in failed]
@@ -105,10 +108,23 @@ def _untold(context: dg.OpExecutionContext, options: RunOptions, names: Sequence
     return frozenset(names) - set.intersection(*materialized) | unsuccessful_sources(open_warehouse(options.settings))
 
 
+class _Recent:
+    """The catalogue, read again when it is ten seconds old: each reading looks at all files, and each source asks for it twice."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._read, self._read_at = settings, Catalogue.load(settings), time.monotonic()
+
+    def __call__(self) -> Catalogue:
+        if time.monotonic() - self._read_at > _READ_AGAIN:
+            self._read, self._read_at = Catalogue.load(self._settings), time.monotonic()
+        return self._read
+
+
 @dataclass(frozen=True)
 class _OneAfterTheOther:
     context: dg.OpExecutionContext
     options: RunOptions
+    catalogue: Callable[[], Catalogue]
     untold: frozenset[str]  # sources of which all stages are told, whether they did something or not
 
     def outcomes(self, names: Sequence[str]) -> Iterator[Outcome]:
@@ -147,7 +163,7 @@ class _OneAfterTheOther:
                 now=self.options.clock or datetime.now(UTC),
                 warehouse=open_warehouse(settings),
                 settings=settings,
-                catalogue=Catalogue.load(settings),
+                catalogue=self.catalogue(),
                 is_publishing_forced=is_publishing_forced,
             )
 
@@ -156,7 +172,7 @@ class _OneAfterTheOther:
         report = SourceReport(self.context, name, is_telling_all=name in self.untold)
         with ExitStack() as stack:
             try:
-                stack.enter_context(self.options.at_work_on(name, patience=timedelta(0), is_of_many=True))
+                stack.enter_context(self.options.at_work_on(name, patience=timedelta(0), of_many=self.catalogue()))
             except WarehouseBusyError:
                 if not is_last_try:
                     return None
@@ -195,7 +211,7 @@ class _OneAfterTheOther:
             return report.outcome(None)
         settings = self.options.settings
         try:
-            close_source(report.record(self.options), settings, Catalogue.load(settings))
+            close_source(report.record(self.options), settings, self.catalogue())
             return report.outcome(open_warehouse(settings))
         except Exception as error:  # whatever it was, the other sources are still to be watched
             if is_interrupt(error):

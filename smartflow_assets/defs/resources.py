@@ -167,9 +167,9 @@ class RunOptions(dg.ConfigurableResource):
                 self._around = None
 
     @contextlib.contextmanager
-    def at_work_on(self, name: str, *, patience: timedelta = SOURCE_LOCK_PATIENCE, is_of_many: bool = False) -> Iterator[SourceRun]:
+    def at_work_on(self, name: str, *, patience: timedelta = SOURCE_LOCK_PATIENCE, of_many: Catalogue | None = None) -> Iterator[SourceRun]:
         """Hold the lock of one source, and make its run the one that `run` gives. WarehouseBusyError where another run holds it for longer
-        than `patience`; what is wrong with its file is raised as it is."""
+        than `patience`; what is wrong with its file is raised as it is. `of_many`: what a run of several sources has read of all."""
         if self._around is None:
             raise RuntimeError("a source is worked on only inside a run")
         settings, dagster_run, log = self._around.settings, self._around.run, self._around.log
@@ -184,7 +184,7 @@ class RunOptions(dg.ConfigurableResource):
                     if log:
                         log.info(f"{name}: another run works on this source; waiting up to {patience}. {busy}")
                     stack.enter_context(turn.exclusive(patience, holder=run_id))
-            catalogue = Catalogue.load(settings)
+            catalogue = of_many or Catalogue.load(settings)
             if self.dry_run:
                 settings = stack.enter_context(_copied_home(settings, name))
             listener = LISTENER.get()
@@ -205,7 +205,7 @@ class RunOptions(dg.ConfigurableResource):
                 is_removal_accepted=self.accept_removals,
                 report=partial(listener, name) if listener else lambda stage: None,
                 is_sending=self.send and not self.dry_run,
-                is_of_many=is_of_many,
+                is_of_many=of_many is not None,
             )
             try:
                 yield self._run

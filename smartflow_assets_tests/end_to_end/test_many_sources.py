@@ -34,7 +34,19 @@ from smartflow_assets_tests.homes import START, WEB, Home, daily_series, write_r
 END = START + timedelta(days=4)
 GOOD = ("north", "south", "west")
 TABLES = ("clean_series", "anomaly_scores", "anomalies", "incidents", "incident_events", "alert_sends", "trained_models", "run_log")
-OF_A_RUN = ("run_id", "model_id", "seconds", "happened_at", "trained_at", "changed_at", "started_at", "ended_at", "job", "storage")
+OF_A_RUN = (
+    "run_id",
+    "model_id",
+    "event_id",
+    "seconds",
+    "happened_at",
+    "trained_at",
+    "changed_at",
+    "started_at",
+    "ended_at",
+    "job",
+    "storage",
+)
 
 
 def add_source(home: Home, name: str, seed: int = 7) -> None:
