@@ -1,7 +1,7 @@
 """`smartflow run` and `smartflow train`: Dagster's jobs for one source after the other, in this process.
 
-The runs have their partition, tags and logs in the history that `smartflow ui` shows. What Dagster says meanwhile stays out of
-the terminal, unless -v asks for it. One source's failure fails its own run; the others still run.
+The runs have their partitions, tags and logs in the history that `smartflow ui` shows. Several sources are watched in one run, and trained
+in a run each. What Dagster says meanwhile stays out of the terminal, unless -v asks for it. One source's failure stops no other.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +17,7 @@ from smartflow_assets.core.errors import SmartflowError
 if TYPE_CHECKING:
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.defs.execute import Outcome
+    from smartflow_assets.stages.alerting import Failure
 
 RUN_EXAMPLES = """
 smartflow run
@@ -33,6 +34,8 @@ smartflow train web_traffic --as-of 2026-02-17T10:00
 INTERRUPTED = "DagsterExecutionInterruptedError"  # the failure of a step that Ctrl-C stopped
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Work on a copy: nothing is written, nothing is sent.")]
 Facts = Sequence[tuple[str, str]]
+OnStage = Callable[[str, str], None]  # source, stage
+OnEnd = Callable[["Outcome"], None]
 RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a source
     ("rows_in", "rows in"),
     ("rows_scored", "scored"),
@@ -75,8 +78,9 @@ def run(
 ) -> None:
     """Watch sources: read what is new, score it, open and close incidents, tell people once.
 
-    All sources when none is named, broken ones too, which then fail in a run of their own. Running it again with nothing new
-    changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one failed.
+    All sources when none is named, broken ones too, which then fail alone. Several are one run in Dagster. Running it again with
+    nothing new changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one
+    failed.
     """
     if accept_removals and not sources:
         raise typer.BadParameter("--accept-removals needs the name of a source: name those whose rows may go")
@@ -106,22 +110,23 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
     width, failed = max(map(len, names)), []
     with ExitStack() as stack:
         stack.enter_context(terminal.quiet())
-        execute, stage_count = stack.enter_context(_opened(settings))
+        watch, stage_count = stack.enter_context(_opened(settings))
         advance = stack.enter_context(terminal.progress(len(names) * stage_count, "starting"))
-        for name in names:
-            done = 0
+        done = dict.fromkeys(names, 0)
 
-            def on_stage(stage: str, name: str = name) -> None:
-                nonlocal done
-                done += 1
-                advance(1, f"{name}: {stage}")
+        def on_stage(name: str, stage: str) -> None:
+            done[name] += 1
+            advance(1, f"{name}: {stage}")
 
-            outcome = execute(job, name, options, on_stage)
-            advance(stage_count - done, name)  # a failed stage skips what is below it
+        def on_end(outcome: "Outcome") -> None:
+            name = outcome.source
+            advance(stage_count - done[name], name)  # a failed stage skips what is below it
             terminal.result(_line(outcome, facts, width), style="" if outcome.is_success else "red")
             for note in outcome.notes:
                 terminal.note(f"{name}: {note}")
-            failed += [] if outcome.is_success else [outcome]
+            failed.extend([] if outcome.is_success else [outcome])
+
+        watch(job, names, options, on_stage, on_end)
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")
     for outcome in failed:
@@ -134,8 +139,11 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
 
 
 @contextmanager
-def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], int]]:
-    """The shared Dagster instance with dead runs failed and closed, and the partitions as the catalogue has them."""
+def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., None], int]]:
+    """The shared Dagster instance with dead runs failed and closed, and the partitions as the catalogue has them.
+
+    -> what runs a job for sources with options, and tells each stage as it begins and each outcome; and how many stages there are.
+    """
     with process.loading():
         import dagster as dg
 
@@ -143,14 +151,14 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
         from smartflow_assets.config.catalogue import Catalogue
         from smartflow_assets.defs.build import ASSETS
         from smartflow_assets.defs.dead_runs import fail_dead_runs
-        from smartflow_assets.defs.execute import Outcome, execute
+        from smartflow_assets.defs.execute import Outcome, execute, execute_many
         from smartflow_assets.defs.instance import open_instance
+        from smartflow_assets.defs.jobs import MONITOR_JOB
         from smartflow_assets.defs.kept_connections import kept_connections
         from smartflow_assets.defs.resources import open_warehouse
         from smartflow_assets.defs.run_closing import close_run
         from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
         from smartflow_assets.defs.source_partitions import match_partitions
-        from smartflow_assets.stages.alerting import Failure
 
     with private(), kept_connections(), open_instance(settings.dagster_home, captures_output=terminal.is_verbose()) as instance:
         settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
@@ -162,19 +170,42 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., "Outcome"], in
                 terminal.note(f"run {run_id} was dead, and could not be closed: {error}")
         match_partitions(instance, Catalogue.load(settings), open_warehouse(settings), now=now)
 
-        def run_one(job: str, source: str, options: dict[str, Any], on_stage: Callable[[str], None]) -> "Outcome":
+        def watch_one(job: str, source: str, options: dict[str, Any], on_stage: OnStage) -> "Outcome":
             try:
-                outcome = execute(instance, settings, job, source, options, on_stage=on_stage)
+                outcome = execute(instance, settings, job, source, options, on_stage=lambda stage: on_stage(source, stage))
             except Exception as error:  # before the run began or while it was closed: the other sources are still to run
-                reason = str(error) if isinstance(error, SmartflowError) else f"{type(error).__name__}: {error}"
-                return Outcome(source, "", is_success=False, failures=(Failure("run", reason),))
+                return Outcome(source, "", is_success=False, failures=(_unforeseen(error),))
             run = instance.get_run_by_id(outcome.run_id)
             is_canceled = run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
             if is_canceled or any(INTERRUPTED in failure.message for failure in outcome.failures):
                 raise KeyboardInterrupt  # Dagster caught it and ended the run
             return outcome
 
-        yield run_one, len(ASSETS)
+        def watch_all(job: str, sources: Sequence[str], options: dict[str, Any], on_stage: OnStage, on_end: OnEnd) -> None:
+            if job != MONITOR_JOB or len(sources) == 1:
+                for source in sources:
+                    on_end(watch_one(job, source, options, on_stage))
+                return
+            left = list(sources)
+
+            def ended(outcome: "Outcome") -> None:
+                left.remove(outcome.source)
+                on_end(outcome)
+
+            try:
+                failures = execute_many(instance, settings, sources, options, on_stage=on_stage, on_end=ended)
+            except Exception as error:
+                failures = (_unforeseen(error),)
+            for source in left.copy():  # the run failed before it came to them
+                ended(Outcome(source, "", is_success=False, failures=failures))
+
+        yield watch_all, len(ASSETS)
+
+
+def _unforeseen(error: Exception) -> "Failure":
+    from smartflow_assets.stages.alerting import Failure
+
+    return Failure("run", str(error) if isinstance(error, SmartflowError) else f"{type(error).__name__}: {error}")
 
 
 def _line(outcome: "Outcome", facts: Facts, width: int) -> str:

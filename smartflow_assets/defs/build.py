@@ -6,10 +6,11 @@ import dagster as dg
 
 from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.jobs import monitor_source, train_source
+from smartflow_assets.defs.many_sources import monitor_sources
 from smartflow_assets.defs.names import OPTIONS
 from smartflow_assets.defs.pruning import prune_home_job, prune_schedule
 from smartflow_assets.defs.resources import RunOptions
-from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
+from smartflow_assets.defs.schedules import monitor_many_schedule, monitor_schedule, train_schedule
 from smartflow_assets.defs.sensors import all_sensors
 
 
@@ -21,8 +22,8 @@ def build_definitions() -> dg.Definitions:
     """
     return dg.Definitions(
         assets=ASSETS,
-        jobs=[monitor_source, train_source, prune_home_job],
-        schedules=[monitor_schedule, train_schedule, prune_schedule],
+        jobs=[monitor_source, monitor_sources, train_source, prune_home_job],
+        schedules=[monitor_schedule, monitor_many_schedule, train_schedule, prune_schedule],
         sensors=list(all_sensors()),
         resources={OPTIONS: RunOptions()},
     )

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 import pandas as pd
@@ -31,6 +31,45 @@ INCIDENT = "incident"  # a check that carries it opens an incident of that sever
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]#|~$]")
 _ADDRESS = re.compile(r"\b(?:https?|ftp|mailto|javascript|data|file):|\bwww\.", re.IGNORECASE)
 OWNERS = ["team:data-platform"]
+_KEPT = "smartflow/kept"  # in a result that is still to be told: what is to be shown again of the last one
+_WORK = frozenset(  # counts that say that a stage did something
+    {
+        "rows_read",
+        "rows_in",
+        "removed_rows",
+        "buckets",
+        "feature_rows",
+        "new_violations",
+        "models_trained",
+        "rows_scored",
+        "records_judged",
+        "anomaly_count",
+        "label_count",
+        "incidents_opened",
+        "incidents_resolved",
+        "messages_planned",
+        "messages_skipped",
+        "messages_sent",
+        "messages_failed",
+    }
+)
+_BODIES: dict[dg.AssetKey, Callable[..., dg.MaterializeResult]] = {}
+
+
+class StageContext(Protocol):
+    """What the body of an asset knows of where it runs: as a step of its own, or for one of the sources of a run of several."""
+
+    @property
+    def log(self) -> Any: ...
+
+    @property
+    def instance(self) -> dg.DagsterInstance: ...
+
+    @property
+    def asset_key(self) -> dg.AssetKey: ...
+
+    @property
+    def partition_key(self) -> str: ...
 
 
 def described_columns(columns: Iterable[Column]) -> dg.TableSchema:
@@ -57,19 +96,14 @@ def stage_asset(
     """
 
     def asset_of(body: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
-        is_told_context = "context" in inspect.signature(body).parameters
+        key = asset_key(body.__name__)
+        _BODIES[key] = body if "context" in inspect.signature(body).parameters else lambda context, options: body(options)
 
         def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-            options = getattr(context.resources, OPTIONS)
-            try:
-                return body(context, options) if is_told_context else body(options)
-            except BaseException as error:  # of a plug-in, perhaps: Dagster and the incident keep what it says
-                if is_interrupt(error):
-                    raise
-                raise told_safely(error, context.partition_key, os.environ).with_traceback(error.__traceback__) from None
+            return told(context, made(context, getattr(context.resources, OPTIONS)))
 
         return dg.asset(
-            key=asset_key(body.__name__),
+            key=key,
             partitions_def=SOURCES,
             group_name=prefixed(group),
             deps=[asset_key(name) for name in deps],
@@ -82,6 +116,39 @@ def stage_asset(
         )(compute)
 
     return asset_of
+
+
+def made(context: StageContext, options: Any) -> dg.MaterializeResult:
+    """What the body of the context's asset makes of its partition, still to be `told`. What it raises says no secret: Dagster and the
+    incident keep it."""
+    try:
+        return _BODIES[context.asset_key](context, options)
+    except BaseException as error:  # of a plug-in, perhaps
+        if is_interrupt(error):
+            raise
+        raise told_safely(error, context.partition_key, os.environ).with_traceback(error.__traceback__) from None
+
+
+def has_news(result: dg.MaterializeResult) -> bool:
+    """Whether a stage did something, by what its result counts. One that did not, and whose upstream did not, need not be told again."""
+    return any(name in _WORK and value for name, value in (result.metadata or {}).items())
+
+
+def untold(result: dg.MaterializeResult) -> dict[str, Any]:
+    """What the result of a stage says by itself, where Dagster is not told it."""
+    return {name: value for name, value in (result.metadata or {}).items() if name != _KEPT}
+
+
+def told(context: StageContext, result: dg.MaterializeResult) -> dg.MaterializeResult:
+    """The result as Dagster is told it: with the tables and pictures of this source's last materialisation that it wants shown again.
+
+    Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. A table has a kilobyte and is
+    written once more. A picture has sixteen and would be stored twice by each of them, so it stays where it is.
+    """
+    metadata: dict[str, Any] = dict(result.metadata or {})
+    if not (names := metadata.pop(_KEPT, ())):
+        return result
+    return result._replace(metadata=metadata | _shown_last(context, names))
 
 
 def numbers(values: Mapping[str, float | int | None]) -> dict[str, Any]:
@@ -122,30 +189,27 @@ def plain_markdown(text: str) -> str:
     return _ADDRESS.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], text)
 
 
-def kept(context: dg.AssetExecutionContext, *names: str) -> dict[str, Any]:
-    """Tables of this source's last materialisation, and a link to the run that drew its picture, for a run with nothing new to show.
-
-    Most runs of a short schedule find nothing; without this the asset page would be empty most of the time. A table has a kilobyte and is
-    written once more. A picture has sixteen and would be stored twice by each of them, so it stays where it is.
-    """
-    last = _last(context)
-    shown = last.asset_materialization.metadata if last and last.asset_materialization else {}
-    found = {name: shown[name] for name in names if name in shown}
-    if last and last.run_id and isinstance(found.get(PICTURE), dg.MarkdownMetadataValue):  # what was carried over is of no run
-        found[PICTURE] = dg.MetadataValue.dagster_run(last.run_id)
-    return found
+def kept(context: StageContext, *names: str) -> dict[str, Any]:
+    """Says which tables and pictures of the last materialisation are to be shown again, for a run that found nothing new to show."""
+    return {_KEPT: list(names)}
 
 
-def is_drawn_lately(context: dg.AssetExecutionContext) -> bool:
+def is_drawn_lately(context: StageContext) -> bool:
     """Whether this source's picture on the page of the asset is less than an hour old, by the clock on the wall."""
-    drawn = kept(context, PICTURE).get(PICTURE)
+    drawn = _shown_last(context, [PICTURE]).get(PICTURE)
     record = context.instance.get_run_record_by_id(drawn.run_id) if isinstance(drawn, dg.DagsterRunMetadataValue) else None
     return record is not None and datetime.now(UTC) - record.create_timestamp < DRAWN_EVERY
 
 
-def _last(context: dg.AssetExecutionContext) -> dg.EventLogRecord | None:
+def _shown_last(context: StageContext, names: Iterable[str]) -> dict[str, Any]:
+    """Of what the last materialisation of this source showed; in place of a picture a link to the run that drew it."""
     of_source = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key])
-    return next(iter(context.instance.fetch_materializations(of_source, limit=1).records), None)
+    last = next(iter(context.instance.fetch_materializations(of_source, limit=1).records), None)
+    shown = last.asset_materialization.metadata if last and last.asset_materialization else {}
+    found: dict[str, Any] = {name: shown[name] for name in names if name in shown}
+    if last and last.run_id and isinstance(found.get(PICTURE), dg.MarkdownMetadataValue):  # what was carried over is of no run
+        found[PICTURE] = dg.MetadataValue.dagster_run(last.run_id)
+    return found
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -157,7 +221,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def decoration(context: dg.AssetExecutionContext, what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def decoration(context: StageContext, what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `make` gives; a note when it fails, since no source stops for want of a picture or of a file for others."""
     try:
         return make()
@@ -168,7 +232,7 @@ def decoration(context: dg.AssetExecutionContext, what: str, make: Callable[[], 
         return {NOTE: note}
 
 
-def picture(context: dg.AssetExecutionContext, draw: Callable[[], bytes | None], title: str) -> dict[str, Any]:
+def picture(context: StageContext, draw: Callable[[], bytes | None], title: str) -> dict[str, Any]:
     """A PNG that the UI shows behind "Show Markdown"; nothing where there is none, or one too large for an event."""
 
     def make() -> dict[str, Any]:

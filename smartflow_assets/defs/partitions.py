@@ -42,6 +42,7 @@ def _home() -> Settings:
 SOURCES = SourcePartitions(name=PARTITION_SET)
 PARTITION_TAG = "dagster/partition"
 SOURCE_TAG = "smartflow/source"
+SOURCES_TAG = "smartflow/sources"  # of a run of several, for people: `run_sources` says which they are
 REASON_TAG = "smartflow/reason"
 REQUEST_TAG = "smartflow/training_request"
 KILLED_TAG = "smartflow/killed"

@@ -2,7 +2,7 @@
 
 Its fields are what the Launchpad prefills. While a run lasts it holds two advisory locks: `run-<id>.lock`, which says that
 the process is alive (housekeeping reads it), and `<source>.lock`, which keeps runs of one source one after the other, CLI and
-daemon alike. The kernel frees both when the process is killed.
+daemon alike. The kernel frees both when the process is killed. A run of several sources takes their locks in turn, one at a time.
 """
 
 import contextlib
@@ -11,8 +11,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import dagster as dg
@@ -29,13 +30,13 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
 from smartflow_assets.core.temporal.notation import parse_moment
 from smartflow_assets.defs.name_claim import claim_prefix
-from smartflow_assets.defs.names import PARTITION_SET
+from smartflow_assets.defs.names import MONITOR_MANY_JOB, PARTITION_SET, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
 
-Listener = Callable[[str], None]
-LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)  # who is told which stage begins: the CLI's progress bar
+Listener = Callable[[str, str], None]
+LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)  # told which stage of which source begins: a progress bar
 SOURCE_LOCK_PATIENCE = timedelta(minutes=10)
 STEP_PATIENCE = timedelta(hours=2)  # where each step has a process of its own: one after the other
 _WHY = {"training schedule": "schedule", "command line": "by hand"}  # a run's reason as it stands beside the model that it trained
@@ -105,6 +106,7 @@ class RunOptions(dg.ConfigurableResource):
     )
     send: bool = Field(default=True, description="Deliver messages in this run. Off: they stay planned for the outbox sensor.")
 
+    _around: "_Around | None" = PrivateAttr(default=None)
     _run: SourceRun | None = PrivateAttr(default=None)
     _run_with_bucket: SourceRun | None = PrivateAttr(default=None)
 
@@ -125,42 +127,74 @@ class RunOptions(dg.ConfigurableResource):
             self._run_with_bucket = run
         return self._run_with_bucket
 
+    @property
+    def settings(self) -> Settings:
+        """The home of the run under way."""
+        if self._around is None:
+            raise RuntimeError("RunOptions.settings is there only inside a run")
+        return self._around.settings
+
+    @property
+    def clock(self) -> datetime | None:
+        """The clock that the run was given, None when it was given none."""
+        return parse_time(self.as_of, "as_of")
+
     @contextlib.contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
-        """Take the locks, find the source, hand both to the assets; give the locks back whatever happens."""
-        clock = given_clock(self.as_of, datetime.now(UTC))
+        """Take the run's lock; in a run of one source be at work on it; give the locks back whatever happens."""
+        given_clock(self.as_of, datetime.now(UTC))
         dagster_run = context.run
         name = dagster_run.tags.get(PARTITION_TAG, "") if dagster_run else ""
-        if dagster_run is None or not name:
+        if dagster_run is None or not (name or dagster_run.job_name == prefixed(MONITOR_MANY_JOB)):
             raise SourceError("this job works on one source at a time", remedy="Choose a partition, or use `smartflow run SOURCE`.")
         settings = Settings.from_environment(os.environ)
         if context.instance is not None and not self.dry_run:
             claim_prefix(context.instance, settings)
-            context.instance.add_dynamic_partitions(PARTITION_SET, [name])  # a run of a new instance may come before any sensor
-        run_id, log = dagster_run.run_id, context.log
-        alive, source = run_lock(settings, run_id), source_lock(settings, name)
+            if name:
+                context.instance.add_dynamic_partitions(PARTITION_SET, [name])  # a run of a new instance may come before any sensor
+        alive = run_lock(settings, dagster_run.run_id)
         with contextlib.ExitStack() as stack:
             stack.enter_context(private())
-            stack.enter_context(alive.exclusive(STEP_PATIENCE, holder=run_id))  # closing the run removes it
+            stack.enter_context(alive.exclusive(STEP_PATIENCE, holder=dagster_run.run_id))  # closing the run removes it
             if self.dry_run:
                 stack.callback(alive.remove)
-            else:
+            self._around = _Around(settings, dagster_run, context.log)
+            if name:
+                stack.enter_context(self.at_work_on(name))
+            try:
+                yield self
+            finally:
+                self._around = None
+
+    @contextlib.contextmanager
+    def at_work_on(self, name: str, *, patience: timedelta = SOURCE_LOCK_PATIENCE, of_many: Catalogue | None = None) -> Iterator[SourceRun]:
+        """Hold the lock of one source, and make its run the one that `run` gives. WarehouseBusyError where another run holds it for longer
+        than `patience`; what is wrong with its file is raised as it is. `of_many`: what a run of several sources has read of all."""
+        if self._around is None:
+            raise RuntimeError("a source is worked on only inside a run")
+        settings, dagster_run, log = self._around.settings, self._around.run, self._around.log
+        run_id, turn = dagster_run.run_id, source_lock(settings, name)
+        with contextlib.ExitStack() as stack:
+            if not self.dry_run:
                 try:
-                    stack.enter_context(source.exclusive(timedelta(0), holder=run_id))
+                    stack.enter_context(turn.exclusive(timedelta(0), holder=run_id))
                 except WarehouseBusyError as busy:
+                    if not patience:
+                        raise
                     if log:
-                        log.info(f"{name}: another run works on this source; waiting up to {SOURCE_LOCK_PATIENCE}. {busy}")
-                    stack.enter_context(source.exclusive(SOURCE_LOCK_PATIENCE, holder=run_id))
-            catalogue = Catalogue.load(settings)
+                        log.info(f"{name}: another run works on this source; waiting up to {patience}. {busy}")
+                    stack.enter_context(turn.exclusive(patience, holder=run_id))
+            catalogue = of_many or Catalogue.load(settings)
             if self.dry_run:
                 settings = stack.enter_context(_copied_home(settings, name))
+            listener = LISTENER.get()
             self._run = SourceRun(
                 source=catalogue.source(name),
                 settings=settings,
                 catalogue=catalogue,
                 warehouse=open_warehouse(settings),
                 models=ModelStore(settings.models),
-                now=clock or datetime.now(UTC),
+                now=self.clock or datetime.now(UTC),
                 run_id=run_id,
                 since=parse_time(self.since, "since"),
                 until=parse_time(self.until, "until"),
@@ -169,13 +203,22 @@ class RunOptions(dg.ConfigurableResource):
                 request_id=dagster_run.tags.get(REQUEST_TAG, ""),
                 candidate=self.candidate,
                 is_removal_accepted=self.accept_removals,
-                report=LISTENER.get() or (lambda stage: None),
+                report=partial(listener, name) if listener else lambda stage: None,
                 is_sending=self.send and not self.dry_run,
             )
             try:
-                yield self
+                yield self._run
             finally:
                 self._run = self._run_with_bucket = None
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What all sources of a run have in common."""
+
+    settings: Settings
+    run: dg.DagsterRun
+    log: dg.DagsterLogManager | None
 
 
 @contextlib.contextmanager

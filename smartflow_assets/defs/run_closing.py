@@ -2,11 +2,11 @@
 
 A failed step skips everything below it, incidents, sends and snapshot included. So each run is closed from outside:
 `smartflow run` calls this itself, two run-status sensors call it for all other runs. Whoever comes second finds the run in
-`run_log` and does nothing.
+`run_log` and does nothing. A run of several sources closes each of them when it has done it; here is closed what it died in.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,16 +19,19 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.severity import SEVERITIES, Severity
-from smartflow_assets.defs.jobs import PRUNE_JOB, is_old_run, our_job
+from smartflow_assets.defs.assets import ASSETS
+from smartflow_assets.defs.jobs import MONITOR_JOB, PRUNE_JOB, is_of_many, is_old_run, our_job, run_sources
 from smartflow_assets.defs.metadata import INCIDENT, NOTE
 from smartflow_assets.defs.names import OPTIONS, stage_of
 from smartflow_assets.defs.old_names import OLD_OPTIONS
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_TAG, REASON_TAG
 from smartflow_assets.defs.resources import closing_lock, given_clock, open_warehouse, run_lock
+from smartflow_assets.defs.unmade import report_unmade
 from smartflow_assets.stages.alerting import Failure
-from smartflow_assets.stages.run_closing import RunRecord, close, is_closed
+from smartflow_assets.stages.run_closing import RunRecord, close, closed_sources, conclude
 
 CLOSING_PATIENCE = timedelta(minutes=2)
+BEGUN = "source"  # metadata of the event by which a run of several says which source it has begun
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,114 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
     run = _with_death_noted(instance, run)
     run_lock(settings, run_id).remove()
     with private(), closing_lock(settings).exclusive(CLOSING_PATIENCE, holder=run_id):
-        warehouse = open_warehouse(settings)
-        if is_closed(warehouse, run_id):
-            return Closed(is_new=False)
-        record = _record(instance, run, settings)
-        close(record, warehouse=warehouse, settings=settings, catalogue=Catalogue.load(settings), environment=os.environ)
-        return Closed(is_new=True, failures=record.failures)
+        warehouse, catalogue = open_warehouse(settings), Catalogue.load(settings)
+        closed = closed_sources(warehouse, run_id)
+        records = _unclosed(instance, run, closed, settings, catalogue)
+        for record in records:
+            close(record, warehouse=warehouse, settings=settings, catalogue=catalogue, environment=os.environ)
+        if records or (is_of_many(run) and run.tags.get(KILLED_TAG)):  # it may have died before it published what it had closed
+            now = max((record.now for record in records), default=datetime.now(UTC))
+            is_forced = any(record.status != "success" for record in records)
+            conclude(run_id, now=now, warehouse=warehouse, settings=settings, catalogue=catalogue, is_publishing_forced=is_forced)
+    return Closed(is_new=bool(records), failures=tuple(failure for record in records for failure in record.failures))
+
+
+def _unclosed(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, closed: frozenset[str], settings: Settings, catalogue: Catalogue
+) -> list[RunRecord]:
+    if is_of_many(run):
+        return _left_by(instance, run, closed, catalogue)
+    return [] if closed else [_record(instance, run, settings)]
+
+
+def close_source(record: RunRecord, settings: Settings, catalogue: Catalogue) -> None:
+    """Close one source of a run of several that goes on."""
+    with private(), closing_lock(settings).exclusive(CLOSING_PATIENCE, holder=record.run_id):
+        close(record, warehouse=open_warehouse(settings), settings=settings, catalogue=catalogue, environment=os.environ)
+
+
+def _left_by(instance: dg.DagsterInstance, run: dg.DagsterRun, closed: frozenset[str], catalogue: Catalogue) -> list[RunRecord]:
+    """What a run of several sources has not closed: the one that it was at when it ended.
+
+    Those that it never came to have no run behind them: they stay due, and get no row. A run that ended before it came to any is one of
+    all its sources if it failed, for a reason that all must hear, and one of the first if it was killed, so that three such wake somebody.
+    """
+    left = [name for name in run_sources(run, catalogue.names) if name in catalogue.names and name not in closed]
+    begun = _begun(instance, run.run_id)
+    failures = () if run.tags.get(KILLED_TAG) else failures_of_many(instance, run.run_id) or ()
+    status = _status(run, failures)
+    concerned = [name for name in left if name in begun]
+    if not concerned and not closed and status in ("failed", "killed"):
+        concerned = left if status == "failed" else left[:1]
+    stats, options = instance.get_run_record_by_id(run.run_id), _options(run)
+    started = datetime.fromtimestamp(stats.start_time, UTC) if stats and stats.start_time else datetime.now(UTC)
+    records = []
+    for name in concerned:
+        facts, succeeded = _reported(instance, run.run_id, name)
+        if name in begun:
+            report_unmade(instance, run, name, [asset for asset in ASSETS if asset.key.path[-1] not in succeeded])
+        records.append(
+            RunRecord(
+                run_id=run.run_id,
+                job=MONITOR_JOB,
+                source=name,
+                status=status,
+                started_at=begun.get(name, started),
+                ended_at=datetime.fromtimestamp(stats.end_time, UTC) if stats and stats.end_time else started,
+                as_of=_clock(options, started),
+                reason=run.tags.get(REASON_TAG, "manual"),
+                failures=failures,
+                facts=facts,
+                succeeded_steps=succeeded,
+                is_sending=bool(options.get("send", True)),
+            )
+        )
+    return records
+
+
+def _begun(instance: dg.DagsterInstance, run_id: str) -> dict[str, datetime]:
+    """When a run of several sources began each of those that it has come to."""
+    begun = {}
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        told = entry.dagster_event.engine_event_data.metadata.get(BEGUN) if entry.dagster_event else None
+        if told is not None:
+            begun[str(told.value)] = datetime.fromtimestamp(entry.timestamp, UTC)
+    return begun
+
+
+def _reported(instance: dg.DagsterInstance, run_id: str, source: str) -> tuple[dict[str, float], frozenset[str]]:
+    """The numbers that a run of several reported of one source, and its stages and checks that went well."""
+    facts: dict[str, float] = {}
+    succeeded = set[str]()
+    for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION}):
+        event = entry.dagster_event
+        if event is None or event.partition != source:
+            continue
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            made = event.step_materialization_data.materialization
+            facts |= numbers_of(made.metadata)
+            succeeded.add(made.asset_key.path[-1])
+        elif event.asset_check_evaluation_data.passed:
+            succeeded.add(f"check:{event.asset_check_evaluation_data.check_name}")
+    return facts, frozenset(succeeded)
+
+
+def failures_of_many(instance: dg.DagsterInstance, run_id: str) -> tuple[Failure, ...] | None:
+    """Why a run of several failed as a whole; None where somebody ended it."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING):
+        return None
+    for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}):
+        event = entry.dagster_event
+        if event is None or not event.event_specific_data:
+            continue
+        is_step = event.event_type == dg.DagsterEventType.STEP_FAILURE
+        error = event.step_failure_data.error if is_step else event.job_failure_data.error
+        if _is_interrupt(error):
+            return None
+        if error is not None:
+            return (Failure("run", reason_of(error)),)
+    return ()
 
 
 def _record(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> RunRecord:
@@ -136,10 +241,13 @@ def facts_of(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, float
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
             seconds[stage] = round(event.step_success_data.duration_ms / 1000, 3)
         else:
-            for name, value in event.step_materialization_data.materialization.metadata.items():
-                if isinstance(value.value, int | float):
-                    facts[name] = float(value.value)
+            facts |= numbers_of(event.step_materialization_data.materialization.metadata)
     return facts, seconds
+
+
+def numbers_of(metadata: Mapping[str, dg.MetadataValue]) -> dict[str, float]:
+    """The numbers among what an asset reported, by name."""
+    return {name: float(value.value) for name, value in metadata.items() if isinstance(value.value, int | float)}
 
 
 def notes_of(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
@@ -170,16 +278,12 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
             if _is_interrupt(event.step_failure_data.error):
                 is_interrupted = True
                 continue
-            steps.append(Failure(cause=str(named(event.step_key)), message=_reason(event.step_failure_data.error)))
+            steps.append(Failure(cause=str(named(event.step_key)), message=reason_of(event.step_failure_data.error)))
         elif event.event_type == dg.DagsterEventType.RUN_FAILURE:
             error = event.job_failure_data.error if event.event_specific_data else None  # failed from outside: no data
-            whole.append(Failure(cause="run", message=_reason(error) if error else event.message or "the run failed"))
+            whole.append(Failure(cause="run", message=reason_of(error) if error else event.message or "the run failed"))
         else:
-            check = event.asset_check_evaluation_data
-            severity = _incident_of(check)
-            if not check.passed and severity is not None:
-                message = check.description or f"the check {check.check_name} failed"
-                checks.append(Failure(f"check:{check.check_name}", message, severity))
+            checks += check_failure(event.asset_check_evaluation_data)
     return steps + checks or ([] if is_interrupted or is_theirs or run.tags.get(KILLED_TAG) else whole)
 
 
@@ -190,6 +294,14 @@ def _stages(run: dg.DagsterRun | None) -> Callable[[str | None], str | None]:
     """
     is_old = run is not None and is_old_run(run)
     return lambda step: None if step is None else step if is_old else stage_of(step)
+
+
+def check_failure(check: Any) -> list[Failure]:
+    """What the evaluation of a check says of the machinery: one failure, or none."""
+    severity = _incident_of(check)
+    if check.passed or severity is None:
+        return []
+    return [Failure(f"check:{check.check_name}", check.description or f"the check {check.check_name} failed", severity)]
 
 
 def _incident_of(check: Any) -> Severity | None:
@@ -216,7 +328,7 @@ def _is_interrupt(error: Any) -> bool:
     return False
 
 
-def _reason(error: Any) -> str:
+def reason_of(error: Any) -> str:
     """One line: the outermost error of ours without its class name, since it knows source and remedy; else the innermost cause."""
     while error is not None and error.cause is not None and not error.message.startswith("smartflow_assets."):
         error = error.cause

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import dagster as dg
 
+from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.assets import ASSETS
-from smartflow_assets.defs.jobs import our_job
+from smartflow_assets.defs.jobs import our_job, run_sources
 from smartflow_assets.defs.names import prefixed
-from smartflow_assets.defs.partitions import PARTITION_TAG
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 BATCH = 200
@@ -31,12 +31,13 @@ def prune_runs(
     The newest run of each job and source stays, and each that made the newest of an asset, since pages show it: a later run may have had
     nothing to make. Runs of others stay: an instance may be shared.
     """
-    kept, gone, cursor = _newest(instance, settings) | _shown(instance), 0, None
+    known = Catalogue.load(settings).names
+    kept, gone, cursor = _newest(instance, settings, known) | _shown(instance), 0, None
     while records := instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=BATCH, cursor=cursor):
         survivors = []
         for record in records:
             run_id = record.dagster_run.run_id
-            if run_id in kept or not _is_old(record, before) or our_job(record.dagster_run, instance, settings) is None:
+            if run_id in kept or not _is_old(record, known, before) or our_job(record.dagster_run, instance, settings) is None:
                 survivors.append(run_id)
                 continue
             instance.delete_run(run_id)
@@ -86,18 +87,20 @@ def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _is_old(record: dg.RunRecord, before: Before) -> bool:
-    limit = before(record.dagster_run.tags.get(PARTITION_TAG, ""))
-    return limit is not None and record.create_timestamp < limit
+def _is_old(record: dg.RunRecord, known: Sequence[str], before: Before) -> bool:
+    """Whether it is old for each of its sources."""
+    limits = [before(source) for source in run_sources(record.dagster_run, known) or ("",)]
+    return all(limit is not None and record.create_timestamp < limit for limit in limits)
 
 
-def _newest(instance: dg.DagsterInstance, settings: Settings) -> set[str]:
+def _newest(instance: dg.DagsterInstance, settings: Settings, known: Sequence[str]) -> set[str]:
     found: dict[tuple[str, str], str] = {}
     cursor = None
     while records := instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=BATCH, cursor=cursor):  # newest first
         for record in records:
             run = record.dagster_run
-            found.setdefault((our_job(run, instance, settings) or run.job_name, run.tags.get(PARTITION_TAG, "")), run.run_id)
+            for source in run_sources(run, known) or ("",):
+                found.setdefault((our_job(run, instance, settings) or run.job_name, source), run.run_id)
         cursor = records[-1].dagster_run.run_id
     return set(found.values())
 

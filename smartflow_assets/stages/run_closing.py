@@ -1,7 +1,7 @@
 """Closing a run: what a finished run leaves to be done, whoever started it and however it ended.
 
 Failures become incident events, one row goes to `run_log`, due messages are sent, the copy is published. Incidents and log
-are one commit, so a run is closed once; sending and publishing may be repeated.
+are one commit, so a run is closed once, or once for each of its sources; sending and publishing may be repeated.
 """
 
 from collections.abc import Mapping
@@ -44,25 +44,41 @@ class RunRecord:
         return self.as_of or self.ended_at
 
 
-def is_closed(warehouse: Warehouse, run_id: str) -> bool:
-    """Whether `run_log` has the run."""
-    return not warehouse.read("SELECT 1 AS one FROM run_log WHERE run_id = ?", [run_id]).empty
+def closed_sources(warehouse: Warehouse, run_id: str) -> frozenset[str]:
+    """The sources of the run that `run_log` has; `*` for a run of none."""
+    return frozenset(warehouse.read("SELECT source FROM run_log WHERE run_id = ?", [run_id])["source"])
+
+
+def unsuccessful_sources(warehouse: Warehouse) -> frozenset[str]:
+    """The sources whose last run to watch them did not succeed."""
+    rows = warehouse.read(
+        "SELECT source FROM run_log WHERE job = 'monitor_source' GROUP BY source HAVING arg_max(status, started_at) <> 'success'"
+    )
+    return frozenset(rows["source"])
 
 
 def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, environment: Mapping[str, str]) -> None:
-    """Record, deliver, publish. The caller holds the lock of closing and has asked `is_closed`."""
+    """Record and deliver, for one source of a run. The caller holds the lock of closing and has asked `closed_sources`; what a run is
+    concluded with is left to do."""
     policy = catalogue.alert_policy(run.source)
     with warehouse.reading():
         run = _with_doom_noted(run, warehouse)
         recovered = run.succeeded_steps | ({"run"} if run.status == "success" else frozenset())
         step = record_failures(warehouse, run.source, run.failures, recovered, policy=policy, now=run.now, run_id=run.run_id)
     warehouse.commit(run.run_id, [*writes_of(step), Append("run_log", _log_row(run))])
-    with warehouse.reading():  # a message is claimed in a commit of its own, so the file is closed while it is sent
-        if is_at_rest(settings.sources, datetime.now(UTC)):
-            note_files(warehouse, catalogue.names, now=run.now, run_id=run.run_id)
-        if run.is_sending:
+    if run.is_sending:
+        with warehouse.reading():  # a message is claimed in a commit of its own, so the file is closed while it is sent
             drain_outbox(warehouse, catalogue, settings, now=run.now, run_id=run.run_id, environment=environment, source=run.source)
-        warehouse.publish(run.run_id, is_forced=run.status != "success")
+
+
+def conclude(
+    run_id: str, *, now: datetime, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, is_publishing_forced: bool = False
+) -> None:
+    """What is left when all sources of a run are closed: note which files are gone, publish."""
+    with warehouse.reading():
+        if is_at_rest(settings.sources, datetime.now(UTC)):
+            note_files(warehouse, catalogue.names, now=now, run_id=run_id)
+        warehouse.publish(run_id, is_forced=is_publishing_forced)
 
 
 def _with_doom_noted(run: RunRecord, warehouse: Warehouse) -> RunRecord:

@@ -51,15 +51,16 @@ def test_a_source_that_fails_before_its_run_begins_keeps_no_other_from_running(
 ) -> None:
     (home / "data/sources/lost.yaml").write_text(SHOP.replace("name: shop", "name: lost"))
 
-    def half(instance: object, settings: object, job: str, source: str, options: object, **more: object) -> Outcome:
-        if source == "lost":
-            raise LookupError("no partition is called lost")
-        return Outcome(source, "", is_success=True)
+    def half(
+        instance: object, settings: object, sources: object, options: object, *, on_end: Callable[[Outcome], None], **more: object
+    ) -> None:
+        on_end(Outcome("shop", "", is_success=True))
+        raise LookupError("no partition is called lost")
 
-    monkeypatch.setattr("smartflow_assets.defs.execute.execute", half)
+    monkeypatch.setattr("smartflow_assets.defs.execute.execute_many", half)
     answer = smartflow("run")
     assert answer.code == 1
-    assert [line.split()[:2] for line in answer.out.splitlines()] == [["lost", "failed"], ["shop", "ok"]]
+    assert [line.split()[:2] for line in answer.out.splitlines()] == [["shop", "ok"], ["lost", "failed"]]
     assert "error: lost: run: LookupError: no partition is called lost" in answer.err
 
 

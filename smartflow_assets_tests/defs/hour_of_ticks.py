@@ -15,8 +15,9 @@ import dagster as dg
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs import schedules, sensors
 from smartflow_assets.defs.build import build_definitions
-from smartflow_assets.defs.execute import execute
+from smartflow_assets.defs.execute import execute, execute_many
 from smartflow_assets.defs.instance import open_instance
+from smartflow_assets.defs.names import EACH_SOURCE
 
 RUN_EACH = 30  # minutes: runs have the clock of the machine, so between them what has run stays due by the moved one
 LOOKING = (sensors.catalogue_sensor, sensors.inbox_sensor, sensors.training_sensor, sensors.outbox_sensor, sensors.housekeeping_sensor)
@@ -37,14 +38,20 @@ def main(first: datetime, minutes: int) -> None:
             with patch.object(schedules, "datetime", Moved), patch.object(sensors, "datetime", Moved):
                 for sensor in LOOKING:
                     sensor(dg.build_sensor_context(instance=instance))
-                for schedule in (schedules.monitor_schedule, *([] if minute % 10 else [schedules.train_schedule])):
+                watching = (schedules.monitor_schedule, schedules.monitor_many_schedule)
+                for schedule in (*watching, *([] if minute % 10 else [schedules.train_schedule])):
                     with dg.build_schedule_context(
                         instance=instance, scheduled_execution_time=moment, repository_def=repository
                     ) as context:
                         asked = schedule.evaluate_tick(context).run_requests
                     for request in () if minute % RUN_EACH else asked or ():
-                        outcome = execute(instance, settings, "monitor_source", request.partition_key, {})
-                        made.append((outcome.run_id, outcome.source, outcome.is_success))
+                        outcomes = []
+                        if request.partition_key:
+                            outcomes.append(execute(instance, settings, "monitor_source", request.partition_key, {}))
+                        else:
+                            together = request.run_config["ops"][EACH_SOURCE]["config"]["sources"]
+                            execute_many(instance, settings, together, {}, on_end=outcomes.append)
+                        made += [(outcome.run_id, outcome.source, outcome.is_success) for outcome in outcomes]
     print(json.dumps(made))
 
 

@@ -54,10 +54,12 @@ def test_the_names_of_everything(defs):
     ]
     assert sorted(job.name for job in defs.jobs or ()) == [
         "smartflow_monitor_source",
+        "smartflow_monitor_sources",
         "smartflow_prune_home",
         "smartflow_train_source",
     ]
     assert sorted(schedule.name for schedule in defs.schedules or ()) == [
+        "smartflow_monitor_many_schedule",
         "smartflow_monitor_schedule",
         "smartflow_prune_schedule",
         "smartflow_train_schedule",
@@ -118,6 +120,12 @@ def test_the_launchpad_is_prefilled_with_what_a_run_without_it_does(defs, job, f
     assert all(RunOptions.model_fields[name].description for name in fields)
 
 
+def test_the_launchpad_of_many_sources_watches_all_of_them(defs):
+    config = defs.resolve_job_def(prefixed("monitor_sources")).run_config
+    assert config["ops"] == {"smartflow_each_source": {"config": {"sources": []}}}
+    assert list(config["resources"]["smartflow_options"]["config"]) == ["since", "until", "as_of", "dry_run", "send"]
+
+
 def test_dg_finds_the_project_and_can_load_it(tmp_path):
     """`[tool.dg]` in pyproject.toml; the command comes with the dev dependencies."""
     dg_command = Path(sys.executable).with_name("dg")
@@ -129,4 +137,6 @@ def test_dg_finds_the_project_and_can_load_it(tmp_path):
     assert checked.returncode == 0 and "All definitions loaded successfully" in checked.stdout + checked.stderr, checked
     found = json.loads(listed.stdout)
     assert {asset["asset_key"] for asset in found["assets"]} == {asset.key.to_user_string() for asset in ASSETS}
-    assert {job["name"] for job in found["jobs"]} == {"smartflow_monitor_source", "smartflow_prune_home", "smartflow_train_source"}
+    assert {job["name"] for job in found["jobs"]} == {
+        f"smartflow_{job}" for job in ("monitor_source", "monitor_sources", "prune_home", "train_source")
+    }

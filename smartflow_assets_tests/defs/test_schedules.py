@@ -5,32 +5,65 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config import catalogue, source_file
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.defs.build import build_definitions
-from smartflow_assets.defs.names import PARTITION_SET, prefixed
+from smartflow_assets.defs.many_sources import config_of_many
+from smartflow_assets.defs.names import EACH_SOURCE, PARTITION_SET, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
-from smartflow_assets.defs.schedules import monitor_schedule, train_schedule
+from smartflow_assets.defs.schedules import monitor_many_schedule, monitor_schedule, train_schedule
 from smartflow_assets_tests.defs.conftest import SHOP
+from smartflow_assets_tests.defs.test_carry_over import state as instigator_state
 from smartflow_assets_tests.homes import START
 
 REPOSITORY = build_definitions().get_repository_def()
-MONITOR_SOURCE = REPOSITORY.get_job(prefixed("monitor_source"))
+MONITOR_SOURCE, MONITOR_SOURCES = (REPOSITORY.get_job(prefixed(job)) for job in ("monitor_source", "monitor_sources"))
 
 
-def tick(home, schedule=monitor_schedule):
-    """What a tick of the schedule comes to, with all that Dagster checks: requests by source, or the reason for none."""
-    context = dg.build_schedule_context(instance=home.instance, scheduled_execution_time=datetime.now(UTC), repository_def=REPOSITORY)
-    answer = schedule.evaluate_tick(context)
-    assert len({request.run_key for request in answer.run_requests}) == len(answer.run_requests)
-    return answer.skip_message or {request.partition_key: request.tags for request in answer.run_requests}
+def requests_of(home, *schedules):
+    """The requests of one tick of the schedules, with all that Dagster checks, and the reason of each that has none."""
+    requests, reasons, at = [], [], datetime.now(UTC)
+    for schedule in schedules:
+        context = dg.build_schedule_context(instance=home.instance, scheduled_execution_time=at, repository_def=REPOSITORY)
+        answer = schedule.evaluate_tick(context)
+        requests += answer.run_requests
+        reasons += [answer.skip_message] if answer.skip_message else []
+    assert len({request.run_key for request in requests}) == len(requests)
+    return requests, reasons
+
+
+def names_of(request):
+    """The sources that a requested run is of."""
+    return [request.partition_key] if request.partition_key else request.run_config["ops"][EACH_SOURCE]["config"]["sources"]
+
+
+def tick(home, *schedules):
+    """What a tick comes to: tags by source, or the reason for no request."""
+    requests, reasons = requests_of(home, *(schedules or (monitor_schedule, monitor_many_schedule)))
+    return {name: request.tags for request in requests for name in names_of(request)} or reasons[0]
 
 
 def run_under_way(home, source, status=dg.DagsterRunStatus.STARTED):
     return home.instance.create_run_for_job(MONITOR_SOURCE, status=status, tags={PARTITION_TAG: source})
+
+
+def ended(home, **statuses):
+    """Rows of run_log as of a week ago, so that the source is due again."""
+    at = datetime.now(UTC) - timedelta(days=7)
+    rows = [
+        {"source": name, "run_id": f"{name}-{status}", "job": "monitor_source", "status": status, "started_at": at}
+        for name, status in statuses.items()
+    ]
+    home.warehouse.commit("ended", [Append("run_log", pd.DataFrame(rows))])
+
+
+def with_sources(home, *names):
+    for name in names:
+        home.write_source(name, SHOP.replace("name: shop", f"name: {name}"))
 
 
 def test_a_home_without_a_source_asks_for_nothing(home):
@@ -123,6 +156,41 @@ def test_a_reader_whose_check_breaks_is_a_broken_file_and_no_more(shop, monkeypa
     monkeypatch.setattr(catalogue, "build_source", build)
     assert sorted(tick(shop)) == ["other", "shop"]  # where it fails by itself
     assert "the file cannot be used (ZeroDivisionError: division by zero)" in str(catalogue.Catalogue.load(shop.settings).broken["shop"])
+
+
+def test_sources_that_are_due_together_have_one_run(shop):
+    with_sources(shop, "north", "south")
+    requests, reasons = requests_of(shop, monitor_schedule, monitor_many_schedule)
+    assert [names_of(request) for request in requests] == [["north", "shop", "south"]]
+    assert requests[0].tags["smartflow/sources"] == "north, shop, south"
+    assert reasons == ["all that are due have one run together"]
+
+
+def test_a_source_whose_run_did_not_succeed_keeps_no_other_waiting(shop):
+    with_sources(shop, "north", "south", "east")
+    ended(shop, shop="success", north="killed", south="failed")
+    requests, reasons = requests_of(shop, monitor_schedule, monitor_many_schedule)
+    assert [names_of(request) for request in requests] == [["north"], ["south"], ["east", "shop"]] and reasons == []
+
+
+def test_sources_that_failed_are_watched_together_since_a_dead_server_may_fail_a_hundred(shop):
+    with_sources(shop, "north", "south")
+    ended(shop, north="failed", south="failed")
+    requests, _ = requests_of(shop, monitor_schedule, monitor_many_schedule)
+    assert [names_of(request) for request in requests] == [["shop"], ["north", "south"]]
+
+
+@pytest.mark.parametrize("named", [["north", "shop"], []], ids=["named", "all"])
+def test_a_source_in_a_run_of_several_is_left_out_by_name(shop, named):
+    with_sources(shop, "north")
+    shop.instance.create_run_for_job(MONITOR_SOURCES, status=dg.DagsterRunStatus.STARTED, run_config=config_of_many(named, {}))
+    assert tick(shop) == "still queued or under way: north, shop"
+
+
+def test_who_switched_the_schedule_off_has_switched_off_both(shop):
+    with_sources(shop, "north")
+    shop.instance.add_instigator_state(instigator_state(prefixed("monitor_schedule"), InstigatorType.SCHEDULE, InstigatorStatus.STOPPED))
+    assert requests_of(shop, monitor_many_schedule) == ([], ["smartflow_monitor_schedule is switched off"])
 
 
 def test_a_manual_source_is_never_due(shop):

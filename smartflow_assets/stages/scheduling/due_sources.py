@@ -23,10 +23,11 @@ _log = logging.getLogger("smartflow")
 
 @dataclass(frozen=True)
 class LastRun:
-    """The last run of a source that was not killed, and how many killed ones came after it."""
+    """The last run of a source that was not killed, and how many killed ones came after it; and how its newest run ended."""
 
     started_at: datetime | None
     killed_since: int
+    status: str = "success"
 
 
 def last_runs(warehouse: Warehouse, now: datetime) -> dict[str, LastRun]:
@@ -37,13 +38,15 @@ def last_runs(warehouse: Warehouse, now: datetime) -> dict[str, LastRun]:
              last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source)
         SELECT log.source AS source, any_value(last.finished_at) AS finished_at,
                count(*) FILTER (WHERE log.status = 'killed' AND (last.finished_at IS NULL OR log.started_at > last.finished_at)) AS killed,
-               max(log.started_at) AS newest_at
+               max(log.started_at) AS newest_at, arg_max(log.status, log.started_at) AS status
         FROM log JOIN last ON last.source = log.source GROUP BY log.source
         """,
         [now],
     )
     return {
-        str(row["source"]): LastRun(_moment(row["newest_at" if row["killed"] >= RETRIES_AT_ONCE else "finished_at"]), int(row["killed"]))
+        str(row["source"]): LastRun(
+            _moment(row["newest_at" if row["killed"] >= RETRIES_AT_ONCE else "finished_at"]), int(row["killed"]), str(row["status"])
+        )
         for row in rows.to_dict("records")
     }
 
