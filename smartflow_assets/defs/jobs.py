@@ -8,11 +8,9 @@ import dagster as dg
 
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.assets import ASSETS
-from smartflow_assets.defs.names import OPTIONS, asset_key, prefixed
+from smartflow_assets.defs.names import MONITOR_JOB, OPTIONS, TRAIN_JOB, asset_key, prefixed
 from smartflow_assets.defs.old_names import has_old_name, was_ours
 
-MONITOR_JOB = "monitor_source"
-TRAIN_JOB = "train_source"
 _KEYS = frozenset(key for asset in ASSETS for key in asset.keys)
 _STAGES = frozenset(key.path[-1] for key in _KEYS)
 _IMPLICIT_JOB = "__ASSET_JOB"

@@ -38,4 +38,5 @@ def stage_of(step_key: str) -> str | None:
 
 
 PARTITION_SET = prefixed("sources")
+MONITOR_JOB, TRAIN_JOB = "monitor_source", "train_source"  # without the prefix, as the warehouse keeps them
 OPTIONS = prefixed("options")

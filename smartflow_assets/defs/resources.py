@@ -29,10 +29,11 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
 from smartflow_assets.core.temporal.notation import parse_moment
 from smartflow_assets.defs.name_claim import claim_prefix
-from smartflow_assets.defs.names import PARTITION_SET
+from smartflow_assets.defs.names import MONITOR_JOB, PARTITION_SET, prefixed, stage_of
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.scheduling.appearance import DECIDING_STAGES, appearance
 
 Listener = Callable[[str], None]
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)  # who is told which stage begins: the CLI's progress bar
@@ -125,6 +126,12 @@ class RunOptions(dg.ConfigurableResource):
             self._run_with_bucket = run
         return self._run_with_bucket
 
+    def _is_whole(self, run: dg.DagsterRun) -> bool:
+        """Whether the run does all that there is to do for its source, so that looks may rest on it: a click may be of some steps."""
+        steps = run.step_keys_to_execute
+        is_of_all = steps is None or {stage_of(step) for step in steps} >= DECIDING_STAGES
+        return run.job_name == prefixed(MONITOR_JOB) and is_of_all and not (self.dry_run or self.since or self.until)
+
     @contextlib.contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
         """Take the locks, find the source, hand both to the assets; give the locks back whatever happens."""
@@ -138,7 +145,7 @@ class RunOptions(dg.ConfigurableResource):
             claim_prefix(context.instance, settings)
             context.instance.add_dynamic_partitions(PARTITION_SET, [name])  # a run of a new instance may come before any sensor
         run_id, log = dagster_run.run_id, context.log
-        alive, source = run_lock(settings, run_id), source_lock(settings, name)
+        alive, turn = run_lock(settings, run_id), source_lock(settings, name)
         with contextlib.ExitStack() as stack:
             stack.enter_context(private())
             stack.enter_context(alive.exclusive(STEP_PATIENCE, holder=run_id))  # closing the run removes it
@@ -146,21 +153,22 @@ class RunOptions(dg.ConfigurableResource):
                 stack.callback(alive.remove)
             else:
                 try:
-                    stack.enter_context(source.exclusive(timedelta(0), holder=run_id))
+                    stack.enter_context(turn.exclusive(timedelta(0), holder=run_id))
                 except WarehouseBusyError as busy:
                     if log:
                         log.info(f"{name}: another run works on this source; waiting up to {SOURCE_LOCK_PATIENCE}. {busy}")
-                    stack.enter_context(source.exclusive(SOURCE_LOCK_PATIENCE, holder=run_id))
+                    stack.enter_context(turn.exclusive(SOURCE_LOCK_PATIENCE, holder=run_id))
             catalogue = Catalogue.load(settings)
             if self.dry_run:
                 settings = stack.enter_context(_copied_home(settings, name))
+            source, warehouse, now = catalogue.source(name), open_warehouse(settings), clock or datetime.now(UTC)
             self._run = SourceRun(
-                source=catalogue.source(name),
+                source=source,
                 settings=settings,
                 catalogue=catalogue,
-                warehouse=open_warehouse(settings),
+                warehouse=warehouse,
                 models=ModelStore(settings.models),
-                now=clock or datetime.now(UTC),
+                now=now,
                 run_id=run_id,
                 since=parse_time(self.since, "since"),
                 until=parse_time(self.until, "until"),
@@ -169,6 +177,7 @@ class RunOptions(dg.ConfigurableResource):
                 request_id=dagster_run.tags.get(REQUEST_TAG, ""),
                 candidate=self.candidate,
                 is_removal_accepted=self.accept_removals,
+                appearance=appearance(source, settings, warehouse, now) if self._is_whole(dagster_run) else None,
                 report=LISTENER.get() or (lambda stage: None),
                 is_sending=self.send and not self.dry_run,
             )

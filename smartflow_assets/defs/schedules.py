@@ -5,6 +5,7 @@ asks only for keys that exist as partitions (one unknown key fails the tick for 
 run queued or under way, and says so. A source whose run was killed is due again at once, three times; then at its next slot.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,15 +16,18 @@ import dagster as dg
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.defs.jobs import MONITOR_JOB, TRAIN_JOB, monitor_source, train_source
-from smartflow_assets.defs.names import prefixed
+from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.defs.jobs import monitor_source, train_source
+from smartflow_assets.defs.names import MONITOR_JOB, TRAIN_JOB, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, SOURCE_TAG
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.settling_in import CARRIED_OVER, settle_in
 from smartflow_assets.defs.source_partitions import add_partitions
 from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
+from smartflow_assets.stages.scheduling.looks import Looked, look
 
 Answer = TypeVar("Answer")
+_log = logging.getLogger("smartflow")
 QUEUED_OR_RUNNING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
@@ -69,7 +73,29 @@ def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunReques
         return dg.SkipReason(CARRIED_OVER)
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
-    return _requests(context, MONITOR_JOB, monitoring_due(catalogue, _asked(last_runs, settings, now), now), "schedule")
+    due = monitoring_due(catalogue, _asked(last_runs, settings, now), now)
+    looked = _looked(catalogue, due, settings, now)
+    answer = _requests(context, MONITOR_JOB, looked.worth, "schedule")
+    if looked.worth:
+        context.log.info(f"worth a run: {looked.reasons()}")
+    if not looked.nothing_new:
+        return answer
+    if isinstance(answer, dg.SkipReason):
+        return dg.SkipReason(f"{looked}; {answer.skip_message}" if looked.worth else str(looked))
+    context.log.info(str(looked))
+    return answer
+
+
+def _looked(catalogue: Catalogue, due: list[str], settings: Settings, now: datetime) -> Looked:
+    """Which of the sources that are due are worth a run; all of them while there is no warehouse, or where the look itself fails."""
+    everything = dict.fromkeys(due, "no run has found nothing to do yet")
+    if not settings.warehouse_file.exists():
+        return Looked(everything)
+    try:
+        return look(catalogue, due, open_warehouse(settings), now)
+    except SmartflowError:
+        _log.exception("nobody could look whether there is anything new, so all that is due is run")
+        return Looked(dict.fromkeys(due, "nobody could look whether there is anything new"))
 
 
 @dg.schedule(

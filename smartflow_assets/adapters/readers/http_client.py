@@ -5,6 +5,7 @@ neither a redirect nor a link to the next page takes them elsewhere.
 """
 
 import gzip
+import hashlib
 import os
 import random
 import ssl
@@ -13,7 +14,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
@@ -96,6 +98,21 @@ class HttpClient:
     def get(self, parameters: Mapping[str, str], target: Path) -> Answer:
         """The answer to the source's own parameters and these."""
         return self._get(self._merged(self._url, {**self._parameters, **parameters}), target)
+
+    def validator(self, parameters: Mapping[str, str]) -> str | None:
+        """What the server says of the answer without giving it: its ETag, its Last-Modified. None where it says neither, answers
+        otherwise than with 200, or changed it so lately that a second change would look the same."""
+        url = self._merged(self._url, {**self._parameters, **parameters})
+        for _ in range(MOST_REDIRECTS + 1):
+            headers, login = (self._headers, self._login) if self._is_home(url) else (self._plain, None)
+            answer = self._client.request("HEAD", url, headers=headers, auth=login)
+            if answer.status_code not in _REDIRECTS or "Location" not in answer.headers:
+                break
+            url = urljoin(url, answer.headers["Location"])
+        told = [answer.headers.get(name, "") for name in ("ETag", "Last-Modified")]
+        if answer.status_code != 200 or not any(told) or _is_of_this_moment(told[1], answer.headers.get("Date", "")):
+            return None
+        return hashlib.sha256("\0".join([*told, answer.headers.get("Content-Length", "")]).encode()).hexdigest()[:32]
 
     def follow(self, link: str, page_url: str, target: Path) -> Answer:
         """The answer at a link of an earlier page. A secret parameter that the link leaves out is added, at the same host."""
@@ -239,6 +256,14 @@ class HttpClient:
             return own.hostname == other.hostname and (is_same or is_safer)
         except ValueError:
             return False
+
+
+def _is_of_this_moment(modified: str, date: str) -> bool:
+    """Whether a content was changed in the second, or the one before, in which the server said so: both times are kept to the second."""
+    try:
+        return parsedate_to_datetime(date) - parsedate_to_datetime(modified) < timedelta(seconds=2)
+    except ValueError:
+        return False
 
 
 class _AgainError(Exception):

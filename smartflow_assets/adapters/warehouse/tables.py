@@ -7,6 +7,7 @@ it, `warehouse.py` writes them, `vocabularies.py` and core hold the words that c
 
 from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, TableSpec
 from smartflow_assets.adapters.warehouse.vocabularies import (
+    LookOutcome,
     ModelChange,
     ModelStatus,
     QuarantineState,
@@ -23,7 +24,7 @@ from smartflow_assets.core.preparation.cleaning import Repair
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 9  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 10  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -502,6 +503,27 @@ _ALL = (
         key=("source", "run_id"),
         mode="append",
         time_column="started_at",
+    ),
+    TableSpec(
+        "source_looks",
+        "When the schedule looked at a source without a run and found nothing to do, and on what that rests. Of looks that asked for a run "
+        "one after the other, for one reason, the first.",
+        (
+            _SOURCE,
+            _always("looked_at", TIME, "The clock of the look."),
+            Column.of_words("outcome", LookOutcome, {"run": "there is something to do"}, is_nullable=False),
+            Column("reason", TEXT, "Why there was nothing to do, or why a run was asked for, in a few words."),
+            Column("run_id", TEXT, "The last run that found nothing to do: the look compares with it. Null where a run was asked for."),
+            Column("origin_signature", TEXT, "What the origin looked like from outside before that run read it."),
+            Column("configuration_signature", TEXT, "Hash of the settings, and of the version, under which that run found nothing to do."),
+            Column("asked_from", TIME, "From when on that run asked a server for rows; null for all, and for files."),
+            Column("written_at", TIME, "The newest change of the source's tables before that run, of which it made none."),
+            Column("decision_at", TIME, "From then on the clock alone may lead to another decision, so that a run is due."),
+            Column("decision", TEXT, "What is due then, in a few words."),
+        ),
+        key=(),
+        mode="append",
+        time_column="looked_at",
     ),
     TableSpec(
         "configurations",

@@ -7,6 +7,7 @@ import dagster as dg
 from smartflow_assets.defs.metadata import decoration, numbers, stage_asset
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import exporting
+from smartflow_assets.stages.scheduling.looks import note_nothing_new
 
 
 @stage_asset(
@@ -18,8 +19,10 @@ from smartflow_assets.stages import exporting
     "block nobody; its schema `marts` holds the documented views.",
 )
 def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
-    """Checkpoint, copy, replace. At once while the file is small, else at most once a minute."""
+    """Checkpoint, copy, replace. At once while the file is small, else at most once a minute. All else is done by now, so what the next
+    looks rest on is written down first."""
     run = options.run
+    note_nothing_new(options.run_with_bucket)
     is_published = run.warehouse.publish(run.run_id)
     size = run.warehouse.published.stat().st_size if run.warehouse.published.exists() else 0
     return dg.MaterializeResult(metadata=numbers({"dagster/row_count": 1, "is_published": int(is_published), "megabytes": size / 1e6}))

@@ -23,7 +23,7 @@ _log = logging.getLogger("smartflow")
 
 @dataclass(frozen=True)
 class LastRun:
-    """The last run of a source that was not killed, and how many killed ones came after it."""
+    """The last run of a source that was not killed, or the last look that found nothing to do, and how many killed runs came after it."""
 
     started_at: datetime | None
     killed_since: int
@@ -34,13 +34,15 @@ def last_runs(warehouse: Warehouse, now: datetime) -> dict[str, LastRun]:
     rows = warehouse.read(
         """
         WITH log AS (FROM run_log WHERE job = 'monitor_source' AND started_at <= ?),
-             last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source)
-        SELECT log.source AS source, any_value(last.finished_at) AS finished_at,
+             last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source),
+             look AS (SELECT source, max(looked_at) AS looked_at FROM source_looks
+                      WHERE outcome = 'nothing_new' AND looked_at <= ? GROUP BY source)
+        SELECT log.source AS source, greatest(any_value(last.finished_at), any_value(look.looked_at)) AS finished_at,
                count(*) FILTER (WHERE log.status = 'killed' AND (last.finished_at IS NULL OR log.started_at > last.finished_at)) AS killed,
-               max(log.started_at) AS newest_at
-        FROM log JOIN last ON last.source = log.source GROUP BY log.source
+               greatest(max(log.started_at), any_value(look.looked_at)) AS newest_at
+        FROM log JOIN last ON last.source = log.source LEFT JOIN look ON look.source = log.source GROUP BY log.source
         """,
-        [now],
+        [now, now],
     )
     return {
         str(row["source"]): LastRun(_moment(row["newest_at" if row["killed"] >= RETRIES_AT_ONCE else "finished_at"]), int(row["killed"]))
