@@ -2,7 +2,8 @@
 
 The schedule of a source stands in its YAML file and may change while Dagster runs, so it is data here, not a definition. A tick
 asks only for keys that exist as partitions (one unknown key fails the tick for all) and leaves out sources that still have a
-run queued or under way, and says so. A source whose run was killed is due again at once, three times; then at its next slot.
+run queued or under way, and says so. A source in which a look finds nothing to do is not run: the look is written down in its place
+(`stages.scheduling.looks`). A source whose run was killed is due again at once, three times; then at its next slot.
 """
 
 import logging
@@ -24,7 +25,7 @@ from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.settling_in import CARRIED_OVER, settle_in
 from smartflow_assets.defs.source_partitions import add_partitions
 from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
-from smartflow_assets.stages.scheduling.looks import Looked, look
+from smartflow_assets.stages.scheduling.looks import Looked, look, publish_looks
 
 Answer = TypeVar("Answer")
 _log = logging.getLogger("smartflow")
@@ -64,10 +65,11 @@ def _asked(read: Callable[[Warehouse, datetime], Mapping[str, Answer]], settings
     cron_schedule="* * * * *",
     job=monitor_source,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Each minute: a run for every source that is due by the `schedule` of its YAML file and has no run under way.",
+    description="Each minute: a run for every source that is due by the `schedule` of its YAML file and has something new to work on; "
+    "not while a run of it is under way.",
 )
 def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-    """Due: the newest slot is later than the last run that was not killed."""
+    """Due: the newest slot is later than the last run that was not killed, and than the last look that found nothing to do."""
     settings, now = Settings.from_environment(os.environ), datetime.now(UTC)
     if settle_in(context.instance, settings):
         return dg.SkipReason(CARRIED_OVER)
@@ -92,7 +94,11 @@ def _looked(catalogue: Catalogue, due: list[str], settings: Settings, now: datet
     if not settings.warehouse_file.exists():
         return Looked(everything)
     try:
-        return look(catalogue, due, open_warehouse(settings), now)
+        warehouse = open_warehouse(settings)
+        looked = look(catalogue, due, warehouse, now)
+        if looked.nothing_new:
+            publish_looks(warehouse)
+        return looked
     except SmartflowError:
         _log.exception("nobody could look whether there is anything new, so all that is due is run")
         return Looked(dict.fromkeys(due, "nobody could look whether there is anything new"))

@@ -259,11 +259,14 @@ class HttpClient:
 
 
 def _is_of_this_moment(modified: str, date: str) -> bool:
-    """Whether a content was changed in the second, or the one before, in which the server said so: both times are kept to the second."""
-    try:
-        return parsedate_to_datetime(date) - parsedate_to_datetime(modified) < timedelta(seconds=2)
-    except ValueError:
+    """Whether a content may have changed in the second in which the server said so, or the one before: both times are kept to the second."""
+    if not modified:
         return False
+    try:
+        said, changed = (parsedate_to_datetime(text).replace(tzinfo=UTC) for text in (date, modified))  # both are in GMT
+    except ValueError:
+        return True
+    return said - changed < timedelta(seconds=2)
 
 
 class _AgainError(Exception):

@@ -1,8 +1,9 @@
 """Prune: which rows of a table are old, and what has to stay of them.
 
-A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`, `configurations`) keeps the newest row
-of each matter, however old. `writes` finds the windows that a step has not processed: its old rows become one row for each table and
-operation, which says the same; loads that moved rows have one of their own. `PRUNABLE` is the order in which tables can be pruned.
+A ledger that says what is known (`ingestions`, `run_log`, `trained_models`, `detection_quality`, `configurations`, `source_looks`) keeps
+the newest row of each matter, however old. `writes` finds the windows that a step has not processed: its old rows become one row for each
+table and operation, which says the same; loads that moved rows have one of their own. `PRUNABLE` is the order in which tables can be
+pruned.
 """
 
 import duckdb
@@ -42,6 +43,7 @@ _OLD = {
     "configurations": "held_from < $before AND rowid < (SELECT max(rowid) FROM configurations WHERE source = $source)",
     "run_log": "started_at < $before AND (job, started_at) NOT IN "
     "(SELECT (job, max(started_at)) FROM run_log WHERE source = $source GROUP BY job, status)",
+    "source_looks": "looked_at < $before AND rowid NOT IN (SELECT max(rowid) FROM source_looks WHERE source = $source GROUP BY outcome)",
 }
 PRUNABLE = (*_OLD, "writes")
 """The tables that `Prune` takes beside raw tables, in the order in which they are pruned."""

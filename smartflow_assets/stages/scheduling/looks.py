@@ -5,9 +5,10 @@ source looked like before it read anything (`appearance`), and when the clock al
 the one is the same and the other has not come, there is nothing to do. Whatever cannot be said is a reason to run.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,8 @@ from smartflow_assets.stages.scheduling.appearance import (
     probed,
 )
 
+COPIED_EACH = timedelta(minutes=10)
+"""A copy costs as much as hundreds of looks, and nobody waits for one that says nothing new."""
 NOTHING_NEW = "nothing new"
 _RESTS_ON = ("run_id", "origin_signature", "configuration_signature", "asked_from", "written_at", "decision_at", "decision")
 _STANDING = f"""
@@ -85,6 +88,13 @@ def look(catalogue: Catalogue, due: Iterable[str], warehouse: Warehouse, now: da
     if rows:
         warehouse.commit("look", [Append("source_looks", pd.DataFrame(rows))])
     return looked
+
+
+def publish_looks(warehouse: Warehouse) -> bool:
+    """Let the published copy tell of looks as well; every run publishes it, so only where the last one is long ago. Whether it did."""
+    copy = warehouse.published
+    is_old = copy.exists() and time.time() - copy.stat().st_mtime >= COPIED_EACH.total_seconds()
+    return is_old and warehouse.publish("look")
 
 
 def note_nothing_new(run: SourceRun) -> bool:
