@@ -259,7 +259,7 @@ class HttpClient:
 
 
 def _is_of_this_moment(modified: str, date: str) -> bool:
-    """Whether a content may have changed in the second in which the server said so, or the one before: both times are kept to the second."""
+    """Whether a content may have changed in the second in which the server said so, or in the one before: times are kept to the second."""
     if not modified:
         return False
     try:
