@@ -128,7 +128,7 @@ class SourceArrivals:
         for moment in sorted({*fronts, *(step for step in steps if step < fronts[-1])}):
             if moment > self.run.now + _A_DAY:
                 return
-            [first, front] = grid.number([moment - arrivals.HISTORY, moment - late])
+            [first, front] = grid.number([pd.Timestamp(moment - arrivals.HISTORY), pd.Timestamp(moment - late)])
             missed = Arrivals(filled[filled >= first], grid).silence(int(front))
             if (missed.is_unusual, missed.is_long) != (standing.is_unusual, standing.is_long):
                 yield moment
@@ -138,7 +138,7 @@ class SourceArrivals:
     def _window_steps(self) -> list[datetime]:
         """When buckets with rows leave the weeks that are looked back at, within a day; the first few dozen times."""
         grid, filled = self.plan.grid, self.known.filled
-        [last] = grid.number([self.run.now + _A_DAY - arrivals.HISTORY])
+        [last] = grid.number([pd.Timestamp(self.run.now + _A_DAY - arrivals.HISTORY)])
         leaving = filled[filled < last][:MOST_AHEAD]
         return [start.to_pydatetime() + arrivals.HISTORY for start in grid.start(leaving + 1)]
 

@@ -103,16 +103,19 @@ class HttpClient:
         """What the server says of the answer without giving it: its ETag, its Last-Modified. None where it says neither, answers
         otherwise than with 200, or changed it so lately that a second change would look the same."""
         url = self._merged(self._url, {**self._parameters, **parameters})
-        for _ in range(MOST_REDIRECTS + 1):
-            headers, login = (self._headers, self._login) if self._is_home(url) else (self._plain, None)
-            answer = self._client.request("HEAD", url, headers=headers, auth=login)
-            if answer.status_code not in _REDIRECTS or "Location" not in answer.headers:
-                break
-            url = urljoin(url, answer.headers["Location"])
+        answer = self._headers_at(url)
+        for _ in range(MOST_REDIRECTS):
+            if answer.status_code in _REDIRECTS and "Location" in answer.headers:
+                url = urljoin(url, answer.headers["Location"])
+                answer = self._headers_at(url)
         told = [answer.headers.get(name, "") for name in ("ETag", "Last-Modified")]
         if answer.status_code != 200 or not any(told) or _is_of_this_moment(told[1], answer.headers.get("Date", "")):
             return None
         return hashlib.sha256("\0".join([*told, answer.headers.get("Content-Length", "")]).encode()).hexdigest()[:32]
+
+    def _headers_at(self, url: str) -> "httpx.Response":
+        headers, login = (self._headers, self._login) if self._is_home(url) else (self._plain, None)
+        return self._client.request("HEAD", url, headers=headers, auth=login)
 
     def follow(self, link: str, page_url: str, target: Path) -> Answer:
         """The answer at a link of an earlier page. A secret parameter that the link leaves out is added, at the same host."""

@@ -68,7 +68,8 @@ class TableSpec:
     """One table of the warehouse.
 
     `key` is unique (checked when written, there is no primary key: it costs 3.5 times on batches and DuckLake has none);
-    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come.
+    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come. What is appended to a table that is
+    not `is_audited` does not stand in `writes`: nothing follows from it, and it would be most of what stands there.
     """
 
     name: str
@@ -78,6 +79,7 @@ class TableSpec:
     mode: WriteMode
     time_column: str
     is_open: bool = False
+    is_audited: bool = True
 
     def __getitem__(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

@@ -524,6 +524,7 @@ _ALL = (
         key=(),
         mode="append",
         time_column="looked_at",
+        is_audited=False,
     ),
     TableSpec(
         "configurations",
@@ -541,7 +542,7 @@ _ALL = (
     ),
     TableSpec(
         "writes",
-        "Every change of every table, in order: the audit, and how late data finds what it touches.",
+        "Every change of every table but `source_looks`, in order: the audit, and how late data finds what it touches.",
         (
             Column("source", TEXT, "Source whose rows were written; null when a write spans several."),
             _always("table_name", TEXT, "Table that was written; raw tables as raw.<source>."),

@@ -112,6 +112,14 @@ def test_one_answer_is_known_by_its_etag_without_being_fetched(shop: Shop, probe
     assert [asked.method for asked in shop.asked] == ["HEAD"] * 3
 
 
+def test_a_redirect_is_followed_and_takes_no_secret_elsewhere(shop: Shop, probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_KEY", "sesame")
+    with http_shop() as other:
+        shop.answers, other.answers = [(302, {"Location": other.url}, "")], [said('"a"')]
+        assert probe(type="http", url=shop.url, headers={"X-Key": "${SHOP_KEY}"}) is not None
+    assert shop.asked[0].headers["X-Key"] == "sesame" and "sesame" not in str(other.asked)
+
+
 def test_one_answer_is_known_by_when_it_was_modified_if_that_is_not_now(shop: Shop, probe: Probe) -> None:
     now = datetime.now(UTC)
     shop.answers = [said(modified=now - timedelta(hours=hours)) for hours in (2, 2, 1, 0)]
