@@ -1,5 +1,6 @@
 """When the rows of a source come: how late they are by nature, how far its buckets go, and whether it has fallen silent."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from smartflow_assets.core.text_format import day
 from smartflow_assets.stages.run import SourceRun
 
 MOST_AHEAD = 48
-"""Buckets, from the front on, for which it is found out what they would say if no row came."""
+"""Buckets, from the front on, for which it is found out one by one what they would say if no row came."""
 _A_DAY, _INSTANT = timedelta(days=1), timedelta(microseconds=1)
 
 
@@ -88,8 +89,7 @@ class SourceArrivals:
         return worst(bad) if any(bad) else None
 
     def changes_at(self) -> datetime | None:
-        """When the clock alone may change what is said here of delay, silence or recordings; None when it does not within a day, or a
-        few dozen buckets if these are shorter. The moment after those is one at which it may."""
+        """When the clock alone may change what is said here of delay, silence or recordings; None when it does not within a day."""
         if self.run.source.freshness.mode == "off":
             return None
         return min((moment for moment in self._changes() if moment > self.run.now), default=None)
@@ -120,20 +120,27 @@ class SourceArrivals:
             yield from self._turn_of_silence(late, steps)
 
     def _turn_of_silence(self, late: timedelta, steps: Sequence[datetime]) -> Iterator[datetime]:
-        """When the silence since the newest row becomes another one, by what was usual in the weeks that are looked back at then."""
-        grid, filled = self.plan.grid, self.known.filled
+        """When the silence since the newest row becomes another one, by what was usual in the weeks that are looked back at then.
+
+        While those weeks stay the same it only becomes longer, so the moment is found by halving; where they move on (`steps`), one after
+        the other.
+        """
+        run, grid, filled = self.run, self.plan.grid, self.known.filled
         [end] = grid.number([self.front])
-        fronts = [start.to_pydatetime() + late for start in grid.start(np.arange(end + 1, end + 1 + MOST_AHEAD))]
+        count = MOST_AHEAD if steps else max(1, _A_DAY // self.plan.every + 1)
+        fronts = [start.to_pydatetime() + late for start in grid.start(np.arange(end + 1, end + 1 + count))]
+        moments = sorted(moment for moment in {*fronts, *steps} if moment <= min(run.now + _A_DAY, fronts[-1]))
         standing = self.known.silence(int(end))
-        for moment in sorted({*fronts, *(step for step in steps if step < fronts[-1])}):
-            if moment > self.run.now + _A_DAY:
-                return
+
+        def has_turned(moment: datetime) -> bool:
             [first, front] = grid.number([pd.Timestamp(moment - arrivals.HISTORY), pd.Timestamp(moment - late)])
-            missed = Arrivals(filled[filled >= first], grid).silence(int(front))
-            if (missed.is_unusual, missed.is_long) != (standing.is_unusual, standing.is_long):
-                yield moment
-                return
-        yield fronts[-1]
+            missed = (Arrivals(filled[filled >= first], grid) if steps else self.known).silence(int(front))
+            return (missed.is_unusual, missed.is_long) != (standing.is_unusual, standing.is_long)
+
+        if steps:
+            yield next((moment for moment in moments if has_turned(moment)), fronts[-1])
+        else:
+            yield from moments[bisect_left(moments, True, key=has_turned) :][:1]
 
     def _window_steps(self) -> list[datetime]:
         """When buckets with rows leave the weeks that are looked back at, within a day; the first few dozen times."""
