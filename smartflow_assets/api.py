@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smartflow_assets.adapters.readers.files import FileReader, PathReader
     from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout, Parquet
     from smartflow_assets.adapters.secret_references import Secret, resolve
-    from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn, Wanted
+    from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext, Staged, TimeColumn, Wanted
     from smartflow_assets.adapters.staging.stage import stage_file, stage_rows
     from smartflow_assets.core.detection import DetectionSettings, detect
     from smartflow_assets.core.detectors.base import BaseDetector, History, Result
@@ -48,6 +48,7 @@ __all__ = [
     "Page",
     "Parquet",
     "PathReader",
+    "ProbeContext",
     "ReadContext",
     "Result",
     "Rows",
@@ -73,7 +74,7 @@ _HOMES = {
     "smartflow_assets.adapters.readers.files": ("FileReader", "PathReader"),
     "smartflow_assets.adapters.scans": ("Delimited", "JsonRecords", "Layout", "Parquet"),
     "smartflow_assets.adapters.secret_references": ("Secret", "resolve"),
-    "smartflow_assets.adapters.staging.contract": ("ReadContext", "Staged", "TimeColumn", "Wanted"),
+    "smartflow_assets.adapters.staging.contract": ("ProbeContext", "ReadContext", "Staged", "TimeColumn", "Wanted"),
     "smartflow_assets.adapters.staging.stage": ("stage_file", "stage_rows"),
     "smartflow_assets.core.detection": ("DetectionSettings", "detect"),
     "smartflow_assets.core.detectors.base": ("BaseDetector", "History", "Result"),

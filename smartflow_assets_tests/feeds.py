@@ -27,6 +27,7 @@ class Asked:
     path: str
     parameters: dict[str, str]
     headers: Headers
+    method: str = "GET"
 
 
 @dataclass
@@ -72,7 +73,7 @@ def http_shop(certificate=None) -> Iterator[Shop]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
+            asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers), self.command)
             shop.asked.append(asked)
             answer = shop.answers.pop(0) if shop.answers else shop.page
             if callable(answer):
@@ -85,8 +86,11 @@ def http_shop(certificate=None) -> Iterator[Shop]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content[: len(content) // 2] if is_dropped else content)
+            if self.command == "GET":
+                self.wfile.write(content[: len(content) // 2] if is_dropped else content)
             self.close_connection = True
+
+        do_HEAD = do_GET
 
         def log_message(self, *_: object) -> None:
             """Be silent."""

@@ -15,7 +15,7 @@ from smartflow_assets_tests.test_conventions import HEAVY
 NAMES = {
     *("detect", "DetectionSettings"),
     *("BaseDetector", "Result", "History", "ModelParts", "Rows", "State", "SeriesFacts"),
-    *("BaseReader", "FeedReader", "Page", "FileReader", "PathReader", "ReadContext", "Wanted", "Staged", "TimeColumn"),
+    *("BaseReader", "FeedReader", "Page", "FileReader", "PathReader", "ReadContext", "ProbeContext", "Wanted", "Staged", "TimeColumn"),
     *("stage_file", "stage_rows", "Layout", "Delimited", "JsonRecords", "Parquet", "SourceError"),
     *("BaseChannel", "Message", "Secret", "resolve", "DeliveryError", "Duration"),
     *("BaseRule", "Finding", "Lasting", "buckets", "run_lengths"),

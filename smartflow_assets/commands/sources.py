@@ -34,8 +34,8 @@ _STYLES = {
 
 
 def sources() -> None:
-    """List the sources: where their rows come from, when they last ran, what is open, how many rows are held in quarantine; `silent` is one
-    that brings no rows any more.
+    """List the sources: when they last ran, when they were looked at last, what is open, how many rows are held in quarantine; `silent` is
+    one that brings no rows any more. A source in which the schedule finds nothing new is looked at and not run.
 
     A source whose file is broken is listed as such; `smartflow validate` says why.
     """
@@ -56,6 +56,7 @@ def sources() -> None:
                 name,
                 state,
                 _time(known.get("last_run_at")),
+                _time(known.get("last_looked_at")),
                 _time(known.get("last_observed_at")),
                 known.get("record_count"),
                 known.get("anomaly_count"),
@@ -66,7 +67,7 @@ def sources() -> None:
             ]
         )
     terminal.table(
-        ["source", "last run", "at (UTC)", "data up to", "buckets", "anomalies", "open", "held", "schedule", "description"],
+        ["source", "last run", "at (UTC)", "looked at", "data up to", "buckets", "anomalies", "open", "held", "schedule", "description"],
         rows,
         right=["buckets", "anomalies", "open", "held"],
         styles=_STYLES,
@@ -198,6 +199,11 @@ def _state(settings: "Settings", source: "Source") -> None:
             "newest runs",
             "SELECT started_at, job, status, reason, rows_in, rows_scored, anomaly_count AS anomalies, error FROM run_log "
             "WHERE source = ? ORDER BY started_at DESC LIMIT 5",
+        ),
+        (
+            "newest looks without a run",
+            "SELECT looked_at, reason, decision_at AS run_at_the_latest, decision AS because FROM source_looks "
+            "WHERE source = ? AND outcome = 'nothing_new' ORDER BY looked_at DESC LIMIT 3",
         ),
     )
     if waiting := _waiting(settings, source):

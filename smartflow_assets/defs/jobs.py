@@ -12,13 +12,10 @@ import dagster as dg
 
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.assets import ASSETS
-from smartflow_assets.defs.names import EACH_SOURCE, MONITOR_MANY_JOB, OPTIONS, asset_key, prefixed
+from smartflow_assets.defs.names import EACH_SOURCE, MONITOR_JOB, MONITOR_MANY_JOB, OPTIONS, PRUNE_JOB, TRAIN_JOB, asset_key, prefixed
 from smartflow_assets.defs.old_names import has_old_name, was_ours
 from smartflow_assets.defs.partitions import PARTITION_TAG
 
-MONITOR_JOB = "monitor_source"
-TRAIN_JOB = "train_source"
-PRUNE_JOB = "prune_home"
 _KEYS = frozenset(key for asset in ASSETS for key in asset.keys)
 _STAGES = frozenset(key.path[-1] for key in _KEYS)
 _IMPLICIT_JOB = "__ASSET_JOB"

@@ -38,6 +38,7 @@ def stage_of(step_key: str) -> str | None:
 
 
 PARTITION_SET = prefixed("sources")
-MONITOR_MANY_JOB = "monitor_sources"  # without the prefix; `run_log.job` counts its runs as those of monitor_source
+MONITOR_JOB, TRAIN_JOB, PRUNE_JOB = "monitor_source", "train_source", "prune_home"  # without the prefix, as the warehouse keeps them
+MONITOR_MANY_JOB = "monitor_sources"  # likewise; `run_log.job` counts its runs as those of monitor_source
 OPTIONS = prefixed("options")
 EACH_SOURCE = prefixed("each_source")  # the one step of that job

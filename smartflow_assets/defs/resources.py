@@ -30,10 +30,11 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError, WarehouseBusyError
 from smartflow_assets.core.temporal.notation import parse_moment
 from smartflow_assets.defs.name_claim import claim_prefix
-from smartflow_assets.defs.names import MONITOR_MANY_JOB, PARTITION_SET, prefixed
+from smartflow_assets.defs.names import MONITOR_JOB, MONITOR_MANY_JOB, PARTITION_SET, prefixed, stage_of
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.scheduling.appearance import DECIDING_STAGES, appearance
 
 Listener = Callable[[str, str], None]
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)  # told which stage of which source begins: a progress bar
@@ -139,6 +140,14 @@ class RunOptions(dg.ConfigurableResource):
         """The clock that the run was given, None when it was given none."""
         return parse_time(self.as_of, "as_of")
 
+    def _is_whole(self, run: dg.DagsterRun) -> bool:
+        """Whether the run does all that there is to do for its source, so that looks may rest on it: a click may be of some steps."""
+        if self.dry_run or self.since or self.until:
+            return False
+        steps = run.step_keys_to_execute
+        is_of_all = steps is None or {stage_of(step) for step in steps} >= DECIDING_STAGES
+        return run.job_name == prefixed(MONITOR_MANY_JOB) or (run.job_name == prefixed(MONITOR_JOB) and is_of_all)
+
     @contextlib.contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
         """Take the run's lock; in a run of one source be at work on it; give the locks back whatever happens."""
@@ -187,14 +196,15 @@ class RunOptions(dg.ConfigurableResource):
             catalogue = of_many or Catalogue.load(settings)
             if self.dry_run:
                 settings = stack.enter_context(_copied_home(settings, name))
+            source, warehouse, now = catalogue.source(name), open_warehouse(settings), self.clock or datetime.now(UTC)
             listener = LISTENER.get()
             self._run = SourceRun(
-                source=catalogue.source(name),
+                source=source,
                 settings=settings,
                 catalogue=catalogue,
-                warehouse=open_warehouse(settings),
+                warehouse=warehouse,
                 models=ModelStore(settings.models),
-                now=self.clock or datetime.now(UTC),
+                now=now,
                 run_id=run_id,
                 since=parse_time(self.since, "since"),
                 until=parse_time(self.until, "until"),
@@ -203,6 +213,7 @@ class RunOptions(dg.ConfigurableResource):
                 request_id=dagster_run.tags.get(REQUEST_TAG, ""),
                 candidate=self.candidate,
                 is_removal_accepted=self.accept_removals,
+                appearance=appearance(source, settings, warehouse, now) if self._is_whole(dagster_run) else None,
                 report=partial(listener, name) if listener else lambda stage: None,
                 is_sending=self.send and not self.dry_run,
             )

@@ -2,12 +2,14 @@
 
 The schedule of a source stands in its YAML file and may change while Dagster runs, so it is data here, not a definition. A tick
 asks only for keys that exist as partitions (one unknown key fails the tick for all) and leaves out sources that still have a
-run queued or under way, and says so. Sources that are due together have one run. A source whose run was killed is due again at once,
-three times; then at its next slot. It is watched by itself then, and so is one that failed: what went wrong with it keeps no other waiting.
+run queued or under way, and says so. A source in which a look finds nothing to do is not run: the look is written down in its place
+(`stages.scheduling.looks`). Sources that are due together have one run. A source whose run was killed is due again at once, three times;
+then at its next slot. It is watched by itself then, and so is one that failed: what went wrong with it keeps no other waiting.
 
 A schedule of Dagster starts one job only, so there are two for the two jobs that watch. They share what a tick has found.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,16 +22,19 @@ from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.defs.jobs import MONITOR_JOB, TRAIN_JOB, monitor_source, run_sources, train_source
+from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.defs.jobs import monitor_source, run_sources, train_source
 from smartflow_assets.defs.many_sources import config_of_many, monitor_sources, told_names
-from smartflow_assets.defs.names import MONITOR_MANY_JOB, prefixed
+from smartflow_assets.defs.names import MONITOR_JOB, MONITOR_MANY_JOB, TRAIN_JOB, prefixed
 from smartflow_assets.defs.partitions import REASON_TAG, SOURCE_TAG, SOURCES_TAG
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.settling_in import CARRIED_OVER, settle_in
 from smartflow_assets.defs.source_partitions import add_partitions
 from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
+from smartflow_assets.stages.scheduling.looks import Looked, look, publish_looks
 
 Answer = TypeVar("Answer")
+_log = logging.getLogger("smartflow")
 QUEUED_OR_RUNNING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 _NEWEST: dict[str, Any] = {}  # the newest tick and its plan; both schedules are asked in one process, of the same minute
 
@@ -87,7 +92,14 @@ def _plan(context: dg.ScheduleEvaluationContext) -> _Plan:
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
     runs = _asked(last_runs, settings, now)
-    names, otherwise = _free(context, (MONITOR_JOB, MONITOR_MANY_JOB), monitoring_due(catalogue, runs, now))
+    free, otherwise = _free(context, (MONITOR_JOB, MONITOR_MANY_JOB), monitoring_due(catalogue, runs, now))
+    looked = _looked(catalogue, free, settings, now)
+    names = list(looked.worth)
+    if names:
+        context.log.info(f"worth a run: {looked.reasons()}")
+    if looked.nothing_new:
+        context.log.info(str(looked))
+        otherwise = str(looked) if otherwise == _Plan.otherwise else f"{looked}; {otherwise}"
     ended = {name: runs[name].status if name in runs else "success" for name in names}
     alone = [name for name in names if ended[name] == "killed"]
     failed = [name for name in names if ended[name] == "failed"]
@@ -103,11 +115,11 @@ def _plan(context: dg.ScheduleEvaluationContext) -> _Plan:
     cron_schedule="* * * * *",
     job=monitor_source,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Each minute: a run for a source that is due by the `schedule` of its YAML file, if it is the only one, or its last run "
-    "did not succeed. None that has a run under way.",
+    description="Each minute: a run for a source that is due by the `schedule` of its YAML file and has something new to work on, if it is "
+    "the only one, or its last run did not succeed. None that has a run under way.",
 )
 def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-    """Due: the newest slot is later than the last run that was not killed."""
+    """Due: the newest slot is later than the last run that was not killed, and than the last look that found nothing to do."""
     plan = _plan(context)
     if plan.alone:
         return _each(context, plan.alone, "schedule")
@@ -119,7 +131,8 @@ def monitor_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunReques
     cron_schedule="* * * * *",
     job=monitor_sources,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Each minute: one run for all sources that are due, from two on. Goes with monitor_schedule: off when that one is off.",
+    description="Each minute: one run for all sources that are due and have something new to work on, from two on. Goes with "
+    "monitor_schedule: off when that one is off.",
 )
 def monitor_many_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Those that failed have one of their own."""
@@ -135,6 +148,22 @@ def _is_switched_off(instance: dg.DagsterInstance, schedule: str) -> bool:
     """Somebody who switched it off, before there was a second one, wanted nothing to be watched."""
     states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
     return any(state.instigator_name == schedule and state.status == InstigatorStatus.STOPPED for state in states)
+
+
+def _looked(catalogue: Catalogue, due: list[str], settings: Settings, now: datetime) -> Looked:
+    """Which of the sources that are due are worth a run; all of them while there is no warehouse, or where the look itself fails."""
+    everything = dict.fromkeys(due, "no run has found nothing to do yet")
+    if not settings.warehouse_file.exists():
+        return Looked(everything)
+    try:
+        warehouse = open_warehouse(settings)
+        looked = look(catalogue, due, warehouse, now)
+        if looked.nothing_new:
+            publish_looks(warehouse)
+        return looked
+    except SmartflowError:
+        _log.exception("nobody could look whether there is anything new, so all that is due is run")
+        return Looked(dict.fromkeys(due, "nobody could look whether there is anything new"))
 
 
 @dg.schedule(

@@ -21,8 +21,8 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.carry_over import old_cursor
 from smartflow_assets.defs.dead_runs import fail_dead_runs
-from smartflow_assets.defs.jobs import TRAIN_JOB, monitor_source, train_source
-from smartflow_assets.defs.names import PARTITION_SET, prefixed
+from smartflow_assets.defs.jobs import monitor_source, train_source
+from smartflow_assets.defs.names import PARTITION_SET, TRAIN_JOB, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG, SOURCE_TAG
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.run_closing import close_run

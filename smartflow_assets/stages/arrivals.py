@@ -1,6 +1,8 @@
 """When the rows of a source come: how late they are by nature, how far its buckets go, and whether it has fallen silent."""
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -16,6 +18,10 @@ from smartflow_assets.core.series.arrivals import Arrivals
 from smartflow_assets.core.severity import Severity, worst
 from smartflow_assets.core.text_format import day
 from smartflow_assets.stages.run import SourceRun
+
+MOST_AHEAD = 48
+"""Buckets, from the front on, for which it is found out one by one what they would say if no row came."""
+_A_DAY, _INSTANT = timedelta(days=1), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -82,12 +88,89 @@ class SourceArrivals:
         bad = [found, *self._broken_rules(self.newest_at)]
         return worst(bad) if any(bad) else None
 
+    def changes_at(self) -> datetime | None:
+        """When the clock alone may change what is said here of delay, silence or recordings; None when it does not within a day."""
+        if self.run.source.freshness.mode == "off":
+            return None
+        return min((moment for moment in self._changes() if moment > self.run.now), default=None)
+
+    def _changes(self) -> Iterator[datetime]:
+        run, grid = self.run, self.plan.grid
+        time, tomorrow = self._time, run.now + _A_DAY
+        ahead = self._read(
+            f"SELECT min({time}) FILTER ({time} > $2) AS row_at, min(_ingested_at) FILTER (_ingested_at > $2) AS load_at, "
+            f"min(_ingested_at) FILTER (_ingested_at > $1) AS oldest_at FROM {self._table}",
+            run.now - arrivals.HISTORY,
+        )
+        row_at, load_at, oldest_at = (None if pd.isna(at) else at.to_pydatetime() for at in ahead.iloc[0])
+        yield from (at for at in (row_at, load_at) if at is not None)  # of a clock that was wrong
+        if oldest_at is not None and oldest_at + arrivals.HISTORY <= tomorrow and not self._is_as_late_at(tomorrow):
+            yield oldest_at + arrivals.HISTORY
+        steps = self._window_steps()
+        if self._may_be_recording and len(steps):
+            yield steps[0]
+        if self.newest_at is None or not self.is_watched:
+            return
+        newest_at, fresh, late = self.newest_at.to_pydatetime(), run.source.freshness, run.source.time_bucket.settle_time + self.delay
+        yield from (newest_at + age + _INSTANT for age in (fresh.warn_after, fresh.error_after) if age is not None)
+        for least in self._lasting_of_rules().values():
+            broken_from = grid.step(newest_at, 1) + least
+            yield (grid.step(broken_from - _INSTANT, 1) + late).to_pydatetime()
+        if fresh.mode == "auto":
+            yield from self._turn_of_silence(late, steps)
+
+    def _turn_of_silence(self, late: timedelta, steps: Sequence[datetime]) -> Iterator[datetime]:
+        """When the silence since the newest row becomes another one, by what was usual in the weeks that are looked back at then.
+
+        While those weeks stay the same it only becomes longer, so the moment is found by halving; where they move on (`steps`), one after
+        the other.
+        """
+        run, grid, filled = self.run, self.plan.grid, self.known.filled
+        [end] = grid.number([self.front])
+        count = MOST_AHEAD if steps else max(1, _A_DAY // self.plan.every + 1)
+        fronts = [start.to_pydatetime() + late for start in grid.start(np.arange(end + 1, end + 1 + count))]
+        moments = sorted(moment for moment in {*fronts, *steps} if moment <= min(run.now + _A_DAY, fronts[-1]))
+        standing = self.known.silence(int(end))
+
+        def has_turned(moment: datetime) -> bool:
+            [first, front] = grid.number([pd.Timestamp(moment - arrivals.HISTORY), pd.Timestamp(moment - late)])
+            missed = (Arrivals(filled[filled >= first], grid) if steps else self.known).silence(int(front))
+            return (missed.is_unusual, missed.is_long) != (standing.is_unusual, standing.is_long)
+
+        if steps:
+            yield next((moment for moment in moments if has_turned(moment)), fronts[-1])
+        else:
+            yield from moments[bisect_left(moments, True, key=has_turned) :][:1]
+
+    def _window_steps(self) -> list[datetime]:
+        """When buckets with rows leave the weeks that are looked back at, within a day; the first few dozen times."""
+        grid, filled = self.plan.grid, self.known.filled
+        [last] = grid.number([pd.Timestamp(self.run.now + _A_DAY - arrivals.HISTORY)])
+        leaving = filled[filled < last][:MOST_AHEAD]
+        return [start.to_pydatetime() + arrivals.HISTORY for start in grid.start(leaving + 1)]
+
+    def _is_as_late_at(self, moment: datetime) -> bool:
+        """Whether the loads that are older than `HISTORY` by then have no say in how late rows are."""
+        later = SourceArrivals(replace(self.run, now=moment), self.plan)
+        most = arrivals.DELAY_LOADS
+        return len(later._ages) >= most and np.array_equal(later._ages[-most:], self._ages[-most:])
+
+    @property
+    def _may_be_recording(self) -> bool:
+        """Whether only how far apart its rows are says that it is a recording, or none."""
+        freshest = self._freshest_age
+        is_old = freshest is not None and freshest > arrivals.RECORDING_AFTER * self.plan.every
+        return is_old and len(self._ages) < arrivals.REGULAR_LOADS
+
+    def _lasting_of_rules(self) -> dict[MissingRule, timedelta]:
+        """The rules `missing`, each with the silence that breaks it."""
+        return {rule: max(rule.lasting, self.plan.every) for rule in self.run.source.all_rules if isinstance(rule, MissingRule)}
+
     def _broken_rules(self, newest_at: datetime) -> list[Severity]:
         """The severities of the rules `missing` that the silence since the newest row breaks: whoever wrote one is not told later by its
         incident."""
         silent_for = self.front - self.plan.grid.step(newest_at, 1)
-        lasting = {rule: max(rule.lasting, self.plan.every) for rule in self.run.source.all_rules if isinstance(rule, MissingRule)}
-        return [rule.severity for rule, least in lasting.items() if silent_for >= least]
+        return [rule.severity for rule, least in self._lasting_of_rules().items() if silent_for >= least]
 
     @cached_property
     def known(self) -> Arrivals:

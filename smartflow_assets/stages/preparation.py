@@ -208,6 +208,25 @@ def _axis(run: SourceRun, arrived: SourceArrivals) -> _Axis | None:
     return _Axis(first, until, tail)
 
 
+def next_close(run: SourceRun) -> datetime:
+    """When the next bucket is closed and settled."""
+    grid = TimeGrid(run.source.time_bucket.every, run.source.calendar)
+    return (grid.step(closed_end(run), 1) + run.source.time_bucket.settle_time).to_pydatetime()
+
+
+def axis_grows_at(run: SourceRun, arrived: SourceArrivals) -> datetime | None:
+    """When the source has another bucket though no row comes; None when the clock alone brings none, as long as rows are as late as now."""
+    axis = _axis(run, arrived)
+    if axis is None:
+        return None
+    if axis.tail.since > closed_end(run):
+        return next_close(run)
+    is_going_on = (axis.tail.metrics is None or bool(axis.tail.metrics)) and arrived.is_watched
+    if not is_going_on or axis.until >= axis.tail.since + LONGEST_TAIL:
+        return None
+    return (arrived.plan.grid.step(axis.until, 1) + run.source.time_bucket.settle_time + arrived.delay).to_pydatetime()
+
+
 class _Planned(NamedTuple):
     """What is to be cleaned: the windows of each commit, and which series there are in them."""
 

@@ -10,6 +10,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
+from smartflow_assets.stages.scheduling.appearance import Appearance
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class SourceRun:
     candidate: str = ""  # why it trains candidates, which judge nothing until they are promoted
     is_removal_accepted: bool = False  # what loads wanted to remove, and withheld, goes
     is_sending: bool = True
+    appearance: Appearance | None = None  # before anything was read; None where the run does not do all that there is to do
     report: Callable[[str], None] = lambda stage: None  # told each stage as it begins
 
     @property

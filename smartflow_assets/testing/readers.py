@@ -17,11 +17,12 @@ import duckdb
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext, Staged, Wanted
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.testing.promises import broken, check_instance, check_settings, counted, kind_of, promised, run_all, type_of
 
 SOURCE = "checked"
+LONGEST_SIGNATURE = 200
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,20 @@ def check_a_missing_origin_is_named(case: ReaderCase) -> None:
             broken(case.who, "an origin that is not there raised nothing", remedy)
 
 
+def check_a_probe_says_the_same_of_the_same(case: ReaderCase) -> None:
+    """What `probe` says is a short text or None, the same until something changes, and asking and reading change nothing."""
+    context = ProbeContext(SOURCE, case.data, case.now)
+    told = [case.reader.probe(context)]
+    with _staging() as folder:
+        _read(case, folder)
+    told.append(case.reader.probe(context))
+    remedy = "Make it of what the origin says of itself, such as its size, its times or a version, and hash what is long"
+    is_settled = None not in told  # a file that was changed just now says nothing yet
+    promised(not is_settled or told[0] == told[1], case.who, f"probe said {told[0]!r}, then {told[1]!r}, and nothing had changed", remedy)
+    is_text = told[0] is None or (isinstance(told[0], str) and 0 < len(told[0]) <= LONGEST_SIGNATURE)
+    promised(is_text, case.who, f"probe gave {told[0]!r}, not a text of 1 to {LONGEST_SIGNATURE} characters or None", remedy)
+
+
 READER_CHECKS: tuple[Callable[[ReaderCase], None], ...] = (
     check_reader_settings,
     check_nothing_else_is_written,
@@ -177,6 +192,7 @@ READER_CHECKS: tuple[Callable[[ReaderCase], None], ...] = (
     check_content_is_read_alike_twice,
     check_known_content_is_passed_over,
     check_a_missing_origin_is_named,
+    check_a_probe_says_the_same_of_the_same,
 )
 """Every promise of a reader, one function each."""
 

@@ -1,8 +1,8 @@
 """A home of an earlier version opens and runs: its incidents go on, and nothing of it is lost.
 
 Each was made by two runs of `smartflow run` of the last version with that schema. In both `shop` has two regions that count four times as
-much as usual for the last four hours, with an open incident that was told. Version 8 has two sources more: `log`, whose equal lines
-were counted once and which is silent, and `broken`, whose reading has failed since its time column was renamed.
+much as usual for the last four hours, with an open incident that was told. Versions 8 and 9 have two sources more: `log`, which is silent
+and whose equal lines version 8 counted once, and `broken`, whose reading has failed since its time column was renamed.
 """
 
 import tarfile
@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.stages.scheduling.looks import look
 from smartflow_assets_tests.homes import STAGES, Home
 
 OLD = Path(__file__).parents[1] / "old_homes"
@@ -28,7 +30,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return Home(tmp_path)
 
 
-@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8)], indirect=["old"])
+@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8), (9, 9)], indirect=["old"])
 def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: int):
     feed = old.folder / "data/examples/shop.csv"
     calm = pd.read_csv(feed).tail(2 * 24 * 3).head(2 * 24)  # the same hours two days earlier
@@ -56,3 +58,12 @@ def test_equal_rows_that_version_8_counted_once_count_after_a_rebuild_that_plan_
     lines = old.table("clean_series", "source = 'log' ORDER BY observed_at")["value"]
     assert lines.iloc[:-3].eq(3).all() and sorted(lines.iloc[-3:]) == [3, 3, 5]
     assert "equal rows" not in smartflow("plan", "log").out
+
+
+@pytest.mark.parametrize("old", [9], indirect=True)
+def test_what_version_9_ran_is_run_once_more_before_anybody_only_looks(old: Home):
+    now = datetime(2026, 3, 23, 1, tzinfo=UTC)
+    found = look(Catalogue.load(old.settings), ["broken", "log", "shop"], old.warehouse, now)
+    assert dict(found.worth) == dict.fromkeys(["broken", "log", "shop"], "no run has found nothing to do yet")
+    health = old.table("marts.source_health")
+    assert (health["last_looked_at"] >= health["last_run_at"]).all()

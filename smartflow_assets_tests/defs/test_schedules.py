@@ -7,15 +7,19 @@ import pandas as pd
 import pytest
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
+from smartflow_assets.adapters.readers import file_signature
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config import catalogue, source_file
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.yaml_file import YamlFile
+from smartflow_assets.core.errors import WarehouseError
+from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.many_sources import config_of_many
 from smartflow_assets.defs.names import EACH_SOURCE, PARTITION_SET, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
 from smartflow_assets.defs.schedules import monitor_many_schedule, monitor_schedule, train_schedule
+from smartflow_assets.stages.scheduling.appearance import DECIDING_STAGES
 from smartflow_assets_tests.defs.conftest import SHOP
 from smartflow_assets_tests.defs.test_carry_over import state as instigator_state
 from smartflow_assets_tests.homes import START
@@ -200,3 +204,38 @@ def test_a_manual_source_is_never_due(shop):
 
 def test_sources_without_a_model_are_not_trained_by_the_schedule(shop):
     assert tick(shop, train_schedule) == "no source is due"
+
+
+def test_a_source_in_which_a_run_found_nothing_to_do_is_not_run_again_until_something_is_new(shop, monkeypatch):
+    monkeypatch.setattr(file_signature, "JUST_NOW", timedelta(0))
+    shop.instance.add_dynamic_partitions(PARTITION_SET, ["shop"])
+    shop.write_source("new", SHOP.replace("name: shop", "name: new"))
+    now = datetime.now(UTC)
+    for _ in range(2):
+        assert shop.run("shop", now - timedelta(minutes=2)).is_success
+    monkeypatch.setattr("smartflow_assets.stages.scheduling.due_sources.latest_slot", lambda *given: now + timedelta(hours=1))
+    assert list(tick(shop)) == ["new"]
+    (shop.settings.sources / "new.yaml").unlink()
+    runs, writes = shop.count("run_log"), shop.count("writes")
+    assert tick(shop) == "nothing new: 1 source"
+    assert (shop.count("run_log"), shop.count("writes")) == (runs, writes)
+    with (shop.settings.data / "examples/shop.csv").open("a") as feed:
+        feed.write("2026-03-03T00:00:00Z,500\n")
+    assert list(tick(shop)) == ["shop"]
+    run_under_way(shop, "shop")
+    assert tick(shop) == "still queued or under way: shop"
+
+
+def test_a_warehouse_that_cannot_be_looked_into_is_no_reason_to_wait(shop, monkeypatch, caplog):
+    shop.warehouse.publish("before")
+
+    def look(*given):
+        raise WarehouseError("the disk is full")
+
+    monkeypatch.setattr("smartflow_assets.defs.schedules.look", look)
+    assert list(tick(shop)) == ["shop"]
+    assert "nobody could look whether there is anything new" in caplog.text
+
+
+def test_looks_rest_on_runs_of_all_stages_that_decide_anything():
+    assert {key.path[-1] for asset in ASSETS for key in asset.keys} - {"anomaly_exports"} == DECIDING_STAGES

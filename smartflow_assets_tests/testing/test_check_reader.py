@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from pydantic import Field
 
-from smartflow_assets.api import BaseReader, ReadContext, SourceError, Staged, Wanted, stage_rows
+from smartflow_assets.api import BaseReader, ProbeContext, ReadContext, SourceError, Staged, Wanted, stage_rows
 from smartflow_assets.testing import check_reader
 
 
@@ -131,6 +131,19 @@ class Asserting(Log, frozen=True):
         raise AssertionError
 
 
+class Fickle(Log, frozen=True):
+    calls: ClassVar[list[int]] = []
+
+    def probe(self, context: ProbeContext) -> str:
+        self.calls.append(1)
+        return f"look {len(self.calls)}"
+
+
+class Talker(Log, frozen=True):
+    def probe(self, context: ProbeContext) -> str:
+        return (context.data / self.log).read_text()
+
+
 BROKEN: dict[type[Log], str] = {
     Silent: "log: no description for log. Write Field(description=…)",
     Traceback: "log: an origin that is not there raised FileNotFoundError: ",
@@ -145,6 +158,8 @@ BROKEN: dict[type[Log], str] = {
     Stutterer: "log: one read staged a.log more than once, so that the last takes the place of the others. Give each content an origin",
     Returner: "log: batches returned None. Yield what stage_rows or stage_file returns",
     Asserting: "log: batches raised AssertionError. The traceback above says where",
+    Fickle: "log: probe said 'look 1', then 'look 2', and nothing had changed. Make it of what the origin says of itself",
+    Talker: "not a text of 1 to 200 characters or None. Make it of what the origin says of itself, such as its size",
     Frames: "log: batches gave a dict, not a Staged. Yield what stage_rows or stage_file returns.",
 }
 

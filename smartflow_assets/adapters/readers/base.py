@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from smartflow_assets.adapters.scans import Delimited, JsonRecords
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext, Staged, TimeColumn
 
 
 def _column_alone(value: Any) -> Any:
@@ -41,6 +41,14 @@ class BaseReader(BaseModel, ABC, frozen=True):
     @abstractmethod
     def batches(self, context: ReadContext) -> Iterator[Staged]:
         """Stage each origin whose content is not known, one after the other. SourceError when one cannot be read."""
+
+    def probe(self, context: ProbeContext) -> str | None:
+        """What the origin looks like from outside: a text that differs once a run would find other rows there, without any secret.
+
+        The schedule asks for it in its own process and many sources at once, so it must be cheap, leave no trace and be safe in a thread.
+        None: that cannot be said cheaply, so each run reads. Whatever it raises is a reason to run as well.
+        """
+        return None
 
     def describe(self) -> str:
         """Where the rows come from, for messages."""

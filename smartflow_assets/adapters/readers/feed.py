@@ -14,17 +14,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from pydantic import Field
 
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.scans import Layout
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged, Wanted
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext, Staged, Wanted
 from smartflow_assets.adapters.staging.reading_key import ReadingKey, key_of_feed
 from smartflow_assets.adapters.staging.stage import stage_rows
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 from smartflow_assets.core.temporal.notation import Duration
+
+MOST_PROBED = 1 << 20
+"""Bytes of an answer that is taken to look whether there is anything new: more costs as much as a run."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,21 @@ class FeedReader(BaseReader, frozen=True):
             page.path.unlink()
             if staged is not None:
                 yield replace(staged, origin=origin)
+
+    def signature_of_pages(self, context: ProbeContext) -> str | None:
+        """For `probe`: a hash of what the server answers when it is asked as a run would ask, for readers whose asking leaves no trace.
+        None when that is much."""
+        known, size = hashlib.sha256(), 0
+        with TemporaryDirectory(prefix="smartflow-look-") as folder:
+            asking = ReadContext(
+                context.source, context.data, Path(folder), now=context.now, since=context.since, timezone=context.timezone
+            )
+            for page in self.pages(asking):
+                size += page.path.stat().st_size
+                if size > MOST_PROBED:
+                    return None
+                known.update(page.path.read_bytes() + b"\0")
+        return known.hexdigest()[:32]
 
     def is_read_anew_after(self, key: str) -> bool:
         return key in self.asking

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from smartflow_assets.adapters.readers.base import BaseReader
+from smartflow_assets.adapters.readers.file_signature import signature_of_files
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged, origin_of
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext, Staged, origin_of
 from smartflow_assets.adapters.staging.reading_key import key_of_file
 from smartflow_assets.adapters.staging.stage import stage_file
 from smartflow_assets.adapters.warehouse.writes import Duplicates, MissingRows
@@ -54,6 +55,9 @@ class FileReader(BaseReader, frozen=True):
     @abstractmethod
     def layout(self, path: Path) -> Layout:
         """How the rows lie in the file."""
+
+    def probe(self, context: ProbeContext) -> str | None:
+        return signature_of_files(self.files(context.source, context.data))
 
     def zone_before(self, key: str, path: Path, context: ReadContext) -> str | None:
         """The zone in which a known file was read, when its times are of another one now; None when they are not."""

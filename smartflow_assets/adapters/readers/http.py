@@ -18,7 +18,7 @@ from smartflow_assets.adapters.readers.http_client import LARGEST_PAGE, Answer, 
 from smartflow_assets.adapters.readers.http_paging import MomentParameter, Paging, SinceParameter, value_at
 from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout
 from smartflow_assets.adapters.scans.plain_text import likely_delimiter
-from smartflow_assets.adapters.staging.contract import ReadContext
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext
 from smartflow_assets.adapters.web import has_no_secret_headers, has_no_secret_parameters, is_web_address
 from smartflow_assets.core.temporal.notation import Duration
 
@@ -105,8 +105,22 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
             return None
         return super().asked_from(context) or self.since.first(context.now or datetime.now(UTC), self._zone(context))
 
-    def pages(self, context: ReadContext) -> Iterator[Page]:
-        server = Server(
+    def probe(self, context: ProbeContext) -> str | None:
+        """By the rows since the last time, where the server can be asked for these; else by the ETag or the Last-Modified of its one
+        answer."""
+        patience = min(self.timeout, timedelta(seconds=context.patience))
+        hasty = self.model_copy(update={"timeout": patience, "retries": 0})
+        if self.is_incremental:
+            return hasty.signature_of_pages(context)
+        if self.paging is not None:  # the headers of one page say nothing of the others
+            return None
+        asking = ReadContext(context.source, context.data, context.data, now=context.now, timezone=context.timezone)
+        with opened(hasty.server(asking)) as client:
+            return client.validator(hasty.moments(asking))
+
+    def server(self, context: ReadContext) -> Server:
+        """How the server is asked."""
+        return Server(
             context.source,
             self.feed,
             self.url,
@@ -117,6 +131,9 @@ class HttpReader(DelimitedText, FeedReader, frozen=True):
             self.max_wait.total_seconds(),
             context.data / self.ca_file if self.ca_file else None,
         )
+
+    def pages(self, context: ReadContext) -> Iterator[Page]:
+        server = self.server(context)
         context.staging.mkdir(parents=True, exist_ok=True)
         with opened(server) as client:
             yield from _Pager(self, server, client, context).pages()

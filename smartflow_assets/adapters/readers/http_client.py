@@ -5,6 +5,7 @@ neither a redirect nor a link to the next page takes them elsewhere.
 """
 
 import gzip
+import hashlib
 import os
 import random
 import ssl
@@ -13,7 +14,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
@@ -96,6 +98,24 @@ class HttpClient:
     def get(self, parameters: Mapping[str, str], target: Path) -> Answer:
         """The answer to the source's own parameters and these."""
         return self._get(self._merged(self._url, {**self._parameters, **parameters}), target)
+
+    def validator(self, parameters: Mapping[str, str]) -> str | None:
+        """What the server says of the answer without giving it: its ETag, its Last-Modified. None where it says neither, answers
+        otherwise than with 200, or changed it so lately that a second change would look the same."""
+        url = self._merged(self._url, {**self._parameters, **parameters})
+        answer = self._headers_at(url)
+        for _ in range(MOST_REDIRECTS):
+            if answer.status_code in _REDIRECTS and "Location" in answer.headers:
+                url = urljoin(url, answer.headers["Location"])
+                answer = self._headers_at(url)
+        told = [answer.headers.get(name, "") for name in ("ETag", "Last-Modified")]
+        if answer.status_code != 200 or not any(told) or _is_of_this_moment(told[1], answer.headers.get("Date", "")):
+            return None
+        return hashlib.sha256("\0".join([*told, answer.headers.get("Content-Length", "")]).encode()).hexdigest()[:32]
+
+    def _headers_at(self, url: str) -> "httpx.Response":
+        headers, login = (self._headers, self._login) if self._is_home(url) else (self._plain, None)
+        return self._client.request("HEAD", url, headers=headers, auth=login)
 
     def follow(self, link: str, page_url: str, target: Path) -> Answer:
         """The answer at a link of an earlier page. A secret parameter that the link leaves out is added, at the same host."""
@@ -239,6 +259,17 @@ class HttpClient:
             return own.hostname == other.hostname and (is_same or is_safer)
         except ValueError:
             return False
+
+
+def _is_of_this_moment(modified: str, date: str) -> bool:
+    """Whether a content may have changed in the second in which the server said so, or in the one before: times are kept to the second."""
+    if not modified:
+        return False
+    try:
+        said, changed = (parsedate_to_datetime(text).replace(tzinfo=UTC) for text in (date, modified))  # both are in GMT
+    except ValueError:
+        return True
+    return said - changed < timedelta(seconds=2)
 
 
 class _AgainError(Exception):

@@ -13,10 +13,11 @@ from typing import Literal
 from pydantic import Field
 
 from smartflow_assets.adapters.readers.base import DelimitedText, JsonText
+from smartflow_assets.adapters.readers.file_signature import signature_of_files
 from smartflow_assets.adapters.readers.files import FileReader
 from smartflow_assets.adapters.scans import Layout, Parquet, ending
 from smartflow_assets.adapters.scans.plain_text import printable
-from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, origin_of
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext, SetAside, Staged, origin_of
 from smartflow_assets.adapters.staging.stage import stage_file
 from smartflow_assets.core.errors import SourceError
 
@@ -34,6 +35,10 @@ class InboxReader(FileReader, DelimitedText, JsonText, frozen=True):
         """The dropped files; hidden ones and those under a name of unfinished downloads are left alone, and links are not followed:
         whoever may drop a file is not to read with SmartFlow's eyes."""
         return [path for path in self._dropped(source, data) if _is_file(path)]
+
+    def probe(self, context: ProbeContext) -> str | None:
+        """By all that lies there, what is set aside as well: a link that goes is news."""
+        return signature_of_files(self._dropped(context.source, context.data), is_following_links=False)
 
     def batches(self, context: ReadContext, only: Collection[str] | None = None) -> Iterator[Staged]:
         """Stage what can be used, set aside what cannot; of the origins `only`, where they are given. SourceError where nothing can and

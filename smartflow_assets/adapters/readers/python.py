@@ -3,9 +3,12 @@
 The function is asked like a server (readers.feed): it is given `since`, and what it answers is stored part by part.
 """
 
+import hashlib
 import importlib
 import inspect
+import json
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -16,16 +19,18 @@ import pandas as pd
 from pydantic import Field
 
 from smartflow_assets.adapters.readers.feed import FeedReader, Page
+from smartflow_assets.adapters.readers.file_signature import signature_of_files
 from smartflow_assets.adapters.readers.python_rows import Part, parts, write_part
 from smartflow_assets.adapters.scans import Layout
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.secret_references import redact_all, text_of
-from smartflow_assets.adapters.staging.contract import ReadContext
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext
 from smartflow_assets.core.errors import SourceError, is_interrupt
 from smartflow_assets.core.nearest_name import did_you_mean
 
 _EXPECTED = "expected DataFrames, or dicts as rows, in one piece, in a list or by yield"
 _GIVEN = ("since", "until", "now")
+_FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 
 
 class PythonReader(FeedReader, frozen=True):
@@ -39,9 +44,17 @@ class PythonReader(FeedReader, frozen=True):
 
     type: Literal["python"] = "python"
     function: str = Field(
-        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        pattern=_FUNCTION,
         examples=["my_pkg.feeds:orders"],
         description="Module and function, module:function; the module must be installed beside SmartFlow or lie on PYTHONPATH.",
+    )
+    probe_function: str | None = Field(
+        default=None,
+        pattern=_FUNCTION,
+        examples=["my_pkg.feeds:newest_order"],
+        description="A function whose answer (a text, a number, a time, or a list of them) changes when there are other rows: the schedule "
+        "asks it, in its own process, to see whether a run is worth it. It may take since and now; None says that it cannot tell. "
+        "Default: a run asks `function`.",
     )
 
     @property
@@ -71,6 +84,21 @@ class PythonReader(FeedReader, frozen=True):
     @property
     def _name(self) -> str:
         return self.function.partition(":")[2]
+
+    def probe(self, context: ProbeContext) -> str | None:
+        """By what `probe_function` answers, and by the file that it stands in."""
+        if self.probe_function is None:
+            return None
+        asked = self.model_copy(update={"function": self.probe_function})
+        try:
+            answer = asked._called(ReadContext(context.source, context.data, context.data, since=context.since, now=context.now))
+        except SourceError as error:
+            what, remedy = (text.replace("read.function", "read.probe_function") for text in (error.what, error.remedy))
+            raise SourceError(what, source=error.source, where=error.where, remedy=remedy) from None
+        code = signature_of_files([Path(str(sys.modules[asked._module].__file__))])
+        if answer is None or code is None:
+            return None
+        return hashlib.sha256(f"{code} {json.dumps(answer, default=str)}".encode()).hexdigest()[:32]
 
     def pages(self, context: ReadContext) -> Iterator[Page]:
         folder = context.staging / "python"

@@ -3,9 +3,11 @@
 SmartFlow only reads: PostgreSQL is told so, and a SQLite file is opened read-only. SQLite and PostgreSQL are tested.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -17,7 +19,9 @@ from smartflow_assets.adapters.readers.sql_values import as_line
 from smartflow_assets.adapters.scans import JsonRecords
 from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names, column_positions
 from smartflow_assets.adapters.secret_references import REFERENCE
-from smartflow_assets.adapters.staging.contract import ReadContext
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext
+
+_PROBED_ROWS = 5_000
 
 
 def _has_no_password(url: str) -> str:
@@ -51,6 +55,13 @@ class SqlReader(FeedReader, frozen=True):
         examples=["SELECT ordered_at, total FROM orders WHERE ordered_at >= :since"],
         description="A SELECT instead of a table; :since is the time from which on rows are asked for.",
     )
+    probe_query: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["SELECT max(updated_at), count(*) FROM orders"],
+        description="A SELECT whose answer changes when rows come or are corrected: the schedule asks it to see whether a run is worth it. "
+        "Default: the rows that a run would ask for are compared, where it need not ask for all.",
+    )
     chunk: int = Field(default=100_000, ge=1, description="How many rows are stored in one commit.")
 
     @model_validator(mode="after")
@@ -76,6 +87,16 @@ class SqlReader(FeedReader, frozen=True):
 
     def asked_from(self, context: ReadContext) -> datetime | None:
         return super().asked_from(context) if self.is_incremental else None
+
+    def probe(self, context: ProbeContext) -> str | None:
+        """By the answer to `probe_query`, else by the rows since the last time."""
+        if self.probe_query is None:
+            return self.model_copy(update={"chunk": _PROBED_ROWS}).signature_of_pages(context) if self.is_incremental else None
+        database = Database(self.url, context.source, f"{self.feed}, read.probe_query", context.data, context.patience)
+        with database.rows(None, self.probe_query, self.time.reading(context.timezone)) as (names, rows):
+            found = list(islice(rows, _PROBED_ROWS))
+        told = "\n".join([repr(list(names)), *(as_line({str(place): value for place, value in enumerate(row)}) for row in found)])
+        return hashlib.sha256(told.encode()).hexdigest()[:32]
 
     def pages(self, context: ReadContext) -> Iterator[Page]:
         context.staging.mkdir(parents=True, exist_ok=True)

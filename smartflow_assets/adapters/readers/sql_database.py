@@ -33,6 +33,7 @@ class Database:
     source: str
     where: str
     data: Path
+    patience: float = PATIENCE
 
     @contextmanager
     def rows(
@@ -51,7 +52,7 @@ class Database:
         backend = url.get_backend_name()
         with self._named():
             try:
-                engine = create_engine(url, poolclass=NullPool, connect_args=_patience(backend), hide_parameters=True)
+                engine = create_engine(url, poolclass=NullPool, connect_args=_patience(backend, self.patience), hide_parameters=True)
             except exc.NoSuchModuleError:
                 raise self._error(f"SQLAlchemy knows no database called {url.drivername}", "Correct read.url, or install it.") from None
             except ModuleNotFoundError as error:
@@ -125,10 +126,10 @@ class Database:
         return SourceError(printable(" ".join(self._redacted(what).split())), source=self.source, where=self.where, remedy=remedy)
 
 
-def _patience(backend: str) -> dict[str, Any]:
+def _patience(backend: str, seconds: float) -> dict[str, Any]:
     """The driver's own name for a timeout, with its value; drivers that are not listed keep their default."""
     names = {"sqlite": "timeout", "postgresql": "connect_timeout", "mysql": "connect_timeout", "mariadb": "connect_timeout"}
-    return {names[backend]: PATIENCE} if backend in names else {}
+    return {names[backend]: int(seconds)} if backend in names else {}
 
 
 def _statement(connection: "Connection", table_name: str | None, query: str | None, time: TimeReading) -> "Executable":

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from smartflow_assets.adapters.readers.base import BaseReader
 from smartflow_assets.adapters.sql_quoting import quoted_text
-from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimeColumn
+from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext, Staged, TimeColumn
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.generators import DOMAINS, BaseGenerator, Generator
 from smartflow_assets.core.temporal.notation import Duration, format_duration
@@ -92,6 +92,10 @@ class SyntheticReader(BaseReader, frozen=True):
             if reached is not None and reached >= month.last:
                 continue
             yield self._stage(month, context, f"{made_under} up to {month.last:{_FORM}}")
+
+    def probe(self, context: ProbeContext) -> str:
+        """By the clock: rows are made up to the last step that is over."""
+        return f"{self.made_under} up to {self.domain.finished(context.now):{_FORM}}"
 
     def is_read_anew_after(self, key: str) -> bool:
         return key != "history"

@@ -201,6 +201,22 @@ class ReadContext:
 
 
 @dataclass(frozen=True)
+class ProbeContext:
+    """What a reader is given when it is asked what its origin looks like from outside, before a run or in the place of one.
+
+    `since` is from when on a run would ask a server for rows, None for all; `timezone` the zone of the source's calendar. An answer
+    that takes longer than `patience` seconds is not waited for: a run reads the origin then.
+    """
+
+    source: str
+    data: Path
+    now: datetime
+    since: datetime | None = None
+    timezone: str = "UTC"
+    patience: float = 5.0
+
+
+@dataclass(frozen=True)
 class Staged:
     """One origin on its way into the warehouse.
 

@@ -74,16 +74,19 @@ _ALL = (
     ),
     Mart(
         "marts.source_health",
-        "One row for each source that has a file: its last run, how far its data goes, how much of it is anomalous, what is open.",
+        "One row for each source that has a file: its last run, when it was looked at last (by a run, or by the schedule, which found "
+        "nothing to do), how far its data goes, how much of it is anomalous, what is open.",
         "SELECT source, last_run_status, last_observed_at, anomaly_rate, open_incidents FROM marts.source_health",
         f"""
-        SELECT sources.source, runs.last_run_at, runs.last_run_status, series.last_observed_at,
+        SELECT sources.source, runs.last_run_at, runs.last_run_status,
+               greatest(runs.last_run_at, looks.looked_at) AS last_looked_at, series.last_observed_at,
                coalesce(series.record_count, 0) AS record_count, coalesce(found.anomaly_count, 0) AS anomaly_count,
                scores.anomaly_rate, coalesce(unresolved.open_incidents, 0) AS open_incidents, models.model_trained_at
         FROM (SELECT source FROM run_log UNION SELECT source FROM ingestions UNION SELECT source FROM clean_series) AS sources
         LEFT JOIN (SELECT source, max(coalesce(ended_at, started_at)) AS last_run_at,
                           arg_max(status, started_at) AS last_run_status
                    FROM run_log GROUP BY source) AS runs USING (source)
+        LEFT JOIN (SELECT source, max(looked_at) AS looked_at FROM source_looks GROUP BY source) AS looks USING (source)
         LEFT JOIN (SELECT source, max(observed_at) AS last_observed_at, count(*) AS record_count
                    FROM clean_series GROUP BY source) AS series USING (source)
         LEFT JOIN (SELECT source, count(*) AS anomaly_count FROM anomalies GROUP BY source) AS found USING (source)

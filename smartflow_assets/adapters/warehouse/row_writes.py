@@ -77,7 +77,7 @@ def append(connection: duckdb.DuckDBPyConnection, write: Append) -> list[Change]
     rows = spec.check(write.frame)
     _refuse_known_keys(connection, spec, rows)
     _insert(connection, spec, rows)
-    return list(_changes(spec, "append", rows))
+    return list(_changes(spec, "append", rows)) if spec.is_audited else []
 
 
 def rewrite(connection: duckdb.DuckDBPyConnection, write: Rewrite) -> list[Change]:

@@ -84,7 +84,9 @@ class TableSpec:
     """One table of the warehouse.
 
     `key` is unique (checked when written, there is no primary key: it costs 3.5 times on batches and DuckLake has none);
-    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come. Rows of a table without `kept` stay.
+    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come. What is appended to a table that is
+    not `is_audited` does not stand in `writes`: nothing follows from it, and it would be most of what stands there. Rows of a table
+    without `kept` stay.
     """
 
     name: str
@@ -94,6 +96,7 @@ class TableSpec:
     mode: WriteMode
     time_column: str
     is_open: bool = False
+    is_audited: bool = True
     kept: Kept | None = None
 
     def __getitem__(self, name: str) -> Column:

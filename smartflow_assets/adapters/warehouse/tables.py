@@ -7,6 +7,7 @@ it, `warehouse.py` writes them, `vocabularies.py` and core hold the words that c
 
 from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, Kept, TableSpec
 from smartflow_assets.adapters.warehouse.vocabularies import (
+    LookOutcome,
     ModelChange,
     ModelStatus,
     PruningState,
@@ -525,6 +526,29 @@ _ALL = (
         kept=Kept("ledgers", "started_at", newest_of=("job", "status")),
     ),
     TableSpec(
+        "source_looks",
+        "When the schedule looked at a source without a run and found nothing to do, and on what that rests. Of looks that asked for a run "
+        "one after the other, for one reason, the first.",
+        (
+            _SOURCE,
+            _always("looked_at", TIME, "The clock of the look."),
+            Column.of_words("outcome", LookOutcome, {"run": "there is something to do"}, is_nullable=False),
+            Column("reason", TEXT, "Why there was nothing to do, or why a run was asked for, in a few words."),
+            Column("run_id", TEXT, "The last run that found nothing to do: the look compares with it. Null where a run was asked for."),
+            Column("origin_signature", TEXT, "What the origin looked like from outside before that run read it."),
+            Column("configuration_signature", TEXT, "Hash of the settings, and of the version, under which that run found nothing to do."),
+            Column("asked_from", TIME, "From when on that run asked a server for rows; null for all, and for files."),
+            Column("written_at", TIME, "The newest change of the source's tables before that run, of which it made none."),
+            Column("decision_at", TIME, "From then on the clock alone may lead to another decision, so that a run is due."),
+            Column("decision", TEXT, "What is due then, in a few words."),
+        ),
+        key=(),
+        mode="append",
+        time_column="looked_at",
+        is_audited=False,
+        kept=Kept("looks", "looked_at"),
+    ),
+    TableSpec(
         "configurations",
         "What the YAML said of a source: a row for each change, from the first run on that came through with it, and when its file went.",
         (
@@ -560,7 +584,7 @@ _ALL = (
     ),
     TableSpec(
         "writes",
-        "Every change of every table, in order: the audit, and how late data finds what it touches.",
+        "Every change of every table but `source_looks`, in order: the audit, and how late data finds what it touches.",
         (
             Column("source", TEXT, "Source whose rows were written; null when a write spans several."),
             _always("table_name", TEXT, "Table that was written; raw tables as raw.<source>."),

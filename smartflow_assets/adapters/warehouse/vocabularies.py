@@ -9,6 +9,9 @@ from typing import Literal
 RunStatus = Literal["success", "failed", "killed", "canceled"]
 """How a run ended: killed when its process died, canceled when somebody ended it."""
 
+LookOutcome = Literal["nothing_new", "run"]
+"""What a look at a source came to."""
+
 WriteOperation = Literal["replace", "append", "rewrite", "load", "delete", "prune", "seen", "left"]
 """What a row of `writes` records."""
 

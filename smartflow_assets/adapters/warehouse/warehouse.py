@@ -293,7 +293,10 @@ class Warehouse:
         """Whether anything was written since the copy was made; a process that was killed may have said so and made none."""
         if not (self.path.exists() and self.published.exists()):
             return True
-        stamp = self.read("SELECT published_at, (SELECT max(written_at) FROM writes) AS written_at FROM snapshot_info").iloc[0]
+        stamp = self.read(
+            "SELECT published_at, (SELECT max(at) FROM (SELECT max(written_at) AS at FROM writes UNION ALL "
+            "SELECT max(looked_at) FROM source_looks)) AS written_at FROM snapshot_info"
+        ).iloc[0]
         made_at = pd.Timestamp(self.published.stat().st_mtime, unit="s", tz="UTC")
         return not (stamp["published_at"] <= made_at and not stamp["written_at"] > stamp["published_at"])  # NaT is neither
 

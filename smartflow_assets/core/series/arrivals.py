@@ -66,6 +66,11 @@ class Arrivals:
         self._week = WEEK // grid.every if grid.every < WEEK and not WEEK % grid.every else 0
 
     @property
+    def filled(self) -> np.ndarray:
+        """The numbers of the buckets with rows, in order, each once."""
+        return self._filled
+
+    @property
     def distance(self) -> timedelta:
         """How far apart buckets with rows usually are."""
         steps = np.diff(self._filled)

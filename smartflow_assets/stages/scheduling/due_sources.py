@@ -23,7 +23,8 @@ _log = logging.getLogger("smartflow")
 
 @dataclass(frozen=True)
 class LastRun:
-    """The last run of a source that was not killed, and how many killed ones came after it; and how its newest run ended."""
+    """The last run of a source that was not killed, or the last look that found nothing to do, and how many killed runs came after it; and
+    how its newest run ended."""
 
     started_at: datetime | None
     killed_since: int
@@ -35,13 +36,15 @@ def last_runs(warehouse: Warehouse, now: datetime) -> dict[str, LastRun]:
     rows = warehouse.read(
         """
         WITH log AS (FROM run_log WHERE job = 'monitor_source' AND started_at <= ?),
-             last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source)
-        SELECT log.source AS source, any_value(last.finished_at) AS finished_at,
+             last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source),
+             look AS (SELECT source, max(looked_at) AS looked_at FROM source_looks
+                      WHERE outcome = 'nothing_new' AND looked_at <= ? GROUP BY source)
+        SELECT log.source AS source, greatest(any_value(last.finished_at), any_value(look.looked_at)) AS finished_at,
                count(*) FILTER (WHERE log.status = 'killed' AND (last.finished_at IS NULL OR log.started_at > last.finished_at)) AS killed,
-               max(log.started_at) AS newest_at, arg_max(log.status, log.started_at) AS status
-        FROM log JOIN last ON last.source = log.source GROUP BY log.source
+               greatest(max(log.started_at), any_value(look.looked_at)) AS newest_at, arg_max(log.status, log.started_at) AS status
+        FROM log JOIN last ON last.source = log.source LEFT JOIN look ON look.source = log.source GROUP BY log.source
         """,
-        [now],
+        [now, now],
     )
     return {
         str(row["source"]): LastRun(

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.ingest import Ingested, ingest
 from smartflow_assets.adapters.readers import Reader, SqlReader, Wanted
+from smartflow_assets.adapters.staging.contract import ProbeContext
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets_tests.feeds import Postgres, postgres, postgres_programs
 from smartflow_assets_tests.receivers import free_port
@@ -320,6 +321,16 @@ def test_postgres_is_read_in_chunks_and_from_the_newest_time_on(shop, cluster, t
     assert (taken.new_rows, taken.duplicate_count, stored("id")) == (10, 61, list(range(1010)))
     assert stored("total")[-1] == 1009.25
     assert warehouse.read("SELECT count(*) AS n FROM ingestions WHERE reached_at IS NULL")["n"].iloc[0] == 5
+
+
+def test_postgres_looks_otherwise_from_outside_once_a_row_is_corrected(shop, cluster, tmp_path):
+    fill(shop, 0, 99)
+    reader = SqlReader.model_validate({"time": "at", "url": cluster.url, "table": "orders"})
+    context = ProbeContext("web", tmp_path, NOW, NOW - timedelta(days=1))
+    before = reader.probe(context)
+    assert before is not None and reader.probe(context) == before
+    shop.execute("UPDATE orders SET total = 0 WHERE id = 50")
+    assert reader.probe(context) != before
 
 
 @pytest.mark.parametrize(
