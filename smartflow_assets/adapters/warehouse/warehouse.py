@@ -294,7 +294,7 @@ class Warehouse:
         if not (self.path.exists() and self.published.exists()):
             return True
         stamp = self.read(
-            "SELECT published_at, (SELECT max(at) FROM (SELECT max(written_at) AS at FROM writes UNION ALL "
+            "SELECT published_at, (SELECT max(moment) FROM (SELECT max(written_at) AS moment FROM writes UNION ALL "
             "SELECT max(looked_at) FROM source_looks)) AS written_at FROM snapshot_info"
         ).iloc[0]
         made_at = pd.Timestamp(self.published.stat().st_mtime, unit="s", tz="UTC")
