@@ -66,7 +66,7 @@ def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> N
         from smartflow_assets.defs.source_partitions import add_partitions
 
     terminal.say(
-        f"Replaying {', '.join(names)}: history up to {clocks[0]:%Y-%m-%d %H:%M}, then every three hours to {clocks[-1]:%d %H:%M} UTC."
+        f"Replaying {', '.join(names)}: history up to {clocks[0]:%Y-%m-%d %H:%M}, then every three hours to {clocks[-1]:%d %b %H:%M} UTC."
     )
     total = len(clocks) * len(names)
     with (
