@@ -168,7 +168,7 @@ class _GroupScorer:
             state = rows["value"].isna().map({True: "missing", False: "warming_up"})
             return rows.reindex(columns=[*SCORE_COLUMNS, "model_id"]).assign(is_anomaly=False, state=state), no_components()
         scored = self._scoring.score(rows, features=feature_rows(self._run, self._group, rows), is_last=is_last)
-        model_id = pd.Categorical.from_codes(np.zeros(len(rows), np.int8), [self._model_id])
+        model_id = pd.Categorical.from_codes(np.zeros(len(rows), np.int8), categories=pd.Index([self._model_id]))
         scores = scored.scores.assign(metric=rows["metric"], dimensions=rows["dimensions"], model_id=model_id)
         return scores[[*SCORE_COLUMNS, "model_id"]], scored.components
 

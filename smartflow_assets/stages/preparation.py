@@ -472,7 +472,7 @@ def observed_rows(run: SourceRun, since: datetime, until: datetime, series: Sequ
     place = rows.pop("place").to_numpy()
     named = {name: pd.Categorical(names[name]) for name in ("metric", "dimensions")}
     columns = {name: pd.Categorical.from_codes(each.codes[place], categories=each.categories) for name, each in named.items()}
-    return rows.assign(series=pd.Categorical.from_codes(place, categories=names["series"]), **columns)
+    return rows.assign(series=pd.Categorical.from_codes(place, categories=pd.Index(names["series"])), **columns)
 
 
 def clean_rows(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:

@@ -18,6 +18,7 @@ read: {type: csv, path: feeds/shop.csv, time: ts}
 metrics: [{name: orders, column: n, aggregate: sum}]
 time_bucket: {every: 1h, settle: 0s}
 training: {window: 20 days}
+keep_features: all
 schedule: manual
 rules: [{type: threshold, name: flood, metric: orders, above: 500, severity: critical}]
 alerts: {to: [file], max_age: 3650 days}

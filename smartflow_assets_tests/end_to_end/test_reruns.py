@@ -80,7 +80,7 @@ def test_a_later_clock_adds_exactly_the_buckets_between(earlier):
     before = counts(earlier)
     run(earlier, END - 3 * STEP)
     after = counts(earlier)
-    for name in ("clean_series", "series_features", "anomaly_scores"):
+    for name in ("clean_series", "anomaly_scores"):
         assert after[name] - before[name] == 7, name
     assert after["raw.web"] == before["raw.web"]
 
@@ -92,10 +92,9 @@ def test_an_appended_row_adds_exactly_itself(at_end):
     write_rows(at_end.settings.data / "examples" / "web.csv", pd.concat([rows, newest]))
     run(at_end, END + STEP)
     after = counts(at_end)
-    assert {name: after[name] - before[name] for name in ("raw.web", "clean_series", "series_features", "anomaly_scores")} == {
+    assert {name: after[name] - before[name] for name in ("raw.web", "clean_series", "anomaly_scores")} == {
         "raw.web": 1,
         "clean_series": 1,
-        "series_features": 1,
         "anomaly_scores": 1,
     }
 

@@ -135,7 +135,7 @@ class TableSpec:
         if frame.empty:
             return self.empty()
         if source is not None and self.has_source and "source" not in frame:
-            frame = frame.assign(source=pd.Categorical.from_codes(np.zeros(len(frame), np.int8), [source]))
+            frame = frame.assign(source=pd.Categorical.from_codes(np.zeros(len(frame), np.int8), categories=pd.Index([source])))
         rows = {column.name: self._values(frame, column) for column in self.columns}
         for name in frame.columns.difference(self.column_names, sort=False):
             if not self.is_open:

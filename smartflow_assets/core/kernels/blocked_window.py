@@ -7,6 +7,7 @@ tenth of what `sorted_window.replace` moves. The value of a rank is found in one
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smartflow_assets.core.kernels.compile import compiled
 
@@ -15,7 +16,7 @@ BLOCK = 1 << BITS
 MASK = BLOCK - 1
 
 
-def room(size):
+def room(size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Values and heads of an empty window of `size` rows."""
     blocks = (size + MASK) >> BITS
     return np.zeros(blocks << BITS), np.zeros(blocks, np.int64)
