@@ -76,14 +76,14 @@ def _prune_source(
     if declared is not None:
         declared = with_known_bucket(declared, warehouse)
         kept = kept_from(warehouse, declared, ages, now)
-        writes: list[Write] = list(_by_age(warehouse, source, kept))
+        writes: list[Write] = list(_by_age(source, kept))
         if kept.raw is not None:
             over = series_without_rows(warehouse, declared, kept.raw)
             writes += [Prune(table, source, _LONG_AGO, over=over) for table in LEARNT_FROM if over]
             writes.insert(0, Prune(raw_table(source), source, kept.raw, declared.time_column))
     else:
         kept = of_the_clock(ages, now)
-        writes = list(_removal(warehouse, source)) if is_gone else list(_by_age(warehouse, source, kept))
+        writes = list(_removal(warehouse, source)) if is_gone else list(_by_age(source, kept))
     counts = {name: count for name, count in warehouse.rehearse(run_id, writes).row_counts.items() if count}
     pruned = Pruned(source, counts, is_gone=is_gone, held_by=kept.held_by)
     if is_dry:
@@ -104,7 +104,7 @@ def _prune_source(
     return pruned
 
 
-def _by_age(warehouse: Warehouse, source: str, kept: KeptFrom) -> Iterator[Prune]:
+def _by_age(source: str, kept: KeptFrom) -> Iterator[Prune]:
     for table in PRUNABLE:
         spec = TABLES[table]
         assert spec.kept is not None
