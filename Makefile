@@ -49,8 +49,9 @@ types: $(DEVELOPING)
 layers: $(DEVELOPING)
 	$(BIN)/lint-imports
 
-bench: $(DEVELOPING)  ## CPU seconds and memory of a full cycle; figures are for this machine only
-	$(BIN)/python benchmarks/cycle.py
+bench: $(DEVELOPING)  ## what everything costs, ours and what stands beside it in turn (benchmarks/README.md)
+	$(INSTALL) '.[bench]'
+	$(BIN)/python benchmarks/bench.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

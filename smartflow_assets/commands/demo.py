@@ -4,7 +4,7 @@ Loads what lies before the last hours in one run, then replays the rest in steps
 send and recover. How well it went is measured in stages.experiments.example_figures. Ends with 1 when precision or recall fall short.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
     from smartflow_assets.config.settings import Settings
+    from smartflow_assets.defs.execute import Outcome
+    from smartflow_assets.stages.alerting import Failure
     from smartflow_assets.stages.experiments.example_figures import ExampleFigures
 
 REPLAYED, TICK, AFTERWARDS = timedelta(hours=16), timedelta(hours=3), timedelta(hours=2)
@@ -58,7 +60,7 @@ def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> N
     """Run every source at every clock, through Dagster, on the history that the UI shows."""
     with process.loading():
         from smartflow_assets.config.catalogue import Catalogue
-        from smartflow_assets.defs.execute import execute
+        from smartflow_assets.defs.execute import Outcome, execute, execute_many
         from smartflow_assets.defs.instance import open_instance
         from smartflow_assets.defs.jobs import MONITOR_JOB
         from smartflow_assets.defs.kept_connections import kept_connections
@@ -77,15 +79,29 @@ def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> N
     ):
         settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
         add_partitions(instance, Catalogue.load(settings))
-        tell = _teller(settings)
-        for clock in clocks:
-            for name in names:
-                outcome = execute(instance, settings, MONITOR_JOB, name, {"as_of": clock.isoformat()}, reason="demo")
-                if not outcome.is_success:
-                    failure = outcome.failures[0] if outcome.failures else None
-                    raise SmartflowError(failure.message if failure else "the run failed", source=name)
-                advance(1, f"{clock:%d %b %H:%M}  {name}")
+        tell, failed = _teller(settings), list[Outcome]()
+        for clock in clocks[:-1]:
+
+            def on_end(outcome: Outcome, clock: datetime = clock) -> None:
+                failed.extend([] if outcome.is_success else [outcome])
+                advance(1, f"{clock:%d %b %H:%M}  {outcome.source}")
+
+            failures = execute_many(instance, settings, names, {"as_of": clock.isoformat()}, reason="demo", on_end=on_end)
+            _refuse(failed, failures)
             tell()
+        for name in names:  # the last time by a run for each, whose steps the UI shows
+            outcome = execute(instance, settings, MONITOR_JOB, name, {"as_of": clocks[-1].isoformat()}, reason="demo")
+            _refuse([] if outcome.is_success else [outcome])
+            advance(1, f"{clocks[-1]:%d %b %H:%M}  {name}")
+        tell()
+
+
+def _refuse(failed: "Sequence[Outcome]", failures: "Sequence[Failure]" = ()) -> None:
+    """SmartflowError where a run of the examples has failed."""
+    for outcome in failed:
+        raise SmartflowError(outcome.failures[0].message if outcome.failures else "the run failed", source=outcome.source)
+    for failure in failures:
+        raise SmartflowError(failure.message)
 
 
 def _teller(settings: "Settings") -> Callable[[], None]:
