@@ -59,7 +59,6 @@ _ALSO = {  # what must hold beside the age of a row
     f"ORDER BY learnt_to DESC LIMIT {KEPT_RECORD_MODELS})",
     "training_requests": "request_id IN (SELECT request_id FROM training_requests WHERE source = $source AND state = 'answered')",
     "configurations": "rowid < (SELECT max(rowid) FROM configurations WHERE source = $source)",
-    "source_looks": "rowid NOT IN (SELECT max(rowid) FROM source_looks WHERE source = $source GROUP BY outcome)",
 }
 PRUNABLE = ("incidents", *(name for name, spec in TABLES.items() if spec.kept and name not in ("incidents", "writes")), "writes")
 """The tables that `Prune` takes beside raw tables, in the order in which they are pruned."""

@@ -546,7 +546,7 @@ _ALL = (
         mode="append",
         time_column="looked_at",
         is_audited=False,
-        kept=Kept("looks", "looked_at"),
+        kept=Kept("looks", "looked_at", newest_of=("outcome",)),
     ),
     TableSpec(
         "configurations",
