@@ -111,6 +111,7 @@ def test_a_dry_run_says_the_same_and_deletes_nothing(smartflow: Smartflow, aged:
     said = smartflow(*arguments, "--dry-run")
     assert said.code == 0 and "nothing was deleted" in said.err and warehouse_of(aged).tables() == tables
     done = smartflow(*arguments)
+    assert done.code == 0, done
     assert [line for line in done.out.splitlines() if line.startswith("shop")] == [
         line for line in said.out.splitlines() if line.startswith("shop")
     ]
