@@ -195,7 +195,7 @@ class _OneAfterTheOther:
             log = _Named(self.context.log, name)
             context = _StageOfMany(log, self.context.instance, asset.key, name)
             try:
-                if report.made(asset, context, made(context, self.options), time.monotonic() - begun):
+                if report.made(asset, context, made(asset, context, self.options), time.monotonic() - begun):
                     log.say_all()
             except Exception as error:
                 if is_interrupt(error):

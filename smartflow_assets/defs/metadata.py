@@ -53,7 +53,7 @@ _WORK = frozenset(  # counts that say that a stage did something
         "messages_failed",
     }
 )
-_BODIES: dict[dg.AssetKey, Callable[..., dg.MaterializeResult]] = {}
+_BODIES: dict[dg.AssetsDefinition, Callable[..., dg.MaterializeResult]] = {}
 
 
 class StageContext(Protocol):
@@ -96,14 +96,13 @@ def stage_asset(
     """
 
     def asset_of(body: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
-        key = asset_key(body.__name__)
-        _BODIES[key] = body if "context" in inspect.signature(body).parameters else lambda context, options: body(options)
+        body_of_both = body if "context" in inspect.signature(body).parameters else lambda context, options: body(options)
 
         def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-            return told(context, made(context, getattr(context.resources, OPTIONS)))
+            return told(context, _result_of(body_of_both, context, getattr(context.resources, OPTIONS)))
 
-        return dg.asset(
-            key=key,
+        asset = dg.asset(
+            key=asset_key(body.__name__),
             partitions_def=SOURCES,
             group_name=prefixed(group),
             deps=[asset_key(name) for name in deps],
@@ -114,15 +113,21 @@ def stage_asset(
             check_specs=check_specs,
             required_resource_keys={OPTIONS},
         )(compute)
+        _BODIES[asset] = body_of_both
+        return asset
 
     return asset_of
 
 
-def made(context: StageContext, options: Any) -> dg.MaterializeResult:
-    """What the body of the context's asset makes of its partition, still to be `told`. What it raises says no secret: Dagster and the
-    incident keep it."""
+def made(asset: dg.AssetsDefinition, context: StageContext, options: Any) -> dg.MaterializeResult:
+    """What the body of one of our assets makes of the partition of the context, still to be `told`; for a run that is none of assets."""
+    return _result_of(_BODIES[asset], context, options)
+
+
+def _result_of(body: Callable[..., dg.MaterializeResult], context: StageContext, options: Any) -> dg.MaterializeResult:
+    """What a body returns. What it raises says no secret: Dagster and the incident keep it."""
     try:
-        return _BODIES[context.asset_key](context, options)
+        return body(context, options)
     except BaseException as error:  # of a plug-in, perhaps
         if is_interrupt(error):
             raise
