@@ -57,7 +57,7 @@ def test_files_of_old_runs_are_closed(tmp_path):
 
         engines = []
         for number in range(20):
-            engines.append(module.create_engine(f"sqlite:///{tmp_path}/{number}.db"))
+            engines.append(getattr(module, kept_connections._MAKER)(f"sqlite:///{tmp_path}/{number}.db"))
             with engines[-1].connect():
                 pass
             engines[-1].dispose()  # as Dagster does after each use

@@ -15,6 +15,7 @@ from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.build import build_definitions
+from smartflow_assets.defs.execute import execute_many
 from smartflow_assets.defs.many_sources import config_of_many
 from smartflow_assets.defs.names import EACH_SOURCE, PARTITION_SET, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG
@@ -224,6 +225,21 @@ def test_a_source_in_which_a_run_found_nothing_to_do_is_not_run_again_until_some
     assert list(tick(shop)) == ["shop"]
     run_under_way(shop, "shop")
     assert tick(shop) == "still queued or under way: shop"
+
+
+def test_looks_rest_on_runs_of_several_sources_too(shop, monkeypatch):
+    monkeypatch.setattr(file_signature, "JUST_NOW", timedelta(0))
+    with_sources(shop, "shop", "north")
+    now = datetime.now(UTC)
+    for _ in range(2):
+        execute_many(
+            shop.instance, shop.settings, ["north", "shop"], {"as_of": (now - timedelta(minutes=2)).isoformat()}, on_end=lambda each: None
+        )
+    monkeypatch.setattr("smartflow_assets.stages.scheduling.due_sources.latest_slot", lambda *given: now + timedelta(hours=1))
+    assert tick(shop) == "nothing new: 2 sources"
+    with (shop.settings.data / "examples/shop.csv").open("a") as feed:  # both read it
+        feed.write("2026-03-03T00:00:00Z,500\n")
+    assert sorted(tick(shop)) == ["north", "shop"]
 
 
 def test_a_warehouse_that_cannot_be_looked_into_is_no_reason_to_wait(shop, monkeypatch, caplog):
