@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,12 +124,17 @@ def test_wrong_times_and_names_are_refused_before_anything_runs(smartflow: Smart
     assert not (home / "data/warehouse").exists()
 
 
-def test_an_interrupt_ends_the_whole_command_with_130(home: Path) -> None:
+@pytest.mark.parametrize("others", [[], ["other"]], ids=["one source", "several"])
+def test_an_interrupt_ends_the_whole_command_with_130(home: Path, others: list[str]) -> None:
     environment = os.environ | {"SMARTFLOW_HOME": str(home), "DAGSTER_HOME": ""}
     del environment["DAGSTER_HOME"]
     lock = AdvisoryLock(home / "data/warehouse/locks/shop.lock")
-    with lock.exclusive(timedelta(seconds=1), "somebody else"):  # so the run waits
-        command = [sys.executable, "-m", "smartflow_assets.cli", "run", "shop"]
+    with ExitStack() as held:  # so the run waits
+        held.enter_context(lock.exclusive(timedelta(seconds=1), "somebody else"))
+        for name in others:
+            (home / f"data/sources/{name}.yaml").write_text(SHOP.replace("name: shop", f"name: {name}"))
+            held.enter_context(AdvisoryLock(lock.path.with_name(f"{name}.lock")).exclusive(timedelta(seconds=1), "somebody else"))
+        command = [sys.executable, "-m", "smartflow_assets.cli", "run", "shop", *others]
         with subprocess.Popen(
             command,
             env=environment,
