@@ -62,7 +62,7 @@ class _Engines:
         """What `create_engine` gives, once for each file."""
         if url not in self._engines:
             import sqlalchemy
-import sqlalchemy.event
+            import sqlalchemy.event
 
             engine = sqlalchemy.create_engine(url, **asked | {"poolclass": sqlalchemy.QueuePool})
             engine.dispose = lambda close=True: None  # Dagster disposes of the engine after each use
