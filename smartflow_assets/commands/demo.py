@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from smartflow_assets.stages.alerting import Failure
     from smartflow_assets.stages.experiments.example_figures import ExampleFigures
 
-REPLAYED, TICK, AFTERWARDS = timedelta(hours=16), timedelta(hours=3), timedelta(hours=2)
+REPLAYED, TICK, AFTERWARDS = timedelta(hours=14), timedelta(hours=4), timedelta(hours=2)  # the promotion is open at 10:00
 PRECISION, RECALL = 0.9, 0.8
 
 
@@ -68,7 +68,7 @@ def _replay(settings: "Settings", names: list[str], clocks: list[datetime]) -> N
         from smartflow_assets.defs.source_partitions import add_partitions
 
     terminal.say(
-        f"Replaying {', '.join(names)}: history up to {clocks[0]:%Y-%m-%d %H:%M}, then every three hours to {clocks[-1]:%d %b %H:%M} UTC."
+        f"Replaying {', '.join(names)}: history up to {clocks[0]:%Y-%m-%d %H:%M}, then every four hours to {clocks[-1]:%d %b %H:%M} UTC."
     )
     total = len(clocks) * len(names)
     with (

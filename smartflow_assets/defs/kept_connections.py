@@ -62,11 +62,11 @@ class _Engines:
         """What `create_engine` gives, once for each file."""
         if url not in self._engines:
             import sqlalchemy
-            import sqlalchemy.event
+            from sqlalchemy import event
 
             engine = sqlalchemy.create_engine(url, **asked | {"poolclass": sqlalchemy.QueuePool})
             engine.dispose = lambda close=True: None  # Dagster disposes of the engine after each use
-            sqlalchemy.event.listen(engine, "connect", _wait_for_no_disk)
+            event.listen(engine, "connect", _wait_for_no_disk)
             self._engines[url] = engine
         self._engines.move_to_end(url)
         while len(self._engines) > _MOST_FILES:

@@ -53,11 +53,10 @@ def test_files_stay_open(tmp_path, opened_files):
 
 def test_files_of_old_runs_are_closed(tmp_path):
     with kept_connections.kept_connections():
-        from dagster._core.storage.event_log.sqlite import sqlite_event_log as module
-
+        create_engine = getattr(kept_connections._STORAGES[0], kept_connections._MAKER)
         engines = []
         for number in range(20):
-            engines.append(getattr(module, kept_connections._MAKER)(f"sqlite:///{tmp_path}/{number}.db"))
+            engines.append(create_engine(f"sqlite:///{tmp_path}/{number}.db"))
             with engines[-1].connect():
                 pass
             engines[-1].dispose()  # as Dagster does after each use
