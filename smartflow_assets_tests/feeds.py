@@ -33,8 +33,8 @@ class Asked:
 @dataclass
 class Shop:
     """`rows` are served at any path: from `from` on (ISO, `is_exclusive`: after it), `size` to a page, by page, offset, cursor and
-    link alike. `answers` are given instead, one for each request, until they are used up: a status, (status, headers, body),
-    "drop" (the connection is cut within the body) or a callable."""
+    link alike. `answers` are given instead, one for each request, until they are used up; a HEAD leaves its answer to the next GET: a
+    status, (status, headers, body), "drop" (the connection is cut within the body) or a callable."""
 
     url: str = ""
     rows: list[dict] = field(default_factory=list)
@@ -75,7 +75,9 @@ def http_shop(certificate=None) -> Iterator[Shop]:
             parts = urlsplit(self.path)
             asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers), self.command)
             shop.asked.append(asked)
-            answer = shop.answers.pop(0) if shop.answers else shop.page
+            answer = shop.page
+            if shop.answers:
+                answer = shop.answers[0] if self.command == "HEAD" else shop.answers.pop(0)
             if callable(answer):
                 answer = answer(asked)
             is_dropped = answer == "drop"

@@ -105,9 +105,15 @@ def said(etag: str = "", modified: datetime | None = None) -> tuple[int, dict[st
     return 200, headers | ({"Last-Modified": format_datetime(modified, usegmt=True)} if modified else {}), "at,value\n"
 
 
+def probed(shop: Shop, probe: Probe, *answers: Any) -> Iterator[str | None]:
+    """What each of these answers in turn is known by; a HEAD leaves it to be asked for again."""
+    for answer in answers:
+        shop.answers = [answer]
+        yield probe(type="http", url=shop.url)
+
+
 def test_one_answer_is_known_by_its_etag_without_being_fetched(shop: Shop, probe: Probe) -> None:
-    shop.answers = [said('"a"'), said('"a"'), said('"b"')]
-    one, same, other = (probe(type="http", url=shop.url) for _ in range(3))
+    one, same, other = probed(shop, probe, said('"a"'), said('"a"'), said('"b"'))
     assert one == same != other
     assert [asked.method for asked in shop.asked] == ["HEAD"] * 3
 
@@ -122,8 +128,7 @@ def test_a_redirect_is_followed_and_takes_no_secret_elsewhere(shop: Shop, probe:
 
 def test_one_answer_is_known_by_when_it_was_modified_if_that_is_not_now(shop: Shop, probe: Probe) -> None:
     now = datetime.now(UTC)
-    shop.answers = [said(modified=now - timedelta(hours=hours)) for hours in (2, 2, 1, 0)]
-    one, same, other, this_moment = (probe(type="http", url=shop.url) for _ in range(4))
+    one, same, other, this_moment = probed(shop, probe, *(said(modified=now - timedelta(hours=hours)) for hours in (2, 2, 1, 0)))
     assert one == same != other and this_moment is None
 
 
