@@ -5,14 +5,11 @@ traceback. Exit codes: 0 done, 1 something failed or problems were found, 2 the 
 command does is in `commands`.
 """
 
-import errno
 import functools
 import inspect
 import os
-import shutil
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +22,7 @@ from smartflow_assets.commands import (
     detect,
     doctor,
     export,
+    full_disk,
     generate,
     models,
     plan,
@@ -52,7 +50,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-NO_SPACE = 4 * 1024**2  # bytes; less is full to SQLite
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more; show the traceback of an error.")]
 
 
@@ -112,23 +109,12 @@ def _command(name: str, function: Callable[..., None], examples: str, to: typer.
 def _sentence(error: Exception) -> str:
     if isinstance(error, SmartflowError):
         return str(error)
-    if full := _full_disk(error):
-        return f"{full} is on a disk that is full. Free some space and run it again; what was there before is still there."
+    if told := full_disk.told(error):
+        return told
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     text = str(error).partition("\n")[0]  # SQLAlchemy adds its statement and a link
     return f"{type(error).__name__}: {text}" + ("" if terminal.is_verbose() else " (run again with -v to see where)")
-
-
-def _full_disk(error: Exception) -> str:
-    """What could not be written because its disk is full; SQLite, which keeps Dagster's history, only says that it cannot."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return error.filename or str(Path.cwd())
-    history = os.environ.get("DAGSTER_HOME", "")
-    is_sqlite = any(word in str(error) for word in ("disk I/O error", "database or disk is full"))
-    if is_sqlite and Path(history).is_dir() and shutil.disk_usage(history).free < NO_SPACE:
-        return history
-    return ""
 
 
 for name, function, examples in (
@@ -169,6 +155,7 @@ def _warning(message: Warning | str, category: type[Warning], filename: str, lin
 
 def main() -> None:
     """Entry point of the script `smartflow`."""
+    process.open_streams()
     warnings.formatwarning = _warning
     try:
         app()

@@ -66,6 +66,7 @@ class Home:
         if self.instance is None and not self.settings.warehouse_file.exists():
             self.settings.warehouse_file.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(empty_warehouse(), self.settings.warehouse_file)
+            self.settings.warehouse_file.chmod(0o600)
 
     @property
     def warehouse(self) -> Warehouse:

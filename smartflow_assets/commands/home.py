@@ -32,7 +32,8 @@ def open_home() -> "Settings":
         named = f"{HOME_VARIABLE}={os.environ[HOME_VARIABLE]}" if os.environ.get(HOME_VARIABLE) else "the current folder"
         raise SmartflowError(
             f"{settings.home} ({named}) is no SmartFlow home: it has no data/sources",
-            remedy=f"Change to the folder that holds data/, or name it: {HOME_VARIABLE}=/path/to/it smartflow …",
+            remedy=f"Change to the folder that holds data/, or name it: {HOME_VARIABLE}=/path/to/it smartflow … A new home is a folder "
+            "with data/sources in it; for `smartflow demo` copy the project's data folder there.",
         )
     os.environ[HOME_VARIABLE] = str(settings.home)  # what a run imports later looks there too
     return settings

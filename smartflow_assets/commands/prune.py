@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 smartflow prune --dry-run
 smartflow prune
+smartflow prune --announced
 smartflow prune --older-than "90 days"
 """
 
@@ -26,18 +27,23 @@ def prune(
         str,
         typer.Option("--older-than", metavar="DURATION", help="Such as 30d, 12 weeks, in the place of `retention:`.", show_default=False),
     ] = "",
+    announced: Annotated[
+        bool, typer.Option("--announced", help="As the daemon does it each night, for cron: what is much is announced two weeks before.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_of: home.AsOf = None,
 ) -> None:
     """Delete rows, incidents, ledgers and Dagster's runs that `retention:` does not keep, or all that are older than a duration. They do
     not come back.
 
-    The daemon does so each day, and announces what is much two weeks before; by hand it goes at once. What is needed stays: rows that
-    models learn from or that results look back on, what is open, messages that wait. With --older-than only those of
-    `training.window` stay, open incidents, and the newest run of each source. A source whose YAML file is gone goes altogether once its
-    last run is older. Nothing is judged anew, nobody is told anything; a file that still holds pruned rows does not bring them back. A
-    warehouse that is mostly free blocks after it is rewritten.
+    The daemon does so each day, and announces what is much two weeks before; by hand it goes at once, unless --announced is given. What
+    is needed stays: rows that models learn from or that results look back on, what is open, messages that wait. With --older-than only
+    those of `training.window` stay, open incidents, and the newest run of each source. A source whose YAML file is gone goes altogether
+    once its last run is older. Nothing is judged anew, nobody is told anything; a file that still holds pruned rows does not bring them
+    back. A warehouse that is mostly free blocks after it is rewritten.
     """
+    if announced and (older_than or dry_run):
+        raise typer.BadParameter("--announced goes with neither --older-than nor --dry-run")
     settings = home.open_home()
     now = home.clock(as_of) or datetime.now(UTC)
     before = now - home.duration(older_than, "--older-than") if older_than else None
@@ -56,7 +62,7 @@ def prune(
     if before is None:
         with open_instance(settings.dagster_home) as instance, terminal.progress(None, "pruning") as advance:
             settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
-            done = prune_home(instance, settings, now=now, run_id="prune", is_at_once=True, told=lambda text: advance(1, text))
+            done = prune_home(instance, settings, now=now, run_id="prune", is_at_once=not announced, told=lambda text: advance(1, text))
         _tell(done.sources)
         terminal.result(f"{terminal.count(done.runs, 'run')} and {terminal.count(done.ticks, 'tick')} of Dagster's history")
         rewritten, problems = done.rewritten, done.problems
@@ -102,13 +108,15 @@ def _pruned(
 
 
 def _tell(done: "list[Pruned]") -> None:
-    rows = [(pruned.source, name, f"{count:,}") for pruned in done for name, count in pruned.rows.items()]
+    rows = [(pruned.source, name, f"{count:,}") for pruned in done if pruned.due_at is None for name, count in pruned.rows.items()]
     if rows:
         terminal.table(["source", "table", "rows"], rows, right=["rows"])
     else:
         terminal.result("nothing is that old")
     for pruned in done:
-        if pruned.is_gone:
+        if pruned.due_at is not None:
+            terminal.note(str(pruned))
+        elif pruned.is_gone:
             terminal.note(f"{pruned.source} has no YAML file any more: all of it went")
         elif pruned.learnt_from:
             since = f"{pruned.learnt_from:%Y-%m-%d %H:%M}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smartflow_assets.commands import home, process, terminal
+from smartflow_assets.commands import full_disk, home, process, terminal
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         terminal.say("a dry run: nothing was written, nothing was sent")
     for outcome in failed:
         for failure in outcome.failures:
-            terminal.error(_failure(outcome.source, failure.cause, failure.message))
+            terminal.error(_failure(outcome.source, failure.cause, full_disk.told_of_history(failure.message) or failure.message))
         if not outcome.failures:
             terminal.error(f"{outcome.source}: the run failed without a reason (run again with -v, or see it in `smartflow ui`)")
     if failed:

@@ -32,13 +32,14 @@ from smartflow_assets.stages.training_rows import Learnable, calendar_rows, lear
 from smartflow_assets.stages.windows import pending_windows, table_rows
 
 KEPT_MODELS = 5
+NO_SERIES = "no series yet"
 LONGEST_CONTEXT = 10 * CONTEXT_ROWS  # rows that every run replays for the state; an older model is trained anew
 
 
 @dataclass(frozen=True)
 class Trained:
     """What `trained_models` did; `learnt_from` are the rows of one series that the first model learnt from, `note` says which stored
-    models could not be read."""
+    models could not be read, and why a training that somebody wanted has trained nothing."""
 
     trained_count: int
     training_rows: int
@@ -92,8 +93,12 @@ def trained_models(run: SourceRun) -> Trained:
     if trained:
         run.models.prune(run.name, keep=KEPT_MODELS, current=kept_models(run.warehouse, run.name))
         stored = table_rows(run, "trained_models")
-    note = f"trained anew, since what was stored is of no use: {'; '.join(unusable)}" if unusable and trained else "; ".join(unusable)
-    return Trained(trained, rows_learnt, "; ".join(said) or "no series yet", stored, learnt_from, note)
+    note = "; ".join(unusable)
+    if note and trained:
+        note = f"trained anew, since what was stored is of no use: {note}"
+    elif is_retraining and not (note or trained):
+        note = "; ".join(said) or NO_SERIES
+    return Trained(trained, rows_learnt, "; ".join(said) or NO_SERIES, stored, learnt_from, note)
 
 
 def _is_retraining(run: SourceRun) -> bool:

@@ -2,12 +2,15 @@
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.commands import process
 
 REGISTERED = "import atexit, sys; atexit.register(lambda: print('registered'))"
@@ -31,6 +34,33 @@ threading.Thread(target=lambda: (time.sleep(0.3), print("worked", flush=True))).
 process.leave(3)
 """
     assert (found := ended(program)).returncode == 3 and found.stdout == "worked\nregistered\n"
+
+
+def test_a_thread_that_does_not_end_is_waited_for_a_while_only():
+    program = f"""{REGISTERED}
+import threading, time
+from smartflow_assets.commands import process
+process.PATIENCE = 0.1
+threading.Thread(target=time.sleep, args=(60,)).start()
+process.leave(3)
+"""
+    began = time.monotonic()
+    assert (found := ended(program)).returncode == 3 and found.stdout == "registered\n" and time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_stops_nothing_and_is_no_file_of_ours(tmp_path, closed):
+    program = "import sys, typer; from smartflow_assets import cli; sys.argv = ['smartflow', 'sql', 'SELECT 41 + 1 AS n']; cli.main()"
+    shutil.copytree(Path(__file__).parents[2] / "data" / "sources", tmp_path / "data" / "sources")
+    Warehouse(tmp_path / "data/warehouse/smartflow.duckdb", tmp_path / "data/warehouse/analyst.duckdb").publish("test", is_forced=True)
+    found = subprocess.run(
+        ["bash", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program],
+        env={**os.environ, "SMARTFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found
+    assert ("42" in found.stdout) == (closed in ("<&-", "2>&-"))
 
 
 def test_a_stream_that_cannot_be_written_is_told_as_by_any_program():

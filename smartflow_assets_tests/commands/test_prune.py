@@ -9,6 +9,8 @@ import pytest
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Prune
+from smartflow_assets.defs.pruning import HomePruned
+from smartflow_assets.stages.maintenance.announcements import Pruned
 from smartflow_assets_tests.commands.conftest import Smartflow, in_folder, make_home
 
 START, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 60
@@ -169,6 +171,21 @@ def test_shorter_writes_say_the_same_of_what_is_pending(aged: Path) -> None:
         step: (windows[0].from_at, windows[-1].to_at) for step, windows in pending.items() if windows
     }
     assert after["clean_series"] == after["series_features"] == [] and after["never_written"]
+
+
+def test_from_cron_what_is_much_is_announced_before_it_goes(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    due, asked = moment(DAYS), []
+
+    def prune_home(*given: object, is_at_once: bool, **named: object) -> HomePruned:
+        asked.append(is_at_once)
+        return HomePruned([Pruned("shop", {"anomaly_scores": 7}, due_at=None if is_at_once else due)])
+
+    monkeypatch.setattr("smartflow_assets.defs.pruning.prune_home", prune_home)
+    told, gone = smartflow("prune", "--announced"), smartflow("prune")
+    assert asked == [False, True]
+    assert "old rows are pruned, 7 of anomaly_scores" in told.err and "nothing is that old" in told.out
+    assert "anomaly_scores" in gone.out and not gone.err
+    assert smartflow("prune", "--announced", "--older-than", "10d").code == 2
 
 
 def test_a_duration_that_cannot_be_read_is_a_usage_error(smartflow: Smartflow, home: Path) -> None:

@@ -185,3 +185,8 @@ def test_warming_up_is_said_with_what_is_missing(smartflow: Smartflow, home: Pat
     assert "\nwarming up: 1 series, 12 of 36 rows\n" in smartflow("show", "shop").out
     plan = smartflow("plan", "shop")
     assert (plan.out, plan.err) == ("shop: nothing has changed since the last run\n", "")
+
+
+def test_a_training_that_learns_nothing_says_why(smartflow: Smartflow, home: Path) -> None:
+    answer = smartflow("train")
+    assert answer.code == 0 and "models 0" in answer.out and "shop: no series yet" in answer.err, answer

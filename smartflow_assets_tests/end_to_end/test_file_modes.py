@@ -101,8 +101,9 @@ import duckdb
 # the interpreter may lie where only root can read it: who we are is changed once all is loaded
 os.setgroups([]), os.setgid(SECOND_USER), os.setuid(SECOND_USER)
 folder, stop = Path(sys.argv[1]), Path(sys.argv[2])
-copies, rows = set(), set()
-while not copies or not stop.exists():
+copies, rows, is_over = set(), set(), False
+while not is_over:
+    is_over = bool(copies) and stop.exists()  # one look more: the copy is the last thing that a run makes
     with duckdb.connect(str(folder / "analyst.duckdb"), read_only=True) as copy:
         copies.add(copy.execute("SELECT CAST(published_at AS VARCHAR) FROM snapshot_info").fetchall()[0])
         rows.add(copy.execute("SELECT count(*) FROM raw.web").fetchall()[0][0])

@@ -507,7 +507,7 @@ _ALL = (
         (
             _SOURCE,
             _always("run_id", TEXT, "Dagster run."),
-            Column("job", TEXT, "monitor_source, train_source or the job that ran."),
+            Column("job", TEXT, "monitor_source (a run of several sources counts as it), train_source or the job that ran."),
             Column.of_words("status", RunStatus, {"killed": "its process died", "canceled": "somebody ended it"}),
             Column("reason", TEXT, "Why the run started: schedule, file, person, demo."),
             Column("as_of", TIME, "The run's clock."),

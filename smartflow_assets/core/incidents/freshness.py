@@ -36,7 +36,9 @@ class Freshness(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Literal["auto", "off", "given"] = Field(
-        default="auto", description="auto learns from the hours and weekdays of earlier rows, off is for a recording that has ended."
+        default="auto",
+        description="auto learns from the hours and weekdays of earlier rows, off is for a recording that has ended: "
+        "its time ends with its newest row, so a rule `missing` sees gaps between rows and none after them.",
     )
     warn_after: Duration | None = Field(default=None, gt=timedelta(0), description="The newest row may be so old before it is a warning.")
     error_after: Duration | None = Field(default=None, gt=timedelta(0), description="The newest row may be so old before it is critical.")
