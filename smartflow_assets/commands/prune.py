@@ -114,7 +114,7 @@ def _tell(done: "list[Pruned]") -> None:
     else:
         terminal.result("nothing is that old")
     for pruned in done:
-        if pruned.due_at is not None:
+        if pruned.due_at is not None or (pruned.problem and pruned.is_left):
             terminal.note(str(pruned))
         elif pruned.is_gone:
             terminal.note(f"{pruned.source} has no YAML file any more: all of it went")

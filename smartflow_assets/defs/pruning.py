@@ -40,8 +40,8 @@ class HomePruned:
 
     @property
     def problems(self) -> list[str]:
-        """What could not be done, in words; a source that a run had is no problem."""
-        return [*(str(each) for each in self.sources if each.problem and not each.is_busy), *([self.problem] if self.problem else [])]
+        """What could not be done, in words; a source that a run had is no problem, and one with a broken file is told as such."""
+        return [*(str(each) for each in self.sources if each.problem and not each.is_left), *([self.problem] if self.problem else [])]
 
 
 def prune_home(

@@ -104,7 +104,8 @@ def test_a_folder_that_is_no_home_is_refused_and_stays_as_it_is(
     assert answer.code == 1
     assert answer.err == (
         f"error: {tmp_path} (the current folder) is no SmartFlow home: it has no data/sources. "
-        "Change to the folder that holds data/, or name it: SMARTFLOW_HOME=/path/to/it smartflow …\n"
+        "Change to the folder that holds data/, or name it: SMARTFLOW_HOME=/path/to/it smartflow … "
+        "A new home is a folder with data/sources in it; for `smartflow demo` copy the project's data folder there.\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -188,6 +188,12 @@ def test_from_cron_what_is_much_is_announced_before_it_goes(smartflow: Smartflow
     assert smartflow("prune", "--announced", "--older-than", "10d").code == 2
 
 
+def test_a_source_whose_file_is_broken_is_left_and_said(smartflow: Smartflow, aged: Path) -> None:
+    (aged / "data" / "defaults.yaml").write_text("retention: -1 day\n")
+    answer = smartflow("prune", "--dry-run")
+    assert answer.code == 0 and "shop: left to the next pruning: its file cannot be used" in answer.err, answer
+
+
 def test_a_duration_that_cannot_be_read_is_a_usage_error(smartflow: Smartflow, home: Path) -> None:
     answer = smartflow("prune", "--older-than", "long")
     assert answer.code == 2 and "--older-than: 'long' is not a duration" in answer.err

@@ -28,7 +28,8 @@ SLACK = timedelta(days=31)
 @dataclass(frozen=True)
 class Pruned:
     """What went of one source, or is going to at `due_at`: rows by table. `learnt_from`: the rows from then on stay that its models learn
-    from; `held_by` says what keeps rows longer than was asked; `problem`: why nothing was done, `is_busy`: a run had the source."""
+    from; `held_by` says what keeps rows longer than was asked; `problem`: why nothing was done, `is_left`: it is none of the pruning,
+    since a run had the source or its file is broken."""
 
     source: str
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -37,7 +38,7 @@ class Pruned:
     due_at: datetime | None = None
     held_by: str = ""
     problem: str = ""
-    is_busy: bool = False
+    is_left: bool = False
 
     @property
     def told(self) -> str:

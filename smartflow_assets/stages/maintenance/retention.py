@@ -49,13 +49,15 @@ def prune_by_settings(
     """
     for source in stored_sources(warehouse):
         if source in catalogue.broken:
-            continue  # how far its models look back is not known
+            why = "its file cannot be used, so how far it looks back is not known (smartflow validate)"
+            yield Pruned(source, problem=why, is_left=True)
+            continue
         lock = AdvisoryLock(catalogue.settings.locks / f"{source if source != '*' else 'pruning-all'}.lock")
         try:
             with lock.exclusive(PATIENCE, holder=run_id):
                 pruned = _prune_source(warehouse, models, catalogue, source, now, run_id, is_at_once=is_at_once, is_dry=is_dry)
         except SmartflowError as error:
-            pruned = Pruned(source, problem=str(error), is_busy=isinstance(error, WarehouseBusyError))
+            pruned = Pruned(source, problem=str(error), is_left=isinstance(error, WarehouseBusyError))
         yield pruned
 
 
