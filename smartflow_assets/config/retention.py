@@ -70,7 +70,7 @@ class Retention(BaseModel):
     )
     looks: Age = Field(
         default=timedelta(days=7),
-        description="What schedules and sensors looked at: looks, and ticks in Dagster, by the clock. The newest look stays.",
+        description="What schedules and sensors looked at: source_looks, and ticks in Dagster, by the clock. The newest look stays.",
     )
     runs: Age = Field(
         default=timedelta(days=14),

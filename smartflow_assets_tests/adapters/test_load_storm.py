@@ -235,6 +235,7 @@ def storm(kind: str, examples: int) -> None:
 
 
 @pytest.mark.parametrize("kind", list(READERS))
+@pytest.mark.soak
 def test_a_few_sequences_of_loads_leave_the_rows_of_the_model(kind):
     storm(kind, 2)
 

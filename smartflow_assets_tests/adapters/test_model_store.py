@@ -65,6 +65,7 @@ def test_one_hash_for_equal_models(store: ModelStore) -> None:
     assert hashes[0] == hashes[1]
 
 
+@pytest.mark.soak
 def test_forest_scores_alike_after_storage(store: ModelStore, forest: IsolationForest) -> None:
     back = store.load(store.save("web", "isolation_forest", "m1", ModelParts(estimators={"requests": forest})))
     np.testing.assert_array_equal(back.estimators["requests"].score_samples(ROWS), forest.score_samples(ROWS))

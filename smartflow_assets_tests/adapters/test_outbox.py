@@ -206,6 +206,7 @@ def test_dead_webhook_does_not_stop_the_mail_and_gets_its_message_when_it_is_bac
         assert len(smtp.mails) == 1
 
 
+@pytest.mark.soak
 def test_one_spike_that_grows_over_many_runs_is_one_mail_and_one_recovery(warehouse: Warehouse) -> None:
     source = Source(AlertPolicy(to=("mail",), resolve_after=timedelta(minutes=15)))
     with mail_server() as smtp:

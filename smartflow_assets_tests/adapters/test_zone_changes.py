@@ -251,6 +251,7 @@ def test_a_server_whose_times_name_their_zone_is_asked_for_the_newest_alone(tmp_
         assert shop.asked[-1].parameters["from"] == "2026-03-01T22:00:00Z"
 
 
+@pytest.mark.soak
 def test_a_server_that_fails_while_all_is_read_anew_doubles_nothing_in_the_end(tmp_path, warehouse, fresh):
     with http_shop() as shop:
         shop.rows = shop_rows(*range(0, 1440, 60), day="2026-03-07")

@@ -60,6 +60,7 @@ def test_what_it_prints_is_what_live_runs_did_and_nothing_is_touched(smartflow: 
     assert content(web) == before
 
 
+@pytest.mark.soak
 def test_before_the_first_run_the_reader_gives_the_rows_and_the_home_stays_empty(smartflow: Smartflow, web: Path) -> None:
     before = content(web)
     answer = smartflow("backtest", "web")
@@ -68,6 +69,7 @@ def test_before_the_first_run_the_reader_gives_the_rows_and_the_home_stays_empty
     assert content(web) == before
 
 
+@pytest.mark.soak
 def test_two_settings_stand_side_by_side_and_in_the_report(smartflow: Smartflow, web: Path) -> None:
     rule = "rules=[{type: threshold, name: low, metric: requests, below: 350, severity: info}]"
     answer = smartflow("backtest", "web", "--set", "threshold.score=0.9999999", "--against", rule, "-o", "report.html")
@@ -83,6 +85,7 @@ def test_two_settings_stand_side_by_side_and_in_the_report(smartflow: Smartflow,
     assert "the report is report.html" in answer.err
 
 
+@pytest.mark.soak
 def test_a_file_is_compared_and_the_end_of_the_time_holds(smartflow: Smartflow, web: Path) -> None:
     (web / "next.yaml").write_text(YAML.replace("5000", "1"))  # everything breaks the rule
     end = START + SPIKES[1] * STEP - timedelta(hours=1)
@@ -93,6 +96,7 @@ def test_a_file_is_compared_and_the_end_of_the_time_holds(smartflow: Smartflow, 
     assert "next.yaml" in answer.out
 
 
+@pytest.mark.soak
 def test_learning_anew_uses_newer_models(smartflow: Smartflow, web: Path) -> None:
     yaml = web / "data/sources/web.yaml"
     yaml.write_text(YAML + "training: {every: 2 days}\n")

@@ -76,6 +76,7 @@ def test_after_delete_and_restore_all_is_as_it_was(smartflow: Smartflow, home: P
     assert warehouse_of(home).tables()["trained_models"] == tables["trained_models"]
 
 
+@pytest.mark.soak
 def test_a_home_with_rows_is_replaced_only_when_asked_and_what_was_there_is_kept(smartflow: Smartflow, home: Path, backed_up: Path) -> None:
     (home / "data/sources/late.yaml").write_text((home / "data/sources/shop.yaml").read_text().replace("shop\n", "late\n", 1))
     assert smartflow("run", "late", "--as-of", AS_OF).code == 0

@@ -35,7 +35,8 @@ FEEDS = {
 }
 
 
-@pytest.mark.parametrize("names", [pytest.param([*FEEDS], marks=pytest.mark.soak, id="all"), ["function"]], ids=str)
+@pytest.mark.parametrize("names", [pytest.param([*FEEDS], id="all"), ["function"]], ids=str)
+@pytest.mark.soak
 def test_a_feed_that_goes_bad_is_told_and_loses_nothing(
     smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
@@ -78,6 +79,7 @@ def counts(home: Path, names: Iterable[str]) -> dict[str, int]:
         return {name: connection.execute(f"SELECT count(*) FROM raw.{name}").fetchall()[0][0] for name in (*names, "shop")}
 
 
+@pytest.mark.soak
 def test_a_readme_in_the_inbox_is_an_incident_until_it_is_gone_and_a_column_of_words_is_told(smartflow: Smartflow, home: Path) -> None:
     inbox = home / "data" / "inbox" / "shop"
     inbox.mkdir(parents=True)

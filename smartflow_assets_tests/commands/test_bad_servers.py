@@ -47,7 +47,8 @@ def sources(home: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...])
         yield shop
 
 
-@pytest.mark.parametrize("names", [pytest.param(NAMES, marks=pytest.mark.soak, id="all"), ("echo",)], ids=str)
+@pytest.mark.parametrize("names", [pytest.param(NAMES, id="all"), ("echo",)], ids=str)
+@pytest.mark.soak
 def test_a_server_that_goes_bad_is_told_and_loses_nothing(smartflow: Smartflow, home: Path, sources: Shop, names: tuple[str, ...]) -> None:
     assert smartflow("validate").code == 0
     assert smartflow("run", "--as-of", "2026-03-06").code == 0
@@ -70,6 +71,7 @@ def test_a_server_that_goes_bad_is_told_and_loses_nothing(smartflow: Smartflow, 
     assert "sesame" not in answer.err + answer.out
 
 
+@pytest.mark.soak
 def test_a_server_that_is_gone_stops_nothing_else(smartflow: Smartflow, home: Path) -> None:
     port = free_port()
     for name, read in (

@@ -39,6 +39,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.soak
 def test_the_commands_are_those_of_the_readme(smartflow: Smartflow) -> None:
     assert tuple(command.name for command in cli.app.registered_commands) == COMMANDS
     assert all(name in smartflow("--help").out for name in COMMANDS)
@@ -76,6 +77,7 @@ def test_without_a_command_the_help_is_shown(smartflow: Smartflow) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["run", "--help"], ["detect", "small.csv"], ["validate"], ["config-schema"], ["generate", "iot_sensors"]]
 )
+@pytest.mark.soak
 def test_what_needs_no_dagster_does_not_import_it(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "data" / "sources").mkdir(parents=True)
     (tmp_path / "small.csv").write_text("ts,n\n" + "".join(f"2026-03-01T{hour:02}:00:00Z,{hour % 3}\n" for hour in range(24)))

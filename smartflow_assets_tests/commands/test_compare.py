@@ -26,6 +26,7 @@ def test_a_source_is_compared_and_nothing_is_touched(smartflow: Smartflow, web: 
     assert content(web / "data") == before
 
 
+@pytest.mark.soak
 def test_a_file_becomes_a_picture_of_the_series_asked_for(smartflow: Smartflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z,{100 + hour % 24},{7 * (hour % 5)}" for hour in range(480)]
@@ -41,6 +42,7 @@ def test_a_file_becomes_a_picture_of_the_series_asked_for(smartflow: Smartflow, 
     assert "alone" in Path("compare_load.html").read_text()
 
 
+@pytest.mark.soak
 def test_the_parameters_of_the_source_hold(smartflow: Smartflow, web: Path) -> None:
     said, yaml = [], web / "data/sources/web.yaml"
     given = yaml.read_text()

@@ -198,6 +198,7 @@ def test_rows_of_one_time_become_one_value(smartflow: Smartflow, regions: Path) 
     assert "2026-03-02 13:30" in answer.out
 
 
+@pytest.mark.soak
 def test_a_training_file_has_the_same_series(smartflow: Smartflow, regions: Path) -> None:
     both = pd.read_csv(regions)
     past, today = regions.with_name("past.csv"), regions.with_name("today.csv")
@@ -305,6 +306,7 @@ def test_a_failed_run_leaves_no_output(smartflow: Smartflow, file: Path) -> None
     assert sorted(path.name for path in file.parent.iterdir()) == ["load.csv"]
 
 
+@pytest.mark.soak
 def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left(file: Path) -> None:
     call = f"ulimit -f 8; exec {sys.executable} -m smartflow_assets.cli detect {file} -o {file.with_name('out.csv')}"
     done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, check=False)

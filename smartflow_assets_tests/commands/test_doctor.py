@@ -79,6 +79,7 @@ def test_who_holds_a_lock_is_named(smartflow: Smartflow, home: Path) -> None:
     assert "locks: nobody holds one" in smartflow("doctor").out
 
 
+@pytest.mark.soak
 def test_a_dead_run_is_failed_and_closed(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import dagster as dg
 
@@ -119,6 +120,7 @@ def test_a_network_disk_is_refused(smartflow: Smartflow, home: Path, monkeypatch
     assert "is on a network disk (nfs4); locks do not hold there  Move the home to a local disk." in answer.out
 
 
+@pytest.mark.soak
 def test_runs_and_rows_that_are_newer_than_the_clock_are_named(smartflow: Smartflow, home: Path) -> None:
     now = datetime.now(UTC)
     with (home / "data/feeds/shop.csv").open("a") as feed:

@@ -37,6 +37,7 @@ def stored(home: Path, sql: str) -> pd.DataFrame:
         return copy.execute(sql).df()
 
 
+@pytest.mark.soak
 def test_scores_read_back_equal_in_every_format(smartflow: Smartflow, watched: Path) -> None:
     expected = stored(watched, "SELECT observed_at, value, anomaly_score FROM anomaly_scores ORDER BY observed_at")
     for form in ("csv", "json", "jsonl", "parquet"):
@@ -102,6 +103,7 @@ def test_before_the_first_run_there_is_nothing_to_export(smartflow: Smartflow, h
     assert answer.code == 1 and "nothing to export yet" in answer.err
 
 
+@pytest.mark.soak
 def test_every_run_keeps_the_latest_anomalies_as_files(smartflow: Smartflow, watched: Path) -> None:
     folder = watched / "data" / "exports" / "shop"
     (anomaly,) = json.loads((folder / "anomalies.json").read_text())

@@ -96,6 +96,7 @@ def test_a_list_of_texts_is_set_with_commas(smartflow: Smartflow) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--end", "now")])
+@pytest.mark.soak
 def test_without_a_start_the_last_step_is_just_over(smartflow: Smartflow, arguments: tuple[str, ...]) -> None:
     before = datetime.now(UTC)
     rows = pd.read_csv(io.StringIO(smartflow("generate", "web_traffic", "--rows", "10", *arguments).out), parse_dates=["timestamp"])

@@ -68,6 +68,7 @@ def watched(twelve_days: Path, copied: Callable[[Path], Path]) -> Path:
     return copied(twelve_days)
 
 
+@pytest.mark.soak
 def test_after_a_rollback_rows_scored_again_have_the_scores_of_before_to_the_bit(smartflow: Smartflow, watched: Path) -> None:
     before = scores(watched)
     assert len(before) == 48 and (before["state"] == "scored").all()
@@ -82,6 +83,7 @@ def test_after_a_rollback_rows_scored_again_have_the_scores_of_before_to_the_bit
     assert history(watched)[-1] == ["rolled_back", "flags the backup", getpass.getuser()]
 
 
+@pytest.mark.soak
 def test_a_model_is_listed_with_what_it_learnt_why_and_whether_it_can_be_used(smartflow: Smartflow, watched: Path) -> None:
     smartflow("train", "web")
     first, second = listed(smartflow("models", "list", "web").out)
@@ -104,6 +106,7 @@ def test_a_model_is_listed_with_what_it_learnt_why_and_whether_it_can_be_used(sm
     assert re.search(r"^\* +auto +2026-03-12 00:00 .* worse$", smartflow("show", "web").out, re.M)
 
 
+@pytest.mark.soak
 def test_a_promotion_takes_any_stored_model(smartflow: Smartflow, watched: Path) -> None:
     smartflow("train", "web")
     first, second = listed(smartflow("models", "list", "web").out)
@@ -116,6 +119,7 @@ def test_a_promotion_takes_any_stored_model(smartflow: Smartflow, watched: Path)
         assert answer.code == 1 and sentence in answer.err
 
 
+@pytest.mark.soak
 def test_a_training_that_is_asked_for_waits_for_one_and_says_why(smartflow: Smartflow, watched: Path) -> None:
     answer = smartflow("models", "train", "web", "--reason", "the sale is over")
     assert answer.code == 0 and "web: asked for" in answer.out
@@ -128,6 +132,7 @@ def test_a_training_that_is_asked_for_waits_for_one_and_says_why(smartflow: Smar
     assert history(watched)[-1] == ["trained", "by hand", ""]
 
 
+@pytest.mark.soak
 def test_a_candidate_is_stored_beside_the_current_model(smartflow: Smartflow, watched: Path) -> None:
     answer = smartflow("models", "train", "web", "--reason", "to compare with", "--candidate")
     assert answer.code == 0 and "models 1" in answer.out
@@ -136,6 +141,7 @@ def test_a_candidate_is_stored_beside_the_current_model(smartflow: Smartflow, wa
     assert [change for change, *_ in history(watched)] == ["trained"]
 
 
+@pytest.mark.soak
 def test_a_new_baseline_is_learnt_from_at_once(smartflow: Smartflow, watched: Path) -> None:
     answer = smartflow("models", "train", "web", "--since", day(10), "--reason", "new level since the migration", "--now")
     assert answer.code == 0 and re.search(r"web +ok +models 1 +rows learnt from 48 ", answer.out), answer.out

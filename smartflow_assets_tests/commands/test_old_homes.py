@@ -31,6 +31,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8), (9, 9)], indirect=["old"])
+@pytest.mark.soak
 def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: int):
     feed = old.folder / "data/examples/shop.csv"
     calm = pd.read_csv(feed).tail(2 * 24 * 3).head(2 * 24)  # the same hours two days earlier

@@ -129,6 +129,7 @@ def test_keys_of_a_package_are_described_checked_and_change_the_rows(home: Path)
     assert published(home, "SELECT count(*), min(celsius) FROM raw.room") == [(200, -253)]
 
 
+@pytest.mark.soak
 def test_without_the_package_its_types_are_refused_by_name_and_a_broken_one_stops_nothing_else(home: Path) -> None:
     refused = validate(home, packages="nothing")
     assert refused.returncode == 1

@@ -93,6 +93,7 @@ def test_old_rows_go_and_those_that_models_learn_from_stay(smartflow: Smartflow,
     pd.testing.assert_frame_equal(state_of(aged)["scores"], kept, check_exact=True)
 
 
+@pytest.mark.soak
 def test_a_feed_that_still_holds_pruned_rows_does_not_bring_them_back(smartflow: Smartflow, aged: Path) -> None:
     assert smartflow("prune", "--older-than", "10d", "--as-of", moment(DAYS).isoformat()).code == 0
     after, sent = state_of(aged), len(list((aged / "data" / "outbox").glob("*.eml")))
@@ -142,6 +143,7 @@ def test_the_history_of_dagster_keeps_the_newest_run_of_a_source(smartflow: Smar
     assert files == {"index.db", f"{training}.db", f"{newest}.db"}
 
 
+@pytest.mark.soak
 def test_a_source_that_was_removed_goes_altogether(smartflow: Smartflow, aged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMARTFLOW_ALLOW_FUTURE", "1")
     (aged / "data" / "sources" / "late.yaml").write_text(SOURCE.replace("shop\n", "late\n", 1))

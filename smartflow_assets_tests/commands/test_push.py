@@ -23,6 +23,7 @@ def inbox(home: Path) -> Path:
     return home / "data" / "inbox" / "orders"
 
 
+@pytest.mark.soak
 def test_pushed_rows_are_taken_once_however_often_they_are_pushed(smartflow: Smartflow, inbox: Path) -> None:
     first = smartflow("push", "orders", input=ROWS)
     assert first.code == 0, first.err
@@ -36,6 +37,7 @@ def test_pushed_rows_are_taken_once_however_often_they_are_pushed(smartflow: Sma
     assert "rows in 1 " in smartflow("run", "orders", "--as-of", AS_OF).out
 
 
+@pytest.mark.soak
 def test_json_lines_are_seen_from_the_first_bytes(smartflow: Smartflow, inbox: Path) -> None:
     lines = "".join(f'{{"ts": "2026-03-01T{hour:02}:00:00Z", "n": {hour}}}\n' for hour in range(20))
     assert smartflow("push", "orders", input=lines).code == 0

@@ -28,6 +28,7 @@ def test_nothing_is_forgotten_without_a_yes(shop, smartflow):
     assert shop.count("raw.shop") == 121
 
 
+@pytest.mark.soak
 def test_rows_and_what_was_made_of_them_go_and_the_next_run_reads_anew(shop, smartflow):
     answer = smartflow("reset", "shop", "--yes")
     assert answer.code == 0 and "raw.shop: 121 rows" in answer.out
@@ -38,6 +39,7 @@ def test_rows_and_what_was_made_of_them_go_and_the_next_run_reads_anew(shop, sma
     assert (shop.count("incidents"), set(shop.table("alert_sends")["status"])) == (1, {"skipped"})  # nobody is told again
 
 
+@pytest.mark.soak
 def test_incidents_stay_when_they_are_to(shop, smartflow):
     before = shop.table("incident_events")
     assert smartflow("reset", "shop", "--keep-incidents", "--yes").code == 0

@@ -28,6 +28,7 @@ def _words(line: str) -> list[str]:
     return line.split()[:4]
 
 
+@pytest.mark.soak
 def test_one_source_fails_and_the_others_run(smartflow: Smartflow, home: Path) -> None:
     (home / "data/sources/broken.yaml").write_text("name: broken\nreed: {}\n")
     (home / "data/sources/lost.yaml").write_text(SHOP.replace("name: shop", "name: lost").replace("shop.csv", "lost.csv"))
@@ -80,6 +81,7 @@ def test_a_second_run_with_nothing_new_does_nothing(smartflow: Smartflow, after_
     assert "rows in 0  scored 0  anomalies 0  opened 0  resolved 0  messages 0" in again.out
 
 
+@pytest.mark.soak
 def test_as_of_is_the_clock_of_the_run(smartflow: Smartflow, home: Path) -> None:
     assert smartflow("run", "shop", "--as-of", "2026-03-02T12:30").code == 0
     assert _published(home, "SELECT CAST(max(observed_at) AT TIME ZONE 'UTC' AS VARCHAR) FROM clean_series") == [("2026-03-02 11:00:00",)]
@@ -95,12 +97,14 @@ def test_a_clock_that_is_ahead_is_refused_before_anything_runs(command: list[str
     assert not (home / "data/warehouse").exists()
 
 
+@pytest.mark.soak
 def test_a_clock_that_is_a_moment_ahead_is_no_mistake(smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert smartflow("run", "shop", "--as-of", (datetime.now(UTC) + timedelta(seconds=50)).isoformat()).code == 0
     monkeypatch.setenv("SMARTFLOW_ALLOW_FUTURE", "1")
     assert smartflow("run", "shop", "--as-of", (datetime.now(UTC) + timedelta(days=1)).isoformat()).code == 0
 
 
+@pytest.mark.soak
 def test_a_dry_run_leaves_nothing_behind(smartflow: Smartflow, home: Path) -> None:
     answer = smartflow("run", "shop", "--dry-run")
     note, said = answer.err.splitlines()
@@ -125,6 +129,7 @@ def test_wrong_times_and_names_are_refused_before_anything_runs(smartflow: Smart
 
 
 @pytest.mark.parametrize("others", [[], ["other"]], ids=["one source", "several"])
+@pytest.mark.soak
 def test_an_interrupt_ends_the_whole_command_with_130(home: Path, others: list[str]) -> None:
     environment = os.environ | {"SMARTFLOW_HOME": str(home), "DAGSTER_HOME": ""}
     del environment["DAGSTER_HOME"]
@@ -167,6 +172,7 @@ def test_what_dagster_says_is_heard_with_v_only(after_a_run: Path, copied: Calla
     assert "dagster - INFO - smartflow_monitor_source" in loud
 
 
+@pytest.mark.soak
 def test_a_source_that_brings_no_rows_any_more_is_called_silent(smartflow: Smartflow, home: Path) -> None:
     first = smartflow("run", "shop", "--as-of", "2026-03-06")
     assert first.out.startswith("shop  ok "), first.err
@@ -177,6 +183,7 @@ def test_a_source_that_brings_no_rows_any_more_is_called_silent(smartflow: Smart
     assert re.search(r"open incidents\nopened_at +series +severity +state +title", shown)
 
 
+@pytest.mark.soak
 def test_warming_up_is_said_with_what_is_missing(smartflow: Smartflow, home: Path) -> None:
     feed = home / "data/feeds/shop.csv"
     feed.write_text("".join(feed.read_text().splitlines(keepends=True)[:13]))

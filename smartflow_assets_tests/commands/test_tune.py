@@ -143,6 +143,7 @@ def test_what_is_not_better_later_is_not_proposed(smartflow: Smartflow, load: Pa
     assert path.read_text() == QUICK
 
 
+@pytest.mark.soak
 def test_the_search_does_not_see_the_later_part(smartflow: Smartflow, load: Path) -> None:
     write(load, QUICK)
     arguments = ["tune", "load", "--parameters", "threshold", "--trials", "4"]
@@ -228,6 +229,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lambda home: (home / "data/examples/labels.csv").open("a").write("cpu,2026-02-20T02:00:00Z,2026-02-20T02:00:00Z\n"),
     ],
 )
+@pytest.mark.soak
 def test_trials_of_other_rows_settings_or_labels_are_not_taken_over(
     smartflow: Smartflow, tried: Path, copied: Callable[[Path], Path], change
 ) -> None:

@@ -61,7 +61,7 @@ def test_every_paging_of_the_guide_is_valid(line, tmp_path):
 def test_every_key_can_be_written_and_is_in_the_schema(keys, tmp_path):
     (tmp_path / "shop.yaml").write_text("name: shop\nread: " + repr(keys).replace("'", '"') + "\n")
     read = read_source(tmp_path / "shop.yaml").read
-    missing = {"query"} if keys is SQL else set()
+    missing = {"query", "probe_query"} if keys is SQL else set()
     assert set(type(read).model_fields) - missing == set(keys)
     name = "HttpReader" if keys is HTTP else "SqlReader"
     described = source_schema()["$defs"][name]["properties"]

@@ -126,6 +126,7 @@ def test_the_launchpad_of_many_sources_watches_all_of_them(defs):
     assert list(config["resources"]["smartflow_options"]["config"]) == ["since", "until", "as_of", "dry_run", "send"]
 
 
+@pytest.mark.soak
 def test_dg_finds_the_project_and_can_load_it(tmp_path):
     """`[tool.dg]` in pyproject.toml; the command comes with the dev dependencies."""
     dg_command = Path(sys.executable).with_name("dg")

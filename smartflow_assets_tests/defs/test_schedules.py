@@ -207,6 +207,7 @@ def test_sources_without_a_model_are_not_trained_by_the_schedule(shop):
     assert tick(shop, train_schedule) == "no source is due"
 
 
+@pytest.mark.soak
 def test_a_source_in_which_a_run_found_nothing_to_do_is_not_run_again_until_something_is_new(shop, monkeypatch):
     monkeypatch.setattr(file_signature, "JUST_NOW", timedelta(0))
     shop.instance.add_dynamic_partitions(PARTITION_SET, ["shop"])
@@ -227,6 +228,7 @@ def test_a_source_in_which_a_run_found_nothing_to_do_is_not_run_again_until_some
     assert tick(shop) == "still queued or under way: shop"
 
 
+@pytest.mark.soak
 def test_looks_rest_on_runs_of_several_sources_too(shop, monkeypatch):
     monkeypatch.setattr(file_signature, "JUST_NOW", timedelta(0))
     with_sources(shop, "shop", "north")

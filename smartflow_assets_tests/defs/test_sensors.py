@@ -242,6 +242,7 @@ def test_a_clock_that_is_no_time_of_the_past_fails_the_run_which_is_closed(feed,
     assert (feed.table("run_log")["as_of"] < LATER).all()
 
 
+@pytest.mark.soak
 def test_idle_runs_show_the_last_table_and_lead_to_the_last_picture(home):
     home.write_source("shop", SHOP)
     write_rows(home.settings.data / "examples" / "shop.csv", daily_series(3))

@@ -51,6 +51,7 @@ def ticking(folder: Path, prefix: str, begin: datetime, minutes: int) -> "subpro
     )
 
 
+@pytest.mark.soak
 def test_the_ticks_of_one_home_leave_partitions_and_runs_of_the_other_alone(tmp_path, shared, monkeypatch):
     """South looks an hour later by its clock, when a run of north's without a process in south would be long dead."""
     north, south = home_in(tmp_path / "north", "shop", "north"), home_in(tmp_path / "south", "shop", schedule="manual")

@@ -25,6 +25,7 @@ def test_the_references_are_those_of_the_code_as_it_is() -> None:
     assert done.returncode == 0, f"{done.stderr}Run `python docs/generate.py` and commit what it wrote."
 
 
+@pytest.mark.soak
 def test_a_page_that_differs_is_named_and_written_anew(tmp_path: Path) -> None:
     for name in ("generate.py", "yaml-reference.md", "data-dictionary.md", "cli-reference.md"):
         shutil.copy(DOCS / name, tmp_path)

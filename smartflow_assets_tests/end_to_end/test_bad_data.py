@@ -51,6 +51,7 @@ def published(home: Home, sql: str) -> pd.DataFrame:
     return home.warehouse.published_read(sql)
 
 
+@pytest.mark.soak
 def test_a_renamed_column_is_one_incident_one_message_and_loses_nothing(both):
     home, rows = both, daily_series(3)
     stored = home.count("raw.web")
@@ -72,6 +73,7 @@ def test_a_renamed_column_is_one_incident_one_message_and_loses_nothing(both):
     assert len(list(home.settings.outbox.glob("*.eml"))) == 2
 
 
+@pytest.mark.soak
 def test_a_broken_yaml_fails_in_its_own_run_and_leaves_others_alone(home):
     add(home, "web")
     add(home, "other")
@@ -87,6 +89,7 @@ def test_a_broken_yaml_fails_in_its_own_run_and_leaves_others_alone(home):
 
 
 @pytest.mark.parametrize(("text", "word"), [("", "empty"), ("timestamp,value\n", None), (None, "no")])
+@pytest.mark.soak
 def test_an_empty_or_missing_file_says_so(home, text, word):
     home.write_source("web", SOURCE.format(name="web"))
     if text is not None:
@@ -119,6 +122,7 @@ def test_rows_out_of_order_make_the_same_series(both):
     pd.testing.assert_frame_equal(first, second)
 
 
+@pytest.mark.soak
 def test_an_interrupted_run_is_canceled_and_wakes_nobody(home):
     add(home, "web")
 
@@ -133,6 +137,7 @@ def test_an_interrupted_run_is_canceled_and_wakes_nobody(home):
     assert home.run("web", END).is_success
 
 
+@pytest.mark.soak
 def test_a_picture_and_files_that_cannot_be_made_are_notes_of_a_run_that_succeeds(home, monkeypatch):
     home.write_source("web", SOURCE.format(name="web") + "dimensions: [offer]\nrules: [{type: threshold, metric: requests, above: 5000}]\n")
     rows = daily_series(3).assign(offer="$5 % off $10")  # a formula that matplotlib cannot read

@@ -42,6 +42,7 @@ def metadata_of(home: Home) -> dict[str, object]:
     return {name: value.value for name, value in last.metadata.items()}
 
 
+@pytest.mark.soak
 def test_the_figures_are_in_the_table_in_the_view_and_in_the_ui(web: Home) -> None:
     assert web.run("web", START + timedelta(days=10)).is_success
     rows = web.table("detection_quality").set_index("series")
@@ -94,6 +95,7 @@ def test_without_labels_nothing_is_written_and_it_says_so(web: Home) -> None:
     assert "no labels" in answers["detection_quality"].summary
 
 
+@pytest.mark.soak
 def test_labels_that_cannot_be_read_fail_their_step_and_nothing_else(web: Home) -> None:
     (web.settings.data / "examples" / "web_labels.csv").unlink()
     outcome = web.run("web", START + timedelta(days=8))
@@ -103,6 +105,7 @@ def test_labels_that_cannot_be_read_fail_their_step_and_nothing_else(web: Home) 
     assert web.count("anomaly_scores") == 8 * 288
 
 
+@pytest.mark.soak
 def test_labels_of_a_series_that_there_is_not_are_named(web: Home, caplog: pytest.LogCaptureFixture) -> None:
     write_labels(web, (SPIKE, SPIKE + 2), series="request")
     web.run_stages("web", START + timedelta(days=8))

@@ -51,6 +51,7 @@ def modes(home: Home) -> dict[str, str]:
     return {path.relative_to(home.settings.data).as_posix(): f"{stat.S_IMODE(path.stat().st_mode):03o}" for path in paths}
 
 
+@pytest.mark.soak
 def test_new_files_are_for_their_owner_alone_but_for_what_is_there_to_be_read(run_home: Home) -> None:
     found = modes(run_home)
     shared = {name: mode for name, mode in found.items() if mode not in ("600", "700")}
@@ -123,6 +124,7 @@ print(len(copies) > 1, sorted(rows))
 """
 
 
+@pytest.mark.soak
 def test_a_second_user_queries_the_copy_while_a_run_writes_and_sees_nothing_else(run_home: Home) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can start a process as another user")

@@ -121,6 +121,7 @@ def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
         yield Storm(home, outcomes, newest_run(home))
 
 
+@pytest.mark.soak
 def test_the_others_go_on_and_what_another_run_works_on_comes_last(storm):
     assert [(outcome.source, outcome.is_success) for outcome in storm.outcomes] == [
         ("broken", False),
@@ -152,6 +153,7 @@ def test_each_source_has_its_row_its_facts_and_its_incident(storm):
     assert causes == {"broken": "run", "lost": "raw_records"}
 
 
+@pytest.mark.soak
 def test_the_tables_are_those_of_separate_runs(storm, tmp_path):
     with opened(tmp_path) as home:
         for seed, name in enumerate(GOOD):
@@ -180,6 +182,7 @@ def test_closing_the_run_once_more_does_nothing(storm):
     assert (storm.home.count("run_log"), storm.home.count("alert_sends")) == before
 
 
+@pytest.mark.soak
 def test_a_source_that_failed_is_green_again_after_a_run_of_its_own(storm, tmp_path):
     """Also where that run finds nothing to do."""
     home = storm.home
@@ -197,6 +200,7 @@ def test_a_source_that_failed_is_green_again_after_a_run_of_its_own(storm, tmp_p
     assert not any(failed_partitions(home, asset.key.path[-1]) for asset in ASSETS)
 
 
+@pytest.mark.soak
 def test_a_run_with_nothing_new_tells_dagster_that_it_began_and_no_more(storm):
     assert all(outcome.is_success and outcome.facts["rows_in"] == 0 for outcome in watch(storm.home, "south", "west"))  # checks turn green
     assert check_of(storm.home, "south", "anomalies", "no_new_anomalies") == AssetCheckExecutionResolvedStatus.SUCCEEDED
@@ -206,6 +210,7 @@ def test_a_run_with_nothing_new_tells_dagster_that_it_began_and_no_more(storm):
     assert storm.home.count("run_log", "source = 'south' AND status = 'success'") >= 3
 
 
+@pytest.mark.soak
 def test_a_dry_run_of_several_leaves_nothing_behind(home):
     for name in GOOD[:2]:
         add_source(home, name)
@@ -232,7 +237,8 @@ with open_instance(settings.dagster_home) as instance:
 """
 
 
-@pytest.mark.parametrize("stage", ["anomaly_scores", pytest.param("alert_sends", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("stage", ["anomaly_scores", "alert_sends"])
+@pytest.mark.soak
 def test_a_kill_in_the_second_of_three_concerns_that_one_alone(storm, tmp_path, stage):
     with opened(tmp_path) as home:
         for seed, name in enumerate(GOOD):

@@ -88,7 +88,8 @@ def sources(folder: Path, server: str, port: int) -> Iterator[tuple[str, str]]:
     yield "torn", "{type: json, path: feeds/torn.json, time: ts}"
 
 
-@pytest.mark.parametrize("names", [pytest.param((), marks=pytest.mark.soak, id="all"), pytest.param(FEW, id="few")])
+@pytest.mark.parametrize("names", [pytest.param((), id="all"), pytest.param(FEW, id="few")])
+@pytest.mark.soak
 def test_nothing_that_a_home_keeps_holds_a_secret_of_a_reader_or_channel_that_failed(
     smartflow: Smartflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: Sequence[str]
 ) -> None:

@@ -76,6 +76,7 @@ def test_the_same_clock_twice_changes_nothing(at_end):
     assert counts(at_end) == before
 
 
+@pytest.mark.soak
 def test_a_later_clock_adds_exactly_the_buckets_between(earlier):
     before = counts(earlier)
     run(earlier, END - 3 * STEP)
@@ -85,6 +86,7 @@ def test_a_later_clock_adds_exactly_the_buckets_between(earlier):
     assert after["raw.web"] == before["raw.web"]
 
 
+@pytest.mark.soak
 def test_an_appended_row_adds_exactly_itself(at_end):
     rows = pd.read_csv(at_end.settings.data / "examples" / "web.csv")
     before = counts(at_end)
@@ -99,6 +101,7 @@ def test_an_appended_row_adds_exactly_itself(at_end):
     }
 
 
+@pytest.mark.soak
 def test_a_late_row_changes_its_own_bucket_and_no_other_score(home):
     rows = web(home)
     late = rows.drop(index=1000)
@@ -125,6 +128,7 @@ def test_a_changed_aggregation_rebuilds_without_alerting_again(at_end):
     assert at_end.count("raw.web") == DAYS * 288
 
 
+@pytest.mark.soak
 def test_a_dry_run_leaves_no_trace(earlier):
     before, runs = counts(earlier), len(earlier.instance.get_run_records())
     assert earlier.run("web", END, dry_run=True).facts["rows_scored"] == 10

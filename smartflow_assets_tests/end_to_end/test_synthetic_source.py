@@ -44,6 +44,7 @@ def test_validate_accepts_a_synthetic_source_and_says_what_is_wrong_with_another
         assert said in answer.out
 
 
+@pytest.mark.soak
 def test_each_later_clock_adds_its_rows_to_raw_clean_and_scores(house):
     counts = []
     for minutes in (0, 15, 20, 60, 60):

@@ -69,6 +69,7 @@ def orders(two_weeks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return Home(shutil.copytree(two_weeks, tmp_path, dirs_exist_ok=True))
 
 
+@pytest.mark.soak
 def test_a_feed_that_dies_is_told_once_with_all_that_its_silence_sets_off_and_recovers_once(orders: Home) -> None:
     for hours in (6, 12, 24, 54):
         run(orders, END + hours * HOUR)

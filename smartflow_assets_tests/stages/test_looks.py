@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -253,6 +253,9 @@ def test_the_published_copy_is_made_for_looks_every_ten_minutes(web: Home, monke
     web.warehouse.publish("run")
     assert not publish_looks(web.warehouse)
     monkeypatch.setattr(looks, "COPIED_EACH", timedelta(0))
+    assert not publish_looks(web.warehouse)  # nobody has looked since
+    rows = pd.DataFrame([{"source": "web", "looked_at": datetime.now(UTC), "outcome": "nothing_new"}])
+    web.warehouse.commit("look", [Append("source_looks", rows)])
     assert publish_looks(web.warehouse)
 
 

@@ -240,6 +240,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Warehouse, "publish", lambda self, run_id, **more: True)
 
 
+@pytest.mark.soak
 def test_where_a_look_finds_nothing_to_do_a_run_does_nothing(tmp_path: Path) -> None:
     played = storm(tmp_path, "inbox", 1, days=2)
     played.calm = 80

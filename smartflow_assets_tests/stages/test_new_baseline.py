@@ -166,6 +166,7 @@ def test_what_began_days_after_the_accepted_level_goes_on(tmp_path, two_days_lat
     assert home.table("incidents", f"opened_at >= '{day(MOVED)}'")["state"].tolist() == ["open"]
 
 
+@pytest.mark.soak
 def test_a_level_that_nobody_accepts_is_closed_after_a_week(tmp_path, two_days_later):
     home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
     for days in range(3, 10):

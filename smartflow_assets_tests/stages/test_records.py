@@ -171,10 +171,11 @@ def test_rows_that_the_first_model_learnt_from_are_not_judged_and_all_others_are
     "cuts",
     [
         pytest.param((7.5, 13.99, 16, DAYS), id="four runs"),
-        pytest.param((7, 7.5, 9, 13.99, 14, 16, DAYS), marks=pytest.mark.soak, id="seven runs"),
-        pytest.param((*np.arange(6.5, DAYS, 0.93), DAYS), marks=pytest.mark.soak, id="13 runs"),
+        pytest.param((7, 7.5, 9, 13.99, 14, 16, DAYS), id="seven runs"),
+        pytest.param((*np.arange(6.5, DAYS, 0.93), DAYS), id="13 runs"),
     ],
 )
+@pytest.mark.soak
 def test_the_cut_of_runs_changes_nothing(tmp_path, pay, cuts):
     home = make(tmp_path)
     for days in cuts:
@@ -184,6 +185,7 @@ def test_the_cut_of_runs_changes_nothing(tmp_path, pay, cuts):
         pd.testing.assert_frame_equal(cut, rows, check_exact=True, obj=name)
 
 
+@pytest.mark.soak
 def test_strange_records_of_a_bucket_open_one_incident_that_is_told_once_and_recovers(young):
     rows = payments()
     rows.loc[FRAUD : FRAUD + 4, ["merchant", "amount"]] = ["casino", 18_200.0]

@@ -100,9 +100,10 @@ def test_a_loss_is_explained_by_what_is_gone(tmp_path):
     "cuts",
     [
         pytest.param((28, 29 + 10.5 / 24, 29 + 11.3 / 24, 30), id="four runs"),
-        pytest.param((28, 29 + 10.5 / 24, 29 + 11 / 24, 29 + 11.3 / 24, 29.5, 30), marks=pytest.mark.soak, id="six runs"),
+        pytest.param((28, 29 + 10.5 / 24, 29 + 11 / 24, 29 + 11.3 / 24, 29.5, 30), id="six runs"),
     ],
 )
+@pytest.mark.soak
 def test_the_cut_of_runs_does_not_matter(tmp_path, cuts):
     rows = with_more(orders(), "EU", "web", 100)
     rows = with_more(rows, "EU", "web", 60, pd.Timestamp(AT) + pd.Timedelta(hours=1))

@@ -22,8 +22,10 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     """The copy is made by `run_closing`, with the row of the run in it: copying here as well would write every file twice. All else is
     done by now, so what the next looks rest on is written down."""
     note_nothing_new(options.run_with_bucket)
+    live = options.run.warehouse.path
+    size = live.stat().st_size if live.exists() else 0
     return dg.MaterializeResult(
-        metadata=numbers({"dagster/row_count": 1, "megabytes": options.run.warehouse.path.stat().st_size / 1e6})
+        metadata=numbers({"dagster/row_count": 1, "megabytes": size / 1e6})
         | {"file": dg.MetadataValue.path(options.run.warehouse.published)}
     )
 

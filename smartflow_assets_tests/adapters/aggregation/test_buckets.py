@@ -254,6 +254,7 @@ def test_known_series_are_those_of_clean_series():
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(-1e9, 1e9)), min_size=1, max_size=30), st.randoms())
+@pytest.mark.soak
 def test_sums_do_not_depend_on_the_order_of_rows(rows, order):
     plan = BucketPlan("ts", FIVE, (MetricColumn("s", "v", "sum"), MetricColumn("m", "v", "mean")))
     rows = list(dict.fromkeys(rows))

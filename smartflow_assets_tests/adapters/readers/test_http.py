@@ -337,6 +337,7 @@ def test_a_page_that_cannot_be_had_leaves_those_before_it_and_the_next_run_goes_
     assert (stored(), asked(shop, "from")) == (list(range(8)), [None] * 8)
 
 
+@pytest.mark.soak
 def test_rows_that_a_server_has_mended_are_held_no_more(shop, take, warehouse):
     shop.rows, shop.size = shop_rows(*range(30)), 12
     good = [row["value"] for row in shop.rows]

@@ -312,6 +312,7 @@ def fill(shop, first: int, last: int, type_: str = "timestamptz") -> None:
                      FROM generate_series({first}, {last}) AS n""")
 
 
+@pytest.mark.soak
 def test_postgres_is_read_in_chunks_and_from_the_newest_time_on(shop, cluster, take, stored, warehouse):
     fill(shop, 0, 999)
     keys = {"url": cluster.url, "table": "public.orders", "chunk": 300}

@@ -49,6 +49,7 @@ def described(warehouse: Warehouse) -> list:
     ]
 
 
+@pytest.mark.soak
 def test_it_gives_the_free_blocks_back_and_changes_nothing_else(swollen):
     before, words, size = content(swollen), described(swollen), swollen.path.stat().st_size
     use = swollen.compact()
@@ -102,6 +103,7 @@ Warehouse(Path(sys.argv[1]), Path(sys.argv[1]).with_name("analyst.duckdb")).comp
 
 
 @pytest.mark.parametrize("when", ["copying", "copied"])
+@pytest.mark.soak
 def test_killed_while_it_copies_it_loses_nothing(swollen, when):
     before = content(swollen)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(swollen.path), when], env={**os.environ}, timeout=120)

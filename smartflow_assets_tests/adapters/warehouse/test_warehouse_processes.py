@@ -93,7 +93,7 @@ def test_killed_while_publishing_leaves_a_whole_copy(first_version, start):
     part = first_version.published.with_name("analyst.duckdb.part")
     part.write_bytes(b"half a copy")
     assert first_version.published_read("SELECT count(*) AS n FROM clean_series")["n"].iloc[0] == workers.ROWS
-    first_version.publish("run")
+    first_version.publish("run", is_forced=True)
     assert not part.exists()
 
 
@@ -137,7 +137,7 @@ def test_full_disk_while_publishing_keeps_the_old_copy(first_version, monkeypatc
     first_version.publish("run")
     monkeypatch.setattr("shutil.copyfile", _no_space)
     with pytest.raises(WarehouseError, match=r"could not be published: No space left on device .* the copy from before is still"):
-        first_version.publish("run")
+        first_version.publish("run", is_forced=True)
     assert len(first_version.published_read("SELECT value FROM clean_series")) == workers.ROWS
 
 

@@ -77,6 +77,7 @@ def false_and_found(step: timedelta, calendar: Calendar) -> tuple[int, int]:
     return false, found
 
 
+@pytest.mark.soak
 def test_hours_of_holidays_and_of_the_days_after_are_calm_and_all_else_is_found():
     assert false_and_found(HOUR, PLAIN)[0] >= 15
     assert false_and_found(HOUR, PLAIN)[1] == 18

@@ -143,6 +143,7 @@ def test_a_member_that_recovers_alone_says_nothing_and_the_leader_stays_open():
     assert source.said() == ["opened"] and leader["state"] == "open" and leader["recovered_at"] == at(6)
 
 
+@pytest.mark.soak
 def test_what_joins_after_the_message_says_nothing_unless_it_is_worse():
     assert in_runs({"a": "..wwwwwww....", "b": "....wwwww...."}, [1] * 20).said() == ["opened", "resolved"]
     worse = in_runs({"a": "..wwwwwwwwww....", "b": "....cccccccc....", "c": "....cccccccc...."}, [1] * 20)
@@ -176,6 +177,7 @@ def test_what_begins_in_a_silence_joins_the_silence_and_leads_nothing():
     assert set(source.incidents["group_id"]) == {"silence"} and source.said() == []
 
 
+@pytest.mark.soak
 def test_below_min_severity_a_group_is_told_when_one_of_it_is_worse():
     policy = POLICY.model_copy(update={"min_severity": "critical"})
     assert in_runs({"a": "..wwww....", "b": "..www....."}, [1] * 20, policy).said() == []
@@ -207,6 +209,7 @@ def test_a_source_that_is_removed_ends_a_group_once_and_says_how_many():
     assert told["payload"]["member_count"] == 2
 
 
+@pytest.mark.soak
 def test_a_thousand_series_are_one_message_in_time_that_grows_with_their_number():
     def seconds(count: int) -> float:
         texts = {f"s{number:04}": "..www......." for number in range(count)}

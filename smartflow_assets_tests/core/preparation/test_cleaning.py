@@ -136,6 +136,7 @@ arrivals = st.lists(st.tuples(st.sampled_from(SERIES), st.integers(0, 30), st.in
 
 @settings(max_examples=25, deadline=None)
 @given(arrivals, st.sets(st.integers(1, 40), max_size=8), fills, st.integers(0, 4))
+@pytest.mark.soak
 def test_table_does_not_depend_on_how_runs_cut_the_data(rows, run_times, fill, max_gap):
     """Rows (series, minute, minutes of delay) arrive in any order; runs at `run_times` leave what one run would."""
     bucket = TimeBucket(every="1min", fill=fill, max_gap=f"{max_gap}min", settle="0s")
