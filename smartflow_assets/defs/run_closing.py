@@ -7,7 +7,7 @@ A failed step skips everything below it, incidents, sends and snapshot included.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -96,29 +96,14 @@ def _left_by(instance: dg.DagsterInstance, run: dg.DagsterRun, closed: frozenset
     concerned = [name for name in left if name in begun]
     if not concerned and not closed and status in ("failed", "killed"):
         concerned = left if status == "failed" else left[:1]
-    stats, options = instance.get_run_record_by_id(run.run_id), _options(run)
-    started = datetime.fromtimestamp(stats.start_time, UTC) if stats and stats.start_time else datetime.now(UTC)
+    whole, reported = _outline(instance, run, MONITOR_JOB, failures), _reported(instance, run.run_id)
     records = []
     for name in concerned:
-        facts, succeeded = _reported(instance, run.run_id, name)
+        facts, succeeded = reported.get(name, ({}, frozenset()))
         if name in begun:
             report_unmade(instance, run, name, [asset for asset in ASSETS if asset.key.path[-1] not in succeeded])
-        records.append(
-            RunRecord(
-                run_id=run.run_id,
-                job=MONITOR_JOB,
-                source=name,
-                status=status,
-                started_at=begun.get(name, started),
-                ended_at=datetime.fromtimestamp(stats.end_time, UTC) if stats and stats.end_time else started,
-                as_of=_clock(options, started),
-                reason=run.tags.get(REASON_TAG, "manual"),
-                failures=failures,
-                facts=facts,
-                succeeded_steps=succeeded,
-                is_sending=bool(options.get("send", True)),
-            )
-        )
+        started = begun.get(name, whole.started_at)
+        records.append(replace(whole, source=name, started_at=started, facts=facts, succeeded_steps=succeeded))
     return records
 
 
@@ -132,21 +117,20 @@ def _begun(instance: dg.DagsterInstance, run_id: str) -> dict[str, datetime]:
     return begun
 
 
-def _reported(instance: dg.DagsterInstance, run_id: str, source: str) -> tuple[dict[str, float], frozenset[str]]:
-    """The numbers that a run of several reported of one source, and its stages and checks that went well."""
-    facts: dict[str, float] = {}
-    succeeded = set[str]()
+def _reported(instance: dg.DagsterInstance, run_id: str) -> dict[str, tuple[dict[str, float], frozenset[str]]]:
+    """Of each source of a run of several: the numbers that it reported, and its stages and checks that went well."""
+    found: dict[str, tuple[dict[str, float], frozenset[str]]] = {}
     for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION}):
         event = entry.dagster_event
-        if event is None or event.partition != source:
+        if event is None or event.partition is None:
             continue
+        facts, succeeded = found.get(event.partition, ({}, frozenset()))
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             made = event.step_materialization_data.materialization
-            facts |= numbers_of(made.metadata)
-            succeeded.add(made.asset_key.path[-1])
+            found[event.partition] = facts | numbers_of(made.metadata), succeeded | {made.asset_key.path[-1]}
         elif event.asset_check_evaluation_data.passed:
-            succeeded.add(f"check:{event.asset_check_evaluation_data.check_name}")
-    return facts, frozenset(succeeded)
+            found[event.partition] = facts, succeeded | {f"check:{event.asset_check_evaluation_data.check_name}"}
+    return found
 
 
 def failures_of_many(instance: dg.DagsterInstance, run_id: str) -> tuple[Failure, ...] | None:
@@ -169,25 +153,25 @@ def failures_of_many(instance: dg.DagsterInstance, run_id: str) -> tuple[Failure
 
 def _record(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> RunRecord:
     """The run as the event log tells it."""
-    stats = instance.get_run_record_by_id(run.run_id)
-    options = _options(run)
-    started = datetime.fromtimestamp(stats.start_time, UTC) if stats and stats.start_time else datetime.now(UTC)
-    ended = datetime.fromtimestamp(stats.end_time, UTC) if stats and stats.end_time else started
     facts, seconds = facts_of(instance, run.run_id)
-    failures = tuple(failures_of(instance, run.run_id))
+    whole = _outline(instance, run, our_job(run, instance, settings) or run.job_name, tuple(failures_of(instance, run.run_id)))
+    return replace(whole, facts=facts, seconds=seconds, succeeded_steps=frozenset(seconds) | _passed_checks(instance, run.run_id))
+
+
+def _outline(instance: dg.DagsterInstance, run: dg.DagsterRun, job: str, failures: tuple[Failure, ...]) -> RunRecord:
+    """What is known of the run as a whole, whatever it did."""
+    stats, options = instance.get_run_record_by_id(run.run_id), _options(run)
+    started = datetime.fromtimestamp(stats.start_time, UTC) if stats and stats.start_time else datetime.now(UTC)
     return RunRecord(
         run_id=run.run_id,
-        job=our_job(run, instance, settings) or run.job_name,
+        job=job,
         source=run.tags.get(PARTITION_TAG, "*"),
         status=_status(run, failures),
         started_at=started,
-        ended_at=ended,
+        ended_at=datetime.fromtimestamp(stats.end_time, UTC) if stats and stats.end_time else started,
         as_of=_clock(options, started),
         reason=run.tags.get(REASON_TAG, "manual"),
         failures=failures,
-        facts=facts,
-        seconds=seconds,
-        succeeded_steps=frozenset(seconds) | _passed_checks(instance, run.run_id),
         is_sending=bool(options.get("send", True)),
     )
 

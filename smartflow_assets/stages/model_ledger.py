@@ -68,6 +68,12 @@ def standing_models(warehouse: Warehouse, source: str) -> pd.DataFrame:
     return models[models["status"] == "current"]
 
 
+def learnt_from_on(warehouse: Warehouse, source: str) -> datetime | None:
+    """The first row that a model which stands has learnt from: its state is rebuilt from there on. None where none stands."""
+    first = standing_models(warehouse, source)["trained_from"].min()
+    return None if pd.isna(first) else first.to_pydatetime()
+
+
 def current_model(run: SourceRun, group: MetricGroup) -> CurrentModel:
     """The current model, if it fits the configuration and its files are sound. One that cannot be trusted, or was written by
     another version, counts as none: it is trained anew, and the log says so."""

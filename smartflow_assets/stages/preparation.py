@@ -465,7 +465,7 @@ def observed_rows(run: SourceRun, since: datetime, until: datetime, series: Sequ
         rows = run.warehouse.read(
             "WITH places AS (SELECT unnest(?) AS series, unnest(range(?)) AS place) "
             "SELECT CAST(place AS INTEGER) AS place, observed_at, "
-            "CASE WHEN repair IN ('filled', 'missing') THEN NULL ELSE value END AS value "
+            f"CASE WHEN repair IN {cleaning.UNOBSERVED} THEN NULL ELSE value END AS value "
             f"{chosen.replace('WHERE', 'JOIN places USING (series) WHERE')} ORDER BY place, observed_at",
             [names["series"].tolist(), len(names), *bound],
         )
@@ -478,4 +478,4 @@ def observed_rows(run: SourceRun, since: datetime, until: datetime, series: Sequ
 def clean_rows(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     """Clean rows of the source with NaN where nothing was observed: what detectors see."""
     rows = series_rows(run, "clean_series", "observed_at, value, repair", since, until)
-    return rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))
+    return rows.assign(value=rows["value"].mask(rows["repair"].isin(cleaning.UNOBSERVED)))

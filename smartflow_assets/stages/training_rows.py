@@ -11,6 +11,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.core.detection import MetricGroup, minimum_rows
+from smartflow_assets.core.preparation.cleaning import UNOBSERVED
 from smartflow_assets.core.series.learning_policy import LEARN_SHARE, without_flagged
 from smartflow_assets.stages.preparation import bucket_plan, clean_rows
 from smartflow_assets.stages.run import SourceRun
@@ -101,7 +102,7 @@ def calendar_rows(run: SourceRun, group: MetricGroup, until: datetime) -> pd.Dat
     shift = (calendar.local([pd.Timestamp(until)])[0].utcoffset() or timedelta(0)) % width  # blocks begin at whole local hours
     rows = run.warehouse.read(
         "SELECT series, (epoch_us(observed_at) + ?) // ? AS block, avg(value) AS value FROM clean_series WHERE source = ? "
-        "AND list_contains(?, metric) AND repair NOT IN ('filled', 'missing') AND observed_at >= ? AND observed_at < ? "
+        f"AND list_contains(?, metric) AND repair NOT IN {UNOBSERVED} AND observed_at >= ? AND observed_at < ? "
         "GROUP BY ALL ORDER BY series, block",
         [_microseconds(shift), _microseconds(width), run.name, list(group.metrics), since, until],
     )

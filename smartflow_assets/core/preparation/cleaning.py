@@ -26,6 +26,8 @@ Fill = Literal["interpolate", "previous", "zero", "none"]
 Repair = Literal["none", "filled", "missing", "dst"]
 """What was done to a bucket: nothing, a fill, copies of rows left out, nothing that could be (it is missing); dst says that its local
 hour is doubled or skipped by a clock change. Where two hold, the later of dst, missing and filled is told."""
+UNOBSERVED: tuple[Repair, ...] = ("filled", "missing")
+"""Repairs of buckets in which nothing was observed; in SQL the tuple reads as a list of values."""
 CLEAN_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
 LONGEST_BUCKET = timedelta(days=366)
 

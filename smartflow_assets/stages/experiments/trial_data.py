@@ -22,7 +22,6 @@ from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.experiments import backtest
 from smartflow_assets.stages.metric_groups import groups_of
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import series_rows
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,6 @@ def source_trial_data(source: Source, settings: Settings, apart: Settings, catal
     bucket = run.source.time_bucket
     run = replace(run, now=newest + bucket.every + bucket.settle_time)
     preparation.clean_series(run)
-    rows = series_rows(run, "clean_series", "observed_at, value, repair", quality.EVER, run.now)
-    rows = rows.assign(value=rows["value"].mask(rows["repair"].isin(["filled", "missing"])))
-    rows = rows.sort_values(["observed_at", "series"], ignore_index=True)
+    rows = preparation.clean_rows(run, quality.EVER, run.now).sort_values(["observed_at", "series"], ignore_index=True)
     labels = quality.known_labels(run) if source.labels else None
     return SourceTrialData(run, TrialData(rows, bucket.every, source.training.window, source.calendar), labels)

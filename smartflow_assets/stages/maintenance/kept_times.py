@@ -38,7 +38,7 @@ from smartflow_assets.core.series.lifetimes import Waiting
 from smartflow_assets.core.series.series_id import series_id
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import slices
-from smartflow_assets.stages.model_ledger import standing_models
+from smartflow_assets.stages.model_ledger import learnt_from_on
 from smartflow_assets.stages.training_rows import YEARS
 
 _UPSTREAM = {  # of the steps that every source has
@@ -176,8 +176,8 @@ def _holders(warehouse: Warehouse, source: Source, newest: datetime, asked: date
         holders.append(_Holder(newest - YEARS, "what holidays and events do is learnt from four years"))
     if waiting := _waits_for(warehouse, source):
         holders.append(_Holder(newest - YEARS, f"{waiting} still waits for enough rows"))
-    if not pd.isna(first := standing_models(warehouse, source.name)["trained_from"].min()):
-        holders.append(_Holder(first.to_pydatetime() - context, f"a current model has learnt from {first:%Y-%m-%d} on"))
+    if (first := learnt_from_on(warehouse, source.name)) is not None:
+        holders.append(_Holder(first - context, f"a current model has learnt from {first:%Y-%m-%d} on"))
     learnt = warehouse.read("SELECT arg_max(learnt_from, learnt_to) AS at FROM record_models WHERE source = ?", [source.name])["at"].iloc[0]
     if source.records and not pd.isna(learnt):
         holders.append(_Holder(learnt.to_pydatetime() - context, f"the model of records has learnt from {learnt:%Y-%m-%d} on"))

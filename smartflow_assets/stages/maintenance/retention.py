@@ -19,11 +19,12 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Delete, Prune, Write
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.retention import NEVER
+from smartflow_assets.config.source import Source
 from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.stages.bucket_resolution import with_known_bucket
 from smartflow_assets.stages.maintenance.announcements import Pruned, due_at, entry_row, newest_entry
 from smartflow_assets.stages.maintenance.kept_times import KeptFrom, kept_from, of_the_clock, series_without_rows
-from smartflow_assets.stages.model_ledger import standing_models
+from smartflow_assets.stages.model_ledger import learnt_from_on
 from smartflow_assets.stages.record_models import remove_models
 
 LEARNT_FROM = ("clean_series", "series_features")  # and the raw rows, from which they are made anew
@@ -80,9 +81,7 @@ def _prune_source(
         kept = kept_from(warehouse, declared, ages, now)
         writes: list[Write] = list(_by_age(source, kept))
         if kept.raw is not None:
-            over = series_without_rows(warehouse, declared, kept.raw)
-            writes += [Prune(table, source, _LONG_AGO, over=over) for table in LEARNT_FROM if over]
-            writes.insert(0, Prune(raw_table(source), source, kept.raw, declared.time_column))
+            writes = [*_of_raw_rows(warehouse, declared, kept.raw), *writes]
     else:
         kept = of_the_clock(ages, now)
         writes = list(_removal(warehouse, source)) if is_gone else list(_by_age(source, kept))
@@ -101,8 +100,7 @@ def _prune_source(
         return Pruned(source, counts, is_gone=is_gone, due_at=due, held_by=kept.held_by)
     warehouse.commit(run_id, [*writes, entry_row(source, "done", kept, counts, now, None, run_id)])
     if is_gone:
-        models.remove(source)
-        remove_models(models, source)
+        _remove_models(models, source)
     return pruned
 
 
@@ -125,18 +123,16 @@ def prune(warehouse: Warehouse, models: ModelStore, catalogue: Catalogue, *, bef
             if declared is not None:
                 newest = warehouse.read("SELECT max(observed_at) AS at FROM clean_series WHERE source = ?", [source])["at"].iloc[0]
                 if not pd.isna(newest):
-                    learnt_from = min(before, newest.to_pydatetime() - declared.training.window, _learnt_from(warehouse, source) or before)
+                    looked_back = newest.to_pydatetime() - declared.training.window
+                    learnt_from = min(before, looked_back, learnt_from_on(warehouse, source) or before)
             writes = [Prune(table, source, learnt_from if table in LEARNT_FROM else before) for table in PRUNABLE]
             if declared is not None:
-                over = series_without_rows(warehouse, declared, learnt_from) if warehouse.has_table(raw_table(source)) else ()
-                writes += [Prune(table, source, _LONG_AGO, over=over) for table in LEARNT_FROM if over]
-                writes.insert(0, Prune(raw_table(source), source, learnt_from, declared.time_column))
+                writes = [*_of_raw_rows(warehouse, declared, learnt_from), *writes]
             elif source in catalogue.broken:
                 writes = [write for write in writes if isinstance(write, Prune) and write.table not in LEARNT_FROM]
         counts = (warehouse.rehearse if is_dry else warehouse.commit)(RUN_ID, writes).row_counts
         if is_gone and not is_dry:
-            models.remove(source)
-            remove_models(models, source)
+            _remove_models(models, source)
         rows = {name: count for name, count in counts.items() if count}
         yield Pruned(source, rows, is_gone=is_gone, learnt_from=learnt_from if learnt_from < before else None)
 
@@ -148,10 +144,16 @@ def stored_sources(warehouse: Warehouse) -> list[str]:
     return rows["source"].tolist()
 
 
-def _learnt_from(warehouse: Warehouse, source: str) -> datetime | None:
-    """The first row that a standing model has learnt from: its state is rebuilt from there on."""
-    first = standing_models(warehouse, source)["trained_from"].min()
-    return None if pd.isna(first) else first.to_pydatetime()
+def _of_raw_rows(warehouse: Warehouse, source: Source, before: datetime) -> Iterator[Prune]:
+    """Raw rows from before that time, and the series of which none is left then."""
+    yield Prune(raw_table(source.name), source.name, before, source.time_column)
+    over = series_without_rows(warehouse, source, before) if warehouse.has_table(raw_table(source.name)) else ()
+    yield from (Prune(table, source.name, _LONG_AGO, over=over) for table in LEARNT_FROM if over)
+
+
+def _remove_models(models: ModelStore, source: str) -> None:
+    models.remove(source)
+    remove_models(models, source)
 
 
 def _last_run(warehouse: Warehouse, source: str) -> datetime:
