@@ -31,6 +31,7 @@ from smartflow_assets.adapters.warehouse.writes import Committed, Write
 from smartflow_assets.core.errors import WarehouseError
 
 _ATTEMPTS = 5
+_NEVER = pd.Timestamp(0, tz="UTC")
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
@@ -162,23 +163,29 @@ class Warehouse:
         except those that it names as `LeavePending`. A `Rewrite` marks none, since others than the step write single rows too: the
         step says `MarkProcessed`. A table that was deleted, or never written, has everything pending.
         """
-        if not self._is_pending(source, table, upstream):
+        newest = self.read(  # most runs find nothing in any step, and then this is all that is asked
+            "SELECT table_name, operation, max(written_at) AS written_at FROM writes "
+            "WHERE source = ? AND operation <> 'prune' AND (table_name = ? OR list_contains(?, table_name)) GROUP BY ALL",
+            [source, table, list(upstream)],
+        )
+        at = {(str(name), str(operation)): moment for name, operation, moment in newest.itertuples(index=False)}
+        valid = {key: moment for key, moment in at.items() if key[1] != "delete" and not moment <= at.get((key[0], "delete"), pd.NaT)}
+        own = {operation: moment for (name, operation), moment in valid.items() if name == table and operation != "rewrite"}
+        processed_at = max(own.values(), default=_NEVER)
+        changed = {name for (name, operation), moment in valid.items() if operation != "left" and moment > processed_at} & set(upstream)
+        if not changed and own.get("left") != processed_at:
             return []
+        since = {name: max(processed_at, at.get((name, "delete"), _NEVER)) for name in sorted(changed)}
         windows = self.read(
             """
-            WITH own AS (SELECT table_name, operation, from_at, to_at, written_at FROM writes WHERE source = ?),
-                 deleted AS (SELECT table_name, max(written_at) AS deleted_at FROM own
-                             WHERE operation = 'delete' GROUP BY table_name),
-                 valid AS (SELECT own.* FROM own LEFT JOIN deleted USING (table_name)
-                           WHERE own.operation NOT IN ('delete', 'prune') AND (deleted_at IS NULL OR written_at > deleted_at)),
-                 newest AS (SELECT coalesce(max(written_at), CAST('epoch' AS TIMESTAMPTZ)) AS processed_at FROM valid
-                            WHERE table_name = ? AND operation <> 'rewrite')
-            SELECT from_at, to_at FROM valid, newest
-            WHERE (list_contains(?, table_name) AND operation <> 'left' AND written_at > processed_at)
-               OR (table_name = ? AND operation = 'left' AND written_at = processed_at)
+            WITH since AS (SELECT unnest(CAST(? AS VARCHAR[])) AS table_name, unnest(CAST(? AS TIMESTAMPTZ[])) AS since)
+            SELECT from_at, to_at FROM writes JOIN since USING (table_name)
+            WHERE source = ? AND operation NOT IN ('left', 'delete', 'prune') AND written_at > since
+            UNION ALL
+            SELECT from_at, to_at FROM writes WHERE source = ? AND table_name = ? AND operation = 'left' AND written_at = ?
             ORDER BY from_at
             """,
-            [source, table, list(upstream), table],
+            [list(since), list(since.values()), source, source, table, processed_at],
         )
         merged: list[Window] = []
         for from_at, to_at in windows.itertuples(index=False):
@@ -187,20 +194,6 @@ class Warehouse:
             else:
                 merged.append(Window(from_at, to_at))
         return merged
-
-    def _is_pending(self, source: str, table: str, upstream: Sequence[str]) -> bool:
-        """Whether `pending` has anything to find: a fifth of its cost, and most runs find nothing in any step."""
-        newest = self.read(
-            "SELECT table_name, operation, max(written_at) AS at FROM writes "
-            "WHERE source = ? AND operation <> 'prune' AND (table_name = ? OR list_contains(?, table_name)) GROUP BY ALL",
-            [source, table, list(upstream)],
-        )
-        at = {(str(name), str(operation)): moment for name, operation, moment in newest.itertuples(index=False)}
-        valid = {key: moment for key, moment in at.items() if key[1] != "delete" and not moment <= at.get((key[0], "delete"), pd.NaT)}
-        own = {operation: moment for (name, operation), moment in valid.items() if name == table and operation != "rewrite"}
-        seen_at = max(own.values(), default=None)
-        changed_at = [moment for (name, operation), moment in valid.items() if name in upstream and operation != "left"]
-        return (bool(changed_at) and (seen_at is None or max(changed_at) > seen_at)) or (seen_at is not None and own.get("left") == seen_at)
 
     def tables(self) -> dict[str, int]:
         """Every table of the live file with its number of rows; raw tables as raw.<source>."""
@@ -270,8 +263,8 @@ class Warehouse:
     def publish(self, run_id: str, *, is_forced: bool = False) -> bool:
         """Replaces the published copy by the warehouse as it is now; False when that has nothing new or the last one is too young.
 
-        Readers of the old copy keep it until they close it. A small file is published at once, a large one at most once a
-        minute unless forced.
+        Readers of the old copy keep it until they close it. A small file is published at once, a large one as seldom as
+        `publishing.interval` says, unless forced.
         """
         if not is_forced and not (publishing.is_due(self.path, self.published) and self._has_news()):
             return False

@@ -20,12 +20,12 @@ def walk(values, offset, count, first, period, width, reach, stride, seasons, lo
     i = 0
     while i < count:
         t, p = first + i, offset + i
-        known = 0  # seasons that lie behind the row; the same for all rows of a piece
-        while known < seasons and t >= (known + 1) * period + reach + width and (known + 1) * period + reach + width <= lookback:
-            known += 1
+        known, back = 0, period + reach + width  # seasons behind the row, the same for all rows of a piece; where the next one begins
+        while known < seasons and back <= min(t, lookback):
+            known, back = known + 1, back + period
         size = min(LANES, count - i)
-        if known < seasons:
-            size = max(1, min(size, (known + 1) * period + reach + width - t)) if (known + 1) * period + reach + width > t else size
+        if known < seasons and back > t:
+            size = min(size, back - t)
         for k in range(size):
             nearest[k] = np.inf
         if is_shape and known:
