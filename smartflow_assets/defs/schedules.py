@@ -23,13 +23,14 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SmartflowError
-from smartflow_assets.defs.jobs import monitor_source, run_sources, train_source
+from smartflow_assets.defs.jobs import is_of_many, monitor_source, run_sources, train_source
 from smartflow_assets.defs.many_sources import config_of_many, monitor_sources, told_names
 from smartflow_assets.defs.names import MONITOR_JOB, MONITOR_MANY_JOB, TRAIN_JOB, prefixed
 from smartflow_assets.defs.partitions import REASON_TAG, SOURCE_TAG, SOURCES_TAG
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.settling_in import CARRIED_OVER, settle_in
 from smartflow_assets.defs.source_partitions import add_partitions
+from smartflow_assets.stages.run_closing import closed_sources
 from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
 from smartflow_assets.stages.scheduling.looks import Looked, look, publish_looks
 
@@ -48,18 +49,28 @@ class _Plan:
     otherwise: str = "no source is due"
 
 
-def _free(context: dg.ScheduleEvaluationContext, jobs: Iterable[str], due: Iterable[str]) -> tuple[list[str], str]:
-    """The sources that are due and of which none of the `jobs` has a run queued or under way; and what to say where there is none."""
+def _free(
+    context: dg.ScheduleEvaluationContext, jobs: Iterable[str], due: Iterable[str], done: Callable[[str], frozenset[str]]
+) -> tuple[list[str], str]:
+    """The sources that are due and of which none of the `jobs` has a run queued or under way; and what to say where there is none.
+
+    `done`: the sources that a run has done with. A run of several may wait for the last of them for minutes.
+    """
     due = sorted(due)
-    waiting = sorted(set(due) & {source for job in jobs for source in _under_way(context.instance, job, due)})
+    waiting = sorted(set(due) & {source for job in jobs for source in _under_way(context.instance, job, due, done)})
     if waiting:
         context.log.info(f"left out, because a run is queued or under way: {', '.join(waiting)}")
     return [name for name in due if name not in waiting], f"still queued or under way: {', '.join(waiting)}" if waiting else _Plan.otherwise
 
 
-def _under_way(instance: dg.DagsterInstance, job: str, known: Sequence[str]) -> set[str]:
-    runs = instance.get_run_records(dg.RunsFilter(statuses=QUEUED_OR_RUNNING, job_name=prefixed(job)))
-    return {source for record in runs for source in run_sources(record.dagster_run, known)}
+def _under_way(instance: dg.DagsterInstance, job: str, known: Sequence[str], done: Callable[[str], frozenset[str]]) -> set[str]:
+    runs = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=QUEUED_OR_RUNNING, job_name=prefixed(job)))]
+    return {source for run in runs for source in set(run_sources(run, known)) - (done(run.run_id) if is_of_many(run) else frozenset())}
+
+
+def _done(settings: Settings) -> Callable[[str], frozenset[str]]:
+    """What asks the warehouse for the sources of a run that are closed; none while there is no warehouse."""
+    return lambda run_id: closed_sources(open_warehouse(settings), run_id) if settings.warehouse_file.exists() else frozenset()
 
 
 def _each(context: dg.ScheduleEvaluationContext, names: Iterable[str], reason: str) -> list[dg.RunRequest]:
@@ -92,7 +103,7 @@ def _plan(context: dg.ScheduleEvaluationContext) -> _Plan:
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
     runs = _asked(last_runs, settings, now)
-    free, otherwise = _free(context, (MONITOR_JOB, MONITOR_MANY_JOB), monitoring_due(catalogue, runs, now))
+    free, otherwise = _free(context, (MONITOR_JOB, MONITOR_MANY_JOB), monitoring_due(catalogue, runs, now), _done(settings))
     looked = _looked(catalogue, free, settings, now)
     names = list(looked.worth)
     if names:
@@ -180,5 +191,6 @@ def train_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]
         return dg.SkipReason(CARRIED_OVER)
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
-    names, otherwise = _free(context, [TRAIN_JOB], training_due(catalogue, _asked(last_trainings, settings, now), now))
+    due = training_due(catalogue, _asked(last_trainings, settings, now), now)
+    names, otherwise = _free(context, [TRAIN_JOB], due, _done(settings))
     return _each(context, names, "training schedule") or dg.SkipReason(otherwise)

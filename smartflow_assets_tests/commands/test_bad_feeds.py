@@ -44,6 +44,7 @@ def test_a_feed_that_goes_bad_is_told_and_loses_nothing(
     feeds = home / "data" / "feeds"
     monkeypatch.syspath_prepend(str(feeds))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "bad_feed_j", raising=False)  # that of the other case
     spoil: dict[Path, Callable[[bytes], bytes]] = {}
     for name, (kind, file, content, change, _) in chosen.items():
         path = feeds / (f"bad_feed_{file}" if kind == "python" else file)

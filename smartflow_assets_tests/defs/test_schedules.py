@@ -192,6 +192,17 @@ def test_a_source_in_a_run_of_several_is_left_out_by_name(shop, named):
     assert tick(shop) == "still queued or under way: north, shop"
 
 
+def test_a_source_that_a_run_of_several_has_done_with_does_not_wait_for_the_others(shop):
+    with_sources(shop, "north")
+    many = shop.instance.create_run_for_job(
+        MONITOR_SOURCES, status=dg.DagsterRunStatus.STARTED, run_config=config_of_many(["north", "shop"], {})
+    )
+    week_ago = datetime.now(UTC) - timedelta(days=7)
+    row = {"source": "north", "run_id": many.run_id, "job": "monitor_source", "status": "success", "started_at": week_ago}
+    shop.warehouse.commit("ended", [Append("run_log", pd.DataFrame([row]))])
+    assert list(tick(shop)) == ["north"]
+
+
 def test_who_switched_the_schedule_off_has_switched_off_both(shop):
     with_sources(shop, "north")
     shop.instance.add_instigator_state(instigator_state(prefixed("monitor_schedule"), InstigatorType.SCHEDULE, InstigatorStatus.STOPPED))

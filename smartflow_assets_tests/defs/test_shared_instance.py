@@ -89,7 +89,7 @@ def test_two_homes_go_on_side_by_side_for_an_hour(tmp_path, shared):
             assert sorted(home.table("run_log")["run_id"]) == sorted(run_id for run_id, *_ in made)
             assert set(home.table("run_log")["status"]) == {"success"} and home.count("incidents") == 0
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
-        assert {run.job_name for run in instance.get_runs()} == {"north_monitor_source", "south_monitor_source"}
+        assert {run.job_name for run in instance.get_runs()} == {"north_monitor_sources", "south_monitor_sources"}
 
 
 def test_a_second_home_of_the_same_prefix_is_refused_by_name(tmp_path, shared, monkeypatch):
