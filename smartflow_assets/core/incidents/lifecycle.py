@@ -141,7 +141,9 @@ def advance(
     stored = dict[str, list[_Track]]()
     for track in _stored_tracks(history, policy, units or {}):
         stored.setdefault(track.series, []).append(track)
-    by_series = {str(series): row_dicts(group) for series, group in anomalies.sort_values("started_at").groupby("series")}
+    by_series = dict[str, list[Row]]()
+    for anomaly in row_dicts(anomalies.sort_values("started_at")):
+        by_series.setdefault(str(anomaly["series"]), []).append(anomaly)
     tracks = list[_Track]()
     for series in sorted({*by_series, *stored}):
         own = stored.get(series, [])

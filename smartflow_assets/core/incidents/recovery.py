@@ -9,9 +9,9 @@ of its own; a value that no longer moves is none. All of it is a function of the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -29,6 +29,7 @@ RETIRED = "the series is over: its rows have stayed away while others came"
 _LEAST_OBSERVED = 0.2  # of the time of a new level, which a gap is not; a feed of working hours has .24
 _LEAST_MOVES = 0.05  # of those that were usual: an outage, or a sensor that is stuck, is no level
 _MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY, _WEEK = 86_400_000_000, 7 * 86_400_000_000
 _Floats = NDArray[np.float64]
 
@@ -87,10 +88,8 @@ class Calm:
             str(series): (pd.DatetimeIndex(group["observed_at"]), group["value"].to_numpy(float), group["is_calm"].to_numpy(bool))
             for series, group in observed.groupby("series")
         }
-        self._bands: Mapping[str, pd.DataFrame] = (
-            {} if bands is None else {str(series): group.sort_values("band_at") for series, group in bands.groupby("series")}
-        )
-        self._incidents: dict[str, dict[str, tuple[datetime, datetime | None]]] = {}
+        self._bands = {} if bands is None else {str(series): _Bands.of(group) for series, group in bands.groupby("series")}
+        self._incidents: dict[str, dict[str, tuple[int, int | None]]] = {}  # when each began and ended
         self._usual: tuple[Any, _Usual | None] = (None, None)  # of the incident that was asked for last
 
     def note(self, incident: Mapping[str, Any], ended_at: datetime | None, reason: str | None) -> None:
@@ -99,7 +98,10 @@ class Calm:
         if reason is not None and reason.startswith(NEW_LEVEL):
             known.pop(str(incident["incident_id"]), None)
         else:
-            known[str(incident["incident_id"])] = incident["opened_at"], ended_at
+            known[str(incident["incident_id"])] = (
+                _microseconds(incident["opened_at"]),
+                None if ended_at is None else _microseconds(ended_at),
+            )
         self._usual = (None, None)
 
     def newest(self, series: str) -> pd.Timestamp | None:
@@ -174,22 +176,44 @@ class Calm:
         bands = self._bands.get(series)
         if bands is None:
             return None
-        at, end = bands["band_at"], pd.Timestamp(opened_at)
-        is_usual = (at >= end - lookback(self.step)) & (at + self._width <= end)
+        width, begin, end = self._width // _MICROSECOND, _microseconds(opened_at - lookback(self.step)), _microseconds(opened_at)
+        first, last = bands.at.searchsorted([begin, end - width + 1])
+        bands = bands.where(slice(first, last))
+        is_usual = np.ones(len(bands.at), bool)
         for began_at, ended_at in self._incidents.get(series, {}).values():
-            if began_at < opened_at:
-                is_usual &= (at + self._width <= began_at) | (at >= (end if ended_at is None else ended_at))
-        known = bands.iloc[np.flatnonzero(is_usual.to_numpy(bool))]
-        return _Usual(known, self._width, self._zone) if len(known) else None
+            until = end if ended_at is None else ended_at
+            if began_at < end and until > begin:
+                first, last = bands.at.searchsorted([began_at - width + 1, until])
+                is_usual[first:last] = False
+        return _Usual(bands.where(is_usual), width, self._zone) if is_usual.any() else None
+
+
+class _Bands(NamedTuple):
+    """The bands of a series, by time."""
+
+    at: NDArray[np.int64]  # microseconds
+    lower: _Floats
+    upper: _Floats
+    expected: _Floats
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> Self:
+        rows = rows.sort_values("band_at")
+        at = pd.DatetimeIndex(rows["band_at"]).as_unit("us").asi8
+        return cls(at, *(rows[name].to_numpy(float) for name in ("lower", "upper", "expected")))
+
+    def where(self, chosen: slice | NDArray[np.bool_]) -> "_Bands":
+        return _Bands(self.at[chosen], self.lower[chosen], self.upper[chosen], self.expected[chosen])
 
 
 class _Usual:
     """The bands before one incident, and what they say of any moment after it."""
 
-    def __init__(self, bands: pd.DataFrame, width: timedelta, zone: ZoneInfo) -> None:
-        self._width, self._zone = width // _MICROSECOND, zone
-        self._times = self._local(pd.DatetimeIndex(bands["band_at"]))
-        self._lower, self._upper, self._expected = (bands[name].to_numpy(float) for name in ("lower", "upper", "expected"))
+    def __init__(self, bands: _Bands, width: int, zone: ZoneInfo) -> None:
+        """`width`: of a band, in microseconds."""
+        self._width, self._zone = width, zone
+        self._times = self._local(pd.DatetimeIndex(bands.at.astype("M8[us]")).tz_localize("UTC"))
+        _, self._lower, self._upper, self._expected = bands
         self._growth = self._growth_by_microsecond()
 
     def at(self, times: pd.DatetimeIndex) -> tuple[_Floats, _Floats, _Floats]:
@@ -238,6 +262,10 @@ class _Usual:
                 newest = pairs[self._times[pairs] > self._times[pairs[-1]] - max(lag, 8 * self._width)]
                 return float(np.nanmedian((self._expected - self._expected[at])[newest])) / lag
         return 0.0
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _moves(values: _Floats, restless: NDArray[np.int64]) -> NDArray[np.int64]:
