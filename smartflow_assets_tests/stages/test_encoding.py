@@ -119,6 +119,7 @@ def test_metrics_are_made_of_encoded_columns(pay):
     assert sorted(set(pay.table("clean_series")["series"])) == sorted(metric["name"] for metric in METRICS)
 
 
+@pytest.mark.soak
 def test_the_cut_of_runs_does_not_matter(tmp_path, pay):
     home = make(tmp_path)
     said = {days: clean(home, days) for days in (0.5, 2, 6.9, 7, 7.25, 9, 9.01, 9.1, 11, DAYS)}

@@ -57,6 +57,7 @@ def whole(tmp_path_factory) -> Home:
 
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["as they come", "killed after the second"])
+@pytest.mark.soak
 def test_parts_leave_what_all_at_once_leave(tmp_path, whole, monkeypatch, is_killed):
     home = web(tmp_path)
     monkeypatch.setattr(windows, "BATCH_ROWS", 3 * DAYS * 96)  # three series a part

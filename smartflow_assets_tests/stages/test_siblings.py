@@ -31,6 +31,7 @@ def clean(home: Home, frame: pd.DataFrame, every: timedelta, run_id: str) -> pd.
 
 
 @pytest.mark.parametrize("every", [timedelta(hours=1), timedelta(days=1)], ids=["hours", "days over a changed clock"])
+@pytest.mark.soak
 def test_a_late_row_of_one_series_leaves_all_others_and_the_next_bucket(tmp_path, every):
     home = Home(tmp_path)
     home.write_source("shop", SOURCE.replace("EVERY", "1h" if every < timedelta(days=1) else "1 day"))
