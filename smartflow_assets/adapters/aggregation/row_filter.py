@@ -17,20 +17,24 @@ def as_sql(condition: RowCondition) -> str:
     return f"coalesce({as_sql_or_null(condition)}, FALSE)"
 
 
-def as_sql_or_null(condition: RowCondition, column: Callable[[str], str] = quoted_column) -> str:
-    """An expression that is true, false, or null where a column says nothing; `column` gives the SQL of a name."""
+def as_sql_or_null(
+    condition: RowCondition, column: Callable[[str], str] = quoted_column, number: Callable[[str], str] | None = None
+) -> str:
+    """An expression that is true, false, or null where a column says nothing. `column` gives the SQL of a name, `number` that of its
+    value as a number; without it the value is read as one."""
+    number = number or (lambda name: f"TRY_CAST(CAST({column(name)} AS VARCHAR) AS DOUBLE)")
     if isinstance(condition, Junction):
-        parts = [as_sql_or_null(part, column) for part in condition.parts]
+        parts = [as_sql_or_null(part, column, number) for part in condition.parts]
         return f"NOT ({parts[0]})" if condition.word == "not" else f"({f' {condition.word.upper()} '.join(parts)})"
-    of = column(condition.column)
+
+    def compared(sign: str, value: float | str | Column) -> str:
+        if isinstance(value, Column):
+            return f"{column(condition.column)} {sign} {column(value.name)}"
+        if isinstance(value, str):
+            return f"CAST({column(condition.column)} AS VARCHAR) {sign} {quoted_text(value)}"
+        return f"{number(condition.column)} {sign} {value!r}"
+
     if condition.sign in ("in", "not in"):
-        any_of = " OR ".join(_compared(of, "=", value, column) for value in condition.values) or "FALSE"
+        any_of = " OR ".join(compared("=", value) for value in condition.values) or "FALSE"
         return f"({any_of})" if condition.sign == "in" else f"NOT ({any_of})"
-    return _compared(of, condition.sign, condition.values[0], column)
-
-
-def _compared(of: str, sign: str, value: float | str | Column, column: Callable[[str], str]) -> str:
-    if isinstance(value, Column):
-        return f"{of} {sign} {column(value.name)}"
-    text = f"CAST({of} AS VARCHAR)"
-    return f"{text} {sign} {quoted_text(value)}" if isinstance(value, str) else f"TRY_CAST({text} AS DOUBLE) {sign} {value!r}"
+    return compared(condition.sign, condition.values[0])

@@ -51,9 +51,7 @@ def of_counts(
     return Check({"considered": considered, "unexpected": unexpected}, judge, bad, shown, guard)
 
 
-def of_rows(
-    expectation: Expectation, considered: str, bad: str, *, shown: str | None = None, guard: str | None = None
-) -> Check:
+def of_rows(expectation: Expectation, considered: str, bad: str, *, shown: str | None = None, guard: str | None = None) -> Check:
     """A check of each row by itself."""
     return of_counts(expectation, considered, f"count(*) FILTER (WHERE {bad})", bad=bad, shown=shown, guard=guard)
 

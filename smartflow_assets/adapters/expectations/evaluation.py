@@ -26,7 +26,13 @@ Read = Callable[[str, list[Any]], pd.DataFrame]
 STANDARD: Mapping[str, Compiler] = {**ROW_CHECKS, **FIGURE_CHECKS}
 """The types that SQL knows, as far as the types of columns and the arguments allow."""
 
-_NOT_THE_CHECK = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.FatalException, duckdb.InternalException)
+_NOT_THE_CHECK = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.InterruptException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+)
 _SHOWN_LENGTH = 80
 
 
@@ -183,7 +189,7 @@ def _verdict(expectation: Expectation, answer: _Answer, rows: Rows) -> Verdict:
     observed, examples, error = json_value(finding.observed), answer.examples, finding.error
     if expectation.is_sensitive:
         examples = tuple(MASK for _ in examples)
-        observed = {key: MASK for key in observed}
+        observed = dict.fromkeys(observed, MASK)
         error = error and "it cannot be asked of these values, which are sensitive"
     told = Told(finding.is_passed, count, wrong, observed, examples, error, answer.first_at, span_word(expectation, rows))
     return Verdict(

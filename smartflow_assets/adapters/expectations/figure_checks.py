@@ -68,7 +68,8 @@ def _quantiles(expectation: Expectation, rows: Rows) -> Check | None:
         return None
     base = rows.of_base.base
     figures = {
-        f"q{at}": f"(SELECT CAST({column.sql} AS DOUBLE) FROM {base} AS judged WHERE {column.sql} IS NOT NULL ORDER BY {column.sql} LIMIT 1 "
+        f"q{at}": f"(SELECT CAST({column.sql} AS DOUBLE) FROM {base} AS judged WHERE {column.sql} IS NOT NULL "
+        f"ORDER BY {column.sql} LIMIT 1 "
         f"OFFSET (SELECT CAST(greatest(round_even((count({column.sql}) - 1) * CAST('{float(q)!r}' AS DOUBLE), 0), 0) AS BIGINT) "
         f"FROM {base} AS judged))"
         for at, q in enumerate(quantiles)
@@ -153,8 +154,8 @@ FIGURE_CHECKS: Mapping[str, Compiler] = {
     "expect_column_type_to_be": _type,
     "expect_column_min_to_be_between": _figure("CAST(min({x}) AS DOUBLE)"),
     "expect_column_max_to_be_between": _figure("CAST(max({x}) AS DOUBLE)"),
-    "expect_column_mean_to_be_between": _figure("avg({x})", is_undefined_of_infinity=True),
-    "expect_column_sum_to_be_between": _figure("CAST(coalesce(sum({x}), 0) AS DOUBLE)", is_undefined_of_infinity=True),
+    "expect_column_mean_to_be_between": _figure("avg({x})"),
+    "expect_column_sum_to_be_between": _figure("CAST(coalesce(sum({x}), 0) AS DOUBLE)"),
     "expect_column_stdev_to_be_between": _figure(
         "CASE WHEN count(*) FILTER (WHERE isinf({x})) = 0 THEN stddev_samp({x}) FILTER (WHERE NOT isinf({x})) END",
         is_undefined_of_infinity=True,

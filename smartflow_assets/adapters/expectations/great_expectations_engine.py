@@ -53,14 +53,18 @@ def _frame(read: Callable[[str, list[Any]], pd.DataFrame], rows: Rows, expectati
 
 
 def _batches(frame: pd.DataFrame, expectations: Sequence[Expectation]) -> Iterator[tuple[str, list[int], pd.DataFrame]]:
-    """Which expectations are asked of which frame: those over several columns of one without pandas' NA, which compares as neither true nor
-    false, so that Great Expectations raises."""
-    several = [at for at, expectation in enumerate(expectations) if len(expectation.columns) > 1]
-    single = [at for at in range(len(expectations)) if at not in several]
+    """Which expectations are asked of which frame. pandas' NA is neither true nor false, and Great Expectations raises where it meets one:
+    in comparisons of columns, and as the figure of a column without values."""
+    places = range(len(expectations))
+    types = [at for at in places if "_type" in expectations[at].type]
+    several = [at for at in places if len(expectations[at].columns) > 1 and at not in types]
+    single = [at for at in places if at not in types and at not in several]
+    if types:
+        yield "types", types, frame
     if single:
-        yield "rows", single, frame
+        yield "single", single, frame.assign(**{str(name): _without_na(frame[name]) for name in frame.columns if frame[name].isna().all()})
     if several:
-        yield "pairs", several, frame.assign(**{str(name): _without_na(frame[name]) for name in frame.columns})
+        yield "several", several, frame.assign(**{str(name): _without_na(frame[name]) for name in frame.columns})
 
 
 def _without_na(column: pd.Series) -> pd.Series:
@@ -109,7 +113,9 @@ def _as_stored(rows: Rows, expectation: Expectation) -> dict[str, Any]:
         given = arguments[key]
         if expectation.type == "expect_column_to_exist" and not rows.has(str(given)):
             continue
-        arguments[key] = [rows.column(str(name)).name for name in given] if isinstance(given, list | tuple) else rows.column(str(given)).name
+        arguments[key] = (
+            [rows.column(str(name)).name for name in given] if isinstance(given, list | tuple) else rows.column(str(given)).name
+        )
     return arguments
 
 

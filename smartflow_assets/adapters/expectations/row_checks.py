@@ -218,13 +218,20 @@ def _rows_query(expectation: Expectation, rows: Rows) -> Check | None:
     arguments = expectation.arguments
     if "condition" in arguments:
         condition = parse_condition(str(arguments["condition"]), is_across=True)
-        bad = f"NOT ({as_sql_or_null(condition, lambda name: rows.column(name).sql)})"
+        bad = f"NOT ({as_sql_or_null(condition, lambda name: rows.column(name).sql, lambda name: _as_number(rows.column(name)))})"
         shown = ", ' and ', ".join(f"coalesce(CAST({rows.column(name).sql} AS VARCHAR), 'nothing')" for name in expectation.columns)
         return of_rows(expectation, "count(*)", bad, shown=f"concat({shown})")
     if "source" in arguments:
         return _reference(expectation, rows)
-    query = str(arguments["unexpected_rows_query"]).strip().rstrip(";").replace("{batch}", rows.relation)
+    try:
+        query = str(arguments["unexpected_rows_query"]).format(batch=rows.relation).strip().rstrip(";")
+    except (KeyError, IndexError, ValueError) as error:
+        raise BrokenCheckError(f"the query has a brace that is not {{batch}} ({error}); write other braces twice") from None
     return of_counts(expectation, "count(*)", f"(SELECT count(*) FROM ({query}) AS found)", bad=None)
+
+
+def _as_number(column: Column) -> str:
+    return f"CAST({column.sql} AS DOUBLE)" if column.is_numeric else f"TRY_CAST(CAST({column.sql} AS VARCHAR) AS DOUBLE)"
 
 
 def _reference(expectation: Expectation, rows: Rows) -> Check:

@@ -24,7 +24,14 @@ _KINDS = {
     "BOOLEAN": "boolean",
     "TIMESTAMP WITH TIME ZONE": "timestamp",
 }
-_OTHERS = (("DECIMAL", "number"), ("FLOAT", "number"), ("HUGEINT", "integer"), ("UHUGEINT", "integer"), ("TIMESTAMP", "timestamp"), ("DATE", "timestamp"))
+_OTHERS = (
+    ("DECIMAL", "number"),
+    ("FLOAT", "number"),
+    ("HUGEINT", "integer"),
+    ("UHUGEINT", "integer"),
+    ("TIMESTAMP", "timestamp"),
+    ("DATE", "timestamp"),
+)
 
 
 class BrokenCheckError(Exception):

@@ -9,7 +9,18 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    field_validator,
+    model_validator,
+)
 
 from smartflow_assets.core.contracts.expectation_types import EXPECTATION_TYPES, ROWS_QUERY, column_arguments
 from smartflow_assets.core.contracts.expectations import Expectation, Scope
@@ -21,12 +32,14 @@ ColumnType = Literal["integer", "number", "text", "boolean", "timestamp"]
 Bound = StrictInt | StrictFloat | Annotated[datetime, Strict()] | Annotated[date, Strict()] | str
 Value = StrictBool | StrictInt | StrictFloat | str
 
-_INTEGERS = tuple(f"{sign}nt{size}" for sign in ("i", "I", "ui", "UI") for size in (8, 16, 32, 64))
-_FLOATS = ("float64", "float32", "Float64", "Float32")
+_INTEGERS = tuple(
+    f"{name}{size}{rest}" for name, rest in (("int", ""), ("Int", "Dtype"), ("uint", ""), ("UInt", "Dtype")) for size in (8, 16, 32, 64)
+)
+_FLOATS = ("float64", "float32", "Float64Dtype", "Float32Dtype")
 TYPE_EXPECTATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "integer": ("expect_column_values_to_be_in_type_list", {"type_list": [*_INTEGERS]}),
     "number": ("expect_column_values_to_be_in_type_list", {"type_list": [*_FLOATS, *_INTEGERS]}),
-    "boolean": ("expect_column_values_to_be_in_type_list", {"type_list": ["bool", "boolean", "BooleanDtype"]}),
+    "boolean": ("expect_column_values_to_be_in_type_list", {"type_list": ["bool", "BooleanDtype"]}),
     "text": ("expect_column_type_to_be", {"type_": "str"}),
     "timestamp": ("expect_column_type_to_be", {"type_": "datetime64[us, UTC]"}),
 }
@@ -77,7 +90,9 @@ class ColumnContract(_Part):
         default=None, description="No value is smaller: a number, or a date or time (in UTC unless it says otherwise)."
     )
     max: Annotated[Bound, AfterValidator(_is_finite)] | None = Field(default=None, description="No value is larger.")
-    allowed: tuple[Value, ...] | None = Field(default=None, min_length=1, description="Every value is one of these.", examples=[["card", "cash"]])
+    allowed: tuple[Value, ...] | None = Field(
+        default=None, min_length=1, description="Every value is one of these.", examples=[["card", "cash"]]
+    )
     pattern: Annotated[str, AfterValidator(_is_pattern)] | None = Field(
         default=None,
         description="This regular expression of Python is found in every value; ^ and $ bind it to the whole.",
@@ -86,14 +101,18 @@ class ColumnContract(_Part):
     unique: bool = Field(default=False, description="No value comes twice in all stored rows of the source; see unique_within.")
     min_length: int | None = Field(default=None, ge=0, description="No text is shorter, in characters.")
     max_length: int | None = Field(default=None, ge=0, description="No text is longer.")
-    sensitive: bool = Field(default=False, description="Values are shown nowhere: quarantine, mails, plots, metadata and logs say *** instead.")
+    sensitive: bool = Field(
+        default=False, description="Values are shown nowhere: quarantine, mails, plots, metadata and logs say *** instead."
+    )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.not_null and self.max_null_percent is not None:
             raise ValueError("both not_null and max_null_percent are given; keep one of them")
         if self.min_length is not None and self.max_length is not None and self.min_length > self.max_length:
-            raise ValueError(f"min_length {self.min_length} is more than max_length {self.max_length}, so that no value fits; exchange them")
+            raise ValueError(
+                f"min_length {self.min_length} is more than max_length {self.max_length}, so that no value fits; exchange them"
+            )
         kinds = {key: _kind(value) for key, value in (("min", self.min), ("max", self.max)) if value is not None}
         if len(set(kinds.values())) > 1:
             raise ValueError(f"min is a {kinds['min']} and max is a {kinds['max']}; write both alike")
@@ -143,7 +162,9 @@ def _as_argument(bound: Any) -> Any:
         try:
             bound = datetime.fromisoformat(bound)
         except ValueError:
-            raise ValueError(f"{bound!r} is neither a number nor a time; write one such as 2026-03-01 or 2026-03-01T09:30:00+01:00") from None
+            raise ValueError(
+                f"{bound!r} is neither a number nor a time; write one such as 2026-03-01 or 2026-03-01T09:30:00+01:00"
+            ) from None
     if isinstance(bound, date):
         moment = bound if isinstance(bound, datetime) else datetime(bound.year, bound.month, bound.day, tzinfo=UTC)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
@@ -276,7 +297,9 @@ class Contract(BaseModel):
         description="Columns whose values are in a column of another source.",
         examples=[[{"column": "customer_id", "source": "customers", "source_column": "id"}]],
     )
-    row_count: RowCount | None = Field(default=None, description="How many rows a load, a bucket or a day has.", examples=[{"min": 1, "per": "day"}])
+    row_count: RowCount | None = Field(
+        default=None, description="How many rows a load, a bucket or a day has.", examples=[{"min": 1, "per": "day"}]
+    )
     on_schema_change: Literal["ignore", "warn", "fail"] = Field(
         default="warn", description="What a column that is added, removed, renamed or of another type is: nothing, a warning, or critical."
     )
@@ -311,7 +334,9 @@ class Contract(BaseModel):
         found += [self._of(each.type, each.columns, each.arguments, each.severity) for each in self.listed]
         optional = {name.lower() for name, column in self.columns.items() if not column.required}
         return tuple(
-            each for each in found if there is None or not any(name.lower() in optional and name.lower() not in there for name in each.columns)
+            each
+            for each in found
+            if there is None or not any(name.lower() in optional and name.lower() not in there for name in each.columns)
         )
 
     @property

@@ -118,7 +118,9 @@ def _breach(expectation: Expectation) -> tuple[str, str]:
 def _of_row_count(expectation: Expectation, told: Told) -> str:
     low, high = (expectation.arguments.get(key) for key in ("min_value", "max_value"))
     if expectation.scope == "load":
-        promised = f"; {expectation.arguments['value']:,} expected" if "value" in expectation.arguments else f"; {_inside(low, high)} expected"
+        promised = (
+            f"; {expectation.arguments['value']:,} expected" if "value" in expectation.arguments else f"; {_inside(low, high)} expected"
+        )
         count = int(told.observed.get("value") or 0)
         return f"{count:,} row{'' if count == 1 else 's'}{'' if told.is_passed else promised}"
     wrong, count = told.unexpected_count or 0, told.element_count or 0
@@ -138,9 +140,17 @@ def _counted(count: int, span: str) -> str:
 def _of_figure(expectation: Expectation, told: Told) -> str:
     words = expectation.type.removeprefix("expect_column_").removeprefix("expect_table_").removesuffix("_to_be_between").replace("_", " ")
     name, value = _subject(expectation), told.observed.get("value")
-    if expectation.type.endswith("_to_be_between") and (value is None or isinstance(value, int | float)) and "quantiles" not in told.observed:
+    if (
+        expectation.type.endswith("_to_be_between")
+        and (value is None or isinstance(value, int | float))
+        and "quantiles" not in told.observed
+    ):
         text = f"the {_WORDS.get(words, words)} of {name} is {_number(value)}"
-        return text if told.is_passed else f"{text}; {_inside(*(expectation.arguments.get(key) for key in ('min_value', 'max_value')))} expected"
+        return (
+            text
+            if told.is_passed
+            else f"{text}; {_inside(*(expectation.arguments.get(key) for key in ('min_value', 'max_value')))} expected"
+        )
     if "quantiles" in told.observed and isinstance(told.observed["quantiles"], Mapping):
         quantiles = cast("Mapping[str, Any]", told.observed["quantiles"])
         shown = ", ".join(f"{_number(found)} at {q}" for q, found in quantiles.items())
