@@ -95,8 +95,8 @@ def _tell(suite: "Suite", *, is_unique_in_source: bool) -> None:
     blocking = sum(each.severity == "critical" for each in suite.expectations)
     if blocking:
         terminal.note(
-            f"{terminal.count(blocking, 'expectation')} of severity critical, which Great Expectations writes where nobody has said otherwise: "
-            "a breach will keep the rows of its load out of everything downstream"
+            f"{terminal.count(blocking, 'expectation')} of severity critical, as Great Expectations writes it where nobody has said "
+            "otherwise: a breach will keep the rows of its load out of everything downstream"
         )
     if suite.unscoped_count and is_unique_in_source:
         terminal.note(

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     Strict,
     StrictBool,
     StrictFloat,
@@ -21,6 +22,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from smartflow_assets.core.contracts.expectation_types import EXPECTATION_TYPES, ROWS_QUERY, column_arguments
 from smartflow_assets.core.contracts.expectations import Expectation, Scope
@@ -181,6 +184,11 @@ class Together(_Part):
     def _from_a_list(cls, given: Any) -> Any:
         return {"columns": given} if isinstance(given, list | tuple) else given
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        return {"anyOf": [{"type": "array", "items": {"type": "string"}}, schema]}
+
     @field_validator("columns")
     @classmethod
     def _are_different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -202,6 +210,10 @@ class Condition(_Part):
     @classmethod
     def _from_a_text(cls, given: Any) -> Any:
         return {"check": given} if isinstance(given, str) else given
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler.resolve_ref_schema(handler(core_schema))]}
 
     @field_validator("check")
     @classmethod
