@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from smartflow_assets.adapters.expectations.rows import Rows
 from smartflow_assets.core.contracts.expectations import Expectation
@@ -73,7 +73,7 @@ def of_figure(expectation: Expectation, sql: str, *, guard: str | None = None) -
     return Check({"value": sql}, judge, guard=guard)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """A finite number that is no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -156,8 +156,8 @@ def _with_examples(read: Read, rows: Rows, checks: Mapping[int, Check], answers:
         return {}
     at_sql = f"CAST({quoted_column(rows.column(rows.time_column).name)} AS TIMESTAMPTZ)" if _is_timed(rows) else "CAST(NULL AS TIMESTAMPTZ)"
     parts = [
-        f"(SELECT {at} AS place, {at_sql} AS at, CAST({checks[at].shown or 'NULL'} AS VARCHAR) AS shown FROM {rows.base} AS judged "
-        f"WHERE {checks[at].bad} ORDER BY 2, 3 LIMIT {MOST_EXAMPLES})"
+        f"SELECT * FROM (SELECT {at} AS place, {at_sql} AS at, CAST({checks[at].shown or 'NULL'} AS VARCHAR) AS shown FROM {rows.base} "
+        f"AS judged WHERE {checks[at].bad} ORDER BY 2, 3 LIMIT {MOST_EXAMPLES}) AS first_ones"
         for at in failed
     ]
     found = read(f"{' UNION ALL '.join(parts)} ORDER BY 1, 2, 3", [])

@@ -122,8 +122,9 @@ def _regex(negation: str) -> Compiler:
 
 def _lengths(expectation: Expectation, rows: Rows) -> Check | None:
     column = _column(expectation, rows, "min_value", "max_value", "strict_min", "strict_max")
-    bounds = {key: value for key in ("min_value", "max_value") if (value := expectation.arguments.get(key)) is not None}
-    if column is None or column.kind != "text" or not bounds or not all(is_number(value) for value in bounds.values()):
+    given = [(key, value) for key in ("min_value", "max_value") if (value := expectation.arguments.get(key)) is not None]
+    bounds = {key: value for key, value in given if is_number(value)}
+    if column is None or column.kind != "text" or not bounds or len(bounds) < len(given):
         return None
     signs = {"min_value": "<=" if expectation.arguments.get("strict_min") else "<"}
     signs["max_value"] = ">=" if expectation.arguments.get("strict_max") else ">"

@@ -182,7 +182,7 @@ class Together(_Part):
     @model_validator(mode="before")
     @classmethod
     def _from_a_list(cls, given: Any) -> Any:
-        return {"columns": given} if isinstance(given, list | tuple) else given
+        return {"columns": cast(Any, given)} if isinstance(given, list | tuple) else given
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -283,9 +283,7 @@ class ListedExpectation(_Part):
     def columns(self) -> tuple[str, ...]:
         """The columns that its arguments name."""
         named = [self.arguments[key] for key in column_arguments(self.type)]
-        return tuple(
-            str(name) for value in named for name in (cast("list[Any]", value) if isinstance(value, list | tuple) else [cast(Any, value)])
-        )
+        return tuple(str(name) for value in named for name in (cast("list[Any]", value) if isinstance(value, list | tuple) else [value]))
 
 
 class Contract(BaseModel):

@@ -30,7 +30,7 @@ def with_expectations(
     columns that are optional or sensitive. The contract given is not changed.
     """
     settings = settings or {}
-    values = cast(Values, deepcopy(dict(contract)))
+    values = deepcopy(dict(contract))
     for key in ("unique_within", "on_schema_change"):
         if key in settings and settings[key] != values.get(key, Contract.model_fields[key].default):
             values[key] = settings[key]
@@ -40,7 +40,7 @@ def with_expectations(
         if _essence(expectation) in meant:
             continue
         for candidate, words in _candidates(values, expectation):
-            if not (words & taken) and (means := _meaning(candidate)) is not None and _essence(expectation) in means:
+            if not (words & taken) and _essence(expectation) in _meaning(candidate):
                 taken |= words
                 values = candidate
                 break
