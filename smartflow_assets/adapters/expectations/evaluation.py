@@ -80,7 +80,7 @@ def evaluate(
     figures = _figures(read, rows, checks)
     for at, found in figures.items():
         if isinstance(found, str):
-            answers[at] = _broken(found)
+            answers[at] = _broken(_without_values(expectations[at], found))
         elif not found.get("guard"):
             answers[at] = _Answer(checks[at].judge(found), "duckdb")
     answers |= _with_examples(read, rows, checks, answers)
@@ -89,6 +89,7 @@ def evaluate(
         from smartflow_assets.adapters.expectations.great_expectations_engine import judge
 
         for at, (finding, examples) in zip(left, judge(read, rows, [expectations[at] for at in left]), strict=True):
+            finding = replace(finding, error=_without_values(expectations[at], finding.error))
             answers[at] = _Answer(finding, "great_expectations", examples)
     return [_verdict(expectation, answers[at], rows) for at, expectation in enumerate(expectations)]
 
@@ -156,15 +157,15 @@ def _with_examples(read: Read, rows: Rows, checks: Mapping[int, Check], answers:
         return {}
     at_sql = f"CAST({quoted_column(rows.column(rows.time_column).name)} AS TIMESTAMPTZ)" if _is_timed(rows) else "CAST(NULL AS TIMESTAMPTZ)"
     parts = [
-        f"SELECT * FROM (SELECT {at} AS place, {at_sql} AS at, CAST({checks[at].shown or 'NULL'} AS VARCHAR) AS shown FROM {rows.base} "
-        f"AS judged WHERE {checks[at].bad} ORDER BY 2, 3 LIMIT {MOST_EXAMPLES}) AS first_ones"
+        f"SELECT * FROM (SELECT {at} AS place, {at_sql} AS seen_at, CAST({checks[at].shown or 'NULL'} AS VARCHAR) AS shown "
+        f"FROM {rows.base} AS judged WHERE {checks[at].bad} ORDER BY 2, 3 LIMIT {MOST_EXAMPLES}) AS first_ones"
         for at in failed
     ]
     found = read(f"{' UNION ALL '.join(parts)} ORDER BY 1, 2, 3", [])
     answered: dict[int, _Answer] = {}
     for at in failed:
         own = found[found["place"] == at]
-        first = own["at"].iloc[0] if len(own) and not pd.isna(own["at"].iloc[0]) else None
+        first = own["seen_at"].iloc[0] if len(own) and not pd.isna(own["seen_at"].iloc[0]) else None
         answered[at] = replace(answers[at], examples=tuple(map(_shown, own["shown"].dropna())), first_at=first)
     return answered
 
@@ -178,6 +179,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
+def _without_values(expectation: Expectation, error: str) -> str:
+    """What an engine says when it cannot ask may quote a value."""
+    return "it cannot be asked of these values, which are sensitive" if error and expectation.is_sensitive else error
+
+
 def _broken(why: str) -> _Answer:
     return _Answer(Finding(False, error=why), "duckdb")
 
@@ -189,8 +195,7 @@ def _verdict(expectation: Expectation, answer: _Answer, rows: Rows) -> Verdict:
     observed, examples, error = json_value(finding.observed), answer.examples, finding.error
     if expectation.is_sensitive:
         examples = tuple(MASK for _ in examples)
-        observed = dict.fromkeys(observed, MASK)
-        error = error and "it cannot be asked of these values, which are sensitive"
+        observed = {key: value if key == "type" else MASK for key, value in observed.items()}
     told = Told(finding.is_passed, count, wrong, observed, examples, error, answer.first_at, span_word(expectation, rows))
     return Verdict(
         expectation, finding.is_passed, count, wrong, percent, observed, examples, answer.engine, error, sentence(expectation, told)
