@@ -42,7 +42,7 @@ CONTRACT = Contract.model_validate(
             "id": {"type": "integer", "not_null": True, "unique": True},
             "amount": {"type": "number", "max_null_percent": 5, "min": 0, "max": 900},
             "rate": {"type": "number", "min": -5},
-            "kind": {"type": "text", "not_null": True, "allowed": ["card", "cash", "upi", "wire"]},
+            "kind": {"type": "text", "allowed": ["card", "cash", "upi", "wire"]},
             "code": {"pattern": "^[A-Z]{2}-[0-9]+$", "max_length": 9},
         },
         "conditions": ["amount >= rate", "kind != 'cash' or amount <= 800"],

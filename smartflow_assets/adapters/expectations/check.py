@@ -13,7 +13,7 @@ Figures = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """What figures say: see `Verdict` for the meaning of each. `sentence` is empty where the counts say all."""
+    """What figures say: see `Verdict` for the meaning of each."""
 
     is_passed: bool
     element_count: int | None = None

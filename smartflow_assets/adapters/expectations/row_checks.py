@@ -179,7 +179,7 @@ def _no_two_alike(
     rows have are counted: a load of a hundred rows does not group the whole past."""
     groups = groups or plain
     is_whole = expectation.scope != "source" or rows.relation == rows.all_rows
-    among, found = rows.of_base.base if is_whole else rows.of_base.all_base, f"{judged}"
+    among, found = rows.of_base.base if is_whole else rows.of_base.all_base, judged
     if not is_whole:
         found += f" AND {plain} IN (SELECT {plain} FROM {rows.of_base.base} AS judged WHERE {judged})"
     repeated = f"SELECT {plain} FROM {among} AS among WHERE {found} GROUP BY {groups} HAVING count(*) > 1"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import duckdb
 from hypothesis import strategies as st
 
-from smartflow_assets.adapters.expectations.evaluation import STANDARD, evaluate, rows_of
+from smartflow_assets.adapters.expectations.evaluation import STANDARD, bad_rows, evaluate, rows_of
 from smartflow_assets.adapters.expectations.great_expectations_engine import judge
 from smartflow_assets.core.contracts.contract import TYPE_EXPECTATIONS
 from smartflow_assets.core.contracts.expectations import Expectation
@@ -152,7 +152,13 @@ def compare(rows, expectations, tally):
             return connection.execute(sql, params).df()
 
         ours = evaluate(read, "t", expectations, all_rows="t", time_column="t", references={})
-        theirs = judge(read, rows_of(read, "t", all_rows="t", time_column="t", references={}), expectations)
+        whole = rows_of(read, "t", all_rows="t", time_column="t", references={})
+        theirs = judge(read, whole, expectations)
+        for verdict in ours:
+            if verdict.engine == "duckdb" and not verdict.error and (sql := bad_rows(verdict.expectation, whole)) is not None:
+                blamed = connection.execute(f"SELECT count(*) FROM t WHERE {sql}").fetchone()[0]
+                if blamed != verdict.unexpected_count:
+                    tally.differences.append(f"{blamed} rows to blame: {verdict}\n  rows {rows}")
     for verdict, (finding, _) in zip(ours, theirs, strict=True):
         kind = verdict.expectation.type
         if verdict.engine == "great_expectations":

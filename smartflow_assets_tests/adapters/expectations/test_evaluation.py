@@ -73,6 +73,13 @@ def test_a_value_of_a_load_is_unique_among_all_stored_rows_unless_the_contract_s
     assert [(each.element_count, each.unexpected_count) for each in orders.verdicts(**given, unique_within="batch")] == [(3, 2), (3, 0)]
 
 
+def test_what_is_missing_is_alike_in_keys_of_several_columns_but_not_where_all_are(orders):
+    for load in ("old", "new"):
+        orders.connection.execute("INSERT INTO orders VALUES ('2026-03-04', ?, NULL, 'nan', 'wire', NULL)", [load])
+    found = orders.verdicts(unique_together=[["kind", "amount"], ["id", "amount"]])
+    assert [(each.element_count, each.unexpected_count, each.examples) for each in found] == [(4, 1, ("wire",)), (3, 0, ())]
+
+
 def test_a_reference_is_to_the_rows_of_another_source(orders):
     known, unknown = {"column": "kind", "source": "kinds"}, {"column": "kind", "source": "shops", "source_column": "kind"}
     first, second = orders.verdicts(references=[known, unknown])
