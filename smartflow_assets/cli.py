@@ -18,6 +18,7 @@ from smartflow_assets.commands import (
     backtest,
     backup,
     compare,
+    contract,
     demo,
     detect,
     doctor,
@@ -139,7 +140,7 @@ for name, function, examples in (
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)
-for group, module in (("models", models),):
+for group, module in (("models", models), ("contract", contract)):
     verbs = typer.Typer(help=module.HELP, no_args_is_help=True, rich_markup_mode="rich")
     app.add_typer(verbs, name=group)
     for name, function, examples in module.COMMANDS:

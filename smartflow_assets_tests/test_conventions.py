@@ -19,7 +19,6 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.read_text().stri
 SURFACE = {path for path in MODULES if path.is_relative_to(PACKAGE / "testing") or path == PACKAGE / "api.py"}
 UNIMPORTED = {  # dependencies that nothing here imports, and why they are there
     "dagster-webserver": "`dagster dev`, which `smartflow ui` runs, serves its pages with it",
-    "great-expectations": "the data-quality issue uses it",
     "pytz": "duckdb imports it by itself when it fetches TIMESTAMPTZ",
 }
 HEAVY = {

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -199,15 +198,10 @@ def _propose(data: "TuningData", settings: "Settings", present: "Trial", winner:
 
 
 def _print_diff(source: "Source", point: "Point") -> None:
+    from smartflow_assets.commands.yaml_change import show_change
     from smartflow_assets.config.search_space import put
-    from smartflow_assets.config.yaml_file import edited
 
-    text = Path(source.file).read_text(encoding="utf-8-sig")
-    after = edited(text, lambda tree: put(tree, source, point))
-    name = Path(source.file).name
-    for line in unified_diff(text.splitlines(), after.splitlines(), name, f"{name}, proposed", n=1, lineterm=""):
-        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[0], "")
-        terminal.result(line, style="" if line.startswith(("+++", "---")) else style)
+    show_change(Path(source.file), lambda tree: put(tree, source, point))
 
 
 def _write(source: "Source", point: "Point") -> None:

@@ -269,6 +269,8 @@ def _nodes(schema: Mapping[str, Any], location: Sequence[str | int]) -> list[Map
                 below.append({"$ref": node["discriminator"]["mapping"][part]})
             elif isinstance(part, int) and isinstance(node.get("items"), Mapping):
                 below.append(node["items"])
+            elif isinstance(node.get("additionalProperties"), Mapping):
+                below.append(node["additionalProperties"])  # a mapping of names to models
         nodes = below or nodes
     return nodes
 

@@ -20,6 +20,7 @@ from smartflow_assets.config.metric import COUNTING, DETECTION_KEYS, Metric, Met
 from smartflow_assets.config.problems import refuse
 from smartflow_assets.config.retention import Retention
 from smartflow_assets.config.yaml_file import YamlFile
+from smartflow_assets.core.contracts.contract import Contract
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.freshness import Freshness
@@ -109,6 +110,12 @@ class Source(DetectionSettings):
         examples=["auto", "off", {"warn_after": "15min", "error_after": "1h"}],
     )
     schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
+    contract: Contract | None = Field(
+        default=None,
+        description="What the rows promise, as read: columns, ranges, uniqueness, counts, and any expectation of Great Expectations. A "
+        "breach of severity critical keeps the rows of its load out of everything downstream.",
+        examples=[{"columns": {"amount": {"type": "number", "min": 0, "severity": "critical"}}, "row_count": {"min": 1, "per": "day"}}],
+    )
     on_bad_rows: BadRowPolicy = Field(
         default=BadRowPolicy(),
         description="What becomes of rows that cannot be read, and how many of a file may be: quarantine, drop or keep, or "
@@ -158,6 +165,7 @@ class Source(DetectionSettings):
             for judged in self.records.columns:
                 if judged in times:
                     yield f"records: {judged} is {self._time_role(judged)}; a record is not judged by it"
+        yield from self._misfits_of_contract()
         yield from self._misfits_of_encodings(times)
         if len(names) == 1 and (lonely := next((d.type for d in self.detection(names[0]).active() if d.is_joint), None)):
             yield f"detectors: {lonely} compares the metrics of a source with each other, and there is only {names[0]}"
@@ -165,6 +173,13 @@ class Source(DetectionSettings):
             for strange in rule.metrics:
                 if strange not in names:
                     yield f"rules: {rule.name} is for the metric {strange}, which is not among metrics: {', '.join(names)}"
+
+    def _misfits_of_contract(self) -> Iterator[str]:
+        if self.contract is None:
+            return
+        for reference in self.contract.references:
+            if reference.source == self.name and (reference.source_column or reference.column) == reference.column:
+                yield f"contract: references of {reference.column} name the column itself; name another source, or another source_column"
 
     def _misfits_of_encodings(self, times: Collection[str]) -> Iterator[str]:
         for column in self.encode:

@@ -114,7 +114,11 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
 
 def edit_yaml(path: Path, change: Callable[[CommentedMap], None]) -> None:
     """Change a file in place, as `edited` does. It is replaced as a whole or not at all."""
-    text = edited(path.read_text(encoding="utf-8-sig"), change)
+    replace_file(path, edited(path.read_text(encoding="utf-8-sig"), change))
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file as a whole, or leave it as it was."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -41,7 +41,7 @@ def test_the_full_example_is_refused_for_exactly_the_keys_that_are_not_built_yet
         read_source(tmp_path / "web_traffic.yaml")
     assert [problem.what for problem in error.value.problems] == [
         f"`{key}:` is not available in this version"
-        for key in ("contract", "drift", "remediate", "alerts.suppress_for", "alerts.group_within", "alerts.remind_every")
+        for key in ("drift", "remediate", "alerts.suppress_for", "alerts.group_within", "alerts.remind_every")
     ]
 
 
@@ -49,7 +49,7 @@ def test_the_full_example_without_those_keys_is_a_source(tmp_path):
     lines = (HERE / "example_full.yaml").read_text().replace("suppress_for: 6h, ", "").replace("group_within: 10min, ", "")
     kept, is_left_out = [], False
     for line in lines.replace("remind_every: 1 day, ", "").splitlines():
-        is_left_out = line.startswith(("contract:", "drift:", "remediate:")) or (is_left_out and line.startswith(" "))
+        is_left_out = line.startswith(("drift:", "remediate:")) or (is_left_out and line.startswith(" "))
         if not is_left_out:
             kept.append(line)
     source = source_of(tmp_path, "\n".join(kept))
@@ -59,10 +59,43 @@ def test_the_full_example_without_those_keys_is_a_source(tmp_path):
         ("ops_email", "sheet_webhook"),
     )
     assert [rule.name for rule in source.rules] == ["promo_surge", "threshold"]
+    assert [each.severity for each in source.contract.expectations() if each.columns == ("value",)] == ["critical"] * 4
 
 
 def test_a_typo_is_answered_with_the_nearest_key_file_and_line(tmp_path):
     assert problems(tmp_path, SMALL + "detctors: auto\n") == ["web: `detctors`: did you mean `detectors`? (web.yaml, line 3)."]
+
+
+@pytest.mark.parametrize(
+    ("contract", "said"),
+    [
+        (
+            "columns: {a: {min: 3, max: 1}}",
+            "`contract.columns.a`: min 3 is more than max 1, so that no value fits; exchange them (web.yaml, line 4).",
+        ),
+        ("columns: {a: {patern: x}}", "`contract.columns.a.patern`: did you mean `contract.columns.a.pattern`? (web.yaml, line 4)."),
+        (
+            "columns: {a: {pattern: '['}}",
+            "`contract.columns.a.pattern`: '[' is not a pattern (unterminated character set at position 0); write a regular expression of "
+            "Python, such as ^[A-Z]{3}-\\d+$ (web.yaml, line 4).",
+        ),
+        (
+            "columns: {a: {severity: fatal}}",
+            "`contract.columns.a.severity` must be info, warning or critical, found 'fatal' (web.yaml, line 4).",
+        ),
+        (
+            "expectations: [{type: expect_column_to_exsit, column: a}]",
+            "`contract.expectations[1].type`: Great Expectations has no type 'expect_column_to_exsit'. Did you mean "
+            "expect_column_to_exist? (web.yaml, line 4).",
+        ),
+        (
+            "references: [{column: a, source: web}]",
+            "contract: references of a name the column itself; name another source, or another source_column (web.yaml, line 3).",
+        ),
+    ],
+)
+def test_a_contract_that_is_nonsense_is_answered_with_file_line_and_remedy(tmp_path, contract, said):
+    assert problems(tmp_path, f"{SMALL}contract:\n  {contract}\n") == [f"web: {said}"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""`smartflow contract`: the contract of a source as a suite of Great Expectations, out and in."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smartflow_assets.commands import home, terminal
+from smartflow_assets.core.errors import SmartflowError, SourceError
+
+if TYPE_CHECKING:
+    from smartflow_assets.adapters.expectations.suite import Suite
+    from smartflow_assets.config.source import Source
+
+HELP = "The contract of a source: write it as an ExpectationSuite of Great Expectations, or take one over."
+EXPORT_EXAMPLES = """
+smartflow contract export shop
+smartflow contract export shop --out shop_suite.json
+"""
+IMPORT_EXAMPLES = """
+smartflow contract import shop shop_suite.json --dry-run
+smartflow contract import shop shop_suite.json
+"""
+
+
+def export_contract(
+    name: home.SourceName,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="File to write, replaced as a whole; default: stdout.", show_default=False),
+    ] = None,
+) -> None:
+    """Write the contract of a source as the JSON of an ExpectationSuite, which Great Expectations 1.x reads.
+
+    What it has no word for, such as the rows that a value is unique among, stands in the meta of the suite, and comes back with `import`.
+    """
+    import json
+
+    source = _source(name)
+    from smartflow_assets.adapters.expectations.suite import suite_of
+
+    if source.contract is None:
+        raise SourceError(
+            "there is no contract to write", source=name, where=source.file, remedy="Give it a key `contract`; see docs/quality.md."
+        )
+    if out is not None and not out.parent.is_dir():
+        raise SmartflowError(f"{out.parent}: no such folder", remedy="Make it first, or write elsewhere.")
+    suite = suite_of(source.contract, name)
+    text = json.dumps(suite, indent=2, ensure_ascii=False)
+    if out is None:
+        terminal.result(text)
+        return
+    from smartflow_assets.config.yaml_file import replace_file
+
+    replace_file(out, f"{text}\n")
+    terminal.say(f"{terminal.count(len(suite['expectations']), 'expectation')} of {name} written to {out}")
+
+
+def import_contract(
+    name: home.SourceName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="ExpectationSuite of Great Expectations, as JSON.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change in the YAML, and write nothing.")] = False,
+) -> None:
+    """Put the expectations of a suite into the contract of a source. Comments and all other keys of the YAML stay.
+
+    What has a short word in a contract is written so; any other expectation is listed by its type. A value that the contract has
+    for the same word is replaced. What cannot be taken over is named, and the rest is written.
+    """
+    source = _source(name)
+    from smartflow_assets.adapters.expectations.suite import read_suite
+    from smartflow_assets.commands.yaml_change import show_change
+    from smartflow_assets.config.contract_edit import KEY, put_contract
+    from smartflow_assets.config.yaml_file import edit_yaml, read_yaml
+    from smartflow_assets.core.contracts.shorthand import with_expectations
+
+    path = Path(source.file)
+    before = read_yaml(path).values.get(KEY) or {}
+    suite = read_suite(file, before.get("unique_within", "source"))
+    for each in suite.unreadable:
+        terminal.note(f"not taken over: {each}")
+    values = with_expectations(before, suite.expectations, suite.settings)
+    if not show_change(path, lambda tree: put_contract(tree, values)):
+        terminal.result(f"{name}: the contract says all of it already")
+        return
+    _tell(suite, is_unique_in_source=values.get("unique_within", "source") == "source")
+    if dry_run:
+        terminal.say("nothing is written; without --dry-run this goes into the file")
+        return
+    edit_yaml(path, lambda tree: put_contract(tree, values))
+    terminal.say(f"written to {path}; `smartflow validate` checks it")
+
+
+def _tell(suite: "Suite", *, is_unique_in_source: bool) -> None:
+    """What a reader of the diff may not see in it."""
+    blocking = sum(each.severity == "critical" for each in suite.expectations)
+    if blocking:
+        terminal.note(
+            f"{terminal.count(blocking, 'expectation')} of severity critical, as Great Expectations writes it where nobody has said "
+            "otherwise: a breach will keep the rows of its load out of everything downstream"
+        )
+    if suite.unscoped_count and is_unique_in_source:
+        terminal.note(
+            "uniqueness holds for all stored rows of the source now; `unique_within: batch` asks it of each load alone, as the suite did"
+        )
+
+
+def _source(name: str) -> "Source":
+    settings = home.open_home()
+    from smartflow_assets.config.catalogue import Catalogue
+
+    catalogue = Catalogue.load(settings)
+    home.named([name], catalogue)
+    return catalogue.source(name)
+
+
+COMMANDS = (("export", export_contract, EXPORT_EXAMPLES), ("import", import_contract, IMPORT_EXAMPLES))
