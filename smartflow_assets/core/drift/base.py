@@ -43,10 +43,10 @@ class Difference:
     chance: Chance
 
 
-class BaseDriftTest(BaseModel):
+class BaseDriftTest(BaseModel, frozen=True):
     """Parent of all drift tests; a subclass adds `type: Literal[...]`, the default of `at_least` and `compare`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     type: str
     at_least: float = Field(description="The smallest statistic that counts as drift, however sure it is.")

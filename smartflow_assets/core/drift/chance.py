@@ -1,3 +1,5 @@
+# pyright: reportMissingTypeStubs=false
+# scipy has none.
 """Distributions of a statistic where rows are independent and nothing has changed, as tail probability and its inverse.
 
 Each function makes one from the sizes of two samples. They are asymptotic, so that a check costs no permutations, and hold from some

@@ -10,7 +10,7 @@ from smartflow_assets.core.drift.bins import MOST_CATEGORIES, bin_counts
 from smartflow_assets.core.drift.chance import chi_square, effective_rows
 
 
-class ChiSquare(BaseDriftTest):
+class ChiSquare(BaseDriftTest, frozen=True):
     """Cohen's w between two windows: the root of sum((p - q)² / pooled share), which is that of chi-square by the effective rows.
     Numbers of few different values are taken as categories; of more, as bins.
 

@@ -1,3 +1,5 @@
+# pyright: reportMissingTypeStubs=false
+# scipy has none.
 """Can a classifier tell from which window a row comes, where no single column may help it? (two-sample test by classification,
 Lopez-Paz and Oquab 2017)
 
@@ -22,7 +24,7 @@ _PAIRS = 10  # that may have a say: one broken relation is found among a hundred
 _MEAN_SIZE = float(np.sqrt(2 / np.pi))  # of a normal score
 
 
-class DomainClassifier(BaseDriftTest):
+class DomainClassifier(BaseDriftTest, frozen=True):
     """Twice the area under the ROC curve less one (Somers' D: 0 by guessing, 1 without an error) of Fisher's linear discriminant on
     products of two columns' normal scores and of their sizes: a correlation that breaks, turns or appears, also one that is not linear.
 
@@ -77,8 +79,8 @@ def related_columns(values: NDArray[np.float64]) -> list[int]:
     varied = [at for at in range(values.shape[1]) if len(np.unique(values[:, at])) > 1]
     if len(varied) <= MOST_COLUMNS:
         return varied
-    relation = (np.corrcoef(scores[:, varied], rowvar=False) ** 2).sum(axis=0)
-    return sorted(varied[at] for at in np.argsort(-relation, kind="stable")[:MOST_COLUMNS])
+    relation: NDArray[np.float64] = (np.corrcoef(scores[:, varied], rowvar=False) ** 2).sum(axis=0)
+    return sorted(varied[int(at)] for at in np.argsort(-relation, kind="stable")[:MOST_COLUMNS])
 
 
 def _products(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -74,7 +74,7 @@ def find_drift(
     settings = settings or DriftSettings()
     names = settings.columns or [str(name) for name in rows.columns if name != time]
     encoded = encoded_columns(rows, names)
-    times = pd.to_datetime(rows[time], utc=True).dt.as_unit("us").astype("int64").to_numpy()
+    times = np.asarray(pd.to_datetime(rows[time], utc=True).dt.as_unit("us").astype("int64"), np.int64)
     wanted = cells(settings, until)
     sampled = SampledCells(encoded.values, times, wanted, counts or {}, settings.sample_rows)
     now, *before = windows(settings, until)
@@ -241,6 +241,6 @@ def _shares(name: str, labels: NDArray[np.object_], reference: Sample, current: 
 
 def _relation(names: Sequence[str], reference: Sample, current: Sample) -> str:
     """The two columns whose rank correlation moved most."""
-    then, now = (np.corrcoef(normal_scores(sample.values), rowvar=False) for sample in (reference, current))
+    then, now = (np.atleast_2d(np.corrcoef(normal_scores(sample.values), rowvar=False)) for sample in (reference, current))
     one, other = max(combinations(range(len(names)), 2), key=lambda pair: abs(float(now[pair] - then[pair])))
     return f"rank correlation of {names[one]} and {names[other]} {number(float(now[one, other]))}, was {number(float(then[one, other]))}"

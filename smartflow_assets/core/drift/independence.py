@@ -1,3 +1,5 @@
+# pyright: reportMissingTypeStubs=false
+# scipy has none.
 """Whether the rows of a column come independently of each other, as chance alone would deal them.
 
 Where they do, textbook limits hold and no past is needed. Where they do not (a season, a trend, a level that wanders, rows that come in

@@ -11,7 +11,7 @@ from smartflow_assets.core.drift.bins import bin_counts
 from smartflow_assets.core.drift.chance import chi_square, effective_rows
 
 
-class JensenShannon(BaseDriftTest):
+class JensenShannon(BaseDriftTest, frozen=True):
     """The root of the Jensen-Shannon divergence in bits, over bins: 0 for equal shares, 1 where no bin holds rows of both windows.
 
     >>> test = JensenShannon(bins=2)

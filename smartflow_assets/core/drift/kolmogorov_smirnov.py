@@ -9,7 +9,7 @@ from smartflow_assets.core.drift.base import BaseDriftTest, Difference, Kind, Sa
 from smartflow_assets.core.drift.chance import effective_rows, kolmogorov
 
 
-class KolmogorovSmirnov(BaseDriftTest):
+class KolmogorovSmirnov(BaseDriftTest, frozen=True):
     """Sees any change of a distribution, best in its middle, whatever the unit and however wild the outliers. Values that come
     many times make it cautious.
 

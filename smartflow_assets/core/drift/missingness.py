@@ -10,7 +10,7 @@ from smartflow_assets.core.drift.base import BaseDriftTest, Difference, Sample
 from smartflow_assets.core.drift.chance import effective_rows, normal
 
 
-class Missingness(BaseDriftTest):
+class Missingness(BaseDriftTest, frozen=True):
     """Cohen's h between two shares of empty cells, 2 asin(sqrt p) - 2 asin(sqrt q): 0 to 1 % is as much as 50 to 60 %. Half a row is
     taken off the difference, as Yates (1934) did, since shares near 0 move by whole rows.
 

@@ -1,3 +1,5 @@
+# pyright: reportMissingTypeStubs=false
+# scipy has none.
 """How far ordinary windows of one column differ from what came before them: its own yardstick.
 
 The statistics of past windows, on the scale on which they scatter evenly (`BaseDriftTest.scaled`), give the distribution of the next

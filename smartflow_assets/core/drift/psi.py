@@ -10,7 +10,7 @@ from smartflow_assets.core.drift.bins import bin_counts
 from smartflow_assets.core.drift.chance import chi_square, effective_rows
 
 
-class Psi(BaseDriftTest):
+class Psi(BaseDriftTest, frozen=True):
     """sum((p - q) ln(p / q)) over bins, with half a row more in each bin, so that an empty one is no infinity. By chance it is a
     chi-square variable divided by the effective rows (Yurdakul 2018).
 

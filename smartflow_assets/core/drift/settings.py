@@ -34,7 +34,10 @@ class DriftSettings(BaseModel):
         description="Windows of the past, a week or more apart, from which each column's usual differences are learnt.",
     )
     sample_rows: int = Field(
-        default=2_000, ge=100, le=100_000, description="Rows taken from each window at most; a check costs no more however many there are."
+        default=2_000,
+        ge=100,
+        le=100_000,
+        description="Rows taken at most from the current window, and from each week before it; more rows then cost no more.",
     )
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ _SKEWNESS = 3.3  # in coefficients of variation: 3.0 (uniform) to 3.4 (normal) i
 _PARTS = 96  # of the range, for the variance by chance: its error is below one percent
 
 
-class Wasserstein(BaseDriftTest):
+class Wasserstein(BaseDriftTest, frozen=True):
     """Sees a moved level and a changed spread, also in the tails; a spread is the mean absolute deviation from the median, as large as
     the standard deviation of a normal column.
 

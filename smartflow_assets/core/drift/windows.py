@@ -39,18 +39,22 @@ class Cell:
 
 def windows(settings: DriftSettings, until: datetime) -> list[Window]:
     """The window that ends at `until` (aware), then those of the past, the newest first; none of them overlap."""
-    step = -(-settings.current // WEEK) * WEEK
-    ends = [until - step * back for back in range(settings.past_windows + 1)]
+    ends = [until - _step(settings) * back for back in range(settings.past_windows + 1)]
     return [Window(end - settings.current - settings.reference, end - settings.current, end) for end in ends]
 
 
 def cells(settings: DriftSettings, until: datetime) -> list[Cell]:
     """The stretches that a check at `until` reads, in order of time, without holes or overlaps: of each, `sample_rows` rows chosen by
-    lot are enough (all, where it has fewer), together with how many it has."""
-    edges = sorted(
-        {edge for window in windows(settings, until) for edge in (window.reference_from, window.current_from, window.current_to)}
-    )
-    return [Cell(start, end) for start, end in pairwise(edges)]
+    lot are enough (all, where it has fewer), together with how many it has. References are cut at the same time of the week as windows."""
+    seen = windows(settings, until)
+    first, step = seen[-1].reference_from, _step(settings)
+    ends = [until - step * back for back in range((until - first) // step + 1)]
+    edges = {window.reference_from for window in seen} | {edge for end in ends for edge in (end, end - settings.current)}
+    return [Cell(start, end) for start, end in pairwise(sorted(edge for edge in edges if edge >= first))]
+
+
+def _step(settings: DriftSettings) -> timedelta:
+    return -(-settings.current // WEEK) * WEEK
 
 
 class SampledCells:

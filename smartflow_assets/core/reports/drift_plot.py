@@ -60,8 +60,8 @@ def _draw_numbers(axes: "Axes", reference: np.ndarray, current: np.ndarray) -> N
     if len(values) <= _FEW_VALUES:
         _draw_bars(axes, [number(value) for value in values], *(_shares(part, values) for part in (reference, current)))
         return
-    low, high = np.quantile(both, [0.005, 0.995])
-    low, high = (low, high) if high > low else (values[0], values[-1])
+    low, high = (float(np.quantile(both, share)) for share in (0.005, 0.995))
+    low, high = (low, high) if high > low else (float(values[0]), float(values[-1]))
     edges = np.linspace(low, high, int(np.clip(np.sqrt(min(len(reference), len(current))), 6, _BINS)) + 1)
     heights = [100 * np.histogram(part, edges)[0] / len(part) for part in (reference, current)]
     axes.stairs(heights[0], edges, fill=True, color=_REFERENCE, label="before", zorder=1)
