@@ -22,7 +22,7 @@ class DriftSettings(BaseModel):
     )
     columns: tuple[str, ...] | None = Field(default=None, description="The columns that are compared; default: all but the time.")
     false_alarms: float = Field(
-        default=0.01,
+        default=0.005,
         gt=0,
         lt=0.5,
         description="How often a check may flag anything where nothing has changed, whatever the number of columns.",

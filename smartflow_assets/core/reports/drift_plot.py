@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _REFERENCE, _CURRENT, _TEXT, _FAINT, _DRIFTED = "#b9cddd", "#c4570a", "#37474f", "#8a98a3", "#c62828"
 _BINS, _FEW_VALUES, _MOST_CATEGORIES = 30, 12, 6
+_LINE_LETTERS = 50  # that fit below a panel
 
 
 def drift_plot(report: DriftReport, *, title: str, timezone: str = "UTC") -> bytes:
@@ -91,7 +92,8 @@ def _draw_bars(axes: "Axes", labels: list[str], before: np.ndarray, now: np.ndar
     at = np.arange(len(labels))
     axes.bar(at, before, width=0.8, color=_REFERENCE, label="before", zorder=1)
     axes.bar(at, now, width=0.5, facecolor="none", edgecolor=_CURRENT, linewidth=1.4, label="now", zorder=3)
-    axes.set_xticks(at, labels, rotation=0 if sum(map(len, labels)) <= 34 else 30, ha="center" if sum(map(len, labels)) <= 34 else "right")
+    is_turned = max(map(len, labels)) > _LINE_LETTERS / len(labels)
+    axes.set_xticks(at, labels, rotation=25 if is_turned else 0, ha="right" if is_turned else "center", rotation_mode="anchor")
 
 
 def _dress(axes: "Axes", name: str, report: DriftReport) -> None:

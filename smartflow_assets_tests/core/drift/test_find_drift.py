@@ -87,7 +87,7 @@ def test_a_shift_of_four_tenths_of_a_deviation_is_found_with_500_rows_without_an
 
 
 def test_columns_that_have_not_changed_are_left_alone_however_many_they_are():
-    """At one false alarm in a hundred checks, ten checks of 24 columns have none; at one in a hundred tests they would have five."""
+    """At one false alarm in two hundred checks, ten checks of 24 columns have none; by test, at one in twenty, they would have about 24."""
     flagged = 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
