@@ -10,7 +10,7 @@ The file has the columns nswprice and nswdemand, a row each half hour, in order 
   columns of the file raised by .4 of its standard deviations. Once with one window of reference and no past, once with four and 26;
 - broken correlation: two columns of correlation .8 (one of them then lognormal), 500 rows in each window, one of them shuffled.
 
-With `--evidently`, the Python of an environment that has Evidently, its default drift preset judges the same windows
+With `--evidently`, the Python of an environment that has Evidently, its default drift preset judges every fifth of the same windows
 (peers/evidently_drift.py). Prints how many checks flag what was changed, the rules that fired, and CPU seconds for each check.
 """
 
@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -129,13 +130,13 @@ def judged(name: str, trials: Trials, settings: DriftSettings) -> str:
     return f"| {name} | {count} | {100 * flagged / count:.1f} % | {said} | {dict(columns) or ''} | {cost / count:.3f} |"
 
 
-def evidently(python: Path, named: dict[str, tuple[Trials, DriftSettings]]) -> str:
-    """The same windows judged by its default preset; the output of its own program."""
+def judge_by_evidently(python: Path, named: dict[str, tuple[Trials, DriftSettings]], every: int) -> None:
+    """Each so many of the same windows judged by its default preset, whose program prints a table of its own."""
     with TemporaryDirectory() as folder:
         asked = []
         for number, (name, (trials, settings)) in enumerate(named.items()):
             parts, changed = [], []
-            for at, trial in enumerate(trials()):
+            for at, trial in enumerate(islice(trials(), 0, None, every)):
                 changed.append(sorted(trial.changed))
                 begin = trial.until - settings.current
                 seen = trial.rows[trial.rows["observed_at"] >= begin - settings.reference]
@@ -145,7 +146,7 @@ def evidently(python: Path, named: dict[str, tuple[Trials, DriftSettings]]) -> s
             duckdb.sql(f"COPY windows TO '{file}' (FORMAT parquet)")
             asked.append({"name": name, "file": file, "changed": changed})
         peer = Path(__file__).parent / "peers" / "evidently_drift.py"
-        return subprocess.run([python, peer], input=json.dumps(asked), capture_output=True, text=True, check=True).stdout
+        subprocess.run([python, peer], input=json.dumps(asked), text=True, check=True)
 
 
 def main() -> None:
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--evidently", type=Path, help="the Python of an environment with Evidently")
+    parser.add_argument("--evidently-every", type=int, default=5, help="it judges each so many of the windows of a regime")
     arguments = parser.parse_args()
     data = duckdb.sql(f"SELECT nswprice, nswdemand FROM '{arguments.data}' ORDER BY row").df()
     usual, trials = DriftSettings(), arguments.trials
@@ -174,7 +176,8 @@ def main() -> None:
     for name, (chosen, settings) in regimes.items():
         print(judged(name, chosen, settings), flush=True)
     if arguments.evidently:
-        print(f"\n{evidently(arguments.evidently, regimes)}")
+        print(flush=True)
+        judge_by_evidently(arguments.evidently, regimes, arguments.evidently_every)
 
 
 if __name__ == "__main__":
