@@ -17,6 +17,7 @@ from smartflow_assets.adapters.warehouse.marts import MARTS
 from smartflow_assets.cli import app
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.detectors import DETECTORS
+from smartflow_assets.core.drift import DRIFT_TESTS
 from smartflow_assets.core.rules import RULES
 from smartflow_assets_tests.docs.pages import DOCS, ROOT, Block, Reader, blocks
 
@@ -109,7 +110,7 @@ def test_every_command_that_a_page_names_exists() -> None:
         assert set(re.findall(r"`smartflow ([a-z][a-z-]+)[ `]", page.read_text()) + named) <= known, page.name
 
 
-def test_the_guide_of_algorithms_knows_every_detector_and_every_rule() -> None:
+def test_the_guide_of_algorithms_knows_every_detector_rule_and_drift_test() -> None:
     text = (DOCS / "algorithms.md").read_text()
-    for model in (*DETECTORS.values(), *RULES.values()):
+    for model in (*DETECTORS.values(), *RULES.values(), *DRIFT_TESTS.values()):
         assert f"| `{model.model_fields['type'].default}` |" in text, model
