@@ -36,7 +36,7 @@ test: $(DEVELOPING)  ## everything that must hold before a commit, but for what 
 test-fast: $(DEVELOPING)  ## the loop of a working day: core, configuration and doctests
 	$(PYTEST) -m unit smartflow_assets smartflow_assets_tests/core smartflow_assets_tests/config
 
-soak: $(DEVELOPING)  ## what takes more than a second each: histories in many runs, kills in every stage, searches, the walk through the docs
+soak: $(DEVELOPING)  ## what takes more than two seconds each: histories in many runs, kills in every stage, searches, the walk through the docs
 	$(PYTEST) -m soak
 
 lint: $(DEVELOPING)

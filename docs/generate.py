@@ -28,8 +28,10 @@ UNIONS = {  # the keys that hold one of several types, and what a type is called
     "rules": "Rules: `rules[].type`",
     "detectors": "Detectors: `detectors[].type`",
     "records.detectors": "Detectors of single records: `records.detectors[].type`",
+    "drift.tests": "Drift tests: `drift.tests[].type`",
     "domain": "Domains of the reader `synthetic`: `read.domain`",
 }
+_MODELS = {"records": "Records", "drift": "DriftSettings"}  # the model of a key before a dot
 LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 WRITTEN = {
     "window": "by window of time: what is calculated anew takes the place of what was there",
@@ -165,7 +167,7 @@ def _title(name: str, schema: Mapping[str, Any]) -> str:
 def _find(schema: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The field that holds a union, wherever it is; `records.detectors` is that of the model Records."""
     *outer, key = key.split(".")
-    models = [schema["$defs"][part.capitalize()] for part in outer] or [schema, *schema["$defs"].values()]
+    models = [schema["$defs"][_MODELS[part]] for part in outer] or [schema, *schema["$defs"].values()]
     field = next((model["properties"][key] for model in models if key in model.get("properties", {})), {})
     while "oneOf" not in field and field:
         field = field.get("items") or next((one for one in field.get("anyOf", ()) if "oneOf" in one or "items" in one), {})

@@ -16,7 +16,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.names import PARTITION_SET
 from smartflow_assets.defs.resources import open_warehouse
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation, quality, records
+from smartflow_assets.stages import alerting, contracts, detection, drift, ingestion, modelling, preparation, quality, records
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets_tests.empty_warehouse import empty_warehouse
@@ -39,6 +39,8 @@ alerts: {to: [file], max_age: 3650 days}
 Stage = Callable[[SourceRun], Any]
 STAGES: tuple[Stage, ...] = (  # what a run does, in its order; sending and publishing come after it
     ingestion.raw_records,
+    contracts.schema_checks,
+    drift.drift_checks,
     preparation.clean_series,
     preparation.series_features,
     preparation.rule_violations,
@@ -49,6 +51,11 @@ STAGES: tuple[Stage, ...] = (  # what a run does, in its order; sending and publ
     quality.detection_quality,
     alerting.incidents,
 )
+
+
+def stages_until(last: str) -> tuple[Stage, ...]:
+    """The stages of a run up to the one of this name."""
+    return STAGES[: [stage.__name__ for stage in STAGES].index(last) + 1]
 
 
 @dataclass

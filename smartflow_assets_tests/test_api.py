@@ -49,7 +49,6 @@ def test_importing_it_loads_nothing_heavy(code: str) -> None:
     assert {name.split(".")[0] for name in loaded_by(code)} & HEAVY == set()
 
 
-@pytest.mark.soak
 def test_a_channel_is_written_without_loading_detectors() -> None:
     loaded = loaded_by("from smartflow_assets.api import BaseChannel, DeliveryError, Message, Secret, resolve")
     assert not any(name.startswith("smartflow_assets.core.detectors") for name in loaded)

@@ -1,4 +1,4 @@
-"""`smartflow contract`: the contract of a source as a suite of Great Expectations, out and in."""
+"""`smartflow contract`: the contract of a source as a suite of Great Expectations, out and in, and how its columns have changed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,13 +9,26 @@ from smartflow_assets.commands import home, terminal
 from smartflow_assets.core.errors import SmartflowError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ruamel.yaml.comments import CommentedMap
+
     from smartflow_assets.adapters.expectations.suite import Suite
     from smartflow_assets.config.source import Source
+    from smartflow_assets.stages.schema_changes import OpenChange
 
-HELP = "The contract of a source: write it as an ExpectationSuite of Great Expectations, or take one over."
+HELP = "The contract of a source: as an ExpectationSuite of Great Expectations, out and in; and changes of its columns, to see and accept."
 EXPORT_EXAMPLES = """
 smartflow contract export shop
 smartflow contract export shop --out shop_suite.json
+"""
+DIFF_EXAMPLES = """
+smartflow contract diff shop
+"""
+ACCEPT_EXAMPLES = """
+smartflow contract accept shop --dry-run
+smartflow contract accept shop
+smartflow contract accept shop total
 """
 IMPORT_EXAMPLES = """
 smartflow contract import shop shop_suite.json --dry-run
@@ -90,6 +103,96 @@ def import_contract(
     terminal.say(f"written to {path}; `smartflow validate` checks it")
 
 
+def diff_contract(name: home.SourceName) -> None:
+    """Show which columns are gone, renamed or of another type since they were accepted, and what the contract would say after them.
+
+    A column that is new is accepted by itself. What is listed stands until a later load has the columns as before, or `accept`.
+    """
+    source = _source(name)
+    changes = _open_changes(source)
+    if not changes:
+        terminal.result(f"{name}: the columns are as they were accepted")
+        return
+    for each in changes:
+        terminal.result(f"{name}: {each.change}, since {each.seen_at:%Y-%m-%d %H:%M} (load {each.load_id})")
+    _contract_after(source, changes)
+
+
+def accept_contract(
+    name: home.SourceName,
+    columns: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COLUMN…", help="Only changes of these columns; default: all that stand.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
+) -> None:
+    """Take changes of columns as they are: from now on the columns are as after them, and the contract is asked of these. Comments and all
+    other keys of the YAML stay. A load that the changes blocked goes through with the next run, unless it breaks anything else.
+    """
+    from datetime import UTC, datetime
+    from getpass import getuser
+
+    from smartflow_assets.config.yaml_file import edit_yaml
+    from smartflow_assets.core.nearest_name import did_you_mean
+    from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.stages.schema_changes import accept
+
+    source = _source(name)
+    changes = _open_changes(source)
+    of_columns = {each.change.column: each for each in changes}
+    for column in columns or ():
+        if column not in of_columns:
+            listed = f"Changed are {', '.join(of_columns)}." if of_columns else "No change of a column stands."
+            raise terminal.UsageError(f"no change of a column {column} of {name} stands", remedy=did_you_mean(column, of_columns, listed))
+    chosen = [each for each in changes if not columns or each.change.column in columns]
+    if not chosen:
+        terminal.result(f"{name}: the columns are as they were accepted")
+        return
+    for each in chosen:
+        terminal.result(f"{name}: {each.change}")
+    change = _contract_after(source, chosen)
+    if dry_run:
+        terminal.say("nothing is written; without --dry-run this is accepted")
+        return
+    if change is not None:
+        edit_yaml(Path(source.file), change)
+    warehouse = open_warehouse(home.open_home())
+    accept(warehouse, name, chosen, by_whom=getuser(), now=datetime.now(UTC), run_id="contract accept")
+    warehouse.publish("contract accept", is_forced=True)
+    terminal.say(f"{terminal.count(len(chosen), 'change')} accepted" + (f", and {source.file} edited" if change is not None else ""))
+    gone = {each.change.name_before or each.change.column for each in chosen if each.change.kind in ("removed", "renamed")}
+    named = gone & {*source.dimensions, *(metric.source_column.column for metric in source.metrics)}
+    if named:
+        terminal.note(f"{name}: metrics or dimensions name {', '.join(sorted(map(str, named)))}, which is gone; correct {source.file}")
+
+
+def _open_changes(source: "Source") -> "Sequence[OpenChange]":
+    from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.stages.schema_changes import open_changes
+
+    settings = home.open_home()
+    return open_changes(open_warehouse(settings), source.name) if settings.warehouse_file.exists() else ()
+
+
+def _contract_after(source: "Source", changes: "Sequence[OpenChange]") -> "Callable[[CommentedMap], None] | None":
+    """Print what the changes make of the contract in the YAML, and give what does it; None where it stays as it is."""
+    from smartflow_assets.commands.yaml_change import show_change
+    from smartflow_assets.config.contract_edit import KEY, put_contract
+    from smartflow_assets.config.yaml_file import read_yaml
+    from smartflow_assets.core.contracts.accepted_changes import with_changes
+
+    path = Path(source.file)
+    before = read_yaml(path).values.get(KEY)
+    if not before:
+        return None
+    values = with_changes(before, [each.change for each in changes])
+
+    def change(tree: "CommentedMap") -> None:
+        put_contract(tree, values)
+
+    return change if show_change(path, change) else None
+
+
 def _tell(suite: "Suite", *, is_unique_in_source: bool) -> None:
     """What a reader of the diff may not see in it."""
     blocking = sum(each.severity == "critical" for each in suite.expectations)
@@ -113,4 +216,9 @@ def _source(name: str) -> "Source":
     return catalogue.source(name)
 
 
-COMMANDS = (("export", export_contract, EXPORT_EXAMPLES), ("import", import_contract, IMPORT_EXAMPLES))
+COMMANDS = (
+    ("export", export_contract, EXPORT_EXAMPLES),
+    ("import", import_contract, IMPORT_EXAMPLES),
+    ("diff", diff_contract, DIFF_EXAMPLES),
+    ("accept", accept_contract, ACCEPT_EXAMPLES),
+)

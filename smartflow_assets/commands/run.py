@@ -46,11 +46,13 @@ RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a so
 )
 ONLY_WHEN_THERE_ARE: Facts = (
     ("quarantined_rows", "quarantined"),
+    ("blocked_rows", "blocked"),
     ("withheld_rows", "removals withheld"),
     ("removed_rows", "corrected or removed"),
     ("missing_rows", "not in the file any more"),
     ("messages_failed", "messages failed"),
 )
+BLOCKED = "blocked_loads"
 SILENT = "silent_hours"  # reported while the source brings no rows and that is an incident
 TRAIN_FACTS: Facts = (("models_trained", "models"), ("training_rows", "rows learnt from"))
 
@@ -211,7 +213,9 @@ def _unforeseen(error: Exception) -> "Failure":
 def _line(outcome: "Outcome", facts: Facts, width: int) -> str:
     numbers = [f"{label} {outcome.facts.get(name, 0):,.0f}" for name, label in facts]
     numbers += [f"{label} {outcome.facts[name]:,.0f}" for name, label in ONLY_WHEN_THERE_ARE if outcome.facts.get(name)]
-    state = ("silent" if outcome.facts.get(SILENT) else "ok") if outcome.is_success else "failed"
+    state = "failed"
+    if outcome.is_success:
+        state = next((word for word, fact in (("silent", SILENT), ("blocked", BLOCKED)) if outcome.facts.get(fact)), "ok")
     return "  ".join([f"{outcome.source:<{width}}", f"{state:<6}", *numbers, f"{outcome.seconds:.1f} s"])
 
 

@@ -22,8 +22,10 @@ smartflow show web_traffic
 smartflow show web_traffic --resolved
 """
 HELD = "SELECT source, count(*) AS n FROM quarantined_records WHERE state = 'held' GROUP BY source"
+BLOCKED = "SELECT source FROM blocked_loads GROUP BY source, load_id HAVING arg_max(state, changed_at) = 'blocked'"
 SILENT = "SELECT source FROM incidents WHERE cause = 'freshness' AND state <> 'resolved'"
 _STYLES = {
+    "blocked": "bold red",
     "silent": "bold yellow",
     "broken": "bold red",
     "failed": "red",
@@ -34,8 +36,9 @@ _STYLES = {
 
 
 def sources() -> None:
-    """List the sources: when they last ran, when they were looked at last, what is open, how many rows are held in quarantine; `silent` is
-    one that brings no rows any more. A source in which the schedule finds nothing new is looked at and not run.
+    """List the sources: when they last ran, when they were looked at last, what is open, how many rows are held in quarantine. `silent` is
+    one that brings no rows any more, `blocked` one of which a load breaks a critical part of its contract. A source in which the schedule
+    finds nothing new is looked at and not run.
 
     A source whose file is broken is listed as such; `smartflow validate` says why.
     """
@@ -45,12 +48,15 @@ def sources() -> None:
     catalogue = Catalogue.load(settings)
     health = {str(row["source"]): row for row in _published(settings, "SELECT * FROM marts.source_health", [])}
     rows, silent = [], {str(row["source"]) for row in _published(settings, SILENT, [])}
+    blocked = {str(row["source"]) for row in (_published(settings, BLOCKED, []) if _is_upgraded(settings) else [])}
     held = {str(row["source"]): row["n"] for row in _published(settings, HELD, [])}
     for name in home.named([], catalogue):
         source, known = catalogue.sources.get(name), health.get(name, {})
         state = "broken" if source is None else known.get("last_run_status") or "never run"
         if state == "success" and name in silent:
             state = "silent"
+        if state == "success" and name in blocked:
+            state = "blocked"
         rows.append(
             [
                 name,

@@ -22,6 +22,7 @@ from smartflow_assets.config.retention import Retention
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.core.contracts.contract import Contract
 from smartflow_assets.core.detection import DetectionSettings
+from smartflow_assets.core.drift.settings import DriftSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.freshness import Freshness
 from smartflow_assets.core.preparation.category_encoding import Encoding
@@ -108,6 +109,12 @@ class Source(DetectionSettings):
         "recording that has ended), or {warn_after: 15min, error_after: 1h}, how old the newest row may become. {delay: 3 days} says how "
         "late rows are by nature; without it that is learnt, once there are ten loads.",
         examples=["auto", "off", {"warn_after": "15min", "error_after": "1h"}],
+    )
+    drift: DriftSettings | Literal["off"] = Field(
+        default=DriftSettings(),
+        description="Whether rows are distributed as they were: the newest `current` against the `reference` before it, once for each "
+        "day that has ended; or off.",
+        examples=["off", {"reference": "28 days", "current": "7 days"}],
     )
     schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
     contract: Contract | None = Field(

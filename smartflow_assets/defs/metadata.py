@@ -37,6 +37,8 @@ _WORK = frozenset(  # counts that say that a stage did something
         "rows_read",
         "rows_in",
         "removed_rows",
+        "expectations_asked",
+        "comparisons",
         "buckets",
         "feature_rows",
         "new_violations",

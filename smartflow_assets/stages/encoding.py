@@ -12,8 +12,8 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation import encoded_columns
 from smartflow_assets.adapters.aggregation.buckets import EncodedSql, column_types, require_raw_columns
-from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
-from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.sql_quoting import quoted_column
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
 from smartflow_assets.adapters.warehouse.writes import Append, Delete, Write
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.preparation.category_encoding import FEW_ROWS, LearntEncoding, learn_encoding
@@ -43,7 +43,7 @@ def learn_categories(run: SourceRun, closed_to: datetime, rebuilding: Sequence[W
     types = column_types(run.warehouse, run.name)
     learnt = {column: _learn(run, column, until, types) for column in source.encode}
     _warn_of_unknown(run, learnt)
-    first_at = run.warehouse.read(f"SELECT min({quoted_column(source.time_column)}) AS at FROM {quoted(raw_table(run.name))}")["at"].iloc[0]
+    first_at = run.warehouse.read(f"SELECT min({quoted_column(source.time_column)}) AS at FROM {accepted_rows(run.name)}")["at"].iloc[0]
     rows = pd.concat([encoded_columns.rows_of(encoding) for encoding in learnt.values()], ignore_index=True).assign(
         source=run.name, learnt_from=first_at, learnt_to=until, learnt_at=run.now, fingerprint=source.fingerprint, run_id=run.run_id
     )
@@ -79,13 +79,13 @@ def encoded_records(
 
 def _end_of_learning(run: SourceRun) -> datetime | None:
     """The end of the rows that are learnt from; None as long as there are too few."""
-    source, table = run.source, raw_table(run.name)
+    source = run.source
     enough = encoded_columns.time_of_row(run.warehouse, run.name, source.time_column, FEW_ROWS)
     if enough is None:
         return None
     grid = TimeGrid(source.time_bucket.every, source.calendar)
     time = quoted_column(source.time_column)
-    first = grid.floor(run.warehouse.read(f"SELECT min({time}) AS at FROM {quoted(table)}")["at"].iloc[0])
+    first = grid.floor(run.warehouse.read(f"SELECT min({time}) AS at FROM {accepted_rows(run.name)}")["at"].iloc[0])
     span = min(max(LEAST_TIME, LEAST_BUCKETS * source.time_bucket.every), source.training.window)
     return max(grid.floor(first + span), grid.step(enough, 1))
 

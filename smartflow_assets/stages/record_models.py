@@ -16,9 +16,9 @@ import pandas as pd
 from smartflow_assets.adapters.aggregation import encoded_columns
 from smartflow_assets.adapters.aggregation.buckets import require_raw_columns
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.sql_quoting import quoted_column
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
 from smartflow_assets.adapters.warehouse.retention import KEPT_RECORD_MODELS as KEPT_MODELS
-from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import ModelError, SourceError
 from smartflow_assets.core.model_parts import ModelParts
@@ -133,7 +133,7 @@ class RecordModels:
     def _fit(self, since: datetime, end: datetime) -> tuple[RecordModel, int] | None:
         run, time = self._run, quoted_column(self._run.source.time_column)
         count = int(
-            run.warehouse.read(f"SELECT count(*) AS n FROM {quoted(raw_table(run.name))} WHERE {time} >= ? AND {time} < ?", [since, end])[
+            run.warehouse.read(f"SELECT count(*) AS n FROM {accepted_rows(run.name)} WHERE {time} >= ? AND {time} < ?", [since, end])[
                 "n"
             ].iloc[0]
         )
@@ -178,7 +178,7 @@ class RecordModels:
 
     def _first_row(self) -> pd.Timestamp:
         time = quoted_column(self._run.source.time_column)
-        return self._run.warehouse.read(f"SELECT min({time}) AS at FROM {quoted(raw_table(self._run.name))}")["at"].iloc[0]
+        return self._run.warehouse.read(f"SELECT min({time}) AS at FROM {accepted_rows(self._run.name)}")["at"].iloc[0]
 
 
 def _usable(parts: ModelParts) -> RecordModel:

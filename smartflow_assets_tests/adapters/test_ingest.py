@@ -124,7 +124,6 @@ def test_columns_in_another_order_hold_the_same_rows(feed):
     assert (feed.take().duplicate_count, feed.values()) == (1, [0, 5, 7])
 
 
-@pytest.mark.soak
 def test_a_rotated_log_loses_no_row_whatever_order_its_files_are_read_in(feed):
     for old in ("web-old.csv", "web.csv.1.csv"):  # read before and after web.csv
         feed.warehouse.commit("clear", [Delete("raw.web", "web")])
@@ -140,7 +139,6 @@ def test_a_rotated_log_loses_no_row_whatever_order_its_files_are_read_in(feed):
         (feed.data / old).unlink()
 
 
-@pytest.mark.soak
 def test_a_file_that_goes_back_and_forth_is_read_each_time_even_when_the_clock_is_replayed(feed):
     for value, now in ((1, NOW), (2, NOW + timedelta(days=1)), (1, NOW)):
         feed.write(HEAD + lines(0) + lines(5, value=value) + lines(10))
@@ -195,7 +193,6 @@ def test_a_file_with_only_a_header_is_no_error_takes_nothing_and_is_told(feed):
 # --- a file that begins later than it did ---
 
 
-@pytest.mark.soak
 def test_an_export_of_the_last_hours_keeps_the_hours_before_it(feed):
     for first in (0, 10, 20):
         feed.write(HEAD + lines(first, first + 5, first + 10, first + 15))
@@ -212,7 +209,6 @@ def test_an_export_of_the_last_hours_corrects_the_times_that_it_holds_and_only_t
     assert (feed.values(), taken.new_rows, taken.missing_count) == ([0, 5, 15, 20, 25, 99], 2, 2)
 
 
-@pytest.mark.soak
 def test_a_file_that_grows_back_holds_each_row_once(feed):
     for minutes in ((0, 5, 10), (10, 15), (5, 10, 15), (0, 5, 10, 15)):
         feed.write(HEAD + lines(*minutes))
@@ -231,7 +227,6 @@ def test_a_file_that_is_emptied_keeps_its_rows_and_says_so(feed):
     assert feed.values() == [0, 5, 10]
 
 
-@pytest.mark.soak
 def test_on_missing_rows_delete_makes_the_table_what_the_file_is(feed):
     feed.write(HEAD + lines(0, 5, 10))
     feed.take()
@@ -328,7 +323,6 @@ module.ingest(Warehouse(folder / "smartflow.duckdb", folder / "analyst.duckdb"),
 
 
 @pytest.mark.parametrize("point", ["between two files", "before the commit", "after the commit"])
-@pytest.mark.soak
 def test_a_killed_run_leaves_no_hole_and_doubles_nothing(feed, tmp_path, point):
     feed.write(HEAD + lines(0, 5), "web1.csv")
     feed.write(HEAD + lines(10), "web2.csv")

@@ -247,7 +247,6 @@ def test_300_sequences_of_loads_leave_the_rows_of_the_model(kind):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.soak
 def test_a_row_that_one_file_loses_and_another_holds_is_there_at_the_end_of_the_same_run(times):
     world = World("csv")
     for name, rows in [
@@ -261,7 +260,6 @@ def test_a_row_that_one_file_loses_and_another_holds_is_there_at_the_end_of_the_
     world.close()
 
 
-@pytest.mark.soak
 def test_of_two_loads_in_one_commit_the_later_one_may_lose_what_the_earlier_one_left_out():
     world = World("csv")
     world.put("2.csv", as_file([(0, 1), (10, 1), (20, 1)]))
@@ -273,7 +271,6 @@ def test_of_two_loads_in_one_commit_the_later_one_may_lose_what_the_earlier_one_
     world.close()
 
 
-@pytest.mark.soak
 def test_an_older_file_that_is_read_once_more_does_not_bring_back_an_older_row_of_a_key():
     world = World("csv")
     world.reader = CsvReader(path="*.csv", time=TIME, key=("id",))

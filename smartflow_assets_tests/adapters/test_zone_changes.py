@@ -97,7 +97,6 @@ def test_a_file_that_was_read_in_utc_is_read_again_and_no_row_stands_twice(files
 
 
 @ZONES
-@pytest.mark.soak
 def test_rows_of_one_value_in_files_that_follow_each_other_are_all_moved(files, fresh, zone):
     """What a file that is not moved yet holds at the new time of a row is another row."""
     files.write("a.csv", *HOURS[:8])
@@ -226,7 +225,6 @@ def test_a_table_that_was_read_in_utc_is_asked_for_all_of_it_once(table, fresh, 
 
 
 @ZONES
-@pytest.mark.soak
 def test_what_a_table_has_no_more_keeps_its_time(table, zone):
     feed, connection = table
     connection.execute("UPDATE orders SET value = rowid")

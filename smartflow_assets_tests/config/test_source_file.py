@@ -41,7 +41,7 @@ def test_the_full_example_is_refused_for_exactly_the_keys_that_are_not_built_yet
         read_source(tmp_path / "web_traffic.yaml")
     assert [problem.what for problem in error.value.problems] == [
         f"`{key}:` is not available in this version"
-        for key in ("drift", "remediate", "alerts.suppress_for", "alerts.group_within", "alerts.remind_every")
+        for key in ("remediate", "alerts.suppress_for", "alerts.group_within", "alerts.remind_every")
     ]
 
 
@@ -49,7 +49,7 @@ def test_the_full_example_without_those_keys_is_a_source(tmp_path):
     lines = (HERE / "example_full.yaml").read_text().replace("suppress_for: 6h, ", "").replace("group_within: 10min, ", "")
     kept, is_left_out = [], False
     for line in lines.replace("remind_every: 1 day, ", "").splitlines():
-        is_left_out = line.startswith(("drift:", "remediate:")) or (is_left_out and line.startswith(" "))
+        is_left_out = line.startswith("remediate:") or (is_left_out and line.startswith(" "))
         if not is_left_out:
             kept.append(line)
     source = source_of(tmp_path, "\n".join(kept))
@@ -194,11 +194,11 @@ def test_a_rule_for_a_metric_that_is_not_there_is_refused(tmp_path):
 
 
 def test_all_problems_of_a_file_are_named_in_the_order_of_its_lines(tmp_path):
-    said = problems(tmp_path, "name: Web\nread: {type: csv, path: a}\ndrift: {}\nxyz: 1\n")
+    said = problems(tmp_path, "name: Web\nread: {type: csv, path: a}\nremediate: {}\nxyz: 1\n")
     assert [text.split(" (")[0] for text in said[:3]] == [
         "web: `name`: a source is named by a lower-case letter and up to 47 lower-case letters, digits and underscores",
         "web: `read.time` is required",
-        "web: `drift:` is not available in this version",
+        "web: `remediate:` is not available in this version",
     ]
     assert said[3].startswith("web: `xyz` is not a key that is known here (web.yaml, line 4). Known are alerts, ")
 

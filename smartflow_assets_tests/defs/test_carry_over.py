@@ -34,6 +34,9 @@ ARCHIVE = Path(__file__).parents[1] / "old_homes" / "version_7.tar.xz"
 AFTER = datetime(2026, 3, 24, tzinfo=UTC)
 
 
+CARRIED = [asset for asset in ASSETS if asset.key.path[-1] not in ("schema_checks", "drift_checks")]  # these came later
+
+
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A home of version 7 with its history: one source, two runs, two open incidents."""
@@ -81,7 +84,7 @@ def fail_as_before(home: Home, step: str) -> str:
 
 def test_the_newest_state_of_each_partition_is_reported_once_under_the_new_key(old):
     assert carried(old)
-    for asset in ASSETS:
+    for asset in CARRIED:
         before, (now,) = made(old, dg.AssetKey(asset.key.path[-1])), made(old, asset.key)
         assert (now.metadata, now.partition) == (before[0].metadata, "shop")
         assert now.tags["dagster/data_version"] == before[0].tags["dagster/data_version"]
@@ -95,7 +98,7 @@ def test_the_newest_state_of_each_partition_is_reported_once_under_the_new_key(o
     assert old.instance.get_dynamic_partitions(PARTITION_SET) == ["shop"]
 
     assert not carried(old)
-    assert [len(made(old, asset.key)) for asset in ASSETS] == [1] * len(ASSETS)
+    assert [len(made(old, asset.key)) for asset in CARRIED] == [1] * len(CARRIED)
     assert old.instance.get_dynamic_partitions("sources") == ["shop"]  # what is there stays: it may be another project's
 
 
@@ -118,12 +121,11 @@ def test_a_newer_state_under_the_new_key_is_not_covered_by_an_older_one(old):
 
 def test_what_a_tick_has_no_time_for_is_left_for_the_next(old):
     assert settle_in(old.instance, old.settings, patience=timedelta(0))
-    assert sum(len(made(old, asset.key)) for asset in ASSETS) < len(ASSETS)
+    assert sum(len(made(old, asset.key)) for asset in CARRIED) < len(CARRIED)
     assert carried(old)
-    assert [len(made(old, asset.key)) for asset in ASSETS] == [1] * len(ASSETS)
+    assert [len(made(old, asset.key)) for asset in CARRIED] == [1] * len(CARRIED)
 
 
-@pytest.mark.soak
 def test_a_run_that_failed_before_is_closed_and_its_incident_ends_with_the_step_of_that_name(old):
     run_id = fail_as_before(old, "series_features")
     assert carried(old)

@@ -19,6 +19,7 @@ from smartflow_assets_tests.homes import STAGES
 ROOT = Path(smartflow_assets.__file__).parents[1]
 GROUPS = {
     "ingestion": ["raw_records"],
+    "quality": ["drift_checks", "schema_checks"],
     "preparation": ["clean_series", "rule_violations", "series_features"],
     "modelling": ["trained_models"],
     "detection": ["anomalies", "anomaly_scores", "detection_quality", "record_anomalies"],
@@ -36,7 +37,6 @@ def test_everything_loads(defs):
     dg.Definitions.validate_loadable(defs)
 
 
-@pytest.mark.soak
 def test_loading_warns_of_nothing():
     run = subprocess.run([sys.executable, "-c", "import smartflow_assets.definitions"], capture_output=True, text=True, timeout=120)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
@@ -50,8 +50,12 @@ def test_the_names_of_everything(defs):
     assert {group: sorted(names) for group, names in groups.items()} == named
     assert sorted(check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys) == [
         "smartflow/anomalies:no_new_anomalies",
+        "smartflow/drift_checks:distributions_are_usual",
         "smartflow/raw_records:every_file_was_taken",
         "smartflow/raw_records:every_row_was_readable",
+        "smartflow/schema_checks:columns_are_as_agreed",
+        "smartflow/schema_checks:row_counts_are_as_agreed",
+        "smartflow/schema_checks:values_are_as_agreed",
     ]
     assert sorted(job.name for job in defs.jobs or ()) == [
         "smartflow_monitor_source",

@@ -60,9 +60,8 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Idle]:
         yield Idle(home, outcome.run_id, done, before)
 
 
-@pytest.mark.soak
 def test_it_opens_the_warehouse_a_few_times_and_writes_it_once(idle: Idle) -> None:
-    assert idle.done["_opened"] <= 25  # there were 39
+    assert idle.done["_opened"] <= 29  # one or two for each stage
     assert idle.done["commit"] == 2  # its row of run_log, and what looks rest on
     assert idle.done["publish"] == 1
     assert idle.home.warehouse.snapshot_info().run_id == idle.run_id  # with that row in the copy
@@ -76,7 +75,7 @@ def test_it_builds_no_model_and_asks_the_instance_for_no_partition(idle: Idle) -
 
 def test_it_writes_no_picture_and_no_export_anew(idle: Idle) -> None:
     logs = idle.home.instance.all_logs(idle.run_id)
-    assert len(logs) <= 88
+    assert len(logs) <= 115
     assert not any("base64," in str(entry.dagster_event) for entry in logs)
     assert exported(idle.home) == idle.exported
 

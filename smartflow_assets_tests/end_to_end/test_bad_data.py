@@ -11,7 +11,7 @@ import pytest
 from smartflow_assets.defs.execute import execute
 from smartflow_assets.defs.names import asset_key
 from smartflow_assets_tests.end_to_end.conftest import opened
-from smartflow_assets_tests.homes import STAGES, START, STEP, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import START, STEP, Home, daily_series, stages_until, write_rows
 
 SOURCE = """
 name: {name}
@@ -101,7 +101,6 @@ def test_an_empty_or_missing_file_says_so(home, text, word):
         assert not outcome.is_success and word in outcome.failures[0].message and "web.csv" in outcome.failures[0].message
 
 
-@pytest.mark.soak
 def test_text_in_a_number_column_is_kept_aside_with_the_reason(home):
     rows = add(home, "web")
     damaged = rows.astype({"value": str}).replace({"value": {str(rows["value"][7]): "n/a?"}})
@@ -111,11 +110,10 @@ def test_text_in_a_number_column_is_kept_aside_with_the_reason(home):
     assert len(held) >= 1 and set(held["state"]) == {"held"} and held["reason"].str.contains("value").all()
 
 
-@pytest.mark.soak
 def test_rows_out_of_order_make_the_same_series(both):
     home, rows = both, add(both, "shuffled")
     write_rows(home.settings.data / "examples" / "shuffled.csv", rows.sample(frac=1, random_state=1))
-    home.run_stages("shuffled", END, STAGES[:2])
+    home.run_stages("shuffled", END, stages_until("clean_series"))
     columns = ["series", "observed_at", "value", "repair"]
     first, second = (
         home.table("clean_series", f"source = '{name}'")[columns].sort_values("observed_at", ignore_index=True)

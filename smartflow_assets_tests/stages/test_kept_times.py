@@ -80,7 +80,6 @@ def floor_of(home: Home, now: datetime = day(DAYS) + LATER, **ages: str):
     return kept_from(home.warehouse, source, Retention.model_validate(ages) if ages else source.retention, now)
 
 
-@pytest.mark.soak
 def test_the_first_pruning_is_announced_and_done_a_fortnight_later(home: Home):
     now, before = day(DAYS) + LATER, home.warehouse.tables()
     [told] = prune(home, now)
@@ -228,7 +227,7 @@ def test_times_of_another_zone_take_the_place_of_those_of_which_some_were_pruned
 
 
 def test_every_table_says_how_long_its_rows_stay():
-    forever = {"encodings", "snapshot_info"}
+    forever = {"encodings", "schema_changes", "snapshot_info"}
     assert {name for name, spec in TABLES.items() if spec.kept is None} == forever
     for spec in TABLES.values():
         if spec.kept is not None:

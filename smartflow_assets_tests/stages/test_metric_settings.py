@@ -14,7 +14,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.metric import Metric
 from smartflow_assets.config.plan import compare
 from smartflow_assets.stages.bucket_resolution import made_under
-from smartflow_assets_tests.homes import STAGES, START, Home, Stage, write_rows
+from smartflow_assets_tests.homes import STAGES, START, Home, Stage, stages_until, write_rows
 
 TABLES = {"clean_series": "observed_at", "rule_violations": "observed_at", "anomaly_scores": "observed_at", "anomalies": "started_at"}
 DAYS = 20
@@ -153,7 +153,7 @@ def test_every_key_of_a_metric_is_among_the_changes():
 
 
 def test_what_a_metric_measures_is_said_by_the_plan_and_rebuilt(tmp_path):
-    until_clean = STAGES[:2]
+    until_clean = stages_until("clean_series")
     home = made(tmp_path, LOAD, SALES, stages=until_clean)
     write_source(home, LOAD | {"transform": "difference"}, SALES)
     source = Catalogue.load(home.settings).source("shop")

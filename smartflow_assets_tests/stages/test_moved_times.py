@@ -84,7 +84,6 @@ def test_what_is_assumed_is_said_in_the_log_of_the_first_run(home, caplog):
     assert caplog.messages.count(said) == 1
 
 
-@pytest.mark.soak
 def test_a_plan_names_the_shift_and_the_next_run_makes_it(old_home, tmp_path):
     home = old_home()
     before = clean(home)
@@ -134,7 +133,6 @@ def test_a_run_that_dies_between_reading_and_cleaning_is_made_good(old_home):
     assert f"{clean(home)['observed_at'].iloc[0]:%m-%d %H:%M}" == "03-01 05:00"
 
 
-@pytest.mark.soak
 def test_old_entries_of_the_ledger_rebuild_nothing_again(old_home):
     """Loads become one entry when they are old; the one that moved rows is not dated later by those after it."""
     home = old_home()
@@ -159,7 +157,6 @@ def test_another_zone_of_the_calendar_is_named_for_what_it_moves(home):
     )
 
 
-@pytest.mark.soak
 def test_a_plan_does_not_ask_a_server_and_says_what_holds_if_its_times_name_no_zone(home, monkeypatch, tmp_path):
     (tmp_path / "plan_feed.py").write_text(
         "def days(since=None):\n    return [{'day': f'2026-03-{day:02}', 'n': day} for day in range(1, 9)]\n"

@@ -143,7 +143,6 @@ def strange(home: Home, where: str = "TRUE") -> pd.DataFrame:
     return home.table("record_anomalies", f"{where} ORDER BY observed_at").reset_index(drop=True)
 
 
-@pytest.mark.soak
 def test_the_strange_payment_is_found_with_its_reasons_and_as_it_was_read(pay):
     found = strange(pay, "severity = 'critical'")
     assert found["_row"].tolist() == [FRAUD + 1] and found["_origin"].tolist() == ["examples/pay.csv"]
@@ -236,7 +235,6 @@ def test_late_rows_corrections_and_removed_rows_touch_their_own_bucket(watched):
     assert home.count("anomalies", "severity = 'critical' AND series = 'records'") == 0
 
 
-@pytest.mark.soak
 def test_an_origin_that_goes_takes_its_records_with_it(tmp_path):
     home, rows = make(tmp_path), payments()
     write_source(home, read={"type": "csv", "path": "examples/pay*.csv", "time": "at"})
@@ -251,7 +249,6 @@ def test_an_origin_that_goes_takes_its_records_with_it(tmp_path):
     assert set(strange(home, "severity = 'critical'")["_origin"]) == {"examples/pay.csv"}
 
 
-@pytest.mark.soak
 def test_a_training_on_demand_judges_what_comes_after_it(young):
     home = young
     before = strange(home)
@@ -264,7 +261,6 @@ def test_a_training_on_demand_judges_what_comes_after_it(young):
     assert set(strange(home, f"observed_at >= '{START + timedelta(days=12)}'")["model_id"]) == {models["model_id"].iloc[1]}
 
 
-@pytest.mark.soak
 def test_what_was_flagged_is_not_learnt_from(tmp_path):
     rows = payments()
     rows.loc[8 * 144 : 8 * 144 + 60, ["merchant", "amount"]] = ["casino", 18_200.0]
@@ -284,7 +280,6 @@ def test_a_model_that_was_changed_on_disk_is_learnt_anew(young):
     assert home.count("record_models") == 2 and home.count("record_scores") == (13 - LEARNT) * 24
 
 
-@pytest.mark.soak
 def test_a_model_that_another_version_wrote_otherwise_is_learnt_anew_and_the_run_says_so(young):
     home = young
     folder = home.settings.models / home.table("record_models")["artefact"].iloc[0]
@@ -308,7 +303,6 @@ def test_a_model_that_another_version_wrote_otherwise_is_learnt_anew_and_the_run
     ],
     ids=["false_alerts", "columns", "detectors", "parameters"],
 )
-@pytest.mark.soak
 def test_every_key_changes_what_is_found(tmp_path, twelve_days, settings, expected):
     rows = payments().iloc[: 12 * 144]
     rows.loc[9 * 144, "merchant"] = "casino"
@@ -317,7 +311,6 @@ def test_every_key_changes_what_is_found(tmp_path, twelve_days, settings, expect
     assert expected(strange(home), strange(Home(twelve_days)))
 
 
-@pytest.mark.soak
 def test_other_columns_learn_a_model_for_what_comes_and_leave_verdicts(young):
     home = young
     before = strange(home)
@@ -328,7 +321,6 @@ def test_other_columns_learn_a_model_for_what_comes_and_leave_verdicts(young):
     assert set().union(*found[found["observed_at"] >= START + timedelta(days=12)]["contributions"]) == {"amount"}
 
 
-@pytest.mark.soak
 def test_without_the_key_nothing_is_judged_and_what_was_found_goes(watched):
     home = watched
     assert len(strange(home)) and home.count("anomalies", "series = 'records'")
@@ -339,7 +331,6 @@ def test_without_the_key_nothing_is_judged_and_what_was_found_goes(watched):
     assert home.count("incidents", "state <> 'resolved'") == 0
 
 
-@pytest.mark.soak
 def test_too_little_history_says_so_and_judges_nothing(tmp_path):
     home = make(tmp_path)
     judged = judge(home, 6)
@@ -404,7 +395,6 @@ def test_a_column_that_cannot_be_judged_by_is_named_with_its_remedy(tmp_path, co
         judge(home)
 
 
-@pytest.mark.soak
 def test_large_windows_are_learnt_from_by_a_share_of_their_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(record_models, "TRAINING_ROWS", 600)  # so every second, then every fourth row
     home = make(tmp_path)
@@ -414,7 +404,6 @@ def test_large_windows_are_learnt_from_by_a_share_of_their_rows(tmp_path, monkey
     assert strange(home, "severity = 'critical'")["_row"].tolist() == [FRAUD + 1]
 
 
-@pytest.mark.soak
 def test_the_bundled_payments_are_judged_well_by_the_untouched_default(tmp_path):
     home = Home(tmp_path)
     data = Path(__file__).parents[2] / "data"

@@ -58,7 +58,6 @@ def values(home: Home, metric: str = "requests") -> list[float]:
     return home.table("clean_series", f"metric = '{metric}' ORDER BY observed_at")["value"].tolist()
 
 
-@pytest.mark.soak
 def test_another_path_replaces_the_rows_of_the_former_one_and_plan_says_how_many(home):
     write(home, hours(24))
     run(home)
@@ -82,7 +81,6 @@ def test_a_file_that_is_renamed_with_its_path_changes_nothing(home):
     assert home.table("raw.web")["_origin"].unique().tolist() == ["b.csv"]
 
 
-@pytest.mark.soak
 def test_a_narrower_path_gives_the_times_to_the_files_that_are_left(home):
     home.write_source("web", source(path="'*.csv'"))
     write(home, hours(24))
@@ -94,7 +92,6 @@ def test_a_narrower_path_gives_the_times_to_the_files_that_are_left(home):
     assert home.table("raw.web")["_origin"].value_counts().to_dict() == {"b.csv": 30}
 
 
-@pytest.mark.soak
 def test_another_reader_of_the_same_rows_doubles_none(home, tmp_path, monkeypatch):
     home.write_source("web", source("json", path="a.jsonl"))
     write(home, hours(24), "a.jsonl")
@@ -111,7 +108,6 @@ def test_another_reader_of_the_same_rows_doubles_none(home, tmp_path, monkeypatc
     assert run(home)["raw_records"].new_rows == 0
 
 
-@pytest.mark.soak
 def test_what_a_former_address_did_not_hold_any_more_is_left_behind_no_more(home, tmp_path, monkeypatch):
     (tmp_path / "moving_rows.py").write_text(
         "rows = [{'timestamp': f'2026-03-01T{hour:02}:00:00Z', 'value': 1} for hour in range(5)]\n"
@@ -150,7 +146,6 @@ def test_buckets_that_counted_equal_rows_once_are_made_anew_and_plan_says_so(hom
     assert "equal rows" not in plan(home)
 
 
-@pytest.mark.soak
 def test_a_removal_that_waits_is_an_incident_until_it_is_accepted(home):
     home.write_source("web", source(path="a.csv", on_missing_rows="delete"))
     write(home, hours(48))
@@ -175,7 +170,6 @@ def test_a_removal_that_waits_is_an_incident_until_it_is_accepted(home):
     assert home.warehouse.read(LEFT_BEHIND).empty
 
 
-@pytest.mark.soak
 def test_a_removal_that_no_load_wants_any_more_ends_its_incident(home):
     home.write_source("web", source(path="a.csv", on_missing_rows="delete"))
     for rows in (hours(48), hours(22, first=26), hours(50)):

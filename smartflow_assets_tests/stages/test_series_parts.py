@@ -10,7 +10,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.stages import detection, windows
 from smartflow_assets.stages.windows import series_parts
-from smartflow_assets_tests.homes import STAGES, START, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import START, Home, daily_series, stages_until, write_rows
 
 SOURCE = """
 name: web
@@ -38,7 +38,7 @@ def web(folder: Path) -> Home:
     hosts[3].loc[1300:1302, "value"] = 0
     hosts[4] = hosts[4].iloc[600:]  # younger than the others
     write_rows(home.settings.data / "examples" / "web.csv", pd.concat(hosts))
-    home.run_stages("web", END, STAGES[:5])  # up to the models
+    home.run_stages("web", END, stages_until("trained_models"))
     return home
 
 
@@ -57,7 +57,6 @@ def whole(tmp_path_factory) -> Home:
 
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["as they come", "killed after the second"])
-@pytest.mark.soak
 def test_parts_leave_what_all_at_once_leave(tmp_path, whole, monkeypatch, is_killed):
     home = web(tmp_path)
     monkeypatch.setattr(windows, "BATCH_ROWS", 3 * DAYS * 96)  # three series a part

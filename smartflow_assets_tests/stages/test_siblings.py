@@ -5,7 +5,7 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from smartflow_assets_tests.homes import STAGES, START, Home, write_rows
+from smartflow_assets_tests.homes import START, Home, stages_until, write_rows
 
 SOURCE = """
 name: shop
@@ -26,12 +26,11 @@ def rows(every: timedelta) -> pd.DataFrame:
 
 def clean(home: Home, frame: pd.DataFrame, every: timedelta, run_id: str) -> pd.DataFrame:
     write_rows(home.settings.data / "examples" / "shop.csv", frame)
-    home.run_stages("shop", START + (COUNT + 2) * every, STAGES[:2], run_id=run_id)
+    home.run_stages("shop", START + (COUNT + 2) * every, stages_until("clean_series"), run_id=run_id)
     return home.table("clean_series").sort_values(["series", "observed_at"], ignore_index=True)
 
 
 @pytest.mark.parametrize("every", [timedelta(hours=1), timedelta(days=1)], ids=["hours", "days over a changed clock"])
-@pytest.mark.soak
 def test_a_late_row_of_one_series_leaves_all_others_and_the_next_bucket(tmp_path, every):
     home = Home(tmp_path)
     home.write_source("shop", SOURCE.replace("EVERY", "1h" if every < timedelta(days=1) else "1 day"))

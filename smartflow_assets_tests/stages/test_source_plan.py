@@ -42,7 +42,6 @@ def home(tmp_path) -> Home:
     return home
 
 
-@pytest.mark.soak
 def test_rules_paths_and_alerts_are_in_the_plan_until_a_run_came_through(home):
     assert plan(home) == ["web: nothing has changed since the last run"]
     home.write_source("web", CHANGED)
@@ -55,7 +54,6 @@ def test_rules_paths_and_alerts_are_in_the_plan_until_a_run_came_through(home):
     assert plan(home) == ["web: nothing has changed since the last run"]
 
 
-@pytest.mark.soak
 def test_what_a_yaml_said_is_kept_once_for_each_change(home):
     run(home, 1)
     home.write_source("web", WEB.replace("above: 1500", "above: 2000"))
@@ -74,7 +72,6 @@ def test_a_home_of_before_says_what_it_does_not_know(home):
     assert [change.key for change in found.changes] == ["time_bucket.every"]
 
 
-@pytest.mark.soak
 def test_a_source_whose_file_is_gone_is_noted_once_and_comes_back_with_what_it_said(home):
     def look(*names: str) -> tuple[str, ...]:
         return note_files(home.warehouse, names, now=END, run_id="look")

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.stages import modelling
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.model_ledger import current_model
 from smartflow_assets.stages.source_plan import plan_of
 from smartflow_assets.stages.training_rows import calendar_rows
-from smartflow_assets_tests.homes import STAGES, Home, write_rows
+from smartflow_assets_tests.homes import Home, stages_until, write_rows
 
 ZONE = "America/New_York"
 SOURCE = """
@@ -69,17 +70,15 @@ def strange(home: Home) -> set[date]:
     return set(found.dt.tz_convert(ZONE).dt.date)
 
 
-@pytest.mark.soak
 def test_an_outage_is_found_once_holidays_are_known(tmp_path):
     assert strange(watch(shop(tmp_path / "plain", PLAIN), LAST)) == set()  # holidays are as low, so it is nothing strange
     assert strange(watch(shop(tmp_path / "us", US), LAST)) == {OUTAGE}
 
 
-@pytest.mark.soak
 def test_models_see_years_of_holidays_although_they_learn_from_sixty_days(tmp_path):
     home = watch(shop(tmp_path, US), LAST)
     run = home.source_run("shop", moment(LAST), is_retraining=True, reason="by hand")
-    STAGES[4](run)
+    modelling.trained_models(run)
     [group] = metric_groups(run)
     rows = calendar_rows(run, group, moment(LAST))
     assert rows is not None
@@ -107,7 +106,7 @@ def test_hours_are_what_is_learnt_of_shorter_buckets(tmp_path):
     rows = rows_of(timedelta(minutes=20))
     home = shop(tmp_path, US, "20min", rows[-120 * 72 :])
     run = home.source_run("shop", moment(LAST))
-    for stage in STAGES[:2]:
+    for stage in stages_until("clean_series"):
         stage(run)
     [group] = metric_groups(run)
     found = calendar_rows(run, group, moment(LAST))
@@ -119,7 +118,6 @@ def test_hours_are_what_is_learnt_of_shorter_buckets(tmp_path):
     assert found["value"][noon].tolist() == pytest.approx([350], rel=0.1)
 
 
-@pytest.mark.soak
 def test_an_anomaly_on_a_holiday_says_so(tmp_path):
     rows = rows_of()
     rows.loc[rows["time"] == "2024-05-27", "value"] = 2500.0

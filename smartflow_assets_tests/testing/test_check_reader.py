@@ -176,7 +176,6 @@ def checked(reader: type[Log], data: Path) -> None:
     check_reader(reader.model_validate({"time": "at"}), data, row_count=20, bad_count=1, wanted=Wanted(numbers=("value",)))
 
 
-@pytest.mark.soak
 def test_a_reader_that_keeps_its_promises_passes(data: Path) -> None:
     checked(Log, data)
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation.row_filter import as_sql
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.nearest_name import nearest_name
@@ -134,7 +135,7 @@ def aggregate(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, 
 def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestamp, pd.Timestamp] | None:
     """The starts of the oldest and the newest bucket in which the source has rows; None when it has none."""
     time = quoted_column(plan.time_column)
-    found = warehouse.read(f"SELECT min({time}) AS oldest, max({time}) AS newest FROM {quoted(raw_table(source))}")
+    found = warehouse.read(f"SELECT min({time}) AS oldest, max({time}) AS newest FROM {accepted_rows(source)}")
     if pd.isna(found["oldest"][0]):
         return None
     return plan.grid.floor(found["oldest"][0]), plan.grid.floor(found["newest"][0])
@@ -142,7 +143,7 @@ def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestam
 
 def filled(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> np.ndarray:
     """The numbers of the buckets that hold rows of [since, until], in order."""
-    time, table = quoted_column(plan.time_column), quoted(raw_table(source))
+    time, table = quoted_column(plan.time_column), accepted_rows(source)
     found = warehouse.read(
         f"SELECT DISTINCT {bucket_number(plan)} AS bucket FROM {table} WHERE {time} >= ? AND {time} <= ? ORDER BY bucket",
         [_utc(since), _utc(until)],
@@ -236,7 +237,7 @@ def _sql(source: str, plan: BucketPlan, dimensions: tuple[str, ...], metrics: li
         SELECT {bucket_number(plan)} AS bucket, {time} AS happened_at, _origin, _row
                {"".join(f", {dimension_text(name)} AS d{k}" for k, name in enumerate(dimensions))}
                {"".join(_inputs(k, metric, plan.encoded.columns) for k, metric in enumerate(metrics))}
-        FROM {quoted(raw_table(source))} AS {RAW} {plan.encoded.lookups} WHERE {time} >= ? AND {time} < ?"""
+        FROM {accepted_rows(source)} AS {RAW} {plan.encoded.lookups} WHERE {time} >= ? AND {time} < ?"""
     keys = "".join(f", d{k}" for k in range(len(dimensions)))
     values = "".join(f", {_value(k, metric)} AS v{k}" for k, metric in enumerate(metrics))
     return f"SELECT bucket{keys}, count(*) AS row_count{values} FROM ({rows}) GROUP BY bucket{keys} ORDER BY bucket{keys}"

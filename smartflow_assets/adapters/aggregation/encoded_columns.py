@@ -11,13 +11,14 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation.buckets import NUMERIC, RAW, EncodedSql, Reads, column_types
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.preparation.category_encoding import MOST_CATEGORIES, OTHER, UNSEEN, Counted, LearntEncoding
 
 
 def count_categories(warehouse: Reads, source: str, column: str, time_column: str, until: datetime) -> Counted:
     """The categories of a column in the rows before a moment, most frequent first."""
-    chosen = f"SELECT {_category(column)} AS category FROM {quoted(raw_table(source))} AS {RAW} WHERE {quoted_column(time_column)} < ?"
+    chosen = f"SELECT {_category(column)} AS category FROM {accepted_rows(source)} AS {RAW} WHERE {quoted_column(time_column)} < ?"
     counts = f"SELECT category, count(*) AS row_count FROM ({chosen}) GROUP BY category"
     found = warehouse.read(f"{counts} ORDER BY row_count DESC, category LIMIT {MOST_CATEGORIES}", [until])
     whole = warehouse.read(
@@ -33,7 +34,7 @@ def count_categories(warehouse: Reads, source: str, column: str, time_column: st
 def time_of_row(warehouse: Reads, source: str, time_column: str, number: int) -> datetime | None:
     """When the row of this number was, in the order of time; None when there are fewer."""
     time = quoted_column(time_column)
-    first = f"SELECT {time} AS moment FROM {quoted(raw_table(source))} ORDER BY moment LIMIT {number}"
+    first = f"SELECT {time} AS moment FROM {accepted_rows(source)} ORDER BY moment LIMIT {number}"
     found = warehouse.read(f"SELECT max(moment) AS moment, count(*) AS found FROM ({first})")
     return found["moment"].iloc[0].to_pydatetime() if found["found"].iloc[0] == number else None
 
@@ -112,7 +113,7 @@ def records(
     hashes, so that it is the same one whichever way the rows lie.
     """
     encoded = encoded_sql(source, learnt, {name: encoding.column for encoding in learnt for name in encoding.names})
-    time, table = quoted_column(time_column), quoted(raw_table(source))
+    time, table = quoted_column(time_column), accepted_rows(source)
     numeric = numeric_columns(warehouse, source, time_column, learnt)
     values = [*(f"CAST({RAW}.{quoted_column(name)} AS DOUBLE)" for name in numeric), *encoded.columns.values()]
     chosen = "".join(f", CAST({value} AS DOUBLE) AS x{k}" for k, value in enumerate(values))

@@ -12,8 +12,8 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.aggregation.buckets import BucketPlan, Reads
-from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
-from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.sql_quoting import quoted_column
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
 from smartflow_assets.core.series.lifetimes import NEVER, Waiting, most_at_once, no_absences, retired_from
 from smartflow_assets.core.series.series_id import series_id
 
@@ -76,7 +76,7 @@ def _pauses(
     for none. `numbers`: those of the buckets that start at `since` and `until`."""
     time, keys = quoted_column(plan.time_column), ", ".join(f"d{k}" for k in range(len(dimensions)))
     columns = ", ".join(f"{buckets.dimension_text(name)} AS d{k}" for k, name in enumerate(dimensions))
-    rows = f"SELECT {columns}, {buckets.bucket_number(plan)} AS bucket FROM {quoted(raw_table(source))} WHERE {time} < ?"
+    rows = f"SELECT {columns}, {buckets.bucket_number(plan)} AS bucket FROM {accepted_rows(source)} WHERE {time} < ?"
     first, end = (moment.tz_convert("UTC").to_pydatetime() for moment in (pd.Timestamp(since), pd.Timestamp(until)))
     return warehouse.read(
         f"""

@@ -108,7 +108,8 @@ def _row_count(expectation: Expectation, rows: Rows) -> Check | None:
 
 
 def _row_count_of_spans(expectation: Expectation, rows: Rows) -> Check:
-    """Buckets or days that the judged rows are in, each with all its stored rows; the newest may have too few, since it is filling."""
+    """Buckets or days from the judged rows' first to their last, each with all its stored rows, those without any too; and the one before,
+    which was filling when it was looked at last. The newest may have too few, since it is filling."""
     if expectation.scope == "bucket" and rows.bucket is None:
         raise BrokenCheckError("the length of a bucket is not known yet")
     if not rows.has(rows.time_column):
@@ -118,16 +119,20 @@ def _row_count_of_spans(expectation: Expectation, rows: Rows) -> Check:
     if expectation.scope == "bucket" and rows.bucket is not None:
         span = f"epoch_us(CAST({at} AS TIMESTAMPTZ)) // {round(rows.bucket.total_seconds() * 1e6)}"
     low, high = (expectation.arguments.get(key) for key in ("min_value", "max_value"))
-    counted = (
-        f"SELECT span, count(*) AS size, span = max(span) OVER () AS is_newest FROM (SELECT {span} AS span FROM {rows.all_rows} AS stored) "
-        f"AS spans WHERE span IS NOT NULL GROUP BY span"
-    )
-    judged = f"span IN (SELECT {span} FROM {rows.relation} AS judged)"
+    following = "first, last, INTERVAL 1 DAY" if expectation.scope == "day" else "first, last"
+    counted = f"""
+        WITH sizes AS MATERIALIZED (
+                 SELECT {span} AS span, count(*) AS size FROM {rows.all_rows} AS stored WHERE {at} IS NOT NULL GROUP BY ALL),
+             judged AS MATERIALIZED (SELECT min({span}) AS first, max({span}) AS last FROM {rows.relation} AS judged),
+             spans AS (SELECT coalesce((SELECT max(span) FROM sizes WHERE span < judged.first), judged.first) AS first, last,
+                              (SELECT max(span) FROM sizes) AS newest FROM judged)
+        SELECT span, coalesce(size, 0) AS size, span = newest AS is_newest
+        FROM (SELECT unnest(generate_series({following})) AS span, newest FROM spans) LEFT JOIN sizes USING (span)"""
     wrong = [f"(size < {low} AND NOT is_newest)"] if low is not None else []
     wrong += [f"size > {high}"] if high is not None else []
 
     def over(figure: str) -> str:
-        return f"(SELECT {figure} FROM ({counted}) AS counted WHERE {judged})"
+        return f"(SELECT {figure} FROM ({counted}) AS counted)"
 
     figures = {
         "considered": over("count(*)"),

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import duckdb
 
-from smartflow_assets.adapters.warehouse import load, quarantine, reconciliation, retention, row_writes
+from smartflow_assets.adapters.warehouse import blocked_loads, load, quarantine, reconciliation, retention, row_writes
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import (
     Append,
     Committed,
+    DecideLoad,
     Delete,
     DropHeld,
     LeavePending,
@@ -73,6 +74,8 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
             return _Done(retention.prune(connection, write), [])
         case DropHeld():
             return _Done(quarantine.drop_held(connection, write), [])
+        case DecideLoad():
+            return _Done(blocked_loads.decide(connection, write), [])
         case MarkProcessed():
             return _Done(row_writes.mark_processed(write), [])
         case LeavePending():

@@ -5,7 +5,8 @@ that it holds (`row_balance.py` says how many of each row there are to be); only
 names only those. Columns are added, widen (`column_types.py`), or overflow into `<column>__text`, so that no batch fails on its types.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -68,7 +69,8 @@ def evolve(connection: duckdb.DuckDBPyConnection, write: Load, earlier: Sequence
 def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tuple[Loaded, list[Change]]:
     """Applies the Load inside the open transaction. Raises `WarehouseError` for a file that is not as `Load` says."""
     table = raw_table(write.source)
-    mapping = _fit(connection, table, stage(connection, write))
+    types = stage(connection, write)
+    mapping = _fit(connection, table, types)
     row_count, first_at, last_at = _staged_extent(connection, write)
     last_row = _last_row(connection, table, write) if write.mode == "insert" else _highest(connection, table, write.origin)
     replaced_count = row_keys.replace(connection, table, write) if write.key else 0
@@ -95,7 +97,7 @@ def load(connection: duckdb.DuckDBPyConnection, write: Load, run_id: str) -> tup
         pruned_count=pruned_count(connection, write),
     )
     if changes or write.mode == "replace" or not _is_known(connection, write):
-        changes.append(ledger(connection, write, loaded, run_id))
+        changes.append(ledger(connection, write, loaded, run_id, column_types={name: family_of(type_) for name, type_ in types.items()}))
     for name in ("keys", "balance", "differing", "fresh", "gone", "arrived", "displaced"):
         connection.execute(f"DROP TABLE IF EXISTS temp.{name}").fetchall()
     connection.execute("DROP VIEW temp.staged").fetchall()
@@ -306,6 +308,7 @@ def ledger(
     loaded: Loaded,
     run_id: str,
     reached_at: datetime | None = None,
+    column_types: Mapping[str, str] | None = None,
 ) -> Change:
     """Adds the row of `ingestions`; returns the change. What a page does not hold any more is known at the end of its window."""
     is_page = isinstance(write, Load) and write.mode == "insert"
@@ -321,6 +324,7 @@ def ledger(
         "missing_count": None if is_page else loaded.missing_count,
         "withheld_count": None if is_page else loaded.withheld_count,
         "pruned_count": loaded.pruned_count,
+        "column_types": None if column_types is None else json.dumps(column_types, ensure_ascii=False),
         "first_at": loaded.first_at,
         "last_at": loaded.last_at,
         "reached_at": reached_at,

@@ -1,7 +1,7 @@
 """Views for analysts, in the schema `marts`: questions that people ask, answered in one table each.
 
 They hold no rows. They are created with the warehouse and again before every publish, so the copy always has the current
-ones. Days are UTC days, whatever the reader's session says. Drift, checks and feedback bring their views with them.
+ones. Days are UTC days, whatever the reader's session says. Feedback brings its view with it.
 """
 
 from collections.abc import Iterator
@@ -197,6 +197,26 @@ _ALL = (
         FROM alert_sends AS sends
         LEFT JOIN (SELECT incident_id, title, severity FROM incidents) AS incidents USING (incident_id)
         ORDER BY sends.happened_at DESC
+        """,
+    ),
+    Mart(
+        "marts.check_history",
+        "What contracts found, by day: expectations that were asked, those that were not met, and the loads that are blocked.",
+        "SELECT day, source, not_met, worst_message FROM marts.check_history WHERE not_met > 0 ORDER BY day DESC",
+        """
+        SELECT source, CAST(checked_at AT TIME ZONE 'UTC' AS DATE) AS day, severity, count(*) AS asked,
+               count(*) FILTER (WHERE NOT coalesce(is_passed, FALSE)) AS not_met, count(*) FILTER (WHERE error IS NOT NULL) AS broken,
+               arg_max(message, unexpected_percent) FILTER (WHERE NOT coalesce(is_passed, TRUE)) AS worst_message
+        FROM schema_checks GROUP BY source, day, severity
+        """,
+    ),
+    Mart(
+        "marts.drift",
+        "The newest comparison of each source and column, the furthest first.",
+        "SELECT source, column_name, test, excess, message FROM marts.drift WHERE is_drifted",
+        """
+        SELECT *, statistic / nullif(limit_value, 0) AS excess FROM drift_checks
+        QUALIFY current_to = max(current_to) OVER (PARTITION BY source) ORDER BY excess DESC NULLS LAST
         """,
     ),
 )

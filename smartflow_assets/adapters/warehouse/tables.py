@@ -7,6 +7,9 @@ it, `warehouse.py` writes them, `vocabularies.py` and core hold the words that c
 
 from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, Kept, TableSpec
 from smartflow_assets.adapters.warehouse.vocabularies import (
+    ChangeState,
+    ColumnChange,
+    LoadState,
     LookOutcome,
     ModelChange,
     ModelStatus,
@@ -25,7 +28,7 @@ from smartflow_assets.core.preparation.cleaning import Repair
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 10  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 11  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -80,6 +83,7 @@ _ALL = (
             ),
             Column("withheld_count", COUNT, "Those of them that wait for `smartflow run --accept-removals` before they go."),
             Column("pruned_count", COUNT, "Rows of the content that are left out, since rows of their time were pruned."),
+            Column("column_types", JSON, "The columns of the content, each with its type as read; null for the end of a window."),
             Column("first_at", TIME, "Earliest time in the content."),
             Column("last_at", TIME, "Latest time in the content."),
             Column("reached_at", TIME, "Up to here everything that a server had was read; null for files and for single pages."),
@@ -114,6 +118,128 @@ _ALL = (
         mode="origin",
         time_column="quarantined_at",
         kept=Kept("raw", "quarantined_at"),
+    ),
+    TableSpec(
+        "schema_checks",
+        "What became of each part of a contract in each load: a row when it was looked at.",
+        (
+            _SOURCE,
+            _always("load_id", TEXT, "The run that ingested the rows (`_run_id` in raw.<source>); `history` for all from before."),
+            _always("check_name", TEXT, "Type of the expectation, as Great Expectations calls it."),
+            Column("column_name", TEXT, "Column, or columns, that it is about; null where it is about none."),
+            Column("scope", TEXT, "What was looked at: load, source (all stored rows), bucket or day."),
+            Column("is_passed", TRUTH, "Whether it holds; null where it could not be asked (`error`)."),
+            _SEVERITY,
+            Column("element_count", COUNT, "Values, or rows, that were looked at."),
+            Column("unexpected_count", COUNT, "Those that are not as expected."),
+            Column("unexpected_percent", NUMBER, "Their share of those that are not null, in percent."),
+            Column("observed", JSON, "What was found, where it is one number or a few: a mean, a row count."),
+            Column("message", TEXT, "The same in a sentence."),
+            Column("engine", TEXT, "duckdb, or great_expectations for what runs on that itself."),
+            Column("error", TEXT, "Why it could not be asked: a check that is broken, not bad data."),
+            _always("contract", TEXT, "Hash of the contract that was asked."),
+            _always("checked_at", TIME, "The clock of the run."),
+            _RUN,
+        ),
+        key=(),
+        mode="append",
+        time_column="checked_at",
+        kept=Kept("ledgers", "checked_at"),
+    ),
+    TableSpec(
+        "schema_changes",
+        "The columns of a source and how they changed: a row when a change is seen, one more when it is accepted or gone again. The first "
+        "load adds all that it has.",
+        (
+            _SOURCE,
+            _always("column_name", TEXT, "The column; of one that was renamed, its new name."),
+            Column.of_words("change", ColumnChange, is_nullable=False),
+            Column("name_before", TEXT, "What a renamed column was called, as far as its values tell."),
+            Column("type_before", TEXT, "number, text, time or boolean, by what it held; null for one that was added."),
+            Column("type_after", TEXT, "The same after the change; null for one that was removed."),
+            Column.of_words(
+                "state",
+                ChangeState,
+                {
+                    "seen": "nobody has decided yet",
+                    "accepted": "from then on the columns are as after the change",
+                    "gone": "a later load has the columns as before",
+                },
+                is_nullable=False,
+            ),
+            _always("load_id", TEXT, "The load in which it was seen."),
+            _always("changed_at", TIME, "When it was seen or decided."),
+            Column("changed_by", TEXT, "Who accepted it; empty for what is accepted by itself."),
+            _RUN,
+        ),
+        key=(),
+        mode="append",
+        time_column="changed_at",
+    ),
+    TableSpec(
+        "blocked_loads",
+        "Loads that broke a critical part of the contract, and what became of them: a row for each decision, the newest counts.",
+        (
+            _SOURCE,
+            _always("load_id", TEXT, "The load: the run that ingested its rows (`_run_id` in raw.<source>)."),
+            Column.of_words(
+                "state",
+                LoadState,
+                {
+                    "blocked": "its rows stay out of everything downstream",
+                    "released": "a person lets them through",
+                    "dropped": "a person keeps them out for good",
+                    "mended": "what its origin sent since holds",
+                },
+                is_nullable=False,
+            ),
+            Column("reason", TEXT, "What it broke, or why it was let through."),
+            Column("row_count", COUNT, "Its rows at that time."),
+            Column("first_at", TIME, "The earliest of their times."),
+            Column("last_at", TIME, "The latest of their times."),
+            _always("changed_at", TIME, "When that was decided."),
+            Column("changed_by", TEXT, "Who decided; empty where the contract did."),
+        ),
+        key=(),
+        mode="append",
+        time_column="changed_at",
+        kept=Kept("ledgers", "changed_at", newest_of=("load_id",)),
+    ),
+    TableSpec(
+        "drift_checks",
+        "How far the newest days are distributed otherwise than those before them: a row for each column and test, once for each day that "
+        "has ended.",
+        (
+            _SOURCE,
+            _always("column_name", TEXT, "The column; * for all columns together."),
+            _always("test", TEXT, "The test, by its `type` in the YAML."),
+            _always("reference_from", TIME, "Start of the rows that are compared with."),
+            _always("reference_to", TIME, "When they end."),
+            _always("current_from", TIME, "Start of the newest rows, which are judged."),
+            _always("current_to", TIME, "Their end: the day that had ended."),
+            _always("reference_rows", COUNT, "How many rows the reference has; a sample of them is compared."),
+            _always("current_rows", COUNT, "How many the newest ones are."),
+            Column("statistic", NUMBER, "How different the two are, in the measure of the test; null where there are too few rows."),
+            Column(
+                "p_value", NUMBER, "How often so much comes where nothing has changed, by chance and in past windows, whichever is more."
+            ),
+            Column("adjusted_p_value", NUMBER, "The same with all tests of the check taken together (Holm)."),
+            Column("limit_value", NUMBER, "The statistic from which on it is drift."),
+            _always(
+                "rule",
+                TEXT,
+                "Where the limit comes from (independent rows, past windows), or why there is none (warming up, too few rows).",
+            ),
+            _always("past_windows", COUNT, "How many past windows the limit is learnt from."),
+            _always("is_drifted", TRUTH, "Whether it is drift."),
+            Column("message", TEXT, "The same in a sentence."),
+            _always("checked_at", TIME, "The clock of the run."),
+            _RUN,
+        ),
+        key=(),
+        mode="append",
+        time_column="checked_at",
+        kept=Kept("ledgers", "checked_at", newest_of=("column_name", "test")),
     ),
     TableSpec(
         "clean_series",

@@ -18,6 +18,15 @@ WriteOperation = Literal["replace", "append", "rewrite", "load", "delete", "prun
 QuarantineState = Literal["held", "dropped"]
 """What became of a row that could not be read. One that can be read now, or is in its file no more, leaves the table."""
 
+LoadState = Literal["blocked", "released", "dropped", "mended"]
+"""What became of a load that broke a critical part of the contract."""
+
+ColumnChange = Literal["added", "removed", "renamed", "retyped"]
+"""What happened to a column of a source."""
+
+ChangeState = Literal["seen", "accepted", "gone"]
+"""How a change of a column stands."""
+
 ModelStatus = Literal["candidate", "current", "retired"]
 """How a trained model stands."""
 

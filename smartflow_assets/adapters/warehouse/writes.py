@@ -13,6 +13,8 @@ from typing import Literal
 
 import pandas as pd
 
+from smartflow_assets.adapters.warehouse.vocabularies import LoadState
+
 MissingRows = Literal["keep", "delete"]
 Duplicates = Literal["match", "keep"]
 
@@ -165,6 +167,20 @@ class DropHeld:
 
 
 @dataclass(frozen=True)
+class DecideLoad:
+    """What becomes of a load (the rows that one run ingested): its rows are blocked, or let through (released by a person, mended by its
+    origin), or dropped: out for good. `changed_by` is empty where the contract decides."""
+
+    source: str
+    load_id: str
+    state: LoadState
+    reason: str
+    time_column: str
+    changed_at: datetime
+    changed_by: str = ""
+
+
+@dataclass(frozen=True)
 class MarkProcessed:
     """A table has taken notice of its upstream in [since, until) and had nothing, or not in this table, to write. Without it
     the same windows would be pending for ever."""
@@ -186,7 +202,7 @@ class LeavePending:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | DropHeld | MarkProcessed | LeavePending
+Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | DropHeld | DecideLoad | MarkProcessed | LeavePending
 
 
 @dataclass(frozen=True)

@@ -237,8 +237,8 @@ class RowCount(_Part):
     max: int | None = Field(default=None, ge=0, description="At most this many.")
     per: Literal["load", "bucket", "day"] = Field(
         default="load",
-        description="In what: one load, or each bucket or day that a load has rows of, with all stored rows of that time. "
-        "The newest bucket or day is still filling and may have fewer than `min`.",
+        description="In what: one load, or each bucket or day from the first that a load has rows of to its last, with all stored rows "
+        "of that time, and none where none came. The newest is still filling and may have fewer than `min`; the next load counts it again.",
     )
 
     @model_validator(mode="after")

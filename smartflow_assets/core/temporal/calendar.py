@@ -95,7 +95,6 @@ def _holiday_names(country: str, years: tuple[int, ...]) -> Mapping[date, str]:
 
     code, _, subdivision = country.partition("-")
     try:
-        # without a language the names are those of the machine, and what is learnt of a holiday is kept by its name
-        return dict(holidays.country_holidays(code, subdiv=subdivision or None, years=years, language="en_US"))
+        return dict(holidays.country_holidays(code, subdiv=subdivision or None, years=years))
     except NotImplementedError as unknown:
         raise ValueError(f"{unknown}; write an ISO 3166 code such as US, with a subdivision if wanted, such as DE-BY") from None

@@ -4,12 +4,14 @@ from typing import cast
 
 import dagster as dg
 
-from smartflow_assets.defs.assets import alerting, detection, ingestion, modelling, preparation, serving
+from smartflow_assets.defs.assets import alerting, contracts, detection, drift, ingestion, modelling, preparation, serving
 
 ASSETS = cast(
     list[dg.AssetsDefinition],
     [
         ingestion.raw_records,
+        contracts.schema_checks,
+        drift.drift_checks,
         preparation.clean_series,
         preparation.series_features,
         preparation.rule_violations,

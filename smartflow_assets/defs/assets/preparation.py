@@ -7,7 +7,7 @@ from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import preparation
 
 
-@stage_asset("clean_series", "preparation", ["pandas"], deps=["raw_records"])
+@stage_asset("clean_series", "preparation", ["pandas"], deps=["raw_records", "schema_checks"])
 def clean_series(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Closed, settled buckets on a regular grid; every repair labelled."""
     cleaned = preparation.clean_series(options.run_with_bucket)

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.sql_quoting import quoted_column
 from smartflow_assets.adapters.warehouse import publishing
-from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.config.catalogue import Catalogue
@@ -174,5 +174,5 @@ def _clocks(run: SourceRun, first: datetime, since: datetime | None, is_retraini
 
 def _extent(warehouse: Warehouse, source: Source) -> tuple[datetime, datetime]:
     time = quoted_column(source.time_column)
-    row = warehouse.read(f"SELECT min({time}) AS first_at, max({time}) AS last_at FROM {quoted(raw_table(source.name))}").iloc[0]
+    row = warehouse.read(f"SELECT min({time}) AS first_at, max({time}) AS last_at FROM {accepted_rows(source.name)}").iloc[0]
     return row["first_at"], row["last_at"]

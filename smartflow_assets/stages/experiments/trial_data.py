@@ -9,8 +9,8 @@ from datetime import datetime
 import pandas as pd
 
 from smartflow_assets.adapters.model_store import ModelStore
-from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
-from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.sql_quoting import quoted_column
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
 from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
@@ -49,7 +49,7 @@ def source_trial_data(source: Source, settings: Settings, apart: Settings, catal
     warehouse = backtest.stored_rows(source, settings, apart, catalogue, now)
     warehouse.commit(backtest.RUN_ID, [Delete(table, source.name) for table in backtest.MADE])
     time = quoted_column(source.time_column)
-    newest = warehouse.read(f"SELECT max({time}) AS at FROM {quoted(raw_table(source.name))}")["at"].iloc[0]
+    newest = warehouse.read(f"SELECT max({time}) AS at FROM {accepted_rows(source.name)}")["at"].iloc[0]
     run = SourceRun(source, apart, catalogue, warehouse, ModelStore(apart.models), newest, backtest.RUN_ID, is_sending=False)
     run = with_bucket(run)
     bucket = run.source.time_bucket

@@ -32,6 +32,8 @@ from smartflow_assets.core.errors import SourceError
 DECIDING_STAGES = frozenset(
     {
         "raw_records",
+        "schema_checks",
+        "drift_checks",
         "clean_series",
         "record_anomalies",
         "rule_violations",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from smartflow_assets.adapters.aggregation.buckets import BucketPlan, MetricColumn, aggregate, extent, known_series, windows
 from smartflow_assets.adapters.aggregation.lifetimes import lifetimes
+from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.series.lifetimes import Waiting
 from smartflow_assets.core.temporal.calendar import Calendar
@@ -28,6 +29,7 @@ class Rows:
             f"SET TimeZone = 'UTC'; CREATE SCHEMA raw; CREATE TABLE raw.\"shop\" ({columns}, "
             "_origin VARCHAR, _row BIGINT, _row_hash UBIGINT, _ingested_at TIMESTAMPTZ, _run_id VARCHAR)"
         )
+        self.connection.execute(TABLES["blocked_loads"].ddl())
         marks = ", ".join("?" for _ in rows[0]) if rows else ""
         for number, row in enumerate(rows):
             self.connection.execute(f"INSERT INTO raw.shop VALUES ({marks}, 'f', {number}, 0, now(), 'run')", row)

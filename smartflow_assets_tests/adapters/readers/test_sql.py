@@ -121,7 +121,6 @@ def test_an_empty_table_is_no_error(lite, take):
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-@pytest.mark.soak
 def test_equal_rows_are_all_kept_whatever_the_chunk(lite, take, stored, warehouse, chunk):
     add(lite, 0, 0, 0, 0, 5, 5, 10)
     take(**LITE, chunk=chunk)
@@ -132,7 +131,6 @@ def test_equal_rows_are_all_kept_whatever_the_chunk(lite, take, stored, warehous
 
 
 @pytest.mark.parametrize("text", ["{} {:02d}:00:00", "{}T{:02d}:00:00", "{}T{:02d}:00:00Z", "{} {:02d}:00:00+00:00", "{} {:02d}:00"])
-@pytest.mark.soak
 def test_times_are_compared_however_sqlite_holds_them(lite, take, stored, text):
     for hour in (5, 6, 7, 8):
         lite.execute("INSERT INTO orders VALUES (?, ?)", [text.format("2026-03-01", hour), hour])
@@ -326,7 +324,6 @@ def test_postgres_is_read_in_chunks_and_from_the_newest_time_on(shop, cluster, t
     assert warehouse.read("SELECT count(*) AS n FROM ingestions WHERE reached_at IS NULL")["n"].iloc[0] == 5
 
 
-@pytest.mark.soak
 def test_postgres_looks_otherwise_from_outside_once_a_row_is_corrected(shop, cluster, tmp_path):
     fill(shop, 0, 99)
     reader = SqlReader.model_validate({"time": "at", "url": cluster.url, "table": "orders"})

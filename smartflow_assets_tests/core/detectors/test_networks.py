@@ -168,7 +168,6 @@ def test_a_stored_model_scores_alike(detector: NetworkForecaster, tmp_path: Path
 
 
 @each_network
-@pytest.mark.soak
 def test_scoring_does_without_torch_and_training_says_how_to_get_it(
     detector: NetworkForecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

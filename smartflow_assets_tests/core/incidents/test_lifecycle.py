@@ -28,14 +28,12 @@ def assert_same(one: Source, other: Source) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7])
-@pytest.mark.soak
 def test_forty_points_stand_the_same_in_one_run_in_forty_and_in_sevens(size):
     assert_same(in_runs(FORTY, []), in_runs(FORTY, [size] * 40))
 
 
 @settings(max_examples=12, deadline=None)
 @given(text=TEXTS, other=TEXTS, sizes=SIZES)
-@pytest.mark.soak
 def test_however_runs_cut_the_data_anomalies_and_incidents_are_the_same(text, other, sizes):
     texts = {"requests": text, "errors": other[: len(text)].ljust(len(text), ".")}
     assert_same(in_runs(texts, []), in_runs(texts, sizes))
@@ -43,7 +41,6 @@ def test_however_runs_cut_the_data_anomalies_and_incidents_are_the_same(text, ot
 
 @settings(max_examples=8, deadline=None)
 @given(text=TEXTS, sizes=SIZES, resolve_after=st.integers(0, 6), reopen_within=st.integers(0, 12))
-@pytest.mark.soak
 def test_cuts_do_not_matter_under_any_policy(text, sizes, resolve_after, reopen_within):
     policy = AlertPolicy(to=("file",), resolve_after=resolve_after * STEP, reopen_within=reopen_within * STEP)
     assert_same(in_runs(text, [], policy), in_runs(text, sizes, policy))
@@ -51,7 +48,6 @@ def test_cuts_do_not_matter_under_any_policy(text, sizes, resolve_after, reopen_
 
 @settings(max_examples=8, deadline=None)
 @given(text=TEXTS, sizes=SIZES, changed_from=st.integers(0, 60))
-@pytest.mark.soak
 def test_the_same_input_again_says_nothing(text, sizes, changed_from):
     source = in_runs(text, sizes)
     again = source.run(text, changed_from=min(changed_from, len(text)))
@@ -153,7 +149,6 @@ def test_the_title_is_the_headline_of_the_newest_anomaly():
     )
 
 
-@pytest.mark.soak
 def test_back_later_is_a_new_incident():
     source = in_runs("..w............w....", [1] * 20)
     assert list(source.incidents.sort_values("opened_at")["opened_at"]) == [at(2), at(15)]
@@ -166,12 +161,10 @@ def test_a_short_spike_that_gets_worse_is_one_message():
     assert source.incidents["severity"].item() == "critical"
 
 
-@pytest.mark.soak
 def test_a_lasting_incident_that_gets_worse_is_told_once_more():
     assert in_runs("..wwcccccc......", [1] * 20).said() == ["opened", "escalated", "resolved"]
 
 
-@pytest.mark.soak
 def test_below_min_severity_nobody_is_told_until_it_is_worse():
     policy = POLICY.model_copy(update={"min_severity": "critical"})
     assert in_runs("..www......", [1] * 20, policy).sends.empty

@@ -21,13 +21,6 @@ def test_subdivisions_have_their_own_holidays():
     assert Calendar(holidays="DE-BE").is_holiday(epiphany).tolist() == [False]
 
 
-def test_holidays_have_one_name_whatever_language_the_machine_speaks(monkeypatch):
-    """What is learnt of a holiday is kept by its name."""
-    monkeypatch.setenv("LANGUAGE", "de")
-    (name,) = (name for day, name in Calendar(holidays="DE").holiday_names((2031,)).items() if (day.month, day.day) == (5, 22))
-    assert name == "Ascension Day"
-
-
 def test_without_a_country_no_day_is_a_holiday():
     assert Calendar().is_holiday([NEW_YEAR_IN_BERLIN, NEW_YEAR_IN_BERLIN]).tolist() == [False, False]
     assert Calendar(holidays="US").is_holiday(pd.DatetimeIndex([], tz="UTC")).tolist() == np.zeros(0).tolist()

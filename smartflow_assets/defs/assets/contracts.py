@@ -1,0 +1,128 @@
+"""Contracts: what the rows of a source promise, asked of each load before anything is made of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import dagster as dg
+import pandas as pd
+
+from smartflow_assets.core.severity import RANK, Severity, worst
+from smartflow_assets.defs.metadata import INCIDENT, NOTE, counted, kept, numbers, small_table, stage_asset
+from smartflow_assets.defs.names import asset_key
+from smartflow_assets.defs.partitions import SOURCES
+from smartflow_assets.defs.resources import RunOptions
+from smartflow_assets.stages import contracts
+from smartflow_assets.stages.contracts import Asked, LoadNow
+
+SHOWN = 3  # sentences in a description
+_OF_COLUMNS = (
+    "expect_column_to_exist",
+    "expect_column_values_to_be_in_type_list",
+    "expect_column_values_to_be_of_type",
+    "expect_column_type_to_be",
+)
+_OF_TABLES = "expect_table_column"
+_OF_COUNTS = "expect_table_row_count"
+
+
+def _check(name: str, description: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        name,
+        asset=asset_key("schema_checks"),
+        partitions_def=SOURCES,
+        description=f"{description} Red until a load is as agreed; one that is blocked keeps it red until its origin or a person has "
+        "mended that.",
+    )
+
+
+COLUMNS = _check(
+    "columns_are_as_agreed",
+    "No column is gone, renamed or of another type that nobody has accepted, and those of the contract are there and of their types.",
+)
+VALUES = _check("values_are_as_agreed", "Values are as the contract says: there, within limits, of the list, unique.")
+ROW_COUNTS = _check("row_counts_are_as_agreed", "Loads, buckets or days have as many rows as the contract says.")
+
+
+@stage_asset("schema_checks", "quality", ["greatexpectations"], deps=["raw_records"], check_specs=[COLUMNS, VALUES, ROW_COUNTS])
+def schema_checks(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
+    """Ask the contract of the loads that are new; one that breaks a critical part goes no further."""
+    asked = contracts.schema_checks(options.run)
+    context.log.info(str(asked))
+    metadata = numbers(
+        {
+            "dagster/row_count": asked.table_rows,
+            "expectations_asked": len(asked.verdicts),
+            "expectations_not_met": sum(not verdict.is_passed for verdict in asked.verdicts),
+            "blocked_loads": len(asked.blocked),
+            "blocked_rows": sum(load.rows for load in asked.blocked),
+        }
+    )
+    if asked.blocked and asked.loads:
+        metadata[NOTE] = "; ".join(_blocked(options.run.name, load) for load in asked.blocked)
+    failed = _failed(asked.standing)
+    if asked.verdicts and len(failed):
+        metadata["not_met"] = small_table(failed, ["severity", "column_name", "check_name", "message"])
+    elif len(failed):
+        metadata |= kept(context, "not_met")
+    return dg.MaterializeResult(metadata=metadata, check_results=[_result(check, asked) for check in (COLUMNS, VALUES, ROW_COUNTS)])
+
+
+def _blocked(source: str, load: LoadNow) -> str:
+    let_through = f"`smartflow quarantine {source} --release --load {load.load_id}` lets them through"
+    return f"{counted(load.rows, 'row')} of load {load.load_id} go no further, since {load.reason.rstrip('.')}; {let_through}"
+
+
+class _Finding(NamedTuple):
+    """One thing that is not as agreed."""
+
+    severity: Severity
+    text: str
+    load_id: str
+
+
+def _kind(expectation: str) -> str:
+    if expectation.startswith(_OF_COUNTS):
+        return ROW_COUNTS.name
+    return COLUMNS.name if expectation in _OF_COLUMNS or expectation.startswith(_OF_TABLES) else VALUES.name
+
+
+def _failed(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["is_passed"].fillna(False).eq(False)] if len(rows) else rows
+
+
+def _result(check: dg.AssetCheckSpec, asked: Asked) -> dg.AssetCheckResult:
+    rows = asked.standing[asked.standing["check_name"].map(_kind) == check.name] if len(asked.standing) else asked.standing
+    found = [
+        _Finding(row["severity"], str(row["message"] or row["error"]), str(row["load_id"])) for row in _failed(rows).to_dict("records")
+    ]
+    if check is VALUES:  # of what was found long ago only the decision is kept
+        told = set(asked.standing["load_id"])
+        found += [_Finding("critical", load.reason, load.load_id) for load in asked.blocked if load.load_id not in told]
+    if check is COLUMNS:
+        severity: Severity = "critical" if asked.contract.on_schema_change == "fail" else "warning"
+        found += [_Finding(severity, str(each.change), each.load_id) for each in asked.changes]
+    found.sort(key=lambda each: -RANK[each.severity])
+    severity = worst((each.severity for each in found), "warning")
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN,
+        description=_description(check, asked, len(rows), found),
+        metadata=numbers({"expectations": len(rows), "not_met": len(found)}) | {INCIDENT: severity},
+    )
+
+
+def _description(check: dg.AssetCheckSpec, asked: Asked, expectations: int, found: Sequence[_Finding]) -> str:
+    """What the check says."""
+    if found:
+        told = list(dict.fromkeys(each.text.rstrip(".") for each in found))
+        more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+        loads = {each.load_id for each in found}
+        held = [
+            f" {counted(load.rows, 'row')} of load {load.load_id} go no further until that is mended."
+            for load in asked.blocked
+            if load.load_id in loads
+        ]
+        return f"{'; '.join(told[:SHOWN])}{more}.{''.join(held)}"
+    met = f"{counted(expectations, 'expectation')} met" if expectations else "the contract asks nothing of this kind"
+    return f"No column is gone, renamed or of another type; {met}." if check is COLUMNS else f"{met[0].upper()}{met[1:]}."

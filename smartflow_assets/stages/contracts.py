@@ -1,0 +1,256 @@
+"""What a source's contract says of the loads that came: asked once of each, and what that blocks.
+
+A load is what one run ingested. One that breaks a critical part is blocked: its rows stay in raw.<source> and go nowhere else
+(`adapters.warehouse.blocked_loads`), until its origin has sent other rows in the place of the wrong ones, or a person decides. Rows from
+before there was a contract are asked together, and block nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from smartflow_assets.adapters.expectations.evaluation import evaluate
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
+from smartflow_assets.adapters.warehouse.blocked_loads import LOADS_NOW, accepted_rows
+from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT
+from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.vocabularies import LoadState
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import Append, DecideLoad, MarkProcessed, Write
+from smartflow_assets.config.source import Source
+from smartflow_assets.core.contracts.column_changes import Change
+from smartflow_assets.core.contracts.contract import Contract
+from smartflow_assets.core.contracts.expectations import Verdict
+from smartflow_assets.stages.load_columns import load_columns
+from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.schema_changes import OpenChange, changes_of, noted, open_changes, standing_changes
+from smartflow_assets.stages.windows import table_rows
+
+HISTORY = "history"
+"""In place of a load: all rows from before there was a contract, or from before it was changed."""
+
+
+@dataclass(frozen=True)
+class LoadNow:
+    """A load that was ever blocked, as it stands; `rows` as counted when that was decided."""
+
+    load_id: str
+    state: LoadState
+    reason: str
+    rows: int
+    blocked_at: datetime
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a contract was asked in one run, and how things stand: `verdicts` of the loads that are new or have changed, `standing` the rows
+    of `schema_checks` that count now: of the newest load, and of each that is blocked."""
+
+    verdicts: Sequence[Verdict]
+    loads: int
+    standing: pd.DataFrame
+    blocked: Sequence[LoadNow]
+    changes: Sequence[OpenChange]
+    contract: Contract
+    table_rows: int
+
+    def __str__(self) -> str:
+        if not self.loads:
+            return "nothing new to look at"
+        if not self.verdicts:
+            return f"columns of {self.loads} loads looked at; {len(self.changes)} changes stand"
+        failed = sum(not verdict.is_passed for verdict in self.verdicts)
+        return f"{len(self.verdicts)} expectations asked of {self.loads} loads, {failed} not met; {len(self.blocked)} loads are blocked"
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What was found of the rows of a load, or of the history."""
+
+    load_id: str
+    verdicts: Sequence[Verdict] = ()
+    changes: Sequence[Change] = ()
+    writes: Sequence[Write] = ()
+
+    def breaches(self, contract: Contract) -> list[str]:
+        """What is critical of it, in sentences. A check that is broken says nothing of the rows."""
+        wrong = (each for each in self.verdicts if each.expectation.severity == "critical" and not each.is_passed and not each.error)
+        return [
+            *(each.sentence for each in wrong),
+            *(str(change) for change in self.changes if contract.on_schema_change == "fail"),
+        ]
+
+
+def schema_checks(run: SourceRun) -> Asked:
+    """Look at the columns of the loads that are new, and ask the contract of them and of those that are blocked; block and unblock."""
+    run.report("schema_checks")
+    contract = run.source.contract or Contract()
+    with run.warehouse.reading():
+        known = loads_now(run.warehouse, run.name)
+        found = list(_found(run, contract, known)) if run.warehouse.has_table(raw_table(run.name)) else []
+        writes = [*_decisions(run, contract, known, found), *_rows(run, contract, found)]
+        if not writes:  # most runs find nothing, and open the file once
+            return _asked(run, contract, found)
+    run.warehouse.commit(run.run_id, writes)
+    with run.warehouse.reading():
+        return _asked(run, contract, found)
+
+
+def _asked(run: SourceRun, contract: Contract, found: Sequence["_Looked"]) -> Asked:
+    return Asked(
+        [verdict for each in found for verdict in each.verdicts],
+        len(found),
+        standing(run.warehouse, run.name),
+        [load for load in loads_now(run.warehouse, run.name) if load.state == "blocked"],
+        open_changes(run.warehouse, run.name),
+        contract,
+        table_rows(run, "schema_checks"),
+    )
+
+
+def _rows(run: SourceRun, contract: Contract, found: Sequence["_Looked"]) -> Iterator[Write]:
+    """What was found, to be written; that something was looked at is said even where nothing is asked, or no row of the load is left."""
+    rows = [_row(run, contract, each, verdict) for each in found for verdict in each.verdicts]
+    for each in found:
+        yield from each.writes
+    if rows:
+        yield Append("schema_checks", pd.DataFrame(rows))
+    elif found:
+        yield MarkProcessed("schema_checks", run.name, run.now, run.now + AN_INSTANT)
+
+
+def loads_now(warehouse: Warehouse, source: str) -> list[LoadNow]:
+    """The loads of a source that were ever blocked, the newest first."""
+    rows = warehouse.read(f"SELECT * FROM ({LOADS_NOW}) WHERE source = ? ORDER BY blocked_at DESC, load_id", [source])
+    return [
+        LoadNow(str(row["load_id"]), row["state"], str(row["reason"]), int(row["row_count"]), row["blocked_at"].to_pydatetime())
+        for row in rows.to_dict("records")
+    ]
+
+
+def standing(warehouse: Warehouse, source: str) -> pd.DataFrame:
+    """The rows of `schema_checks` that count now: what was found last, and what was found of each load that is blocked; none of a load of
+    which a person has decided."""
+    return warehouse.read(
+        f"""
+        WITH checks AS (SELECT *, rowid AS place FROM schema_checks WHERE source = ?),
+             counted AS (SELECT load_id, arg_max(run_id, place) AS run_id FROM checks WHERE load_id IN (
+                             SELECT load_id FROM ({LOADS_NOW}) WHERE source = ? AND state = 'blocked') GROUP BY load_id
+                         UNION SELECT load_id, run_id FROM checks WHERE run_id = (SELECT arg_max(run_id, place) FROM checks))
+        SELECT checks.* EXCLUDE (place) FROM checks JOIN counted USING (load_id, run_id)
+        WHERE load_id NOT IN (SELECT load_id FROM ({LOADS_NOW}) WHERE source = ? AND state IN ('released', 'dropped')) ORDER BY place""",
+        [source, source, source],
+    )
+
+
+def decide(warehouse: Warehouse, source: Source, load: LoadNow, state: LoadState, *, by_whom: str, now: datetime, run_id: str) -> None:
+    """A person lets the rows of a blocked load through, or keeps them out for good; the next run works on them."""
+    reason = f"{'let through' if state == 'released' else 'kept out for good'} by {by_whom}"
+    warehouse.commit(run_id, [DecideLoad(source.name, load.load_id, state, reason, source.time_column, now, by_whom)])
+
+
+def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow]) -> Iterator["_Looked"]:
+    """What was found of the loads that came since the last look, and of those that are blocked; of the history, when there was no look
+    before or the contract is another."""
+    state = run.warehouse.read(
+        """
+        WITH asked AS (SELECT max(written_at) AS looked_at FROM writes WHERE source = ? AND table_name = 'schema_checks')
+        SELECT (SELECT looked_at FROM asked) AS asked_at, (SELECT arg_max(contract, rowid) FROM schema_checks WHERE source = ?) AS contract,
+               list(DISTINCT run_id) FILTER (operation = 'load') AS loads, count(*) AS news
+        FROM writes WHERE source = ? AND (table_name = ? AND operation = 'load' OR table_name = 'schema_changes')
+        AND written_at > coalesce((SELECT looked_at FROM asked), TIMESTAMPTZ '-infinity')""",
+        [run.name, run.name, run.name, raw_table(run.name)],
+    ).iloc[0]
+    is_first, before = pd.isna(state["asked_at"]), state["contract"]
+    is_changed = bool(contract.expectations()) and not is_first and (not isinstance(before, str) or before != _hash(contract))
+    came = sorted(map(str, state["loads"])) if isinstance(state["loads"], list | np.ndarray) else []
+    if not state["news"] and not is_changed:
+        return
+    new, decided = [run.run_id] if is_first else came, {load.load_id: load.state for load in known}
+    if is_first or is_changed:
+        out = {*new, *(load_id for load_id, now in decided.items() if now != "released")}
+        yield from _looked_at(run, contract, HISTORY, f"_run_id NOT IN ({', '.join(map(quoted_text, sorted(out)))})")
+    for load_id in [*(each for each in new if each not in decided), *(each for each, now in decided.items() if now == "blocked")]:
+        yield from _looked_at(run, contract, load_id, f"_run_id = {quoted_text(load_id)}", is_new=load_id not in decided)
+
+
+def _looked_at(run: SourceRun, contract: Contract, load_id: str, condition: str, *, is_new: bool = True) -> Iterator["_Looked"]:
+    """What is found of some rows; nothing where there are none, but for a load that is blocked: all that was wrong is gone."""
+    raw = quoted(raw_table(run.name))
+    count = int(run.warehouse.read(f"SELECT count(*) AS n FROM {raw} WHERE {condition}")["n"].iloc[0])
+    if not count:
+        if not is_new:
+            yield _Looked(load_id)
+        return
+    columns = load_columns(run.warehouse, run.name, load_id, condition)
+    changes = changes_of(run, load_id, columns, count)
+    writes = noted(run, load_id, changes) if is_new else []
+    chosen = ", ".join(column.sql for column in columns.values())
+    rows, wanted = f"(SELECT {chosen} FROM {raw} WHERE {condition})", contract.expectations(columns)
+    is_out = f"_run_id IN (SELECT load_id FROM ({LOADS_NOW}) WHERE source = {quoted_text(run.name)} AND state = 'blocked')"
+    references = {
+        name: accepted_rows(name)
+        for name in dict.fromkeys(str(each.arguments["source"]) for each in wanted if "source" in each.arguments)
+        if run.warehouse.has_table(raw_table(name))
+    }
+    verdicts = evaluate(
+        run.warehouse.read,
+        rows,
+        wanted,
+        all_rows=f"(SELECT {chosen} FROM {accepted_rows(run.name)} UNION ALL SELECT {chosen} FROM {raw} WHERE {condition} AND {is_out})",
+        time_column=run.source.time_column,
+        references=references,
+        bucket=run.source.time_bucket.every if run.source.is_bucket_given else None,
+        zone=run.source.calendar.timezone,
+    )
+    yield _Looked(load_id, verdicts, standing_changes(run, changes), writes)
+
+
+def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], found: Sequence["_Looked"]) -> Iterator[Write]:
+    """What becomes of loads, by what was found of them."""
+    blocked, asked = {load.load_id for load in known if load.state == "blocked"}, {each.load_id for each in found}
+    if contract.on_schema_change != "fail" and not any(each.severity == "critical" for each in contract.expectations()):
+        for load_id in sorted(blocked - asked):
+            yield _decided(run, load_id, "mended", "no part of the contract is critical any more")
+    for each in found:
+        reasons = each.breaches(contract)
+        if reasons and each.load_id != HISTORY and each.load_id not in blocked:
+            yield _decided(run, each.load_id, "blocked", "; ".join(reasons))
+        elif not reasons and each.load_id in blocked:
+            yield _decided(run, each.load_id, "mended", "its rows are as agreed now")
+
+
+def _decided(run: SourceRun, load_id: str, state: LoadState, reason: str) -> DecideLoad:
+    return DecideLoad(run.name, load_id, state, reason, run.source.time_column, run.now)
+
+
+def _row(run: SourceRun, contract: Contract, looked: _Looked, verdict: Verdict) -> Mapping[str, object]:
+    expectation = verdict.expectation
+    return {
+        "source": run.name,
+        "load_id": looked.load_id,
+        "check_name": expectation.type,
+        "column_name": ", ".join(expectation.columns) or None,
+        "scope": expectation.scope,
+        "is_passed": None if verdict.error else verdict.is_passed,
+        "severity": expectation.severity,
+        "element_count": verdict.element_count,
+        "unexpected_count": verdict.unexpected_count,
+        "unexpected_percent": verdict.unexpected_percent,
+        "observed": json.dumps(dict(verdict.observed), ensure_ascii=False),
+        "message": verdict.sentence,
+        "engine": verdict.engine,
+        "error": verdict.error or None,
+        "contract": _hash(contract),
+        "checked_at": run.now,
+        "run_id": run.run_id,
+    }
+
+
+def _hash(contract: Contract) -> str:
+    return hashlib.sha256(contract.model_dump_json().encode()).hexdigest()[:16]

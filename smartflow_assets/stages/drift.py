@@ -1,0 +1,114 @@
+"""Whether the rows of a source are distributed as they were: asked once for each day of the data that has ended.
+
+A day has ended when a row of a later one is there, so that which runs see the rows makes no difference. What is read is bounded: of each
+stretch of time a sample by lot, and how many rows it has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from smartflow_assets.adapters.sql_quoting import quoted_column
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.writes import Append
+from smartflow_assets.core.drift.find_drift import find_drift
+from smartflow_assets.core.drift.report import DriftReport
+from smartflow_assets.core.drift.settings import DriftSettings
+from smartflow_assets.core.drift.windows import cells
+from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.windows import table_rows
+
+DAY = timedelta(days=1)
+MOST_COLUMNS = 60
+"""Columns that are compared; of more, the first of the table."""
+_OWN = frozenset(column.name for column in RAW_COLUMNS)
+_SPARE = 1.5  # rows that are read for one that is wanted: a lottery draws now a few more, now a few less
+_TEXT_BESIDE = "__text"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What one run found (`report`, None where no day has ended), the rows of `drift_checks` that count now, and in words what was done."""
+
+    report: DriftReport | None
+    standing: pd.DataFrame
+    table_rows: int
+    summary: str
+
+
+def drift_checks(run: SourceRun) -> Compared:
+    """Compare the newest days that have ended with those before them."""
+    run.report("drift_checks")
+    settings, report, summary = run.source.drift, None, "drift is off"
+    with run.warehouse.reading():
+        if settings != "off":
+            until, summary = _due(run, settings)
+            report = None if until is None else _compared(run, settings, until)
+    if report is not None:
+        found = report.frame().assign(source=run.name, checked_at=run.now, run_id=run.run_id)
+        summary = f"{len(found)} comparisons up to {report.window.current_to:%Y-%m-%d}, {int(found['is_drifted'].sum())} of them drift"
+        summary += f": {', '.join(report.drifted_columns)}" if report.drifted_columns else ""
+        run.warehouse.commit(run.run_id, [Append("drift_checks", found)])
+    with run.warehouse.reading():
+        standing = run.warehouse.read(
+            "SELECT * FROM drift_checks WHERE source = ? AND current_to = (SELECT max(current_to) FROM drift_checks WHERE source = ?)",
+            [run.name, run.name],
+        )
+        return Compared(report, standing if settings != "off" else standing[:0], table_rows(run, "drift_checks"), summary)
+
+
+def _due(run: SourceRun, settings: DriftSettings) -> tuple[datetime | None, str]:
+    """The end of the newest day that is to be compared, None for none; and why not."""
+    if not run.warehouse.has_table(raw_table(run.name)):
+        return None, "there are no rows yet"
+    time = quoted_column(run.source.time_column)
+    row = run.warehouse.read(
+        f"""SELECT min({time}) AS oldest_at, max({time}) FILTER ({time} <= ?) AS newest_at,
+                   (SELECT max(current_to) FROM drift_checks WHERE source = ?) AS compared_to FROM {accepted_rows(run.name)}""",
+        [run.now, run.name],
+    ).iloc[0]
+    if pd.isna(row["newest_at"]):
+        return None, "there are no rows yet"
+    until = row["newest_at"].tz_convert(run.source.calendar.timezone).normalize().tz_convert("UTC")
+    if not pd.isna(row["compared_to"]) and until <= row["compared_to"]:
+        return None, f"compared up to {row['compared_to']:%Y-%m-%d}; no later day has ended"
+    whole = settings.reference + settings.current
+    if row["oldest_at"] > until - whole:
+        return None, f"too little history: {whole.days} days are needed"
+    return until.to_pydatetime(), ""
+
+
+def _compared(run: SourceRun, settings: DriftSettings, until: datetime) -> DriftReport | None:
+    """The report; None where there is no column to compare."""
+    names = [str(name) for name in settings.columns or _columns(run)]
+    if not names:
+        return None
+    wanted = cells(settings, until)
+    edges = pd.DataFrame({"start": [cell.start for cell in wanted]})
+    time, rows = quoted_column(run.source.time_column), accepted_rows(run.name)
+    in_cells = f"{rows} AS judged ASOF JOIN (SELECT unnest(CAST(? AS TIMESTAMPTZ[])) AS cell_start) ON judged.{time} >= cell_start"
+    bound = [edges["start"].tolist(), wanted[0].start, wanted[-1].end]
+    chosen = f"judged.{time} >= ? AND judged.{time} < ?"
+    found = run.warehouse.read(f"SELECT cell_start, count(*) AS n FROM {in_cells} WHERE {chosen} GROUP BY cell_start", bound)
+    counts = {start.to_pydatetime(): int(count) for start, count in zip(found["cell_start"], found["n"], strict=True)}
+    one_of = [max(1, int(counts.get(cell.start, 0) / (_SPARE * settings.sample_rows))) for cell in wanted]
+    sampled = in_cells.replace("AS cell_start)", "AS cell_start, unnest(CAST(? AS UBIGINT[])) AS one_of)")
+    columns = ", ".join(f"judged.{quoted_column(name)}" for name in names)
+    sample = run.warehouse.read(
+        f"SELECT judged.{time} AS _happened_at, {columns} FROM {sampled} WHERE {chosen} AND _row_hash % one_of = 0",
+        [bound[0], one_of, *bound[1:]],
+    )
+    a_day = settings.model_copy(update={"false_alarms": settings.false_alarms * DAY / max(DAY, settings.current)})
+    return find_drift(sample, until=until, settings=a_day.model_copy(update={"columns": tuple(names)}), time="_happened_at", counts=counts)
+
+
+def _columns(run: SourceRun) -> Sequence[str]:
+    """The columns of the source that are compared: none that says when, none that is sensitive."""
+    described = run.warehouse.read(f"SELECT column_name FROM (DESCRIBE SELECT * FROM {accepted_rows(run.name)})")["column_name"].tolist()
+    hidden = _OWN | {run.source.time_column, *run.source.read.time.parts}
+    hidden |= run.source.contract.sensitive if run.source.contract else set()
+    beside = {f"{name}{_TEXT_BESIDE}" for name in described}
+    return [name for name in described if name not in hidden and name not in beside][:MOST_COLUMNS]

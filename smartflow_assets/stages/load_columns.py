@@ -1,0 +1,53 @@
+"""The columns of some raw rows as they were read: which there were, what they held, and the values that did not fit the stored type.
+
+raw.<source> never loses a column, and a text among numbers lies beside them in `<column>__text`; a contract is about the rows as they came.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.core.contracts.column_changes import ColumnType
+
+_OWN = frozenset(column.name for column in RAW_COLUMNS)
+_BESIDE = "__text"
+_TYPES: Mapping[str, ColumnType] = {"BIGINT": "number", "DOUBLE": "number", "BOOLEAN": "boolean", "VARCHAR": "text"}
+
+
+@dataclass(frozen=True)
+class LoadColumn:
+    """One column: the SQL of its values, what most of them are, and how many rows have one."""
+
+    sql: str
+    type: ColumnType
+    value_count: int
+
+
+def load_columns(warehouse: Warehouse, source: str, load_id: str, condition: str) -> dict[str, LoadColumn]:
+    """The columns of the raw rows for which `condition` holds, those of a load. One that was not read is left out; where the ledger does
+    not say what was read, one without values."""
+    described = warehouse.read(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {quoted(raw_table(source))})")
+    stored = {
+        str(name): str(type_) for name, type_ in zip(described["column_name"], described["column_type"], strict=True) if name not in _OWN
+    }
+    told = warehouse.read(
+        "SELECT DISTINCT column_types FROM ingestions WHERE source = ? AND run_id = ? AND column_types IS NOT NULL", [source, load_id]
+    )["column_types"]
+    read = {name.lower() for each in told for name in json.loads(each)}
+    beside = {name: f"{name}{_BESIDE}" for name in stored if f"{name}{_BESIDE}" in stored and f"{name}{_BESIDE}".lower() not in read}
+    names = [name for name in stored if name not in beside.values()]
+    counted = ", ".join(f"count({quoted_column(name)})" for name in (*names, *beside.values()))
+    counts = warehouse.read(f"SELECT {counted} FROM {quoted(raw_table(source))} WHERE {condition}").iloc[0].astype(int).tolist()
+    values, misfits = dict(zip(names, counts, strict=False)), dict(zip(beside, counts[len(names) :], strict=True))
+    found = dict[str, LoadColumn]()
+    for name in names:
+        column, misfit = quoted_column(name), misfits.get(name, 0)
+        if not (name.lower() in read if read else values[name] or misfit):
+            continue
+        sql = f"coalesce({quoted_column(beside[name])}, CAST({column} AS VARCHAR)) AS {column}" if misfit else column
+        kind = "text" if misfit > values[name] else _TYPES.get(stored[name], "time")
+        found[name] = LoadColumn(sql, kind, values[name] + misfit)
+    return found

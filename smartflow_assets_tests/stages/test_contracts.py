@@ -1,0 +1,267 @@
+"""What a contract says of loads as they come: what is blocked, until when, and that nothing else is."""
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.stages import contracts, ingestion, preparation, schema_changes
+from smartflow_assets.stages.contracts import HISTORY, Asked
+from smartflow_assets.stages.schema_changes import accepted_columns
+from smartflow_assets_tests.homes import Home
+
+BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
+STAGES = (ingestion.raw_records, contracts.schema_checks, preparation.clean_series)
+SHOP = """
+name: shop
+read: {type: csv, path: examples/shop.csv, time: at}
+metrics: [{name: amount, column: amount, aggregate: sum}]
+time_bucket: {every: 1h, settle: 0s, fill: none}
+"""
+STRICT = """
+contract:
+  columns:
+    amount: {min: 0, severity: critical}
+    kind: {allowed: [a, b]}
+"""
+
+
+def rows(first: int, amounts: list[float], kinds: str = "ab") -> pd.DataFrame:
+    """An amount an hour, from so many hours after the beginning on."""
+    times = pd.date_range(BEGIN + timedelta(hours=first), periods=len(amounts), freq="1h")
+    kind = [kinds[at % len(kinds)] for at in range(len(amounts))]
+    return pd.DataFrame({"at": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "amount": amounts, "kind": kind})
+
+
+class Feed:
+    """A file that is written and read again."""
+
+    def __init__(self, home: Home, contract: str = STRICT) -> None:
+        self.home, self.frame, self.number = home, rows(0, []), 0
+        self.promise(contract)
+
+    def promise(self, contract: str) -> None:
+        self.home.write_source("shop", SHOP + contract)
+
+    def write(self, frame: pd.DataFrame) -> Asked:
+        self.frame = frame
+        frame.to_csv(self.home.settings.data / "examples/shop.csv", index=False)
+        return self.run()
+
+    def append(self, frame: pd.DataFrame) -> Asked:
+        return self.write(pd.concat([self.frame, frame]))
+
+    def run(self) -> Asked:
+        self.number += 1
+        now = BEGIN + timedelta(days=30, minutes=self.number)
+        return self.home.run_stages("shop", now, STAGES, run_id=f"load{self.number}")["schema_checks"]
+
+    def decide(self, load_id: str, state: Any) -> None:
+        (load,) = (each for each in contracts.loads_now(self.home.warehouse, "shop") if each.load_id == load_id)
+        source = Catalogue.load(self.home.settings).source("shop")
+        contracts.decide(self.home.warehouse, source, load, state, by_whom="ana", now=datetime.now(UTC), run_id="a person")
+
+    @property
+    def buckets(self) -> dict[int, float]:
+        """Hours after the beginning, with what was cleaned."""
+        found = self.home.table("clean_series", "source = 'shop' AND value IS NOT NULL")
+        return {int((at - BEGIN) / timedelta(hours=1)): value for at, value in zip(found["observed_at"], found["value"], strict=True)}
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {load.load_id: load.state for load in contracts.loads_now(self.home.warehouse, "shop")}
+
+
+@pytest.fixture
+def feed(home: Home) -> Feed:
+    return Feed(home)
+
+
+def test_good_loads_go_through_and_a_bad_one_between_them_is_in_no_bucket_until_it_is_released(feed):
+    feed.write(rows(0, [5.0] * 10))
+    asked = feed.append(rows(10, [-9999.0, 5.0]))
+    (blocked,) = asked.blocked
+    assert (blocked.load_id, blocked.rows) == ("load2", 2)
+    assert blocked.reason == "1 of 2 values of amount is negative, first at 2026-03-02 10:00; for example -9999"
+    for first in (12, 14):
+        asked = feed.append(rows(first, [5.0, 5.0]))
+        assert [load.load_id for load in asked.blocked] == ["load2"]
+        failed = asked.standing[~asked.standing["is_passed"].astype(bool)]
+        assert failed["load_id"].tolist() == ["load2"]  # the check stays red, and names the load
+    assert feed.buckets == {**dict.fromkeys(range(10), 5.0), **dict.fromkeys(range(12, 16), 5.0)}
+    feed.decide("load2", "released")
+    asked = feed.run()
+    assert asked.blocked == [] and asked.standing["is_passed"].all() and feed.states == {"load2": "released"}
+    assert feed.buckets == dict.fromkeys(range(16), 5.0) | {10: -9999.0}  # as without a contract
+
+
+def test_what_the_origin_sends_in_the_place_of_the_wrong_rows_lets_the_load_through(feed):
+    feed.write(rows(0, [5.0] * 10))
+    feed.append(rows(10, [-1.0, 6.0]))
+    assert feed.states == {"load2": "blocked"} and 11 not in feed.buckets
+    asked = feed.write(rows(0, [5.0] * 10 + [1.0, 6.0]))
+    assert feed.states == {"load2": "mended"} and asked.blocked == []
+    assert feed.buckets == dict.fromkeys(range(10), 5.0) | {10: 1.0, 11: 6.0}
+
+
+def test_a_load_all_of_whose_rows_are_gone_is_mended(feed):
+    feed.write(rows(0, [5.0] * 10))
+    feed.append(rows(10, [-1.0]))
+    feed.write(rows(0, [5.0] * 10 + [1.0, 5.0]))
+    assert feed.states == {"load2": "mended"} and feed.buckets[10] == 1.0
+
+
+def test_what_was_dropped_stays_out_for_good(feed):
+    feed.write(rows(0, [5.0] * 10))
+    feed.append(rows(10, [-1.0, 6.0]))
+    feed.decide("load2", "dropped")
+    feed.append(rows(12, [7.0]))
+    assert feed.states == {"load2": "dropped"}
+    assert feed.buckets == dict.fromkeys(range(10), 5.0) | {12: 7.0}
+
+
+def test_a_warning_is_told_and_blocks_nothing(feed):
+    asked = feed.write(rows(0, [5.0] * 10, kinds="abz"))
+    failed = asked.standing[~asked.standing["is_passed"].astype(bool)]
+    assert failed[["column_name", "unexpected_count", "severity"]].to_numpy().tolist() == [["kind", 3, "warning"]]
+    assert asked.blocked == [] and len(feed.buckets) == 10
+
+
+def test_a_run_with_nothing_new_asks_nothing_and_the_answers_stand(feed):
+    feed.write(rows(0, [5.0] * 10, kinds="abz"))
+    before = feed.home.count("schema_checks"), feed.home.count("writes")
+    asked = feed.run()
+    assert (asked.verdicts, asked.loads) == ([], 0) and not asked.standing["is_passed"].all()
+    assert (feed.home.count("schema_checks"), feed.home.count("writes")) == before
+
+
+def test_rows_from_before_the_contract_are_asked_and_block_nothing(home):
+    feed = Feed(home, contract="")
+    feed.write(rows(0, [-5.0] * 10))
+    feed.promise(STRICT)
+    asked = feed.run()
+    assert set(asked.standing["load_id"]) == {HISTORY} and not asked.standing["is_passed"].all()
+    assert asked.blocked == [] and len(feed.buckets) == 10
+    assert [load.load_id for load in feed.append(rows(10, [-1.0])).blocked] == ["load3"]
+
+
+@pytest.mark.parametrize("milder", ["", STRICT.replace("critical", "warning"), STRICT.replace("min: 0", "min: -10")])
+def test_a_contract_that_no_longer_minds_lets_blocked_rows_through(feed, milder):
+    feed.write(rows(0, [5.0] * 10))
+    feed.append(rows(10, [-1.0]))
+    feed.promise(milder)
+    asked = feed.run()
+    assert feed.states == {"load2": "mended"} and asked.blocked == []
+    assert feed.run().blocked == [] and feed.buckets[10] == -1.0
+
+
+def test_values_that_no_other_row_may_have_are_looked_for_in_all_stored_rows(home):
+    feed = Feed(home, "contract: {columns: {kind: {unique: true, severity: critical}}}")
+    feed.write(rows(0, [5.0, 5.0], kinds="ab"))
+    assert feed.append(rows(2, [5.0], kinds="c")).blocked == []
+    (blocked,) = feed.append(rows(3, [5.0], kinds="a")).blocked
+    assert blocked.load_id == "load3" and set(feed.buckets) == {0, 1, 2}
+    assert feed.append(rows(4, [5.0], kinds="d")).blocked != [] and set(feed.buckets) == {0, 1, 2, 4}
+
+
+@pytest.mark.soak
+def test_whatever_comes_and_whoever_decides_buckets_are_made_of_the_rows_that_are_let_through(feed):
+    """Against a model of a few lines: a row counts unless its load is out. A load is out from when a negative amount came with it until it
+    has none left, or somebody released it."""
+    random, loads, out = Random(3), dict[str, dict[int, float]](), dict[str, str]()
+    for step in range(40):
+        what, blocked = random.random(), [load_id for load_id, state in out.items() if state == "blocked"]
+        if what < 0.2 and blocked:
+            out[load_id := random.choice(blocked)] = state = random.choice(["released", "dropped"])
+            feed.decide(load_id, state)
+            feed.run()
+            continue
+        amounts = {hour: amount for load in loads.values() for hour, amount in load.items()}
+        if what < 0.5 and any(amount < 0 for amount in amounts.values()):
+            hour = random.choice([hour for hour, amount in amounts.items() if amount < 0])
+            changed = {hour: 3.0}
+        else:
+            changed = {len(amounts) + k: random.choice([5.0, 6.0, 7.0, -1.0 - step]) for k in range(random.randint(1, 3))}
+        for load in loads.values():
+            for hour in changed:
+                load.pop(hour, None)
+        amounts |= changed
+        asked = feed.write(rows(0, [amounts[hour] for hour in range(len(amounts))]))
+        loads[f"load{feed.number}"] = dict(changed)
+        if any(amount < 0 for amount in changed.values()):
+            out[f"load{feed.number}"] = "blocked"
+        for load_id, state in out.items():
+            if state == "blocked" and all(amount >= 0 for amount in loads[load_id].values()):
+                out[load_id] = "mended"
+        assert feed.states == out
+        assert {load.load_id for load in asked.blocked} == {load_id for load_id, state in out.items() if state == "blocked"}
+        let_through = [load for load_id, load in loads.items() if out.get(load_id) not in ("blocked", "dropped")]
+        assert feed.buckets == {hour: amount for load in let_through for hour, amount in load.items()}
+
+
+def kinds_of(asked: Asked) -> list[tuple[str, str]]:
+    return [(each.change.kind, each.change.column) for each in asked.changes]
+
+
+def test_a_new_column_is_accepted_and_said(home, caplog):
+    feed = Feed(home, "")
+    feed.write(rows(0, [5.0] * 10))
+    assert accepted_columns(home.warehouse, "shop") == {"at": "time", "amount": "number", "kind": "text"}
+    assert "is new" not in caplog.text
+    asked = feed.write(rows(0, [5.0] * 12).assign(region="eu"))
+    assert asked.changes == [] and "column region (text) is new; from now on it is one of the columns of the source" in caplog.text
+    assert accepted_columns(home.warehouse, "shop")["region"] == "text"
+
+
+def test_a_column_by_another_name_is_told_until_it_is_back(home):
+    feed = Feed(home, "")
+    feed.write(rows(0, [5.0] * 40))
+    asked = feed.write(rows(0, [5.0] * 44).rename(columns={"kind": "sort"}))
+    (change,) = asked.changes
+    assert str(change.change) == "column kind is gone, and sort is new and holds the same"
+    assert kinds_of(feed.run()) == [("renamed", "sort")]  # a run with nothing new leaves it standing
+    assert feed.write(rows(0, [5.0] * 46)).changes == []
+    assert accepted_columns(home.warehouse, "shop").keys() == {"at", "amount", "kind"}
+
+
+def test_a_column_that_is_gone_and_another_that_is_new_are_two_matters_where_they_hold_other_things(home):
+    feed = Feed(home, "")
+    feed.write(rows(0, [5.0] * 40).assign(size=range(40)))
+    asked = feed.write(rows(0, [5.0] * 44).assign(price=[1000 + at for at in range(44)]))
+    assert kinds_of(asked) == [("removed", "size")]
+    assert "price" in accepted_columns(home.warehouse, "shop")
+
+
+def test_numbers_that_become_words_are_a_change_of_type(home):
+    feed = Feed(home, "")
+    feed.write(rows(0, [5.0] * 40).assign(size=range(40)))
+    asked = feed.append(rows(40, [5.0] * 20).assign(size=["large"] * 5 + [1] * 15))
+    assert asked.changes == []  # a few words among numbers
+    asked = feed.append(rows(60, [5.0] * 20).assign(size="large"))
+    assert [str(each.change) for each in asked.changes] == ["column size holds texts where it held numbers"]
+
+
+def test_a_change_of_columns_blocks_where_the_contract_says_fail_and_is_taken_where_it_says_ignore(home):
+    feed = Feed(home, "contract: {on_schema_change: fail}")
+    feed.write(rows(0, [5.0] * 10))
+    assert [load.reason for load in feed.write(rows(0, [5.0] * 12).drop(columns="kind")).blocked] == ["column kind (text) is gone"]
+    assert [load.load_id for load in feed.write(rows(0, [5.0] * 13).drop(columns="kind")).blocked] == ["load3", "load2"]
+    feed.promise("contract: {on_schema_change: ignore}")
+    assert feed.write(rows(0, [5.0] * 14).drop(columns="kind")).changes == []
+    assert accepted_columns(home.warehouse, "shop").keys() == {"at", "amount"}
+
+
+def test_a_person_accepts_a_change_and_the_load_that_it_blocked_goes_through(home):
+    feed = Feed(home, "contract: {on_schema_change: fail}")
+    feed.write(rows(0, [5.0] * 10))
+    asked = feed.write(rows(10, [6.0] * 10).rename(columns={"kind": "sort"}))
+    assert feed.states == {"load2": "blocked"} and len(feed.buckets) == 10
+    schema_changes.accept(home.warehouse, "shop", asked.changes, by_whom="ana", now=datetime.now(UTC), run_id="a person")
+    asked = feed.run()
+    assert (asked.changes, feed.states) == ([], {"load2": "mended"}) and len(feed.buckets) == 20
+    assert accepted_columns(home.warehouse, "shop").keys() == {"at", "amount", "sort"}
+    decided = home.table("schema_changes", "changed_by = 'ana'")
+    assert decided[["column_name", "name_before", "state"]].to_numpy().tolist() == [["sort", "kind", "accepted"]]
