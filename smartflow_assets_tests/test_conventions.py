@@ -49,6 +49,7 @@ def test_every_folder_of_core_but_the_kernels_is_type_checked_strictly():
     assert set(strict) == {"smartflow_assets/core/*.py", *(f"smartflow_assets/core/{name}" for name in folders)}
 
 
+@pytest.mark.soak
 def test_each_dependency_is_imported_or_allowed_by_name_with_the_reason():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     required = {_plain(re.match(r"[\w.-]+", line)[0]) for line in project["dependencies"]}
@@ -81,6 +82,7 @@ def test_no_module_has_a_name_that_says_nothing(path):
     assert path.stem not in {"utils", "helpers", "common", "misc"}
 
 
+@pytest.mark.soak
 def test_every_public_part_of_core_is_reached_by_an_asset_or_a_command():
     """By name: what the outer layers mention is reached, and what a reached function or class mentions is reached too."""
     definitions: dict[str, list[tuple[str, set[str]]]] = {}

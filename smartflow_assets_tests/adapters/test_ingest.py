@@ -323,6 +323,7 @@ module.ingest(Warehouse(folder / "smartflow.duckdb", folder / "analyst.duckdb"),
 
 
 @pytest.mark.parametrize("point", ["between two files", "before the commit", "after the commit"])
+@pytest.mark.soak
 def test_a_killed_run_leaves_no_hole_and_doubles_nothing(feed, tmp_path, point):
     feed.write(HEAD + lines(0, 5), "web1.csv")
     feed.write(HEAD + lines(10), "web2.csv")

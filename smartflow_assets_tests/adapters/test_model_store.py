@@ -106,6 +106,7 @@ def test_lost_model_is_said(store: ModelStore) -> None:
         store.load({"artefact": "web/m1", "sha256": "0"})
 
 
+@pytest.mark.soak
 def test_other_format_and_other_scikit_learn_are_refused(store: ModelStore, forest: IsolationForest) -> None:
     artefact = store.save("web", "isolation_forest", "m1", ModelParts(estimators={"a": forest}))
     older = json.loads(manifest_of(store, artefact).read_text())["versions"] | {"scikit-learn": "1.2.9"}

@@ -242,6 +242,7 @@ def test_what_went_out_is_listed_as_it_was_said(warehouse: Warehouse) -> None:
     ]
 
 
+@pytest.mark.soak
 def test_after_one_timeout_the_other_messages_of_the_channel_are_put_off_untried(warehouse: Warehouse) -> None:
     for number in range(4):
         plan(warehouse, "hook", incident=f"i{number}")
@@ -275,6 +276,7 @@ def test_receiver_that_asks_to_wait_is_left_alone_so_long(warehouse: Warehouse) 
         assert send(warehouse, at=NINE + 120 * MINUTE, hook=hook(server.port)) == Drained(sent=1)
 
 
+@pytest.mark.soak
 def test_attempts_back_off_and_end(warehouse: Warehouse, recorded: list[Message], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "MOST_ATTEMPTS", 7)
     plan(warehouse, "pager")
@@ -302,6 +304,7 @@ def test_recovery_is_told_after_the_opening_and_waits_for_it(warehouse: Warehous
         assert [json.loads(body)["event"] for _, body in server.posts] == ["opened", "resolved"]
 
 
+@pytest.mark.soak
 def test_killed_between_claim_and_send_is_repeated_and_marked(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager")
     die_while_sending(warehouse)
@@ -349,6 +352,7 @@ def test_a_claim_of_a_clock_that_was_fast_holds_nothing_back(warehouse: Warehous
     assert send(warehouse, at=NINE + MINUTE, pager=Recorder()) == Drained(sent=1)
 
 
+@pytest.mark.soak
 def test_claim_of_a_killed_process_stays_marked_through_a_failure(warehouse: Warehouse) -> None:
     plan(warehouse, "pager")
     die_while_sending(warehouse)
@@ -382,6 +386,7 @@ send(Warehouse(Path(sys.argv[1]), Path(sys.argv[2])), pager=Recorder())
     assert ended.returncode == 9
 
 
+@pytest.mark.soak
 def test_two_drains_at_once_send_each_message_once(warehouse: Warehouse, recorded: list[Message]) -> None:
     for number in range(6):
         plan(warehouse, "pager", incident=f"i{number}")

@@ -225,6 +225,7 @@ def test_a_table_that_was_read_in_utc_is_asked_for_all_of_it_once(table, fresh, 
 
 
 @ZONES
+@pytest.mark.soak
 def test_what_a_table_has_no_more_keeps_its_time(table, zone):
     feed, connection = table
     connection.execute("UPDATE orders SET value = rowid")

@@ -92,6 +92,7 @@ def test_a_home_with_rows_is_replaced_only_when_asked_and_what_was_there_is_kept
     assert len(old.read("SELECT 1 AS one FROM anomaly_scores")) == 240
 
 
+@pytest.mark.soak
 def test_a_damaged_backup_changes_nothing(smartflow: Smartflow, home: Path, backed_up: Path) -> None:
     with (backed_up / "warehouse/smartflow.duckdb").open("r+b") as file:
         file.seek(20_000)

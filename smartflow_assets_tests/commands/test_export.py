@@ -51,6 +51,7 @@ def test_scores_read_back_equal_in_every_format(smartflow: Smartflow, watched: P
             pd.testing.assert_series_equal(read[name].astype(float), expected[name], check_exact=True, check_names=False)
 
 
+@pytest.mark.soak
 def test_scores_open_in_excel(smartflow: Smartflow, watched: Path) -> None:
     expected = stored(watched, "SELECT observed_at, value, anomaly_score FROM anomaly_scores ORDER BY observed_at")
     answer = smartflow("export", "scores", "-o", "scores.xlsx")

@@ -164,6 +164,7 @@ REFUSED = (
 )
 
 
+@pytest.mark.soak
 def test_what_cannot_be_done_is_said_in_one_line(smartflow: Smartflow, watched: Path) -> None:
     before = history(watched)
     for arguments, code, sentence in REFUSED:
@@ -186,6 +187,7 @@ def test_a_source_without_a_model_says_when_there_will_be_one(smartflow: Smartfl
     )
 
 
+@pytest.mark.soak
 def test_a_model_is_not_changed_while_a_run_works_on_the_source(smartflow: Smartflow, watched: Path, monkeypatch) -> None:
     smartflow("train", "web")
     monkeypatch.setattr("smartflow_assets.defs.resources.SOURCE_LOCK_PATIENCE", timedelta(0))

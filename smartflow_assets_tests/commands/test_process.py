@@ -49,6 +49,7 @@ process.leave(3)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.soak
 def test_a_stream_that_is_closed_stops_nothing_and_is_no_file_of_ours(tmp_path, closed):
     program = "import sys, typer; from smartflow_assets import cli; sys.argv = ['smartflow', 'sql', 'SELECT 41 + 1 AS n']; cli.main()"
     shutil.copytree(Path(__file__).parents[2] / "data" / "sources", tmp_path / "data" / "sources")

@@ -108,6 +108,7 @@ def test_a_feed_that_still_holds_pruned_rows_does_not_bring_them_back(smartflow:
     assert len(list((aged / "data" / "outbox").glob("*.eml"))) == sent
 
 
+@pytest.mark.soak
 def test_a_dry_run_says_the_same_and_deletes_nothing(smartflow: Smartflow, aged: Path) -> None:
     tables = warehouse_of(aged).tables()
     arguments = ("prune", "--older-than", "10d", "--as-of", moment(DAYS).isoformat())

@@ -22,6 +22,7 @@ def shop(home) -> Home:
     return made
 
 
+@pytest.mark.soak
 def test_nothing_is_forgotten_without_a_yes(shop, smartflow):
     answer = smartflow("reset", "shop", input="n\n")
     assert answer.code == 1 and "forget 121 stored rows and all that was made of them; its incidents go too?" in answer.out

@@ -74,6 +74,7 @@ def after_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.soak
 def test_a_second_run_with_nothing_new_does_nothing(smartflow: Smartflow, after_a_run: Path, copied: Callable[[Path], Path]) -> None:
     copied(after_a_run)
     again = smartflow("run", "shop")
@@ -113,6 +114,7 @@ def test_a_dry_run_leaves_nothing_behind(smartflow: Smartflow, home: Path) -> No
     assert not (home / "data/warehouse/analyst.duckdb").exists()
 
 
+@pytest.mark.soak
 def test_training_is_a_run_of_its_own(smartflow: Smartflow, after_a_run: Path, copied: Callable[[Path], Path]) -> None:
     copied(after_a_run)
     answer = smartflow("train", "shop")

@@ -125,6 +125,7 @@ def test_rows_near_a_spell_are_those_of_its_series_within_reach() -> None:
         assert set(found["series"]) == {"a"} and sorted(found["observed_at"]) == [times[place] for place in expected]
 
 
+@pytest.mark.soak
 def test_what_is_not_better_later_is_not_proposed(smartflow: Smartflow, load: Path) -> None:
     """Small changes that were labelled once are none later: who looks for them has false alerts."""
     rows = pd.read_csv(load / "data/examples/load.csv")
@@ -157,6 +158,7 @@ def test_the_search_does_not_see_the_later_part(smartflow: Smartflow, load: Path
     assert searched[0] == searched[1] and later[0] != later[1]
 
 
+@pytest.mark.soak
 def test_nothing_of_the_home_but_the_trials_is_touched(smartflow: Smartflow, load: Path) -> None:
     write(load, QUICK)
     before = content(load)
@@ -192,6 +194,7 @@ def test_after_a_kill_it_goes_on_and_ends_as_if_it_had_not_been(smartflow: Smart
     assert whole.out == went_on.out
 
 
+@pytest.mark.soak
 def test_ctrl_c_says_what_is_kept(smartflow: Smartflow, load: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(load, QUICK)
     try_out, count = TuningData.try_out, iter(range(9))

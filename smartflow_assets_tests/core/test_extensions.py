@@ -78,6 +78,7 @@ def test_a_plugin_with_a_built_in_type_is_left_out_with_one_sentence(packages: P
 
 
 @pytest.mark.integration
+@pytest.mark.soak
 def test_validate_goes_on_with_the_built_in_types_and_says_each_sentence_once(packages: Path) -> None:
     (packages / "data" / "sources").mkdir(parents=True)
     (packages / "data" / "sources" / "room.yaml").write_text(

@@ -126,6 +126,7 @@ def test_what_a_tick_has_no_time_for_is_left_for_the_next(old):
     assert [len(made(old, asset.key)) for asset in CARRIED] == [1] * len(CARRIED)
 
 
+@pytest.mark.soak
 def test_a_run_that_failed_before_is_closed_and_its_incident_ends_with_the_step_of_that_name(old):
     run_id = fail_as_before(old, "series_features")
     assert carried(old)

@@ -37,6 +37,7 @@ def test_everything_loads(defs):
     dg.Definitions.validate_loadable(defs)
 
 
+@pytest.mark.soak
 def test_loading_warns_of_nothing():
     run = subprocess.run([sys.executable, "-c", "import smartflow_assets.definitions"], capture_output=True, text=True, timeout=120)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -71,6 +71,7 @@ def in_project(merged: dg.Definitions, home: Home, job: str, partition: str, **m
     return merged.resolve_job_def(job).execute_in_process(instance=home.instance, partition_key=partition, raise_on_error=False, **more)
 
 
+@pytest.mark.soak
 def test_a_run_in_the_merged_project_is_closed_under_the_names_of_before(merged, shop):
     options = {"resources": {OPTIONS: {"config": {"as_of": (START + timedelta(days=1)).isoformat()}}}}
     result = in_project(merged, shop, prefixed("monitor_source"), "shop", run_config=options)  # before any sensor has looked

@@ -51,6 +51,7 @@ def logged(home: Home, *days: int, source: str = "*") -> None:
     home.warehouse.commit("test", [Append("run_log", rows)])
 
 
+@pytest.mark.soak
 def test_old_runs_of_ours_go_and_the_newest_of_each_source_stays(shop: Home):
     monitor = REPOSITORY.get_job(prefixed("monitor_source"))
     runs = [finished(shop, monitor, "shop") for _ in range(3)]

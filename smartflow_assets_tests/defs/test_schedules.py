@@ -109,6 +109,7 @@ def test_a_source_with_a_run_under_way_keeps_no_other_waiting(shop):
     assert list(tick(shop)) == ["other"]
 
 
+@pytest.mark.soak
 def test_a_source_that_has_run_in_its_slot_is_not_due(shop):
     (shop.settings.sources / "shop.yaml").write_text(SHOP.replace("schedule: 1min", "schedule: 7 days"))
     assert shop.instance.add_dynamic_partitions(PARTITION_SET, ["shop"]) is None

@@ -102,6 +102,7 @@ def test_a_source_without_a_partition_waits_for_the_catalogue(feed):
     assert len(look(feed, inbox_sensor).run_requests) == 1
 
 
+@pytest.mark.soak
 def test_a_removed_yaml_removes_its_partition_and_closes_its_incidents(home):
     read = "{type: csv, path: no.csv, time: timestamp}"
     home.write_source("lost", f"name: lost\nread: {read}\nmetrics: [{{name: orders, column: value}}]\nalerts: {{to: [file]}}\n")
@@ -167,6 +168,7 @@ def test_a_source_called_settle_shares_no_lock_with_the_closing_of_runs(feed):
         assert close_run(feed.instance, run.run_id, settings=feed.settings).is_new
 
 
+@pytest.mark.soak
 def test_no_lock_of_ours_has_the_name_of_a_source(feed):
     drop(feed, "a.csv")
     assert feed.run("feed", datetime.now(UTC)).is_success
@@ -256,6 +258,7 @@ def test_idle_runs_show_the_last_table_and_lead_to_the_last_picture(home):
         assert shown["plot"] == dg.MetadataValue.dagster_run(runs[0].run_id)  # nothing is copied
 
 
+@pytest.mark.soak
 def test_a_materialisation_says_what_was_read(home):
     home.write_source("shop", SHOP)
     write_rows(home.settings.data / "examples" / "shop.csv", daily_series(1))
@@ -297,6 +300,7 @@ def start(home: Home, request: dg.RunRequest, status: dg.DagsterRunStatus | None
     assert job.execute_in_process(instance=home.instance, partition_key="shop", tags=tags, run_config=config).success
 
 
+@pytest.mark.soak
 def test_a_request_starts_one_training_which_says_why(asked):
     (request,) = look(asked, training_sensor).run_requests
     assert request.partition_key == "shop" and request.job_name in (None, "smartflow_train_source")
@@ -321,6 +325,7 @@ def test_the_same_request_twice_is_one_and_two_are_answered_by_one_training(aske
     assert open_requests(asked.warehouse) == []
 
 
+@pytest.mark.soak
 def test_a_run_under_way_is_waited_for_and_a_dead_one_is_started_again_three_times(asked):
     first = look(asked, training_sensor).run_requests[0]
     start(asked, first, dg.DagsterRunStatus.STARTED)

@@ -131,6 +131,7 @@ def test_a_prefix_that_dagster_could_not_take_is_refused_by_name(prefix):
         prefix_of({"SMARTFLOW_PREFIX": prefix})
 
 
+@pytest.mark.soak
 def test_a_source_is_a_partition_of_an_instance_that_nobody_has_told_of_it(tmp_path, shared, monkeypatch):
     """With a DAGSTER_HOME of one's own, Dagster's tools come before any sensor."""
     home = home_in(tmp_path / "home", "orders")

@@ -20,6 +20,7 @@ def generate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(folder / "generate.py"), *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.soak
 def test_the_references_are_those_of_the_code_as_it_is() -> None:
     done = generate(DOCS, "--check")
     assert done.returncode == 0, f"{done.stderr}Run `python docs/generate.py` and commit what it wrote."

@@ -101,6 +101,7 @@ def test_an_empty_or_missing_file_says_so(home, text, word):
         assert not outcome.is_success and word in outcome.failures[0].message and "web.csv" in outcome.failures[0].message
 
 
+@pytest.mark.soak
 def test_text_in_a_number_column_is_kept_aside_with_the_reason(home):
     rows = add(home, "web")
     damaged = rows.astype({"value": str}).replace({"value": {str(rows["value"][7]): "n/a?"}})
@@ -110,6 +111,7 @@ def test_text_in_a_number_column_is_kept_aside_with_the_reason(home):
     assert len(held) >= 1 and set(held["state"]) == {"held"} and held["reason"].str.contains("value").all()
 
 
+@pytest.mark.soak
 def test_rows_out_of_order_make_the_same_series(both):
     home, rows = both, add(both, "shuffled")
     write_rows(home.settings.data / "examples" / "shuffled.csv", rows.sample(frac=1, random_state=1))

@@ -88,6 +88,7 @@ def test_it_is_measured_again_when_something_changed_and_only_then(web: Home) ->
     assert web.table("detection_quality", "series = '*'")["measured_at"].tolist() == [clock + timedelta(hours=33)]  # the newest stays
 
 
+@pytest.mark.soak
 def test_without_labels_nothing_is_written_and_it_says_so(web: Home) -> None:
     web.write_source("web", WEB)
     answers = web.run_stages("web", START + timedelta(days=8))

@@ -70,6 +70,7 @@ def test_new_files_are_for_their_owner_alone_but_for_what_is_there_to_be_read(ru
 
 
 @pytest.mark.parametrize(("share", "file", "folder"), [("owner", "600", "700"), ("group", "640", "750"), ("all", "644", "755")])
+@pytest.mark.soak
 def test_the_home_says_who_may_read_the_copy(run_home: Home, share: str, file: str, folder: str) -> None:
     run_home.settings.home_file.write_text(f"share: {share}\n")
     try:

@@ -135,6 +135,7 @@ def test_the_others_go_on_and_what_another_run_works_on_comes_last(storm):
     assert [failure.cause for failure in lost.failures] == ["raw_records"] and "lost.csv" in lost.failures[0].message
 
 
+@pytest.mark.soak
 def test_the_run_is_red_and_says_whose_fault_it_was(storm):
     assert storm.run.status == dg.DagsterRunStatus.FAILURE
     assert storm.run.tags["smartflow/sources"] == "6 sources"

@@ -109,6 +109,7 @@ def test_a_spike_over_many_runs_is_one_mail_and_one_recovery(home, mailbox, rece
 
 
 @pytest.mark.parametrize("size", [13, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.soak
 def test_runs_of_one_and_of_some_points_leave_what_one_run_leaves(tmp_path, size):
     before, found = Home(tmp_path / "before"), []
     before.write_source("shop", SOURCE)

@@ -118,6 +118,7 @@ def test_a_late_row_changes_its_own_bucket_and_no_other_score(home):
     assert clean["repair"].tolist() == ["none"] and clean["value"].tolist() == [rows["value"][1000]]
 
 
+@pytest.mark.soak
 def test_a_changed_aggregation_rebuilds_without_alerting_again(at_end):
     sent = at_end.count("alert_sends", "status = 'sent'")
     assert sent >= 1

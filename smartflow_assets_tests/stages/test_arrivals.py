@@ -90,6 +90,7 @@ def test_a_feed_that_dies_is_told_once_with_all_that_its_silence_sets_off_and_re
     assert silence["resolved_at"] == END + 66 * HOUR and silence["resolved_reason"] == "rows came again after 2 days 19 h"
 
 
+@pytest.mark.soak
 def test_rows_that_were_only_late_end_it_too(orders: Home) -> None:
     run(orders, END + 12 * HOUR)
     write_until(orders, END + 14 * HOUR)
@@ -121,6 +122,7 @@ def test_the_key_says_when(orders: Home, freshness: str, severity: str | None) -
     assert SourceArrivals(run, bucket_plan(run)).severity == severity
 
 
+@pytest.mark.soak
 def test_switching_it_off_ends_the_incident(orders: Home) -> None:
     run(orders, END + 12 * HOUR)
     orders.write_source("orders", ORDERS + "freshness: off\n")
@@ -129,6 +131,7 @@ def test_switching_it_off_ends_the_incident(orders: Home) -> None:
     assert silence["state"] == "resolved" and "not expected" in silence["resolved_reason"]
 
 
+@pytest.mark.soak
 def test_an_old_file_is_a_recording(home: Home) -> None:
     home.write_source("orders", ORDERS)
     write_until(home, START + 10 * DAY)
@@ -153,6 +156,7 @@ def test_a_feed_that_was_ever_fresh_is_no_recording(home: Home) -> None:
     assert ("opened", "freshness") in [event[:2] for event in told(home)]
 
 
+@pytest.mark.soak
 def test_one_load_after_a_night_in_which_nobody_looked_is_not_how_rows_come(home: Home) -> None:
     home.write_source("orders", ORDERS)
     for hours in [*range(1, 13), 40]:

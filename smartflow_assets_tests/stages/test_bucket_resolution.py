@@ -57,6 +57,7 @@ def test_no_table_is_counted_to_learn_whether_there_are_rows(home: Home, monkeyp
     assert home.source_run("web", NOW).source.time_bucket.every == timedelta(minutes=15)
 
 
+@pytest.mark.soak
 def test_a_run_of_dagster_resolves_the_bucket_once_from_the_rows_it_has_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     write_history(home, days=0.1, step=timedelta(minutes=1))
     ingestion.raw_records(home.source_run("web", NOW))  # what a run left that died before it had cleaned anything

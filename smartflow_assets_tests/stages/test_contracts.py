@@ -80,6 +80,7 @@ def feed(home: Home) -> Feed:
     return Feed(home)
 
 
+@pytest.mark.soak
 def test_good_loads_go_through_and_a_bad_one_between_them_is_in_no_bucket_until_it_is_released(feed):
     feed.write(rows(0, [5.0] * 10))
     asked = feed.append(rows(10, [-9999.0, 5.0]))
@@ -98,6 +99,7 @@ def test_good_loads_go_through_and_a_bad_one_between_them_is_in_no_bucket_until_
     assert feed.buckets == dict.fromkeys(range(16), 5.0) | {10: -9999.0}  # as without a contract
 
 
+@pytest.mark.soak
 def test_what_the_origin_sends_in_the_place_of_the_wrong_rows_lets_the_load_through(feed):
     feed.write(rows(0, [5.0] * 10))
     feed.append(rows(10, [-1.0, 6.0]))
@@ -107,6 +109,7 @@ def test_what_the_origin_sends_in_the_place_of_the_wrong_rows_lets_the_load_thro
     assert feed.buckets == dict.fromkeys(range(10), 5.0) | {10: 1.0, 11: 6.0}
 
 
+@pytest.mark.soak
 def test_a_load_all_of_whose_rows_are_gone_is_mended(feed):
     feed.write(rows(0, [5.0] * 10))
     feed.append(rows(10, [-1.0]))
@@ -114,6 +117,7 @@ def test_a_load_all_of_whose_rows_are_gone_is_mended(feed):
     assert feed.states == {"load2": "mended"} and feed.buckets[10] == 1.0
 
 
+@pytest.mark.soak
 def test_what_was_dropped_stays_out_for_good(feed):
     feed.write(rows(0, [5.0] * 10))
     feed.append(rows(10, [-1.0, 6.0]))
@@ -158,6 +162,7 @@ def test_a_contract_that_no_longer_minds_lets_blocked_rows_through(feed, milder)
     assert feed.run().blocked == [] and feed.buckets[10] == -1.0
 
 
+@pytest.mark.soak
 def test_values_that_no_other_row_may_have_are_looked_for_in_all_stored_rows(home):
     feed = Feed(home, "contract: {columns: {kind: {unique: true, severity: critical}}}")
     feed.write(rows(0, [5.0, 5.0], kinds="ab"))
@@ -216,6 +221,7 @@ def test_a_new_column_is_accepted_and_said(home, caplog):
     assert accepted_columns(home.warehouse, "shop")["region"] == "text"
 
 
+@pytest.mark.soak
 def test_a_column_by_another_name_is_told_until_it_is_back(home):
     feed = Feed(home, "")
     feed.write(rows(0, [5.0] * 40))
@@ -244,6 +250,7 @@ def test_numbers_that_become_words_are_a_change_of_type(home):
     assert [str(each.change) for each in asked.changes] == ["column size holds texts where it held numbers"]
 
 
+@pytest.mark.soak
 def test_a_change_of_columns_blocks_where_the_contract_says_fail_and_is_taken_where_it_says_ignore(home):
     feed = Feed(home, "contract: {on_schema_change: fail}")
     feed.write(rows(0, [5.0] * 10))

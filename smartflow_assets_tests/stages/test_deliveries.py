@@ -48,6 +48,7 @@ def sent(home: Home, channel: str) -> list[tuple[str, str]]:
     return list(rows.itertuples(index=False, name=None))
 
 
+@pytest.mark.soak
 def test_a_message_that_was_given_up_is_told_on_the_other_channels_until_the_channel_takes_messages_again(told: Home) -> None:
     record(told, START, Failure("raw_records", "no such file"))
     die_in(told, "pager")

@@ -60,6 +60,7 @@ def test_a_shift_is_told_with_its_numbers_until_it_is_over(home):
     assert not compare(home, back, 57).standing["is_drifted"].any()
 
 
+@pytest.mark.soak
 def test_what_is_read_is_bounded_and_the_same_whichever_runs_brought_it(home, tmp_path, monkeypatch):
     whole = rows(22, a_day=1000)
     read = list[int]()

@@ -12,6 +12,7 @@ from smartflow_assets_tests.homes import STAGES, START, Home, write_rows
 DAYS, STRANGE = 40, 700
 
 
+@pytest.mark.soak
 def test_metrics_of_a_source_are_compared_even_where_one_is_judged_by_keys_of_its_own(home: Home) -> None:
     rng = np.random.default_rng(5)
     hours = pd.date_range(START, periods=24 * DAYS, freq="1h")

@@ -66,6 +66,7 @@ def test_mahalanobis_has_the_features_of_all_metrics(home_of):
     assert metrics_with_features(home) == ["load", "peak"]
 
 
+@pytest.mark.soak
 def test_a_detector_that_comes_later_learns_and_scores_as_if_it_had_been_there(home_of, tmp_path_factory):
     """With nothing stored, with a stretch between two that is not stored, and with all."""
     home = home_of()

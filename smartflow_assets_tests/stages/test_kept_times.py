@@ -80,6 +80,7 @@ def floor_of(home: Home, now: datetime = day(DAYS) + LATER, **ages: str):
     return kept_from(home.warehouse, source, Retention.model_validate(ages) if ages else source.retention, now)
 
 
+@pytest.mark.soak
 def test_the_first_pruning_is_announced_and_done_a_fortnight_later(home: Home):
     now, before = day(DAYS) + LATER, home.warehouse.tables()
     [told] = prune(home, now)

@@ -91,6 +91,7 @@ def models(home: Home) -> pd.DataFrame:
     return stored_models(home.warehouse, "web")
 
 
+@pytest.mark.soak
 def test_each_model_says_why_it_was_trained(watched):
     watch(watched, day(11))  # the stored model is used
     train(watched, day(11), "schedule")
@@ -157,6 +158,7 @@ def test_a_model_that_cannot_be_read_for_whatever_reason_is_trained_anew_and_say
     assert scores(watched, day(10), day(10.5))["model_id"].unique().tolist() == [models(watched)["model_id"][1]]
 
 
+@pytest.mark.soak
 def test_after_a_rollback_the_scores_are_those_of_the_model_before_to_the_bit(watched):
     watch(watched, day(12))  # the first model scores two days
     before = scores(watched, day(10), day(12))
@@ -173,6 +175,7 @@ def test_after_a_rollback_the_scores_are_those_of_the_model_before_to_the_bit(wa
     assert scores(watched, day(12), day(13))["model_id"].unique().tolist() == [done.model_id]
 
 
+@pytest.mark.soak
 def test_every_change_is_an_audit_row_that_analysts_see(watched):
     train(watched, day(11), "schedule")
     first, second = models(watched)["model_id"]
@@ -190,6 +193,7 @@ def test_every_change_is_an_audit_row_that_analysts_see(watched):
     assert history["current_until"].tolist()[:-1] == history["current_from"].tolist()[1:] and pd.isna(history["current_until"].iloc[-1])
 
 
+@pytest.mark.soak
 def test_the_next_training_makes_a_current_model_as_ever(watched):
     train(watched, day(11))
     first, _ = models(watched)["model_id"]
@@ -201,6 +205,7 @@ def test_the_next_training_makes_a_current_model_as_ever(watched):
     assert scores(watched, day(12), day(13))["model_id"].unique().tolist() == [found["model_id"][2]]
 
 
+@pytest.mark.soak
 def test_rollbacks_go_back_one_by_one_and_end_with_a_sentence(watched):
     for number in (11, 12):
         watch(watched, day(number))
@@ -235,6 +240,7 @@ def test_what_cannot_be_gone_back_to_is_refused_and_nothing_changes(watched):
     assert rollback(run_of(watched, day(11)), None, reason="worse", by_whom="ana")[0].model_id == first
 
 
+@pytest.mark.soak
 def test_the_files_that_a_rollback_needs_outlive_those_in_between(web, monkeypatch):
     monkeypatch.setattr(modelling, "KEPT_MODELS", 1)
     watch(web, day(10))
@@ -245,6 +251,7 @@ def test_the_files_that_a_rollback_needs_outlive_those_in_between(web, monkeypat
     assert rollback(run_of(web, day(11)), None, reason="worse", by_whom="ana")[0].model_id == ids[-2]
 
 
+@pytest.mark.soak
 def test_two_groups_of_metrics_go_back_together_or_one_by_its_name(web):
     peak = "\n  - {name: peak, column: value, aggregate: max, sensitivity: high}"
     web.write_source(
@@ -288,6 +295,7 @@ def test_pruned_ledgers_keep_the_model_that_a_rollback_goes_back_to(watched):
     assert rollback(run_of(watched, day(15)), None, reason="worse", by_whom="ana")[0].model_id == ids[-2]
 
 
+@pytest.mark.soak
 def test_a_candidate_judges_nothing_until_it_is_promoted(watched):
     modelling.trained_models(run_of(watched, day(11), is_retraining=True, candidate="to compare with"))
     first, second = models(watched)["model_id"]
@@ -304,6 +312,7 @@ def test_a_candidate_judges_nothing_until_it_is_promoted(watched):
     assert rollback(run_of(watched, day(13)), None, reason="worse", by_whom="ana")[0].model_id == first
 
 
+@pytest.mark.soak
 def test_a_training_on_an_older_clock_is_current_all_the_same(web):
     watch(web, day(12))
     train(web, day(12))

@@ -84,6 +84,7 @@ def test_what_is_assumed_is_said_in_the_log_of_the_first_run(home, caplog):
     assert caplog.messages.count(said) == 1
 
 
+@pytest.mark.soak
 def test_a_plan_names_the_shift_and_the_next_run_makes_it(old_home, tmp_path):
     home = old_home()
     before = clean(home)

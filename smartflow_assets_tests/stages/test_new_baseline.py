@@ -49,6 +49,7 @@ def flagged(home: Home, since: datetime, until: datetime) -> int:
     return int(scores(home, since, until)["is_anomaly"].sum())
 
 
+@pytest.mark.soak
 def test_what_a_person_has_accepted_is_no_longer_flagged(tmp_path):
     alone = moved(tmp_path / "alone", nightly=600)
     watch(alone, day(MOVED))
@@ -63,6 +64,7 @@ def test_what_a_person_has_accepted_is_no_longer_flagged(tmp_path):
     assert flagged(accepted, day(MOVED + 2), day(DAYS)) == 0
 
 
+@pytest.mark.soak
 def test_a_shift_that_was_accepted_is_no_anomaly_once_its_rows_are_scored_again(tmp_path):
     home = moved(tmp_path, level=500)
     watch(home, day(MOVED))
@@ -103,6 +105,7 @@ def test_later_trainings_begin_at_the_baseline_too(tmp_path, two_days_later):
     assert context_from(home) == pd.Timestamp(day(MOVED))
 
 
+@pytest.mark.soak
 def test_a_rollback_past_the_baseline_takes_it_back(tmp_path, two_days_later):
     home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
     accept(home, day(MOVED + 2))
@@ -111,6 +114,7 @@ def test_a_rollback_past_the_baseline_takes_it_back(tmp_path, two_days_later):
     assert pd.isna(models(home)["baseline_from"].iloc[-1]) and models(home)["trained_from"].iloc[-1] < pd.Timestamp(day(MOVED))
 
 
+@pytest.mark.soak
 def test_a_baseline_with_too_few_rows_waits_and_is_taken_by_a_later_training(tmp_path):
     home = moved(tmp_path, level=500)
     watch(home, day(MOVED + 1))
@@ -147,6 +151,7 @@ def told(home: Home) -> list[str]:
     )
 
 
+@pytest.mark.soak
 def test_whoever_accepts_a_level_ends_its_incident_at_once_with_a_word_of_who_it_was(tmp_path, two_days_later):
     home = Home(shutil.copytree(two_days_later, tmp_path, dirs_exist_ok=True))
     since = f"opened_at >= '{day(MOVED)}'"

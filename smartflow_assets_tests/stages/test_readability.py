@@ -59,6 +59,7 @@ def incidents(home: Home) -> list[tuple[str, str, str]]:
     return list(rows[["cause", "severity", "state"]].itertuples(index=False, name=None))
 
 
+@pytest.mark.soak
 def test_too_many_are_one_incident_that_names_share_file_and_reason_until_the_file_is_clean(tmp_path):
     home = make(tmp_path, a=rows_with(50))
     for number in range(3):  # runs without anything new end nothing
@@ -94,6 +95,7 @@ def test_each_file_is_judged_by_itself_and_the_worst_is_named(tmp_path):
     assert title.startswith("15 % of the rows of examples/c.csv cannot be read, 150 of 1,000: value is not a number, and 1 more like it")
 
 
+@pytest.mark.soak
 def test_rows_that_nobody_needs_are_held_no_more_and_end_it(tmp_path):
     home = make(tmp_path, a=rows_with(50))
     take(home)
@@ -165,6 +167,7 @@ def test_a_file_of_a_few_lines_is_taken_since_one_of_them_may_be_half_written(tm
     assert home.count("raw.web") == 6 and len(held(home)) == 1
 
 
+@pytest.mark.soak
 def test_however_loads_cut_a_file_the_incident_is_that_of_the_whole(tmp_path):
     whole, parts = make(tmp_path / "whole", a=rows_with(50)), make(tmp_path / "parts")
     take(whole)

@@ -143,6 +143,7 @@ def strange(home: Home, where: str = "TRUE") -> pd.DataFrame:
     return home.table("record_anomalies", f"{where} ORDER BY observed_at").reset_index(drop=True)
 
 
+@pytest.mark.soak
 def test_the_strange_payment_is_found_with_its_reasons_and_as_it_was_read(pay):
     found = strange(pay, "severity = 'critical'")
     assert found["_row"].tolist() == [FRAUD + 1] and found["_origin"].tolist() == ["examples/pay.csv"]
@@ -235,6 +236,7 @@ def test_late_rows_corrections_and_removed_rows_touch_their_own_bucket(watched):
     assert home.count("anomalies", "severity = 'critical' AND series = 'records'") == 0
 
 
+@pytest.mark.soak
 def test_an_origin_that_goes_takes_its_records_with_it(tmp_path):
     home, rows = make(tmp_path), payments()
     write_source(home, read={"type": "csv", "path": "examples/pay*.csv", "time": "at"})
@@ -249,6 +251,7 @@ def test_an_origin_that_goes_takes_its_records_with_it(tmp_path):
     assert set(strange(home, "severity = 'critical'")["_origin"]) == {"examples/pay.csv"}
 
 
+@pytest.mark.soak
 def test_a_training_on_demand_judges_what_comes_after_it(young):
     home = young
     before = strange(home)
@@ -261,6 +264,7 @@ def test_a_training_on_demand_judges_what_comes_after_it(young):
     assert set(strange(home, f"observed_at >= '{START + timedelta(days=12)}'")["model_id"]) == {models["model_id"].iloc[1]}
 
 
+@pytest.mark.soak
 def test_what_was_flagged_is_not_learnt_from(tmp_path):
     rows = payments()
     rows.loc[8 * 144 : 8 * 144 + 60, ["merchant", "amount"]] = ["casino", 18_200.0]
@@ -303,6 +307,7 @@ def test_a_model_that_another_version_wrote_otherwise_is_learnt_anew_and_the_run
     ],
     ids=["false_alerts", "columns", "detectors", "parameters"],
 )
+@pytest.mark.soak
 def test_every_key_changes_what_is_found(tmp_path, twelve_days, settings, expected):
     rows = payments().iloc[: 12 * 144]
     rows.loc[9 * 144, "merchant"] = "casino"
@@ -395,6 +400,7 @@ def test_a_column_that_cannot_be_judged_by_is_named_with_its_remedy(tmp_path, co
         judge(home)
 
 
+@pytest.mark.soak
 def test_large_windows_are_learnt_from_by_a_share_of_their_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(record_models, "TRAINING_ROWS", 600)  # so every second, then every fourth row
     home = make(tmp_path)
@@ -404,6 +410,7 @@ def test_large_windows_are_learnt_from_by_a_share_of_their_rows(tmp_path, monkey
     assert strange(home, "severity = 'critical'")["_row"].tolist() == [FRAUD + 1]
 
 
+@pytest.mark.soak
 def test_the_bundled_payments_are_judged_well_by_the_untouched_default(tmp_path):
     home = Home(tmp_path)
     data = Path(__file__).parents[2] / "data"

@@ -92,6 +92,7 @@ def test_a_narrower_path_gives_the_times_to_the_files_that_are_left(home):
     assert home.table("raw.web")["_origin"].value_counts().to_dict() == {"b.csv": 30}
 
 
+@pytest.mark.soak
 def test_another_reader_of_the_same_rows_doubles_none(home, tmp_path, monkeypatch):
     home.write_source("web", source("json", path="a.jsonl"))
     write(home, hours(24), "a.jsonl")
@@ -146,6 +147,7 @@ def test_buckets_that_counted_equal_rows_once_are_made_anew_and_plan_says_so(hom
     assert "equal rows" not in plan(home)
 
 
+@pytest.mark.soak
 def test_a_removal_that_waits_is_an_incident_until_it_is_accepted(home):
     home.write_source("web", source(path="a.csv", on_missing_rows="delete"))
     write(home, hours(48))
@@ -170,6 +172,7 @@ def test_a_removal_that_waits_is_an_incident_until_it_is_accepted(home):
     assert home.warehouse.read(LEFT_BEHIND).empty
 
 
+@pytest.mark.soak
 def test_a_removal_that_no_load_wants_any_more_ends_its_incident(home):
     home.write_source("web", source(path="a.csv", on_missing_rows="delete"))
     for rows in (hours(48), hours(22, first=26), hours(50)):

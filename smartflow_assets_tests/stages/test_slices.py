@@ -74,6 +74,7 @@ def anomaly(home: Home, series: str = "orders") -> pd.Series:
 END = pd.Timestamp(START) + pd.Timedelta(days=DAYS)
 
 
+@pytest.mark.soak
 def test_the_planted_slice_explains_the_change_in_table_incident_and_words(tmp_path):
     home = make(tmp_path, with_more(with_more(orders(), "ASIA", "web", 80), "US", "shop", 20, pd.Timestamp(AT) + pd.Timedelta(minutes=5)))
     watch(home, END)
@@ -86,6 +87,7 @@ def test_the_planted_slice_explains_the_change_in_table_incident_and_words(tmp_p
     assert sentence in incident["body"].iloc[0]
 
 
+@pytest.mark.soak
 def test_a_loss_is_explained_by_what_is_gone(tmp_path):
     rows = orders()
     rows = rows[~(rows["at"].str.startswith(f"{AT:%Y-%m-%dT%H}") & rows["region"].isin(["EU", "ASIA"]))]
@@ -119,6 +121,7 @@ def test_the_cut_of_runs_does_not_matter(tmp_path, cuts):
     assert anomaly(once)["point_count"] == 2 and anomaly(once)["slices"]["region=EU"] == 1.0
 
 
+@pytest.mark.soak
 def test_a_young_source_is_compared_with_the_days_before_and_one_without_any_says_nothing(tmp_path):
     hour = pd.Timestamp(START) + pd.Timedelta(days=4, hours=10)
     young = make(tmp_path / "young", with_more(orders(5), "US", "shop", 70, hour), METRICS[:1])
@@ -129,6 +132,7 @@ def test_a_young_source_is_compared_with_the_days_before_and_one_without_any_say
     assert anomaly(first)["slices"] == {} and "Of the change" not in anomaly(first)["explanation"]
 
 
+@pytest.mark.soak
 def test_a_series_of_a_dimension_is_explained_by_its_own_rows_and_a_condition_holds(tmp_path):
     metric = {"name": "orders", "aggregate": "count", "dimensions": ["channel"], "where": "region != 'US'", "explain_by": ["region"]}
     rows = with_more(with_more(orders(), "ASIA", "web", 80), "US", "web", 500, pd.Timestamp(AT) + pd.Timedelta(minutes=5))
@@ -137,6 +141,7 @@ def test_a_series_of_a_dimension_is_explained_by_its_own_rows_and_a_condition_ho
     assert anomaly(home, "orders{channel=web}")["slices"] == {"region=ASIA": 1.0}
 
 
+@pytest.mark.soak
 def test_exact_copies_count_each_by_itself_as_in_the_series(tmp_path):
     rows = with_more(orders(), "EU", "web", 100)
     copies = pd.concat([rows, rows[rows["at"].str.startswith(f"{AT:%Y-%m-%dT%H}") & (rows["region"] == "US")]])

@@ -70,11 +70,13 @@ def strange(home: Home) -> set[date]:
     return set(found.dt.tz_convert(ZONE).dt.date)
 
 
+@pytest.mark.soak
 def test_an_outage_is_found_once_holidays_are_known(tmp_path):
     assert strange(watch(shop(tmp_path / "plain", PLAIN), LAST)) == set()  # holidays are as low, so it is nothing strange
     assert strange(watch(shop(tmp_path / "us", US), LAST)) == {OUTAGE}
 
 
+@pytest.mark.soak
 def test_models_see_years_of_holidays_although_they_learn_from_sixty_days(tmp_path):
     home = watch(shop(tmp_path, US), LAST)
     run = home.source_run("shop", moment(LAST), is_retraining=True, reason="by hand")
@@ -118,6 +120,7 @@ def test_hours_are_what_is_learnt_of_shorter_buckets(tmp_path):
     assert found["value"][noon].tolist() == pytest.approx([350], rel=0.1)
 
 
+@pytest.mark.soak
 def test_an_anomaly_on_a_holiday_says_so(tmp_path):
     rows = rows_of()
     rows.loc[rows["time"] == "2024-05-27", "value"] = 2500.0

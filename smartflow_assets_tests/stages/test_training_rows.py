@@ -100,6 +100,7 @@ def test_all_that_is_calm_and_scored_is_learnt_from(watched):
 
 
 @pytest.mark.parametrize("runs", [[60], [44, 48, 52, 56, 60]])
+@pytest.mark.soak
 def test_a_feed_with_holes_has_its_first_model_when_there_are_enough_values(tmp_path, runs):
     home = Home(tmp_path)
     home.write_source("web", WEB.replace("every: 5min", "every: 1h"))
@@ -115,6 +116,7 @@ def test_a_feed_with_holes_has_its_first_model_when_there_are_enough_values(tmp_
     assert trained == [next(hours for hours in runs if hours >= 54)]
 
 
+@pytest.mark.soak
 def test_rows_that_are_still_to_be_scored_are_not(web):
     watch(web, day(12))
     run = run_of(web, day(14), is_retraining=True)
@@ -170,6 +172,7 @@ def test_too_few_calm_rows_leave_the_model_as_it_is(watched):
     assert len(models(watched)) == 1
 
 
+@pytest.mark.soak
 def test_a_spike_that_was_flagged_is_not_learnt_by_the_training_after_it(web):
     rows = rows_of()
     rows.loc[300:305, "value"] = 9000

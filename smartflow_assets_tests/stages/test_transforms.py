@@ -75,6 +75,7 @@ def at(hour: int) -> str:
     return f"observed_at = TIMESTAMPTZ '{(START + timedelta(hours=hour)).isoformat()}'"
 
 
+@pytest.mark.soak
 def test_a_counter_is_judged_ruled_and_told_as_its_rate(host):
     clean = host.table("clean_series", f"metric = 'traffic' AND {at(BURST)}").iloc[0]
     assert clean["value"] == pytest.approx(400, rel=1e-3) and clean["value_raw"] > 1e6
@@ -107,6 +108,7 @@ def test_over_a_gap_there_is_no_change_to_speak_of(host):
     assert np.isnan(inside["value_raw"]) and after["value_raw"] > 0
 
 
+@pytest.mark.soak
 def test_values_without_a_logarithm_are_counted_when_they_are_learnt_from(tmp_path):
     home = Home(tmp_path)
     rows = write_counter_and_sales(home)

@@ -44,6 +44,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return judged(tmp_path_factory.mktemp("shop"), [130, DAYS])
 
 
+@pytest.mark.soak
 def test_every_day_without_revenue_is_flagged_and_zero_is_not_usual(shop: Home) -> None:
     scores = shop.table("anomaly_scores").sort_values("observed_at", ignore_index=True)[DEAD]
     assert scores["is_anomaly"].all()

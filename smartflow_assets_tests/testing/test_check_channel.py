@@ -141,6 +141,7 @@ def test_a_broken_promise_is_told_in_a_sentence(channel: type[Bell], tmp_path: P
 
 
 @pytest.mark.parametrize("channel", [Bell, Twice], ids=["once", "twice"])
+@pytest.mark.soak
 def test_a_receiver_may_take_its_time(channel: type[Bell], tmp_path: Path) -> None:
     seen: list[float] = []
 

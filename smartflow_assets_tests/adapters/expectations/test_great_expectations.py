@@ -62,6 +62,7 @@ def compared(count):
     return tally
 
 
+@pytest.mark.soak
 def test_sql_finds_what_great_expectations_finds():
     tally = compared(4)
     assert tally.differences == []

@@ -173,6 +173,7 @@ def test_pages_of_csv_and_of_lines_are_read(shop, take, stored):
     assert (stored(), asked(shop, "offset")[-2:]) == ([1, 2, 3, 4], ["0", "2"])
 
 
+@pytest.mark.soak
 def test_a_row_that_moves_to_the_next_page_meanwhile_is_there_twice_until_the_next_run(shop, take, stored):
     shop.rows, shop.is_descending = shop_rows(*range(6)), True
     shop.answers = [shop.page, lambda request: (shop.rows.append(*shop_rows(6)), shop.page(request))[1]]
@@ -254,6 +255,7 @@ def test_rows_of_the_overlap_are_taken_once_and_an_idle_server_changes_no_table(
     assert (take(**keys).new_rows, warehouse.tables()) == (0, before)
 
 
+@pytest.mark.soak
 def test_a_late_and_a_corrected_row_are_taken_within_the_overlap_and_the_old_one_goes(shop, take, stored):
     shop.rows = shop_rows(0, 30, 60, 90, 120)
     take(since=SINCE, **ITEMS, paging=BY_PAGE)

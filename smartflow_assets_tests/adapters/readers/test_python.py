@@ -112,6 +112,7 @@ def test_nested_dicts_become_columns_and_numbers_of_numpy_are_numbers(feed):
     assert feed.rows('"user.id", value, list, epoch(at2)') == [(7, None, "[1,2]", 1772330400)]
 
 
+@pytest.mark.soak
 def test_many_rows_are_stored_part_by_part(feed, monkeypatch):
     monkeypatch.setattr(module, "PART", 3)
     feed.write("""def rows():
@@ -237,6 +238,7 @@ module.ingest(warehouse, "web", reader, wanted=Wanted(), now=datetime(2026, 3, 2
 
 
 @pytest.mark.parametrize("last", [1, 2, 3])
+@pytest.mark.soak
 def test_a_killed_run_leaves_no_hole_and_doubles_nothing(orders, last):
     feed = orders(t0000=1, t0100=2, t0200=3, t0300=4)
     killed = subprocess.run(

@@ -324,6 +324,7 @@ def test_postgres_is_read_in_chunks_and_from_the_newest_time_on(shop, cluster, t
     assert warehouse.read("SELECT count(*) AS n FROM ingestions WHERE reached_at IS NULL")["n"].iloc[0] == 5
 
 
+@pytest.mark.soak
 def test_postgres_looks_otherwise_from_outside_once_a_row_is_corrected(shop, cluster, tmp_path):
     fill(shop, 0, 99)
     reader = SqlReader.model_validate({"time": "at", "url": cluster.url, "table": "orders"})

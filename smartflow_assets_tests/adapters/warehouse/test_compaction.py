@@ -67,6 +67,7 @@ def test_it_gives_the_free_blocks_back_and_changes_nothing_else(swollen):
     )
 
 
+@pytest.mark.soak
 def test_a_file_with_few_free_blocks_or_a_small_one_is_left_alone(warehouse, monkeypatch):
     warehouse.commit("run", [Replace("clean_series", "web", clean(range(1000)), at(0), at(1000))])
     warehouse.commit("prune", [Prune("clean_series", "web", at(999))])
@@ -76,6 +77,7 @@ def test_a_file_with_few_free_blocks_or_a_small_one_is_left_alone(warehouse, mon
     assert warehouse.compact() is None
 
 
+@pytest.mark.soak
 def test_a_disk_without_room_is_told_before_anything_is_written(swollen, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**9, 10**9 - 1000, 1000))
@@ -114,6 +116,7 @@ def test_killed_while_it_copies_it_loses_nothing(swollen, when):
     assert again.compact() is not None and not compaction.part_of(swollen.path).exists()
 
 
+@pytest.mark.soak
 def test_a_copy_with_other_rows_does_not_take_its_place(swollen, monkeypatch):
     counts = iter([{"clean_series": 2}, {"clean_series": 1}])
     monkeypatch.setattr(compaction, "_counts", lambda connection, database: next(counts))

@@ -122,6 +122,7 @@ def test_stranger_who_holds_the_live_file_is_named(first_version, start, is_read
     assert versions(impatient) == [[1, workers.ROWS]]
 
 
+@pytest.mark.soak
 def test_full_disk_is_said_and_keeps_the_old_rows(first_version, start):
     first_version.publish("run")
     _, report = start(workers.fill_the_disk, first_version.path.parent)

@@ -246,6 +246,7 @@ def test_a_null_verdict_of_a_row_that_is_warming_up_is_calm():
     length=st.integers(1, 20),
     late=st.text(alphabet="...wcr-", min_size=20, max_size=20),
 )
+@pytest.mark.soak
 def test_regrouping_the_touched_region_is_grouping_everything(text, first, length, late):
     changed = (text[:first] + late[:length] + text[first + length :])[: len(text)]
     source = in_runs(text, [])

@@ -93,6 +93,7 @@ def test_holidays_hide_nothing_in_a_series_of_days():
     assert found >= 14
 
 
+@pytest.mark.soak
 def test_an_outage_on_a_holiday_is_found():
     made = Made(HOUR)
     memorial = date(2024, 5, 27)

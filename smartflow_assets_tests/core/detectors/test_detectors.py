@@ -191,6 +191,7 @@ def surplus(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("first", ["import smartflow_assets.core.detection", "import surplus", "from surplus import Surplus"])
+@pytest.mark.soak
 def test_a_detector_of_another_package_joins_the_registry_whichever_is_imported_first(surplus: dict[str, str], first: str) -> None:
     code = (
         f"{first}\n"

@@ -49,6 +49,7 @@ def learnt() -> FittedModels:
     return fit_models(frame[frame["observed_at"] < frame["observed_at"][700]], settings(), step=HOUR, is_first=True)
 
 
+@pytest.mark.soak
 def test_it_finds_what_each_metric_alone_does_not_show_in_the_one_that_left_the_others() -> None:
     frame = moving_together()
     alone = detect(frame, settings=DetectionSettings.model_validate({"detectors": [{"type": "seasonal"}]}), train_rows=700)

@@ -71,6 +71,7 @@ def test_the_kernel_says_what_torch_says(detector: NetworkForecaster) -> None:
 
 
 @each_network
+@pytest.mark.soak
 def test_it_learns_what_the_baseline_does_not_know(detector: NetworkForecaster) -> None:
     fitted = learnt(detector)
     facts, values = SeriesFacts("load"), waves(seed=1)
@@ -168,6 +169,7 @@ def test_a_stored_model_scores_alike(detector: NetworkForecaster, tmp_path: Path
 
 
 @each_network
+@pytest.mark.soak
 def test_scoring_does_without_torch_and_training_says_how_to_get_it(
     detector: NetworkForecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

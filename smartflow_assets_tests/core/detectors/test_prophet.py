@@ -51,6 +51,7 @@ def test_a_holiday_of_the_calendar_is_expected_to_be_one() -> None:
 
 
 @pytest.mark.parametrize("name, low, high", [("changepoint_prior_scale", 0.001, 5.0), ("sigmas", 2.0, 8.0)])
+@pytest.mark.soak
 def test_parameters_change_what_it_says(name: str, low: float, high: float) -> None:
     values = np.where(np.arange(len(HOURS)) < 500, swing(), swing() + (np.arange(len(HOURS)) - 500) / 50)
     frame = frame_of(values)
@@ -77,6 +78,7 @@ print(list(fitted.parameters["series"]))
 """
 
 
+@pytest.mark.soak
 def test_a_fit_says_nothing() -> None:
     run = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, check=True)
     assert (run.stdout.strip(), run.stderr) == ("['load', 'other']", "")

@@ -121,6 +121,7 @@ def test_parameters_change_what_it_says(change: dict) -> None:
     assert widths[0] != pytest.approx(widths[1], rel=1e-4)
 
 
+@pytest.mark.soak
 def test_a_stored_model_scores_alike_without_statsmodels_and_training_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,7 @@ def colours(png: bytes) -> set[str]:
     return {name for name, colour in wanted.items() if (np.abs(pixels - colour).sum(axis=1) < 12).sum() > 150}
 
 
+@pytest.mark.soak
 def test_each_detector_has_a_lane_of_its_colour_and_labels_are_shaded():
     rows = pd.DataFrame({"observed_at": TIMES, "value": np.sin(np.arange(ROWS) / 20)})
     results = [result("one", *range(50, 60)), result("other", *range(200, 210)), result("third")]

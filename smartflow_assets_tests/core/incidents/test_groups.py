@@ -83,6 +83,7 @@ def test_however_runs_cut_the_data_groups_are_the_same_and_those_of_the_model(ro
 
 @settings(max_examples=6, deadline=None)
 @given(rows=st.lists(LETTERS, min_size=2, max_size=4), sizes=st.lists(st.integers(1, 12), max_size=8))
+@pytest.mark.soak
 def test_members_say_nothing_and_leaders_say_opened_and_resolved_in_turn(rows, sizes):
     source = in_runs({f"s{number}": text for number, text in enumerate(rows)}, sizes)
     members = set(source.incidents.loc[source.incidents["group_id"].notna(), "incident_id"])
@@ -94,6 +95,7 @@ def test_members_say_nothing_and_leaders_say_opened_and_resolved_in_turn(rows, s
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])
+@pytest.mark.soak
 def test_twenty_series_are_one_message_and_one_recovery(size):
     source = in_runs(TWENTY, [size] * 40)
     assert source.said() == ["opened", "resolved"]

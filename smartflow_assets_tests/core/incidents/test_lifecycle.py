@@ -28,6 +28,7 @@ def assert_same(one: Source, other: Source) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.soak
 def test_forty_points_stand_the_same_in_one_run_in_forty_and_in_sevens(size):
     assert_same(in_runs(FORTY, []), in_runs(FORTY, [size] * 40))
 
@@ -165,6 +166,7 @@ def test_a_lasting_incident_that_gets_worse_is_told_once_more():
     assert in_runs("..wwcccccc......", [1] * 20).said() == ["opened", "escalated", "resolved"]
 
 
+@pytest.mark.soak
 def test_below_min_severity_nobody_is_told_until_it_is_worse():
     policy = POLICY.model_copy(update={"min_severity": "critical"})
     assert in_runs("..www......", [1] * 20, policy).sends.empty

@@ -111,6 +111,7 @@ SIZES = pytest.mark.parametrize("size", [1, 7, 40])
 
 
 @SIZES
+@pytest.mark.soak
 def test_revenue_at_zero_for_ten_days_is_one_incident_and_one_recovery_after_it_is_back(size):
     source = Watched(daily("0000zzzzzz...."), DAY).after_runs(size)
     (incident,) = source.incidents
@@ -120,6 +121,7 @@ def test_revenue_at_zero_for_ten_days_is_one_incident_and_one_recovery_after_it_
 
 
 @SIZES
+@pytest.mark.soak
 def test_a_level_that_stays_is_closed_after_a_week_in_its_own_words_and_nothing_after(size):
     source = Watched(daily("00" + "l" * 30), DAY).after_runs(size)
     (incident,) = source.incidents
@@ -132,6 +134,7 @@ def test_no_words_of_normality_before():
         assert Watched(daily("00" + "l" * days), DAY).after_runs(7).said == ["opened"]
 
 
+@pytest.mark.soak
 def test_a_new_level_is_usual_to_what_comes_after_it():
     source = Watched(daily("00" + "l" * 10 + "0" + "l" * 3), DAY).after_runs(1)
     first, second = sorted(source.incidents, key=lambda incident: incident["opened_at"])
@@ -139,6 +142,7 @@ def test_a_new_level_is_usual_to_what_comes_after_it():
     assert second["resolved_at"] == START + 44 * DAY
 
 
+@pytest.mark.soak
 def test_what_came_right_after_a_new_level_is_another_incident():
     policy = POLICY.model_copy(update={"reopen_within": 3 * DAY})
     assert len(Watched(daily("00" + "l" * 7 + "0" + "l" * 3), DAY, policy).after_runs(1).incidents) == 2
@@ -172,6 +176,7 @@ def test_a_person_who_accepts_the_level_ends_it_at_once(size):
 
 @settings(max_examples=8, deadline=None)
 @given(letters=st.text(alphabet=".ll-", max_size=30), size=st.integers(1, 12), resolve_after=st.integers(1, 4))
+@pytest.mark.soak
 def test_an_incident_ends_when_the_model_says(letters, size, resolve_after):
     """So many usual values with no other between them, or seven days of calm, a fifth of which at least was observed."""
     values, usual, began, expected = [], 0, None, None

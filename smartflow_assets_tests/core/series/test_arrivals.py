@@ -66,6 +66,7 @@ def test_a_young_feed_of_office_hours_is_left_alone_through_its_first_nights_and
     assert alarm is not None and thursday + DAY <= alarm <= thursday + 5 * DAY
 
 
+@pytest.mark.soak
 def test_a_clock_change_is_no_silence() -> None:
     every, zone, start = HOUR, "Europe/Berlin", datetime(2026, 2, 23, tzinfo=UTC)
     living = feed(every, start + 8 * WEEK, zone=zone, start=start, is_open=office_hours)
