@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test test-fast soak lint types layers ui bench clean
+.PHONY: demo test suite test-fast soak lint types layers ui bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,7 +30,10 @@ ui: $(INSTALLED)    ## the Dagster UI on the same history, at http://127.0.0.1:3
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --verbosity=0
 
 test: $(DEVELOPING)  ## everything that must hold before a commit, but for what `soak` runs
-	$(MAKE) --no-print-directory --jobs=2 lint types layers
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory --jobs=3 suite types layers
+
+suite: $(DEVELOPING)
 	$(PYTEST) -m "not soak"
 
 test-fast: $(DEVELOPING)  ## the loop of a working day: core, configuration and doctests

@@ -31,6 +31,8 @@ from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.schema_changes import OpenChange, changes_of, noted, open_changes, standing_changes
 from smartflow_assets.stages.windows import table_rows
 
+COLUMNS_CHECK, VALUES_CHECK, ROW_COUNTS_CHECK = "columns_are_as_agreed", "values_are_as_agreed", "row_counts_are_as_agreed"
+"""The checks that show it, by kind."""
 HISTORY = "history"
 """In place of a load: all rows from before there was a contract, or from before it was changed."""
 

@@ -21,6 +21,8 @@ from smartflow_assets.core.drift.windows import cells
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import table_rows
 
+CHECK = "distributions_are_usual"
+"""The check that shows it."""
 DAY = timedelta(days=1)
 MOST_COLUMNS = 60
 """Columns that are compared; of more, the first of the table."""

@@ -124,6 +124,7 @@ def test_columns_in_another_order_hold_the_same_rows(feed):
     assert (feed.take().duplicate_count, feed.values()) == (1, [0, 5, 7])
 
 
+@pytest.mark.soak
 def test_a_rotated_log_loses_no_row_whatever_order_its_files_are_read_in(feed):
     for old in ("web-old.csv", "web.csv.1.csv"):  # read before and after web.csv
         feed.warehouse.commit("clear", [Delete("raw.web", "web")])

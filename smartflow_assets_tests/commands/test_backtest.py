@@ -120,6 +120,7 @@ def test_learning_anew_uses_newer_models(smartflow: Smartflow, web: Path) -> Non
         (["backtest", "web", "--to", "2026-03-02T01:00"], 1, "web: no row of that time could be judged"),
     ],
 )
+@pytest.mark.soak
 def test_what_cannot_be_is_said_in_one_line(smartflow: Smartflow, web: Path, arguments: list[str], code: int, message: str) -> None:
     answer = smartflow(*arguments)
     assert answer.code == code and message in answer.err, answer.err

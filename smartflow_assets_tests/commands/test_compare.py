@@ -13,6 +13,7 @@ from smartflow_assets_tests.commands.test_backtest import content, web
 __all__ = ["web"]
 
 
+@pytest.mark.soak
 def test_a_source_is_compared_and_nothing_is_touched(smartflow: Smartflow, web: Path) -> None:
     before = content(web / "data")
     answer = smartflow("compare", "web", "--detectors", "auto,seasonal,mad", "-o", "web.html")

@@ -292,6 +292,7 @@ def test_a_wrong_option_is_exit_code_2_with_what_was_meant(smartflow: Smartflow,
     assert problem in answer.err
 
 
+@pytest.mark.soak
 def test_chosen_detectors_are_the_ones_that_speak(smartflow: Smartflow, file: Path) -> None:
     output = file.with_name("out.json")
     smartflow("detect", str(file), "--train-rows", "300", "--detectors", "zscore", "-o", str(output))

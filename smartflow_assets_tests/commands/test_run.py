@@ -196,6 +196,7 @@ def test_warming_up_is_said_with_what_is_missing(smartflow: Smartflow, home: Pat
     assert (plan.out, plan.err) == ("shop: nothing has changed since the last run\n", "")
 
 
+@pytest.mark.soak
 def test_a_training_that_learns_nothing_says_why(smartflow: Smartflow, home: Path) -> None:
     answer = smartflow("train")
     assert answer.code == 0 and "models 0" in answer.out and "shop: no series yet" in answer.err, answer

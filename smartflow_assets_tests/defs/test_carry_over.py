@@ -102,6 +102,7 @@ def test_the_newest_state_of_each_partition_is_reported_once_under_the_new_key(o
     assert old.instance.get_dynamic_partitions("sources") == ["shop"]  # what is there stays: it may be another project's
 
 
+@pytest.mark.soak
 def test_what_another_project_made_under_the_same_key_is_not_taken_over(old):
     ours = made(old, dg.AssetKey("incidents"))[0]
     old.instance.report_runless_asset_event(dg.AssetMaterialization("incidents", partition="shop", metadata={"theirs": 1}))
@@ -119,6 +120,7 @@ def test_a_newer_state_under_the_new_key_is_not_covered_by_an_older_one(old):
     assert ["newer" in each.metadata for each in made(old, asset_key("incidents"))] == [True]
 
 
+@pytest.mark.soak
 def test_what_a_tick_has_no_time_for_is_left_for_the_next(old):
     assert settle_in(old.instance, old.settings, patience=timedelta(0))
     assert sum(len(made(old, asset.key)) for asset in CARRIED) < len(CARRIED)

@@ -64,6 +64,7 @@ def test_files_of_old_runs_are_closed(tmp_path):
     assert all(engine.pool.checkedin() == 0 for engine in engines)
 
 
+@pytest.mark.soak
 def test_a_dagster_that_has_moved_them_works_as_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(kept_connections, "_MODULES", ("dagster._core.storage.moved_away",))
     monkeypatch.setattr(kept_connections, "_STORAGES", tuple(kept_connections._storages()))

@@ -65,6 +65,7 @@ def test_old_runs_of_ours_go_and_the_newest_of_each_source_stays(shop: Home):
     assert prune_home(shop.instance, shop.settings, now=NOW + WEEKS, run_id="prune").runs == 0
 
 
+@pytest.mark.soak
 def test_the_run_that_made_what_an_asset_shows_stays(shop: Home):
     monitor = REPOSITORY.get_job(prefixed("monitor_source"))
     first, made, idle, newest = (finished(shop, monitor, "shop") for _ in range(4))

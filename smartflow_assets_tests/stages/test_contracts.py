@@ -142,6 +142,7 @@ def test_a_run_with_nothing_new_asks_nothing_and_the_answers_stand(feed):
     assert (feed.home.count("schema_checks"), feed.home.count("writes")) == before
 
 
+@pytest.mark.soak
 def test_rows_from_before_the_contract_are_asked_and_block_nothing(home):
     feed = Feed(home, contract="")
     feed.write(rows(0, [-5.0] * 10))
@@ -153,6 +154,7 @@ def test_rows_from_before_the_contract_are_asked_and_block_nothing(home):
 
 
 @pytest.mark.parametrize("milder", ["", STRICT.replace("critical", "warning"), STRICT.replace("min: 0", "min: -10")])
+@pytest.mark.soak
 def test_a_contract_that_no_longer_minds_lets_blocked_rows_through(feed, milder):
     feed.write(rows(0, [5.0] * 10))
     feed.append(rows(10, [-1.0]))
@@ -241,6 +243,7 @@ def test_a_column_that_is_gone_and_another_that_is_new_are_two_matters_where_the
     assert "price" in accepted_columns(home.warehouse, "shop")
 
 
+@pytest.mark.soak
 def test_numbers_that_become_words_are_a_change_of_type(home):
     feed = Feed(home, "")
     feed.write(rows(0, [5.0] * 40).assign(size=range(40)))
@@ -261,6 +264,7 @@ def test_a_change_of_columns_blocks_where_the_contract_says_fail_and_is_taken_wh
     assert accepted_columns(home.warehouse, "shop").keys() == {"at", "amount"}
 
 
+@pytest.mark.soak
 def test_a_person_accepts_a_change_and_the_load_that_it_blocked_goes_through(home):
     feed = Feed(home, "contract: {on_schema_change: fail}")
     feed.write(rows(0, [5.0] * 10))

@@ -39,6 +39,7 @@ def compare(home: Home, frame: pd.DataFrame, day: int, text: str = SHOP) -> drif
     return home.run_stages("shop", now, STAGES, run_id=f"day {day}")["drift_checks"]
 
 
+@pytest.mark.soak
 def test_a_day_is_compared_once_when_a_later_one_has_rows(home):
     whole = rows(23)
     assert compare(home, whole[: 20 * 60], 20).summary == "too little history: 21 days are needed"
@@ -96,6 +97,7 @@ def test_a_source_says_what_is_compared(home, said):
         assert set(found.standing["column_name"]) == {"kind"}
 
 
+@pytest.mark.soak
 def test_a_sensitive_column_is_not_compared_and_blocked_rows_are_not_looked_at(home):
     text = SHOP + "contract: {columns: {kind: {sensitive: true}, amount: {max: 1000, severity: critical}}}\n"
     compare(home, rows(22), 22, text)

@@ -82,6 +82,7 @@ def test_tables_are_equal_however_runs_cut_the_rows(tmp_path: Path, whole, hours
     pd.testing.assert_frame_equal(cleaned(home).reset_index(drop=True), whole.reset_index(drop=True))
 
 
+@pytest.mark.soak
 def test_tables_are_equal_when_rows_come_late(tmp_path: Path, whole):
     """The rows of a week come ten days after the others: some series turn out to be over earlier, some later."""
     home, rows = Home(tmp_path), containers()

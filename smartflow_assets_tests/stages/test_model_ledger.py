@@ -111,6 +111,7 @@ def test_each_model_says_why_it_was_trained(watched):
         (lambda folder: folder.rename(folder.with_name("moved")), "is gone"),
     ],
 )
+@pytest.mark.soak
 def test_a_model_whose_files_are_not_sound_is_trained_anew_and_says_so(watched, caplog, harm, why):
     harm(watched.settings.models / "web" / models(watched)["model_id"][0])
     watch(watched, day(10.5))
@@ -119,6 +120,7 @@ def test_a_model_whose_files_are_not_sound_is_trained_anew_and_says_so(watched, 
     assert scores(watched, day(10), day(10.5))["model_id"].unique().tolist() == [models(watched)["model_id"][1]]
 
 
+@pytest.mark.soak
 def test_a_model_of_another_version_is_trained_anew_and_says_so(watched, monkeypatch):
     monkeypatch.setattr("smartflow_assets.core.detection.fitted_models.FORM", 99)
     watch(watched, day(10.5))
@@ -145,6 +147,7 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
     ],
     ids=["a part", "a detector", "a fact", "a setting"],
 )
+@pytest.mark.soak
 def test_a_model_that_cannot_be_read_for_whatever_reason_is_trained_anew_and_says_so(watched, change, why):
     model_id = models(watched)["model_id"][0]
     sha256 = rewritten(watched.settings.models / "web" / model_id, change)
@@ -286,6 +289,7 @@ def test_a_model_whose_rows_were_pruned_is_refused_since_it_would_score_otherwis
         rollback(run_of(web, day(16)), None, reason="worse", by_whom="ana")
 
 
+@pytest.mark.soak
 def test_pruned_ledgers_keep_the_model_that_a_rollback_goes_back_to(watched):
     for number in (11, 12, 13):
         train(watched, day(number))

@@ -134,6 +134,7 @@ def test_a_run_that_dies_between_reading_and_cleaning_is_made_good(old_home):
     assert f"{clean(home)['observed_at'].iloc[0]:%m-%d %H:%M}" == "03-01 05:00"
 
 
+@pytest.mark.soak
 def test_old_entries_of_the_ledger_rebuild_nothing_again(old_home):
     """Loads become one entry when they are old; the one that moved rows is not dated later by those after it."""
     home = old_home()

@@ -58,6 +58,7 @@ def values(home: Home, metric: str = "requests") -> list[float]:
     return home.table("clean_series", f"metric = '{metric}' ORDER BY observed_at")["value"].tolist()
 
 
+@pytest.mark.soak
 def test_another_path_replaces_the_rows_of_the_former_one_and_plan_says_how_many(home):
     write(home, hours(24))
     run(home)
@@ -109,6 +110,7 @@ def test_another_reader_of_the_same_rows_doubles_none(home, tmp_path, monkeypatc
     assert run(home)["raw_records"].new_rows == 0
 
 
+@pytest.mark.soak
 def test_what_a_former_address_did_not_hold_any_more_is_left_behind_no_more(home, tmp_path, monkeypatch):
     (tmp_path / "moving_rows.py").write_text(
         "rows = [{'timestamp': f'2026-03-01T{hour:02}:00:00Z', 'value': 1} for hour in range(5)]\n"

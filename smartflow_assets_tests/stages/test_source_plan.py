@@ -42,6 +42,7 @@ def home(tmp_path) -> Home:
     return home
 
 
+@pytest.mark.soak
 def test_rules_paths_and_alerts_are_in_the_plan_until_a_run_came_through(home):
     assert plan(home) == ["web: nothing has changed since the last run"]
     home.write_source("web", CHANGED)

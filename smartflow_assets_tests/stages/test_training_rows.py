@@ -95,6 +95,7 @@ def add_anomaly(home: Home, since: float, until: float) -> None:
     home.warehouse.commit("test", [Replace("anomalies", "web", rows, day(since), day(until))])
 
 
+@pytest.mark.soak
 def test_all_that_is_calm_and_scored_is_learnt_from(watched):
     assert learnt(watched) == between(0, 16)
 
@@ -145,6 +146,8 @@ def test_an_incident_that_is_over_hides_no_more_than_its_anomalies(watched):
         ("check:row_count", "", 10),  # of all series
         ("check:row_count", "requests", 10),
         ("anomaly", "other", 16),  # of another series
+        ("check:columns_are_as_agreed", "", 16),  # a column that somebody has yet to accept: the rows are good
+        ("check:distributions_are_usual", "", 16),
         ("alert_sends", "", 16),  # a step that failed: a dead channel says nothing of the rows
     ],
 )

@@ -36,11 +36,11 @@ def _check(name: str, description: str) -> dg.AssetCheckSpec:
 
 
 COLUMNS = _check(
-    "columns_are_as_agreed",
+    contracts.COLUMNS_CHECK,
     "No column is gone, renamed or of another type that nobody has accepted, and those of the contract are there and of their types.",
 )
-VALUES = _check("values_are_as_agreed", "Values are as the contract says: there, within limits, of the list, unique.")
-ROW_COUNTS = _check("row_counts_are_as_agreed", "Loads, buckets or days have as many rows as the contract says.")
+VALUES = _check(contracts.VALUES_CHECK, "Values are as the contract says: there, within limits, of the list, unique.")
+ROW_COUNTS = _check(contracts.ROW_COUNTS_CHECK, "Loads, buckets or days have as many rows as the contract says.")
 
 
 @stage_asset("schema_checks", "quality", ["greatexpectations"], deps=["raw_records"], check_specs=[COLUMNS, VALUES, ROW_COUNTS])

@@ -11,7 +11,7 @@ from smartflow_assets.stages import drift
 
 SHOWN = 3  # sentences in a description
 USUAL = dg.AssetCheckSpec(
-    "distributions_are_usual",
+    drift.CHECK,
     asset=asset_key("drift_checks"),
     partitions_def=SOURCES,
     description="The newest days are distributed as those before them, as far as they usually are. Red while the newest comparison says "

@@ -243,6 +243,7 @@ def test_a_server_that_wants_an_end_gets_the_clock_of_the_run(shop, take):
     assert asked(shop, "from") == [None, "2026-02-28T00:00:00Z"]
 
 
+@pytest.mark.soak
 def test_rows_of_the_overlap_are_taken_once_and_an_idle_server_changes_no_table(shop, take, stored, warehouse):
     keys = {"since": SINCE, "paging": BY_PAGE, **ITEMS}
     shop.rows = shop_rows(0, 30, 60, 90)

@@ -76,6 +76,7 @@ def add(lite, *minutes: int, value: float | None = None) -> None:
 # --- SQLite ---
 
 
+@pytest.mark.soak
 def test_a_table_is_read_once_and_then_from_the_newest_time_on(lite, take, stored, warehouse):
     add(lite, 0, 30, 60, 90)
     assert take(**LITE).new_rows == 4

@@ -74,6 +74,7 @@ def test_two_runs_with_one_clock_add_nothing(house):
     assert house.warehouse.tables() == before
 
 
+@pytest.mark.soak
 def test_each_later_clock_adds_exactly_the_rows_in_between(house):
     house.take()
     old = house.rows()
@@ -85,6 +86,7 @@ def test_each_later_clock_adds_exactly_the_rows_in_between(house):
     assert set(rows["timestamp"].diff().dropna()) == {STEP}
 
 
+@pytest.mark.soak
 def test_rows_do_not_depend_on_how_runs_cut_them(house):
     for minutes in (0, 7, 90, 4000, 50_000):
         house.take(NOW + timedelta(minutes=minutes))
@@ -158,6 +160,7 @@ def test_history_and_time_change_rows(house):
 
 
 @pytest.mark.parametrize("name", DOMAINS)
+@pytest.mark.soak
 def test_every_domain_can_be_a_source(house, name):
     step = DOMAINS[name]().step
     added = [house.take(NOW + k * step * 40, domain=name, history=f"{200 * step.total_seconds()}s").new_rows for k in range(3)]

@@ -35,6 +35,7 @@ def test_forty_points_stand_the_same_in_one_run_in_forty_and_in_sevens(size):
 
 @settings(max_examples=12, deadline=None)
 @given(text=TEXTS, other=TEXTS, sizes=SIZES)
+@pytest.mark.soak
 def test_however_runs_cut_the_data_anomalies_and_incidents_are_the_same(text, other, sizes):
     texts = {"requests": text, "errors": other[: len(text)].ljust(len(text), ".")}
     assert_same(in_runs(texts, []), in_runs(texts, sizes))

@@ -46,6 +46,7 @@ def test_a_feed_that_never_pauses_is_silent_after_some_buckets(every: timedelta,
 
 
 @pytest.mark.integration  # each quarter of an hour for weeks
+@pytest.mark.soak
 def test_a_feed_that_pauses_at_night_and_on_weekends_is_silent_only_when_it_does_not_come_back() -> None:
     every, friday = timedelta(minutes=15), MONDAY + 4 * WEEK + timedelta(days=4, hours=18)
     living = feed(every, friday + WEEK, is_open=office_hours)
