@@ -37,7 +37,7 @@ suite: $(DEVELOPING)
 	$(PYTEST) -m "not soak"
 
 test-fast: $(DEVELOPING)  ## the loop of a working day: core, configuration and doctests
-	$(PYTEST) -m unit smartflow_assets smartflow_assets_tests/core smartflow_assets_tests/config
+	$(PYTEST) -m "unit and not soak" smartflow_assets smartflow_assets_tests/core smartflow_assets_tests/config
 
 soak: $(DEVELOPING)  ## what takes more than two seconds each: histories in many runs, kills in every stage, searches, the walk through the docs
 	$(PYTEST) -m soak
