@@ -57,7 +57,7 @@ def minutes(folder: Path, length: timedelta, source: str = "minutes") -> datetim
     """One source with a value each minute, and one more hour in `later.csv` beside its file. -> the clock after the first part."""
     make_home(folder)
     rows = int(length / timedelta(minutes=1)) + 60
-    times, rng = pd.date_range(START, periods=rows, freq="1min"), np.random.default_rng(0)
+    times, rng = pd.date_range(START - length, periods=rows, freq="1min"), np.random.default_rng(0)
     values = 100 + 20 * np.sin(np.arange(rows) * 2 * np.pi / 1440) + rng.normal(size=rows)
     frame = pd.DataFrame({"timestamp": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "value": values.round(3)})
     frame[:-60].to_csv(folder / f"data/examples/{source}.csv", index=False)
@@ -66,7 +66,7 @@ def minutes(folder: Path, length: timedelta, source: str = "minutes") -> datetim
         f"name: {source}\nread: {{type: csv, path: examples/{source}.csv, time: timestamp}}\n"
         "time_bucket: {every: 1min, settle: 0s}\nalerts: {to: [file], max_age: 3650 days}\n"
     )
-    return START + length + timedelta(minutes=1)
+    return START + timedelta(minutes=1)  # a year ends in the past as well
 
 
 def append_hour(folder: Path, source: str = "minutes") -> None:
