@@ -307,12 +307,15 @@ def main() -> None:
     names = arguments.only.split(",") if arguments.only else list(known)
     if unknown := [name for name in names if name not in known]:
         parser.error(f"there is no figure {', '.join(unknown)}; there are {', '.join(known)}")
-    began, results = machine(), {}
+    began, results, failed = machine(), {}, {}
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("bench", total=sum((1 + len(known[name].beside)) * arguments.repeat for name in names))
         for name in names:
             progress.update(bar, description=name)
-            results[name] = measured(known[name], arguments.repeat, lambda: progress.advance(bar))
+            try:
+                results[name] = measured(known[name], arguments.repeat, lambda: progress.advance(bar))
+            except SystemExit as error:  # one line that cannot be taken must not cost the others of an hour
+                failed[name] = str(error)
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / f"bench-{began['taken_at'].replace(':', '')[:17]}.json"
     file.write_text(json.dumps({"machine": began, "figures": results, "ratios": ratios(results)}, indent=2) + "\n")
@@ -320,6 +323,10 @@ def main() -> None:
     print(f"\n{file}: Python {began['python']}, {began['cores']} cores, load {began['load']:.1f} at the start, {began['packages']}")
     if arguments.against:
         print("\nratios, before -> now\n" + compared(ratios(results), json.loads(arguments.against.read_text())["ratios"]))
+    for name, why in failed.items():
+        print(f"\n{name} could not be taken: {why}", file=sys.stderr)
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
