@@ -215,7 +215,7 @@ def _line(outcome: "Outcome", facts: Facts, width: int) -> str:
     numbers += [f"{label} {outcome.facts[name]:,.0f}" for name, label in ONLY_WHEN_THERE_ARE if outcome.facts.get(name)]
     state = "failed"
     if outcome.is_success:
-        state = next((word for word, fact in (("silent", SILENT), ("blocked", BLOCKED)) if outcome.facts.get(fact)), "ok")
+        state = next((word for word, fact in (("blocked", BLOCKED), ("silent", SILENT)) if outcome.facts.get(fact)), "ok")
     return "  ".join([f"{outcome.source:<{width}}", f"{state:<6}", *numbers, f"{outcome.seconds:.1f} s"])
 
 

@@ -53,10 +53,8 @@ def sources() -> None:
     for name in home.named([], catalogue):
         source, known = catalogue.sources.get(name), health.get(name, {})
         state = "broken" if source is None else known.get("last_run_status") or "never run"
-        if state == "success" and name in silent:
-            state = "silent"
-        if state == "success" and name in blocked:
-            state = "blocked"
+        if state == "success":
+            state = "blocked" if name in blocked else "silent" if name in silent else state
         rows.append(
             [
                 name,

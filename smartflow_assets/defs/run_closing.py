@@ -291,8 +291,8 @@ def check_failure(check: Any) -> list[Failure]:
 def _incident_of(check: Any) -> Severity | None:
     """How bad it is when the check fails; None for one that only colours the page of its asset."""
     told = check.metadata.get(INCIDENT)
-    if told is not None and told.value in SEVERITIES:
-        return told.value
+    if told is not None:
+        return told.value if told.value in SEVERITIES else None
     return "critical" if check.severity == dg.AssetCheckSeverity.ERROR else None
 
 

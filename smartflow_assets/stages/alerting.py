@@ -27,6 +27,7 @@ from smartflow_assets.core.series.series_id import metric_and_dimensions, series
 from smartflow_assets.stages import readability, withheld_removals
 from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.configuration_log import note_configuration
+from smartflow_assets.stages.contracts import blocking_news
 from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.preparation import bucket_plan
@@ -78,6 +79,7 @@ def incidents(run: SourceRun) -> Moved:
         unreadable = readability.watch(run.warehouse, run.source, now=run.now, run_id=run.run_id)
         steps += committed(run.warehouse, run.run_id, unreadable)
         steps += _watch_removals(run)
+        steps += _watch_blocked_loads(run)
         pending, accepted = pending_windows(run, "incidents", ["anomalies"]), _accepted(run)
     if accepted:
         steps += _end(run, accepted)
@@ -188,6 +190,17 @@ def _watch_removals(run: SourceRun) -> list[Advance]:
         return []
     policy = run.source.alerts
     step = record_failures(run.warehouse, run.name, failures, ended, policy=policy, now=run.now, run_id=run.run_id, because=because)
+    return committed(run.warehouse, run.run_id, step)
+
+
+def _watch_blocked_loads(run: SourceRun) -> list[Advance]:
+    """Open or end the incidents of loads that the contract blocks, one for each."""
+    failures, ended, because = blocking_news(run)
+    if not failures and not ended:
+        return []
+    step = record_failures(
+        run.warehouse, run.name, failures, ended, policy=run.source.alerts, now=run.now, run_id=run.run_id, because=because
+    )
     return committed(run.warehouse, run.run_id, step)
 
 

@@ -1,14 +1,14 @@
 """What a source's contract says of the loads that came: asked once of each, and what that blocks.
 
 A load is what one run ingested. One that breaks a critical part is blocked: its rows stay in raw.<source> and go nowhere else
-(`adapters.warehouse.blocked_loads`), until its origin has sent other rows in the place of the wrong ones, or a person decides. Rows from
-before there was a contract are asked together, and block nothing.
+(`adapters.warehouse.blocked_loads`), until its origin has sent other rows in the place of the wrong ones, or a person decides. Where
+the contract is new or another, the newest load is asked, and is not blocked.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.expectations.evaluation import evaluate
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
-from smartflow_assets.adapters.warehouse.blocked_loads import LOADS_NOW, accepted_rows
+from smartflow_assets.adapters.warehouse.blocked_loads import LOADS_NOW, accepted_rows, held_rows
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.vocabularies import LoadState
@@ -26,15 +26,16 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.core.contracts.column_changes import Change
 from smartflow_assets.core.contracts.contract import Contract
 from smartflow_assets.core.contracts.expectations import Verdict
+from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.stages.load_columns import load_columns
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.schema_changes import OpenChange, changes_of, noted, open_changes, standing_changes
+from smartflow_assets.stages.schema_changes import FEW_ROWS, OpenChange, changes_of, noted, open_changes, standing_changes, told_changes
 from smartflow_assets.stages.windows import table_rows
 
+BLOCKED = "load:"
+"""How the cause of an incident of a blocked load begins; its id follows."""
 COLUMNS_CHECK, VALUES_CHECK, ROW_COUNTS_CHECK = "columns_are_as_agreed", "values_are_as_agreed", "row_counts_are_as_agreed"
 """The checks that show it, by kind."""
-HISTORY = "history"
-"""In place of a load: all rows from before there was a contract, or from before it was changed."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Asked:
     standing: pd.DataFrame
     blocked: Sequence[LoadNow]
     changes: Sequence[OpenChange]
+    accepted: Sequence[str]  # new columns, told
     contract: Contract
     table_rows: int
 
@@ -72,12 +74,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class _Looked:
-    """What was found of the rows of a load, or of the history."""
+    """What was found of the rows of a load. One from before the contract was as it is blocks nothing (`is_blocking`)."""
 
     load_id: str
     verdicts: Sequence[Verdict] = ()
     changes: Sequence[Change] = ()
     writes: Sequence[Write] = ()
+    accepted: Sequence[str] = ()
+    is_blocking: bool = True
 
     def breaches(self, contract: Contract) -> list[str]:
         """What is critical of it, in sentences. A check that is broken says nothing of the rows."""
@@ -110,6 +114,7 @@ def _asked(run: SourceRun, contract: Contract, found: Sequence["_Looked"]) -> As
         standing(run.warehouse, run.name),
         [load for load in loads_now(run.warehouse, run.name) if load.state == "blocked"],
         open_changes(run.warehouse, run.name),
+        [text for each in found for text in each.accepted],
         contract,
         table_rows(run, "schema_checks"),
     )
@@ -150,6 +155,35 @@ def standing(warehouse: Warehouse, source: str) -> pd.DataFrame:
     )
 
 
+def blocking_news(run: SourceRun) -> tuple[list[Failure], frozenset[str], str]:
+    """What is to be told of loads that are blocked: those of which nobody was told yet, the causes that are over, and why."""
+    standing = run.warehouse.read(
+        "SELECT cause FROM incidents WHERE source = ? AND starts_with(cause, ?) AND state <> 'resolved'", [run.name, BLOCKED]
+    )["cause"]
+    if standing.empty and not run.warehouse.read("SELECT 1 FROM blocked_loads WHERE source = ? LIMIT 1", [run.name]).size:
+        return [], frozenset(), ""
+    loads = {f"{BLOCKED}{load.load_id}": load for load in loads_now(run.warehouse, run.name)}
+    blocked = {cause: load for cause, load in loads.items() if load.state == "blocked"}
+    ended = frozenset(standing) - blocked.keys()
+    return (
+        [_told(run.name, cause, load) for cause, load in blocked.items() if cause not in set(standing)],
+        ended,
+        "; ".join(dict.fromkeys(loads[cause].reason for cause in sorted(ended) if cause in loads)),
+    )
+
+
+def _told(source: str, cause: str, load: LoadNow) -> Failure:
+    rows = "1 row is" if load.rows == 1 else f"{load.rows:,} rows are"
+    return Failure(
+        cause,
+        f"{load.reason}. The rows of this load stay in raw.{source} and go no further; other loads do.",
+        severity="critical",
+        title=f"{rows} blocked: {load.reason}",
+        next_step=f"Mend the feed, or run: smartflow quarantine {source} --release --load {load.load_id} (or --drop), then: smartflow run "
+        f"{source}",
+    )
+
+
 def decide(warehouse: Warehouse, source: Source, load: LoadNow, state: LoadState, *, by_whom: str, now: datetime, run_id: str) -> None:
     """A person lets the rows of a blocked load through, or keeps them out for good; the next run works on them."""
     reason = f"{'let through' if state == 'released' else 'kept out for good'} by {by_whom}"
@@ -157,33 +191,54 @@ def decide(warehouse: Warehouse, source: Source, load: LoadNow, state: LoadState
 
 
 def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow]) -> Iterator["_Looked"]:
-    """What was found of the loads that came since the last look, and of those that are blocked; of the history, when there was no look
-    before or the contract is another."""
+    """What was found of the loads that came since the last look, and of those that are blocked; of the newest that is there, when none came
+    and the contract is another. Rows of sources that are referred to are news too."""
+    referred = [raw_table(str(each.arguments["source"])) for each in contract.expectations() if "source" in each.arguments]
     state = run.warehouse.read(
         """
         WITH asked AS (SELECT max(written_at) AS looked_at FROM writes WHERE source = ? AND table_name = 'schema_checks')
         SELECT (SELECT looked_at FROM asked) AS asked_at, (SELECT arg_max(contract, rowid) FROM schema_checks WHERE source = ?) AS contract,
-               list(DISTINCT run_id) FILTER (operation = 'load') AS loads, count(*) AS news
-        FROM writes WHERE source = ? AND (table_name = ? AND operation = 'load' OR table_name = 'schema_changes')
+               list(DISTINCT run_id) FILTER (operation = 'load' AND source = ?) AS loads, count(*) AS news
+        FROM writes WHERE (source = ? AND (table_name = ? AND operation = 'load' OR table_name = 'schema_changes')
+                           OR list_contains(?, table_name) AND EXISTS (FROM blocked_loads WHERE source = ?))
         AND written_at > coalesce((SELECT looked_at FROM asked), TIMESTAMPTZ '-infinity')""",
-        [run.name, run.name, run.name, raw_table(run.name)],
+        [run.name, run.name, run.name, run.name, raw_table(run.name), referred, run.name],
     ).iloc[0]
     is_first, before = pd.isna(state["asked_at"]), state["contract"]
     is_changed = bool(contract.expectations()) and not is_first and (not isinstance(before, str) or before != _hash(contract))
-    came = sorted(map(str, state["loads"])) if isinstance(state["loads"], list | np.ndarray) else []
     if not state["news"] and not is_changed:
         return
-    new, decided = [run.run_id] if is_first else came, {load.load_id: load.state for load in known}
-    if is_first or is_changed:
-        out = {*new, *(load_id for load_id, now in decided.items() if now != "released")}
-        yield from _looked_at(run, contract, HISTORY, f"_run_id NOT IN ({', '.join(map(quoted_text, sorted(out)))})")
-    for load_id in [*(each for each in new if each not in decided), *(each for each, now in decided.items() if now == "blocked")]:
-        yield from _looked_at(run, contract, load_id, f"_run_id = {quoted_text(load_id)}", is_new=load_id not in decided)
+    came = sorted(map(str, state["loads"])) if isinstance(state["loads"], list | np.ndarray) else []
+    new, decided, mended = [run.run_id] if is_first else came, {load.load_id: load.state for load in known}, list[str]()
+    for load_id in (each for each, now in decided.items() if now == "blocked"):
+        for looked in _looked_at(run, contract, load_id, is_new=False):
+            mended += [load_id] if not looked.breaches(contract) else []
+            yield looked
+    stored = None if not is_first else _columns_from_before(run)
+    if stored:
+        yield stored
+    looked_at = [
+        looked for each in new if each not in decided for looked in _looked_at(run, contract, each, is_new=not stored, mended=mended)
+    ]
+    yield from looked_at
+    if (is_first or is_changed) and not looked_at:
+        newest = run.warehouse.read(f"SELECT arg_max(_run_id, _ingested_at) AS load_id FROM {accepted_rows(run.name)}")["load_id"].iloc[0]
+        if isinstance(newest, str):
+            yield from (replace(looked, is_blocking=False) for looked in _looked_at(run, contract, newest, is_new=False))
 
 
-def _looked_at(run: SourceRun, contract: Contract, load_id: str, condition: str, *, is_new: bool = True) -> Iterator["_Looked"]:
-    """What is found of some rows; nothing where there are none, but for a load that is blocked: all that was wrong is gone."""
-    raw = quoted(raw_table(run.name))
+def _columns_from_before(run: SourceRun) -> "_Looked | None":
+    """The columns of rows from before loads were looked at: they are what later ones are compared with."""
+    condition = f"_run_id <> {quoted_text(run.run_id)}"
+    columns = load_columns(run.warehouse, run.name, "", condition)
+    changes = changes_of(run, "", columns, FEW_ROWS) if any(column.value_count for column in columns.values()) else []
+    return _Looked("", writes=noted(run, "", changes)) if changes else None
+
+
+def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool, mended: Sequence[str] = ()) -> Iterator["_Looked"]:
+    """What is found of the rows of a load; nothing where there are none, but for one that is blocked: all that was wrong is gone.
+    `mended`: loads that this run lets through again."""
+    raw, condition = quoted(raw_table(run.name)), f"_run_id = {quoted_text(load_id)}"
     count = int(run.warehouse.read(f"SELECT count(*) AS n FROM {raw} WHERE {condition}")["n"].iloc[0])
     if not count:
         if not is_new:
@@ -194,7 +249,7 @@ def _looked_at(run: SourceRun, contract: Contract, load_id: str, condition: str,
     writes = noted(run, load_id, changes) if is_new else []
     chosen = ", ".join(column.sql for column in columns.values())
     rows, wanted = f"(SELECT {chosen} FROM {raw} WHERE {condition})", contract.expectations(columns)
-    is_out = f"_run_id IN (SELECT load_id FROM ({LOADS_NOW}) WHERE source = {quoted_text(run.name)} AND state = 'blocked')"
+    held = f"SELECT {chosen} FROM {held_rows(run.name)} WHERE _run_id IN ({', '.join(map(quoted_text, (load_id, *mended)))})"
     references = {
         name: accepted_rows(name)
         for name in dict.fromkeys(str(each.arguments["source"]) for each in wanted if "source" in each.arguments)
@@ -204,13 +259,14 @@ def _looked_at(run: SourceRun, contract: Contract, load_id: str, condition: str,
         run.warehouse.read,
         rows,
         wanted,
-        all_rows=f"(SELECT {chosen} FROM {accepted_rows(run.name)} UNION ALL SELECT {chosen} FROM {raw} WHERE {condition} AND {is_out})",
+        all_rows=f"(SELECT {chosen} FROM {accepted_rows(run.name)} UNION ALL {held})",
         time_column=run.source.time_column,
         references=references,
         bucket=run.source.time_bucket.every if run.source.is_bucket_given else None,
         zone=run.source.calendar.timezone,
     )
-    yield _Looked(load_id, verdicts, standing_changes(run, changes), writes)
+    accepted = told_changes(run, changes) if is_new else []
+    yield _Looked(load_id, verdicts, standing_changes(run, changes), writes, accepted)
 
 
 def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], found: Sequence["_Looked"]) -> Iterator[Write]:
@@ -221,7 +277,7 @@ def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], fou
             yield _decided(run, load_id, "mended", "no part of the contract is critical any more")
     for each in found:
         reasons = each.breaches(contract)
-        if reasons and each.load_id != HISTORY and each.load_id not in blocked:
+        if reasons and each.is_blocking and each.load_id not in blocked:
             yield _decided(run, each.load_id, "blocked", "; ".join(reasons))
         elif not reasons and each.load_id in blocked:
             yield _decided(run, each.load_id, "mended", "its rows are as agreed now")

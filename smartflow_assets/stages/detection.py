@@ -238,7 +238,8 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
 def judged_rows(
     run: SourceRun, since: datetime, until: datetime, *, is_anomalous: bool = False, of_series: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones; of all series or of some."""
+    """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones; of all series or of some. A bucket
+    whose rows a contract holds back is never anomalous: that they are not there says nothing of what is measured."""
     bound = [run.name, since, until]
     of_these, these = ("", []) if of_series is None else ("AND list_contains(?, series)", [list(of_series)])
     violations = run.warehouse.read(
@@ -256,6 +257,16 @@ def judged_rows(
         f"{where if is_anomalous else ''} {of_these}",
         [*(bound if is_anomalous else []), *these],
     )
+    held = pd.MultiIndex.from_frame(
+        run.warehouse.read(
+            "SELECT series, observed_at FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? AND repair = 'held'",
+            bound,
+        )
+    )
+    if len(held):
+        violations = violations[~pd.MultiIndex.from_frame(violations[["series", "observed_at"]]).isin(held)]
+        is_held = pd.MultiIndex.from_frame(scores[["series", "observed_at"]]).isin(held)
+        scores = scores[~is_held] if is_anomalous else scores.assign(is_anomaly=scores["is_anomaly"].mask(is_held, False))
     records = bucket_verdicts(run, since, until)
     records = records[records["is_anomaly"]] if is_anomalous else records
     return grouping.merge_violations(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)

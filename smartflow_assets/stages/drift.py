@@ -19,6 +19,7 @@ from smartflow_assets.core.drift.report import DriftReport
 from smartflow_assets.core.drift.settings import DriftSettings
 from smartflow_assets.core.drift.windows import cells
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.schema_changes import accepted_columns
 from smartflow_assets.stages.windows import table_rows
 
 CHECK = "distributions_are_usual"
@@ -112,5 +113,6 @@ def _columns(run: SourceRun) -> Sequence[str]:
     described = run.warehouse.read(f"SELECT column_name FROM (DESCRIBE SELECT * FROM {accepted_rows(run.name)})")["column_name"].tolist()
     hidden = _OWN | {run.source.time_column, *run.source.read.time.parts}
     hidden |= run.source.contract.sensitive if run.source.contract else set()
+    accepted = {name.lower() for name in accepted_columns(run.warehouse, run.name)}  # a column that is gone may have been sensitive
     beside = {f"{name}{_TEXT_BESIDE}" for name in described}
-    return [name for name in described if name not in hidden and name not in beside][:MOST_COLUMNS]
+    return [name for name in described if name not in hidden and name not in beside and name.lower() in accepted][:MOST_COLUMNS]

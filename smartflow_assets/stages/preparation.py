@@ -321,6 +321,7 @@ def _clean_window(
             "WHERE source = ? AND observed_at >= ? AND observed_at < ?",
             [run.name, *window],
         )
+        held = buckets.held(run.warehouse, run.name, plan, *window)
     after = cleaning.clean(
         seen,
         bucket=source.time_bucket,
@@ -332,6 +333,8 @@ def _clean_window(
         tail=tail,
         absences=absences,
     )
+    is_held = after["observed_at"].isin(held)
+    after = after.assign(value=after["value"].mask(is_held), repair=after["repair"].mask(is_held, "held"))
     return after, cleaning.changes(before, after), cleaning.gone(before, after)
 
 

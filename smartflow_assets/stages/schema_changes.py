@@ -85,10 +85,19 @@ def noted(run: SourceRun, load_id: str, changes: Sequence[Change]) -> list[Appen
     news = [_News(change, "accepted") for change in taken]
     news += [_News(change, "seen") for change in standing if change not in before]
     news += [_News(change, "gone") for change in before if change not in changes]
-    if taken and accepted_columns(run.warehouse, run.name):
-        for change in taken:
-            run.warn(f"{change}; {'from now on it is one of the columns of the source' if change.is_additive else 'taken as it is'}")
     return [Append("schema_changes", changed_rows(run.name, news, load_id, run.now, run.run_id))] if news else []
+
+
+def told_changes(run: SourceRun, changes: Sequence[Change]) -> list[str]:
+    """What people hear of changes that are accepted by themselves; nothing of the columns of a first load."""
+    if not accepted_columns(run.warehouse, run.name):
+        return []
+    standing = standing_changes(run, changes)
+    return [
+        f"{change}; {'from now on it is one of the columns of the source' if change.is_additive else 'taken as it is'}"
+        for change in changes
+        if change not in standing
+    ]
 
 
 def accept(warehouse: Warehouse, source: str, changes: Sequence[OpenChange], *, by_whom: str, now: datetime, run_id: str) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation.row_filter import as_sql
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
-from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows, held_rows
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.nearest_name import nearest_name
@@ -139,6 +139,16 @@ def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestam
     if pd.isna(found["oldest"][0]):
         return None
     return plan.grid.floor(found["oldest"][0]), plan.grid.floor(found["newest"][0])
+
+
+def held(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> pd.DatetimeIndex:
+    """The starts of the buckets of [since, until) that have rows in a load which is blocked."""
+    time = quoted_column(plan.time_column)
+    found = warehouse.read(
+        f"SELECT DISTINCT {bucket_number(plan)} AS bucket FROM {held_rows(source)} WHERE {time} >= ? AND {time} < ? ORDER BY bucket",
+        [_utc(since), _utc(until)],
+    )
+    return plan.grid.start(found["bucket"].to_numpy(np.int64))
 
 
 def filled(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> np.ndarray:

@@ -34,6 +34,12 @@ def accepted_rows(source: str) -> str:
     return f"(SELECT * FROM {quoted(raw_table(source))} WHERE _run_id NOT IN ({chosen}))"
 
 
+def held_rows(source: str) -> str:
+    """SQL of the raw rows of a source that are in a load which is blocked now: nobody knows yet whether they count."""
+    blocked = f"SELECT load_id FROM ({LOADS_NOW}) WHERE source = {quoted_text(source)} AND state = 'blocked'"
+    return f"(SELECT * FROM {quoted(raw_table(source))} WHERE _run_id IN ({blocked}))"
+
+
 def decide(connection: duckdb.DuckDBPyConnection, write: DecideLoad) -> list[Change]:
     """Says what becomes of a load; all that is made of its rows is due to be looked at again."""
     raw, time = raw_table(write.source), quoted_column(write.time_column)

@@ -49,7 +49,7 @@ _CAUSE = Column(
     "cause",
     TEXT,
     "anomaly, freshness (no rows come), readability (too many rows cannot be read), removal (stored rows would go), run (it failed outside "
-    "of any step), check:<name>, "
+    "of any step), check:<name>, load:<id> (a contract blocks it), "
     "delivery:<channel> (a message was given up), or the step that failed.",
 )
 
@@ -252,7 +252,9 @@ _ALL = (
             _OBSERVED_AT,
             Column("value", NUMBER, "Value after transform and repair, in the metric's unit; null when the bucket is missing."),
             Column("value_raw", NUMBER, "Value as aggregated, before any transform and repair."),
-            Column.of_words("repair", Repair, {"dst": "a doubled or skipped local hour"}),
+            Column.of_words(
+                "repair", Repair, {"dst": "a doubled or skipped local hour", "held": "rows of it are in a load that is blocked"}
+            ),
         ),
         key=("source", "series", "observed_at"),
         mode="window",

@@ -311,7 +311,8 @@ class Contract(BaseModel):
         default=None, description="How many rows a load, a bucket or a day has.", examples=[{"min": 1, "per": "day"}]
     )
     on_schema_change: Literal["ignore", "warn", "fail"] = Field(
-        default="warn", description="What a column that is added, removed, renamed or of another type is: nothing, a warning, or critical."
+        default="warn",
+        description="What a column that is gone, renamed or of another type is: nothing, a warning, or critical. A new one is accepted.",
     )
     listed: tuple[ListedExpectation, ...] = Field(
         default=(),

@@ -23,10 +23,11 @@ from smartflow_assets.core.temporal.notation import Duration
 from smartflow_assets.core.temporal.time_grid import DAY, TimeGrid
 
 Fill = Literal["interpolate", "previous", "zero", "none"]
-Repair = Literal["none", "filled", "missing", "dst"]
+Repair = Literal["none", "filled", "missing", "dst", "held"]
 """What was done to a bucket: nothing, a fill, copies of rows left out, nothing that could be (it is missing); dst says that its local
-hour is doubled or skipped by a clock change. Where two hold, the later of dst, missing and filled is told."""
-UNOBSERVED: tuple[Repair, ...] = ("filled", "missing")
+hour is doubled or skipped by a clock change; held that rows of it are in a load which a contract blocks, so that nobody knows its value.
+Where two hold, the later of dst, missing, filled and held is told."""
+UNOBSERVED: tuple[Repair, ...] = ("filled", "missing", "held")
 """Repairs of buckets in which nothing was observed; in SQL the tuple reads as a list of values."""
 CLEAN_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
 LONGEST_BUCKET = timedelta(days=366)

@@ -57,8 +57,8 @@ def schema_checks(context: dg.AssetExecutionContext, options: RunOptions) -> dg.
             "blocked_rows": sum(load.rows for load in asked.blocked),
         }
     )
-    if asked.blocked and asked.loads:
-        metadata[NOTE] = "; ".join(_blocked(options.run.name, load) for load in asked.blocked)
+    if asked.loads and (told := [*asked.accepted, *(_blocked(options.run.name, load) for load in asked.blocked)]):
+        metadata[NOTE] = "; ".join(told)
     failed = _failed(asked.standing)
     if asked.verdicts and len(failed):
         metadata["not_met"] = small_table(failed, ["severity", "column_name", "check_name", "message"])
@@ -103,12 +103,14 @@ def _result(check: dg.AssetCheckSpec, asked: Asked) -> dg.AssetCheckResult:
         found += [_Finding(severity, str(each.change), each.load_id) for each in asked.changes]
     found.sort(key=lambda each: -RANK[each.severity])
     severity = worst((each.severity for each in found), "warning")
+    blocked = {load.load_id for load in asked.blocked}
+    others = [each.severity for each in found if each.load_id not in blocked or each.severity != "critical"]  # a blocked load has its own
     return dg.AssetCheckResult(
         check_name=check.name,
         passed=not found,
         severity=dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN,
         description=_description(check, asked, len(rows), found),
-        metadata=numbers({"expectations": len(rows), "not_met": len(found)}) | {INCIDENT: severity},
+        metadata=numbers({"expectations": len(rows), "not_met": len(found)}) | {INCIDENT: worst(others) if others else "that of its load"},
     )
 
 
@@ -117,7 +119,7 @@ def _description(check: dg.AssetCheckSpec, asked: Asked, expectations: int, foun
     if found:
         told = list(dict.fromkeys(each.text.rstrip(".") for each in found))
         more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-        loads = {each.load_id for each in found}
+        loads = {each.load_id for each in found if each.severity == "critical"}
         held = [
             f" {counted(load.rows, 'row')} of load {load.load_id} go no further until that is mended."
             for load in asked.blocked
