@@ -218,7 +218,8 @@ class Source(DetectionSettings):
         compared = {name for metric in self.metrics if metric.where for name in text_columns(parse_condition(metric.where))}
         compared |= {name for metric in self.metrics for name in metric.explain_by}
         categories = tuple(sorted({*self.encode, *compared} - {*self._all_dimensions, *(numbers or ())}))
-        return Wanted(numbers, self._all_dimensions, self.on_bad_rows.do, categories)
+        sensitive = tuple(sorted(self.contract.sensitive)) if self.contract else ()
+        return Wanted(numbers, self._all_dimensions, self.on_bad_rows.do, categories, sensitive)
 
     def encoded_base(self, column: str | None) -> str | None:
         """The column of categories that an encoded column such as `merchant__frequency` is made of; None when it is none."""

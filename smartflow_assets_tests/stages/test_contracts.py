@@ -86,7 +86,7 @@ def test_good_loads_go_through_and_a_bad_one_between_them_is_in_no_bucket_until_
     asked = feed.append(rows(10, [-9999.0, 5.0]))
     (blocked,) = asked.blocked
     assert (blocked.load_id, blocked.rows) == ("load2", 2)
-    assert blocked.reason == "1 of 2 values of amount is negative, first at 2026-03-02 10:00; for example -9999"
+    assert blocked.reason == "1 of 2 values of amount is negative, first at 2026-03-02 10:00 UTC; for example -9999"
     for first in (12, 14):
         asked = feed.append(rows(first, [5.0, 5.0]))
         assert [load.load_id for load in asked.blocked] == ["load2"]

@@ -142,13 +142,14 @@ class Wanted:
 
     `numbers` must be readable as numbers, None means every column that is mostly numbers; `texts` (dimensions) and `categories`
     (encoded columns) stay text; `on_bad_rows` says what becomes of a row whose number cannot be read. A row without a readable
-    time is never taken.
+    time is never taken. What cannot be read is kept without the values of the columns that are `sensitive`.
     """
 
     numbers: tuple[str, ...] | None = None
     texts: tuple[str, ...] = ()
     on_bad_rows: BadRows = "quarantine"
     categories: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
 
     @property
     def reading(self) -> dict[str, Any]:

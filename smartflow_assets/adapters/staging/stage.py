@@ -34,6 +34,7 @@ MOSTLY = 0.9  # an undeclared column holds numbers when nine in ten of its value
 EARLIEST_UNIX = datetime(1980, 1, 1, tzinfo=UTC)  # numbers of rows, read as seconds, all lie in 1970
 SAMPLE = 2_000
 GOOD, BAD = "rows.parquet", "rejected.parquet"
+MASK = "'***'"
 
 
 def stage_file(
@@ -358,7 +359,13 @@ class _Staging:
         )
         if counts["timed"] == counts["rows"] and not is_number_bad and not self._one(f"SELECT count(*) FROM ({self.table.scan.broken})")[0]:
             return 0, None
-        record = ", ".join(f"{quoted_text(column.name)}, {column.c}" for column in self.table.read_columns)
+        masked = {name.lower() for name in self.table.wanted.sensitive}
+        record = ", ".join(
+            f"{quoted_text(column.name)}, "
+            + (f"CASE WHEN {column.c} IS NOT NULL THEN {MASK} END" if column.name.lower() in masked else column.c)
+            for column in self.table.read_columns
+        )
+        broken = f"CAST(json_object('line', {MASK}) AS VARCHAR)" if masked else "CAST(record AS VARCHAR)"
         place = "place" if self.table.scan.number else f"{counts['rows']} + row_number() OVER (ORDER BY place)"
         rejected = self.file.folder / BAD
         self.connection.execute(f"""
@@ -366,7 +373,7 @@ class _Staging:
                 SELECT row_number, CAST(json_object({record}) AS VARCHAR) AS record, reason
                 FROM ({self.table.rows()}) WHERE reason IS NOT NULL AND (moment IS NULL OR {self.window})
                 UNION ALL
-                SELECT {place}, CAST(record AS VARCHAR), reason
+                SELECT {place}, {broken}, reason
                 FROM ({self.table.scan.broken})
             ) TO {quoted_text(rejected)} (FORMAT parquet)
         """)

@@ -28,9 +28,9 @@ def sentence(expectation: Expectation, told: Told) -> str:
 
     >>> amount = Expectation("expect_column_values_to_be_between", ("amount",), {"column": "amount", "min_value": 0})
     >>> sentence(amount, Told(False, 12096, 42, {}, ("-3", "-7"), "", datetime(2026, 3, 1, 9, 30)))
-    '42 of 12,096 values of amount are negative, first at 2026-03-01 09:30; for example -3, -7'
+    '42 of 12,096 values of amount are negative, first at 2026-03-01 09:30 UTC; for example -3, -7'
     >>> sentence(amount, Told(True, 12096, 0, {}, (), "", None))
-    'none of 12,096 values of amount is negative'
+    'all of 12,096 values of amount are as agreed'
     """
     if told.error:
         return f"the check of {_subject(expectation)} is broken: {told.error}"
@@ -51,13 +51,14 @@ def _of_counts(expectation: Expectation, told: Told, count: int, wrong: int) -> 
     what = f"{'row' if is_row else 'value'}{'' if count == 1 else 's'}" + ("" if is_row else f" of {_subject(expectation)}")
     if not count:
         return f"there are no {what}"
-    share = "none" if not wrong else f"{wrong:,}"
-    text = f"{share} of {count:,} {what} {one if wrong <= 1 else several}"
-    if wrong and expectation.mostly < 1:
+    if not wrong:
+        return f"all of {count:,} {what} are as agreed" if count > 1 else f"the one {what} is as agreed"
+    text = f"{wrong:,} of {count:,} {what} {one if wrong <= 1 else several}"
+    if expectation.mostly < 1:
         text += f" ({100 * wrong / count:.3g} %, at most {round(100 * (1 - expectation.mostly), 8):g} % may)"
-    if wrong and told.first_at is not None:
-        text += f", first at {told.first_at:%Y-%m-%d %H:%M}"
-    return text + (f"; for example {', '.join(told.examples)}" if told.examples else "")
+    if told.first_at is not None:
+        text += f", first at {told.first_at:%Y-%m-%d %H:%M} UTC"
+    return text + (f"; for example {', '.join(dict.fromkeys(told.examples))}" if told.examples else "")
 
 
 _ROWWISE = (
@@ -83,7 +84,7 @@ def _breach(expectation: Expectation) -> tuple[str, str]:
         case "expect_column_values_to_be_between":
             return both("negative" if given.get("min_value") == 0 and given.get("max_value") is None else _outside(given))
         case "expect_column_values_to_be_in_set":
-            return both(f"none of {_listed(given.get('value_set'))}")
+            return both(f"not among {_listed(given.get('value_set'))}")
         case "expect_column_values_to_not_be_in_set":
             return both(f"one of {_listed(given.get('value_set'))}")
         case "expect_column_values_to_match_regex":

@@ -63,7 +63,7 @@ def orders(monkeypatch):
 
 def test_a_breach_is_a_sentence_with_numbers_and_the_first_time(orders):
     (verdict,) = orders.verdicts("orders", columns={"amount": {"min": 0}})
-    assert verdict.sentence == "2 of 4 values of amount are negative, first at 2026-03-02 09:30; for example -3, -7"
+    assert verdict.sentence == "2 of 4 values of amount are negative, first at 2026-03-02 09:30 UTC; for example -3, -7"
     assert (verdict.is_passed, verdict.unexpected_percent, verdict.engine) == (False, 50, "duckdb")
 
 
@@ -83,7 +83,7 @@ def test_what_is_missing_is_alike_in_keys_of_several_columns_but_not_where_all_a
 def test_a_reference_is_to_the_rows_of_another_source(orders):
     known, unknown = {"column": "kind", "source": "kinds"}, {"column": "kind", "source": "shops", "source_column": "kind"}
     first, second = orders.verdicts(references=[known, unknown])
-    assert first.sentence == "1 of 3 values of kind is not in kind of kinds, first at 2026-03-03 00:00; for example gold"
+    assert first.sentence == "1 of 3 values of kind is not in kind of kinds, first at 2026-03-03 00:00 UTC; for example gold"
     assert second.error == "there are no rows of shops to refer to"
 
 
