@@ -327,3 +327,10 @@ def test_a_load_that_is_let_through_again_counts_in_the_same_run(home):
     feed.append(rows(24, [5.0] * 23 + [-1.0]))
     asked = feed.write(rows(0, [5.0] * 24 + [5.0] * 24 + [6.0]))
     assert feed.states == {"load2": "mended"} and asked.standing["is_passed"].all()
+
+
+def test_a_row_that_cannot_be_read_is_kept_without_its_sensitive_values(home):
+    feed = Feed(home, "contract: {columns: {kind: {sensitive: true}}}")
+    feed.write(rows(0, [5.0] * 3).assign(amount=["5", "oops", "6"]))
+    (record,) = home.table("quarantined_records")["record"]
+    assert '"amount":"oops"' in record and '"kind":"***"' in record
