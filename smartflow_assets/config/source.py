@@ -174,6 +174,7 @@ class Source(DetectionSettings):
                     yield f"records: {judged} is {self._time_role(judged)}; a record is not judged by it"
         yield from self._misfits_of_contract()
         yield from self._misfits_of_encodings(times)
+        yield from self._misfits_of_sensitive_columns()
         if len(names) == 1 and (lonely := next((d.type for d in self.detection(names[0]).active() if d.is_joint), None)):
             yield f"detectors: {lonely} compares the metrics of a source with each other, and there is only {names[0]}"
         for rule in self.rules if names else ():
@@ -201,6 +202,16 @@ class Source(DetectionSettings):
                 yield f"metrics: {metric.name} is of {metric.source_column.column}, but encode gives {given}"
             if base and metric.aggregate in COUNTING:
                 yield f"metrics: {metric.name} counts an encoded column, which every row has; sum counts the rows of a category"
+
+    def _misfits_of_sensitive_columns(self) -> Iterator[str]:
+        """Names of series and values of metrics stand in messages, pictures and exports."""
+        sensitive = self.contract.sensitive if self.contract else frozenset[str]()
+        for column in sorted(sensitive & {*self._all_dimensions, *(name for metric in self.metrics for name in metric.explain_by)}):
+            yield f"contract: {column} is sensitive, and its values name series or slices, which stand in messages; take one of the two out"
+        for metric in self.metrics:
+            if metric.source_column.column in sensitive and metric.aggregate not in COUNTING:
+                column = metric.source_column.column
+                yield f"contract: {column} is sensitive, and the metric {metric.name} shows its values; count it, or take one out"
 
     @property
     def time_column(self) -> str:

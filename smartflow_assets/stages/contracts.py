@@ -111,7 +111,7 @@ def _asked(run: SourceRun, contract: Contract, found: Sequence["_Looked"]) -> As
     return Asked(
         [verdict for each in found for verdict in each.verdicts],
         len(found),
-        standing(run.warehouse, run.name),
+        standing(run.warehouse, run.name, contract),
         [load for load in loads_now(run.warehouse, run.name) if load.state == "blocked"],
         open_changes(run.warehouse, run.name),
         [text for each in found for text in each.accepted],
@@ -140,9 +140,9 @@ def loads_now(warehouse: Warehouse, source: str) -> list[LoadNow]:
     ]
 
 
-def standing(warehouse: Warehouse, source: str) -> pd.DataFrame:
-    """The rows of `schema_checks` that count now: what was found last, and what was found of each load that is blocked; none of a load of
-    which a person has decided."""
+def standing(warehouse: Warehouse, source: str, contract: Contract) -> pd.DataFrame:
+    """The rows of `schema_checks` that count now: what was found last, and what was found of each load that is blocked; nothing of what a
+    person has decided, nor of a contract that is no more."""
     return warehouse.read(
         f"""
         WITH checks AS (SELECT *, rowid AS place FROM schema_checks WHERE source = ?),
@@ -150,8 +150,9 @@ def standing(warehouse: Warehouse, source: str) -> pd.DataFrame:
                              SELECT load_id FROM ({LOADS_NOW}) WHERE source = ? AND state = 'blocked') GROUP BY load_id
                          UNION SELECT load_id, run_id FROM checks WHERE run_id = (SELECT arg_max(run_id, place) FROM checks))
         SELECT checks.* EXCLUDE (place) FROM checks JOIN counted USING (load_id, run_id)
-        WHERE load_id NOT IN (SELECT load_id FROM ({LOADS_NOW}) WHERE source = ? AND state IN ('released', 'dropped')) ORDER BY place""",
-        [source, source, source],
+        WHERE contract = ? AND load_id NOT IN (SELECT load_id FROM ({LOADS_NOW}) WHERE source = ?
+              AND (state = 'dropped' OR state = 'released' AND severity = 'critical')) ORDER BY place""",
+        [source, source, _hash(contract), source],
     )
 
 

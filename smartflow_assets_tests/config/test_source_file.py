@@ -275,3 +275,15 @@ owner: me
         "`owner`: write team:name or an e-mail address",
         "timestamp is the time column; it cannot be a metric or a dimension as well",
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("dimensions: [mail]", "mail is sensitive, and its values name series or slices"),
+        ("metrics: [{name: m, column: mail}]", "mail is sensitive, and the metric m shows its values"),
+    ],
+)
+def test_what_is_sensitive_names_no_series_and_is_no_value(tmp_path, keys, said):
+    text = f"name: web\nread: {{type: csv, path: a, time: t}}\n{keys}\ncontract: {{columns: {{mail: {{sensitive: true}}}}}}\n"
+    assert said in " ".join(problems(tmp_path, text))

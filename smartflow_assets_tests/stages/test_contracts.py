@@ -334,3 +334,21 @@ def test_a_row_that_cannot_be_read_is_kept_without_its_sensitive_values(home):
     feed.write(rows(0, [5.0] * 3).assign(amount=["5", "oops", "6"]))
     (record,) = home.table("quarantined_records")["record"]
     assert '"amount":"oops"' in record and '"kind":"***"' in record
+
+
+@pytest.mark.parametrize("query", ["SELECT * FROM {batch} WHERE nosuch > 1", "SELECT * FROM {batch} WHERE CAST(kind AS INT) > 1", "SELECT"])
+def test_a_query_that_cannot_be_asked_is_a_broken_check_and_stops_nothing(home, query):
+    """Nor does its error show a value of a column that is sensitive."""
+    asking = f"    - {{type: unexpected_rows_expectation, unexpected_rows_query: '{query}', severity: critical}}"
+    contract = "contract:\n  columns: {kind: {sensitive: true}, amount: {min: 9}}\n  expectations:\n" + asking
+    asked = Feed(home, contract).write(rows(0, [5.0] * 3, kinds=["PLANTED"]))
+    rows_now = asked.standing.set_index("check_name")
+    assert rows_now.loc["unexpected_rows_expectation", "error"] and asked.blocked == []
+    assert rows_now.loc["expect_column_values_to_be_between", "unexpected_count"] == 3
+    assert "PLANTED" not in asked.standing.to_string()
+
+
+def test_an_answer_to_a_contract_that_is_no_more_stands_no_longer(feed):
+    feed.write(rows(0, [5.0] * 3, kinds="z"))
+    feed.promise("")
+    assert feed.run().standing.empty

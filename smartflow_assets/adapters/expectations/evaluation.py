@@ -19,6 +19,7 @@ from smartflow_assets.adapters.expectations.rows import BrokenCheckError, Rows
 from smartflow_assets.adapters.sql_quoting import quoted_column
 from smartflow_assets.core.contracts.expectations import MASK, MOST_EXAMPLES, Engine, Expectation, Verdict
 from smartflow_assets.core.contracts.sentences import Told, sentence
+from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.core.json_value import json_value
 
 Read = Callable[[str, list[Any]], pd.DataFrame]
@@ -64,6 +65,7 @@ def evaluate(
     """
     if not expectations:
         return []
+    read = _unwrapped(read)
     rows = rows_of(read, relation, all_rows=all_rows, time_column=time_column, references=_needed(references, expectations))
     rows = replace(rows, bucket=bucket, zone=zone)
     checks: dict[int, Check] = {}
@@ -92,6 +94,20 @@ def evaluate(
             finding = replace(finding, error=_without_values(expectations[at], finding.error))
             answers[at] = _Answer(finding, "great_expectations", examples)
     return [_verdict(expectation, answers[at], rows) for at, expectation in enumerate(expectations)]
+
+
+def _unwrapped(read: Read) -> Read:
+    """The same, with DuckDB's own errors, which say whether an expectation is to blame, in the place of what a warehouse makes of them."""
+
+    def asked(sql: str, params: list[Any]) -> pd.DataFrame:
+        try:
+            return read(sql, params)
+        except SmartflowError as error:
+            if isinstance(error.__cause__, duckdb.Error) and not isinstance(error.__cause__, _NOT_THE_CHECK):
+                raise error.__cause__ from None
+            raise
+
+    return asked
 
 
 def bad_rows(expectation: Expectation, rows: Rows) -> str | None:

@@ -226,7 +226,7 @@ class Reference(_Part):
     """A column whose every value is in a column of another source."""
 
     column: str = Field(description="The column of this source.")
-    source: str = Field(description="The other source.")
+    source: str = Field(description="The other source.", pattern=r"^[a-z][a-z0-9_]{0,47}$")
     source_column: str = Field(default="", description="Its column. Default: the same name.")
 
 
