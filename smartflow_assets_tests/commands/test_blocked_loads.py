@@ -45,8 +45,11 @@ def test_a_load_that_breaks_a_critical_part_is_told_until_a_person_releases_it(h
     assert f"2 rows of load {load} go no further, since 1 of 2 values of n is negative" in answer.err
     assert f"`smartflow quarantine shop --release --load {load}` lets them through" in answer.err
     assert "blocked" in smartflow("sources").out and load in smartflow("quarantine").out
-    incidents = rows_of(smartflow, "SELECT cause, severity, state FROM incidents WHERE cause LIKE 'check:%' ORDER BY cause")
-    assert [(each["cause"], each["severity"], each["state"]) for each in incidents] == [("check:values_are_as_agreed", "critical", "open")]
+    incidents = rows_of(smartflow, "SELECT cause, severity, state FROM incidents ORDER BY cause")
+    told = [("check:values_are_as_agreed", "warning", "open"), (f"load:{load}", "critical", "open")]  # the unknown lane, and the load
+    assert [(each["cause"], each["severity"], each["state"]) for each in incidents] == told
+    (opened,) = rows_of(smartflow, "SELECT payload FROM incident_events WHERE cause LIKE 'load:%'")
+    assert f"smartflow quarantine shop --release --load {load}" in str(opened["payload"])
     observed = "SELECT max(observed_at) AS at FROM clean_series"
     assert rows_of(smartflow, observed)[0]["at"].startswith("2026-03-05T23:00")
 
@@ -55,7 +58,8 @@ def test_a_load_that_breaks_a_critical_part_is_told_until_a_person_releases_it(h
     assert answer.code == 0 and f"2 rows of load {load} released; the next run takes them" in answer.out
     assert smartflow("run", "--as-of", "2026-03-06T03:01").out.split()[1] == "ok"
     assert rows_of(smartflow, observed)[0]["at"].startswith("2026-03-06T01:00")
-    assert {each["state"] for each in rows_of(smartflow, "SELECT state FROM incidents WHERE cause LIKE 'check:%'")} == {"resolved"}
+    (ended,) = rows_of(smartflow, "SELECT state, resolved_reason FROM incidents WHERE cause LIKE 'load:%'")
+    assert ended["state"] == "resolved" and ended["resolved_reason"].startswith("let through by ")
 
 
 def test_a_sensitive_value_stands_in_the_raw_table_alone(home: Path) -> None:
