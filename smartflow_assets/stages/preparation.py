@@ -332,9 +332,8 @@ def _clean_window(
         treatments=source.treatments,
         tail=tail,
         absences=absences,
+        held=held,
     )
-    is_held = after["observed_at"].isin(held)
-    after = after.assign(value=after["value"].mask(is_held), repair=after["repair"].mask(is_held, "held"))
     return after, cleaning.changes(before, after), cleaning.gone(before, after)
 
 

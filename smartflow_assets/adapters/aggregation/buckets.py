@@ -141,14 +141,14 @@ def extent(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[pd.Timestam
     return plan.grid.floor(found["oldest"][0]), plan.grid.floor(found["newest"][0])
 
 
-def held(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> pd.DatetimeIndex:
-    """The starts of the buckets of [since, until) that have rows in a load which is blocked."""
+def held(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> np.ndarray:
+    """The numbers of the buckets of [since, until) that have rows in a load which is blocked, in order."""
     time = quoted_column(plan.time_column)
     found = warehouse.read(
         f"SELECT DISTINCT {bucket_number(plan)} AS bucket FROM {held_rows(source)} WHERE {time} >= ? AND {time} < ? ORDER BY bucket",
         [_utc(since), _utc(until)],
     )
-    return plan.grid.start(found["bucket"].to_numpy(np.int64))
+    return found["bucket"].to_numpy(np.int64)
 
 
 def filled(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, until: datetime) -> np.ndarray:

@@ -6,7 +6,7 @@ that differ are written (`changes`). Aggregating rows is SQL in adapters.aggrega
 value that was filled here: `repair` says which those are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Self, cast
@@ -133,6 +133,7 @@ def clean(
     treatments: Mapping[str, Treatment] = MappingProxyType({}),
     tail: Tail | None = None,
     absences: pd.DataFrame | None = None,
+    held: Sequence[int] | np.ndarray = (),
 ) -> pd.DataFrame:
     """The rows of clean_series (without source) for the buckets that start in [since, until), sorted by series and time.
 
@@ -142,6 +143,7 @@ def clean(
     A gap is filled once the value behind it is there, and if it is no longer than `max_gap`. `treatments`, by metric: what
     `value` is instead of the aggregated value, which stays in `value_raw`, and whether a bucket without rows is zero. `tail`: which
     metrics go on behind the last row. `absences` (series, since, until: numbers of buckets): where a series is over and has no bucket.
+    `held`: numbers of buckets with rows in a load that a contract blocks, which have no value, nor a fill.
     """
     grid = TimeGrid(bucket.every, calendar)
     wanted = grid.numbers(since, until)
@@ -182,6 +184,9 @@ def clean(
     repair[:, grid.is_odd(numbers)] = "dst"
     repair[np.isnan(value)] = "missing"
     repair[is_filled] = "filled"
+    is_held = np.isin(numbers, held)
+    filled[:, is_held] = np.nan
+    repair[:, is_held] = "held"
 
     is_row = is_there & (numbers >= wanted[0]) & (numbers <= wanted[-1])
     if tail is not None and tail.metrics is not None:

@@ -52,7 +52,6 @@ def test_buckets_are_repaired_as_clean_series_says() -> None:
     written = named("core/preparation/cleaning.py", r'repair\[.*\] = "(\w+)"') | named(
         "core/preparation/cleaning.py", r'full\(shape, "(\w+)"'
     )
-    written |= named("stages/preparation.py", r'mask\(is_held, "(\w+)"')
     assert set(TABLES["clean_series"]["repair"].words) == written == set(get_args(Repair))
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from smartflow_assets.core.preparation.cleaning import Repair, TimeBucket, affected, changes, clean, last_closed, reach
 from smartflow_assets.core.temporal.calendar import Calendar
+from smartflow_assets.core.temporal.time_grid import TimeGrid
 
 START = pd.Timestamp("2026-01-07", tz="UTC")
 UTC = Calendar()
@@ -90,12 +91,14 @@ def test_days_with_a_changed_clock_are_named():
 
 def test_each_word_of_the_vocabulary_of_repairs_is_written_and_no_other():
     berlin = Calendar(timezone="Europe/Berlin")
-    starts = pd.date_range("2026-03-26", periods=8, tz="Europe/Berlin").tz_convert("UTC").as_unit("us")
-    frame = buckets({0: 1, 1: 2, 3: 3, 6: 4})
-    frame["observed_at"] = starts[[0, 1, 3, 6]]
+    starts = pd.date_range("2026-03-26", periods=9, tz="Europe/Berlin").tz_convert("UTC").as_unit("us")
+    frame = buckets({0: 1, 1: 2, 3: 3, 6: 4, 7: 5})
+    frame["observed_at"] = starts[[0, 1, 3, 6, 7]]
     bucket = TimeBucket(every="1 day", max_gap="1 day")
-    rows = clean(frame, bucket=bucket, calendar=berlin, since=starts[0], until=starts[7])
-    assert rows["repair"].tolist() == ["none", "none", "filled", "dst", "missing", "missing", "none"]
+    held = TimeGrid(bucket.every, berlin).numbers(starts[7], starts[8])
+    rows = clean(frame, bucket=bucket, calendar=berlin, since=starts[0], until=starts[8], held=held)
+    assert rows["repair"].tolist() == ["none", "none", "filled", "dst", "missing", "missing", "none", "held"]
+    assert np.isnan(rows["value"].iloc[-1])
     assert set(rows["repair"]) == set(get_args(Repair))
 
 
