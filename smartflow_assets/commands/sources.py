@@ -22,7 +22,6 @@ smartflow show web_traffic
 smartflow show web_traffic --resolved
 """
 HELD = "SELECT source, count(*) AS n FROM quarantined_records WHERE state = 'held' GROUP BY source"
-BLOCKED = "SELECT source FROM blocked_loads GROUP BY source, load_id HAVING arg_max(state, changed_at) = 'blocked'"
 SILENT = "SELECT source FROM incidents WHERE cause = 'freshness' AND state <> 'resolved'"
 _STYLES = {
     "blocked": "bold red",
@@ -43,12 +42,16 @@ def sources() -> None:
     A source whose file is broken is listed as such; `smartflow validate` says why.
     """
     settings = home.open_home()
+    from smartflow_assets.adapters.warehouse.blocked_loads import LOADS_NOW
     from smartflow_assets.config.catalogue import Catalogue
 
     catalogue = Catalogue.load(settings)
     health = {str(row["source"]): row for row in _published(settings, "SELECT * FROM marts.source_health", [])}
     rows, silent = [], {str(row["source"]) for row in _published(settings, SILENT, [])}
-    blocked = {str(row["source"]) for row in (_published(settings, BLOCKED, []) if _is_upgraded(settings) else [])}
+    blocked = {
+        str(row["source"])
+        for row in (_published(settings, f"SELECT source FROM ({LOADS_NOW}) WHERE state = 'blocked'", []) if _is_upgraded(settings) else [])
+    }
     held = {str(row["source"]): row["n"] for row in _published(settings, HELD, [])}
     for name in home.named([], catalogue):
         source, known = catalogue.sources.get(name), health.get(name, {})

@@ -12,7 +12,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.sql_quoting import quoted_column
 from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
-from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.drift.find_drift import find_drift
 from smartflow_assets.core.drift.report import DriftReport
@@ -27,9 +27,7 @@ CHECK = "distributions_are_usual"
 DAY = timedelta(days=1)
 MOST_COLUMNS = 60
 """Columns that are compared; of more, the first of the table."""
-_OWN = frozenset(column.name for column in RAW_COLUMNS)
 _SPARE = 1.5  # rows that are read for one that is wanted: a lottery draws now a few more, now a few less
-_TEXT_BESIDE = "__text"
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,22 @@ def drift_checks(run: SourceRun) -> Compared:
         if settings != "off":
             until, summary = _due(run, settings)
             report = None if until is None else _compared(run, settings, until)
-    if report is not None:
-        found = report.frame().assign(source=run.name, checked_at=run.now, run_id=run.run_id)
-        summary = f"{len(found)} comparisons up to {report.window.current_to:%Y-%m-%d}, {int(found['is_drifted'].sum())} of them drift"
-        summary += f": {', '.join(report.drifted_columns)}" if report.drifted_columns else ""
-        run.warehouse.commit(run.run_id, [Append("drift_checks", found)])
+        if report is None:  # most runs find nothing to compare, and open the file once
+            return _standing(run, None, summary)
+    found = report.frame().assign(source=run.name, checked_at=run.now, run_id=run.run_id)
+    summary = f"{len(found)} comparisons up to {report.window.current_to:%Y-%m-%d}, {int(found['is_drifted'].sum())} of them drift"
+    summary += f": {', '.join(report.drifted_columns)}" if report.drifted_columns else ""
+    run.warehouse.commit(run.run_id, [Append("drift_checks", found)])
     with run.warehouse.reading():
-        standing = run.warehouse.read(
-            "SELECT * FROM drift_checks WHERE source = ? AND current_to = (SELECT max(current_to) FROM drift_checks WHERE source = ?)",
-            [run.name, run.name],
-        )
-        return Compared(report, standing if settings != "off" else standing[:0], table_rows(run, "drift_checks"), summary)
+        return _standing(run, report, summary)
+
+
+def _standing(run: SourceRun, report: DriftReport | None, summary: str) -> Compared:
+    rows = run.warehouse.read(
+        "SELECT * FROM drift_checks WHERE source = ? AND current_to = (SELECT max(current_to) FROM drift_checks WHERE source = ?)",
+        [run.name, run.name],
+    )
+    return Compared(report, rows if run.source.drift != "off" else rows[:0], table_rows(run, "drift_checks"), summary)
 
 
 def _due(run: SourceRun, settings: DriftSettings) -> tuple[datetime | None, str]:
@@ -90,29 +93,28 @@ def _compared(run: SourceRun, settings: DriftSettings, until: datetime) -> Drift
     if not names:
         return None
     wanted = cells(settings, until)
-    edges = pd.DataFrame({"start": [cell.start for cell in wanted]})
-    time, rows = quoted_column(run.source.time_column), accepted_rows(run.name)
-    in_cells = f"{rows} AS judged ASOF JOIN (SELECT unnest(CAST(? AS TIMESTAMPTZ[])) AS cell_start) ON judged.{time} >= cell_start"
-    bound = [edges["start"].tolist(), wanted[0].start, wanted[-1].end]
-    chosen = f"judged.{time} >= ? AND judged.{time} < ?"
-    found = run.warehouse.read(f"SELECT cell_start, count(*) AS n FROM {in_cells} WHERE {chosen} GROUP BY cell_start", bound)
+    starts, time = [cell.start for cell in wanted], quoted_column(run.source.time_column)
+    rows = f"{accepted_rows(run.name)} AS judged"
+
+    def in_cells(more: str = "") -> str:
+        return f"{rows} ASOF JOIN (SELECT unnest(CAST(? AS TIMESTAMPTZ[])) AS cell_start{more}) ON judged.{time} >= cell_start"
+
+    chosen, extent = f"judged.{time} >= ? AND judged.{time} < ?", [wanted[0].start, wanted[-1].end]
+    found = run.warehouse.read(f"SELECT cell_start, count(*) AS n FROM {in_cells()} WHERE {chosen} GROUP BY cell_start", [starts, *extent])
     counts = {start.to_pydatetime(): int(count) for start, count in zip(found["cell_start"], found["n"], strict=True)}
-    one_of = [max(1, int(counts.get(cell.start, 0) / (_SPARE * settings.sample_rows))) for cell in wanted]
-    sampled = in_cells.replace("AS cell_start)", "AS cell_start, unnest(CAST(? AS UBIGINT[])) AS one_of)")
+    one_of = [max(1, int(counts.get(start, 0) / (_SPARE * settings.sample_rows))) for start in starts]
     columns = ", ".join(f"judged.{quoted_column(name)}" for name in names)
     sample = run.warehouse.read(
-        f"SELECT judged.{time} AS _happened_at, {columns} FROM {sampled} WHERE {chosen} AND _row_hash % one_of = 0",
-        [bound[0], one_of, *bound[1:]],
+        f"SELECT judged.{time} AS _happened_at, {columns} FROM {in_cells(', unnest(CAST(? AS UBIGINT[])) AS one_of')} "
+        f"WHERE {chosen} AND _row_hash % one_of = 0",
+        [starts, one_of, *extent],
     )
-    a_day = settings.model_copy(update={"false_alarms": settings.false_alarms * DAY / max(DAY, settings.current)})
-    return find_drift(sample, until=until, settings=a_day.model_copy(update={"columns": tuple(names)}), time="_happened_at", counts=counts)
+    a_day = settings.false_alarms * DAY / max(DAY, settings.current)
+    own = settings.model_copy(update={"false_alarms": a_day, "columns": tuple(names)})
+    return find_drift(sample, until=until, settings=own, time="_happened_at", counts=counts)
 
 
 def _columns(run: SourceRun) -> Sequence[str]:
-    """The columns of the source that are compared: none that says when, none that is sensitive."""
-    described = run.warehouse.read(f"SELECT column_name FROM (DESCRIBE SELECT * FROM {accepted_rows(run.name)})")["column_name"].tolist()
-    hidden = _OWN | {run.source.time_column, *run.source.read.time.parts}
-    hidden |= run.source.contract.sensitive if run.source.contract else set()
-    accepted = {name.lower() for name in accepted_columns(run.warehouse, run.name)}  # a column that is gone may have been sensitive
-    beside = {f"{name}{_TEXT_BESIDE}" for name in described}
-    return [name for name in described if name not in hidden and name not in beside and name.lower() in accepted][:MOST_COLUMNS]
+    """The columns of the source that are compared: none that says when, is sensitive, or is gone, since it may have been sensitive."""
+    hidden = {run.source.time_column, *run.source.read.time.parts, *(run.source.contract.sensitive if run.source.contract else ())}
+    return [name for name in accepted_columns(run.warehouse, run.name) if name not in hidden][:MOST_COLUMNS]

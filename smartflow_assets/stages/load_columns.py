@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from smartflow_assets.adapters.aggregation.buckets import column_types
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -29,10 +30,7 @@ class LoadColumn:
 def load_columns(warehouse: Warehouse, source: str, load_id: str, condition: str) -> dict[str, LoadColumn]:
     """The columns of the raw rows for which `condition` holds, those of a load. One that was not read is left out; where the ledger does
     not say what was read, one without values."""
-    described = warehouse.read(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {quoted(raw_table(source))})")
-    stored = {
-        str(name): str(type_) for name, type_ in zip(described["column_name"], described["column_type"], strict=True) if name not in _OWN
-    }
+    stored = {name: type_ for name, type_ in column_types(warehouse, source).items() if name not in _OWN}
     told = warehouse.read(
         "SELECT DISTINCT column_types FROM ingestions WHERE source = ? AND run_id = ? AND column_types IS NOT NULL", [source, load_id]
     )["column_types"]

@@ -352,3 +352,12 @@ def test_an_answer_to_a_contract_that_is_no_more_stands_no_longer(feed):
     feed.write(rows(0, [5.0] * 3, kinds="z"))
     feed.promise("")
     assert feed.run().standing.empty
+
+
+def test_what_was_decided_last_counts_whatever_the_clocks_say(feed):
+    """Runs have a clock of their own, which may be ahead of that of a person."""
+    feed.write(rows(0, [5.0] * 10))
+    (load,) = feed.append(rows(10, [-1.0])).blocked
+    source = Catalogue.load(feed.home.settings).source("shop")
+    contracts.decide(feed.home.warehouse, source, load, "released", by_whom="ana", now=BEGIN, run_id="a person")
+    assert feed.run().blocked == [] and feed.buckets[10] == -1.0
