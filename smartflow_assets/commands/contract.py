@@ -168,10 +168,10 @@ def accept_contract(
 
 def _open_changes(source: "Source") -> "Sequence[OpenChange]":
     from smartflow_assets.defs.resources import open_warehouse
-    from smartflow_assets.stages.schema_changes import open_changes
+    from smartflow_assets.stages.schema_changes import column_history
 
     settings = home.open_home()
-    return open_changes(open_warehouse(settings), source.name) if settings.warehouse_file.exists() else ()
+    return column_history(open_warehouse(settings), source.name).open if settings.warehouse_file.exists() else ()
 
 
 def _contract_after(source: "Source", changes: "Sequence[OpenChange]") -> "Callable[[CommentedMap], None] | None":

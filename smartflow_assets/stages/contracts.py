@@ -29,7 +29,7 @@ from smartflow_assets.core.contracts.expectations import Verdict
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.stages.load_columns import load_columns
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.schema_changes import FEW_ROWS, OpenChange, changes_of, noted, open_changes, standing_changes, told_changes
+from smartflow_assets.stages.schema_changes import OpenChange, changes_of, column_history
 from smartflow_assets.stages.windows import table_rows
 
 BLOCKED = "load:"
@@ -101,19 +101,19 @@ def schema_checks(run: SourceRun) -> Asked:
         found = list(_found(run, contract, known)) if run.warehouse.has_table(raw_table(run.name)) else []
         writes = [*_decisions(run, contract, known, found), *_rows(run, contract, found)]
         if not writes:  # most runs find nothing, and open the file once
-            return _asked(run, contract, found)
+            return _asked(run, contract, found, known)
     run.warehouse.commit(run.run_id, writes)
     with run.warehouse.reading():
-        return _asked(run, contract, found)
+        return _asked(run, contract, found, loads_now(run.warehouse, run.name))
 
 
-def _asked(run: SourceRun, contract: Contract, found: Sequence["_Looked"]) -> Asked:
+def _asked(run: SourceRun, contract: Contract, found: Sequence["_Looked"], loads: Sequence[LoadNow]) -> Asked:
     return Asked(
         [verdict for each in found for verdict in each.verdicts],
         len(found),
         standing(run.warehouse, run.name, contract),
-        [load for load in loads_now(run.warehouse, run.name) if load.state == "blocked"],
-        open_changes(run.warehouse, run.name),
+        [load for load in loads if load.state == "blocked"],
+        column_history(run.warehouse, run.name).open,
         [text for each in found for text in each.accepted],
         contract,
         table_rows(run, "schema_checks"),
@@ -121,13 +121,13 @@ def _asked(run: SourceRun, contract: Contract, found: Sequence["_Looked"]) -> As
 
 
 def _rows(run: SourceRun, contract: Contract, found: Sequence["_Looked"]) -> Iterator[Write]:
-    """What was found, to be written; that something was looked at is said even where nothing is asked, or no row of the load is left."""
+    """What was found, to be written; that a load was looked at is said even where nothing is asked, or no row of it is left."""
     rows = [_row(run, contract, each, verdict) for each in found for verdict in each.verdicts]
     for each in found:
         yield from each.writes
     if rows:
         yield Append("schema_checks", pd.DataFrame(rows))
-    elif found:
+    elif any(each.is_blocking for each in found):
         yield MarkProcessed("schema_checks", run.name, run.now, run.now + AN_INSTANT)
 
 
@@ -230,10 +230,9 @@ def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow]) -> Iter
 
 def _columns_from_before(run: SourceRun) -> "_Looked | None":
     """The columns of rows from before loads were looked at: they are what later ones are compared with."""
-    condition = f"_run_id <> {quoted_text(run.run_id)}"
-    columns = load_columns(run.warehouse, run.name, "", condition)
-    changes = changes_of(run, "", columns, FEW_ROWS) if any(column.value_count for column in columns.values()) else []
-    return _Looked("", writes=noted(run, "", changes)) if changes else None
+    columns = load_columns(run.warehouse, run.name, "", f"_run_id <> {quoted_text(run.run_id)}")
+    count = max((column.value_count for column in columns.values()), default=0)
+    return _Looked("", writes=changes_of(run, "", columns, count).noted(run, "")) if count else None
 
 
 def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool, mended: Sequence[str] = ()) -> Iterator["_Looked"]:
@@ -247,7 +246,6 @@ def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool
         return
     columns = load_columns(run.warehouse, run.name, load_id, condition)
     changes = changes_of(run, load_id, columns, count)
-    writes = noted(run, load_id, changes) if is_new else []
     chosen = ", ".join(column.sql for column in columns.values())
     rows, wanted = f"(SELECT {chosen} FROM {raw} WHERE {condition})", contract.expectations(columns)
     held = f"SELECT {chosen} FROM {held_rows(run.name)} WHERE _run_id IN ({', '.join(map(quoted_text, (load_id, *mended)))})"
@@ -266,8 +264,8 @@ def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool
         bucket=run.source.time_bucket.every if run.source.is_bucket_given else None,
         zone=run.source.calendar.timezone,
     )
-    accepted = told_changes(run, changes) if is_new else []
-    yield _Looked(load_id, verdicts, standing_changes(run, changes), writes, accepted)
+    writes, told = (changes.noted(run, load_id), changes.told) if is_new else ([], [])
+    yield _Looked(load_id, verdicts, changes.standing, writes, told)
 
 
 def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], found: Sequence["_Looked"]) -> Iterator[Write]:

@@ -19,7 +19,7 @@ from smartflow_assets.core.drift.report import DriftReport
 from smartflow_assets.core.drift.settings import DriftSettings
 from smartflow_assets.core.drift.windows import cells
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.schema_changes import accepted_columns
+from smartflow_assets.stages.schema_changes import column_history
 from smartflow_assets.stages.windows import table_rows
 
 CHECK = "distributions_are_usual"
@@ -117,4 +117,4 @@ def _compared(run: SourceRun, settings: DriftSettings, until: datetime) -> Drift
 def _columns(run: SourceRun) -> Sequence[str]:
     """The columns of the source that are compared: none that says when, is sensitive, or is gone, since it may have been sensitive."""
     hidden = {run.source.time_column, *run.source.read.time.parts, *(run.source.contract.sensitive if run.source.contract else ())}
-    return [name for name in accepted_columns(run.warehouse, run.name) if name not in hidden][:MOST_COLUMNS]
+    return [name for name in column_history(run.warehouse, run.name).accepted if name not in hidden][:MOST_COLUMNS]

@@ -11,11 +11,11 @@ from smartflow_assets.adapters.aggregation.buckets import column_types
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.core.contracts.column_changes import ColumnType
+from smartflow_assets.core.contracts.column_changes import ValueKind
 
 _OWN = frozenset(column.name for column in RAW_COLUMNS)
 _BESIDE = "__text"
-_TYPES: Mapping[str, ColumnType] = {"BIGINT": "number", "DOUBLE": "number", "BOOLEAN": "boolean", "VARCHAR": "text"}
+_TYPES: Mapping[str, ValueKind] = {"BIGINT": "number", "DOUBLE": "number", "BOOLEAN": "boolean", "VARCHAR": "text"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LoadColumn:
     """One column: the SQL of its values, what most of them are, and how many rows have one."""
 
     sql: str
-    type: ColumnType
+    kind: ValueKind
     value_count: int
 
 

@@ -4,10 +4,10 @@ What is accepted is the fold of the table. A new column is accepted by itself; o
 later load has it as before, or a person accepts it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.vocabularies import ChangeState
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
-from smartflow_assets.core.contracts.column_changes import Change, ColumnType, column_changes
+from smartflow_assets.core.contracts.column_changes import Change, ValueKind, column_changes
 from smartflow_assets.core.incidents.event_log import row_dicts
 from smartflow_assets.stages.load_columns import LoadColumn
 from smartflow_assets.stages.run import SourceRun
@@ -36,77 +36,78 @@ class OpenChange:
     seen_at: datetime
 
 
-def accepted_columns(warehouse: Warehouse, source: str) -> dict[str, ColumnType]:
-    """The columns of a source as they were accepted, each with its type; empty for one that never was loaded."""
-    columns = dict[str, ColumnType]()
-    for row in _rows(warehouse, source):
-        if row["state"] == "accepted":
-            change = _change(row)
-            for name in (change.name_before, change.column):
-                columns.pop(name or "", None)
-            if change.type_after is not None:
-                columns[change.column] = change.type_after
-    return columns
+@dataclass(frozen=True)
+class ColumnHistory:
+    """What the table says: the columns as they were accepted, each with its kind (none of a source that never was loaded), and what nobody
+    has decided yet, in the order in which it was seen."""
+
+    accepted: Mapping[str, ValueKind]
+    open: Sequence[OpenChange]
 
 
-def open_changes(warehouse: Warehouse, source: str) -> list[OpenChange]:
-    """What nobody has decided yet, in the order in which it was seen."""
-    found = dict[Change, OpenChange]()
-    for row in _rows(warehouse, source):
-        change = _change(row)
-        found.pop(change, None)
+def column_history(warehouse: Warehouse, source: str) -> ColumnHistory:
+    """The fold of the rows of `schema_changes`."""
+    accepted, open_ = dict[str, ValueKind](), dict[Change, OpenChange]()
+    for row in row_dicts(warehouse.read("SELECT * FROM schema_changes WHERE source = ? ORDER BY rowid", [source])):
+        change = Change(*(row[name] for name in ("column_name", "change", "name_before", "type_before", "type_after")))
+        open_.pop(change, None)
         if row["state"] == "seen":
-            found[change] = OpenChange(change, str(row["load_id"]), row["changed_at"].to_pydatetime())
-    return list(found.values())
+            open_[change] = OpenChange(change, str(row["load_id"]), row["changed_at"].to_pydatetime())
+        elif row["state"] == "accepted":
+            for name in (change.name_before, change.column):
+                accepted.pop(name or "", None)
+            if change.type_after is not None:
+                accepted[change.column] = change.type_after
+    return ColumnHistory(accepted, list(open_.values()))
 
 
-def changes_of(run: SourceRun, load_id: str, columns: Mapping[str, LoadColumn], row_count: int) -> list[Change]:
-    """What is other in the columns of a load than in those that are accepted."""
-    accepted = accepted_columns(run.warehouse, run.name)
-    found: dict[str, ColumnType] = {
-        name: accepted.get(name, column.type) if not column.value_count else column.type for name, column in columns.items()
+@dataclass(frozen=True)
+class LoadChanges:
+    """What is other in the columns of a load: `standing` until somebody decides, and `taken` as it is."""
+
+    standing: Sequence[Change]
+    taken: Sequence[Change]
+    history: ColumnHistory
+
+    @property
+    def told(self) -> list[str]:
+        """What people hear of what is taken; nothing of the columns of a first load."""
+        return [
+            f"{change}; {'from now on it is one of the columns of the source' if change.is_additive else 'taken as it is'}"
+            for change in self.taken
+            if self.history.accepted
+        ]
+
+    def noted(self, run: SourceRun, load_id: str) -> list[Append]:
+        """What is to be written of a new load."""
+        before = [each.change for each in self.history.open]
+        news = [_News(change, "accepted") for change in self.taken]
+        news += [_News(change, "seen") for change in self.standing if change not in before]
+        news += [_News(change, "gone") for change in before if change not in (*self.standing, *self.taken)]
+        return [Append("schema_changes", _news_rows(run.name, news, load_id, run.now, run.run_id))] if news else []
+
+
+def changes_of(run: SourceRun, load_id: str, columns: Mapping[str, LoadColumn], row_count: int) -> LoadChanges:
+    """The columns of a load beside those that are accepted. A new column is taken, and all where the contract says so."""
+    history = column_history(run.warehouse, run.name)
+    found: dict[str, ValueKind] = {
+        name: history.accepted.get(name, column.kind) if not column.value_count else column.kind for name, column in columns.items()
     }
-    changes = column_changes(accepted, found, lambda old, new: _likeness(run, load_id, old, new, found[new]))
+    changes = column_changes(history.accepted, found, lambda old, new: _likeness(run, load_id, old, new, found[new]))
     if row_count < FEW_ROWS and run.source.read.type in _WITHOUT_HEADER:
         changes = [change for change in changes if change.kind not in ("removed", "renamed")]
-    return changes
-
-
-def standing_changes(run: SourceRun, changes: Iterable[Change]) -> list[Change]:
-    """Those of the changes that are not accepted by themselves."""
     is_ignored = run.source.contract is not None and run.source.contract.on_schema_change == "ignore"
-    return [] if is_ignored else [change for change in changes if not change.is_additive]
-
-
-def noted(run: SourceRun, load_id: str, changes: Sequence[Change]) -> list[Append]:
-    """What is to be written of the changes of a new load."""
-    before, standing = {each.change for each in open_changes(run.warehouse, run.name)}, standing_changes(run, changes)
-    taken = [change for change in changes if change not in standing]
-    news = [_News(change, "accepted") for change in taken]
-    news += [_News(change, "seen") for change in standing if change not in before]
-    news += [_News(change, "gone") for change in before if change not in changes]
-    return [Append("schema_changes", changed_rows(run.name, news, load_id, run.now, run.run_id))] if news else []
-
-
-def told_changes(run: SourceRun, changes: Sequence[Change]) -> list[str]:
-    """What people hear of changes that are accepted by themselves; nothing of the columns of a first load."""
-    if not accepted_columns(run.warehouse, run.name):
-        return []
-    standing = standing_changes(run, changes)
-    return [
-        f"{change}; {'from now on it is one of the columns of the source' if change.is_additive else 'taken as it is'}"
-        for change in changes
-        if change not in standing
-    ]
+    taken = [change for change in changes if is_ignored or change.is_additive]
+    return LoadChanges([change for change in changes if change not in taken], taken, history)
 
 
 def accept(warehouse: Warehouse, source: str, changes: Sequence[OpenChange], *, by_whom: str, now: datetime, run_id: str) -> None:
     """A person takes the changes as they are: from now on the columns are as after them. What they block is looked at by the next run."""
-    rows = [changed_rows(source, [_News(each.change, "accepted")], each.load_id, now, run_id, by_whom) for each in changes]
+    rows = [_news_rows(source, [_News(each.change, "accepted")], each.load_id, now, run_id, by_whom) for each in changes]
     warehouse.commit(run_id, [Append("schema_changes", pd.concat(rows, ignore_index=True))])
 
 
-def changed_rows(source: str, news: "Sequence[_News]", load_id: str, now: datetime, run_id: str, by_whom: str = "") -> pd.DataFrame:
+def _news_rows(source: str, news: "Sequence[_News]", load_id: str, now: datetime, run_id: str, by_whom: str = "") -> pd.DataFrame:
     """Rows of `schema_changes`."""
     return pd.DataFrame(
         [
@@ -135,15 +136,7 @@ class _News(NamedTuple):
     state: ChangeState
 
 
-def _rows(warehouse: Warehouse, source: str) -> Iterator[dict[str, Any]]:
-    yield from row_dicts(warehouse.read("SELECT * FROM schema_changes WHERE source = ? ORDER BY rowid", [source]))
-
-
-def _change(row: Mapping[str, Any]) -> Change:
-    return Change(*(row[name] for name in ("column_name", "change", "name_before", "type_before", "type_after")))
-
-
-def _likeness(run: SourceRun, load_id: str, old: str, new: str, kind: ColumnType) -> float:
+def _likeness(run: SourceRun, load_id: str, old: str, new: str, kind: ValueKind) -> float:
     """How much what a new column holds in a load is like what the old one held before: the shared part of where most numbers or times
     lie; of texts the share that occurred before, as they are or by their shape (letters and digits)."""
     raw = quoted(raw_table(run.name))

@@ -10,7 +10,7 @@ import pytest
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages import contracts, ingestion, preparation, schema_changes
 from smartflow_assets.stages.contracts import Asked
-from smartflow_assets.stages.schema_changes import accepted_columns
+from smartflow_assets.stages.schema_changes import column_history
 from smartflow_assets_tests.homes import Home, write_rows
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -216,10 +216,10 @@ def kinds_of(asked: Asked) -> list[tuple[str, str]]:
 def test_a_new_column_is_accepted_and_said(home):
     feed = Feed(home, "")
     feed.write(rows(0, [5.0] * 10))
-    assert accepted_columns(home.warehouse, "shop") == {"at": "time", "amount": "number", "kind": "text"}
+    assert column_history(home.warehouse, "shop").accepted == {"at": "time", "amount": "number", "kind": "text"}
     asked = feed.write(rows(0, [5.0] * 12).assign(region="eu"))
     assert (asked.changes, asked.accepted) == ([], ["column region (text) is new; from now on it is one of the columns of the source"])
-    assert accepted_columns(home.warehouse, "shop")["region"] == "text"
+    assert column_history(home.warehouse, "shop").accepted["region"] == "text"
 
 
 @pytest.mark.soak
@@ -231,7 +231,7 @@ def test_a_column_by_another_name_is_told_until_it_is_back(home):
     assert str(change.change) == "column kind is gone, and sort is new and holds the same"
     assert kinds_of(feed.run()) == [("renamed", "sort")]  # a run with nothing new leaves it standing
     assert feed.write(rows(0, [5.0] * 46)).changes == []
-    assert accepted_columns(home.warehouse, "shop").keys() == {"at", "amount", "kind"}
+    assert column_history(home.warehouse, "shop").accepted.keys() == {"at", "amount", "kind"}
 
 
 def test_a_column_that_is_gone_and_another_that_is_new_are_two_matters_where_they_hold_other_things(home):
@@ -239,7 +239,7 @@ def test_a_column_that_is_gone_and_another_that_is_new_are_two_matters_where_the
     feed.write(rows(0, [5.0] * 40).assign(size=range(40)))
     asked = feed.write(rows(0, [5.0] * 44).assign(price=[1000 + at for at in range(44)]))
     assert kinds_of(asked) == [("removed", "size")]
-    assert "price" in accepted_columns(home.warehouse, "shop")
+    assert "price" in column_history(home.warehouse, "shop").accepted
 
 
 @pytest.mark.soak
@@ -260,7 +260,7 @@ def test_a_change_of_columns_blocks_where_the_contract_says_fail_and_is_taken_wh
     assert [load.load_id for load in feed.write(rows(0, [5.0] * 13).drop(columns="kind")).blocked] == ["load3", "load2"]
     feed.promise("contract: {on_schema_change: ignore}")
     assert feed.write(rows(0, [5.0] * 14).drop(columns="kind")).changes == []
-    assert accepted_columns(home.warehouse, "shop").keys() == {"at", "amount"}
+    assert column_history(home.warehouse, "shop").accepted.keys() == {"at", "amount"}
 
 
 @pytest.mark.soak
@@ -272,7 +272,7 @@ def test_a_person_accepts_a_change_and_the_load_that_it_blocked_goes_through(hom
     schema_changes.accept(home.warehouse, "shop", asked.changes, by_whom="ana", now=datetime.now(UTC), run_id="a person")
     asked = feed.run()
     assert (asked.changes, feed.states) == ([], {"load2": "mended"}) and len(feed.buckets) == 20
-    assert accepted_columns(home.warehouse, "shop").keys() == {"at", "amount", "sort"}
+    assert column_history(home.warehouse, "shop").accepted.keys() == {"at", "amount", "sort"}
     feed.promise("contract: {on_schema_change: fail, columns: {sort: {allowed: [a, b]}}}")
     assert feed.run().standing["load_id"].unique().tolist() == ["load2"]  # the newest, and no older rows, which had the old name
     asked = feed.append(rows(20, [7.0] * 5).rename(columns={"kind": "sort"}))
@@ -361,3 +361,14 @@ def test_what_was_decided_last_counts_whatever_the_clocks_say(feed):
     source = Catalogue.load(feed.home.settings).source("shop")
     contracts.decide(feed.home.warehouse, source, load, "released", by_whom="ana", now=BEGIN, run_id="a person")
     assert feed.run().blocked == [] and feed.buckets[10] == -1.0
+
+
+def test_a_contract_that_asks_nothing_of_what_is_there_leaves_runs_with_nothing_to_write(home):
+    """Each of its columns may be absent, and is."""
+    feed = Feed(home, "")
+    feed.write(rows(0, [5.0] * 10))
+    feed.promise("contract: {columns: {size: {required: false, min: 0}}}")
+    feed.run()
+    before = home.count("writes")
+    feed.run()
+    assert home.count("writes") == before

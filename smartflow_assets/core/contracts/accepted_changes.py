@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from smartflow_assets.core.contracts.column_changes import Change, ColumnType
+from smartflow_assets.core.contracts.column_changes import Change, ValueKind
 
-_WORDS: Mapping[ColumnType, str] = {"number": "number", "text": "text", "time": "timestamp", "boolean": "boolean"}
+_WORDS: Mapping[ValueKind, str] = {"number": "number", "text": "text", "time": "timestamp", "boolean": "boolean"}
 
 
 def with_changes(contract: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ That a column was renamed is guessed from its values: one is gone, another of th
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-ColumnType = Literal["number", "text", "time", "boolean"]
+ValueKind = Literal["number", "text", "time", "boolean"]
 Likeness = Callable[[str, str], float]
 ALIKE = 0.5
 """From this likeness on (0: nothing in common, 1: the same values) a new column is the old one by another name."""
@@ -18,8 +18,8 @@ class Change(NamedTuple):
     column: str
     kind: Literal["added", "removed", "renamed", "retyped"]
     name_before: str | None = None
-    type_before: ColumnType | None = None
-    type_after: ColumnType | None = None
+    type_before: ValueKind | None = None
+    type_after: ValueKind | None = None
 
     @property
     def is_additive(self) -> bool:
@@ -43,7 +43,7 @@ class Change(NamedTuple):
 _PLURAL: Mapping[str, str] = {"number": "numbers", "text": "texts", "time": "times", "boolean": "truth values"}
 
 
-def column_changes(accepted: Mapping[str, ColumnType], found: Mapping[str, ColumnType], likeness: Likeness) -> list[Change]:
+def column_changes(accepted: Mapping[str, ValueKind], found: Mapping[str, ValueKind], likeness: Likeness) -> list[Change]:
     """What is other in `found` than in `accepted` (column to type), in the order of the columns. `likeness(old, new)` is asked of each
     column that is gone with each new one of its type. Names are compared without case.
 
