@@ -228,6 +228,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def told_briefly(sentences: Sequence[str], most: int = 3) -> str:
+    """The first sentences as one, and how many there are beside them.
+
+    >>> told_briefly(["a is gone", "b is new", "c is text", "d is gone"])
+    'a is gone; b is new; c is text; and 1 more.'
+    """
+    more = f"; and {len(sentences) - most} more" if len(sentences) > most else ""
+    return f"{'; '.join(each.rstrip('.') for each in sentences[:most])}{more}."
+
+
 def decoration(context: StageContext, what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `make` gives; a note when it fails, since no source stops for want of a picture or of a file for others."""
     try:

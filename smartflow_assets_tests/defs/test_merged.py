@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 from dagster._core.workspace.autodiscovery import loadable_targets_from_python_file
 
 from smartflow_assets.definitions import defs
@@ -27,7 +28,8 @@ IMPLICIT = "__ASSET_JOB"
 @pytest.fixture(scope="module")
 def merged() -> dg.Definitions:
     both = dg.Definitions.merge(defs, THEIRS)
-    dg.Definitions.validate_loadable(both)
+    with set_defs_state_storage(None):  # that of an instance of an earlier test may be left, and nobody holds that instance
+        dg.Definitions.validate_loadable(both)
     return both
 
 

@@ -45,10 +45,14 @@ def _between(expectation: Expectation, rows: Rows) -> Check | None:
     limits = {key: _limit(column, value) for key, value in bounds}
     if None in limits.values():
         return None
+    return of_rows(expectation, f"count({column.sql})", _outside(expectation, column.sql, limits), shown=column.sql)
+
+
+def _outside(expectation: Expectation, measured: str, limits: Mapping[str, str | None]) -> str:
+    """That what is measured lies beyond one of the limits, by the names of their arguments."""
     signs = {"min_value": "<=" if expectation.arguments.get("strict_min") else "<"}
     signs["max_value"] = ">=" if expectation.arguments.get("strict_max") else ">"
-    bad = " OR ".join(f"{column.sql} {signs[key]} {limit}" for key, limit in limits.items())
-    return of_rows(expectation, f"count({column.sql})", f"({bad})", shown=column.sql)
+    return f"({' OR '.join(f'{measured} {signs[key]} {limit}' for key, limit in limits.items())})"
 
 
 def _limit(column: Column, value: Any) -> str | None:
@@ -87,22 +91,17 @@ def _members(column: Column, values: Any) -> list[str] | None:
     return None
 
 
-def _in_set(expectation: Expectation, rows: Rows) -> Check | None:
-    column = _column(expectation, rows, "value_set")
-    members = column and _members(column, expectation.arguments.get("value_set"))
-    if column is None or members is None:
-        return None
-    is_stranger = f"NOT ({column.sql} IN ({', '.join(members)}))" if members else f"{column.sql} IS NOT NULL"
-    return of_rows(expectation, f"count({column.sql})", is_stranger, shown=column.sql)
+def _set(is_allowed: bool) -> Compiler:
+    def compile_(expectation: Expectation, rows: Rows) -> Check | None:
+        column = _column(expectation, rows, "value_set")
+        members = column and _members(column, expectation.arguments.get("value_set"))
+        if column is None or members is None:
+            return None
+        is_member = f"{column.sql} IN ({', '.join(members)})" if members else f"{column.sql} IS NULL"  # null is looked at by neither
+        bad = f"NOT ({is_member})" if is_allowed else f"({is_member} AND {column.sql} IS NOT NULL)"
+        return of_rows(expectation, f"count({column.sql})", bad, shown=column.sql)
 
-
-def _not_in_set(expectation: Expectation, rows: Rows) -> Check | None:
-    column = _column(expectation, rows, "value_set")
-    members = column and _members(column, expectation.arguments.get("value_set"))
-    if column is None or members is None:
-        return None
-    is_member = f"{column.sql} IN ({', '.join(members)})" if members else "FALSE"
-    return of_rows(expectation, f"count({column.sql})", is_member, shown=column.sql)
+    return compile_
 
 
 def _regex(negation: str) -> Compiler:
@@ -126,10 +125,8 @@ def _lengths(expectation: Expectation, rows: Rows) -> Check | None:
     bounds = {key: value for key, value in given if is_number(value)}
     if column is None or column.kind != "text" or not bounds or len(bounds) < len(given):
         return None
-    signs = {"min_value": "<=" if expectation.arguments.get("strict_min") else "<"}
-    signs["max_value"] = ">=" if expectation.arguments.get("strict_max") else ">"
-    bad = " OR ".join(f"length({column.sql}) {signs[key]} {number(value)}" for key, value in bounds.items())
-    return of_rows(expectation, f"count({column.sql})", f"({bad})", shown=column.sql)
+    bad = _outside(expectation, f"length({column.sql})", {key: number(value) for key, value in bounds.items()})
+    return of_rows(expectation, f"count({column.sql})", bad, shown=column.sql)
 
 
 def _length(expectation: Expectation, rows: Rows) -> Check | None:
@@ -261,8 +258,8 @@ ROW_CHECKS: Mapping[str, Compiler] = {
     "expect_column_values_to_not_be_null": _not_null,
     "expect_column_values_to_be_null": _null,
     "expect_column_values_to_be_between": _between,
-    "expect_column_values_to_be_in_set": _in_set,
-    "expect_column_values_to_not_be_in_set": _not_in_set,
+    "expect_column_values_to_be_in_set": _set(is_allowed=True),
+    "expect_column_values_to_not_be_in_set": _set(is_allowed=False),
     "expect_column_values_to_match_regex": _regex("NOT "),
     "expect_column_values_to_not_match_regex": _regex(""),
     "expect_column_value_lengths_to_be_between": _lengths,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.drift.report import DriftReport
-from smartflow_assets.core.reports.series_plot import png
+from smartflow_assets.core.reports.series_plot import png, quieten
 from smartflow_assets.core.text_format import number
 
 if TYPE_CHECKING:
@@ -113,10 +113,4 @@ def _dress(axes: "Axes", name: str, report: DriftReport) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     axes.margins(y=0.06)
-    axes.grid(axis="y", color="#e7ecef", linewidth=0.8, zorder=0)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color("#b7c1c8")
-    axes.tick_params(labelsize=7.5, colors=_TEXT, length=2.5, width=0.8)
-    axes.tick_params(axis="y", length=0)
+    quieten(axes)

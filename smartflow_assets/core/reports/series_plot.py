@@ -194,6 +194,17 @@ def date_axis(axes: "Axes", times: np.ndarray, timezone: str) -> None:
     axes.set_xlabel(f"{span}, {timezone}", loc="right", fontsize=7.5, color=_FAINT, labelpad=2)
 
 
+def quieten(axes: "Axes") -> None:
+    """A faint grid and one spine: the data speak."""
+    axes.grid(axis="y", color="#e7ecef", linewidth=0.8, zorder=0)
+    axes.set_axisbelow(True)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color("#b7c1c8")
+    axes.tick_params(labelsize=7.5, colors=_TEXT, length=2.5, width=0.8)
+    axes.tick_params(axis="y", length=0)
+
+
 def _dress(axes: "Axes", rows: pd.DataFrame, title: str, unit: str) -> None:
     """Scale, title and legend, quiet enough that the data speak."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -203,13 +214,7 @@ def _dress(axes: "Axes", rows: pd.DataFrame, title: str, unit: str) -> None:
     if largest >= 100_000 or 0 < largest < 0.001:
         axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.margins(x=0.01, y=0.08)
-    axes.grid(axis="y", color="#e7ecef", linewidth=0.8, zorder=0)
-    axes.set_axisbelow(True)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_color("#b7c1c8")
-    axes.tick_params(labelsize=7.5, colors=_TEXT, length=2.5, width=0.8)
-    axes.tick_params(axis="y", length=0)
+    quieten(axes)
     axes.set_ylabel(unit, fontsize=7.5, color=_TEXT)
     axes.set_title(title, loc="left", fontsize=9, color=_TEXT, fontweight="bold", pad=6)
     handles, labels = axes.get_legend_handles_labels()

@@ -7,14 +7,13 @@ import dagster as dg
 import pandas as pd
 
 from smartflow_assets.core.severity import RANK, Severity, worst
-from smartflow_assets.defs.metadata import INCIDENT, NOTE, counted, kept, numbers, small_table, stage_asset
+from smartflow_assets.defs.metadata import INCIDENT, NOTE, counted, kept, numbers, small_table, stage_asset, told_briefly
 from smartflow_assets.defs.names import asset_key
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import contracts
 from smartflow_assets.stages.contracts import Asked, LoadNow
 
-SHOWN = 3  # sentences in a description
 _OF_COLUMNS = (
     "expect_column_to_exist",
     "expect_column_values_to_be_in_type_list",
@@ -117,14 +116,12 @@ def _result(check: dg.AssetCheckSpec, asked: Asked) -> dg.AssetCheckResult:
 def _description(check: dg.AssetCheckSpec, asked: Asked, expectations: int, found: Sequence[_Finding]) -> str:
     """What the check says."""
     if found:
-        told = list(dict.fromkeys(each.text.rstrip(".") for each in found))
-        more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
         loads = {each.load_id for each in found if each.severity == "critical"}
         held = [
             f" {counted(load.rows, 'row')} of load {load.load_id} go no further until that is mended."
             for load in asked.blocked
             if load.load_id in loads
         ]
-        return f"{'; '.join(told[:SHOWN])}{more}.{''.join(held)}"
+        return told_briefly(list(dict.fromkeys(each.text for each in found))) + "".join(held)
     met = f"{counted(expectations, 'expectation')} met" if expectations else "the contract asks nothing of this kind"
     return f"No column is gone, renamed or of another type; {met}." if check is COLUMNS else f"{met[0].upper()}{met[1:]}."

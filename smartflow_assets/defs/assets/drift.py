@@ -3,13 +3,12 @@
 import dagster as dg
 
 from smartflow_assets.core.reports.drift_plot import drift_plot
-from smartflow_assets.defs.metadata import INCIDENT, PICTURE, counted, kept, numbers, picture, small_table, stage_asset
+from smartflow_assets.defs.metadata import INCIDENT, PICTURE, counted, kept, numbers, picture, small_table, stage_asset, told_briefly
 from smartflow_assets.defs.names import asset_key
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import drift
 
-SHOWN = 3  # sentences in a description
 USUAL = dg.AssetCheckSpec(
     drift.CHECK,
     asset=asset_key("drift_checks"),
@@ -39,14 +38,12 @@ def drift_checks(context: dg.AssetExecutionContext, options: RunOptions) -> dg.M
         metadata["moved"] = small_table(rows.sort_values("p_value"), ["column_name", "test", "statistic", "limit_value", "message"])
         if (report := compared.report).is_drifted:
             metadata |= picture(context, lambda: drift_plot(report, title=title, timezone=zone), title)
-    told = "; ".join(str(message) for message in drifted["message"].head(SHOWN))
-    more = f"; and {len(drifted) - SHOWN} more" if len(drifted) > SHOWN else ""
     usual = f"{counted(len(rows), 'comparison')}, none of them unusual." if len(rows) else f"Nothing compared yet: {compared.summary}."
     check = dg.AssetCheckResult(
         check_name=USUAL.name,
         passed=drifted.empty,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{told}{more}." if told else usual,
+        description=usual if drifted.empty else told_briefly(drifted["message"].tolist()),
         metadata=numbers({"comparisons": len(rows), "drifted": len(drifted)}) | {INCIDENT: "warning"},
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[check])
