@@ -5,6 +5,7 @@ The other way of `Contract.expectations`, and held to it: a word is taken only w
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from smartflow_assets.core.contracts.expectation_types import ROWS_QUERY
 from smartflow_assets.core.contracts.expectations import Expectation
 
 Values = dict[str, Any]
-
+_Place = tuple[str, ...]
 
 _TOGETHER = (("min", "max"), ("min_length", "max_length"), ("not_null", "max_null_percent"))
 """Words that make one expectation, or exclude each other."""
@@ -34,18 +35,21 @@ def with_expectations(
     for key in ("unique_within", "on_schema_change"):
         if key in settings and settings[key] != values.get(key, Contract.model_fields[key].default):
             values[key] = settings[key]
-    taken: set[tuple[str, str]] = set()
+    taken, meant = set[tuple[str, str]](), _Meaning.of(values)
     for expectation in expectations:
-        meant = _meaning(values)
-        if _essence(expectation) in meant:
+        if meant.has(expectation):
             continue
-        for candidate, words in _candidates(values, expectation):
-            if not (words & taken) and _essence(expectation) in _meaning(candidate):
+        for place, part, words in _candidates(values, expectation):
+            meaning = meant.of_part(part)
+            if not (words & taken) and _essence(expectation) in meaning:
                 taken |= words
-                values = candidate
+                meant.take(place, meaning)
+                _put(values, place, part)
                 break
         else:
-            values.setdefault("expectations", []).append(_listed(expectation))
+            part = {"expectations": [_listed(expectation)]}
+            meant.take((), meant.of_part(part))  # which has no word for the rows that it holds for
+            _put(values, ("expectations",), part)
     for key, word in (("optional", {"required": False}), ("sensitive", {"sensitive": True})):
         for name in cast("list[str]", settings.get(key, ())):
             columns = cast("dict[str, Values]", values.setdefault("columns", {}))
@@ -65,42 +69,77 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in cast("list[Any]", value)] if isinstance(value, list | tuple) else value
 
 
-def _meaning(values: Values) -> set[str]:
-    try:
-        return {_essence(each) for each in Contract.model_validate(values).expectations()}
-    except ValidationError:
-        return set()
+@dataclass(frozen=True)
+class _Meaning:
+    """What a contract means, by the place that says it: a column, the row count, and all else. A place has a meaning of its own, so that a
+    word is looked at without the thousands beside it."""
+
+    unique_within: Values
+    parts: dict[_Place, set[str]]
+
+    @classmethod
+    def of(cls, values: Values) -> "_Meaning":
+        """The meaning of a contract as its YAML has it."""
+        within = {key: values[key] for key in ("unique_within",) if key in values}
+        meant = cls(within, {})
+        columns, count = cast("dict[str, Values]", values.get("columns") or {}), values.get("row_count")
+        for name, entry in columns.items():
+            meant.parts["columns", name] = meant.of_part({"columns": {name: entry}})
+        meant.parts["row_count",] = meant.of_part({"row_count": count}) if count else set()
+        meant.parts[()] = meant.of_part({key: value for key, value in values.items() if key not in ("columns", "row_count")})
+        return meant
+
+    def of_part(self, part: Values) -> set[str]:
+        """The essences of what a part says by itself; none where it is no contract."""
+        try:
+            return {_essence(each) for each in Contract.model_validate(self.unique_within | part).expectations()}
+        except ValidationError:
+            return set()
+
+    def has(self, expectation: Expectation) -> bool:
+        """Whether it is said already."""
+        places: list[_Place] = [(), ("row_count",), *([("columns", expectation.columns[0])] if expectation.columns else [])]
+        return any(_essence(expectation) in self.parts.get(place, ()) for place in places)
+
+    def take(self, place: _Place, meaning: set[str]) -> None:
+        """A column and the row count mean what was said last, any other key also what was said before."""
+        if len(place) == 2 or place == ("row_count",):
+            self.parts[place] = meaning
+        else:
+            self.parts[()] |= meaning
 
 
-def _candidates(values: Values, expectation: Expectation) -> Iterator[tuple[Values, set[tuple[str, str]]]]:
-    """The contract with words for an expectation, and which words these are; the caller asks whether it means the same."""
-    given, severity = expectation.arguments, _severity(expectation)
-    names = expectation.columns
+def _candidates(values: Values, expectation: Expectation) -> Iterator[tuple[_Place, Values, set[tuple[str, str]]]]:
+    """Parts of a contract that may say an expectation: their place, what is to stand there, and which words these are; the caller asks
+    whether it means the same."""
+    given, names = expectation.arguments, expectation.columns
     if len(names) == 1 and "source" not in given and "condition" not in given:
         for words in _column_words(expectation):
-            candidate = deepcopy(values)
-            columns = cast("dict[str, Values]", candidate.setdefault("columns", {}))
-            if names[0] in columns:
-                entry = columns[names[0]]
-                if words.get("required"):
-                    entry.pop("required", None)
-            else:
-                entry = columns[names[0]] = dict(severity)
+            entry = dict(cast("dict[str, Values]", values.get("columns") or {}).get(names[0], _severity(expectation)))
+            if words.get("required"):
+                entry.pop("required", None)
             for together in _TOGETHER:
                 if words.keys() & set(together):
                     for key in together:
                         entry.pop(key, None)
             entry |= {key: value for key, value in words.items() if key != "required"}
-            yield candidate, {(names[0], key) for key in words if key != "required"}
+            yield ("columns", names[0]), {"columns": {names[0]: entry}}, {(names[0], key) for key in words if key != "required"}
     key, item = _item(expectation)
-    if key:
-        candidate = deepcopy(values)
-        if isinstance(item, dict) and key == "row_count":
-            candidate[key] = item
-            yield candidate, {("", key)}
-        else:
-            candidate[key] = [*cast("list[Any]", candidate.get(key, [])), item]
-            yield candidate, set()
+    if key == "row_count":
+        yield (key,), {key: item}, {("", key)}
+    elif key:
+        yield (key,), {key: [item]}, set()
+
+
+def _put(values: Values, place: _Place, part: Values) -> None:
+    """Write a part where it belongs: items of a list beside those that are there."""
+    key = place[0]
+    if key == "columns":
+        values.setdefault(key, {}).update(part[key])
+    elif isinstance(part[key], list):
+        values.setdefault(key, []).extend(part[key])
+    else:
+        values[key] = part[key]
 
 
 def _column_words(expectation: Expectation) -> Iterator[Values]:
