@@ -1,7 +1,7 @@
 """The outbox: delivering what is due, once, and recording every attempt in alert_sends.
 
-Rows are only appended and the newest row of a message is its state. A message is `claimed` in a commit of its own before
-the wire is touched, then `sent` or `failed`. Whoever drains a channel holds the channel's lock meanwhile, so two drains never
+Rows are only appended and the newest row of a message is its state. A message is `claimed` before the wire is touched, then `sent` or
+`failed`; how one ended is written together with the claim of the next, so that each message costs one commit. Whoever drains a channel holds the channel's lock meanwhile, so two drains never
 send the same message, and a claim without an end that one finds under the lock is of a process that died: it is repeated,
 at once after the first death and then after longer and longer waits, and marked each time. That is at least once, with an
 idempotency key; no mail server allows more. A message in which five processes have died may be what kills them: it is given up.
@@ -163,6 +163,7 @@ class _ChannelDrain:
         self.environment, self.outbox_folder, self.source = environment, outbox_folder, source
         self.sent = self.failed = self.skipped = 0
         self.dead_letters: list[DeadLetter] = []
+        self.ended: list[Row] = []  # how messages ended, not written yet
 
     def run(self) -> None:
         sends = [send for send in _open_sends(self.warehouse, self.source) if send["channel"] == self.name]
@@ -192,7 +193,7 @@ class _ChannelDrain:
         if not_tried:
             _log.warning("channel %s: %d messages %s", self.name, len(not_tried), not_tried[0]["error"])
         self.skipped = len(not_tried)
-        self._append(not_tried)
+        self._write(*not_tried)
 
     def _reason_not_to_try(self) -> DeliveryError | None:
         if self.channel is None:  # worth another attempt: a name or a file with a mistake is mended, a lost message is not
@@ -201,14 +202,14 @@ class _ChannelDrain:
         return unset(missing) if missing else None
 
     def _attempt(self, send: Row, story: "_Story") -> tuple[Row, DeliveryError | None]:
-        """Claim, deliver, record. Returns the last row, and the error if it says that the whole channel is down."""
+        """Claim, deliver, note the end. Returns the last row, and the error if it says that the whole channel is down."""
         if _is_deadly(send):
             error = DeliveryError(f"{MOST_DEATHS} processes died while they sent it: given up", is_final=True)
         else:
-            self._append([self._row(send, "claimed")])
+            self._write(self._row(send, "claimed"))
             error = self._deliver(send, story)
         row = self._row(send, "sent") if error is None else self._failure(send, error)
-        self._append([row])
+        self.ended.append(row)
         if error is not None:
             _log.warning("channel %s: message %s of %s failed: %s", self.name, send["event"], send["source"], row["error"])
         self.sent, self.failed = self.sent + (error is None), self.failed + (error is not None)
@@ -251,9 +252,11 @@ class _ChannelDrain:
             "run_id": self.run_id,
         }
 
-    def _append(self, rows: list[Row]) -> None:
-        if rows:
-            self.warehouse.commit(self.run_id, [Append("alert_sends", pd.DataFrame(rows))])
+    def _write(self, *rows: Row) -> None:
+        """Writes these rows and how earlier messages ended."""
+        if self.ended or rows:
+            self.warehouse.commit(self.run_id, [Append("alert_sends", pd.DataFrame([*self.ended, *rows]))])
+            self.ended = []
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,21 @@ def test_claim_is_committed_before_the_wire_is_touched(warehouse: Warehouse) -> 
     assert seen == [["planned", "claimed"]]
 
 
+def test_how_one_message_ended_is_written_with_the_claim_of_the_next(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        plan(warehouse, "pager", incident=f"i{number}")
+    seen: list[list[tuple]] = []
+    HOOK[0] = lambda message: seen.append(ledger(warehouse, "incident_id", "status")[1:])
+    commits: list[int] = []
+    commit = warehouse.commit
+    monkeypatch.setattr(warehouse, "commit", lambda run, writes: commits.append(len(writes)) or commit(run, writes))
+    assert send(warehouse, pager=Recorder()) == Drained(sent=3)
+    assert len(commits) == 4
+    ended = [("i0", "claimed"), ("i0", "sent"), ("i1", "planned"), ("i1", "claimed")]
+    assert seen[1] == [*ended, ("i2", "planned")], "whoever dies in the second message repeats that one alone"
+    assert statuses(warehouse) == ["planned", "claimed", "sent"] * 3
+
+
 def test_message_not_due_waits(warehouse: Warehouse) -> None:
     plan(warehouse, "pager", at=NINE + MINUTE)
     assert send(warehouse, pager=Recorder()) == Drained(planned_left=1)
