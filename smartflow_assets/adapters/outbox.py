@@ -1,10 +1,11 @@
 """The outbox: delivering what is due, once, and recording every attempt in alert_sends.
 
 Rows are only appended and the newest row of a message is its state. A message is `claimed` before the wire is touched, then `sent` or
-`failed`; how one ended is written together with the claim of the next, so that each message costs one commit. Whoever drains a channel holds the channel's lock meanwhile, so two drains never
-send the same message, and a claim without an end that one finds under the lock is of a process that died: it is repeated,
-at once after the first death and then after longer and longer waits, and marked each time. That is at least once, with an
-idempotency key; no mail server allows more. A message in which five processes have died may be what kills them: it is given up.
+`failed`; how one ended is written together with the claim of the next, so that each message costs one commit. Whoever drains a
+channel holds the channel's lock meanwhile, so two drains never send the same message, and a claim without an end that one finds
+under the lock is of a process that died: it is repeated, at once after the first death and then after longer and longer waits, and
+marked each time. That is at least once, with an idempotency key; no mail server allows more. A message in which five processes have
+died may be what kills them: it is given up.
 """
 
 import logging

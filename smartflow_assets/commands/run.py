@@ -80,7 +80,8 @@ def run(
 ) -> None:
     """Watch sources: read what is new, score it, open and close incidents, tell people once.
 
-    All sources when none is named, broken ones too, which then fail alone. Several are one run in Dagster. Running it again with
+    All sources when none is named, broken ones too, which then fail alone; those of which a look says that there is nothing to do are
+    left out, as the schedule does: name a source to run it whatever a look says. Several are one run in Dagster. Running it again with
     nothing new changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one
     failed.
     """
@@ -115,6 +116,10 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         watch, stage_count = stack.enter_context(_opened(settings))
         advance = stack.enter_context(terminal.progress(len(names) * stage_count, "starting"))
         done = dict.fromkeys(names, 0)
+        resting = frozenset[str]() if job != "monitor_source" or asked or options else _nothing_new(settings)
+        for name in (name for name in names if name in resting):
+            advance(stage_count, name)
+            terminal.result(f"{name:<{width}}  ok      nothing new, so no run")
 
         def on_stage(name: str, stage: str) -> None:
             done[name] += 1
@@ -128,7 +133,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
                 terminal.note(f"{name}: {note}")
             failed.extend([] if outcome.is_success else [outcome])
 
-        watch(job, names, options, on_stage, on_end)
+        if left := [name for name in names if name not in resting]:
+            watch(job, left, options, on_stage, on_end)
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")
     for outcome in failed:
@@ -202,6 +208,24 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., None], int]]:
                 ended(Outcome(source, "", is_success=False, failures=failures))
 
         yield watch_all, len(ASSETS)
+
+
+def _nothing_new(settings: "Settings") -> frozenset[str]:
+    """The sources that need no run now; none where nobody can say."""
+    from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.stages.scheduling.looks import look_at_all, publish_looks
+
+    if not settings.warehouse_file.exists():
+        return frozenset()
+    warehouse = open_warehouse(settings)
+    try:
+        looked = look_at_all(Catalogue.load(settings), warehouse, datetime.now(UTC))
+        publish_looks(warehouse)
+    except SmartflowError as error:
+        terminal.note(f"all sources are run, since nobody could look whether there is anything new: {error}")
+        return frozenset()
+    return frozenset(looked.nothing_new)
 
 
 def _unforeseen(error: Exception) -> "Failure":

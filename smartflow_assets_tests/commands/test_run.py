@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from smartflow_assets.adapters.readers import file_signature
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.defs.execute import Outcome
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow, in_folder, make_home
@@ -80,6 +81,24 @@ def test_a_second_run_with_nothing_new_does_nothing(smartflow: Smartflow, after_
     again = smartflow("run", "shop")
     assert (again.code, again.err) == (0, "")
     assert "rows in 0  scored 0  anomalies 0  opened 0  resolved 0  messages 0" in again.out
+
+
+@pytest.mark.soak
+def test_a_source_in_which_nothing_is_new_is_left_out_unless_it_is_named(
+    smartflow: Smartflow, after_a_run: Path, copied: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(after_a_run)
+    monkeypatch.setattr(file_signature, "JUST_NOW", timedelta(0))
+
+    def runs() -> int:
+        return len(_published(home, "SELECT 1 FROM run_log"))
+
+    assert "rows in 0" in smartflow("run").out, "a look rests on a run that found nothing to do"
+    assert (smartflow("run").out.split(), runs()) == (["shop", "ok", "nothing", "new,", "so", "no", "run"], 2)
+    assert "rows in 0" in smartflow("run", "shop").out
+    with (home / "data/feeds/shop.csv").open("a") as file:
+        file.write("2026-03-06T00:00:00Z,1\n")
+    assert ("rows in 1 " in smartflow("run").out, runs()) == (True, 4)
 
 
 @pytest.mark.soak

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -19,7 +20,7 @@ from smartflow_assets.stages.scheduling import appearance as appearances
 from smartflow_assets.stages.scheduling import looks
 from smartflow_assets.stages.scheduling.appearance import Probed, appearance, probed
 from smartflow_assets.stages.scheduling.due_sources import last_runs, monitoring_due
-from smartflow_assets.stages.scheduling.looks import look, note_nothing_new, publish_looks
+from smartflow_assets.stages.scheduling.looks import look, look_at_all, note_nothing_new, publish_looks
 from smartflow_assets.stages.scheduling.training_requests import request_training
 from smartflow_assets_tests.homes import STAGES, START, STEP, WEB, Home, daily_series, write_rows
 
@@ -65,6 +66,44 @@ def test_a_source_in_which_nothing_is_new_is_looked_at_and_not_run(web: Home) ->
     assert (row["looked_at"], row["outcome"], row["run_id"]) == (pd.Timestamp(NOW + STEP), "nothing_new", "run 1")
     health = web.table("marts.source_health")
     assert (health["last_run_at"][0], health["last_looked_at"][0]) == (pd.Timestamp(NOW), pd.Timestamp(NOW + STEP))
+
+
+def incident(state: str) -> dict[str, object]:
+    what = {"source": "web", "incident_id": "i1", "series": "", "cause": "anomaly", "severity": "warning"}
+    return {**what, "state": state, "opened_at": pd.Timestamp(NOW)}
+
+
+def message(status: str, attempt: int = 1, due_at: datetime | None = None) -> dict[str, object]:
+    what = {"source": "web", "incident_id": "i1", "event": "opened", "channel": "mail", "idempotency_key": "k1", "run_id": "r"}
+    return {**what, "attempt": attempt, "status": status, "due_at": due_at, "happened_at": pd.Timestamp(NOW), "is_possible_repeat": False}
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_worth_a_run"),
+    [
+        ({}, False),
+        ({"incidents": [incident("open")]}, True),
+        ({"incidents": [incident("acknowledged")]}, True),
+        ({"incidents": [incident("resolved")]}, False),
+        ({"alert_sends": [message("planned")]}, True),
+        ({"alert_sends": [message("planned"), message("claimed")]}, True),
+        ({"alert_sends": [message("planned"), message("claimed"), message("failed", due_at=NOW + DAY)]}, True),
+        ({"alert_sends": [message("planned"), message("claimed"), message("failed")]}, False),
+        ({"alert_sends": [message("failed", due_at=NOW), message("claimed", 2), message("sent", 2)]}, False),
+        ({"alert_sends": [message("skipped")]}, False),
+    ],
+)
+def test_what_is_open_is_worth_a_run_where_nobody_else_sees_to_it(web: Home, rows: dict[str, list], is_worth_a_run: bool) -> None:
+    with duckdb.connect(str(web.warehouse.path)) as connection:  # as if they had been there before the last run
+        for table, its_rows in rows.items():
+            insert(connection, table, its_rows)
+    found = look_at_all(Catalogue.load(web.settings), web.warehouse, NOW + STEP)
+    assert (dict(found.worth), list(found.nothing_new)) == (({"web": "something is open"}, []) if is_worth_a_run else ({}, ["web"]))
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, object]]) -> None:
+    for row in rows:
+        connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
 
 
 def test_a_look_takes_the_slot_of_a_run(web: Home) -> None:

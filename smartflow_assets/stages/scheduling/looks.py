@@ -45,6 +45,11 @@ FROM newest JOIN source_looks AS look ON look.rowid = newest.look
 LEFT JOIN source_looks AS basis ON basis.rowid = newest.basis
 LEFT JOIN runs ON runs.source = look.source LEFT JOIN changes ON changes.source = look.source
 """
+_OPEN = """
+SELECT source FROM incidents WHERE state <> 'resolved'
+UNION SELECT source FROM alert_sends GROUP BY source, idempotency_key, channel
+HAVING NOT bool_or(status IN ('sent', 'skipped') OR (status = 'failed' AND due_at IS NULL))
+"""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,14 @@ def look(catalogue: Catalogue, due: Iterable[str], warehouse: Warehouse, now: da
     if rows:
         warehouse.commit("look", [Append("source_looks", pd.DataFrame(rows))])
     return looked
+
+
+def look_at_all(catalogue: Catalogue, warehouse: Warehouse, now: datetime) -> Looked:
+    """Look at every source, due or not, where nobody but the caller sees to it that messages go out and people are told how it stands:
+    one with an open incident or a message that has not gone out is worth a run."""
+    matters = {str(name) for name in warehouse.read(_OPEN)["source"]}
+    looked = look(catalogue, set(catalogue.names) - matters, warehouse, now)
+    return Looked({**looked.worth, **dict.fromkeys(sorted(matters & set(catalogue.names)), "something is open")}, looked.nothing_new)
 
 
 def publish_looks(warehouse: Warehouse) -> bool:
