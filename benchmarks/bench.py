@@ -16,9 +16,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,8 +39,9 @@ Work = Callable[[Path], Taken]
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. `prepare` makes the home that `ours` and all of `beside` are given; it is made anew for each repeat
-    unless what is measured leaves it as it was (`is_lasting`). `unit` is what is stated: CPU seconds, or what the process prints."""
+    """One line of the table. `prepare` makes the home that `ours` and all of `beside` are given, anew for each repeat; where what is
+    measured leaves it as it was (`is_lasting`), lines with the same `prepare` share one. `unit` is what is stated: CPU seconds, or what
+    the process prints."""
 
     name: str
     what: str
@@ -108,6 +111,7 @@ def figures() -> list[Figure]:
     }
     if find_spec("pyod"):
         by_hand["PyOD's forest"] = python("peers/pyod_forest.py", cycle_file, "HOME/out.csv")
+    two_hundred = after_runs(2, lambda home: homes.small_sources(home, 200))
     cycle_end = datetime(2026, 3, 1, tzinfo=UTC) + 5000 * timedelta(minutes=5)
     wide_end = homes.START + 2000 * timedelta(minutes=5) + timedelta(minutes=1)
     short_end = homes.START + 100 * timedelta(minutes=5) + timedelta(minutes=1)
@@ -184,7 +188,7 @@ def figures() -> list[Figure]:
             "idle200",
             "`smartflow run` of all 200 sources with nothing new",
             "52",
-            after_runs(2, lambda home: homes.small_sources(home, 200)),
+            two_hundred,
             run(),
             is_lasting=True,
         ),
@@ -192,7 +196,7 @@ def figures() -> list[Figure]:
             "tick",
             "idle tick of the schedule over 200 sources, warm",
             "2",
-            after_runs(2, lambda home: homes.small_sources(home, 200)),
+            two_hundred,
             python("in_process.py", "tick", "HOME"),
             unit="CPU s, printed",
             is_lasting=True,
@@ -214,19 +218,28 @@ def stated(figure: Figure, taken: Taken) -> float:
     return taken.cpu_seconds if figure.unit == "CPU s" else float(taken.output.split()[-1])
 
 
-def measured(figure: Figure, repeat: int, advance: Callable[[], None]) -> dict[str, object]:
+@contextmanager
+def prepared(figure: Figure, lasting: dict[Callable[[Path], object], Path], folder: Path) -> Iterator[Path]:
+    """A home for one repeat of a line; those that last stay in `folder`."""
+    home = lasting.get(figure.prepare) if figure.is_lasting else None
+    if home is None:
+        home = Path(tempfile.mkdtemp(dir=folder))
+        figure.prepare(home)
+    if figure.is_lasting:
+        lasting[figure.prepare] = home
+    yield home
+    if not figure.is_lasting:
+        shutil.rmtree(home)
+
+
+def measured(figure: Figure, repeat: int, home: Callable[[Figure], AbstractContextManager[Path]], advance: Callable[[], None]) -> dict:
     """Ours and what stands beside it, in turn, and their medians."""
     works = {"ours": figure.ours, **figure.beside}
     found: dict[str, list[Taken]] = {name: [] for name in works}
-    with tempfile.TemporaryDirectory(prefix="smartflow-bench-") as folder:
-        home = Path(folder, "0")
-        for k in range(repeat):
-            if k == 0 or not figure.is_lasting:
-                home = Path(folder, str(k))
-                home.mkdir()
-                figure.prepare(home)
+    for _ in range(repeat):
+        with home(figure) as folder:
             for name, work in works.items():
-                found[name].append(checked(work(home)))
+                found[name].append(checked(work(folder)))
                 advance()
     medians = {
         name: {
@@ -309,17 +322,18 @@ def main() -> None:
     if unknown := [name for name in names if name not in known]:
         parser.error(f"there is no figure {', '.join(unknown)}; there are {', '.join(known)}")
     began, results, failed = machine(), {}, {}
-    with Progress(console=Console(stderr=True)) as progress:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    file = arguments.out / f"bench-{began['taken_at'].replace(':', '')[:17]}.json"
+    with tempfile.TemporaryDirectory(prefix="smartflow-bench-") as folder, Progress(console=Console(stderr=True)) as progress:
+        home = partial(prepared, lasting={}, folder=Path(folder))
         bar = progress.add_task("bench", total=sum((1 + len(known[name].beside)) * arguments.repeat for name in names))
         for name in names:
             progress.update(bar, description=name)
             try:
-                results[name] = measured(known[name], arguments.repeat, lambda: progress.advance(bar))
+                results[name] = measured(known[name], arguments.repeat, home, lambda: progress.advance(bar))
             except SystemExit as error:  # one line that cannot be taken must not cost the others of an hour
                 failed[name] = str(error)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    file = arguments.out / f"bench-{began['taken_at'].replace(':', '')[:17]}.json"
-    file.write_text(json.dumps({"machine": began, "figures": results, "ratios": ratios(results)}, indent=2) + "\n")
+            file.write_text(json.dumps({"machine": began, "figures": results, "ratios": ratios(results)}, indent=2) + "\n")
     print(table(results))
     print(f"\n{file}: Python {began['python']}, {began['cores']} cores, load {began['load']:.1f} at the start, {began['packages']}")
     if arguments.against:

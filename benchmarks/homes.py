@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,17 @@ def make_home(folder: Path) -> Path:
     return folder
 
 
+def usual(row: Any) -> Any:
+    """The value that a row of `small_sources` has but for its noise: a daily wave."""
+    return 100 + 20 * np.sin(row * 2 * np.pi / 288)
+
+
 def small_sources(folder: Path, count: int, rows: int = 500) -> datetime:
     """`count` sources s0, s1, … of one series with a value each five minutes. -> the clock at which all of it is closed."""
     make_home(folder)
     times, rng = pd.date_range(START, periods=rows, freq="5min"), np.random.default_rng(0)
     for k in range(count):
-        values = 100 + 20 * np.sin(np.arange(rows) * 2 * np.pi / 288) + rng.normal(size=rows)
+        values = usual(np.arange(rows)) + rng.normal(size=rows)
         frame = pd.DataFrame({"timestamp": times.strftime("%Y-%m-%dT%H:%M:%SZ"), "value": values.round(3)})
         frame.to_csv(folder / f"data/examples/s{k}.csv", index=False)
         (folder / f"data/sources/s{k}.yaml").write_text(
