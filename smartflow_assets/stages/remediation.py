@@ -43,6 +43,17 @@ BY_REMEDY = "remedy"
 MOST_REPAIRED = 50_000
 """Buckets of a gap that a remedy stands in for: they are cleaned together."""
 _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
+_PAST = "SELECT remediation_id, action, status, attempt, happened_at FROM remediations WHERE source = ? AND by_whom IS NULL"
+_WRONG = """
+SELECT incident_id, cause, series, severity, title, opened_at, last_seen_at FROM incidents
+WHERE source = $1 AND group_id IS NULL AND state <> 'suppressed' AND (
+    (state <> 'resolved' AND recovered_at IS NULL)
+    OR incident_id IN (SELECT incident_id FROM remediations WHERE source = $1 AND status = 'planned')
+    OR (last_seen_at >= $2 AND incident_id IN (
+        SELECT incident_id FROM incident_events WHERE source = $1 AND event IN ('opened', 'reopened')
+        AND run_id NOT IN (SELECT run_id FROM run_log WHERE source = $1 AND status = 'success'))))
+ORDER BY opened_at, incident_id
+"""
 _STRETCHES = """
 WITH cells AS (SELECT series, observed_at, value IS NULL AS is_empty,
                       count(value) OVER (PARTITION BY series ORDER BY observed_at) AS place,
@@ -66,7 +77,11 @@ class Remediated:
     @property
     def told(self) -> list[str]:
         """A sentence for each."""
-        return [f"{row['action']} {'was skipped' if row['status'] == 'skipped' else row['status']}: {row['message']}" for row in self.rows]
+        words = {"skipped": "was skipped", "dry": "was not done, a dry run"}
+        return [
+            f"{row['action']} {words.get(row['status'], row['status'])}: {row['error'] if row['status'] == 'failed' else row['message']}"
+            for row in self.rows
+        ]
 
 
 def remediations(run: SourceRun) -> Remediated:
@@ -83,9 +98,6 @@ def due_now(run: SourceRun) -> list[Due]:
     """What would be done now."""
     known = [Past(**row) for row in row_dicts(run.warehouse.read(_PAST, [run.name]))]
     return due(run.source.remediate, _matters(run), known, run.now)
-
-
-_PAST = "SELECT remediation_id, action, status, attempt, happened_at FROM remediations WHERE source = ? AND by_whom IS NULL"
 
 
 def by_hand(run: SourceRun, action: BaseAction, matter: Matter, by_whom: str) -> Row:
@@ -113,16 +125,11 @@ def undoable(warehouse: Warehouse, source: str, now: datetime) -> list[Row]:
 
 
 def _matters(run: SourceRun) -> Iterator[Matter]:
-    """What is wrong: the open incidents that people are told of, and gaps where an entry is for them."""
+    """What is wrong: the incidents that people are told of and that are open, or have begun and ended since the last good run; and gaps
+    where an entry is for them."""
     wanted = {remedy.when.cause for remedy in run.source.remediate}
     rules = _rules(run) if "rule" in wanted else {}
-    opened = run.warehouse.read(
-        "SELECT incident_id, cause, series, severity, title, opened_at, last_seen_at FROM incidents "
-        "WHERE source = ? AND state IN ('open', 'acknowledged') AND recovered_at IS NULL AND group_id IS NULL "
-        "ORDER BY opened_at, incident_id",
-        [run.name],
-    )
-    for row in row_dicts(opened):
+    for row in row_dicts(run.warehouse.read(_WRONG, [run.name, run.now - run.source.alerts.max_age])):
         yield Matter(
             run.name,
             row["incident_id"],
