@@ -32,7 +32,10 @@ def report_failed(instance: dg.DagsterInstance, record: RunRecord) -> None:
         return
     stages = [failure for failure in record.failures if not failure.cause.startswith("check:")]
     at = f"{record.started_at:%Y-%m-%d %H:%M} UTC"
-    told = "; ".join(f"{failure.cause} failed: {failure.message}" for failure in stages) or "its process was killed"
+    told = (
+        "; ".join(f"{failure.cause} failed: {failure.message.removeprefix(f'{record.source}: ')}" for failure in stages)
+        or "its process was killed"
+    )
     done = f" Before that {counted(len(record.seconds), 'stage')} went well." if record.seconds else ""
     instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(

@@ -70,8 +70,6 @@ class Asked:
     table_rows: int
 
     def __str__(self) -> str:
-        if not self.loads:
-            return "nothing new to look at"
         if not self.verdicts:
             return f"columns of {self.loads} loads looked at; {len(self.changes)} changes stand"
         failed = sum(not verdict.is_passed for verdict in self.verdicts)

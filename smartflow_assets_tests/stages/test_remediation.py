@@ -306,6 +306,7 @@ def test_a_gap_that_no_value_ends_is_not_filled(shop):
     assert (row["status"], row["message"]) == ("skipped", "no bucket without a value lies between some that have one")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("action", ["fill", "hold_last"])
 def test_a_repaired_gap_is_the_same_however_runs_cut_the_rows(shop, action, monkeypatch):
     for day in range(6):
@@ -350,13 +351,35 @@ def test_the_load_in_question_goes_no_further_until_a_person_releases_it(shop):
     assert (row["status"], row["message"]) == ("skipped", f"load {bad} is released already, let through by ana")
 
 
-def test_a_quarantined_load_all_of_whose_rows_are_gone_is_mended(shop):
+def test_a_contract_that_comes_later_does_not_let_a_quarantined_load_through(shop):
     shop.write(0)
     shop.clean()
     shop.write(1, value=-999.0)
-    shop.write(2)
     shop.clean()
     shop.hand("quarantine", BEGIN + DAY, BEGIN + 2 * DAY)
-    shop.remediate("[]", "contract: {columns: {n: {min: -1000}}}")
+    shop.remediate("[]", "contract: {columns: {n: {min: -1000, severity: critical}}}")
     shop.clean()
     assert [load.state for load in contracts.loads_now(shop.home.warehouse, "shop")] == ["blocked"]
+
+
+def test_what_began_and_ended_within_one_run_is_remedied_unless_it_is_long_ago(shop):
+    shop.remediate("[{when: check, do: retrain}]")
+    policy = Catalogue.load(shop.home.settings).source("shop").alerts
+    for cause, ago in (("check:lately", HOUR), ("check:long_ago", 3 * DAY)):
+        shop.wrong(cause, NOW - ago)
+        step = record_failures(shop.home.warehouse, "shop", [], frozenset({cause}), policy=policy, now=NOW, run_id="mended")
+        shop.home.warehouse.commit("mended", writes_of(step))
+    assert shop.home.table("incidents")["state"].tolist() == ["resolved", "resolved"]
+    assert [row["cause"] for row in shop.remedy()] == ["check:lately"]
+
+
+def test_an_anomaly_of_a_rule_is_one_with_its_metric(shop):
+    shop.remediate(
+        "[{when: {cause: rule, metric: n}, do: retrain}]", "rules: [{type: threshold, metric: n, below: 0}]\ndetectors: [{type: mad}]"
+    )
+    for day in range(4):
+        shop.write(day)
+    shop.write(4, hours=3, value=-5.0)
+    shop.home.run_stages("shop", BEGIN + 4 * DAY + 3 * HOUR, run_id="all")
+    (row,) = shop.remedy(BEGIN + 4 * DAY + 3 * HOUR)
+    assert (row["status"], row["cause"]) == ("done", "anomaly") and row["reason"].startswith("-5")
