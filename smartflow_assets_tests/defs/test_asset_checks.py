@@ -40,7 +40,7 @@ def test_a_run_that_failed_shows_which_stage_and_why_until_one_goes_well(home):
     assert not failed.passed and "stock.csv" in failed.description
     in_time = shown(home, "raw_records", "rows_arrive_in_time", "web")
     assert not in_time.passed and in_time.description.startswith(
-        "No row since Mon 02 Mar 23:55 UTC, 2 days 0 h ago; rows usually come each 5 min"
+        "No row since Mon 02 Mar 23:55 UTC, 2 days ago; rows usually come each 5 min"
     )
 
 

@@ -3,12 +3,13 @@
 import json
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.api import BaseAction, Done, Hands, Matter
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.core.remediation import ACTIONS
@@ -215,6 +216,33 @@ def test_a_stage_that_failed_is_known_when_the_run_is_closed(shop):
     catalogue = Catalogue.load(shop.home.settings)
     close(record, warehouse=shop.home.warehouse, settings=shop.home.settings, catalogue=catalogue, environment={})
     assert interventions(shop.home.warehouse, NOW).paused == {"shop": NOW + HOUR}
+
+
+class Siren(BaseAction):
+    """An action of another package, which may break."""
+
+    type: Literal["siren"] = "siren"
+    is_broken: bool = False
+
+    def describe(self) -> str:
+        return "sound the siren"
+
+    def carry_out(self, matter: Matter, hands: Hands) -> Done:
+        if self.is_broken:
+            raise SystemExit(3)  # whatever a stranger's code does
+        hands.ask_for_run(hands.source)
+        return Done(f"the siren sounds: {matter.title}", before={"is_loud": False}, after={"is_loud": True})
+
+
+def test_an_action_of_a_package_does_what_it_wants_by_the_hands_that_it_is_given(shop):
+    run = shop.home.source_run("shop", NOW, "hand")
+    row = by_hand(run, Siren(is_broken=True), wish_of(run, "ana asks", None, None), "ana")
+    assert (row["status"], row["error"]) == ("failed", "3")
+    run = shop.home.source_run("shop", NOW + HOUR, "hand again")
+    row = by_hand(run, Siren(), wish_of(run, "ana asks", None, None), "ana")
+    assert (row["status"], row["message"], json.loads(row["after"])) == ("done", "the siren sounds: ana asks", {"is_loud": True})
+    assert interventions(shop.home.warehouse, NOW).asked == {"shop": "shop"}
+    assert shop.home.table("incidents")[["cause", "state"]].to_numpy().tolist() == [["remediation:siren", "resolved"]]
 
 
 # --- rows ---

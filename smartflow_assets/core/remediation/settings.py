@@ -9,12 +9,13 @@ from smartflow_assets.core.remediation.matter import Kind, Matter
 from smartflow_assets.core.severity import RANK, Severity
 
 
-class Condition(BaseModel):
+class RemedyCondition(BaseModel):
     """Which incidents an entry is for.
 
     >>> from smartflow_assets.core.remediation.matter import kinds_of
     >>> surge = Matter("web", "1", kinds_of("anomaly", ["surge"]), "requests: 1,600", "warning", metric="requests")
-    >>> [Condition(cause=kind, **more).fits(surge) for kind, more in (("rule", {}), ("drift", {}), ("anomaly", {"severity": "critical"}))]
+    >>> asked = (("rule", {}), ("drift", {}), ("anomaly", {"severity": "critical"}))
+    >>> [RemedyCondition(cause=kind, **more).fits(surge) for kind, more in asked]
     [True, False, False]
     """
 
@@ -43,7 +44,7 @@ class Remedy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    when: Annotated[Condition, BeforeValidator(_by_cause, json_schema_input_type=Kind | Condition)] = Field(
+    when: Annotated[RemedyCondition, BeforeValidator(_by_cause, json_schema_input_type=Kind | RemedyCondition)] = Field(
         description="What is wrong: a cause, or {cause: anomaly, metric: requests, severity: critical}."
     )
     do: ActionOrName = Field(
