@@ -250,7 +250,7 @@ def arriving(run: SourceRun, plan: buckets.BucketPlan) -> Arriving:
     if arrived is None or arrived.newest_at is None:
         return Arriving(None, "Too few rows have come to say how often they do.", None)
     newest_at = arrived.newest_at.to_pydatetime()
-    age, at = run.now - newest_at, run.source.calendar.local([newest_at])[0]
+    age, at = run.now - newest_at, run.source.calendar.local([arrived.newest_at])[0]
     newest = f"The newest row is of {at:%a %d %b %H:%M %Z}, {lasting(age)} old"
     if not arrived.is_watched:
         why = "freshness is off" if run.source.freshness.mode == "off" else "it is taken as a recording"

@@ -292,16 +292,22 @@ def _recorded_repairs(run: SourceRun, grid: TimeGrid) -> list[RecordedRepair]:
     """The remedies that stand in gaps of the source, those that came first before others."""
     rows = run.warehouse.read(REPAIRS, [run.name])
     return [
-        RecordedRepair(row["repair"], *map(int, grid.number([row["from_at"], row["to_at"]])), row["series"] or None)
+        RecordedRepair(row["repair"], *_numbers(grid, (row["from_at"], row["to_at"])), row["series"] or None)
         for row in rows.to_dict("records")
     ]
+
+
+def _numbers(grid: TimeGrid, window: Window) -> tuple[int, int]:
+    """The numbers of the buckets in which a window begins and ends."""
+    first, last = grid.number([pd.Timestamp(at) for at in window])
+    return int(first), int(last)
 
 
 def _with_repairs(windows: Sequence[Window], repairs: Sequence[RecordedRepair], grid: TimeGrid) -> Iterator[Window]:
     """The windows, each as far as remedies reach that depend on a bucket of it."""
     for since, until in windows:
         yield since, until
-        first, last = map(int, grid.number([since, until]))
+        first, last = _numbers(grid, (since, until))
         for each in repairs:
             if each.since - 1 <= last and each.until >= first:
                 start, end = grid.start(np.array([each.since, each.until]))
@@ -384,7 +390,7 @@ def _clean_window(
 
 def _as_far_as_repairs(window: Window, repairs: Sequence[RecordedRepair], grid: TimeGrid) -> Window:
     """The window and all of each remedy that reaches into it, so that a gap has the same values wherever a window is cut."""
-    first, last = map(int, grid.number([window[0], window[1]]))
+    first, last = _numbers(grid, window)
     inside = [each for each in repairs if each.since < last and each.until > first]
     if not inside:
         return window

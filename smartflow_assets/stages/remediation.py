@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
@@ -170,8 +171,8 @@ def _gaps(run: SourceRun) -> Iterator[Matter]:
     bucket = run.source.time_bucket
     filled = buckets.filled(run.warehouse, run.name, plan, newest - HISTORY, newest)
     for gap in unusual_gaps(filled, plan.grid, bucket.gap_limit // bucket.every):
-        since, until = (start.to_pydatetime() for start in plan.grid.start([gap.since, gap.until]))
-        local = [run.source.calendar.local([at])[0] for at in (since, until)]
+        since, until = (start.to_pydatetime() for start in plan.grid.start(np.array([gap.since, gap.until])))
+        local = [run.source.calendar.local([pd.Timestamp(at)])[0] for at in (since, until)]
         title = f"no rows from {local[0]:%a %d %b %H:%M} to {local[1]:%a %d %b %H:%M %Z}, {lasting(until - since)}"
         yield Matter(run.name, f"gap {since.isoformat()}", kinds_of("gap"), title, "warning", since, until, cause="gap")
 

@@ -218,7 +218,7 @@ def test_a_stage_that_failed_is_known_when_the_run_is_closed(shop):
     assert interventions(shop.home.warehouse, NOW).paused == {"shop": NOW + HOUR}
 
 
-class Siren(BaseAction):
+class Siren(BaseAction, frozen=True):
     """An action of another package, which may break."""
 
     type: Literal["siren"] = "siren"

@@ -618,7 +618,7 @@ _ALL = (
             Column("from_at", TIME, "Start of the first bucket of the gap."),
             Column("to_at", TIME, "End of its last bucket."),
             Column("undone_at", TIME, "When a person took it back; null as long as it holds."),
-            Column("undone_by", TEXT, "Who did."),
+            Column("undone_by", TEXT, "Who took it back."),
             Column("by_whom", TEXT, "Who asked for it by hand; null where the YAML did."),
             _always("happened_at", TIME, "When, by the clock of the run."),
             _RUN,

@@ -65,10 +65,10 @@ class Hands(Protocol):
         ...
 
 
-class BaseAction(BaseModel, ABC):
+class BaseAction(BaseModel, ABC, frozen=True):
     """An action; `type` and the parameters come with each."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     type: str
 

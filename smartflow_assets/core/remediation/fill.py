@@ -6,7 +6,7 @@ from smartflow_assets.core.remediation.base import BaseAction, Done, Hands
 from smartflow_assets.core.remediation.matter import Matter
 
 
-class Fill(BaseAction):
+class Fill(BaseAction, frozen=True):
     """Lets a line between the neighbours stand in buckets without a value, however long the gap; `repair` says `interpolated`.
 
     Nothing learns from such values, and none is judged. It can be undone.

@@ -6,7 +6,7 @@ from smartflow_assets.core.remediation.base import BaseAction, Done, Hands
 from smartflow_assets.core.remediation.matter import Matter
 
 
-class HoldLast(BaseAction):
+class HoldLast(BaseAction, frozen=True):
     """Lets the last value stand in buckets without one until there is another; `repair` says `carried`.
 
     Nothing learns from such values, and none is judged. It can be undone.

@@ -10,7 +10,7 @@ from smartflow_assets.core.remediation.matter import Matter
 from smartflow_assets.core.temporal.notation import Duration, format_duration
 
 
-class Pause(BaseAction):
+class Pause(BaseAction, frozen=True):
     """Stops the schedule of the source. `smartflow run` and files that are dropped run it all the same."""
 
     type: Literal["pause"] = "pause"

@@ -6,7 +6,7 @@ from smartflow_assets.core.remediation.base import BaseAction, Done, Hands
 from smartflow_assets.core.remediation.matter import Matter
 
 
-class Quarantine(BaseAction):
+class Quarantine(BaseAction, frozen=True):
     """Blocks the load that brought the newest rows of the time, as a contract would; `smartflow quarantine` lists it, releases and drops.
 
     A load of which a person has decided is left alone.

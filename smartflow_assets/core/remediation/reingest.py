@@ -11,7 +11,7 @@ MARGIN = timedelta(days=1)
 _OF_A_TIME: frozenset[Kind] = frozenset({"gap", "freshness", "anomaly"})
 
 
-class Reingest(BaseAction):
+class Reingest(BaseAction, frozen=True):
     """Reads anew what files and servers have of the time, whether it was read before or not; other incidents, all that there is.
 
     What is there already is not doubled: rows are compared as by every load.

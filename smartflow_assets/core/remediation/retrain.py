@@ -6,7 +6,7 @@ from smartflow_assets.core.remediation.base import BaseAction, Done, Hands
 from smartflow_assets.core.remediation.matter import Matter
 
 
-class Retrain(BaseAction):
+class Retrain(BaseAction, frozen=True):
     """Asks for a training; the daemon starts it, as it does for `smartflow models train`."""
 
     type: Literal["retrain"] = "retrain"

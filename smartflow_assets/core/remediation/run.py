@@ -8,7 +8,7 @@ from smartflow_assets.core.remediation.base import BaseAction, Done, Hands
 from smartflow_assets.core.remediation.matter import Matter
 
 
-class Run(BaseAction):
+class Run(BaseAction, frozen=True):
     """Asks for a run of this or of another source; the schedule starts it within a minute."""
 
     type: Literal["run"] = "run"
