@@ -35,7 +35,7 @@ FACTS: dict[str, str] = {
     "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
     "metric": "Its metric.",
     "dimensions": "Its dimensions, name to value.",
-    "cause": "anomaly, freshness, readability, removal, or the step, check or delivery that failed.",
+    "cause": "anomaly, freshness, readability, removal, or the step, check, delivery or remedy that failed.",
     "severity": "info, warning or critical.",
     "state": "open, acknowledged, resolved or suppressed.",
     "title": "The incident in a few words.",
