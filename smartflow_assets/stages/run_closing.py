@@ -4,6 +4,7 @@ Failures become incident events, one row goes to `run_log`, due messages are sen
 are one commit, so a run is closed once, or once for each of its sources; sending and publishing may be repeated.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,13 +18,15 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.errors import WarehouseBusyError
+from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.stages.alerting import Failure, drain_outbox, record_failures, writes_of
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.configuration_log import is_at_rest, note_files
 from smartflow_assets.stages.remediation import remediations
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
+
+_log = logging.getLogger("smartflow")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ def _remedy(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalog
             remediations(with_bucket(own))
     except WarehouseBusyError:
         return
+    except SmartflowError:  # the run is to be closed all the same
+        _log.exception("%s: nobody could see which remedies are due", run.source)
 
 
 def conclude(
