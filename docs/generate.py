@@ -29,9 +29,10 @@ UNIONS = {  # the keys that hold one of several types, and what a type is called
     "detectors": "Detectors: `detectors[].type`",
     "records.detectors": "Detectors of single records: `records.detectors[].type`",
     "drift.tests": "Drift tests: `drift.tests[].type`",
+    "remediate.do": "Actions: `remediate[].do.type`",
     "domain": "Domains of the reader `synthetic`: `read.domain`",
 }
-_MODELS = {"records": "Records", "drift": "DriftSettings"}  # the model of a key before a dot
+_MODELS = {"records": "Records", "drift": "DriftSettings", "remediate": "Remedy"}  # the model of a key before a dot
 LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 WRITTEN = {
     "window": "by window of time: what is calculated anew takes the place of what was there",

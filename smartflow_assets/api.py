@@ -1,8 +1,8 @@
-"""All that other packages may rely on: `detect`, the four base classes of plug-ins, and what is needed to write a plug-in of each kind.
+"""All that other packages may rely on: `detect`, the five base classes of plug-ins, and what is needed to write a plug-in of each kind.
 
 What is not listed here may move or change in any version. Each name is imported when it is first asked for: a plug-in may be
 imported while the union that it joins is being built, and writing a channel must not load what detectors need.
-docs/extending.md shows one plug-in of each of the four kinds and lists these names; `smartflow_assets.testing` checks plug-ins.
+docs/extending.md shows plug-ins of these kinds and lists these names; `smartflow_assets.testing` checks plug-ins.
 """
 
 from importlib import import_module
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from smartflow_assets.core.errors import DeliveryError, SourceError
     from smartflow_assets.core.incidents.messages import Message
     from smartflow_assets.core.model_parts import ModelParts
+    from smartflow_assets.core.remediation.base import BaseAction, Done, Hands
+    from smartflow_assets.core.remediation.matter import Matter
     from smartflow_assets.core.rules.base import BaseRule, Finding, Lasting, buckets, run_lengths
     from smartflow_assets.core.series.blocks import Rows, State
     from smartflow_assets.core.series.facts import SeriesFacts
     from smartflow_assets.core.temporal.notation import Duration
 
 __all__ = [
+    "BaseAction",
     "BaseChannel",
     "BaseDetector",
     "BaseReader",
@@ -35,14 +38,17 @@ __all__ = [
     "Delimited",
     "DeliveryError",
     "DetectionSettings",
+    "Done",
     "Duration",
     "FeedReader",
     "FileReader",
     "Finding",
+    "Hands",
     "History",
     "JsonRecords",
     "Lasting",
     "Layout",
+    "Matter",
     "Message",
     "ModelParts",
     "Page",
@@ -81,6 +87,8 @@ _HOMES = {
     "smartflow_assets.core.errors": ("DeliveryError", "SourceError"),
     "smartflow_assets.core.incidents.messages": ("Message",),
     "smartflow_assets.core.model_parts": ("ModelParts",),
+    "smartflow_assets.core.remediation.base": ("BaseAction", "Done", "Hands"),
+    "smartflow_assets.core.remediation.matter": ("Matter",),
     "smartflow_assets.core.rules.base": ("BaseRule", "Finding", "Lasting", "buckets", "run_lengths"),
     "smartflow_assets.core.series.blocks": ("Rows", "State"),
     "smartflow_assets.core.series.facts": ("SeriesFacts",),

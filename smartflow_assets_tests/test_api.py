@@ -18,6 +18,7 @@ NAMES = {
     *("BaseReader", "FeedReader", "Page", "FileReader", "PathReader", "ReadContext", "ProbeContext", "Wanted", "Staged", "TimeColumn"),
     *("stage_file", "stage_rows", "Layout", "Delimited", "JsonRecords", "Parquet", "SourceError"),
     *("BaseChannel", "Message", "Secret", "resolve", "DeliveryError", "Duration"),
+    *("BaseAction", "Done", "Hands", "Matter"),
     *("BaseRule", "Finding", "Lasting", "buckets", "run_lengths"),
 }
 

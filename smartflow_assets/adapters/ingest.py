@@ -40,20 +40,22 @@ ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
 # accepted.
 _KNOWN = f"""
 WITH readings AS (
-    SELECT origin, content_hash, duplicate_count, missing_count, withheld_count, rowid AS reading, row_count - duplicate_count AS held,
+    SELECT origin, content_hash, duplicate_count, missing_count, withheld_count, last_at, rowid AS reading,
+           row_count - duplicate_count AS held,
            coalesce(removed_count,
                     lag(row_count - duplicate_count) OVER (PARTITION BY origin ORDER BY rowid) + new_count - held) AS gone
     FROM ingestions WHERE source = ?
 ), newest AS (
     SELECT origin, arg_max(content_hash, reading) AS content_hash, arg_max(duplicate_count, reading) AS duplicate_count,
            arg_max(coalesce(missing_count, -1), reading) AS missing_count,
-           arg_max(coalesce(withheld_count, 0), reading) AS withheld_count, max(reading) AS reading
+           arg_max(coalesce(withheld_count, 0), reading) AS withheld_count, max(last_at) AS last_at, max(reading) AS reading
     FROM readings GROUP BY origin
 )
 SELECT newest.origin AS origin,
        CASE WHEN (newest.duplicate_count > 0 AND (newest.missing_count < 0 OR EXISTS (
            SELECT 1 FROM readings WHERE gone > 0 AND readings.origin <> newest.origin AND readings.reading > newest.reading
        ))) OR (CAST(? AS BOOLEAN) AND newest.withheld_count > 0)
+            OR newest.last_at >= CAST(? AS TIMESTAMPTZ)
        THEN newest.content_hash || '{READ_AGAIN}' ELSE newest.content_hash END AS content_hash
 FROM newest
 """
@@ -106,9 +108,10 @@ def ingest(
     until: datetime | None = None,
     on_bad_rows: BadRowPolicy = EVERYTHING,
     is_removal_accepted: bool = False,
+    anew_from: datetime | None = None,
 ) -> Ingested:
     """Take what is new; run again, it finds nothing to do. `timezone` is that of the source's calendar. `is_removal_accepted`: what earlier
-    loads wanted to remove, and withheld, goes.
+    loads wanted to remove, and withheld, goes. `anew_from`: what was read of rows from this time on is read once more, known or not.
 
     `since` and `until` limit what is taken of an origin that was never read before, or asked of a server; the next run without
     them takes the rest. SourceError when an origin cannot be read: of files then nothing is taken, of a server the pages before. A
@@ -116,7 +119,7 @@ def ingest(
     """
     folder = staging / source
     shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; one run per source holds the source's lock
-    known = known_contents(warehouse, source, is_removal_accepted=is_removal_accepted)
+    known = known_contents(warehouse, source, is_removal_accepted=is_removal_accepted, anew_from=anew_from)
     strangers = tuple(sorted(origin for origin in known if not reader.covers(origin, source, data)))
     if strangers:
         overlapped = _overlapped(warehouse, source, reader.time.column, strangers)
@@ -137,7 +140,7 @@ def ingest(
         assumed = _assumed_zone(warehouse, source, reader, timezone)
         if isinstance(reader, FeedReader):
             told: list[str] = []
-            pages = _page_by_page(warehouse, reader, context, now, run_id, more, on_bad_rows, told)
+            pages = _page_by_page(warehouse, reader, context, now, run_id, more, on_bad_rows, told, anew_from)
             done = replace(_summed(pages, on_bad_rows), column_notes=tuple(told))
         else:
             done = _all_files(warehouse, reader, context, now, run_id, more, on_bad_rows)
@@ -222,13 +225,15 @@ def _page_by_page(
     more: Mapping[str, Any],
     on_bad_rows: BadRowPolicy,
     told: list[str],
+    anew_from: datetime | None,
 ) -> list[tuple[Staged | None, Loaded]]:
     """Each page is committed before the next one is asked for; how far the server was read, once all are there. A time in the
     future is not how far: else one wrong clock would end all reading. `more` says what else holds for this run, `told` takes what a person
     should hear of columns."""
     source, key = context.source, reader.reading(context.wanted, context.timezone)
     state = feed_state(warehouse, source, reader.prefix, key)
-    context = replace(context, reached=state.reached, zone_before=state.zone_before)
+    reached = state.reached if state.reached is None or anew_from is None else min(state.reached, anew_from)
+    context = replace(context, reached=reached, zone_before=state.zone_before)
     read = _all_pages(warehouse, reader, context, now, run_id, more, on_bad_rows, told)
     if read is None:  # its times have another zone now: all that it has is read anew
         context = replace(context, reached=state.reached_now)
@@ -493,7 +498,10 @@ def _times(batches: Sequence[Staged]) -> tuple[datetime | None, datetime | None]
     )
 
 
-def known_contents(warehouse: Warehouse, source: str, *, is_removal_accepted: bool = False) -> Mapping[str, str]:
-    """For each origin of the source that was ever read, the hash of its content as stored."""
-    rows = warehouse.read(_KNOWN, [source, is_removal_accepted])
+def known_contents(
+    warehouse: Warehouse, source: str, *, is_removal_accepted: bool = False, anew_from: datetime | None = None
+) -> Mapping[str, str]:
+    """For each origin of the source that was ever read, the hash of its content as stored; those with rows from `anew_from` on are to be
+    read again."""
+    rows = warehouse.read(_KNOWN, [source, is_removal_accepted, anew_from])
     return dict(zip(rows["origin"], rows["content_hash"], strict=True))

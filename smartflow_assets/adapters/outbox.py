@@ -266,6 +266,7 @@ class _Story:
 
     incident: Row | None
     event: Row | None
+    remedies: tuple[str, ...] = ()
 
     @property
     def sequence(self) -> int:
@@ -277,7 +278,7 @@ class _Story:
         return render(
             self.incident | {"severity": self.event["severity"]},
             send["event"],
-            self.event["payload"],
+            self.event["payload"] | {"remedies": list(self.remedies)},
             idempotency_key=send["idempotency_key"],
             happened_at=send["planned_at"].to_pydatetime(),
         )
@@ -303,12 +304,20 @@ def sent_messages(warehouse: Warehouse) -> list[Message]:
     return [message for *_, message in sorted(told, key=lambda each: (*each[:2], each[2].incident_id))]
 
 
+_REMEDIES = """
+SELECT incident_id, message FROM remediations WHERE list_contains(?, incident_id) AND status = 'done' ORDER BY happened_at, remediation_id
+"""
+
+
 def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, _Story]:
     """The story of each message of a channel, by its idempotency key."""
     ids = sorted({send["incident_id"] for send in sends})
     incidents = {row["incident_id"]: row for row in row_dicts(of_incidents(warehouse, "incidents", ids))}
     log = in_order(of_incidents(warehouse, "incident_events", ids))
     newest = {event["incident_id"]: event for event in log}
+    remedies: dict[str, list[str]] = {}
+    for row in row_dicts(warehouse.read(_REMEDIES, [ids])):
+        remedies.setdefault(row["incident_id"], []).append(row["message"])
     told = {
         message_key(event["incident_id"], kind, channel, event["payload"].get("sequence", 0)): event
         for kind in {send["event"] for send in sends}
@@ -316,7 +325,9 @@ def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, 
     }
     return {
         send["idempotency_key"]: _Story(
-            incidents.get(send["incident_id"]), told.get(send["idempotency_key"]) or newest.get(send["incident_id"])
+            incidents.get(send["incident_id"]),
+            told.get(send["idempotency_key"]) or newest.get(send["incident_id"]),
+            tuple(remedies.get(send["incident_id"], ())),
         )
         for send in sends
     }

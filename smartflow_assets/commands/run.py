@@ -51,6 +51,8 @@ ONLY_WHEN_THERE_ARE: Facts = (
     ("removed_rows", "corrected or removed"),
     ("missing_rows", "not in the file any more"),
     ("messages_failed", "messages failed"),
+    ("remedies_done", "remedies"),
+    ("remedies_failed", "remedies failed"),
 )
 BLOCKED = "blocked_loads"
 SILENT = "silent_hours"  # reported while the source brings no rows and that is an incident

@@ -37,7 +37,7 @@ _STYLES = {
 def sources() -> None:
     """List the sources: when they last ran, when they were looked at last, what is open, how many rows are held in quarantine. `silent` is
     one that brings no rows any more, `blocked` one of which a load breaks a critical part of its contract. A source in which the schedule
-    finds nothing new is looked at and not run.
+    finds nothing new is looked at and not run; one that a remedy has paused is not looked at (`smartflow remediate SOURCE --undo pause`).
 
     A source whose file is broken is listed as such; `smartflow validate` says why.
     """
@@ -69,7 +69,7 @@ def sources() -> None:
                 known.get("anomaly_count"),
                 known.get("open_incidents"),
                 held.get(name, 0) if known else None,
-                source.schedule if source else "",
+                _schedule(source, known),
                 source.description if source else "",
             ]
         )
@@ -88,6 +88,14 @@ def sources() -> None:
         terminal.note(f"{row['source']}: {left} not in what was read last any more{waiting}")
     for note in _columns_of_text(settings, catalogue):
         terminal.note(note)
+
+
+def _schedule(source: "Source | None", known: dict[str, Any]) -> str:
+    """When it is run by itself, or that it is not now."""
+    if source is None or not known.get("is_paused"):
+        return source.schedule if source else ""
+    until = known.get("paused_until")
+    return f"paused until {_time(until)}" if until is not None else "paused"
 
 
 def _is_upgraded(settings: "Settings") -> bool:
@@ -201,6 +209,11 @@ def _state(settings: "Settings", source: "Source") -> None:
         (
             "newest strange records",
             "SELECT observed_at, severity, explanation FROM record_anomalies WHERE source = ? ORDER BY observed_at DESC LIMIT 10",
+        ),
+        (
+            "newest remedies",
+            "SELECT remediation_id AS id, happened_at, action, status, message, reason FROM remediations WHERE source = ? "
+            "ORDER BY happened_at DESC, id LIMIT 5",
         ),
         (
             "newest runs",

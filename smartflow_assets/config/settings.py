@@ -87,6 +87,10 @@ class Settings:
         """One lock file for each source and run."""
         return self.state / "warehouse" / "locks"
 
+    def source_lock(self, source: str) -> Path:
+        """The lock of the run that may write this source."""
+        return self.locks / f"{source}.lock"
+
     @property
     def staging(self) -> Path:
         """Typed Parquet on its way from a reader into the warehouse; may be deleted when nothing runs."""

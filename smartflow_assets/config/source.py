@@ -30,6 +30,7 @@ from smartflow_assets.core.preparation.cleaning import TimeBucket
 from smartflow_assets.core.preparation.row_condition import parse_condition, text_columns
 from smartflow_assets.core.preparation.transforms import Treatment
 from smartflow_assets.core.records import Records
+from smartflow_assets.core.remediation.settings import Remedy
 from smartflow_assets.core.rules import BaseRule, Rules
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
 from smartflow_assets.core.temporal.calendar import Calendar
@@ -136,6 +137,14 @@ class Source(DetectionSettings):
         description="Which features go into the table series_features: those of metrics that a detector reads them of (none with "
         "`detectors: auto`), or all, for people to look at. A detector that is listed later makes what it needs.",
     )
+    remediate: tuple[Remedy, ...] = Field(
+        default=(),
+        description="What is done by itself when something is wrong, each action once for an incident: [{when: drift, do: retrain}]. "
+        "Each is a row of the table remediations.",
+        examples=[
+            [{"when": "gap", "do": "reingest"}, {"when": {"cause": "failure"}, "do": {"type": "pause", "lasting": "6h"}, "limit": 1}]
+        ],
+    )
     alerts: AlertPolicy = Field(default=AlertPolicy(), description="Who is told of which incidents.")
     retention: Retention = Field(
         default=Retention(),
@@ -172,6 +181,9 @@ class Source(DetectionSettings):
             for judged in self.records.columns:
                 if judged in times:
                     yield f"records: {judged} is {self._time_role(judged)}; a record is not judged by it"
+        for remedy in self.remediate if names else ():
+            if remedy.when.metric not in (None, *names):
+                yield f"remediate: {remedy.when.metric} is not among metrics: {', '.join(names)}"
         yield from self._misfits_of_contract()
         yield from self._misfits_of_encodings(times)
         yield from self._misfits_of_sensitive_columns()

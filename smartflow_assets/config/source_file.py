@@ -20,7 +20,6 @@ from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 
 UNAVAILABLE: tuple[tuple[str, ...], ...] = (
-    ("remediate",),
     ("alerts", "suppress_for"),
     ("alerts", "group_within"),
     ("alerts", "remind_every"),

@@ -211,7 +211,7 @@ class _OneAfterTheOther:
             return report.outcome(None)
         settings = self.options.settings
         try:
-            close_source(report.record(self.options), settings, self.catalogue())
+            close_source(self.context.instance, report.record(self.options), settings, self.catalogue())
             return report.outcome(open_warehouse(settings))
         except Exception as error:  # whatever it was, the other sources are still to be watched
             if is_interrupt(error):

@@ -53,6 +53,10 @@ _WORK = frozenset(  # counts that say that a stage did something
         "messages_skipped",
         "messages_sent",
         "messages_failed",
+        "remedies_done",
+        "remedies_failed",
+        "remedies_skipped",
+        "remedies_dry",
     }
 )
 _BODIES: dict[dg.AssetsDefinition, Callable[..., dg.MaterializeResult]] = {}

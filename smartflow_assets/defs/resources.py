@@ -76,7 +76,7 @@ def run_lock(settings: Settings, run_id: str) -> AdvisoryLock:
 
 def source_lock(settings: Settings, source: str) -> AdvisoryLock:
     """Held by the one run that may write this source."""
-    return AdvisoryLock(settings.locks / f"{source}.lock")
+    return AdvisoryLock(settings.source_lock(source))
 
 
 def closing_lock(settings: Settings) -> AdvisoryLock:
@@ -216,6 +216,7 @@ class RunOptions(dg.ConfigurableResource):
                 appearance=appearance(source, settings, warehouse, now) if self._is_whole(dagster_run) else None,
                 report=partial(listener, name) if listener else lambda stage: None,
                 is_sending=self.send and not self.dry_run,
+                is_dry=self.dry_run,
             )
             try:
                 yield self._run

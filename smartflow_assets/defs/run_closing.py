@@ -20,6 +20,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.severity import SEVERITIES, Severity
 from smartflow_assets.defs.assets import ASSETS
+from smartflow_assets.defs.failed_partitions import report_failed
 from smartflow_assets.defs.jobs import MONITOR_JOB, PRUNE_JOB, is_of_many, is_old_run, our_job, run_sources
 from smartflow_assets.defs.metadata import INCIDENT, NOTE
 from smartflow_assets.defs.names import OPTIONS, stage_of
@@ -62,6 +63,7 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
         records = _unclosed(instance, run, closed, settings, catalogue)
         for record in records:
             close(record, warehouse=warehouse, settings=settings, catalogue=catalogue, environment=os.environ)
+            report_failed(instance, record)
         if records or (is_of_many(run) and run.tags.get(KILLED_TAG)):  # it may have died before it published what it had closed
             now = max((record.now for record in records), default=datetime.now(UTC))
             is_forced = any(record.status != "success" for record in records)
@@ -77,10 +79,11 @@ def _unclosed(
     return [] if closed else [_record(instance, run, settings)]
 
 
-def close_source(record: RunRecord, settings: Settings, catalogue: Catalogue) -> None:
+def close_source(instance: dg.DagsterInstance, record: RunRecord, settings: Settings, catalogue: Catalogue) -> None:
     """Close one source of a run of several that goes on."""
     with private(), closing_lock(settings).exclusive(CLOSING_PATIENCE, holder=record.run_id):
         close(record, warehouse=open_warehouse(settings), settings=settings, catalogue=catalogue, environment=os.environ)
+        report_failed(instance, record)
 
 
 def _left_by(instance: dg.DagsterInstance, run: dg.DagsterRun, closed: frozenset[str], catalogue: Catalogue) -> list[RunRecord]:

@@ -12,7 +12,7 @@ A schedule of Dagster starts one job only, so there are two for the two jobs tha
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from smartflow_assets.defs.settling_in import CARRIED_OVER, settle_in
 from smartflow_assets.defs.source_partitions import add_partitions
 from smartflow_assets.stages.run_closing import closed_sources
 from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
+from smartflow_assets.stages.scheduling.interventions import Interventions, interventions
 from smartflow_assets.stages.scheduling.looks import Looked, look, publish_looks
 
 Answer = TypeVar("Answer")
@@ -103,9 +104,16 @@ def _plan(context: dg.ScheduleEvaluationContext) -> _Plan:
     catalogue = Catalogue.load(settings)
     add_partitions(context.instance, catalogue)
     runs = _asked(last_runs, settings, now)
-    free, otherwise = _free(context, (MONITOR_JOB, MONITOR_MANY_JOB), monitoring_due(catalogue, runs, now), _done(settings))
-    looked = _looked(catalogue, free, settings, now)
-    names = list(looked.worth)
+    said = interventions(open_warehouse(settings), now) if settings.warehouse_file.exists() else Interventions()
+    due = {*monitoring_due(catalogue, runs, now), *(name for name in said.asked if name in catalogue.names)}
+    free, otherwise = _free(context, (MONITOR_JOB, MONITOR_MANY_JOB), due - said.paused.keys(), _done(settings))
+    if paused := said.told(sorted(due)):
+        context.log.info(f"left out, {paused}")
+        otherwise = paused if otherwise == _Plan.otherwise else f"{otherwise}; {paused}"
+    asked = {name: f"a remedy of {said.asked[name]} asked for it" for name in free if name in said.asked}
+    looked = _looked(catalogue, [name for name in free if name not in asked], settings, now)
+    looked = replace(looked, worth={**looked.worth, **asked})
+    names = sorted(looked.worth)
     if names:
         context.log.info(f"worth a run: {looked.reasons()}")
     if looked.nothing_new:

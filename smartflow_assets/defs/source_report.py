@@ -50,9 +50,11 @@ def told_of(warehouse: Warehouse, run_id: str, source: str) -> dict[str, float]:
         SELECT (SELECT count(*) FROM incident_events WHERE run_id = ? AND source = ? AND event IN ('opened', 'reopened'))
                    AS incidents_opened,
                (SELECT count(*) FROM incident_events WHERE run_id = ? AND source = ? AND event = 'resolved') AS incidents_resolved,
-               (SELECT count(*) FROM alert_sends WHERE run_id = ? AND source = ? AND status = 'sent') AS messages_sent
+               (SELECT count(*) FROM alert_sends WHERE run_id = ? AND source = ? AND status = 'sent') AS messages_sent,
+               (SELECT count(*) FROM remediations WHERE run_id = ? AND source = ? AND status = 'done') AS remedies_done,
+               (SELECT count(*) FROM remediations WHERE run_id = ? AND source = ? AND status = 'failed') AS remedies_failed
         """,
-        [run_id, source] * 3,
+        [run_id, source] * 5,
     )
     return {str(name): float(count) for name, count in counts.iloc[0].items()}
 

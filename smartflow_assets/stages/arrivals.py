@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from smartflow_assets.core.rules import MissingRule
 from smartflow_assets.core.series import arrivals
 from smartflow_assets.core.series.arrivals import Arrivals
 from smartflow_assets.core.severity import Severity, worst
-from smartflow_assets.core.text_format import day
+from smartflow_assets.core.text_format import day, each, lasting, number
 from smartflow_assets.stages.run import SourceRun
 
 MOST_AHEAD = 48
@@ -232,6 +233,41 @@ class SourceArrivals:
 
     def _read(self, sql: str, *bound: datetime) -> pd.DataFrame:
         return self.run.warehouse.read(sql, [*bound, self.run.now])
+
+
+class Arriving(NamedTuple):
+    """Whether rows come as they usually do: how bad it is that they do not, None where it is not; in a sentence; and for how long none has
+    come, None where none ever has."""
+
+    severity: Severity | None
+    said: str
+    silent_for: timedelta | None
+
+
+def arriving(run: SourceRun, plan: buckets.BucketPlan) -> Arriving:
+    """What is known by now of the rows of the source."""
+    arrived = arrivals_of(run, plan) if run.source.is_bucket_given else None
+    if arrived is None or arrived.newest_at is None:
+        return Arriving(None, "Too few rows have come to say how often they do.", None)
+    newest_at = arrived.newest_at.to_pydatetime()
+    age, at = run.now - newest_at, run.source.calendar.local([arrived.newest_at])[0]
+    newest = f"The newest row is of {at:%a %d %b %H:%M %Z}, {lasting(age)} old"
+    if not arrived.is_watched:
+        why = "freshness is off" if run.source.freshness.mode == "off" else "it is taken as a recording"
+        return Arriving(None, f"{newest}; {why}, so it is never called silent.", age)
+    usual = f"rows usually come {each(arrived.known.distance)}" + (f", {lasting(arrived.delay)} late" if arrived.delay else "")
+    severity = arrived.severity
+    if severity is None:
+        return Arriving(None, f"{newest}; {usual}.", age)
+    fresh = run.source.freshness
+    if fresh.mode == "given":
+        limit = fresh.error_after if severity == "critical" and fresh.error_after else fresh.warn_after or fresh.error_after
+        allowed = f"it may be {lasting(limit)} old" if limit else ""
+    else:
+        [end] = plan.grid.number([arrived.front])
+        missed = arrived.known.silence(int(end))
+        allowed = f"{number(missed.missed)} arrivals are missing, and fewer than {number(missed.limit)} may be"
+    return Arriving(severity, f"No row since {at:%a %d %b %H:%M %Z}, {lasting(age)} ago; {usual}; {allowed}.", age)
 
 
 def arrivals_of(run: SourceRun, plan: buckets.BucketPlan) -> SourceArrivals | None:

@@ -47,6 +47,12 @@ class LoadNow:
     reason: str
     rows: int
     blocked_at: datetime
+    by_whom: str = ""
+
+    @property
+    def is_by_contract(self) -> bool:
+        """Whether the contract decided; what a remedy blocks it lets be, until no row of the load is left."""
+        return not self.by_whom
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,6 @@ class Asked:
     table_rows: int
 
     def __str__(self) -> str:
-        if not self.loads:
-            return "nothing new to look at"
         if not self.verdicts:
             return f"columns of {self.loads} loads looked at; {len(self.changes)} changes stand"
         failed = sum(not verdict.is_passed for verdict in self.verdicts)
@@ -135,7 +139,14 @@ def loads_now(warehouse: Warehouse, source: str) -> list[LoadNow]:
     """The loads of a source that were ever blocked, the newest first."""
     rows = warehouse.read(f"SELECT * FROM ({LOADS_NOW}) WHERE source = ? ORDER BY blocked_at DESC, load_id", [source])
     return [
-        LoadNow(str(row["load_id"]), row["state"], str(row["reason"]), int(row["row_count"]), row["blocked_at"].to_pydatetime())
+        LoadNow(
+            str(row["load_id"]),
+            row["state"],
+            str(row["reason"]),
+            int(row["row_count"]),
+            row["blocked_at"].to_pydatetime(),
+            row["changed_by"] if isinstance(row["changed_by"], str) else "",
+        )
         for row in rows.to_dict("records")
     ]
 
@@ -211,7 +222,7 @@ def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow]) -> Iter
         return
     came = sorted(map(str, state["loads"])) if isinstance(state["loads"], list | np.ndarray) else []
     new, decided, mended = [run.run_id] if is_first else came, {load.load_id: load.state for load in known}, list[str]()
-    for load_id in (each for each, now in decided.items() if now == "blocked"):
+    for load_id in (load.load_id for load in known if load.state == "blocked" and (load.is_by_contract or not _rows_of(run, load.load_id))):
         for looked in _looked_at(run, contract, load_id, is_new=False):
             mended += [load_id] if not looked.breaches(contract) else []
             yield looked
@@ -239,7 +250,7 @@ def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool
     """What is found of the rows of a load; nothing where there are none, but for one that is blocked: all that was wrong is gone.
     `mended`: loads that this run lets through again."""
     raw, condition = quoted(raw_table(run.name)), f"_run_id = {quoted_text(load_id)}"
-    count = int(run.warehouse.read(f"SELECT count(*) AS n FROM {raw} WHERE {condition}")["n"].iloc[0])
+    count = _rows_of(run, load_id)
     if not count:
         if not is_new:
             yield _Looked(load_id)
@@ -268,11 +279,15 @@ def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool
     yield _Looked(load_id, verdicts, changes.standing, writes, told)
 
 
+def _rows_of(run: SourceRun, load_id: str) -> int:
+    return int(run.warehouse.read(f"SELECT count(*) AS n FROM {quoted(raw_table(run.name))} WHERE _run_id = ?", [load_id])["n"].iloc[0])
+
+
 def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], found: Sequence["_Looked"]) -> Iterator[Write]:
     """What becomes of loads, by what was found of them."""
     blocked, asked = {load.load_id for load in known if load.state == "blocked"}, {each.load_id for each in found}
     if contract.on_schema_change != "fail" and not any(each.severity == "critical" for each in contract.expectations()):
-        for load_id in sorted(blocked - asked):
+        for load_id in sorted({load.load_id for load in known if load.state == "blocked" and load.is_by_contract} - asked):
             yield _decided(run, load_id, "mended", "no part of the contract is critical any more")
     for each in found:
         reasons = each.breaches(contract)

@@ -32,6 +32,7 @@ def raw_records(run: SourceRun) -> Ingested:
         until=run.until,
         on_bad_rows=source.on_bad_rows,
         is_removal_accepted=run.is_removal_accepted,
+        anew_from=run.reads_anew_from,
     )
     if stray := _stray_rows(run, read):
         read = replace(read, column_notes=(*read.column_notes, stray))

@@ -7,7 +7,7 @@ which windows to look at again.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -17,6 +17,8 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.aggregation.lifetimes import Lifetimes, lifetimes
+from smartflow_assets.adapters.sql_quoting import quoted_column
+from smartflow_assets.adapters.warehouse.blocked_loads import left_out_rows
 from smartflow_assets.adapters.warehouse.retention import PRUNED_TO
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Delete, Replace, Write
@@ -24,7 +26,7 @@ from smartflow_assets.config.plan import changes_between
 from smartflow_assets.core import rules
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.preparation import cleaning, features
-from smartflow_assets.core.preparation.cleaning import Tail
+from smartflow_assets.core.preparation.cleaning import RecordedRepair, Tail
 from smartflow_assets.core.series.lifetimes import Waiting
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import encoding
@@ -39,6 +41,10 @@ from smartflow_assets.stages.windows import Window, batches, leave_pending, merg
 SHOWN = 10
 LONGEST_TAIL = timedelta(days=7)
 """So long time goes on behind the last row: a source that is dead for good costs no rows."""
+REPAIRS = """
+SELECT repair, series, from_at, to_at FROM remediations
+WHERE source = ? AND repair IS NOT NULL AND status IN ('planned', 'done') AND undone_at IS NULL ORDER BY happened_at, remediation_id
+"""
 MADE_FROM_RAW = (
     "clean_series",
     "series_features",
@@ -122,10 +128,12 @@ def clean_series(run: SourceRun) -> Cleaned:
 def _clean(run: SourceRun, known: pd.DataFrame, axis: "_Axis", planned: "_Planned") -> tuple[Counter[str], pd.DataFrame]:
     """Write what is new or has changed in the planned windows; how many rows by repair, and the series that are known then."""
     written, grid = Counter[str](), bucket_plan(run).grid
+    if planned.over:
+        run.warehouse.commit(run.run_id, [Replace("clean_series", run.name, pd.DataFrame(), *planned.over, is_empty_allowed=True)])
     for windows in planned.commits:
         writes: list[Write] = []
         for window in windows:
-            rows, changed, gone = _clean_window(run, window, known, axis.tail, planned.lives.absences)
+            rows, changed, gone = _clean_window(run, window, known, axis.tail, planned)
             known = _with_new_series(known, changed)
             written.update({str(repair): int(count) for repair, count in changed["repair"].value_counts().items()})
             writes += [  # with its siblings that stayed: all of a bucket is written
@@ -228,10 +236,13 @@ def axis_grows_at(run: SourceRun, arrived: SourceArrivals) -> datetime | None:
 
 
 class _Planned(NamedTuple):
-    """What is to be cleaned: the windows of each commit, and which series there are in them."""
+    """What is to be cleaned: the windows of each commit, which series there are in them, and what remedies let stand. `over` are buckets
+    behind the last one, whose rows were good once and are left out now."""
 
     commits: list[list[Window]]
     lives: Lifetimes
+    repairs: Sequence[RecordedRepair]
+    over: Window | None = None
 
 
 def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
@@ -239,9 +250,12 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
     all that was pending; a history that is too long for memory goes on window by window, from the watermark if it is cut off."""
     plan = bucket_plan(run)
     grid, until = plan.grid, axis.until
-    watermark = run.warehouse.read(  # of the metric that ends first: behind the last row some have no buckets
-        "SELECT min(newest) AS at FROM (SELECT max(observed_at) AS newest FROM clean_series WHERE source = ? GROUP BY metric)", [run.name]
-    )["at"].iloc[0]
+    ends = run.warehouse.read(  # of the metric that ends first: behind the last row some have no buckets
+        "SELECT min(newest) AS first, max(newest) AS last FROM (SELECT max(observed_at) AS newest FROM clean_series WHERE source = ? "
+        "GROUP BY metric)",
+        [run.name],
+    ).iloc[0]
+    watermark = ends["first"]
     late: list[Window] = []
     if run.since is not None:
         since, until = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
@@ -254,15 +268,50 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
         since = max(since, kept_from)
     reach = cleaning.past(run.source.time_bucket, run.source.treatments) + cleaning.reach(run.source.time_bucket)
     lives = _lifetimes(run, plan, grid.step(min([since, *(start for start, _ in late)]), -reach), axis.until)
-    pieces = list(buckets.windows(plan, since, until, lives.series_count))
+    pieces, repairs = list(buckets.windows(plan, since, until, lives.series_count)), _recorded_repairs(run, grid)
     if not late:
-        return _Planned([[piece] for piece in pieces], lives)
+        return _Planned([[piece] for piece in pieces], lives, repairs)
     fresh, *more = pieces or [(since, since)]
     touched = [_affected(run, start, end, until, known, lives) for start, end in late]
     if kept_from is not None:
         touched = [(max(start, kept_from), end) for start, end in touched]
-    first = merged([fresh, *((start, min(end, fresh[1])) for start, end in touched)])
-    return _Planned([first, *([piece] for piece in more)], lives)
+    first = merged([fresh, *((start, min(end, fresh[1])) for start, end in _with_repairs(touched, repairs, grid))])
+    return _Planned([first, *([piece] for piece in more)], lives, repairs, _left_out(run, plan, axis.until, ends["last"]))
+
+
+def _left_out(run: SourceRun, plan: buckets.BucketPlan, until: pd.Timestamp, last: pd.Timestamp) -> Window | None:
+    """The clean buckets behind `until` of rows that a decision has left out since; `last` is the newest clean bucket."""
+    if last < until:
+        return None
+    time = quoted_column(plan.time_column)
+    first = run.warehouse.read(f"SELECT min({time}) AS at FROM {left_out_rows(run.name)} WHERE {time} >= ?", [until])["at"].iloc[0]
+    return None if pd.isna(first) or first > last + plan.every else (plan.grid.floor(first), plan.grid.step(last, 1))
+
+
+def _recorded_repairs(run: SourceRun, grid: TimeGrid) -> list[RecordedRepair]:
+    """The remedies that stand in gaps of the source, those that came first before others."""
+    rows = run.warehouse.read(REPAIRS, [run.name])
+    return [
+        RecordedRepair(row["repair"], *_numbers(grid, (row["from_at"], row["to_at"])), row["series"] or None)
+        for row in rows.to_dict("records")
+    ]
+
+
+def _numbers(grid: TimeGrid, window: Window) -> tuple[int, int]:
+    """The numbers of the buckets in which a window begins and ends."""
+    first, last = grid.number([pd.Timestamp(at) for at in window])
+    return int(first), int(last)
+
+
+def _with_repairs(windows: Sequence[Window], repairs: Sequence[RecordedRepair], grid: TimeGrid) -> Iterator[Window]:
+    """The windows, each as far as remedies reach that depend on a bucket of it."""
+    for since, until in windows:
+        yield since, until
+        first, last = _numbers(grid, (since, until))
+        for each in repairs:
+            if each.since - 1 <= last and each.until >= first:
+                start, end = grid.start(np.array([each.since, each.until]))
+                yield start, end
 
 
 def _kept_from(run: SourceRun, grid: TimeGrid) -> pd.Timestamp | None:
@@ -308,14 +357,14 @@ def _affected(run: SourceRun, start: datetime, end: datetime, until: datetime, k
 
 
 def _clean_window(
-    run: SourceRun, window: Window, known: pd.DataFrame, tail: Tail, absences: pd.DataFrame
+    run: SourceRun, window: Window, known: pd.DataFrame, tail: Tail, planned: "_Planned"
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     """Rows of clean_series in the window, those of them that are new or differ from what stands, and the times of those that go."""
     source, plan = run.source, bucket_plan(run)
     grid, past, reach = plan.grid, cleaning.past(source.time_bucket, source.treatments), cleaning.reach(source.time_bucket)
-    closed = closed_end(run)
+    closed, (since, until) = closed_end(run), _as_far_as_repairs(window, planned.repairs, grid)
     with run.warehouse.reading():
-        seen = buckets.aggregate(run.warehouse, run.name, plan, grid.step(window[0], -past), min(grid.step(window[1], reach), closed))
+        seen = buckets.aggregate(run.warehouse, run.name, plan, grid.step(since, -past), min(grid.step(until, reach), closed))
         before = run.warehouse.read(
             "SELECT series, observed_at, value, value_raw, repair FROM clean_series "
             "WHERE source = ? AND observed_at >= ? AND observed_at < ?",
@@ -326,15 +375,27 @@ def _clean_window(
         seen,
         bucket=source.time_bucket,
         calendar=source.calendar,
-        since=window[0],
-        until=window[1],
+        since=since,
+        until=until,
         known=known,
         treatments=source.treatments,
         tail=tail,
-        absences=absences,
+        absences=planned.lives.absences,
         held=held,
+        repairs=planned.repairs,
     )
+    after = rows_in(after, window).reset_index(drop=True)
     return after, cleaning.changes(before, after), cleaning.gone(before, after)
+
+
+def _as_far_as_repairs(window: Window, repairs: Sequence[RecordedRepair], grid: TimeGrid) -> Window:
+    """The window and all of each remedy that reaches into it, so that a gap has the same values wherever a window is cut."""
+    first, last = _numbers(grid, window)
+    inside = [each for each in repairs if each.since < last and each.until > first]
+    if not inside:
+        return window
+    start, end = grid.start(np.array([min(first, *(each.since for each in inside)), max(last, *(each.until for each in inside))]))
+    return start, end
 
 
 def _newest(run: SourceRun) -> pd.Timestamp:

@@ -35,7 +35,9 @@ class SourceRun:
     request_id: str = ""  # the request for a training that it was started for
     candidate: str = ""  # why it trains candidates, which judge nothing until they are promoted
     is_removal_accepted: bool = False  # what loads wanted to remove, and withheld, goes
+    reads_anew_from: datetime | None = None  # what was read of rows from then on is read once more
     is_sending: bool = True
+    is_dry: bool = False  # of a copy: nothing may reach the world outside
     appearance: Appearance | None = None  # before anything was read; None where the run does not do all that there is to do
     report: Callable[[str], None] = lambda stage: None  # told each stage as it begins
 

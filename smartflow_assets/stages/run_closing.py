@@ -4,20 +4,29 @@ Failures become incident events, one row goes to `run_log`, due messages are sen
 are one commit, so a run is closed once, or once for each of its sources; sending and publishing may be repeated.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from smartflow_assets.adapters.model_store import ModelStore
+from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
+from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.stages.alerting import Failure, drain_outbox, record_failures, writes_of
+from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.configuration_log import is_at_rest, note_files
+from smartflow_assets.stages.remediation import remediations
+from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
+
+_log = logging.getLogger("smartflow")
 
 
 @dataclass(frozen=True)
@@ -66,9 +75,26 @@ def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue
         recovered = run.succeeded_steps | ({"run"} if run.status == "success" else frozenset())
         step = record_failures(warehouse, run.source, run.failures, recovered, policy=policy, now=run.now, run_id=run.run_id)
     warehouse.commit(run.run_id, [*writes_of(step), Append("run_log", _log_row(run))])
+    _remedy(run, warehouse=warehouse, settings=settings, catalogue=catalogue)
     if run.is_sending:
         with warehouse.reading():  # a message is claimed in a commit of its own, so the file is closed while it is sent
             drain_outbox(warehouse, catalogue, settings, now=run.now, run_id=run.run_id, environment=environment, source=run.source)
+
+
+def _remedy(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue) -> None:
+    """Do what the source wants done about checks that are red and stages that failed, which only now are incidents. Where another run
+    works on the source already, that one does it, or the next."""
+    source = catalogue.sources.get(run.source)
+    if source is None or not source.remediate or not (run.failures or run.status == "success"):
+        return
+    own = SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), run.now, run.run_id)
+    try:
+        with AdvisoryLock(settings.source_lock(run.source)).exclusive(timedelta(0), holder=run.run_id):
+            remediations(with_bucket(own))
+    except WarehouseBusyError:
+        return
+    except SmartflowError:  # the run is to be closed all the same
+        _log.exception("%s: nobody could see which remedies are due", run.source)
 
 
 def conclude(

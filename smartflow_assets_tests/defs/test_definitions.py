@@ -50,10 +50,12 @@ def test_the_names_of_everything(defs):
     named = {f"smartflow_{group}": [f"smartflow/{name}" for name in names] for group, names in GROUPS.items()}
     assert {group: sorted(names) for group, names in groups.items()} == named
     assert sorted(check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys) == [
+        "smartflow/analyst_snapshot:no_partition_is_failed",
         "smartflow/anomalies:no_new_anomalies",
         "smartflow/drift_checks:distributions_are_usual",
         "smartflow/raw_records:every_file_was_taken",
         "smartflow/raw_records:every_row_was_readable",
+        "smartflow/raw_records:rows_arrive_in_time",
         "smartflow/schema_checks:columns_are_as_agreed",
         "smartflow/schema_checks:row_counts_are_as_agreed",
         "smartflow/schema_checks:values_are_as_agreed",

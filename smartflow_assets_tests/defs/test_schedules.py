@@ -8,7 +8,7 @@ import pytest
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from smartflow_assets.adapters.readers import file_signature
-from smartflow_assets.adapters.warehouse.writes import Append
+from smartflow_assets.adapters.warehouse.writes import Append, Rewrite
 from smartflow_assets.config import catalogue, source_file
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.yaml_file import YamlFile
@@ -269,3 +269,30 @@ def test_a_warehouse_that_cannot_be_looked_into_is_no_reason_to_wait(shop, monke
 
 def test_looks_rest_on_runs_of_all_stages_that_decide_anything():
     assert {key.path[-1] for asset in ASSETS for key in asset.keys} - {"anomaly_exports"} == DECIDING_STAGES
+
+
+def remedied(home, **row):
+    """A row of `remediations`, as the remedy of the source `north` leaves it."""
+    known = {"source": "north", "remediation_id": str(row), "action": "x", "status": "done", "attempt": 1, "happened_at": datetime.now(UTC)}
+    home.warehouse.commit("remedy", [Rewrite("remediations", (known["remediation_id"],), pd.DataFrame([known | row]))])
+
+
+def test_a_source_that_a_remedy_has_paused_is_left_out_and_the_tick_says_so(shop):
+    with_sources(shop, "shop", "north")
+    remedied(shop, source="shop", is_pause=True, until_at=datetime.now(UTC) + timedelta(hours=1))
+    assert list(tick(shop)) == ["north"]
+    ended(shop, shop="success", north="success")
+    remedied(shop, is_pause=True)
+    said = tick(shop)
+    assert said.startswith("paused: north, shop until ") and said.endswith(" UTC")
+
+
+def test_a_run_that_a_remedy_asks_for_is_started_though_nothing_is_due(shop, monkeypatch):
+    with_sources(shop, "shop", "north")
+    ended(shop, shop="success", north="success")
+    monkeypatch.setattr("smartflow_assets.stages.scheduling.due_sources.latest_slot", lambda *given: None)
+    assert tick(shop) == "no source is due"
+    remedied(shop, run_of="shop")
+    assert list(tick(shop)) == ["shop"]
+    remedied(shop, source="shop", is_pause=True)
+    assert tick(shop) == "paused: shop"

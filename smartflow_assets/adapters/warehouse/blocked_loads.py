@@ -20,7 +20,7 @@ OUT: tuple[LoadState, ...] = ("blocked", "dropped")
 assert set(OUT) < set(get_args(LoadState))
 LOADS_NOW = """
 SELECT source, load_id, arg_max(state, rowid) AS state, arg_max(reason, rowid) AS reason, min(changed_at) AS blocked_at,
-       arg_max(row_count, rowid) AS row_count
+       arg_max(row_count, rowid) AS row_count, arg_max(changed_by, rowid) AS changed_by
 FROM blocked_loads GROUP BY source, load_id
 """
 """How each load that was ever blocked stands now. The row that was written last counts: a run may have a clock of the past."""
@@ -34,6 +34,11 @@ def accepted_rows(source: str) -> str:
 def held_rows(source: str) -> str:
     """SQL of the raw rows of a source that are in a load which is blocked now: nobody knows yet whether they count."""
     return f"(SELECT * FROM {quoted(raw_table(source))} WHERE _run_id IN ({_loads(source, 'blocked')}))"
+
+
+def left_out_rows(source: str) -> str:
+    """SQL of the raw rows of a source that stay out of everything downstream."""
+    return f"(SELECT * FROM {quoted(raw_table(source))} WHERE _run_id IN ({_loads(source, *OUT)}))"
 
 
 def _loads(source: str, *states: LoadState) -> str:

@@ -20,6 +20,7 @@ from smartflow_assets.adapters.warehouse.writes import (
     LeavePending,
     Load,
     Loaded,
+    LookAgain,
     MarkProcessed,
     Prune,
     Reconcile,
@@ -76,6 +77,8 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
             return _Done(quarantine.drop_held(connection, write), [])
         case DecideLoad():
             return _Done(blocked_loads.decide(connection, write), [])
+        case LookAgain():
+            return _Done(row_writes.look_again(write), [])
         case MarkProcessed():
             return _Done(row_writes.mark_processed(write), [])
         case LeavePending():

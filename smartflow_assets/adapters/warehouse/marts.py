@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
+from smartflow_assets.adapters.warehouse.pauses import PAUSES
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,14 @@ _ALL = (
     Mart(
         "marts.source_health",
         "One row for each source that has a file: its last run, when it was looked at last (by a run, or by the schedule, which found "
-        "nothing to do), how far its data goes, how much of it is anomalous, what is open.",
+        "nothing to do), how far its data goes, how much of it is anomalous, what is open, whether a remedy has paused its schedule.",
         "SELECT source, last_run_status, last_observed_at, anomaly_rate, open_incidents FROM marts.source_health",
         f"""
         SELECT sources.source, runs.last_run_at, runs.last_run_status,
                greatest(runs.last_run_at, looks.looked_at) AS last_looked_at, series.last_observed_at,
                coalesce(series.record_count, 0) AS record_count, coalesce(found.anomaly_count, 0) AS anomaly_count,
-               scores.anomaly_rate, coalesce(unresolved.open_incidents, 0) AS open_incidents, models.model_trained_at
+               scores.anomaly_rate, coalesce(unresolved.open_incidents, 0) AS open_incidents, models.model_trained_at,
+               pauses.source IS NOT NULL AND coalesce(pauses.until_at > now(), TRUE) AS is_paused, pauses.until_at AS paused_until
         FROM (SELECT source FROM run_log UNION SELECT source FROM ingestions UNION SELECT source FROM clean_series) AS sources
         LEFT JOIN (SELECT source, max(coalesce(ended_at, started_at)) AS last_run_at,
                           arg_max(status, started_at) AS last_run_status
@@ -99,6 +101,7 @@ _ALL = (
                    WHERE state IN ('open', 'acknowledged') AND {_IS_TOLD_BY_ITSELF} GROUP BY source) AS unresolved USING (source)
         LEFT JOIN (SELECT source, max(trained_at) AS model_trained_at FROM trained_models
                    GROUP BY source) AS models USING (source)
+        LEFT JOIN ({PAUSES}) AS pauses USING (source)
         WHERE {_HAS_A_FILE}
         """,
     ),
@@ -197,6 +200,16 @@ _ALL = (
         FROM alert_sends AS sends
         LEFT JOIN (SELECT incident_id, title, severity FROM incidents) AS incidents USING (incident_id)
         ORDER BY sends.happened_at DESC
+        """,
+    ),
+    Mart(
+        "marts.remediation_log",
+        "What was done by itself about what is wrong, and by hand, newest first, with the incident that it was about.",
+        "SELECT happened_at, action, status, message, reason FROM marts.remediation_log WHERE source = 'shop'",
+        """
+        SELECT done.*, incidents.title, incidents.state AS incident_state
+        FROM remediations AS done LEFT JOIN (SELECT incident_id, title, state FROM incidents) AS incidents USING (incident_id)
+        ORDER BY done.happened_at DESC, done.remediation_id
         """,
     ),
     Mart(

@@ -16,7 +16,7 @@ from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.table_spec import TableSpec
 from smartflow_assets.adapters.warehouse.tables import raw_table, table_spec
 from smartflow_assets.adapters.warehouse.vocabularies import WriteOperation
-from smartflow_assets.adapters.warehouse.writes import Append, Delete, LeavePending, MarkProcessed, Replace, Rewrite
+from smartflow_assets.adapters.warehouse.writes import Append, Delete, LeavePending, LookAgain, MarkProcessed, Replace, Rewrite
 from smartflow_assets.core.errors import WarehouseError
 
 AN_INSTANT = timedelta(microseconds=1)
@@ -100,6 +100,10 @@ def delete(connection: duckdb.DuckDBPyConnection, write: Delete) -> list[Change]
         count = single(connection, f"SELECT count(*) FROM {quoted(write.table)}")
         connection.execute(f"DROP TABLE {quoted(write.table)}")
     return [Change(write.source, write.table, "delete", None, None, count), *changes]
+
+
+def look_again(write: LookAgain) -> list[Change]:
+    return [Change(write.source, raw_table(write.source), "rewrite", _aware(write.since), _aware(write.until), 0)]
 
 
 def mark_processed(write: MarkProcessed) -> list[Change]:

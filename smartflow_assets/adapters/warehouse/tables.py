@@ -24,11 +24,12 @@ from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets.core.incidents.alert_planning import AlertEvent, AlertStatus
 from smartflow_assets.core.incidents.event_log import IncidentEvent, IncidentStatus
 from smartflow_assets.core.preparation.category_encoding import Encoding
-from smartflow_assets.core.preparation.cleaning import Repair
+from smartflow_assets.core.preparation.cleaning import Remedied, Repair
+from smartflow_assets.core.remediation.matter import RemedyStatus
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 11  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 12  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -49,8 +50,8 @@ _CAUSE = Column(
     "cause",
     TEXT,
     "anomaly, freshness (no rows come), readability (too many rows cannot be read), removal (stored rows would go), run (it failed outside "
-    "of any step), check:<name>, load:<id> (a contract blocks it), "
-    "delivery:<channel> (a message was given up), or the step that failed.",
+    "of any step), check:<name>, load:<id> (it is blocked), "
+    "delivery:<channel> (a message was given up), remediation:<action> (a remedy failed), or the step that failed.",
 )
 
 RAW_COLUMNS = (
@@ -253,7 +254,14 @@ _ALL = (
             Column("value", NUMBER, "Value after transform and repair, in the metric's unit; null when the bucket is missing."),
             Column("value_raw", NUMBER, "Value as aggregated, before any transform and repair."),
             Column.of_words(
-                "repair", Repair, {"dst": "a doubled or skipped local hour", "held": "rows of it are in a load that is blocked"}
+                "repair",
+                Repair,
+                {
+                    "dst": "a doubled or skipped local hour",
+                    "interpolated": "a remedy stands in: a line between the neighbours",
+                    "carried": "a remedy stands in: the last value before",
+                    "held": "rows of it are in a load that is blocked",
+                },
             ),
         ),
         key=("source", "series", "observed_at"),
@@ -576,6 +584,48 @@ _ALL = (
         mode="fold",
         time_column="opened_at",
         kept=Kept("incidents", "resolved_at"),
+    ),
+    TableSpec(
+        "remediations",
+        "What was done by itself about what is wrong, and by hand: a row for each action and incident, as it stands.",
+        (
+            _SOURCE,
+            _always("remediation_id", TEXT, "Id of the remedy, from its action and what it is about; `--undo` takes its beginning."),
+            Column("incident_id", TEXT, "The incident that it is about; null for a gap, and for what a person did."),
+            Column("cause", TEXT, "What was wrong, as `when:` says it: the cause of the incident, or gap."),
+            Column("reason", TEXT, "The same in a sentence."),
+            _always("action", TEXT, "What was done, by the `type` in the YAML; run with the name of another source."),
+            Column.of_words(
+                "status",
+                RemedyStatus,
+                {
+                    "planned": "a run is about to do it, or died while it did",
+                    "skipped": "there was nothing to do, or it had reached its limit",
+                    "dry": "it was only said",
+                },
+                is_nullable=False,
+            ),
+            _always("attempt", COUNT, "1; 2 where a run died while it did it."),
+            Column("before", JSON, "What it found, as small numbers and texts by name."),
+            Column("after", JSON, "The same afterwards."),
+            Column("message", TEXT, "What was done, or why not, in a sentence."),
+            Column("error", TEXT, "Why it failed."),
+            Column("is_pause", TRUTH, "The source is not run by its schedule, until until_at or until that is undone."),
+            Column("until_at", TIME, "When a pause ends by itself; null for never."),
+            Column("run_of", TEXT, "The source of which a run was asked for."),
+            Column.of_words("repair", Remedied, before="What stands in clean_series in the gaps of from_at to to_at: "),
+            Column("series", TEXT, "Only of this series; null for all."),
+            Column("from_at", TIME, "Start of the first bucket of the gap."),
+            Column("to_at", TIME, "End of its last bucket."),
+            Column("undone_at", TIME, "When a person took it back; null as long as it holds."),
+            Column("undone_by", TEXT, "Who took it back."),
+            Column("by_whom", TEXT, "Who asked for it by hand; null where the YAML did."),
+            _always("happened_at", TIME, "When, by the clock of the run."),
+            _RUN,
+        ),
+        key=("remediation_id",),
+        mode="fold",
+        time_column="happened_at",
     ),
     TableSpec(
         "alert_sends",

@@ -181,6 +181,15 @@ class DecideLoad:
 
 
 @dataclass(frozen=True)
+class LookAgain:
+    """What is made of the raw rows of a source in [since, until) is due to be made again, though they stay as they are."""
+
+    source: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class MarkProcessed:
     """A table has taken notice of its upstream in [since, until) and had nothing, or not in this table, to write. Without it
     the same windows would be pending for ever."""
@@ -202,7 +211,7 @@ class LeavePending:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | DropHeld | DecideLoad | MarkProcessed | LeavePending
+Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | DropHeld | DecideLoad | LookAgain | MarkProcessed | LeavePending
 
 
 @dataclass(frozen=True)

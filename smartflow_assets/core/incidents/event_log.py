@@ -24,7 +24,7 @@ IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 Cause = Literal["anomaly", "freshness", "readability", "removal", "run"]
 """What an incident is about, where it has a fixed name: anomalies of a series, a source that brings no rows, one too many of whose rows
 cannot be read, a removal of stored rows that waits for somebody to accept it, or a run that failed outside any step. The cause of any other
-incident is `check:<name>`, `delivery:<channel>` or the name of the step that failed."""
+incident is `check:<name>`, `load:<id>`, `delivery:<channel>`, `remediation:<action>` or the name of the step that failed."""
 FRESHNESS: Cause = "freshness"
 READABILITY: Cause = "readability"
 REMOVAL: Cause = "removal"

@@ -35,7 +35,7 @@ FACTS: dict[str, str] = {
     "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
     "metric": "Its metric.",
     "dimensions": "Its dimensions, name to value.",
-    "cause": "anomaly, freshness, readability, removal, or the step, check or delivery that failed.",
+    "cause": "anomaly, freshness, readability, removal, or the step, check, delivery or remedy that failed.",
     "severity": "info, warning or critical.",
     "state": "open, acknowledged, resolved or suppressed.",
     "title": "The incident in a few words.",
@@ -69,10 +69,11 @@ FACTS: dict[str, str] = {
     "dimensions, unit, value, expected, lower, upper, deviation_percent, anomaly_score and rules of each. Empty for one alone.",
     "member_count": "How many they are; null for one alone.",
     "next_step": "What to do next.",
+    "remedies": "What `remediate` did about it by the time of the message, in sentences; empty for nothing.",
 }
 
 _OF_ONE_SERIES = ("Series", "Value", "At its worst", "Usual then", "Difference", "Details", "Rules", "Type", "Found by")
-_FOR_ENGINEERS = ("Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
+_FOR_ENGINEERS = ("Remedy", "Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
 _NAMED_MEMBERS = 10
 _LONGEST_SUBJECT = 200  # signs; the text of the message has the whole sentence
 _DAY = timedelta(days=1)
@@ -116,11 +117,12 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
     known |= {name: _fact(incident.get(name)) for name in ("incident_id", "source", "cause", "severity")}
     known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _fact(happened_at)}
     known["series"] = _fact(incident.get("series")) or ""
-    known["dimensions"], known["detectors"], known["rules"], known["members"] = (
+    known["dimensions"], known["detectors"], known["rules"], known["members"], known["remedies"] = (
         dict(known["dimensions"] or {}),
         list(known["detectors"] or ()),
         list(known["rules"] or ()),
         list(known["members"] or ()),
+        list(known["remedies"] or ()),
     )
     known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
@@ -258,6 +260,7 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
         ("Details", details),
         ("Resolved", times.until(known["resolved_at"])),
         ("Reason", known["resolved_reason"]),
+        ("Remedy", "; ".join(known["remedies"])),
         ("Next", known["next_step"]),
         ("Rules", ", ".join(known["rules"])),
         ("Type", known["anomaly_type"]),

@@ -23,11 +23,14 @@ from smartflow_assets.core.temporal.notation import Duration
 from smartflow_assets.core.temporal.time_grid import DAY, TimeGrid
 
 Fill = Literal["interpolate", "previous", "zero", "none"]
-Repair = Literal["none", "filled", "missing", "dst", "held"]
+Remedied = Literal["interpolated", "carried"]
+"""What a remedy lets stand in a gap: a line between the neighbours, or the last value before it."""
+Repair = Literal["none", "filled", "missing", "dst", "interpolated", "carried", "held"]
 """What was done to a bucket: nothing, a fill, copies of rows left out, nothing that could be (it is missing); dst says that its local
-hour is doubled or skipped by a clock change; held that rows of it are in a load which a contract blocks, so that nobody knows its value.
-Where two hold, the later of dst, missing, filled and held is told."""
-UNOBSERVED: tuple[Repair, ...] = ("filled", "missing", "held")
+hour is doubled or skipped by a clock change; interpolated and carried that a remedy stands in for what is missing; held that rows of it
+are in a load which is blocked, so that nobody knows its value. Where two hold, the later of dst, missing, filled, those of remedies and
+held is told."""
+UNOBSERVED: tuple[Repair, ...] = ("filled", "missing", "held", "interpolated", "carried")
 """Repairs of buckets in which nothing was observed; in SQL the tuple reads as a list of values."""
 CLEAN_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "value_raw", "repair"]
 LONGEST_BUCKET = timedelta(days=366)
@@ -82,6 +85,16 @@ class Tail(NamedTuple):
     metrics: frozenset[str] | None
 
 
+class RecordedRepair(NamedTuple):
+    """A remedy that stands: in the buckets [since, until), by their numbers, that have no value; of one series, or of all (None). It sees
+    the bucket before and the one after."""
+
+    how: Remedied
+    since: int
+    until: int
+    series: str | None
+
+
 def last_closed(now: datetime, bucket: TimeBucket, calendar: Calendar) -> pd.Timestamp:
     """The start of the newest bucket that is closed and settled at `now`."""
     return TimeGrid(bucket.every, calendar).step(now - bucket.settle_time, -1)
@@ -134,6 +147,7 @@ def clean(
     tail: Tail | None = None,
     absences: pd.DataFrame | None = None,
     held: Sequence[int] | np.ndarray = (),
+    repairs: Sequence[RecordedRepair] = (),
 ) -> pd.DataFrame:
     """The rows of clean_series (without source) for the buckets that start in [since, until), sorted by series and time.
 
@@ -143,7 +157,8 @@ def clean(
     A gap is filled once the value behind it is there, and if it is no longer than `max_gap`. `treatments`, by metric: what
     `value` is instead of the aggregated value, which stays in `value_raw`, and whether a bucket without rows is zero. `tail`: which
     metrics go on behind the last row. `absences` (series, since, until: numbers of buckets): where a series is over and has no bucket.
-    `held`: numbers of buckets with rows in a load that a contract blocks, which have no value, nor a fill.
+    `held`: numbers of buckets with rows in a load that is blocked, which have no value, nor a fill. `repairs`: what remedies let stand in
+    gaps; those that reach into [since, until) must lie in it as a whole, and of two the first counts.
     """
     grid = TimeGrid(bucket.every, calendar)
     wanted = grid.numbers(since, until)
@@ -184,6 +199,8 @@ def clean(
     repair[:, grid.is_odd(numbers)] = "dst"
     repair[np.isnan(value)] = "missing"
     repair[is_filled] = "filled"
+    for each in repairs:
+        _remedy(each, value, filled, repair, series["series"], int(numbers[0]))
     is_held = np.isin(numbers, held)
     filled[:, is_held] = np.nan
     repair[:, is_held] = "held"
@@ -281,6 +298,25 @@ def _fill(value: np.ndarray, bucket: TimeBucket) -> tuple[np.ndarray, np.ndarray
         case "none":
             pass
     return filled, is_filled
+
+
+def _remedy(each: RecordedRepair, value: np.ndarray, filled: np.ndarray, repair: np.ndarray, series: pd.Series, first: int) -> None:
+    """Let a remedy stand in the cells (series x buckets, the first of which is `first`) that are still missing; `value` is what was
+    observed."""
+    rows = np.flatnonzero(series == each.series) if each.series is not None else np.arange(len(series))
+    low, high = max(each.since - 1 - first, 0), min(each.until + 1 - first, value.shape[1])
+    if not len(rows) or high - low < 2:
+        return
+    seen, at = value[rows, low:high], np.arange(high - low)
+    is_seen = np.isfinite(seen)
+    before = np.maximum.accumulate(np.where(is_seen, at, -1), axis=1)
+    after = np.minimum.accumulate(np.where(is_seen, at, at.size)[:, ::-1], axis=1)[:, ::-1]
+    is_mended = np.isnan(filled[rows, low:high]) & (before >= 0) & (after < at.size)
+    row, column = np.nonzero(is_mended)
+    left, right = before[row, column], after[row, column]
+    share = (column - left) / (right - left) if each.how == "interpolated" else 0.0
+    filled[rows[row], low + column] = seen[row, left] * (1 - share) + seen[row, right] * share
+    repair[rows[row], low + column] = each.how
 
 
 def _empty() -> pd.DataFrame:

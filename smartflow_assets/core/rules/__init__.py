@@ -90,13 +90,13 @@ def evaluate(
     """What breaks which rule: rows of the table rule_violations without its source, by series, time and rule.
 
     `rows`: series, metric, dimensions, observed_at, value, repair of ONE source with at least `lookback` before `since`; only
-    violations from `since` on come back. Rows whose repair is `filled` or `missing` count as not observed. A series gets
+    violations from `since` on come back. Rows whose value was filled in, or is missing, count as not observed. A series gets
     one violation per rule and bucket. Results do not depend on how the rows were split, nor on their order.
     """
     if not rules or rows.empty:
         return no_violations()
     seen = rows[["series", "metric", "dimensions", "observed_at"]].assign(
-        value=rows["value"].astype(float).mask(rows["repair"].isin(["filled", "missing"]))
+        value=rows["value"].astype(float).mask(rows["repair"].isin(["filled", "missing", "interpolated", "carried"]))
     )
     seen = seen.sort_values(["series", "observed_at"], ignore_index=True)
     found = [frame for rule in rules if len(frame := rule.evaluate(seen, step))]

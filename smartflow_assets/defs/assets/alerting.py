@@ -5,15 +5,16 @@ from datetime import timedelta
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import kept, numbers, small_table, stage_asset
+from smartflow_assets.defs.metadata import NOTE, kept, numbers, small_table, stage_asset
 from smartflow_assets.defs.resources import RunOptions
-from smartflow_assets.stages import alerting
+from smartflow_assets.stages import alerting, remediation
 
 
 @stage_asset("incidents", "alerting", ["pandas"], deps=["anomalies"])
 def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
-    """Open, extend, escalate, resolve; plan the messages in the same commit."""
+    """Open, extend, escalate, resolve; plan the messages in the same commit. Then do what `remediate` says of what is open."""
     moved = alerting.incidents(options.run_with_bucket)
+    remedied = remediation.remediations(options.run_with_bucket)
     metadata = numbers(
         {
             "dagster/row_count": moved.table_rows,
@@ -25,6 +26,9 @@ def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
             "silent_hours": None if moved.silent_for is None else moved.silent_for / timedelta(hours=1),
         }
     )
+    if remedied.rows:
+        metadata |= numbers({f"remedies_{status}": remedied.count(status) for status in ("done", "failed", "skipped", "dry")})
+        metadata[NOTE] = "; ".join(remedied.told)
     if len(moved.rows):
         metadata["incidents"] = small_table(moved.rows, ["opened_at", "series", "state", "severity", "title"])
     else:

@@ -46,7 +46,8 @@ ROW_COUNTS = _check(contracts.ROW_COUNTS_CHECK, "Loads, buckets or days have as 
 def schema_checks(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Ask the contract of the loads that are new; one that breaks a critical part goes no further."""
     asked = contracts.schema_checks(options.run)
-    context.log.info(str(asked))
+    if asked.loads:
+        context.log.info(str(asked))
     metadata = numbers(
         {
             "dagster/row_count": asked.table_rows,

@@ -22,7 +22,8 @@ USUAL = dg.AssetCheckSpec(
 def drift_checks(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Once for each day that has ended: the newest days against those before them, column by column and together."""
     compared = drift.drift_checks(options.run)
-    context.log.info(compared.summary)
+    if compared.report is not None:
+        context.log.info(compared.summary)
     title, zone = f"Drift of {options.run.name}", options.run.source.calendar.timezone
     rows, drifted = compared.standing, compared.standing[compared.standing["is_drifted"].astype(bool)]
     metadata = numbers(

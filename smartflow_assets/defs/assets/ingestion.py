@@ -1,6 +1,7 @@
 """Ingestion: the rows of a source as they came, once each."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import dagster as dg
 
@@ -11,6 +12,8 @@ from smartflow_assets.defs.names import asset_key
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import ingestion, readability
+from smartflow_assets.stages.arrivals import arriving
+from smartflow_assets.stages.preparation import bucket_plan
 
 READABLE = dg.AssetCheckSpec(
     "every_row_was_readable",
@@ -27,11 +30,20 @@ TAKEN = dg.AssetCheckSpec(
 )
 
 
+IN_TIME = dg.AssetCheckSpec(
+    "rows_arrive_in_time",
+    asset=asset_key("raw_records"),
+    partitions_def=SOURCES,
+    description="Rows come as they usually do at this hour of this weekday, or as `freshness` says. Red while the source is silent, which "
+    "is one incident (cause freshness).",
+)
+
+
 @stage_asset(
     "raw.<source>",
     "ingestion",
     ["python"],
-    check_specs=[READABLE, TAKEN],
+    check_specs=[READABLE, TAKEN, IN_TIME],
     columns=described_columns(RAW_COLUMNS),
     description="The rows of a source as they came, in the table raw.<source>: each row once, with where it came from. Columns of the "
     "source itself stand before these.",
@@ -39,17 +51,17 @@ TAKEN = dg.AssetCheckSpec(
 def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Read what is new, quarantine what cannot be read, commit both at once."""
     read = ingestion.raw_records(options.run)
-    context.log.info(
-        f"{counted(read.new_rows, 'new row')} from {', '.join(read.origins)}; {read.duplicate_count:,} were there already, "
-        f"{read.quarantined_count:,} are in quarantine; {counted(read.removed_count, 'stored row')} corrected or removed"
-        + (f", {counted(read.missing_count, 'stored row')} not in the file any more" if read.missing_count else "")
-        if read.origins
-        else "nothing new to read"
-    )
+    if read.origins:  # a line costs as much as all else of a run that finds nothing
+        context.log.info(
+            f"{counted(read.new_rows, 'new row')} from {', '.join(read.origins)}; {read.duplicate_count:,} were there already, "
+            f"{read.quarantined_count:,} are in quarantine; {counted(read.removed_count, 'stored row')} corrected or removed"
+            + (f", {counted(read.missing_count, 'stored row')} not in the file any more" if read.missing_count else "")
+        )
     reader = options.run.source.read
     with options.run.warehouse.reading():
         held = readability.of_source(options.run.warehouse, options.run.source)
         stored = ingestion.stored_rows(options.run.warehouse, options.run.name)
+        arrived = arriving(options.run_with_bucket, bucket_plan(options.run_with_bucket))
     check = dg.AssetCheckResult(
         check_name=READABLE.name,
         passed=not held,
@@ -64,10 +76,19 @@ def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Ma
         description="; ".join(map(str, read.set_aside)) or "No file was set aside.",
         metadata=numbers({"files_set_aside": len(read.set_aside)}) | {INCIDENT: "warning"},
     )
+    in_time = dg.AssetCheckResult(
+        check_name=IN_TIME.name,
+        passed=arrived.severity is None,
+        severity=dg.AssetCheckSeverity.ERROR if arrived.severity == "critical" else dg.AssetCheckSeverity.WARN,
+        description=arrived.said,
+        metadata=numbers({"silent_hours": arrived.silent_for / timedelta(hours=1) if arrived.severity and arrived.silent_for else 0})
+        | {INCIDENT: "that of its silence"},
+    )
     notes = [*ingestion.told(read), *([readability.told_together(read.unreadable)] if read.unreadable else [])]
     return dg.MaterializeResult(
-        check_results=[check, taken],
+        check_results=[check, taken, in_time],
         metadata={"reads": f"{reader.type}: {reader.describe()}"}
+        | ({"owner": owner} if (owner := options.run.source.owner) else {})
         | ({NOTE: "; ".join(notes)} if notes else {})
         | numbers(
             {

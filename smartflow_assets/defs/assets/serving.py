@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from smartflow_assets.defs.failed_partitions import UNFAILED, gone_well
 from smartflow_assets.defs.metadata import decoration, numbers, stage_asset
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import exporting
@@ -15,6 +16,7 @@ from smartflow_assets.stages.scheduling.looks import note_nothing_new
     "serving",
     ["python"],
     deps=["alert_sends"],
+    check_specs=[UNFAILED],
     description="analyst.duckdb: a copy of the warehouse, replaced in one step as the run is closed, seconds after its last stage and "
     "whether it succeeded or not. Notebooks and BI tools that hold it open block nobody; its schema `marts` holds the documented views.",
 )
@@ -26,7 +28,8 @@ def analyst_snapshot(options: RunOptions) -> dg.MaterializeResult:
     size = live.stat().st_size if live.exists() else 0
     return dg.MaterializeResult(
         metadata=numbers({"dagster/row_count": 1, "megabytes": size / 1e6})
-        | {"file": dg.MetadataValue.path(options.run.warehouse.published)}
+        | {"file": dg.MetadataValue.path(options.run.warehouse.published)},
+        check_results=[gone_well()],
     )
 
 

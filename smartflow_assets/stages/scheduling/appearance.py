@@ -56,7 +56,7 @@ NEWEST_WRITES = f"""
 SELECT source, max(written_at) AS written_at FROM writes
 WHERE table_name NOT IN ({", ".join(f"'{name}'" for name in _TELLS_NOTHING)}) GROUP BY source
 """
-_PLUG_INS = ("readers", "detectors", "rules", "channels")
+_PLUG_INS = ("readers", "detectors", "rules", "channels", "actions")
 _log = logging.getLogger("smartflow")
 _asking: dict[str, threading.Thread] = {}
 

@@ -9,7 +9,7 @@ import pytest
 
 from smartflow_assets.adapters.warehouse import vocabularies
 from smartflow_assets.adapters.warehouse.tables import TABLES
-from smartflow_assets.core.preparation.cleaning import Repair
+from smartflow_assets.core.preparation.cleaning import Remedied, Repair
 
 CODE = Path(__file__).parents[3] / "smartflow_assets"
 
@@ -52,6 +52,7 @@ def test_buckets_are_repaired_as_clean_series_says() -> None:
     written = named("core/preparation/cleaning.py", r'repair\[.*\] = "(\w+)"') | named(
         "core/preparation/cleaning.py", r'full\(shape, "(\w+)"'
     )
+    written |= set(get_args(Remedied))
     assert set(TABLES["clean_series"]["repair"].words) == written == set(get_args(Repair))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from smartflow_assets.core.preparation.cleaning import Repair, TimeBucket, affected, changes, clean, last_closed, reach
+from smartflow_assets.core.preparation.cleaning import RecordedRepair, Repair, TimeBucket, affected, changes, clean, last_closed, reach
 from smartflow_assets.core.temporal.calendar import Calendar
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 
@@ -91,14 +91,18 @@ def test_days_with_a_changed_clock_are_named():
 
 def test_each_word_of_the_vocabulary_of_repairs_is_written_and_no_other():
     berlin = Calendar(timezone="Europe/Berlin")
-    starts = pd.date_range("2026-03-26", periods=9, tz="Europe/Berlin").tz_convert("UTC").as_unit("us")
-    frame = buckets({0: 1, 1: 2, 3: 3, 6: 4, 7: 5})
-    frame["observed_at"] = starts[[0, 1, 3, 6, 7]]
+    starts = pd.date_range("2026-03-26", periods=15, tz="Europe/Berlin").tz_convert("UTC").as_unit("us")
+    observed = {0: 1, 1: 2, 3: 3, 6: 4, 9: 7, 12: 6, 13: 5}
+    frame = buckets(observed)
+    frame["observed_at"] = starts[list(observed)]
     bucket = TimeBucket(every="1 day", max_gap="1 day")
-    held = TimeGrid(bucket.every, berlin).numbers(starts[7], starts[8])
-    rows = clean(frame, bucket=bucket, calendar=berlin, since=starts[0], until=starts[8], held=held)
-    assert rows["repair"].tolist() == ["none", "none", "filled", "dst", "missing", "missing", "none", "held"]
-    assert np.isnan(rows["value"].iloc[-1])
+    grid = TimeGrid(bucket.every, berlin)
+    first, held = int(grid.number(starts[:1])[0]), grid.numbers(starts[13], starts[14])
+    repairs = [RecordedRepair("interpolated", first + 7, first + 9, "requests"), RecordedRepair("carried", first + 6, first + 12, None)]
+    rows = clean(frame, bucket=bucket, calendar=berlin, since=starts[0], until=starts[14], held=held, repairs=repairs)
+    begun = ["none", "none", "filled", "dst", "missing", "missing", "none"]
+    assert rows["repair"].tolist() == [*begun, "interpolated", "interpolated", "none", "carried", "carried", "none", "held"]
+    np.testing.assert_array_equal(rows["value"].iloc[6:], [4, 5, 6, 7, 7, 7, 6, np.nan])
     assert set(rows["repair"]) == set(get_args(Repair))
 
 

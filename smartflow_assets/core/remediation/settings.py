@@ -1,0 +1,55 @@
+"""What `remediate:` may say: entries of what is wrong (`when`) and what is then done (`do`)."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from smartflow_assets.core.remediation import ActionOrName
+from smartflow_assets.core.remediation.matter import Kind, Matter
+from smartflow_assets.core.severity import RANK, Severity
+
+
+class RemedyCondition(BaseModel):
+    """Which incidents an entry is for.
+
+    >>> from smartflow_assets.core.remediation.matter import kinds_of
+    >>> surge = Matter("web", "1", kinds_of("anomaly", ["surge"]), "requests: 1,600", "warning", metric="requests")
+    >>> asked = (("rule", {}), ("drift", {}), ("anomaly", {"severity": "critical"}))
+    >>> [RemedyCondition(cause=kind, **more).fits(surge) for kind, more in asked]
+    [True, False, False]
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cause: Kind = Field(
+        description="anomaly (of a series), rule (an anomaly that breaks a rule), freshness (no rows come), readability, removal, "
+        "check (any that is red), schema (columns changed), drift, blocked (a load), gap (buckets without rows between rows, longer than "
+        "what comes back), failure (of a stage or a run)."
+    )
+    metric: str | None = Field(default=None, description="Only where it is about this metric.")
+    severity: Severity = Field(default="info", description="Only from this severity on.")
+
+    def fits(self, matter: Matter) -> bool:
+        """Whether the matter is one that the entry is for."""
+        is_severe = RANK[matter.severity] >= RANK[self.severity]
+        return self.cause in matter.kinds and is_severe and self.metric in (None, matter.metric)
+
+
+def _by_cause(value: Any) -> Any:
+    return {"cause": value} if isinstance(value, str) else value
+
+
+class Remedy(BaseModel):
+    """One entry: what is done when something is wrong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: Annotated[RemedyCondition, BeforeValidator(_by_cause, json_schema_input_type=Kind | RemedyCondition)] = Field(
+        description="What is wrong: a cause, or {cause: anomaly, metric: requests, severity: critical}."
+    )
+    do: ActionOrName = Field(
+        description="What is done: retrain, reingest, fill, hold_last, quarantine, pause or run; with its keys as {type: pause, "
+        "lasting: 6h}."
+    )
+    limit: int = Field(default=3, ge=1, description="Times within 24 hours; what would be more is skipped, and said.")
+    dry_run: bool = Field(default=False, description="Only write down what would be done.")
