@@ -188,7 +188,10 @@ def anomalies(run: SourceRun) -> Grouped:
         standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
         known = set(standing["anomaly_id"]) if known is None else known
         of_profile = split(split(profiled, batch[0][0])[1], batch[-1][1])[0]
-        steps = [*((window, run.source.time_bucket.every) for window in batch), *((window, run.source.profile_bucket) for window in of_profile)]
+        steps = [
+            *((window, run.source.time_bucket.every) for window in batch),
+            *((window, run.source.profile_bucket) for window in of_profile),
+        ]
         windows = merged(grouping.affected_window(standing, *window, step) for window, step in steps)
         found = [_group(run, *window) for window in windows]
         writes = [Replace("anomalies", run.name, part, *window, is_empty_allowed=True) for window, part in zip(windows, found, strict=True)]
@@ -224,7 +227,10 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
     is_profile = rows["headline"].notna() if "headline" in rows else pd.Series(False, index=rows.index)
     policy, calendar = run.source.alerts, run.source.calendar
     first, last = (moment.date() for moment in calendar.local([pd.Timestamp(since), pd.Timestamp(until)]))
-    parts = ((~is_profile, run.source.time_bucket.every, components), (is_profile, run.source.profile_bucket, profile.components(rows[is_profile])))
+    parts = (
+        (~is_profile, run.source.time_bucket.every, components),
+        (is_profile, run.source.profile_bucket, profile.components(rows[is_profile])),
+    )
     grouped = partial(
         grouping.group,
         source=run.name,
@@ -245,8 +251,8 @@ def judged_rows(
     run: SourceRun, since: datetime, until: datetime, *, is_anomalous: bool = False, of_series: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones; of all series or of some. Counts of
-    strange records are among them, and figures of the profile, whose buckets have a length of their own and which have a `headline`. A bucket
-    whose rows a contract holds back is never anomalous: that they are not there says nothing of what is measured."""
+    strange records are among them, and figures of the profile, whose buckets have a length of their own and which have a `headline`. A
+    bucket whose rows a contract holds back is never anomalous: that they are not there says nothing of what is measured."""
     bound = [run.name, since, until]
     of_these, these = ("", []) if of_series is None else ("AND list_contains(?, series)", [list(of_series)])
     violations = run.warehouse.read(

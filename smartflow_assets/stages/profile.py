@@ -1,8 +1,8 @@
 """The profile of a source: what its raw rows are like, bucket by bucket, and which figures are unusual.
 
-A bucket is at least an hour long. It is due once the buckets of the source that lie in it are over, by the clock and by the rows: as long as
-no later row has come, the last hour may be half of one. Rows that come late have their buckets counted and judged anew; a verdict on a later
-bucket, once given, stands. The contract has no part in it: a load that it blocks is what a profile is to show.
+A bucket is at least an hour long. It is due once the buckets of the source that lie in it are over, by the clock and by the rows: as
+long as no later row has come, the last hour may be half of one. Rows that come late have their buckets counted and judged anew; a verdict
+on a later bucket, once given, stands. The contract has no part in it: a load that it blocks is what a profile is to show.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 
 from smartflow_assets.adapters.aggregation import profile_figures
@@ -20,7 +21,7 @@ from smartflow_assets.adapters.warehouse.writes import Delete, Replace, Write
 from smartflow_assets.config.metric import ADDING_UP, COUNTING
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.profiles import ProfileSettings
-from smartflow_assets.core.profiles.figures import SHARES, Figure, Measured
+from smartflow_assets.core.profiles.figures import BESIDE, KINDS, SHARES, Figure, Measured
 from smartflow_assets.core.profiles.judging import VERDICT_COLUMNS, Stretches, judge
 from smartflow_assets.core.reports import series_plot
 from smartflow_assets.core.series.series_id import PROFILE, ROW_COUNT
@@ -44,7 +45,20 @@ _PLOTTED = 200  # buckets
 _AN_INSTANT = timedelta(microseconds=1)
 _STATE = """
 SELECT (SELECT arg_max(fingerprint, written_at) FROM writes WHERE source = $1 AND table_name = 'profile_series' AND fingerprint IS NOT NULL)
-       AS made_under, min(observed_at) AS oldest_at, max(observed_at) AS newest_at FROM profile_series WHERE source = $1 AND metric = 'row_count'
+       AS made_under, min(observed_at) AS oldest_at, max(observed_at) AS newest_at
+FROM profile_series WHERE source = $1 AND metric = 'row_count'
+"""
+
+
+_WITHOUT_CATEGORY = f"""
+WITH named AS (
+    SELECT series, any_value(metric) AS metric FROM {TABLE}
+    WHERE source = $1 AND list_contains($2, series) AND starts_with(metric, 'category_share(') GROUP BY series
+)
+SELECT named.series, named.metric, counted.observed_at
+FROM named JOIN {TABLE} AS counted ON counted.metric = 'distinct_count(' || substr(named.metric, length('category_share(') + 1)
+WHERE counted.source = $1 AND counted.value BETWEEN 1 AND $3 AND counted.observed_at >= $4 AND counted.observed_at < $5
+AND NOT EXISTS (FROM {TABLE} AS own WHERE own.source = $1 AND own.series = named.series AND own.observed_at = counted.observed_at)
 """
 
 
@@ -136,7 +150,8 @@ class _Profiling:
             if due.is_outdated:
                 run.warehouse.commit(run.run_id, [Delete(TABLE, run.name)])
             begun = run.warehouse.read(
-                f"SELECT metric, min(observed_at) AS at FROM {TABLE} WHERE source = ? AND starts_with(metric, 'null_share(') GROUP BY metric",
+                f"SELECT metric, min(observed_at) AS at FROM {TABLE} "
+                "WHERE source = ? AND starts_with(metric, 'null_share(') GROUP BY metric",
                 [run.name],
             )
         self._columns, cut = known[: settings.columns], known[settings.columns :]
@@ -203,13 +218,22 @@ class _Profiling:
             found.append(made)
         return pd.concat(found, ignore_index=True), more
 
+    def _looked_at(self) -> list[str]:
+        """The figures that are judged, and those by which they are."""
+        every = [Figure("row_count"), *(Figure(kind, column.name) for column in self._columns for kind in KINDS)]
+        judged = {figure for figure in every if self._measured.is_judged(str(figure))}
+        beside = {Figure(kind, each.column) for each in judged for kind in BESIDE.get(each.kind, ())}
+        return sorted(str(figure) for figure in {Figure("row_count"), *judged, *beside})
+
     def _judged(self, batch: Sequence[Window], found: pd.DataFrame) -> pd.DataFrame:
         """The figures of the batch with verdicts, as rows of the table."""
         run, number = self._run, self._grid.number
         first = int(number([min(self._due.first, self._due.oldest_at or self._due.first)])[0])
         since, until = (int(each) for each in number([batch[0][0], batch[-1][1]]))
         reads_from = self._grid.start([self._stretches.reads_from(first, since)])[0]
-        before = series_rows(run, TABLE, "observed_at, value", reads_from, batch[-1][1])
+        before = series_rows(
+            run, TABLE, "observed_at, value", reads_from, batch[-1][1], "AND list_contains(?, metric)", [self._looked_at()]
+        )
         for start, end in batch:
             before = before[(before["observed_at"] < start) | (before["observed_at"] >= end)]
         category = [next(iter(each.values()), "") for each in before["dimensions"]]
@@ -258,12 +282,23 @@ def verdicts(
     run: SourceRun, since: datetime, until: datetime, *, is_anomalous: bool = False, of_series: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """The judged figures of [since, until), or the unusual ones, as rows of anomaly_scores, with the sentence as `headline`; of all series
-    or of some."""
+    or of some. A share of a category that did not come is 0, which is not stored; it is told where series are named."""
     where, these = "AND state = 'scored'" + (" AND is_anomaly" if is_anomalous else ""), []
     if of_series is not None:
         where, these = f"{where} AND list_contains(?, series)", [list(of_series)]
     columns = "* EXCLUDE (source, series, metric, dimensions, message), coalesce(message, '') AS headline"
-    return series_rows(run, TABLE, columns, since, until, where, these)
+    rows = series_rows(run, TABLE, columns, since, until, where, these)
+    if is_anomalous or not any("category_share(" in name for name in of_series or ()):
+        return rows
+    absent = run.warehouse.read(
+        _WITHOUT_CATEGORY, [run.name, list(of_series or ()), (run.source.profile_settings or ProfileSettings()).categories, since, until]
+    )
+    if absent.empty:
+        return rows
+    dimensions = np.full(len(absent), None, dtype=object)
+    dimensions[:] = [{}] * len(absent)
+    calm = absent.assign(dimensions=dimensions, value=0.0, raw_score=0.0, anomaly_score=0.0, is_anomaly=False, state="scored", headline="")
+    return pd.concat([rows, calm], ignore_index=True)
 
 
 def components(rows: pd.DataFrame) -> pd.DataFrame:
@@ -272,7 +307,7 @@ def components(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _profiled_columns(run: SourceRun) -> list[ProfiledColumn]:
-    """The columns of the source that say something: none that says when, is sensitive, or was given up, since it may have been sensitive."""
+    """The columns of the source that say something: none that says when, is sensitive, or was given up, which may have been sensitive."""
     source, history = run.source, column_history(run.warehouse, run.name)
     seen = run.warehouse.read(
         "SELECT DISTINCT unnest([column_name, name_before]) AS name FROM schema_changes WHERE source = ?", [run.name]
@@ -293,8 +328,7 @@ def _fingerprint(source: Source) -> str:
     made_under = {
         "read.time": source.read.time.model_dump(mode="json", exclude_none=True),
         "calendar.timezone": source.calendar.timezone,
-        "profile": settings.model_dump(mode="json", include={"columns", "categories"})
-        | {"every": format_duration(source.profile_bucket)},
+        "profile": settings.model_dump(mode="json", include={"columns", "categories"}) | {"every": format_duration(source.profile_bucket)},
         "contract.sensitive": sorted(source.contract.sensitive) if source.contract else [],
     }
     return json.dumps(made_under, sort_keys=True, ensure_ascii=False)

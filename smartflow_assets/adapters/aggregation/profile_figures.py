@@ -43,8 +43,8 @@ class ProfiledColumn:
 
 
 def profiled_columns(warehouse: Reads, source: str, hidden: Collection[str]) -> list[ProfiledColumn]:
-    """The columns of the raw rows of a source but those that are `hidden`, in the order of the table. A text among numbers counts as a value,
-    a number that is none (NaN) does not."""
+    """The columns of the raw rows of a source but those that are `hidden`, in the order of the table. A text among numbers counts as a
+    value, a number that is none (NaN) does not."""
     types = {name: type_ for name, type_ in column_types(warehouse, source).items() if name not in _OWN}
     beside = {f"{name}{_BESIDE}" for name in types} & types.keys()
     left_out = {name.lower() for name in hidden}
@@ -78,8 +78,8 @@ def profile(
     categories: int,
     known_from: Mapping[str, pd.Timestamp],
 ) -> pd.DataFrame:
-    """The figures of the buckets of [since, until), starts of buckets: series, metric, dimensions (JSON text), category (empty where it is of
-    none), observed_at and value.
+    """The figures of the buckets of [since, until), starts of buckets: series, metric, dimensions (JSON text), category (empty where it is
+    of none), observed_at and value.
 
     A bucket without rows has a row_count of 0 and nothing else. A column has figures from `known_from` on, or from its first value in
     [since, until) on where that is earlier or nothing is known. Shares of categories are there where a text column has at most
@@ -158,7 +158,9 @@ def _shares(
             for category, count in counts.items():
                 shares.setdefault(category, []).append((int(bucket), count / total))
         for category, own in shares.items():
-            yield _series(Figure("category_share", columns[k].name), *(np.array(each) for each in zip(*own, strict=True)), category=category)
+            yield _series(
+                Figure("category_share", columns[k].name), *(np.array(each) for each in zip(*own, strict=True)), category=category
+            )
 
 
 def _series(figure: Figure, buckets: np.ndarray, values: np.ndarray, category: str | None = None) -> pd.DataFrame:

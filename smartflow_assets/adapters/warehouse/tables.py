@@ -48,8 +48,9 @@ _SEVERITY = Column.of_words("severity", Severity)
 _CAUSE = Column(
     "cause",
     TEXT,
-    "anomaly, volume (rows that are too many or too few), profile (another figure of profile_series), freshness (no rows come), readability (too many rows cannot be read), removal (stored rows would go), run (it failed outside "
-    "of any step), check:<name>, load:<id> (a contract blocks it), "
+    "anomaly, volume (too many or too few rows), profile (another figure of profile_series), freshness (no rows come), readability (too "
+    "many rows cannot be read), removal (stored rows would go), run (it failed outside of any step), "
+    "check:<name>, load:<id> (a contract blocks it), "
     "delivery:<channel> (a message was given up), or the step that failed.",
 )
 
@@ -243,16 +244,16 @@ _ALL = (
     ),
     TableSpec(
         "profile_series",
-        "What the rows of each bucket of an hour or more are like: how many, which values are missing, which categories there are; a row for "
-        "each figure, with a verdict where it is judged.",
+        "What the rows of each bucket of an hour or more are like: how many, which values are missing, which categories there are; a row "
+        "for each figure, with a verdict where it is judged.",
         (
             _SOURCE,
             _always("series", TEXT, "Readable id of the series: the figure, or `category_share(column){column=category}`."),
             _always(
                 "metric",
                 TEXT,
-                "The figure: row_count, delay (seconds from the time of a row until it was ingested, the median), and of a column its null_share, "
-                "distinct_count, mean, spread (distance of the quartiles), min, max and category_share.",
+                "The figure: row_count, delay (seconds from the time of a row until it was ingested, the median), and of a column its "
+                "null_share, distinct_count, mean, spread (distance of the quartiles), min, max and category_share.",
             ),
             _DIMENSIONS,
             _OBSERVED_AT,

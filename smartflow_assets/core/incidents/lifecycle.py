@@ -20,7 +20,17 @@ from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents import groups
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import OF_SERIES, Cause, IncidentEvent, Row, again_since, fold, in_order, log_entry, row_dicts
+from smartflow_assets.core.incidents.event_log import (
+    OF_SERIES,
+    Cause,
+    IncidentEvent,
+    Row,
+    again_since,
+    fold,
+    in_order,
+    log_entry,
+    row_dicts,
+)
 from smartflow_assets.core.incidents.recovery import NEW_LEVEL, Calm, Strangest
 from smartflow_assets.core.series.series_id import PROFILE, ROW_COUNT
 from smartflow_assets.core.severity import RANK, Severity, worst
@@ -174,7 +184,11 @@ def advance(
         going_on_until = calm.newest(track.series) if is_on else None  # however calm its newest rows: nobody has said that it is over
         for change in track.changes:
             track.sequence += 1
-            payload = change.payload | {"sequence": track.sequence, "timezone": timezone, "bucket_seconds": calm.step_of(track.series).total_seconds()}
+            payload = change.payload | {
+                "sequence": track.sequence,
+                "timezone": timezone,
+                "bucket_seconds": calm.step_of(track.series).total_seconds(),
+            }
             log.append(
                 log_entry(
                     track.incident,

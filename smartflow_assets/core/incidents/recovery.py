@@ -84,7 +84,9 @@ class Calm:
         self.step, self._steps, self._resolve_after = step, steps, resolve_after
         self._new_level_after, self._zone, self._timezone = new_level_after, ZoneInfo(timezone), timezone
         self._width = max(BAND_WIDTH, step)
-        self._ends = {str(series): newest + self.step_of(str(series)) for series, newest in rows.groupby("series")["observed_at"].max().items()}
+        self._ends = {
+            str(series): newest + self.step_of(str(series)) for series, newest in rows.groupby("series")["observed_at"].max().items()
+        }
         observed = rows[rows["is_observed"]].sort_values(["series", "observed_at"])
         self._rows = {
             str(series): (pd.DatetimeIndex(group["observed_at"]), group["value"].to_numpy(float), group["is_calm"].to_numpy(bool))

@@ -4,19 +4,19 @@ A figure is a metric of its own, `row_count` or `null_share(amount)`, with one s
 `category_share(kind){kind=card}`. What a metric of the source measures anyway is kept and drawn, and not judged a second time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
-Kind = Literal[
-    "row_count", "delay", "null_share", "distinct_count", "mean", "spread", "min", "max", "category_share"
-]
+Kind = Literal["row_count", "delay", "null_share", "distinct_count", "mean", "spread", "min", "max", "category_share"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 JUDGED: tuple[Kind, ...] = ("row_count", "null_share", "category_share", "mean", "spread")
 """What is judged by its past. The others are there to look at: extremes and counts of different values are noise by nature, and how late
 rows are is the business of freshness."""
 _OF_VALUES = ("mean", "spread", "min", "max")
 SHARES = ("null_share", "category_share")
+BESIDE: Mapping[Kind, tuple[Kind, ...]] = {"category_share": ("distinct_count",), "mean": ("min", "max", "null_share")}
+"""Figures of the same column that are looked at to judge one."""
 
 
 class Figure(NamedTuple):

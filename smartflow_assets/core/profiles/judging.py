@@ -1,16 +1,15 @@
 """Which figures of a profile are unusual, by what the series were like in the weeks before.
 
-What is expected of a bucket is the median of the same local time in the four weeks before, on the level of the last week. Deviations are looked
-at over one bucket, over six and over a day of them: half the rows of a day are plain, while half the rows of one of its hours may be chance.
-How surprising each is follows from the tail of the series' own past, as it does for every detector of metrics, and from chance: counts vary
-as counts do. What is flagged must also be large enough to matter. (The ensemble of metrics was tried: it says no more of half the rows of a
-day, where there are forty an hour, than of an ordinary one.)
+What is expected of a bucket is the median of the same local time in the four weeks before, on the level of the last week. Deviations are
+looked at over one bucket, over six and over a day of them: half the rows of a day are plain, while half the rows of one of its hours may be
+chance. How surprising each is follows from the tail of the series' own past, as it does for every detector of metrics, and from chance:
+counts vary as counts do. What is flagged must also be large enough to matter. (The ensemble of metrics was tried: it says no more of half
+the rows of a day, where there are forty an hour, than of an ordinary one.)
 
 How surprising it must be follows from the budget: one false incident in so long a time, over all series of the source together; where their
-own past had more alarms than that, from the heights of these (`detection.false_alarm_budget`). Nothing is stored: it is learnt anew for each
-stretch of four weeks, from the eight weeks before it. So a verdict is a function of the rows from sixteen weeks before its bucket to its
-end, however runs cut the data.
-"""
+own past had more alarms than that, from the heights of these (`detection.false_alarm_budget`). Nothing is stored: it is learnt anew for
+each stretch of four weeks, from the eight weeks before it. So a verdict is a function of the rows from sixteen weeks before its bucket to
+its end, however runs cut the data."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +48,10 @@ LEAST_VALUES = 20
 TAIL_FROM = 0.9
 MOST_RAISED = 2.0
 """By so much, in surprise, alarms of the past may raise the threshold: beyond it they would hide what matters."""
+LOOKS = 3
+"""Spans in which each bucket is looked at."""
+REGULAR = 0.3
+"""Below this ratio of variance to mean rows come by a clock and not by chance."""
 USUAL_SHARE = 0.99
 """Share of the past that the usual range holds."""
 SEVERITY: Severity = "warning"
@@ -58,8 +61,8 @@ _LEVELS = 0.5, 2.0  # how far the level of the last week may lie from that of th
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Numbers of buckets: [`read_from`, `learnt_from`) only say what to expect, [`learnt_from`, `learnt_to`) are learnt from, and those up to
-    `end` are judged by it."""
+    """Numbers of buckets: [`read_from`, `learnt_from`) only say what to expect, [`learnt_from`, `learnt_to`) are learnt from, and those up
+    to `end` are judged by it."""
 
     read_from: int
     learnt_from: int
@@ -106,10 +109,9 @@ def judge(
     while there is too little past.
 
     `figures`: series, metric, category (of a share of one, else empty), observed_at, value and is_judged, of the buckets from
-    `stretches.reads_from(first, since)` on; what counts the rows and the different values of each column must be among them. `first`:
-    the number of the source's first bucket. A share of a category that did not come is 0 where its column has at most `categories` different
-    values. On the local `calm_days`, holidays for one, nothing is flagged.
-    """
+    `stretches.reads_from(first, since)` on; what counts the rows, and the figures `BESIDE` those that are judged, must be among them.
+    `first`: the number of the source's first bucket. A share of a category that did not come is 0 where its column has at most `categories`
+    different values. On the local `calm_days`, holidays for one, nothing is flagged."""
     found = stretches.of(first, since, until)
     if not found or not figures["is_judged"].any():
         return _no_verdicts()
@@ -145,8 +147,19 @@ def _tracks(
         if figure.kind == "category_share" and counted in wide:
             values = np.where(np.isnan(values) & (wide[counted].to_numpy(float) <= categories), 0.0, values)
         if np.isfinite(values[learnt]).sum() >= LEAST_VALUES:
-            found[name] = _Track.of(figure, values, rows, clock, learnt)
+            found[name] = _Track.of(figure, values, rows, clock, learnt, _without_one(wide, figure, rows))
     return found
+
+
+def _without_one(wide: pd.DataFrame, figure: Figure, rows: "Floats") -> tuple["Floats", "Floats"] | None:
+    """Between which values a mean would lie if one row, the largest or the smallest, were not there: one row is no shift."""
+    if figure.kind != "mean":
+        return None
+    mean, low, high, missing = (wide[str(figure._replace(kind=kind))].to_numpy(float) for kind in ("mean", "min", "max", "null_share"))
+    count = np.round(rows * (1 - missing))
+    with np.errstate(all="ignore"):
+        least, most = ((count * mean - extreme) / (count - 1) for extreme in (high, low))
+    return np.where(count > 1, least, -np.inf), np.where(count > 1, most, np.inf)
 
 
 def _verdicts(
@@ -160,7 +173,8 @@ def _verdicts(
 ) -> pd.DataFrame:
     """Verdicts on the buckets of a stretch, with their `number`."""
     learnt_from, learnt_to = stretch.learnt_from - stretch.read_from, stretch.learnt_to - stretch.read_from
-    least = float(np.log10(max(10.0, len(tracks) * (DAY / grid.every) / budget.per_day)))
+    looks = LOOKS * len(tracks) * (DAY / grid.every)  # at as many figures in a day
+    least = float(np.log10(max(10.0, looks / budget.per_day)))
     heights = np.max([track.surprise[learnt_from:learnt_to] for track in tracks.values()], axis=0)
     span = (learnt_to - learnt_from) * grid.every
     threshold = min(threshold_within(peaks(heights, heights >= least), budget, span, least), least + MOST_RAISED)
@@ -171,7 +185,7 @@ def _verdicts(
         value, expected, lower, upper, surprise = (
             each[learnt_to:] for each in (track.values, track.expected, track.lower, track.upper, track.surprise)
         )
-        is_anomaly = (surprise >= threshold) & ~is_calm_day
+        is_anomaly = track.strange(threshold, learnt_to)[learnt_to:] & ~is_calm_day
         metric, category = kinds[name]
         said = np.full(len(at), None, dtype=object)
         for place in np.flatnonzero(is_anomaly):
@@ -199,8 +213,8 @@ def _verdicts(
 
 @dataclass(frozen=True)
 class _Clock:
-    """Where the same local time lies in each of the weeks before: `earlier[k]` are the places k + 1 weeks before those of the buckets, -1 where
-    there is none. `week` and `day` in buckets."""
+    """Where the same local time lies in each of the weeks before: `earlier[k]` are the places k + 1 weeks before those of the buckets, -1
+    where there is none. `week` and `day` in buckets."""
 
     earlier: "NDArray[np.int64]"
     week: int
@@ -219,49 +233,73 @@ class _Clock:
 
 @dataclass
 class _Track:
-    """A series over a stretch and its past: what is expected of each value, the usual range, how surprising it is together with those before it,
-    as far as it is off by so much that it matters, and what there is to say of them."""
+    """A series over a stretch and its past: what is expected of each value, the usual range, how surprising it is together with those
+    before it, as far as it is off by so much that it matters, and what there is to say of them."""
 
     values: "Floats"
     expected: "Floats"
     lower: "Floats"
     upper: "Floats"
     surprise: "Floats"
+    going_on: "Floats"  # 1 or -1 where it still lies above or below, once it was strange
     told: "NDArray[np.int64]"  # which of the spans is strangest
     spans: Sequence["_Span"]
 
     @classmethod
-    def of(cls, figure: Figure, values: "Floats", rows: "Floats", clock: _Clock, learnt: slice) -> "_Track":
+    def of(
+        cls,
+        figure: Figure,
+        values: "Floats",
+        rows: "Floats",
+        clock: _Clock,
+        learnt: slice,
+        without_one: tuple["Floats", "Floats"] | None,
+    ) -> "_Track":
         expected = _expected(figure, values, clock)
+        judged = values if without_one is None else np.where(np.isfinite(values), np.clip(expected, *without_one), np.nan)
         past = values[learnt][np.isfinite(values[learnt])]
         share = float(np.nansum(values[learnt] * rows[learnt]) + 1) / float(rows[learnt][np.isfinite(values[learnt])].sum() + 2)
-        measures = _Measures.of(figure, values, expected, rows, past)
+        measures = _Measures.of(figure, judged, expected, rows, past, float(rows[learnt].sum()))
         widths = dict.fromkeys((1, max(1, clock.day // 4), clock.day))
         spans = [_Span.of(measures, width, learnt) for width in widths]
         surprises = []
         for place, span in enumerate(spans):
             shorter = spans[max(0, place - 1)]  # a day may be strange only for what is over by now
             is_now = (shorter.total * span.total > 0) & (np.abs(shorter.total) >= shorter.least / 2) & span.is_large
+            is_now &= measures.side * span.total > 0
             own = _surprise(span.statistic, measures.is_known, learnt, clock.day)
-            by_chance = _by_chance(figure, measures, values, rows, share, span.width)
-            surprises.append(np.where(is_now & measures.is_off, np.minimum(own, by_chance), 0.0))
+            by_chance = _by_chance(figure, measures, share, span.width, learnt)
+            surprises.append(np.where(is_now, np.minimum(own, by_chance), 0.0))
         told = np.argmax(surprises, axis=0)
         lower, upper = spans[0].usual(figure)
-        return cls(values, expected, lower, upper, np.max(surprises, axis=0), told, spans)
+        going_on = np.where(spans[min(1, len(spans) - 1)].is_large, measures.side, 0.0)
+        return cls(values, expected, lower, upper, np.max(surprises, axis=0), going_on, told, spans)
+
+    def strange(self, threshold: float, since: int) -> "NDArray[np.bool_]":
+        """Which buckets are unusual at this threshold, those before `since` not looked at: from one that is, it goes on as long as buckets
+        lie off the same way, over six of them by so much that it matters."""
+        found = self.surprise >= threshold
+        found[:since] = False
+        if found.any():
+            for place in range(since + 1, len(found)):
+                near = [each for each in (place - 1, place - 2) if each >= since and found[each]]
+                found[place] |= bool(near) and self.going_on[place] != 0 and self.going_on[place] == self.going_on[near[0]]
+        return found
 
     def said(self, place: int, figure: Figure, category: str, step: timedelta) -> str:
         """What is unusual at a place, in a sentence."""
         span = self.spans[int(self.told[place])]
         lower, upper = span.usual(figure)
-        figures = (float(each[place]) for each in (span.mean_value, span.mean_expected, lower, upper))
+        value = self.values if span.width == 1 else span.mean_value
+        figures = (float(each[place]) for each in (value, span.mean_expected, lower, upper))
         return sentence(figure, category, *figures, span="" if span.width == 1 else lasting(span.width * step))
 
 
 @dataclass(frozen=True)
 class _Measures:
     """How the deviations of a series are added up over buckets: each times its `weight`, with the variance that it has by chance, and from
-    which size on it matters: a fifth of the rows, two in a hundred missing values, a tenth of the rows of a category; of a mean or a spread a
-    part of itself and of the range that it had. `is_off`: the bucket itself lies off by half as much at least."""
+    which size on it matters: a fifth of the rows, two in a hundred missing values, a tenth of the rows of a category; of a mean or a spread
+    a part of itself and of the range that it had."""
 
     weight: "Floats"
     values: "Floats"
@@ -272,12 +310,12 @@ class _Measures:
     is_summed: bool
 
     @classmethod
-    def of(cls, figure: Figure, values: "Floats", expected: "Floats", rows: "Floats", past: "Floats") -> "_Measures":
+    def of(cls, figure: Figure, values: "Floats", expected: "Floats", rows: "Floats", past: "Floats", seen: float) -> "_Measures":
         size, weight = np.abs(np.nan_to_num(expected)), np.ones(len(values))
         if figure.kind == "row_count":
-            variance, least = np.maximum(size, 1.0), np.maximum(0.2 * size, 2.0)
+            variance, least = np.maximum(size, 1.0), np.maximum(0.2 * size, 1.5)
         elif figure.kind in SHARES:
-            chance = np.clip(size, 1 / max(float(rows.sum()), 1.0), 0.5)
+            chance = np.clip(size, 1 / max(seen, 1.0), 0.5)
             weight, variance = rows, rows * chance * (1 - chance)
             least = np.full(len(values), 0.02 if figure.kind == "null_share" else 0.1) * rows
         else:
@@ -290,14 +328,17 @@ class _Measures:
         return cls(weight, *weighted, variance, least, is_known, is_summed=figure.kind == "row_count")
 
     @property
-    def is_off(self) -> "NDArray[np.bool_]":
-        return np.abs(self.values - self.expected) >= self.least / 2
+    def side(self) -> "Floats":
+        """1 or -1 where the bucket itself lies above or below by half of what matters, else 0."""
+        off = self.values - self.expected
+        return np.where(np.abs(off) >= self.least / 2, np.sign(off), 0.0)
 
 
 @dataclass(frozen=True)
 class _Span:
-    """Each bucket together with those before it, `width` in all: the `total` deviation and from which size on it matters, and its size beside
-    chance. Values and what was expected as sums of rows, or as means of what is no count; `reach` is how far values usually lie off."""
+    """Each bucket together with those before it, `width` in all: the `total` deviation and from which size on it matters, and its size
+    beside chance. Values and what was expected as sums of rows, or as means of what is no count; `reach` is how far values usually lie
+    off."""
 
     width: int
     total: "Floats"
@@ -347,10 +388,9 @@ def _expected(figure: Figure, values: "Floats", clock: _Clock) -> "Floats":
 
 
 def _surprise(statistic: "Floats", is_known: "NDArray[np.bool_]", learnt: slice, day: int) -> "Floats":
-    """How far out the values lie in the tail of what was learnt from, without its strangest day: one incident must not hide the next. Above the
-    quantile `TAIL_FROM` the tail is a generalised Pareto one by moments, as that of detectors is (`kernels.tail`), which here does not learn
-    from the rows that it judges: a day that is wrong would call its own evening usual.
-    """
+    """How far out the values lie in the tail of what was learnt from, without its strangest day: one incident must not hide the next. Above
+    the quantile `TAIL_FROM` the tail is a generalised Pareto one by moments, as that of detectors is (`kernels.tail`), which here does not
+    learn from the rows that it judges: a day that is wrong would call its own evening usual."""
     past, known = statistic[learnt], is_known[learnt]
     blocks = np.arange(len(past)) // day
     past = past[known & (blocks != blocks[int(np.argmax(past))])]
@@ -366,13 +406,17 @@ def _surprise(statistic: "Floats", is_known: "NDArray[np.bool_]", learnt: slice,
     return np.where(statistic > limit, np.minimum(-np.log10(1 - TAIL_FROM) + far, CAP), 0.0)
 
 
-def _by_chance(figure: Figure, measures: _Measures, values: "Floats", rows: "Floats", share: float, width: int) -> "Floats":
-    """How surprising the last `width` buckets are if rows come, and lack a value or are of a category, by chance alone, where `share` of all
-    did before; `CAP` of what is no count."""
+def _by_chance(figure: Figure, measures: _Measures, share: float, width: int, learnt: slice) -> "Floats":
+    """How surprising the last `width` buckets are if rows come, and lack a value or are of a category, by chance alone, where `share` of
+    all did before; `CAP` of what is no count, and of rows that come by a clock."""
     from scipy.special import bdtr, bdtrc, pdtr, pdtrc
 
     if figure.kind not in ("row_count", *SHARES):
-        return np.full(len(values), CAP)
+        return np.full(len(measures.values), CAP)
+    if figure.kind == "row_count":
+        off = (measures.values - measures.expected)[learnt][measures.is_known[learnt]]
+        if float(np.median(off**2)) / 0.455 < REGULAR * float(np.median(measures.variance[learnt])):
+            return np.full(len(measures.values), CAP)
     count, usual, of = (_trailing(each, width) for each in (measures.values, measures.expected, measures.weight))
     count = np.round(count)
     with np.errstate(all="ignore"):
@@ -380,7 +424,7 @@ def _by_chance(figure: Figure, measures: _Measures, values: "Floats", rows: "Flo
             usual = np.maximum(usual, 0.5)
             chance = np.where(count < usual, pdtr(count, usual), pdtrc(count - 1, usual))
         else:
-            part, of = np.clip(usual / of, 0.0, 1.0), np.round(of)
+            part, of = np.clip(usual / of, 0.0, 1.0), np.round(of).astype(np.int64)
             chance = np.where(count > usual, bdtrc(count - 1, of, np.maximum(part, share)), bdtr(count, of, np.minimum(part, share)))
         return np.clip(np.nan_to_num(-np.log10(np.maximum(chance, 1e-300))), 0.0, CAP)
 

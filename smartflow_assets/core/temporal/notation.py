@@ -141,5 +141,7 @@ Rate = Annotated[
     Frequency,
     BeforeValidator(parse_rate),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s+(per|a)\s+(hour|day|week|month|quarter)\s*$", "examples": ["1 per week"]}),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s+(per|a)\s+(hour|day|week|month|quarter)\s*$", "examples": ["1 per week"]}
+    ),
 ]

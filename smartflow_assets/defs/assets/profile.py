@@ -8,7 +8,6 @@ import pandas as pd
 from smartflow_assets.defs.metadata import (
     NOTE,
     PICTURE,
-    counted,
     is_drawn_lately,
     kept,
     numbers,
