@@ -31,7 +31,7 @@ UNIONS = {  # the keys that hold one of several types, and what a type is called
     "drift.tests": "Drift tests: `drift.tests[].type`",
     "domain": "Domains of the reader `synthetic`: `read.domain`",
 }
-_MODELS = {"records": "Records", "drift": "DriftSettings"}  # the model of a key before a dot
+_MODELS = {"records": "Records", "drift": "DriftSettings", "profile": "ProfileSettings"}  # the model of a key before a dot
 LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 WRITTEN = {
     "window": "by window of time: what is calculated anew takes the place of what was there",

@@ -1,6 +1,6 @@
 """Which figures of a profile are unusual, by what the series were like in the weeks before.
 
-What is expected of a bucket is the median of the same local time in the four weeks before, on the level of the last week. Deviations are
+What is expected of a bucket is the median of the same local time in the four weeks before, on the level of the last one. Deviations are
 looked at over one bucket, over six and over a day of them: half the rows of a day are plain, while half the rows of one of its hours may be
 chance. How surprising each is follows from the tail of the series' own past, as it does for every detector of metrics, and from chance:
 counts vary as counts do. What is flagged must also be large enough to matter. (The ensemble of metrics was tried: it says no more of half
@@ -9,7 +9,8 @@ the rows of a day, where there are forty an hour, than of an ordinary one.)
 How surprising it must be follows from the budget: one false incident in so long a time, over all series of the source together; where their
 own past had more alarms than that, from the heights of these (`detection.false_alarm_budget`). Nothing is stored: it is learnt anew for
 each stretch of four weeks, from the eight weeks before it. So a verdict is a function of the rows from sixteen weeks before its bucket to
-its end, however runs cut the data."""
+its end, however runs cut the data.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -371,14 +372,14 @@ class _Span:
 
 
 def _expected(figure: Figure, values: "Floats", clock: _Clock) -> "Floats":
-    """The median of the same local time in earlier weeks, on the level of the last week."""
+    """The median of the same local time in earlier weeks, on the level of the week that ended a day ago: what is wrong today is no level."""
     earlier = np.where(clock.earlier >= 0, values[clock.earlier], np.nan)
     known = np.isfinite(earlier).sum(axis=0)
     usual = np.full(len(values), np.nan)
     usual[known >= LEAST_WEEKS] = np.nanmedian(earlier[:, known >= LEAST_WEEKS], axis=0)
     is_known = np.isfinite(usual) & np.isfinite(values)
-    count = _before(is_known.astype(float), clock.week)
-    seen, was = (_before(np.where(is_known, each, 0.0), clock.week) for each in (values, usual))
+    count = _before(is_known.astype(float), clock.week, clock.day)
+    seen, was = (_before(np.where(is_known, each, 0.0), clock.week, clock.day) for each in (values, usual))
     is_enough = count >= clock.week / 8
     if figure.kind == "row_count":
         level = np.divide(seen, was, out=np.ones(len(values)), where=is_enough & (was > 0))
@@ -439,13 +440,13 @@ def _trailing(values: "Floats", width: int) -> "Floats":
     return np.lib.stride_tricks.sliding_window_view(padded, width).sum(axis=-1)
 
 
-def _before(values: "Floats", width: int) -> "Floats":
-    """The sum of the `width` values before each.
+def _before(values: "Floats", width: int, apart: int) -> "Floats":
+    """The sum of the `width` values that end `apart` values before each.
 
-    >>> _before(np.array([1.0, 2.0, 3.0, 4.0]), 2).tolist()
+    >>> _before(np.array([1.0, 2.0, 3.0, 4.0]), 2, 1).tolist()
     [0.0, 1.0, 3.0, 5.0]
     """
-    return np.concatenate([[0.0], _trailing(values, width)[:-1]])
+    return np.concatenate([np.zeros(apart), _trailing(values, width)])[: len(values)]
 
 
 def _no_verdicts() -> pd.DataFrame:
