@@ -37,10 +37,14 @@ WARM = timedelta(days=28)
 
 def twin_of(example: Example, seed: int, weeks: int) -> pd.DataFrame:
     length = max(example.length, weeks * 7 * DAY)
-    rows = example.domain.generate(END - length, length // example.domain.step, seed, 0.0).twin
-    numbers = rows.select_dtypes("number")
-    counts = [str(name) for name in numbers if numbers[name].notna().all() and (numbers[name] % 1 == 0).all()]
-    return rows.astype(dict.fromkeys(counts, "int64"))
+    return example.domain.generate(END - length, length // example.domain.step, seed, 0.0).twin
+
+
+def as_agreed(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Twins have fractions where a feed counts."""
+    columns = source.contract.columns if source.contract else {}
+    whole = [name for name, column in columns.items() if column.type == "integer" and name in rows]
+    return rows.assign(**{name: rows[name].round().astype("Int64") for name in whole})
 
 
 def watched(
@@ -48,7 +52,7 @@ def watched(
 ) -> Counter[str]:
     """Causes of what was said, with their counts; `weeks` that were judged."""
     feed = folder / "twin.csv"
-    rows.to_csv(feed, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+    as_agreed(rows, source).to_csv(feed, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
     calm = source.model_copy(update={"read": CsvReader(path=str(feed), time=TimeColumn(column="timestamp")), "labels": None})
     apart = settings.with_state_in(folder)
     warehouse = Warehouse(apart.warehouse_file, apart.published_file)

@@ -119,7 +119,7 @@ class _Due:
         )
         extent = profile_figures.extent(run.warehouse, run.name, run.source.time_column)
         if extent is None:
-            gone = [(oldest_at, grid.step(newest_at, 1))] if oldest_at is not None and newest_at is not None else []
+            gone: list[Window] = [(oldest_at, grid.step(newest_at, 1))] if oldest_at is not None and newest_at is not None else []
             return cls([], [], gone, pd.Timestamp(run.now), oldest_at, is_outdated=False)
         if is_outdated:
             oldest_at = newest_at = None
@@ -229,8 +229,8 @@ class _Profiling:
         """The figures of the batch with verdicts, as rows of the table."""
         run, number = self._run, self._grid.number
         first = int(number([min(self._due.first, self._due.oldest_at or self._due.first)])[0])
-        since, until = (int(each) for each in number([batch[0][0], batch[-1][1]]))
-        reads_from = self._grid.start([self._stretches.reads_from(first, since)])[0]
+        since, until = (int(each) for each in number([pd.Timestamp(batch[0][0]), pd.Timestamp(batch[-1][1])]))
+        reads_from = self._grid.start(np.array([self._stretches.reads_from(first, since)]))[0]
         before = series_rows(
             run, TABLE, "observed_at, value", reads_from, batch[-1][1], "AND list_contains(?, metric)", [self._looked_at()]
         )

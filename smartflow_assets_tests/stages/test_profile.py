@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,7 @@ def test_half_the_rows_a_burst_of_nulls_and_a_new_category_are_one_incident_each
     assert days == [30, 32, 34] and set(incidents["state"]) == {"resolved"}
     rows_title, nulls_title, kind_title = incidents["title"]
     assert "half the usual rows" in rows_title and "are usual" in rows_title
-    assert "% of fee are missing" in nulls_title and "% of kind are gold" in kind_title and "usually none" in kind_title
+    assert "% of fee are missing" in nulls_title and "% of kind are gold" in kind_title
     assert len(shop.table("alert_sends", "event = 'opened' AND status = 'planned'")) == 3
 
 
@@ -221,11 +222,13 @@ def test_figures_are_those_of_a_model_in_pandas_whatever_comes_when(tmp_path_fac
     assert all(found[key] == pytest.approx(value, abs=1e-9) for key, value in expected.items())
 
 
-def modelled(frame: pd.DataFrame) -> dict[tuple[str, pd.Timestamp], float]:
+def modelled(frame: pd.DataFrame) -> dict[tuple[str, Any], float]:
     """The figures of the first three days."""
     frame = frame[frame["second"] < 3 * 86_400].assign(hour=frame["at"].dt.floor("1h"))
     hours = pd.date_range(BEGIN, periods=72, freq="1h")
-    found = {("row_count", hour): float(count) for hour, count in frame.groupby("hour").size().reindex(hours, fill_value=0).items()}
+    found: dict[tuple[str, Any], float] = {
+        ("row_count", hour): float(count) for hour, count in frame.groupby("hour").size().reindex(hours, fill_value=0).items()
+    }
     for hour, own in frame.groupby("hour"):
         for name in ("fee", "kind"):
             found[f"null_share({name})", hour] = own[name].isna().mean()

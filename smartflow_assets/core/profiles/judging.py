@@ -1,3 +1,5 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# scipy has none.
 """Which figures of a profile are unusual, by what the series were like in the weeks before.
 
 What is expected of a bucket is the median of the same local time in the four weeks before, on the level of the last one. Deviations are
@@ -22,7 +24,7 @@ import pandas as pd
 
 from smartflow_assets.core.detection.ensemble import CAP
 from smartflow_assets.core.detection.false_alarm_budget import peaks, threshold_within
-from smartflow_assets.core.profiles.figures import SHARES, Figure
+from smartflow_assets.core.profiles.figures import BESIDE, SHARES, Figure, Kind
 from smartflow_assets.core.profiles.sentences import sentence
 from smartflow_assets.core.series.surprise import to_anomaly_score
 from smartflow_assets.core.severity import Severity
@@ -156,10 +158,11 @@ def _without_one(wide: pd.DataFrame, figure: Figure, rows: "Floats") -> tuple["F
     """Between which values a mean would lie if one row, the largest or the smallest, were not there: one row is no shift."""
     if figure.kind != "mean":
         return None
-    mean, low, high, missing = (wide[str(figure._replace(kind=kind))].to_numpy(float) for kind in ("mean", "min", "max", "null_share"))
-    count = np.round(rows * (1 - missing))
+    named: dict[Kind, Floats] = {kind: wide[str(Figure(kind, figure.column))].to_numpy(float) for kind in ("mean", *BESIDE["mean"])}
+    count: Floats = np.round(rows * (1 - named["null_share"]))
     with np.errstate(all="ignore"):
-        least, most = ((count * mean - extreme) / (count - 1) for extreme in (high, low))
+        least: Floats = (count * named["mean"] - named["max"]) / (count - 1)
+        most: Floats = (count * named["mean"] - named["min"]) / (count - 1)
     return np.where(count > 1, least, -np.inf), np.where(count > 1, most, np.inf)
 
 
@@ -190,7 +193,7 @@ def _verdicts(
         metric, category = kinds[name]
         said = np.full(len(at), None, dtype=object)
         for place in np.flatnonzero(is_anomaly):
-            said[place] = track.said(learnt_to + place, Figure.of(metric), category, grid.every)
+            said[place] = track.said(learnt_to + int(place), Figure.of(metric), category, grid.every)
         frame = pd.DataFrame(
             {
                 "number": numbers[learnt_to:],
@@ -204,7 +207,7 @@ def _verdicts(
                 "threshold": float(to_anomaly_score(np.array([threshold]))[0]),
                 "is_anomaly": is_anomaly,
                 "state": "scored",
-                "severity": np.where(is_anomaly, SEVERITY, None),
+                "severity": pd.Series(SEVERITY, index=range(len(at)), dtype=object).where(is_anomaly, None),
                 "message": said,
             }
         )
@@ -263,7 +266,7 @@ class _Track:
         measures = _Measures.of(figure, judged, expected, rows, past, float(rows[learnt].sum()))
         widths = dict.fromkeys((1, max(1, clock.day // 4), clock.day))
         spans = [_Span.of(measures, width, learnt) for width in widths]
-        surprises = []
+        surprises: list[Floats] = []
         for place, span in enumerate(spans):
             shorter = spans[max(0, place - 1)]  # a day may be strange only for what is over by now
             is_now = (shorter.total * span.total > 0) & (np.abs(shorter.total) >= shorter.least / 2) & span.is_large
@@ -325,8 +328,8 @@ class _Measures:
             least = np.maximum((0.1 if figure.kind == "mean" else 0.3) * size, 0.5 * (high - low))
         is_known = np.isfinite(values) & np.isfinite(expected)
         weight, variance, least = (np.where(is_known, each, 0.0) for each in (weight, variance, least))
-        weighted = (np.nan_to_num(each) * weight for each in (values, expected))
-        return cls(weight, *weighted, variance, least, is_known, is_summed=figure.kind == "row_count")
+        weighted, usual = (np.nan_to_num(each) * weight for each in (values, expected))
+        return cls(weight, weighted, usual, variance, least, is_known, is_summed=figure.kind == "row_count")
 
     @property
     def side(self) -> "Floats":
@@ -372,7 +375,8 @@ class _Span:
 
 
 def _expected(figure: Figure, values: "Floats", clock: _Clock) -> "Floats":
-    """The median of the same local time in earlier weeks, on the level of the week that ended a day ago: what is wrong today is no level."""
+    """The median of the same local time in earlier weeks, on the level of the week that ended a day ago: what is wrong today is no
+    level."""
     earlier = np.where(clock.earlier >= 0, values[clock.earlier], np.nan)
     known = np.isfinite(earlier).sum(axis=0)
     usual = np.full(len(values), np.nan)
@@ -416,14 +420,14 @@ def _by_chance(figure: Figure, measures: _Measures, share: float, width: int, le
         return np.full(len(measures.values), CAP)
     if figure.kind == "row_count":
         off = (measures.values - measures.expected)[learnt][measures.is_known[learnt]]
-        if float(np.median(off**2)) / 0.455 < REGULAR * float(np.median(measures.variance[learnt])):
+        if len(off) and float(np.median(off**2)) / 0.455 < REGULAR * float(np.median(measures.variance[learnt])):
             return np.full(len(measures.values), CAP)
     count, usual, of = (_trailing(each, width) for each in (measures.values, measures.expected, measures.weight))
     count = np.round(count)
     with np.errstate(all="ignore"):
         if figure.kind == "row_count":
             usual = np.maximum(usual, 0.5)
-            chance = np.where(count < usual, pdtr(count, usual), pdtrc(count - 1, usual))
+            chance: Floats = np.where(count < usual, pdtr(count, usual), pdtrc(count - 1, usual))
         else:
             part, of = np.clip(usual / of, 0.0, 1.0), np.round(of).astype(np.int64)
             chance = np.where(count > usual, bdtrc(count - 1, of, np.maximum(part, share)), bdtr(count, of, np.minimum(part, share)))
