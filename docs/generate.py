@@ -32,7 +32,12 @@ UNIONS = {  # the keys that hold one of several types, and what a type is called
     "remediate.do": "Actions: `remediate[].do.type`",
     "domain": "Domains of the reader `synthetic`: `read.domain`",
 }
-_MODELS = {"records": "Records", "drift": "DriftSettings", "remediate": "Remedy"}  # the model of a key before a dot
+_MODELS = {  # the model of a key before a dot
+    "records": "Records",
+    "drift": "DriftSettings",
+    "profile": "ProfileSettings",
+    "remediate": "Remedy",
+}
 LIMITS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 WRITTEN = {
     "window": "by window of time: what is calculated anew takes the place of what was there",

@@ -16,7 +16,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.names import PARTITION_SET
 from smartflow_assets.defs.resources import open_warehouse
-from smartflow_assets.stages import alerting, contracts, detection, drift, ingestion, modelling, preparation, quality, records
+from smartflow_assets.stages import alerting, contracts, detection, drift, ingestion, modelling, preparation, profile, quality, records
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets_tests.empty_warehouse import empty_warehouse
@@ -41,6 +41,7 @@ STAGES: tuple[Stage, ...] = (  # what a run does, in its order; sending and publ
     ingestion.raw_records,
     contracts.schema_checks,
     drift.drift_checks,
+    profile.data_profile,
     preparation.clean_series,
     preparation.series_features,
     preparation.rule_violations,

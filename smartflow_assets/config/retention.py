@@ -55,7 +55,7 @@ class Retention(BaseModel):
     )
     scores: Age = Field(
         default=timedelta(days=400),
-        description="clean_series, series_features, anomaly_scores, detector_scores, rule_violations, record_scores and "
+        description="profile_series, clean_series, series_features, anomaly_scores, detector_scores, rule_violations, record_scores and "
         "record_anomalies, back from the newest row; at least as long as raw rows, which are judged anew when late ones come.",
     )
     incidents: Age = Field(

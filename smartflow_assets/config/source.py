@@ -29,6 +29,7 @@ from smartflow_assets.core.preparation.category_encoding import Encoding
 from smartflow_assets.core.preparation.cleaning import TimeBucket
 from smartflow_assets.core.preparation.row_condition import parse_condition, text_columns
 from smartflow_assets.core.preparation.transforms import Treatment
+from smartflow_assets.core.profiles import ProfileSettings
 from smartflow_assets.core.records import Records
 from smartflow_assets.core.remediation.settings import Remedy
 from smartflow_assets.core.rules import BaseRule, Rules
@@ -116,6 +117,12 @@ class Source(DetectionSettings):
         description="Whether rows are distributed as they were: the newest `current` against the `reference` before it, once for each "
         "day that has ended; or off.",
         examples=["off", {"reference": "28 days", "current": "7 days"}],
+    )
+    profile: ProfileSettings | Literal["auto", "off"] = Field(
+        default="auto",
+        description="How many rows there are, which values are missing and which categories come, bucket by bucket, as series that are "
+        "judged by their own past once there are four weeks of it: auto, off, or keys.",
+        examples=["auto", "off", {"every": "1h", "columns": 20, "categories": 10}],
     )
     schedule: Schedule = Field(default="1h", description="When it is watched: a duration, a cron line or manual.")
     contract: Contract | None = Field(
@@ -296,6 +303,16 @@ class Source(DetectionSettings):
     def unit(self, metric: str) -> str:
         """Unit of a metric, or nothing."""
         return self.units.get(metric, "")
+
+    @property
+    def profile_settings(self) -> ProfileSettings | None:
+        """How the rows are profiled; None where they are not."""
+        return None if self.profile == "off" else ProfileSettings() if self.profile == "auto" else self.profile
+
+    @property
+    def profile_bucket(self) -> timedelta:
+        """How long a bucket of the profile is."""
+        return max((self.profile_settings or ProfileSettings()).every, self.time_bucket.every)
 
     @property
     def is_bucket_given(self) -> bool:

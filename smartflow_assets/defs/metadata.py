@@ -39,6 +39,7 @@ _WORK = frozenset(  # counts that say that a stage did something
         "removed_rows",
         "expectations_asked",
         "comparisons",
+        "figures",
         "buckets",
         "feature_rows",
         "new_violations",

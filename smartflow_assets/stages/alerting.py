@@ -20,11 +20,11 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents import freshness, recovery, run_failures
 from smartflow_assets.core.incidents.alert_planning import Advance, untold
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, row_dicts
-from smartflow_assets.core.incidents.lifecycle import Silence, advance, scope
+from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, OF_SERIES, READABILITY, row_dicts
+from smartflow_assets.core.incidents.lifecycle import Silence, advance, cause_of, scope
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
-from smartflow_assets.stages import readability, withheld_removals
+from smartflow_assets.stages import profile, readability, withheld_removals
 from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.configuration_log import note_configuration
 from smartflow_assets.stages.contracts import blocking_news
@@ -125,19 +125,21 @@ def _retired(run: SourceRun) -> dict[str, str]:
         return {}
     newest = run.warehouse.read(
         "SELECT series, max(observed_at) AS at, max(max(observed_at)) OVER (PARTITION BY metric) AS metric_at FROM clean_series "
-        "WHERE source = ? GROUP BY series, metric",
-        [run.name],
+        "WHERE source = $1 GROUP BY series, metric UNION ALL "
+        "SELECT series, max(observed_at), (SELECT max(observed_at) FROM profile_series WHERE source = $1 AND metric = 'row_count') - $2 "
+        "FROM profile_series WHERE source = $1 AND list_contains($3, series) GROUP BY series",
+        [run.name, profile.GONE_AFTER, opened.loc[opened["cause"] != "anomaly", "series"].tolist()],
     )
     is_over = opened["series"].isin(newest.loc[newest["at"] < newest["metric_at"], "series"])
     return dict.fromkeys(opened.loc[is_over, "incident_id"], recovery.RETIRED)
 
 
 def _open_incidents(run: SourceRun) -> pd.DataFrame:
-    """incident_id, series, began_at and opened_at (by the clock, last) of what series have open that have not recovered."""
+    """incident_id, series, cause, began_at and opened_at (by the clock, last) of what series have open that have not recovered."""
     return run.warehouse.read(
-        "SELECT incident_id, incident.series, incident.opened_at AS began_at, max(event.happened_at) AS opened_at "
+        "SELECT incident_id, incident.series, incident.cause, incident.opened_at AS began_at, max(event.happened_at) AS opened_at "
         "FROM incidents AS incident JOIN incident_events AS event USING (incident_id) "
-        "WHERE incident.source = ? AND incident.cause = 'anomaly' AND incident.state <> 'resolved' "
+        f"WHERE incident.source = ? AND incident.cause IN {OF_SERIES} AND incident.state <> 'resolved' "
         "AND incident.recovered_at IS NULL AND event.event IN ('opened', 'reopened') GROUP BY ALL",
         [run.name],
     )
@@ -231,7 +233,7 @@ def _advance(
     policy, horizon = run.source.alerts, until + run.source.alerts.reopen_within
     with run.warehouse.reading():
         standing = run.warehouse.read(
-            "SELECT * FROM incidents WHERE source = ? AND cause = 'anomaly' AND opened_at < ?", [run.name, horizon]
+            f"SELECT * FROM incidents WHERE source = ? AND cause IN {OF_SERIES} AND opened_at < ?", [run.name, horizon]
         )
         needed = scope(standing, since, policy)
         anomalies = run.warehouse.read(
@@ -262,7 +264,14 @@ def _advance(
         bands=bands,
         past=standing[standing["series"].isin(concerned)],
         ended=ended,
+        steps=dict.fromkeys(_profiled(standing, anomalies), run.source.profile_bucket),
     )
+
+
+def _profiled(incidents: pd.DataFrame, anomalies: pd.DataFrame) -> set[str]:
+    """The series of the profile among them."""
+    own = incidents.loc[incidents["cause"] != "anomaly", "series"]
+    return {*own, *(str(row["series"]) for row in row_dicts(anomalies) if cause_of(row) != "anomaly")}
 
 
 def _bands(run: SourceRun, since: datetime, until: datetime, series: Sequence[str]) -> pd.DataFrame:
@@ -393,7 +402,7 @@ def record_failures(
 ) -> Advance:
     """What a finished run says of the machinery: failures open incidents or go on, what succeeded again recovers, `because` says why."""
     history = warehouse.read(
-        "SELECT * FROM incident_events WHERE source = ? AND cause NOT IN ('anomaly', 'freshness', 'readability')", [source]
+        f"SELECT * FROM incident_events WHERE source = ? AND cause NOT IN {(*OF_SERIES, FRESHNESS, READABILITY)}", [source]
     )
     sends = of_incidents(warehouse, "alert_sends", history["incident_id"].unique())
     return run_failures.record_run(

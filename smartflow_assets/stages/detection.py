@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from smartflow_assets.core.records.buckets import record_components
 from smartflow_assets.core.reports import series_plot
 from smartflow_assets.core.rules.flatline import FlatlineRule
 from smartflow_assets.core.temporal.special_days import special_days
+from smartflow_assets.stages import profile
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.model_ledger import StoredModel, current_model
 from smartflow_assets.stages.modelling import feature_rows
@@ -178,13 +180,19 @@ def anomalies(run: SourceRun) -> Grouped:
     run.report("anomalies")
     known, rows, new_ids = None, pd.DataFrame(), set[str]()
     with run.warehouse.reading():
-        pending = pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores"])
+        pending = pending_windows(run, "anomalies", ["anomaly_scores", "rule_violations", "record_scores", profile.TABLE])
         if not pending:
             return Grouped(rows, 0, table_rows(run, "anomalies"))
+        profiled = pending_windows(run, "anomalies", [profile.TABLE])
     for batch, rest in batches(run, pending):
         standing = run.warehouse.read("SELECT anomaly_id, started_at, ended_at FROM anomalies WHERE source = ?", [run.name])
         known = set(standing["anomaly_id"]) if known is None else known
-        windows = merged(grouping.affected_window(standing, *window, run.source.time_bucket.every) for window in batch)
+        of_profile = split(split(profiled, batch[0][0])[1], batch[-1][1])[0]
+        steps = [
+            *((window, run.source.time_bucket.every) for window in batch),
+            *((window, run.source.profile_bucket) for window in of_profile),
+        ]
+        windows = merged(grouping.affected_window(standing, *window, step) for window, step in steps)
         found = [_group(run, *window) for window in windows]
         writes = [Replace("anomalies", run.name, part, *window, is_empty_allowed=True) for window, part in zip(windows, found, strict=True)]
         run.warehouse.commit(run.run_id, [*writes, *leave_pending(run, "anomalies", rest)])
@@ -216,14 +224,17 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
         )
     if len(of_records := record_components(rows)):
         components = pd.concat([components, of_records], ignore_index=True)
+    is_profile = rows["headline"].notna() if "headline" in rows else pd.Series(False, index=rows.index)
     policy, calendar = run.source.alerts, run.source.calendar
     first, last = (moment.date() for moment in calendar.local([pd.Timestamp(since), pd.Timestamp(until)]))
-    found = grouping.group(
-        rows,
+    parts = (
+        (~is_profile, run.source.time_bucket.every, components),
+        (is_profile, run.source.profile_bucket, profile.components(rows[is_profile])),
+    )
+    grouped = partial(
+        grouping.group,
         source=run.name,
-        step=run.source.time_bucket.every,
         run_id=run.run_id,
-        components=components,
         history=history,
         timezone=calendar.timezone,
         special_days={special.day: str(special) for special in special_days(calendar, first, last)},
@@ -232,14 +243,16 @@ def _group(run: SourceRun, since: datetime, until: datetime) -> pd.DataFrame:
         incidents_apart=policy.resolve_after + policy.reopen_within,
         flat_rules={rule.name: rule.tolerance for rule in run.source.rules if isinstance(rule, FlatlineRule)},
     )
-    return with_slices(run, found)
+    found = [grouped(rows[own], step=step, components=said) for own, step, said in parts if own.any()]
+    return with_slices(run, joined(found))
 
 
 def judged_rows(
     run: SourceRun, since: datetime, until: datetime, *, is_anomalous: bool = False, of_series: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones; of all series or of some. A bucket
-    whose rows a contract holds back is never anomalous: that they are not there says nothing of what is measured."""
+    """Scores and violations of [since, until) as one verdict for each row, or for the anomalous ones; of all series or of some. Counts of
+    strange records are among them, and figures of the profile, whose buckets have a length of their own and which have a `headline`. A
+    bucket whose rows a contract holds back is never anomalous: that they are not there says nothing of what is measured."""
     bound = [run.name, since, until]
     of_these, these = ("", []) if of_series is None else ("AND list_contains(?, series)", [list(of_series)])
     violations = run.warehouse.read(
@@ -269,7 +282,8 @@ def judged_rows(
         scores = scores[~is_held] if is_anomalous else scores.assign(is_anomaly=scores["is_anomaly"].mask(is_held, False))
     records = bucket_verdicts(run, since, until)
     records = records[records["is_anomaly"]] if is_anomalous else records
-    return grouping.merge_violations(scores if records.empty else pd.concat([scores, records], ignore_index=True), violations)
+    figures = profile.verdicts(run, since, until, is_anomalous=is_anomalous, of_series=of_series)
+    return grouping.merge_violations(joined([scores, *(more for more in (records, figures) if len(more))]), violations)
 
 
 def score_picture(run: SourceRun, strangest: pd.DataFrame) -> bytes:

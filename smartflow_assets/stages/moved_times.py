@@ -26,7 +26,7 @@ from smartflow_assets.core.errors import SourceError
 
 _MOVED = """
 WITH made AS (
-    SELECT written_at, operation FROM writes WHERE source = ? AND table_name = 'clean_series' AND operation IN ('replace', 'delete')
+    SELECT written_at, operation FROM writes WHERE source = ? AND table_name = ? AND operation IN ('replace', 'delete')
 ), moved AS (
     SELECT max(written_at) AS moved_at FROM writes
     WHERE source = ? AND table_name = ? AND operation = 'load' AND fingerprint IS NOT NULL
@@ -37,9 +37,9 @@ WHERE operation = 'replace' AND written_at < moved_at
 """
 
 
-def has_moved(warehouse: Warehouse, source: str) -> bool:
-    """Are there clean rows from before raw rows were read again in another zone?"""
-    return bool(warehouse.read(_MOVED, [source, source, raw_table(source)])["has_moved"].iloc[0])
+def has_moved(warehouse: Warehouse, source: str, table: str = "clean_series") -> bool:
+    """Are there rows of a table from before raw rows were read again in another zone?"""
+    return bool(warehouse.read(_MOVED, [source, table, source, raw_table(source)])["has_moved"].iloc[0])
 
 
 @dataclass(frozen=True)

@@ -264,7 +264,7 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
     else:
         since = grid.step(watermark, 1 - cleaning.reach(run.source.time_bucket))  # a value may have arrived that closes a gap
         late = [(grid.floor(start), end) for start, end in run.warehouse.pending(run.name, "clean_series", [raw_table(run.name)])]
-    if (kept_from := _kept_from(run, grid)) is not None:
+    if (kept_from := unpruned_from(run, grid)) is not None:
         since = max(since, kept_from)
     reach = cleaning.past(run.source.time_bucket, run.source.treatments) + cleaning.reach(run.source.time_bucket)
     lives = _lifetimes(run, plan, grid.step(min([since, *(start for start, _ in late)]), -reach), axis.until)
@@ -314,7 +314,7 @@ def _with_repairs(windows: Sequence[Window], repairs: Sequence[RecordedRepair], 
                 yield start, end
 
 
-def _kept_from(run: SourceRun, grid: TimeGrid) -> pd.Timestamp | None:
+def unpruned_from(run: SourceRun, grid: TimeGrid) -> pd.Timestamp | None:
     """The first bucket none of whose raw rows were pruned: what was made of those before it stands, since it cannot be made again. None
     where nothing was pruned."""
     pruned_to = run.warehouse.read(PRUNED_TO, [run.name, raw_table(run.name)])["pruned_to"].iloc[0]

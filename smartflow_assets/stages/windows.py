@@ -61,14 +61,17 @@ def series_parts(run: SourceRun, windows: Sequence[Window], table: str, *, is_wh
         yield SeriesPart(tuple(names[first : first + size]), is_whole=False, is_last=first + size >= len(names))
 
 
-def batches(run: SourceRun, windows: Sequence[Window], series: int | None = None) -> Iterator[tuple[list[Window], list[Window]]]:
+def batches(
+    run: SourceRun, windows: Sequence[Window], series: int | None = None, step: timedelta | None = None
+) -> Iterator[tuple[list[Window], list[Window]]]:
     """The windows (merged, in order) in batches of `BATCH_ROWS` rows, or `LEAST_BUCKETS` buckets if that is more; each with the
-    windows that stay pending after it. `series`: how many are looked at; all of the source by default."""
+    windows that stay pending after it. `series`: how many are looked at; all of the source by default. `step`: of a bucket that is not the
+    source's own."""
     if not windows:
         return
     if series is None:
         series = int(run.warehouse.read("SELECT count(DISTINCT series) AS n FROM clean_series WHERE source = ?", [run.name])["n"].iloc[0])
-    longest = max(LEAST_BUCKETS, BATCH_ROWS // max(1, series)) * run.source.time_bucket.every
+    longest = max(LEAST_BUCKETS, BATCH_ROWS // max(1, series)) * (step or run.source.time_bucket.every)
     rest = list(windows)
     while rest:
         end, room = rest[0][0], longest

@@ -30,7 +30,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return Home(tmp_path)
 
 
-@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8), (9, 9), (10, 10)], indirect=["old"])
+@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8), (9, 9), (10, 10), (11, 11)], indirect=["old"])
 @pytest.mark.soak
 def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: int):
     feed = old.folder / "data/examples/shop.csv"

@@ -19,7 +19,7 @@ from smartflow_assets_tests.homes import STAGES
 ROOT = Path(smartflow_assets.__file__).parents[1]
 GROUPS = {
     "ingestion": ["raw_records"],
-    "quality": ["drift_checks", "schema_checks"],
+    "quality": ["data_profile", "drift_checks", "schema_checks"],
     "preparation": ["clean_series", "rule_violations", "series_features"],
     "modelling": ["trained_models"],
     "detection": ["anomalies", "anomaly_scores", "detection_quality", "record_anomalies"],
@@ -52,6 +52,8 @@ def test_the_names_of_everything(defs):
     assert sorted(check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys) == [
         "smartflow/analyst_snapshot:no_partition_is_failed",
         "smartflow/anomalies:no_new_anomalies",
+        "smartflow/data_profile:values_are_usual",
+        "smartflow/data_profile:volumes_are_usual",
         "smartflow/drift_checks:distributions_are_usual",
         "smartflow/raw_records:every_file_was_taken",
         "smartflow/raw_records:every_row_was_readable",

@@ -49,9 +49,9 @@ _SEVERITY = Column.of_words("severity", Severity)
 _CAUSE = Column(
     "cause",
     TEXT,
-    "anomaly, freshness (no rows come), readability (too many rows cannot be read), removal (stored rows would go), run (it failed outside "
-    "of any step), check:<name>, load:<id> (it is blocked), "
-    "delivery:<channel> (a message was given up), remediation:<action> (a remedy failed), or the step that failed.",
+    "anomaly, volume (too many or too few rows), profile (another figure of profile_series), freshness (no rows come), readability (too "
+    "many rows cannot be read), removal (stored rows would go), run (it failed outside of any step), check:<name>, load:<id> (it is "
+    "blocked), delivery:<channel> (a message was given up), remediation:<action> (a remedy failed), or the step that failed.",
 )
 
 RAW_COLUMNS = (
@@ -241,6 +241,38 @@ _ALL = (
         mode="append",
         time_column="checked_at",
         kept=Kept("ledgers", "checked_at", newest_of=("column_name", "test")),
+    ),
+    TableSpec(
+        "profile_series",
+        "What the rows of each bucket of an hour or more are like: how many, which values are missing, which categories there are; a row "
+        "for each figure, with a verdict where it is judged.",
+        (
+            _SOURCE,
+            _always("series", TEXT, "Readable id of the series: the figure, or `category_share(column){column=category}`."),
+            _always(
+                "metric",
+                TEXT,
+                "The figure: row_count, delay (seconds from the time of a row until it was ingested, the median), and of a column its "
+                "null_share, distinct_count, mean, spread (distance of the quartiles), min, max and category_share.",
+            ),
+            _DIMENSIONS,
+            _OBSERVED_AT,
+            Column("value", NUMBER, "The figure; shares are from 0 to 1."),
+            Column("expected", NUMBER, "Value that was expected; null where it is not judged."),
+            Column("lower", NUMBER, "Lower edge of the usual range."),
+            Column("upper", NUMBER, "Upper edge of the usual range."),
+            Column("raw_score", NUMBER, "Surprise, -log10 of how often so much comes."),
+            Column("anomaly_score", NUMBER, "1 - 10^-raw_score, from 0 (usual) to 1 (strange)."),
+            Column("threshold", NUMBER, "Anomaly score from which on it is unusual, if it is large enough to matter."),
+            Column("is_anomaly", TRUTH, "Whether it is unusual."),
+            Column("state", TEXT, "scored; null where it is not judged, or there is too little past."),
+            _SEVERITY,
+            Column("message", TEXT, "What is unusual, in a sentence."),
+        ),
+        key=("source", "series", "observed_at"),
+        mode="window",
+        time_column="observed_at",
+        kept=Kept("scores", "observed_at"),
     ),
     TableSpec(
         "clean_series",

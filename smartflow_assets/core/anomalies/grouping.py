@@ -97,7 +97,7 @@ def merge_violations(scores: pd.DataFrame, violations: pd.DataFrame) -> pd.DataF
     One row for each (series, observed_at) of `scores` (columns of anomaly_scores), with `rules` (rule name to message, the
     worst first), `severity` (the worst of detectors and rules), `is_anomalous`, and `is_calm`: observed, not anomalous, and
     well below the threshold or inside its band (`is_observed` says whether there was anything to judge). A violation of a bucket that
-    was not scored is a row as well: a rule needs no model. An `explanation` of a row's own stays.
+    was not scored is a row as well: a rule needs no model. An `explanation` of a row's own stays, and a `headline`.
     """
     rows = _with_unscored(scores, violations).sort_values(["series", "observed_at"], ignore_index=True)
     ranked = violations.assign(rank=violations["severity"].map(RANK)).sort_values(["rank", "rule"], ascending=[False, True])
@@ -264,6 +264,7 @@ def _anomaly(
             rules=rules,
             contributions=contributions,
             note=note,
+            sentence=_text(peak.get("headline")),
         ),
         past,
         flat_rules=flat_rules,

@@ -77,6 +77,7 @@ class Seen:
     rules: Mapping[str, str]  # name to message, the reason first
     contributions: Mapping[str, float]
     note: str  # of the strangest of several records
+    sentence: str = ""  # all that is to be said, where it is known
 
 
 class Said(NamedTuple):
@@ -92,6 +93,8 @@ def said(seen: Seen, past: Past | None, *, flat_rules: Mapping[str, float], step
 
     `flat_rules`: rules that find a value which no longer moves, with how much it may move all the same.
     """
+    if seen.sentence:
+        return Said(seen.sentence, seen.started_at)
     if seen.note:
         return Said(of_records(seen.value, seen.contributions), seen.started_at)
     if not isfinite(seen.value):

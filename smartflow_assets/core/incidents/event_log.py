@@ -21,10 +21,13 @@ IncidentEvent = Literal["opened", "seen", "escalated", "acknowledged", "suppress
 """What may happen to an incident."""
 IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
-Cause = Literal["anomaly", "freshness", "readability", "removal", "run"]
-"""What an incident is about, where it has a fixed name: anomalies of a series, a source that brings no rows, one too many of whose rows
-cannot be read, a removal of stored rows that waits for somebody to accept it, or a run that failed outside any step. The cause of any other
-incident is `check:<name>`, `load:<id>`, `delivery:<channel>`, `remediation:<action>` or the name of the step that failed."""
+Cause = Literal["anomaly", "volume", "profile", "freshness", "readability", "removal", "run"]
+"""What an incident is about, where it has a fixed name: anomalies of a series, rows that are too many or too few, other figures of a
+profile, a source that brings no rows, one too many of whose rows cannot be read, a removal of stored rows that waits for somebody to
+accept it, or a run that failed outside any step. The cause of any other incident is `check:<name>`, `load:<id>`, `delivery:<channel>`,
+`remediation:<action>` or the name of the step that failed."""
+OF_SERIES: tuple[Cause, ...] = ("anomaly", "volume", "profile")
+"""Causes of incidents that are made of anomalies, each of a series."""
 FRESHNESS: Cause = "freshness"
 READABILITY: Cause = "readability"
 REMOVAL: Cause = "removal"

@@ -21,11 +21,13 @@ _FACTS = ("metric", "dimensions", "unit", "value", "expected", "lower", "upper",
 
 
 class Start(NamedTuple):
-    """When and where an incident began."""
+    """When and where an incident began: at some time from the start of its first bucket, `opened_at`, to that of the last of the source's
+    buckets in it, `latest_at`, which is the same but for a series whose buckets are longer than the source's."""
 
-    opened_at: datetime
+    latest_at: datetime
     series: str
     incident_id: str
+    opened_at: datetime
 
 
 class Move(NamedTuple):
@@ -54,17 +56,21 @@ def reach(step: timedelta, calm_buckets: int) -> timedelta:
 
 
 def leaders(heads: Iterable[Start], newcomers: Iterable[Start], within: timedelta) -> dict[str, str]:
-    """The leader of each newcomer that has one, by incident id. `heads` are incidents that follow no other.
+    """The leader of each newcomer that has one, by incident id. `heads` are incidents that follow no other. What is known to the hour
+    follows what is known to the minute, whichever began first.
 
-    >>> a, b, c = (Start(datetime(2026, 3, 2, 9, minute), "s", str(minute)) for minute in (0, 10, 20))
+    >>> a, b, c = (Start(at, "s", f"{at:%M}", at) for at in (datetime(2026, 3, 2, 9, minute) for minute in (0, 10, 20)))
     >>> leaders([a], [b, c], timedelta(minutes=10)), leaders([], [c, b, a], timedelta(minutes=10))
-    ({'10': '0'}, {'10': '0'})
+    ({'10': '00'}, {'10': '00'})
+    >>> leaders([], [Start(b.latest_at + timedelta(minutes=45), "rows", "hour", a.opened_at), c], timedelta(minutes=10))
+    {'hour': '20'}
     """
     known, found = sorted(heads), dict[str, str]()
     for start in sorted(newcomers):
         place = bisect_left(known, (start.opened_at - within,))
-        if place < len(known) and known[place].opened_at <= start.opened_at + within:
-            found[start.incident_id] = known[place].incident_id
+        near = (each for each in known[place:] if each.opened_at <= start.latest_at + within)
+        if (leader := next(near, None)) is not None:
+            found[start.incident_id] = leader.incident_id
         else:
             insort(known, start)
     return found

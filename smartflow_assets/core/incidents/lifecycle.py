@@ -20,11 +20,21 @@ from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents import groups
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import Cause, IncidentEvent, Row, again_since, fold, in_order, log_entry, row_dicts
+from smartflow_assets.core.incidents.event_log import (
+    OF_SERIES,
+    Cause,
+    IncidentEvent,
+    Row,
+    again_since,
+    fold,
+    in_order,
+    log_entry,
+    row_dicts,
+)
 from smartflow_assets.core.incidents.recovery import NEW_LEVEL, Calm, Strangest
+from smartflow_assets.core.series.series_id import PROFILE, ROW_COUNT
 from smartflow_assets.core.severity import RANK, Severity, worst
 
-CAUSE: Cause = "anomaly"
 HEALED = "healed by late data: nothing in it is anomalous any more"
 RECONFIGURED = "the configuration of the source changed, and under the new one nothing in it is anomalous"
 _TELLING = ("opened", "reopened", "escalated")
@@ -73,15 +83,15 @@ class Silence:
     since: datetime
     until: datetime | None
 
-    def covers(self, moment: datetime) -> bool:
-        """Whether a moment lies in it."""
-        return self.since <= moment and (self.until is None or moment < self.until)
+    def covers(self, start: groups.Start) -> bool:
+        """Whether what began then began in it."""
+        return self.since <= start.latest_at and (self.until is None or start.opened_at < self.until)
 
 
 def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scope:
     """How far back to read for `advance`: `incidents` of the source as they stand, `since` the start of the
     affected window (of `grouping.affected_window`)."""
-    mine = incidents[incidents["cause"] == CAUSE]
+    mine = incidents[incidents["cause"].isin(OF_SERIES)]
     is_open = mine["state"] != "resolved"
     touched = cast(pd.DataFrame, mine[is_open | (mine[["last_seen_at", "resolved_at"]].max(axis=1) + policy.reopen_within >= since)])
     is_told_with_them = mine["group_id"].isin(touched["incident_id"])  # those that recovered early are of the group all the same
@@ -115,6 +125,7 @@ def advance(
     bands: pd.DataFrame | None = None,
     past: pd.DataFrame | None = None,
     ended: Mapping[str, str] = MappingProxyType({}),
+    steps: Mapping[str, timedelta] = MappingProxyType({}),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
@@ -125,12 +136,13 @@ def advance(
     the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (as
     `recovery.Calm` takes them, as far back as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual
     before an incident; `ended` are ids of incidents that are over whatever their values say, with the reason: a person has accepted
-    the new level, or the series itself is over.
+    the new level, or the series itself is over. `steps`: the buckets of series that have others than the source.
     """
     calm = Calm(
         rows,
         bands,
         step=step,
+        steps=steps,
         resolve_after=policy.resolve_after,
         new_level_after=policy.new_level_after,
         timezone=timezone,
@@ -172,7 +184,11 @@ def advance(
         going_on_until = calm.newest(track.series) if is_on else None  # however calm its newest rows: nobody has said that it is over
         for change in track.changes:
             track.sequence += 1
-            payload = change.payload | {"sequence": track.sequence, "timezone": timezone, "bucket_seconds": step.total_seconds()}
+            payload = change.payload | {
+                "sequence": track.sequence,
+                "timezone": timezone,
+                "bucket_seconds": calm.step_of(track.series).total_seconds(),
+            }
             log.append(
                 log_entry(
                     track.incident,
@@ -196,14 +212,10 @@ def advance(
 def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Calm) -> dict[str, str]:
     """The incident that people are told of in place of each that has one: of the silence that it began in, else of the first that
     began with it, whose changes become those of the whole group."""
-    silent = {
-        track.incident["incident_id"]: silence.incident_id
-        for track in tracks
-        for silence in silences
-        if silence.covers(track.incident["opened_at"])
-    }
+    began = {track.incident["incident_id"]: track.start(calm) for track in tracks}
+    silent = {name: silence.incident_id for name, start in began.items() for silence in silences if silence.covers(start)}
     starts = {
-        track.incident["incident_id"]: groups.Start(*(track.incident[name] for name in groups.Start._fields))
+        track.incident["incident_id"]: began[track.incident["incident_id"]]
         for track in tracks
         if track.incident["incident_id"] not in silent and not track.is_suppressed
     }
@@ -211,7 +223,7 @@ def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Ca
     led = {name: str(track.incident["group_id"]) for name, track in by_id.items() if track.incident.get("group_id") in by_id}
     heads = [start for name, start in starts.items() if not by_id[name].is_new and by_id[name].incident.get("group_id") is None]
     led |= groups.leaders(
-        heads, [start for name, start in starts.items() if by_id[name].is_new], within=groups.reach(calm.step, calm.needed)
+        heads, [start for name, start in starts.items() if by_id[name].is_new], within=groups.reach(calm.step, calm.needed(calm.step))
     )
     members: dict[str, list[_Track]] = {}
     for name, leader in led.items():
@@ -257,6 +269,12 @@ class _Track:
     @property
     def series(self) -> str:
         return self.incident["series"]
+
+    def start(self, calm: Calm) -> groups.Start:
+        """When it began."""
+        opened_at = self.incident["opened_at"]
+        latest_at = opened_at + max(calm.step_of(self.series) - calm.step, timedelta(0))
+        return groups.Start(latest_at, self.series, self.incident["incident_id"], opened_at)
 
     @property
     def is_new(self) -> bool:
@@ -428,6 +446,17 @@ class _Track:
         return dict(zip(_STANDING, known, strict=True))
 
 
+def cause_of(anomaly: Mapping[str, Any]) -> Cause:
+    """What an incident of an anomaly is about.
+
+    >>> cause_of({"metric": "row_count", "detectors": ["profile"]}), cause_of({"metric": "row_count", "detectors": ["mad"]})
+    ('volume', 'anomaly')
+    """
+    if list(anomaly["detectors"]) != [PROFILE]:
+        return "anomaly"
+    return "volume" if anomaly["metric"] == ROW_COUNT else "profile"
+
+
 def _find_track(tracks: list[_Track], anomaly: Row, calm: Calm) -> _Track | None:
     """The incident that an anomaly belongs to: the one that it overlaps; else the last one before it that is not over, or was
     over less than `reopen_within` before; else the next one after it, if that is as near (its start has moved)."""
@@ -444,11 +473,11 @@ def _find_track(tracks: list[_Track], anomaly: Row, calm: Calm) -> _Track | None
 
 
 def _open_track(source: str, anomaly: Row, policy: AlertPolicy, units: Mapping[str, str]) -> _Track:
-    series, start = anomaly["series"], anomaly["started_at"]
+    series, start, cause = anomaly["series"], anomaly["started_at"], cause_of(anomaly)
     incident = {
         "source": source,
-        "incident_id": anomaly_id(source, series, CAUSE, start),
-        "cause": CAUSE,
+        "incident_id": anomaly_id(source, series, cause, start),
+        "cause": cause,
         "series": series,
         "opened_at": start,
     }
@@ -464,7 +493,7 @@ def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[st
     return [
         _stored_track(incident, entries[incident["incident_id"]], policy, units)
         for incident in row_dicts(fold(history))
-        if incident["cause"] == CAUSE
+        if incident["cause"] in OF_SERIES
     ]
 
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.headline import Usual, measured, of_group, of_value, without_unit
-from smartflow_assets.core.incidents.event_log import READABILITY
+from smartflow_assets.core.incidents.event_log import OF_SERIES, READABILITY
 from smartflow_assets.core.json_value import json_value
 from smartflow_assets.core.text_format import clock, lasting, number, zone
 
@@ -35,7 +35,7 @@ FACTS: dict[str, str] = {
     "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
     "metric": "Its metric.",
     "dimensions": "Its dimensions, name to value.",
-    "cause": "anomaly, freshness, readability, removal, or the step, check, delivery or remedy that failed.",
+    "cause": "anomaly, volume, profile, freshness, readability, removal, or the step, check, delivery or remedy that failed.",
     "severity": "info, warning or critical.",
     "state": "open, acknowledged, resolved or suppressed.",
     "title": "The incident in a few words.",
@@ -315,7 +315,7 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
         return None
     if known["cause"] == READABILITY:
         return f"Run: smartflow quarantine {known['source']}"
-    if known["cause"] not in (None, "anomaly"):
+    if known["cause"] not in (None, *OF_SERIES):
         return f"Run: smartflow doctor, then: smartflow run {known['source']}"
     if known["members"]:
         members = f"'{known['incident_id']}' in (incident_id, group_id)"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
@@ -75,14 +76,17 @@ class Calm:
         resolve_after: timedelta,
         new_level_after: timedelta,
         timezone: str = "UTC",
+        steps: Mapping[str, timedelta] = MappingProxyType({}),
     ) -> None:
         """`rows`: judged rows (of `grouping.merge_violations`). `bands`: series, band_at, lower, upper and expected, the hull and the mean
         of the bands of each `BAND_WIDTH` (or bucket, if longer) without flagged rows, from `lookback` before each incident on; without
-        any, a calm score is all that is asked for."""
-        self.step, self.needed = step, max(1, ceil(resolve_after / step))
+        any, a calm score is all that is asked for. `steps`: the buckets of series that have others than the source."""
+        self.step, self._steps, self._resolve_after = step, steps, resolve_after
         self._new_level_after, self._zone, self._timezone = new_level_after, ZoneInfo(timezone), timezone
         self._width = max(BAND_WIDTH, step)
-        self._ends = {str(series): newest + step for series, newest in rows.groupby("series")["observed_at"].max().items()}
+        self._ends = {
+            str(series): newest + self.step_of(str(series)) for series, newest in rows.groupby("series")["observed_at"].max().items()
+        }
         observed = rows[rows["is_observed"]].sort_values(["series", "observed_at"])
         self._rows = {
             str(series): (pd.DatetimeIndex(group["observed_at"]), group["value"].to_numpy(float), group["is_calm"].to_numpy(bool))
@@ -91,6 +95,14 @@ class Calm:
         self._bands = {} if bands is None else {str(series): _Bands.of(group) for series, group in bands.groupby("series")}
         self._incidents: dict[str, dict[str, tuple[int, int | None]]] = {}  # when each began and ended
         self._usual: tuple[Any, _Usual | None] = (None, None)  # of the incident that was asked for last
+
+    def step_of(self, series: str) -> timedelta:
+        """How long a bucket of the series is."""
+        return self._steps.get(series, self.step)
+
+    def needed(self, step: timedelta) -> int:
+        """How many calm buckets of this length end an incident."""
+        return max(1, ceil(self._resolve_after / step))
 
     def note(self, incident: Mapping[str, Any], ended_at: datetime | None, reason: str | None) -> None:
         """Take note of an incident: what it was is not usual, unless it ended as a new level."""
@@ -116,6 +128,7 @@ class Calm:
         if series not in self._rows:
             return None
         times, values, is_calm = self._rows[series]
+        step, needed = self.step_of(series), self.needed(self.step_of(series))
         first, last = (int(times.searchsorted(pd.Timestamp(moment))) if moment is not None else len(times) for moment in (after, by))
         if last <= first:
             return None
@@ -135,25 +148,27 @@ class Calm:
         broken = np.maximum.accumulate(np.where(is_calm & is_inside, -1, position))
         proven = np.cumsum(is_calm & is_inside & is_proof)
         before = np.where(broken >= 0, proven[broken], 0)
-        recovered = np.flatnonzero(proven - before >= self.needed)
+        recovered = np.flatnonzero(proven - before >= needed)
         is_frozen = _moves(values, restless) < _LEAST_MOVES * _moves(centre, restless)
-        stays = np.flatnonzero(self._has_stayed(times, position, restless) & is_calm & ~is_frozen)
+        stays = np.flatnonzero(self._has_stayed(step, times, position, restless) & is_calm & ~is_frozen)
         if len(stays) and not (len(recovered) and recovered[0] <= stays[0]):
             since = slice(int(restless[stays[0]]) + 1, int(stays[0]) + 1)
             reason = f"nothing strange for {lasting(self._new_level_after)}"
             if not (is_inside[since].all() and is_proof[since].any()):
                 reason = self._new_level(opened_at, values[since], centre[since])
-            return Recovery(times[int(stays[0])] + self.step, reason)
+            return Recovery(times[int(stays[0])] + step, reason)
         if len(recovered):
-            return Recovery(times[int(recovered[0])] + self.step, f"back to normal for {lasting(self.needed * self.step)}")
+            return Recovery(times[int(recovered[0])] + step, f"back to normal for {lasting(needed * step)}")
         return None
 
-    def _has_stayed(self, times: pd.DatetimeIndex, position: NDArray[np.int64], restless: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _has_stayed(
+        self, step: timedelta, times: pd.DatetimeIndex, position: NDArray[np.int64], restless: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
         """Whether, at each row, nothing has been restless for long enough, and enough was observed to say so."""
         start = np.minimum(restless + 1, len(times) - 1)
         local: NDArray[np.int64] = times.as_unit("us").asi8
-        lasted = local - local[start] + self.step // _MICROSECOND
-        observed = (position - restless) * (self.step // _MICROSECOND)
+        lasted = local - local[start] + step // _MICROSECOND
+        observed = (position - restless) * (step // _MICROSECOND)
         return (lasted >= self._new_level_after // _MICROSECOND) & (observed >= _LEAST_OBSERVED * lasted)
 
     def _new_level(self, opened_at: datetime, values: _Floats, centre: _Floats) -> str:

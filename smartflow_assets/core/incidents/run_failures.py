@@ -14,10 +14,9 @@ import pandas as pd
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import Row, fold, in_order, log_entry, next_sequence, row_dicts
+from smartflow_assets.core.incidents.event_log import OF_SERIES, Row, fold, in_order, log_entry, next_sequence, row_dicts
 from smartflow_assets.core.incidents.groups import members_of
 from smartflow_assets.core.incidents.incident_writer import IncidentWriter
-from smartflow_assets.core.incidents.lifecycle import CAUSE
 from smartflow_assets.core.severity import Severity
 
 
@@ -72,7 +71,7 @@ def record_run(
             writer.append(
                 incident, "reopened" if is_back else "seen", failure.severity, **told, **({"again_since": moment} if is_back else {})
             )
-    failed = {failure.cause for failure in failures} | {CAUSE} | spoken
+    failed = {failure.cause for failure in failures} | {*OF_SERIES} | spoken
     for cause, incident in newest.items():
         if cause in succeeded and cause not in failed and incident["state"] != "resolved":
             reason, back = because or f"{cause} succeeded again", writer.again_since(incident)

@@ -10,11 +10,15 @@ from typing import Literal
 
 from smartflow_assets.core.severity import Severity
 
-Kind = Literal["anomaly", "rule", "freshness", "readability", "removal", "check", "schema", "drift", "blocked", "gap", "failure"]
-"""What may be wrong: anomalies of a series, those that break a rule, no rows, rows that cannot be read, a removal that waits, a check
-that is red (any; columns that changed; a distribution that moved), a load that is blocked, buckets without rows between rows, a stage or
-a run that failed."""
+Kind = Literal[
+    "anomaly", "rule", "volume", "profile", "freshness", "readability", "removal", "check", "schema", "drift", "blocked", "gap", "failure"
+]
+"""What may be wrong: anomalies of a series, those that break a rule, too many or too few rows, another figure of a profile, no rows, rows
+that cannot be read, a removal that waits, a check that is red (any; columns that changed; a distribution that moved), a load that is
+blocked, buckets without rows between rows, a stage or a run that failed."""
 _BY_NAME: dict[str, frozenset[Kind]] = {
+    "volume": frozenset({"volume"}),
+    "profile": frozenset({"profile"}),
     "freshness": frozenset({"freshness"}),
     "readability": frozenset({"readability"}),
     "removal": frozenset({"removal"}),

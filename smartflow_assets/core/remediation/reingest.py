@@ -8,7 +8,7 @@ from smartflow_assets.core.remediation.matter import Kind, Matter
 
 MARGIN = timedelta(days=1)
 """So much before the matter begins is read as well."""
-_OF_A_TIME: frozenset[Kind] = frozenset({"gap", "freshness", "anomaly"})
+_OF_A_TIME: frozenset[Kind] = frozenset({"gap", "freshness", "anomaly", "volume", "profile"})
 
 
 class Reingest(BaseAction, frozen=True):

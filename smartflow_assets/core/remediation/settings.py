@@ -22,9 +22,9 @@ class RemedyCondition(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cause: Kind = Field(
-        description="anomaly (of a series), rule (an anomaly that breaks a rule), freshness (no rows come), readability, removal, "
-        "check (any that is red), schema (columns changed), drift, blocked (a load), gap (buckets without rows between rows, longer than "
-        "what comes back), failure (of a stage or a run)."
+        description="anomaly (of a series), rule (an anomaly that breaks a rule), volume (too many or too few rows), profile (another "
+        "figure of profile_series), freshness (no rows come), readability, removal, check (any that is red), schema (columns changed), "
+        "drift, blocked (a load), gap (buckets without rows between rows, longer than what comes back), failure (of a stage or a run)."
     )
     metric: str | None = Field(default=None, description="Only where it is about this metric.")
     severity: Severity = Field(default="info", description="Only from this severity on.")

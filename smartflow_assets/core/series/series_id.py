@@ -8,6 +8,10 @@ from collections.abc import Mapping
 
 RECORDS_METRIC = "records"
 """The series of a source that counts its strange records by bucket; `metrics` cannot have one of that name beside it."""
+PROFILE = "profile"
+"""Who finds what is unusual in a profile, as anomalies name detectors."""
+ROW_COUNT = "row_count"
+"""The figure of a profile that counts the rows."""
 _METRIC = re.compile(r'"(?:[^"\\]|\\.)*"|[^{]*')
 _QUOTED = re.compile(r'[{}=,"\\\x00-\x1f]')
 

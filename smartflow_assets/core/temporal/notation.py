@@ -39,8 +39,8 @@ _UNITS = {
     "years": "y",
 }
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
-SPAN_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0}
-_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s+(?:per|a)\s+(hour|day|week|month)\s*", re.IGNORECASE)
+SPAN_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0, "quarter": 91.0}
+_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s+(?:per|a)\s+(hour|day|week|month|quarter)\s*", re.IGNORECASE)
 
 
 LONGEST = timedelta(days=200 * 365)
@@ -109,7 +109,7 @@ def parse_moment(text: str) -> datetime:
 
 @dataclass(frozen=True)
 class Frequency:
-    """So many in each hour, day, week or month (30 days).
+    """So many in each hour, day, week, month (30 days) or quarter (91 days).
 
     >>> parse_rate("3 per week").per_day == 3 / 7, str(parse_rate("0.5 per day"))
     (True, '0.5 per day')
@@ -141,5 +141,7 @@ Rate = Annotated[
     Frequency,
     BeforeValidator(parse_rate),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s+(per|a)\s+(hour|day|week|month)\s*$", "examples": ["1 per week"]}),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s+(per|a)\s+(hour|day|week|month|quarter)\s*$", "examples": ["1 per week"]}
+    ),
 ]

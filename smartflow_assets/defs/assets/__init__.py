@@ -4,7 +4,7 @@ from typing import cast
 
 import dagster as dg
 
-from smartflow_assets.defs.assets import alerting, contracts, detection, drift, ingestion, modelling, preparation, serving
+from smartflow_assets.defs.assets import alerting, contracts, detection, drift, ingestion, modelling, preparation, profile, serving
 
 ASSETS = cast(
     list[dg.AssetsDefinition],
@@ -12,6 +12,7 @@ ASSETS = cast(
         ingestion.raw_records,
         contracts.schema_checks,
         drift.drift_checks,
+        profile.data_profile,
         preparation.clean_series,
         preparation.series_features,
         preparation.rule_violations,

@@ -67,7 +67,13 @@ def record_anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> 
     return dg.MaterializeResult(metadata=metadata)
 
 
-@stage_asset("anomalies", "detection", ["pandas"], deps=["anomaly_scores", "rule_violations", "record_anomalies"], check_specs=[QUIET])
+@stage_asset(
+    "anomalies",
+    "detection",
+    ["pandas"],
+    deps=["anomaly_scores", "rule_violations", "record_anomalies", "data_profile"],
+    check_specs=[QUIET],
+)
 def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
     """Rows that the ensemble or a rule calls anomalous, grouped into intervals with type, severity and explanation."""
     grouped = detection.anomalies(options.run_with_bucket)

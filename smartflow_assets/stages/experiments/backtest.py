@@ -31,6 +31,7 @@ from smartflow_assets.stages.run import SourceRun
 STAGES = 8  # that report their begin in each run of a replay
 MADE = (
     *preparation.MADE_FROM_RAW,
+    "profile_series",
     "encodings",
     "trained_models",
     "training_requests",

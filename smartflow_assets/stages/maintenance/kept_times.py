@@ -32,6 +32,7 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.core import rules
 from smartflow_assets.core.anomalies import past, recurrence
 from smartflow_assets.core.incidents import recovery
+from smartflow_assets.core.incidents.event_log import OF_SERIES
 from smartflow_assets.core.preparation import cleaning, features
 from smartflow_assets.core.series.arrivals import HISTORY
 from smartflow_assets.core.series.lifetimes import Waiting
@@ -45,7 +46,7 @@ _UPSTREAM = {  # of the steps that every source has
     "clean_series": ("raw",),
     "rule_violations": ("clean_series",),
     "anomaly_scores": ("clean_series",),
-    "anomalies": ("anomaly_scores", "rule_violations", "record_scores"),
+    "anomalies": ("anomaly_scores", "rule_violations", "record_scores", "profile_series"),
     "incidents": ("anomalies",),
 }
 
@@ -143,6 +144,7 @@ def _newest_settled(warehouse: Warehouse, source: Source, now: datetime) -> date
         return None
     upstream = {"raw": raw_table(source.name)}
     steps = dict(_UPSTREAM) | ({"record_scores": ("raw",)} if source.records else {})
+    steps |= {} if source.profile == "off" else {"profile_series": ("raw",)}
     pending = [
         windows[0].from_at
         for table, tables in steps.items()
@@ -183,7 +185,7 @@ def _holders(warehouse: Warehouse, source: Source, newest: datetime, asked: date
         holders.append(_Holder(learnt.to_pydatetime() - context, f"the model of records has learnt from {learnt:%Y-%m-%d} on"))
     opened = warehouse.read(
         "SELECT min(opened_at) AS at, min(opened_at) FILTER (WHERE state <> 'resolved') AS open_at FROM incidents "
-        "WHERE source = ? AND cause = 'anomaly' AND (state <> 'resolved' OR greatest(resolved_at, last_seen_at) >= ?)",
+        f"WHERE source = ? AND cause IN {OF_SERIES} AND (state <> 'resolved' OR greatest(resolved_at, last_seen_at) >= ?)",
         [source.name, asked],
     ).iloc[0]
     if not pd.isna(opened["at"]):

@@ -34,6 +34,7 @@ DECIDING_STAGES = frozenset(
         "raw_records",
         "schema_checks",
         "drift_checks",
+        "data_profile",
         "clean_series",
         "record_anomalies",
         "rule_violations",
