@@ -7,7 +7,7 @@ which windows to look at again.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -122,8 +122,9 @@ def clean_series(run: SourceRun) -> Cleaned:
 def _clean(run: SourceRun, known: pd.DataFrame, axis: "_Axis", planned: "_Planned") -> tuple[Counter[str], pd.DataFrame]:
     """Write what is new or has changed in the planned windows; how many rows by repair, and the series that are known then."""
     written, grid = Counter[str](), bucket_plan(run).grid
-    for windows in planned.commits:
-        writes: list[Write] = []
+    gone_over = [Replace("clean_series", run.name, pd.DataFrame(), *window, is_empty_allowed=True) for window in planned.over]
+    for at, windows in enumerate(planned.commits):
+        writes: list[Write] = [] if at else [*gone_over]
         for window in windows:
             rows, changed, gone = _clean_window(run, window, known, axis.tail, planned.lives.absences)
             known = _with_new_series(known, changed)
@@ -228,10 +229,12 @@ def axis_grows_at(run: SourceRun, arrived: SourceArrivals) -> datetime | None:
 
 
 class _Planned(NamedTuple):
-    """What is to be cleaned: the windows of each commit, and which series there are in them."""
+    """What is to be cleaned: the windows of each commit, and which series there are in them. `over` are windows before the first row and
+    behind the last, whose buckets go with the rows that they had."""
 
     commits: list[list[Window]]
     lives: Lifetimes
+    over: Sequence[Window] = ()
 
 
 def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
@@ -250,19 +253,28 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
     else:
         since = grid.step(watermark, 1 - cleaning.reach(run.source.time_bucket))  # a value may have arrived that closes a gap
         late = [(grid.floor(start), end) for start, end in run.warehouse.pending(run.name, "clean_series", [raw_table(run.name)])]
-    if (kept_from := _kept_from(run, grid)) is not None:
-        since = max(since, kept_from)
+    kept_from = _kept_from(run, grid)
+    earliest = axis.first if kept_from is None else max(axis.first, kept_from)
+    since = max(since, earliest)
     reach = cleaning.past(run.source.time_bucket, run.source.treatments) + cleaning.reach(run.source.time_bucket)
     lives = _lifetimes(run, plan, grid.step(min([since, *(start for start, _ in late)]), -reach), axis.until)
     pieces = list(buckets.windows(plan, since, until, lives.series_count))
     if not late:
         return _Planned([[piece] for piece in pieces], lives)
     fresh, *more = pieces or [(since, since)]
-    touched = [_affected(run, start, end, until, known, lives) for start, end in late]
-    if kept_from is not None:
-        touched = [(max(start, kept_from), end) for start, end in touched]
+    touched = [(max(start, earliest), end) for start, end in (_affected(run, *window, until, known, lives) for window in late)]
     first = merged([fresh, *((start, min(end, fresh[1])) for start, end in touched)])
-    return _Planned([first, *([piece] for piece in more)], lives)
+    return _Planned([first, *([piece] for piece in more)], lives, list(_over(run, late, axis, kept_from)))
+
+
+def _over(run: SourceRun, late: Sequence[Window], axis: _Axis, kept_from: pd.Timestamp | None) -> Iterator[Window]:
+    """Where buckets stand though no row is left from there on, since the last rows went, or the first."""
+    grid = bucket_plan(run).grid
+    first, end = min(start for start, _ in late), min(closed_end(run), grid.step(max(end for _, end in late), 1))
+    standing = "SELECT 1 AS one FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? LIMIT 1"
+    for since, until in ((first if kept_from is None else max(first, kept_from), axis.first), (axis.until, end)):
+        if since < until and run.warehouse.read(standing, [run.name, since, until]).size:
+            yield since, until
 
 
 def _kept_from(run: SourceRun, grid: TimeGrid) -> pd.Timestamp | None:

@@ -1,0 +1,174 @@
+"""Single rows that the contract diverts, which are kept aside one by one while the rest of their load goes on.
+
+Which rows break it is asked of columns as they are stored, so that it is a matter of the row and not of the load that brought it. A value
+that did not fit a column of numbers lies beside it as text: it is no number within limits and none of a list of numbers, but it is there.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+
+from smartflow_assets.adapters.aggregation.buckets import column_types
+from smartflow_assets.adapters.expectations.evaluation import bad_rows, rows_of
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.staging.bad_rows import Unreadable, percentage
+from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows, asked_rows
+from smartflow_assets.adapters.warehouse.diverted_rows import breaking_rows, candidates
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.vocabularies import RowState
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.writes import DecideRows, DivertRows, RowPromise
+from smartflow_assets.config.source import Source
+from smartflow_assets.core.contracts.contract import Contract
+from smartflow_assets.core.contracts.expectations import Expectation
+from smartflow_assets.core.contracts.sentences import reason_of_row
+from smartflow_assets.stages.run import SourceRun
+
+BESIDE = "__text"
+"""What follows a column's name in that of the column with the texts that did not fit it."""
+_NO_NUMBER = ("expect_column_values_to_be_between", "expect_column_values_to_be_in_set")
+_UNIQUE = ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
+
+
+@dataclass(frozen=True)
+class Diversion:
+    """What some loads are asked row by row. `expectations` are those whose rows can be named, `excess` says by load why it is too much to
+    divert, so that the load is blocked as a whole."""
+
+    write: DivertRows
+    expectations: Sequence[Expectation] = ()
+    excess: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def is_diverting(contract: Contract) -> bool:
+    """Is there a promise whose rows are kept aside?"""
+    return any(each.is_diverting for each in contract.expectations())
+
+
+def diversion(run: SourceRun, contract: Contract, loads: Collection[str], *, is_final: bool = False) -> Diversion:
+    """What the rows of the loads, and those that are held, are asked. `is_final`: the loads are known to go on."""
+    write = DivertRows(run.name, run.source.time_column, (), tuple(loads), run.now)
+    if not is_diverting(contract) or not run.warehouse.has_table(raw_table(run.name)):
+        return Diversion(write)
+    named = list(_promises(run, contract, write))
+    write = replace(write, promises=tuple(promise for _, promise in named))
+    excess = {} if is_final or not loads or not named else _excess(run, write)
+    return Diversion(write, [expectation for expectation, _ in named], excess)
+
+
+def _promises(run: SourceRun, contract: Contract, write: DivertRows) -> Iterator[tuple[Expectation, RowPromise]]:
+    """Each promise whose rows can be named, as SQL over the raw table."""
+    own = {column.name for column in RAW_COLUMNS}
+    stored = {name: type_ for name, type_ in column_types(run.warehouse, run.name).items() if name not in own}
+    beside = {name.lower(): f"{name}{BESIDE}" for name, type_ in stored.items() if type_ != "VARCHAR" and f"{name}{BESIDE}" in stored}
+    asked, wanted = asked_rows(run.name, write.loads), [each for each in contract.expectations(stored) if each.is_diverting]
+    sources = dict.fromkeys(str(each.arguments["source"]) for each in wanted if "source" in each.arguments)
+    rows = rows_of(
+        run.warehouse.read,
+        f"(SELECT * FROM {asked} WHERE {candidates(write)})",
+        all_rows=asked,
+        time_column=write.time_column,
+        references={name: accepted_rows(name) for name in sources if run.warehouse.has_table(raw_table(name))},
+    )
+    for expectation in wanted:
+        breach = bad_rows(_among_all(expectation), rows, run.warehouse.read)
+        if breach is None:
+            continue
+        reason = reason_of_row(expectation)
+        for text in (beside[name.lower()] for name in expectation.columns[:1] if name.lower() in beside):
+            if expectation.type in _NO_NUMBER:
+                breach = f"({breach} OR {quoted_column(text)} IS NOT NULL)"
+            elif expectation.type == "expect_column_values_to_not_be_null":
+                breach = f"({breach} AND {quoted_column(text)} IS NULL)"
+        if expectation.type == "expect_column_values_to_not_be_null":
+            breach = f"({breach} AND _run_id NOT IN ({_loads_without(run.name, expectation.columns[0])}))"
+        if expectation.type in _UNIQUE and expectation.scope == "load":
+            breach = f"({breach} AND ({' OR '.join(f'{quoted_column(name)} IS NOT NULL' for name in expectation.columns)}))"
+        yield expectation, RowPromise(breach, expectation.columns, reason, is_mutual=expectation.type in _UNIQUE)
+
+
+def _among_all(expectation: Expectation) -> Expectation:
+    """What is unique within a load is so together with the load, among all rows."""
+    if expectation.type not in _UNIQUE or expectation.scope != "load":
+        return expectation
+    ignored = expectation.arguments.get("ignore_row_if", "all_values_are_missing")
+    arguments = {
+        "column_list": [*expectation.columns, "_run_id"],
+        "ignore_row_if": "any_value_is_missing" if len(expectation.columns) == 1 else ignored,
+    }
+    return replace(expectation, type="expect_compound_columns_to_be_unique", scope="source", arguments=arguments)
+
+
+def _loads_without(source: str, column: str) -> str:
+    """SQL of the loads that had no such column: it is not missing in each of their rows, it is not there."""
+    has_it = f"list_contains(list_transform(json_keys(column_types), lambda name: lower(name)), {quoted_text(column.lower())})"
+    return (
+        f"SELECT run_id FROM ingestions WHERE source = {quoted_text(source)} AND column_types IS NOT NULL "
+        f"GROUP BY run_id HAVING NOT bool_or({has_it})"
+    )
+
+
+def _excess(run: SourceRun, write: DivertRows) -> dict[str, str]:
+    """Why a load is blocked as a whole: as many of its rows break the contract as of a file may not be unreadable."""
+    limit = run.source.on_bad_rows.fail_above
+    counts = run.warehouse.read(
+        f"""
+        WITH breaking AS (SELECT load_id, count(*) AS bad_count, mode(broken[1]) AS promise FROM ({breaking_rows(write)}) GROUP BY load_id),
+             stored AS (SELECT _run_id AS load_id, count(*) AS row_count FROM {quoted(raw_table(run.name))}
+                        WHERE list_contains(?, _run_id) GROUP BY _run_id)
+        SELECT * FROM breaking JOIN stored USING (load_id)""",
+        [list(write.loads)],
+    )
+    found = dict[str, str]()
+    for load_id, bad, promise, count in counts.itertuples(index=False):
+        share = Unreadable(str(load_id), int(bad), int(count) - int(bad))
+        if share.share > limit and share.is_worth_refusing:
+            reason = write.promises[int(promise) - 1].reason
+            found[str(load_id)] = (
+                f"{percentage(share.share)} of its rows break the contract, {int(bad):,} of {int(count):,}, "
+                f"more than on_bad_rows.fail_above lets be diverted ({limit}): {reason}"
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class HeldRows:
+    """Diverted rows that nobody has decided yet, for one reason; of several reasons a row is counted for each."""
+
+    reason: str
+    columns: Sequence[str]
+    rows: int
+    first_at: datetime
+
+
+def held_rows(warehouse: Warehouse, source: str) -> tuple[int, list[HeldRows]]:
+    """How many diverted rows of a source are held, and why, the most frequent reason first."""
+    found = warehouse.read(
+        """
+        SELECT reason, any_value(column_names) AS column_names, count(*) AS n, min(observed_at) AS first_at,
+               (SELECT count(*) FROM diverted_rows WHERE source = $1 AND state = 'held') AS total
+        FROM (SELECT unnest(reasons) AS reason, column_names, observed_at FROM diverted_rows WHERE source = $1 AND state = 'held')
+        GROUP BY reason ORDER BY n DESC, reason""",
+        [source],
+    )
+    reasons = [
+        HeldRows(str(row["reason"]), list(row["column_names"]), int(row["n"]), row["first_at"].to_pydatetime())
+        for row in found.to_dict("records")
+    ]
+    return (int(found["total"].iloc[0]) if len(found) else 0), reasons
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which held rows a person decides: all, those of a load, those that break something of a column or for a reason, one by its id."""
+
+    load_id: str = ""
+    column: str = ""
+    reason: str = ""
+    row_id: str = ""
+
+
+def decide(warehouse: Warehouse, source: Source, state: RowState, which: Chosen, *, by_whom: str, now: datetime, run_id: str) -> int:
+    """A person lets diverted rows through, or keeps them out for good; the next run works on them. -> how many were held."""
+    write = DecideRows(source.name, source.time_column, state, now, by_whom, **asdict(which))
+    return warehouse.commit(run_id, [write]).row_counts.get("diverted_rows", 0)
