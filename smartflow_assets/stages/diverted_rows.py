@@ -6,26 +6,27 @@ that did not fit a column of numbers lies beside it as text: it is no number wit
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
+
+import pandas as pd
 
 from smartflow_assets.adapters.aggregation.buckets import column_types
 from smartflow_assets.adapters.expectations.evaluation import bad_rows, rows_of
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.staging.bad_rows import Unreadable, percentage
 from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows, asked_rows
-from smartflow_assets.adapters.warehouse.diverted_rows import breaking_rows, candidates
+from smartflow_assets.adapters.warehouse.diverted_rows import ROW_ID, breaking_rows, candidates, chosen
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
 from smartflow_assets.adapters.warehouse.vocabularies import RowState
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import DecideRows, DivertRows, RowPromise
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.contracts.contract import Contract
-from smartflow_assets.core.contracts.expectations import Expectation
+from smartflow_assets.core.contracts.expectations import MASK, MOST_EXAMPLES, Expectation
 from smartflow_assets.core.contracts.sentences import reason_of_row
 from smartflow_assets.stages.run import SourceRun
 
-BESIDE = "__text"
-"""What follows a column's name in that of the column with the texts that did not fit it."""
+_BESIDE, _SHOWN_LENGTH = "__text", 80
 _NO_NUMBER = ("expect_column_values_to_be_between", "expect_column_values_to_be_in_set")
 _UNIQUE = ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
 
@@ -60,7 +61,7 @@ def _promises(run: SourceRun, contract: Contract, write: DivertRows) -> Iterator
     """Each promise whose rows can be named, as SQL over the raw table."""
     own = {column.name for column in RAW_COLUMNS}
     stored = {name: type_ for name, type_ in column_types(run.warehouse, run.name).items() if name not in own}
-    beside = {name.lower(): f"{name}{BESIDE}" for name, type_ in stored.items() if type_ != "VARCHAR" and f"{name}{BESIDE}" in stored}
+    beside = _beside(stored)
     asked, wanted = asked_rows(run.name, write.loads), [each for each in contract.expectations(stored) if each.is_diverting]
     sources = dict.fromkeys(str(each.arguments["source"]) for each in wanted if "source" in each.arguments)
     rows = rows_of(
@@ -85,6 +86,11 @@ def _promises(run: SourceRun, contract: Contract, write: DivertRows) -> Iterator
         if expectation.type in _UNIQUE and expectation.scope == "load":
             breach = f"({breach} AND ({' OR '.join(f'{quoted_column(name)} IS NOT NULL' for name in expectation.columns)}))"
         yield expectation, RowPromise(breach, expectation.columns, reason, is_mutual=expectation.type in _UNIQUE)
+
+
+def _beside(stored: Mapping[str, str]) -> dict[str, str]:
+    """The columns with texts that did not fit, by the names in lower case of the columns of numbers beside which they lie."""
+    return {name.lower(): f"{name}{_BESIDE}" for name, type_ in stored.items() if type_ != "VARCHAR" and f"{name}{_BESIDE}" in stored}
 
 
 def _among_all(expectation: Expectation) -> Expectation:
@@ -136,7 +142,6 @@ class HeldRows:
     """Diverted rows that nobody has decided yet, for one reason; of several reasons a row is counted for each."""
 
     reason: str
-    columns: Sequence[str]
     rows: int
     first_at: datetime
 
@@ -145,17 +150,53 @@ def held_rows(warehouse: Warehouse, source: str) -> tuple[int, list[HeldRows]]:
     """How many diverted rows of a source are held, and why, the most frequent reason first."""
     found = warehouse.read(
         """
-        SELECT reason, any_value(column_names) AS column_names, count(*) AS n, min(observed_at) AS first_at,
-               (SELECT count(*) FROM diverted_rows WHERE source = $1 AND state = 'held') AS total
-        FROM (SELECT unnest(reasons) AS reason, column_names, observed_at FROM diverted_rows WHERE source = $1 AND state = 'held')
-        GROUP BY reason ORDER BY n DESC, reason""",
+        WITH held AS (SELECT reasons, observed_at FROM diverted_rows WHERE source = ? AND state = 'held')
+        SELECT reason, count(*) AS n, min(observed_at) AS first_at, (SELECT count(*) FROM held) AS total
+        FROM (SELECT unnest(reasons) AS reason, observed_at FROM held) GROUP BY reason ORDER BY n DESC, reason""",
         [source],
     )
-    reasons = [
-        HeldRows(str(row["reason"]), list(row["column_names"]), int(row["n"]), row["first_at"].to_pydatetime())
-        for row in found.to_dict("records")
-    ]
+    reasons = [HeldRows(str(row["reason"]), int(row["n"]), row["first_at"].to_pydatetime()) for row in found.to_dict("records")]
     return (int(found["total"].iloc[0]) if len(found) else 0), reasons
+
+
+def examples(warehouse: Warehouse, source: Source, reason: str) -> list[str]:
+    """What some of the rows have in the columns that a reason is about; none where the contract does not know it any more."""
+    asked = source.contract.expectations() if source.contract else ()
+    expectation = next((each for each in asked if each.is_diverting and reason_of_row(each) == reason), None)
+    names = expectation.columns if expectation else ()
+    rows = shown_rows(warehouse, source, Chosen(reason=reason), limit=MOST_EXAMPLES)
+    by_lower = {str(name).lower(): name for name in rows.columns}
+    shown = [by_lower[name.lower()] for name in names if name.lower() in by_lower]
+    texts = rows[shown].astype("string").fillna("nothing") if shown else rows[:0]
+    return list(dict.fromkeys(" and ".join(values)[:_SHOWN_LENGTH] for values in texts.itertuples(index=False, name=None)))
+
+
+def shown_rows(warehouse: Warehouse, source: Source, which: "Chosen", limit: int | None = None) -> pd.DataFrame:
+    """The diverted rows that are held, in the order of their times: row (its id), load, because, and the columns as they were read. Values
+    of sensitive columns are masked."""
+    if not warehouse.has_table(raw_table(source.name)):
+        return pd.DataFrame()
+    own, sensitive = {column.name for column in RAW_COLUMNS}, {name.lower() for name in (source.contract or Contract()).sensitive}
+    types = {name: type_ for name, type_ in column_types(warehouse, source.name).items() if name not in own}
+    beside, values = _beside(types), list[str]()
+    for name in (name for name in types if name not in beside.values()):
+        column = quoted_column(name)
+        if name.lower() in sensitive:
+            value = f"CASE WHEN {column} IS NOT NULL THEN '{MASK}' END"
+        else:
+            text = beside.get(name.lower())
+            value = column if text is None else f"coalesce({quoted_column(text)}, CAST({column} AS VARCHAR))"
+        values.append(f"{value} AS {column}")
+    condition, bound = chosen(_decision(source, "held", which))
+    entries = f"SELECT row_hash, load_id, reasons FROM diverted_rows WHERE {condition}"
+    return warehouse.read(
+        f"""
+        SELECT {ROW_ID} AS "row", load_id AS "load", array_to_string(reasons, '; ') AS because, {", ".join(values)}
+        FROM {quoted(raw_table(source.name))} AS stored JOIN ({entries}) AS held ON held.row_hash = stored._row_hash
+        QUALIFY row_number() OVER (PARTITION BY row_hash) = 1
+        ORDER BY stored.{quoted_column(source.time_column)}, row_hash {"" if limit is None else f"LIMIT {limit}"}""",
+        bound,
+    )
 
 
 @dataclass(frozen=True)
@@ -168,7 +209,29 @@ class Chosen:
     row_id: str = ""
 
 
+@dataclass(frozen=True)
+class HeldIds:
+    """What the diverted rows of a source that are held can be chosen by."""
+
+    rows: Sequence[str]
+    loads: Sequence[str]
+    columns: Sequence[str]
+    reasons: Sequence[str]
+
+
+def held_ids(warehouse: Warehouse, source: str) -> HeldIds:
+    """The ids of the rows, the loads, the columns and the reasons."""
+    held = f"SELECT {ROW_ID} AS id, load_id, column_names, reasons FROM diverted_rows WHERE source = ? AND state = 'held'"
+    found = warehouse.read(f"{held} ORDER BY observed_at, id", [source])
+    columns, reasons = (sorted({str(each) for listed in found[name] for each in listed}) for name in ("column_names", "reasons"))
+    return HeldIds(found["id"].tolist(), sorted(set(found["load_id"])), columns, reasons)
+
+
 def decide(warehouse: Warehouse, source: Source, state: RowState, which: Chosen, *, by_whom: str, now: datetime, run_id: str) -> int:
     """A person lets diverted rows through, or keeps them out for good; the next run works on them. -> how many were held."""
-    write = DecideRows(source.name, source.time_column, state, now, by_whom, **asdict(which))
+    write = replace(_decision(source, state, which), changed_at=now, changed_by=by_whom)
     return warehouse.commit(run_id, [write]).row_counts.get("diverted_rows", 0)
+
+
+def _decision(source: Source, state: RowState, which: Chosen) -> DecideRows:
+    return DecideRows(source.name, source.time_column, state, datetime.now(UTC), "", **asdict(which))

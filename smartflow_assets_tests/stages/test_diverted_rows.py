@@ -54,7 +54,7 @@ def test_a_bad_row_is_kept_aside_and_the_rest_of_its_load_goes_on_though_the_pro
     feed.write(rows(0, [5.0] * 10))
     asked = feed.append(rows(10, [-9999.0, *[5.0] * 9]))
     assert (asked.blocked, asked.held) == ([], 1)
-    assert [(each.reason, each.columns, each.rows) for each in asked.held_for] == [("amount is negative", ["amount"], 1)]
+    assert [(each.reason, each.rows) for each in asked.held_for] == [("amount is negative", 1)]
     assert feed.buckets == {hour: 5.0 for hour in range(20) if hour != 10}
     failed = asked.standing[~asked.standing["is_passed"].astype(bool)]
     assert failed["severity"].tolist() == ["critical"]  # the check is red all the same
