@@ -82,7 +82,8 @@ def divert(connection: duckdb.DuckDBPyConnection, write: DivertRows, run_id: str
     ((told_anew,),) = connection.execute(
         f"""
         UPDATE diverted_rows AS held SET load_id = breaking.load_id, column_names = breaking.column_names, reasons = breaking.reasons
-        FROM temp.breaking AS breaking WHERE held.row_hash = breaking.row_hash AND {is_held.replace("state", "held.state")}
+        FROM temp.breaking AS breaking
+        WHERE held.row_hash = breaking.row_hash AND held.source = {quoted_text(write.source)} AND held.state = 'held'
         AND (held.load_id, held.reasons) IS DISTINCT FROM (breaking.load_id, breaking.reasons)"""
     ).fetchall()
     is_new = "row_hash IN (SELECT row_hash FROM temp.turned WHERE is_held)"

@@ -121,7 +121,7 @@ class ColumnContract(_RowPart):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.on_breach == "quarantine" and not any(getattr(self, key) not in (None, False) for key in ROW_WORDS):
+        if self.on_breach == "quarantine" and all(getattr(self, key) is None or getattr(self, key) is False for key in ROW_WORDS):
             raise ValueError(
                 "on_breach: quarantine is about single rows, and nothing here is: type, required and max_null_percent are about the whole "
                 f"column; add one of {', '.join(ROW_WORDS)}, or take on_breach out"
