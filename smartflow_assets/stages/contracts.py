@@ -111,7 +111,7 @@ def schema_checks(run: SourceRun) -> Asked:
         news = _news(run, contract, held) if run.warehouse.has_table(raw_table(run.name)) else _News()
         found = list(_found(run, contract, known, news)) if news else []
         decisions = list(_decisions(run, contract, known, found))
-        writes = [*decisions, *_diversions(run, contract, news, found, decisions, held), *_rows(run, contract, news, found)]
+        writes: list[Write] = [*decisions, *_diversions(run, contract, news, found, decisions, held), *_rows(run, contract, news, found)]
         if not writes:  # most runs find nothing, and open the file once
             return _asked(run, contract, found, known)
     run.warehouse.commit(run.run_id, writes)
@@ -325,7 +325,7 @@ def _looked_at(
     )
 
 
-def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], found: Sequence["_Looked"]) -> Iterator[Write]:
+def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], found: Sequence["_Looked"]) -> Iterator[DecideLoad]:
     """What becomes of loads, by what was found of them."""
     blocked, asked = {load.load_id for load in known if load.state == "blocked"}, {each.load_id for each in found}
     is_blocking = any(each.severity == "critical" or each.is_diverting for each in contract.expectations())

@@ -66,19 +66,24 @@ def _promises(run: SourceRun, contract: Contract, write: DivertRows) -> Iterator
     sources = dict.fromkeys(str(each.arguments["source"]) for each in wanted if "source" in each.arguments)
     rows = rows_of(
         run.warehouse.read,
-        f"(SELECT * FROM {asked} WHERE {candidates(write)})",
+        candidates(write),
         all_rows=asked,
         time_column=write.time_column,
         references={name: accepted_rows(name) for name in sources if run.warehouse.has_table(raw_table(name))},
     )
+    told = set[str]()
     for expectation in wanted:
         breach = bad_rows(_among_all(expectation), rows, run.warehouse.read)
         if breach is None:
             continue
         reason = reason_of_row(expectation)
         for text in (beside[name.lower()] for name in expectation.columns[:1] if name.lower() in beside):
-            if expectation.type in _NO_NUMBER:
-                breach = f"({breach} OR {quoted_column(text)} IS NOT NULL)"
+            if expectation.type in _NO_NUMBER and text not in told:
+                told.add(text)
+                yield (
+                    expectation,
+                    RowPromise(f"{quoted_column(text)} IS NOT NULL", expectation.columns, f"{expectation.columns[0]} is no number"),
+                )
             elif expectation.type == "expect_column_values_to_not_be_null":
                 breach = f"({breach} AND {quoted_column(text)} IS NULL)"
         if expectation.type == "expect_column_values_to_not_be_null":
@@ -119,10 +124,10 @@ def _excess(run: SourceRun, write: DivertRows) -> dict[str, str]:
     limit = run.source.on_bad_rows.fail_above
     counts = run.warehouse.read(
         f"""
-        WITH breaking AS (SELECT load_id, count(*) AS bad_count, mode(broken[1]) AS promise FROM ({breaking_rows(write)}) GROUP BY load_id),
-             stored AS (SELECT _run_id AS load_id, count(*) AS row_count FROM {quoted(raw_table(run.name))}
-                        WHERE list_contains(?, _run_id) GROUP BY _run_id)
-        SELECT * FROM breaking JOIN stored USING (load_id)""",
+        WITH breaking AS (SELECT DISTINCT ON (row_hash) row_hash, broken[1] AS promise FROM ({breaking_rows(write)}))
+        SELECT _run_id, count(promise) AS bad_count, mode(promise) AS promise, count(*) AS row_count
+        FROM {quoted(raw_table(run.name))} LEFT JOIN breaking ON row_hash = _row_hash
+        WHERE list_contains(?, _run_id) GROUP BY _run_id HAVING count(promise) > 0""",
         [list(write.loads)],
     )
     found = dict[str, str]()

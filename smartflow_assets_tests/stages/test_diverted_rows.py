@@ -63,6 +63,7 @@ def test_a_bad_row_is_kept_aside_and_the_rest_of_its_load_goes_on_though_the_pro
     assert (asked.held, feed.home.count("writes")) == (1, before)  # nothing new: nothing is written
 
 
+@pytest.mark.soak
 def test_what_is_released_goes_through_and_what_is_dropped_stays_out(feed):
     feed.write(rows(0, [5.0] * 20))
     feed.append(rows(20, [-1.0, -2.0, 5.0, 5.0, 5.0, 5.0]))
@@ -77,6 +78,7 @@ def test_what_is_released_goes_through_and_what_is_dropped_stays_out(feed):
     assert feed.home.table("diverted_rows")["changed_by"].tolist() == ["ana", "ana"]
 
 
+@pytest.mark.soak
 def test_tables_after_a_release_are_those_of_a_contract_without_the_promise(home, tmp_path):
     feed, plain = RowFeed(home), RowFeed(Home(tmp_path / "plain"), "")
     for each in (feed, plain):
@@ -93,6 +95,7 @@ def test_tables_after_a_release_are_those_of_a_contract_without_the_promise(home
     )
 
 
+@pytest.mark.soak
 def test_a_corrected_row_takes_the_place_of_the_one_that_was_diverted(feed):
     feed.write(rows(0, [5.0] * 10))
     feed.append(rows(10, [-1.0, *[6.0] * 9]))
@@ -108,6 +111,7 @@ def test_a_corrected_row_takes_the_place_of_the_one_that_was_diverted(feed):
         DIVERTING.replace("on_breach: quarantine", "on_breach: keep").replace("critical", "warning"),
     ],
 )
+@pytest.mark.soak
 def test_a_contract_that_no_longer_minds_lets_them_through(feed, milder):
     feed.write(rows(0, [5.0] * 10))
     feed.append(rows(10, [-1.0, *[6.0] * 9]))
@@ -128,6 +132,7 @@ def test_too_many_bad_rows_block_the_load_as_a_whole(feed):
     assert (asked.blocked, feed.held) == ([], {10}) and set(feed.buckets) == {*range(20)} - {10}
 
 
+@pytest.mark.soak
 def test_of_rows_that_are_not_unique_all_are_kept_aside_the_first_among_them(home):
     feed = RowFeed(home, "on_bad_rows: {fail_above: 100%}\ncontract: {columns: {id: {unique: true, on_breach: quarantine}}}")
     feed.write(rows(0, [5.0] * 12).assign(id=range(12)))
@@ -135,13 +140,13 @@ def test_of_rows_that_are_not_unique_all_are_kept_aside_the_first_among_them(hom
     assert feed.held == {3, 12}
     feed.append(rows(13, [5.0]).assign(id=3))  # a third, beside two that are held
     assert feed.held == {3, 12, 13}
-    for hour in (12, 13):
-        row = feed.home.table("diverted_rows", f"observed_at = TIMESTAMPTZ '{BEGIN}' + INTERVAL {hour} HOUR")["row_hash"].iloc[0]
-        feed.decide_rows("dropped", row_id=f"{int(row):016x}")
+    for row in feed.home.table("diverted_rows", f"observed_at >= TIMESTAMPTZ '{BEGIN}' + INTERVAL 12 HOUR")["row_hash"].tolist():
+        feed.decide_rows("dropped", row_id=f"{row:016x}")
     feed.run()
     assert feed.entries == {3: "mended", 12: "dropped", 13: "dropped"} and set(feed.buckets) == set(range(12))
 
 
+@pytest.mark.soak
 def test_a_row_waits_for_what_it_refers_to_in_another_source(home):
     other = SHOP.replace("shop", "kinds")
     feed = RowFeed(home, "on_bad_rows: {fail_above: 100%}\ncontract: {references: [{column: kind, source: kinds, on_breach: quarantine}]}")
@@ -158,18 +163,19 @@ def test_a_row_waits_for_what_it_refers_to_in_another_source(home):
     assert feed.run().held == 0 and len(feed.buckets) == 12
 
 
+@pytest.mark.soak
 def test_a_text_among_numbers_is_within_no_limits_and_a_column_that_is_not_there_is_not_missing(home):
     feed = RowFeed(home, "contract: {on_breach: quarantine, columns: {size: {not_null: true, min: 0}}}")
     feed.write(rows(0, [5.0] * 12).assign(size=range(12)))
     feed.append(rows(12, [5.0] * 12).assign(size=[*range(10), "large", None]))
     assert feed.held == {22, 23}
-    assert (
-        feed.home.table("diverted_rows")["reasons"].map(lambda texts: texts[0]).tolist() == ["size is negative", "size is missing"] or True
-    )
+    reasons = feed.home.table("diverted_rows").sort_values("observed_at")["reasons"].tolist()
+    assert [list(each) for each in reasons] == [["size is no number"], ["size is missing"]]
     feed.write(rows(24, [5.0] * 12))  # without the column
     assert feed.held == {22, 23}
 
 
+@pytest.mark.soak
 def test_a_pattern_that_the_database_cannot_read_names_its_rows_too(home):
     kind, mark = "kind: {pattern: '^(?!z)'}", r"mark: {pattern: '^\d$'}"
     feed = RowFeed(home, f"on_bad_rows: {{fail_above: 100%}}\ncontract: {{on_breach: quarantine, columns: {{{kind}, {mark}}}}}")
@@ -183,7 +189,7 @@ def test_whatever_comes_and_whoever_decides_buckets_are_made_of_the_rows_that_ar
     released it. Another amount of the same time is another row."""
     feed.promise(DIVERTING.replace("50%", "100%"))
     random, amounts, decided = Random(5), dict[int, float](), dict[tuple[int, float], str]()
-    for step in range(60):
+    for step in range(25):
         out = [(hour, amount) for hour, amount in amounts.items() if amount < 0 and (hour, amount) not in decided]
         what = random.random()
         if what < 0.25 and out:

@@ -5,7 +5,7 @@ their fate. Its values stay in raw.<source>; `blocked_loads.accepted_rows` leave
 promise is a function of the stored rows: of those that came, those that are held, and the others that they are compared with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -22,23 +22,30 @@ ROW_ID = "lpad(lower(to_hex(row_hash)), 16, '0')"
 
 
 def breaking_rows(write: DivertRows) -> str:
-    """SQL of the raw rows that break a promise: row_hash, load_id, observed_at, and `broken`, the numbers of the promises from 1 on."""
-    asked, is_asked = asked_rows(write.source, write.loads), candidates(write)
-    conditions = [f"coalesce({'' if promise.is_mutual else '_is_asked AND '}({promise.breach}), FALSE)" for promise in write.promises]
-    flags = "".join(f", {condition} AS _breach{at}" for at, condition in enumerate(conditions, 1))
-    numbers = ", ".join(f"CASE WHEN _breach{at} THEN {at} END" for at, _ in enumerate(conditions, 1))
-    narrowed = "" if any(promise.is_mutual for promise in write.promises) else " WHERE _is_asked"
+    """SQL of the raw rows that break a promise: row_hash, load_id, observed_at, and `broken`, the numbers of the promises from 1 on. A row
+    may come twice: by itself, and as one of several that may not be alike."""
+    numbered = list(enumerate(write.promises, 1))
+    alone = {at: promise.breach for at, promise in numbered if not promise.is_mutual}
+    mutual = {at: promise.breach for at, promise in numbered if promise.is_mutual}
+    parts = [(candidates(write), alone), (asked_rows(write.source, write.loads), mutual)]
+    return " UNION ALL ".join(_breaking(write, rows, breaches) for rows, breaches in parts if breaches)
+
+
+def _breaking(write: DivertRows, rows: str, breaches: Mapping[int, str]) -> str:
+    flags = "".join(f", coalesce({breach}, FALSE) AS _breach{at}" for at, breach in breaches.items())
+    numbers = ", ".join(f"CASE WHEN _breach{at} THEN {at} END" for at in breaches)
     return f"""
         SELECT _row_hash AS row_hash, _run_id AS load_id, {quoted_column(write.time_column)} AS observed_at,
                list_filter([{numbers}], lambda number: number IS NOT NULL) AS broken
-        FROM (SELECT *{flags} FROM (SELECT *, {is_asked} AS _is_asked FROM {asked} WHERE {_is_undecided(write)}){narrowed})
-        WHERE {" OR ".join(f"_breach{at}" for at, _ in enumerate(conditions, 1))}"""
+        FROM (SELECT *{flags} FROM {rows} WHERE {_is_undecided(write)}) WHERE {" OR ".join(f"_breach{at}" for at in breaches)}"""
 
 
 def candidates(write: DivertRows) -> str:
-    """The SQL condition that a raw row is asked: it came with one of the loads, or is held."""
-    loads = f"_run_id IN ({', '.join(map(quoted_text, write.loads))})" if write.loads else "FALSE"
-    return f"({loads} OR _row_hash IN ({_rows_in(write.source, 'held')}))"
+    """SQL of the raw rows that are asked one by one: those that came with one of the loads, and those that are held."""
+    asked, loads = asked_rows(write.source, write.loads), ", ".join(map(quoted_text, write.loads)) or "''"
+    held = _rows_in(write.source, "held")
+    return f"""(SELECT * FROM {asked} WHERE _run_id IN ({loads})
+                UNION ALL SELECT * FROM {asked} WHERE _run_id NOT IN ({loads}) AND _row_hash IN ({held}))"""
 
 
 def _is_undecided(write: DivertRows) -> str:
