@@ -47,6 +47,7 @@ RUN_FACTS: Facts = (  # what the assets report, and its name in the line of a so
 ONLY_WHEN_THERE_ARE: Facts = (
     ("quarantined_rows", "quarantined"),
     ("blocked_rows", "blocked"),
+    ("diverted_rows", "diverted"),
     ("withheld_rows", "removals withheld"),
     ("removed_rows", "corrected or removed"),
     ("missing_rows", "not in the file any more"),

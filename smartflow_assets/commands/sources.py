@@ -21,7 +21,7 @@ SHOW_EXAMPLES = """
 smartflow show web_traffic
 smartflow show web_traffic --resolved
 """
-HELD = "SELECT source, count(*) AS n FROM quarantined_records WHERE state = 'held' GROUP BY source"
+HELD_BEFORE = "SELECT source, count(*) AS n FROM quarantined_records WHERE state = 'held' GROUP BY source"  # of an older copy
 SILENT = "SELECT source FROM incidents WHERE cause = 'freshness' AND state <> 'resolved'"
 _STYLES = {
     "blocked": "bold red",
@@ -43,6 +43,7 @@ def sources() -> None:
     """
     settings = home.open_home()
     from smartflow_assets.adapters.warehouse.blocked_loads import LOADS_NOW
+    from smartflow_assets.adapters.warehouse.quarantine import HELD_COUNTS
     from smartflow_assets.config.catalogue import Catalogue
 
     catalogue = Catalogue.load(settings)
@@ -52,7 +53,8 @@ def sources() -> None:
         str(row["source"])
         for row in (_published(settings, f"SELECT source FROM ({LOADS_NOW}) WHERE state = 'blocked'", []) if _is_upgraded(settings) else [])
     }
-    held = {str(row["source"]): row["n"] for row in _published(settings, HELD, [])}
+    counts = _published(settings, HELD_COUNTS if _is_upgraded(settings) else HELD_BEFORE, [])
+    held = {str(row["source"]): row["n"] for row in counts}
     for name in home.named([], catalogue):
         source, known = catalogue.sources.get(name), health.get(name, {})
         state = "broken" if source is None else known.get("last_run_status") or "never run"

@@ -2,7 +2,7 @@
 
 A load is what one run ingested. One that breaks a critical part is blocked: its rows stay in raw.<source> and go nowhere else
 (`adapters.warehouse.blocked_loads`), until its origin has sent other rows in the place of the wrong ones, or a person decides. Where
-the contract is new or another, the newest load is asked, and is not blocked.
+the contract is new or another, the newest load is asked, and is not blocked. Of rows that are diverted one by one, see `diverted_rows`.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.expectations.evaluation import evaluate
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
-from smartflow_assets.adapters.warehouse.blocked_loads import LOADS_NOW, accepted_rows, held_rows
+from smartflow_assets.adapters.warehouse.blocked_loads import LOADS_NOW, accepted_rows, asked_rows
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.vocabularies import LoadState
@@ -25,8 +25,9 @@ from smartflow_assets.adapters.warehouse.writes import Append, DecideLoad, MarkP
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.contracts.column_changes import Change
 from smartflow_assets.core.contracts.contract import Contract
-from smartflow_assets.core.contracts.expectations import Verdict
+from smartflow_assets.core.contracts.expectations import Expectation, Verdict
 from smartflow_assets.core.incidents.run_failures import Failure
+from smartflow_assets.stages.diverted_rows import Diversion, HeldRows, diversion, held_rows, is_diverting
 from smartflow_assets.stages.load_columns import load_columns
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.schema_changes import OpenChange, changes_of, column_history
@@ -58,7 +59,8 @@ class LoadNow:
 @dataclass(frozen=True)
 class Asked:
     """What a contract was asked in one run, and how things stand: `verdicts` of the loads that are new or have changed, `standing` the rows
-    of `schema_checks` that count now: of the newest load, and of each that is blocked."""
+    of `schema_checks` that count now: of the newest load, and of each that is blocked; `held` diverted rows wait, for the
+    reasons `held_for`, the most frequent first."""
 
     verdicts: Sequence[Verdict]
     loads: int
@@ -68,17 +70,21 @@ class Asked:
     accepted: Sequence[str]  # new columns, told
     contract: Contract
     table_rows: int
+    held: int = 0
+    held_for: Sequence[HeldRows] = ()
 
     def __str__(self) -> str:
         if not self.verdicts:
             return f"columns of {self.loads} loads looked at; {len(self.changes)} changes stand"
         failed = sum(not verdict.is_passed for verdict in self.verdicts)
-        return f"{len(self.verdicts)} expectations asked of {self.loads} loads, {failed} not met; {len(self.blocked)} loads are blocked"
+        told = f"{len(self.verdicts)} expectations asked of {self.loads} loads, {failed} not met; {len(self.blocked)} loads are blocked"
+        return f"{told}, {self.held} rows are diverted" if self.held else told
 
 
 @dataclass(frozen=True)
 class _Looked:
-    """What was found of the rows of a load. One from before the contract was as it is blocks nothing (`is_blocking`)."""
+    """What was found of the rows of a load. One from before the contract was as it is blocks nothing (`is_blocking`). The rows that break
+    what is `diverted` are kept aside one by one; `excess` says why they are too many for that."""
 
     load_id: str
     verdicts: Sequence[Verdict] = ()
@@ -86,11 +92,15 @@ class _Looked:
     writes: Sequence[Write] = ()
     accepted: Sequence[str] = ()
     is_blocking: bool = True
+    diverted: Sequence[Expectation] = ()
+    excess: str = ""
 
     def breaches(self, contract: Contract) -> list[str]:
         """What is critical of it, in sentences. A check that is broken says nothing of the rows."""
-        wrong = (each for each in self.verdicts if each.expectation.severity == "critical" and not each.is_passed and not each.error)
+        critical = (each for each in self.verdicts if each.expectation.severity == "critical" and each.expectation not in self.diverted)
+        wrong = (each for each in critical if not each.is_passed and not each.error)
         return [
+            *([self.excess] if self.excess else []),
             *(each.sentence for each in wrong),
             *(str(change) for change in self.changes if contract.on_schema_change == "fail"),
         ]
@@ -101,9 +111,11 @@ def schema_checks(run: SourceRun) -> Asked:
     run.report("schema_checks")
     contract = run.source.contract or Contract()
     with run.warehouse.reading():
-        known = loads_now(run.warehouse, run.name)
-        found = list(_found(run, contract, known)) if run.warehouse.has_table(raw_table(run.name)) else []
-        writes = [*_decisions(run, contract, known, found), *_rows(run, contract, found)]
+        known, held = loads_now(run.warehouse, run.name), held_rows(run.warehouse, run.name)[0]
+        news = _news(run, contract, held) if run.warehouse.has_table(raw_table(run.name)) else _News()
+        found = list(_found(run, contract, known, news)) if news else []
+        decisions = list(_decisions(run, contract, known, found))
+        writes: list[Write] = [*decisions, *_diversions(run, contract, news, found, decisions, held), *_rows(run, contract, news, found)]
         if not writes:  # most runs find nothing, and open the file once
             return _asked(run, contract, found, known)
     run.warehouse.commit(run.run_id, writes)
@@ -121,17 +133,31 @@ def _asked(run: SourceRun, contract: Contract, found: Sequence["_Looked"], loads
         [text for each in found for text in each.accepted],
         contract,
         table_rows(run, "schema_checks"),
+        *held_rows(run.warehouse, run.name),
     )
 
 
-def _rows(run: SourceRun, contract: Contract, found: Sequence["_Looked"]) -> Iterator[Write]:
-    """What was found, to be written; that a load was looked at is said even where nothing is asked, or no row of it is left."""
+def _diversions(
+    run: SourceRun, contract: Contract, news: "_News", found: Sequence["_Looked"], decisions: Sequence[DecideLoad], held: int
+) -> Iterator[Write]:
+    """The rows of the loads that go on, and those that are held, are asked one by one."""
+    if not (held if not is_diverting(contract) else news):
+        return
+    blocked = {each.load_id for each in decisions if each.state == "blocked"}
+    still = {each.load_id for each in found if each.is_blocking and each.breaches(contract)}
+    loads = [each.load_id for each in found if each.is_blocking and each.load_id and each.load_id not in blocked | still]
+    yield diversion(run, contract, loads, is_final=True).write
+
+
+def _rows(run: SourceRun, contract: Contract, news: "_News", found: Sequence["_Looked"]) -> Iterator[DecideLoad]:
+    """What was found, to be written; that a load, or a decision on single rows, was looked at is said even where nothing is asked, or no
+    row is left."""
     rows = [_row(run, contract, each, verdict) for each in found for verdict in each.verdicts]
     for each in found:
         yield from each.writes
     if rows:
         yield Append("schema_checks", pd.DataFrame(rows))
-    elif any(each.is_blocking for each in found):
+    elif any(each.is_blocking for each in found) or (news.came and is_diverting(contract)):
         yield MarkProcessed("schema_checks", run.name, run.now, run.now + AN_INSTANT)
 
 
@@ -202,41 +228,63 @@ def decide(warehouse: Warehouse, source: Source, load: LoadNow, state: LoadState
     warehouse.commit(run_id, [DecideLoad(source.name, load.load_id, state, reason, source.time_column, now, by_whom)])
 
 
-def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow]) -> Iterator["_Looked"]:
-    """What was found of the loads that came since the last look, and of those that are blocked; of the newest that is there, when none came
-    and the contract is another. Rows of sources that are referred to are news too."""
+@dataclass(frozen=True)
+class _News:
+    """What has changed since the contract was asked last: whether rows `came` or somebody decided, the `loads` that are new (None at the
+    very first look), and whether the contract `is_another`. True when there is anything."""
+
+    came: bool = False
+    loads: Sequence[str] | None = ()
+    is_another: bool = False
+
+    def __bool__(self) -> bool:
+        return self.came or self.is_another
+
+
+def _news(run: SourceRun, contract: Contract, held: int) -> "_News":
+    """Rows of sources that are referred to are news too where something waits for them; so is a decision on single rows."""
     referred = [raw_table(str(each.arguments["source"])) for each in contract.expectations() if "source" in each.arguments]
     state = run.warehouse.read(
         """
         WITH asked AS (SELECT max(written_at) AS looked_at FROM writes WHERE source = ? AND table_name = 'schema_checks')
         SELECT (SELECT looked_at FROM asked) AS asked_at, (SELECT arg_max(contract, rowid) FROM schema_checks WHERE source = ?) AS contract,
                list(DISTINCT run_id) FILTER (operation = 'load' AND source = ?) AS loads, count(*) AS news
-        FROM writes WHERE (source = ? AND (table_name = ? AND operation = 'load' OR table_name = 'schema_changes')
-                           OR list_contains(?, table_name) AND EXISTS (FROM blocked_loads WHERE source = ?))
+        FROM writes WHERE (source = ? AND (table_name = ? AND operation = 'load' OR table_name IN ('schema_changes', 'diverted_rows'))
+                           OR list_contains(?, table_name) AND (? OR EXISTS (FROM blocked_loads WHERE source = ?)))
         AND written_at > coalesce((SELECT looked_at FROM asked), TIMESTAMPTZ '-infinity')""",
-        [run.name, run.name, run.name, run.name, raw_table(run.name), referred, run.name],
+        [run.name, run.name, run.name, run.name, raw_table(run.name), referred, held > 0, run.name],
     ).iloc[0]
     is_first, before = pd.isna(state["asked_at"]), state["contract"]
-    is_changed = bool(contract.expectations()) and not is_first and (not isinstance(before, str) or before != _hash(contract))
-    if not state["news"] and not is_changed:
-        return
+    is_another = bool(contract.expectations()) and not is_first and (not isinstance(before, str) or before != _hash(contract))
     came = sorted(map(str, state["loads"])) if isinstance(state["loads"], list | np.ndarray) else []
-    new, decided, mended = [run.run_id] if is_first else came, {load.load_id: load.state for load in known}, list[str]()
-    for load_id in (load.load_id for load in known if load.state == "blocked" and (load.is_by_contract or not _rows_of(run, load.load_id))):
-        for looked in _looked_at(run, contract, load_id, is_new=False):
+    return _News(bool(state["news"]), None if is_first else came, is_another)
+
+
+def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow], news: _News) -> Iterator["_Looked"]:
+    """What was found of the loads that came since the last look, and of those that are blocked; of the newest that is there, when none came
+    and the contract is another."""
+    is_first = news.loads is None
+    new, decided, mended = [run.run_id] if news.loads is None else news.loads, {load.load_id: load.state for load in known}, list[str]()
+    blocked = [each.load_id for each in known if each.state == "blocked" and (each.is_by_contract or not _rows_of(run, each.load_id))]
+    one_by_one = diversion(run, contract, [*blocked, *(each for each in new if each not in decided)])
+    for load_id in blocked:
+        for looked in _looked_at(run, contract, load_id, one_by_one, is_new=False):
             mended += [load_id] if not looked.breaches(contract) else []
             yield looked
     stored = None if not is_first else _columns_from_before(run)
     if stored:
         yield stored
     looked_at = [
-        looked for each in new if each not in decided for looked in _looked_at(run, contract, each, is_new=not stored, mended=mended)
+        looked
+        for each in new
+        if each not in decided
+        for looked in _looked_at(run, contract, each, one_by_one, is_new=not stored, mended=mended)
     ]
     yield from looked_at
-    if (is_first or is_changed) and not looked_at:
+    if (is_first or news.is_another) and not looked_at:
         newest = run.warehouse.read(f"SELECT arg_max(_run_id, _ingested_at) AS load_id FROM {accepted_rows(run.name)}")["load_id"].iloc[0]
         if isinstance(newest, str):
-            yield from (replace(looked, is_blocking=False) for looked in _looked_at(run, contract, newest, is_new=False))
+            yield from (replace(looked, is_blocking=False) for looked in _looked_at(run, contract, newest, one_by_one, is_new=False))
 
 
 def _columns_from_before(run: SourceRun) -> "_Looked | None":
@@ -246,7 +294,9 @@ def _columns_from_before(run: SourceRun) -> "_Looked | None":
     return _Looked("", writes=changes_of(run, "", columns, count).noted(run, "")) if count else None
 
 
-def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool, mended: Sequence[str] = ()) -> Iterator["_Looked"]:
+def _looked_at(
+    run: SourceRun, contract: Contract, load_id: str, one_by_one: Diversion, *, is_new: bool, mended: Sequence[str] = ()
+) -> Iterator["_Looked"]:
     """What is found of the rows of a load; nothing where there are none, but for one that is blocked: all that was wrong is gone.
     `mended`: loads that this run lets through again."""
     raw, condition = quoted(raw_table(run.name)), f"_run_id = {quoted_text(load_id)}"
@@ -259,7 +309,6 @@ def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool
     changes = changes_of(run, load_id, columns, count)
     chosen = ", ".join(column.sql for column in columns.values())
     rows, wanted = f"(SELECT {chosen} FROM {raw} WHERE {condition})", contract.expectations(columns)
-    held = f"SELECT {chosen} FROM {held_rows(run.name)} WHERE _run_id IN ({', '.join(map(quoted_text, (load_id, *mended)))})"
     references = {
         name: accepted_rows(name)
         for name in dict.fromkeys(str(each.arguments["source"]) for each in wanted if "source" in each.arguments)
@@ -269,24 +318,33 @@ def _looked_at(run: SourceRun, contract: Contract, load_id: str, *, is_new: bool
         run.warehouse.read,
         rows,
         wanted,
-        all_rows=f"(SELECT {chosen} FROM {accepted_rows(run.name)} UNION ALL {held})",
+        all_rows=f"(SELECT {chosen} FROM {asked_rows(run.name, (load_id, *mended))})",
         time_column=run.source.time_column,
         references=references,
         bucket=run.source.time_bucket.every if run.source.is_bucket_given else None,
         zone=run.source.calendar.timezone,
     )
     writes, told = (changes.noted(run, load_id), changes.told) if is_new else ([], [])
-    yield _Looked(load_id, verdicts, changes.standing, writes, told)
+    yield _Looked(
+        load_id,
+        verdicts,
+        changes.standing,
+        writes,
+        told,
+        diverted=one_by_one.expectations,
+        excess=one_by_one.excess.get(load_id, ""),
+    )
 
 
 def _rows_of(run: SourceRun, load_id: str) -> int:
     return int(run.warehouse.read(f"SELECT count(*) AS n FROM {quoted(raw_table(run.name))} WHERE _run_id = ?", [load_id])["n"].iloc[0])
 
 
-def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], found: Sequence["_Looked"]) -> Iterator[Write]:
+def _decisions(run: SourceRun, contract: Contract, known: Sequence[LoadNow], found: Sequence["_Looked"]) -> Iterator[DecideLoad]:
     """What becomes of loads, by what was found of them."""
     blocked, asked = {load.load_id for load in known if load.state == "blocked"}, {each.load_id for each in found}
-    if contract.on_schema_change != "fail" and not any(each.severity == "critical" for each in contract.expectations()):
+    is_blocking = any(each.severity == "critical" or each.is_diverting for each in contract.expectations())
+    if contract.on_schema_change != "fail" and not is_blocking:
         for load_id in sorted({load.load_id for load in known if load.state == "blocked" and load.is_by_contract} - asked):
             yield _decided(run, load_id, "mended", "no part of the contract is critical any more")
     for each in found:

@@ -17,8 +17,6 @@ import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.aggregation.lifetimes import Lifetimes, lifetimes
-from smartflow_assets.adapters.sql_quoting import quoted_column
-from smartflow_assets.adapters.warehouse.blocked_loads import left_out_rows
 from smartflow_assets.adapters.warehouse.retention import PRUNED_TO
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import Delete, Replace, Write
@@ -128,10 +126,9 @@ def clean_series(run: SourceRun) -> Cleaned:
 def _clean(run: SourceRun, known: pd.DataFrame, axis: "_Axis", planned: "_Planned") -> tuple[Counter[str], pd.DataFrame]:
     """Write what is new or has changed in the planned windows; how many rows by repair, and the series that are known then."""
     written, grid = Counter[str](), bucket_plan(run).grid
-    if planned.over:
-        run.warehouse.commit(run.run_id, [Replace("clean_series", run.name, pd.DataFrame(), *planned.over, is_empty_allowed=True)])
-    for windows in planned.commits:
-        writes: list[Write] = []
+    gone_over = [Replace("clean_series", run.name, pd.DataFrame(), *window, is_empty_allowed=True) for window in planned.over]
+    for at, windows in enumerate(planned.commits):
+        writes: list[Write] = [] if at else [*gone_over]
         for window in windows:
             rows, changed, gone = _clean_window(run, window, known, axis.tail, planned)
             known = _with_new_series(known, changed)
@@ -236,13 +233,13 @@ def axis_grows_at(run: SourceRun, arrived: SourceArrivals) -> datetime | None:
 
 
 class _Planned(NamedTuple):
-    """What is to be cleaned: the windows of each commit, which series there are in them, and what remedies let stand. `over` are buckets
-    behind the last one, whose rows were good once and are left out now."""
+    """What is to be cleaned: the windows of each commit, which series there are in them, and what remedies let stand. `over` are windows
+    before the first row and behind the last, whose buckets go with the rows that they had."""
 
     commits: list[list[Window]]
     lives: Lifetimes
     repairs: Sequence[RecordedRepair]
-    over: Window | None = None
+    over: Sequence[Window] = ()
 
 
 def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
@@ -250,12 +247,9 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
     all that was pending; a history that is too long for memory goes on window by window, from the watermark if it is cut off."""
     plan = bucket_plan(run)
     grid, until = plan.grid, axis.until
-    ends = run.warehouse.read(  # of the metric that ends first: behind the last row some have no buckets
-        "SELECT min(newest) AS first, max(newest) AS last FROM (SELECT max(observed_at) AS newest FROM clean_series WHERE source = ? "
-        "GROUP BY metric)",
-        [run.name],
-    ).iloc[0]
-    watermark = ends["first"]
+    watermark = run.warehouse.read(  # of the metric that ends first: behind the last row some have no buckets
+        "SELECT min(newest) AS at FROM (SELECT max(observed_at) AS newest FROM clean_series WHERE source = ? GROUP BY metric)", [run.name]
+    )["at"].iloc[0]
     late: list[Window] = []
     if run.since is not None:
         since, until = grid.floor(run.since), min(until, pd.Timestamp(run.until)) if run.until else until
@@ -264,28 +258,28 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
     else:
         since = grid.step(watermark, 1 - cleaning.reach(run.source.time_bucket))  # a value may have arrived that closes a gap
         late = [(grid.floor(start), end) for start, end in run.warehouse.pending(run.name, "clean_series", [raw_table(run.name)])]
-    if (kept_from := unpruned_from(run, grid)) is not None:
-        since = max(since, kept_from)
+    kept_from = unpruned_from(run, grid)
+    earliest = axis.first if kept_from is None else max(axis.first, kept_from)
+    since = max(since, earliest)
     reach = cleaning.past(run.source.time_bucket, run.source.treatments) + cleaning.reach(run.source.time_bucket)
     lives = _lifetimes(run, plan, grid.step(min([since, *(start for start, _ in late)]), -reach), axis.until)
     pieces, repairs = list(buckets.windows(plan, since, until, lives.series_count)), _recorded_repairs(run, grid)
     if not late:
         return _Planned([[piece] for piece in pieces], lives, repairs)
     fresh, *more = pieces or [(since, since)]
-    touched = [_affected(run, start, end, until, known, lives) for start, end in late]
-    if kept_from is not None:
-        touched = [(max(start, kept_from), end) for start, end in touched]
+    touched = [(max(start, earliest), end) for start, end in (_affected(run, *window, until, known, lives) for window in late)]
     first = merged([fresh, *((start, min(end, fresh[1])) for start, end in _with_repairs(touched, repairs, grid))])
-    return _Planned([first, *([piece] for piece in more)], lives, repairs, _left_out(run, plan, axis.until, ends["last"]))
+    return _Planned([first, *([piece] for piece in more)], lives, repairs, list(_over(run, late, axis, kept_from)))
 
 
-def _left_out(run: SourceRun, plan: buckets.BucketPlan, until: pd.Timestamp, last: pd.Timestamp) -> Window | None:
-    """The clean buckets behind `until` of rows that a decision has left out since; `last` is the newest clean bucket."""
-    if last < until:
-        return None
-    time = quoted_column(plan.time_column)
-    first = run.warehouse.read(f"SELECT min({time}) AS at FROM {left_out_rows(run.name)} WHERE {time} >= ?", [until])["at"].iloc[0]
-    return None if pd.isna(first) or first > last + plan.every else (plan.grid.floor(first), plan.grid.step(last, 1))
+def _over(run: SourceRun, late: Sequence[Window], axis: _Axis, kept_from: pd.Timestamp | None) -> Iterator[Window]:
+    """Where buckets stand though no row is left from there on, since the last rows went, or the first."""
+    grid = bucket_plan(run).grid
+    first, end = min(start for start, _ in late), min(closed_end(run), grid.step(max(end for _, end in late), 1))
+    standing = "SELECT 1 AS one FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? LIMIT 1"
+    for since, until in ((first if kept_from is None else max(first, kept_from), axis.first), (axis.until, end)):
+        if since < until and run.warehouse.read(standing, [run.name, since, until]).size:
+            yield since, until
 
 
 def _recorded_repairs(run: SourceRun, grid: TimeGrid) -> list[RecordedRepair]:

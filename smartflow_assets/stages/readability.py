@@ -13,6 +13,7 @@ from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.sql_quoting import quoted
 from smartflow_assets.adapters.staging.bad_rows import KIND, Unreadable
+from smartflow_assets.adapters.warehouse.quarantine import HELD_COUNTS
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import DropHeld
@@ -35,8 +36,8 @@ ORDER BY bad_count DESC, origin
 
 
 def held_counts(warehouse: Warehouse) -> dict[str, int]:
-    """Rows in quarantine of each source that has any, those included that are in their file no more."""
-    rows = warehouse.read("SELECT source, count(*) AS n FROM quarantined_records WHERE state = 'held' GROUP BY source ORDER BY source")
+    """Rows in quarantine of each source that has any, those included that are in their file no more, and those that a contract diverts."""
+    rows = warehouse.read(HELD_COUNTS)
     return {str(source): int(count) for source, count in zip(rows["source"], rows["n"], strict=True)}
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.expectations.check import Check, Compiler, Finding
 from smartflow_assets.adapters.expectations.figure_checks import FIGURE_CHECKS, span_word
-from smartflow_assets.adapters.expectations.row_checks import ROW_CHECKS
+from smartflow_assets.adapters.expectations.row_checks import ROW_CHECKS, unlike_pattern
 from smartflow_assets.adapters.expectations.rows import BrokenCheckError, Rows
 from smartflow_assets.adapters.sql_quoting import quoted_column
 from smartflow_assets.core.contracts.expectations import MASK, MOST_EXAMPLES, Engine, Expectation, Verdict
@@ -110,15 +110,21 @@ def _unwrapped(read: Read) -> Read:
     return asked
 
 
-def bad_rows(expectation: Expectation, rows: Rows) -> str | None:
+def bad_rows(expectation: Expectation, rows: Rows, read: Read | None = None) -> str | None:
     """The SQL of a condition over the columns of `rows.relation`, true for each row that an expectation blames; None where no single row is
-    to blame, or where Great Expectations alone knows."""
+    to blame, or where Great Expectations alone knows. With `read`, a pattern that RE2 reads otherwise is asked of the values themselves."""
     compiler = STANDARD.get(expectation.type)
     try:
         check = compiler(expectation, rows.inline) if compiler else None
+        if read is not None and (check is None or (check.guard and _is_guarded(read, rows, check.guard))):
+            return unlike_pattern(expectation, rows, lambda sql: read(sql, []).iloc[:, 0].tolist())
     except BrokenCheckError:
         return None
     return None if check is None or check.bad is None else f"coalesce({check.bad}, FALSE)"
+
+
+def _is_guarded(read: Read, rows: Rows, guard: str) -> bool:
+    return bool(read(f"SELECT {guard} AS n FROM {rows.relation} AS judged", [])["n"].iloc[0])
 
 
 def rows_of(read: Read, relation: str, *, all_rows: str, time_column: str, references: Mapping[str, str]) -> Rows:

@@ -4,7 +4,8 @@ Each function says when SQL means the same: by the type that a column is stored 
 Great Expectations, by None.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -117,6 +118,19 @@ def _regex(negation: str) -> Compiler:
         return of_rows(expectation, f"count({column.sql})", bad, shown=column.sql, guard=guard)
 
     return compile_
+
+
+def unlike_pattern(expectation: Expectation, rows: Rows, values_of: Callable[[str], Sequence[str]]) -> str | None:
+    """The condition that a text is one of those that Python says do not match, or do; None where that is not what is asked. `values_of`
+    answers a query of texts."""
+    signs = {"expect_column_values_to_match_regex": False, "expect_column_values_to_not_match_regex": True}
+    column = _column(expectation, rows, "regex") if expectation.type in signs else None
+    if column is None or column.kind != "text":
+        return None
+    pattern, is_bad = re.compile(str(expectation.arguments["regex"])), signs[expectation.type]
+    values = values_of(f"SELECT DISTINCT {column.sql} FROM {rows.relation} AS judged WHERE {column.sql} IS NOT NULL")
+    bad = [quoted_text(value) for value in values if bool(pattern.search(value)) == is_bad]
+    return f"coalesce({column.sql} IN ({', '.join(bad)}), FALSE)" if bad else "FALSE"
 
 
 def _lengths(expectation: Expectation, rows: Rows) -> Check | None:

@@ -60,6 +60,8 @@ def _written(expectation: Expectation) -> dict[str, Any]:
     kwargs, ours = dict(expectation.arguments), dict[str, Any]()
     if expectation.scope != "load":
         ours["scope"] = expectation.scope
+    if expectation.is_diverting:
+        ours["on_breach"] = "quarantine"
     if expectation.type == ROWS_QUERY and "unexpected_rows_query" not in kwargs:
         ours |= kwargs
         kwargs = {"unexpected_rows_query": f"SELECT * FROM {{batch}} WHERE {_escaped(_breach(kwargs))}"}
@@ -129,7 +131,7 @@ def _read(item: Any, unique_within: str, sensitive: set[str]) -> Expectation:
     ours = _ours(item)
     arguments = {k: v for k, v in kwargs.items() if v is not None and k not in _OF_NO_MEANING and _DEFAULTS.get(k, _DEFAULTS) != v}
     if kind == ROWS_QUERY and ("condition" in ours or {"column", "source", "source_column"} <= set(ours)):
-        arguments = {key: value for key, value in ours.items() if key != "scope"}
+        arguments = {key: value for key, value in ours.items() if key not in ("scope", "on_breach")}
     if missing := [key for key in column_arguments(str(kind)) if key not in arguments]:
         raise ValueError(f"{kind} has no {missing[0]}")
     scope = ours.get("scope", "source" if kind in _UNIQUE and unique_within == "source" else "load")
@@ -137,7 +139,8 @@ def _read(item: Any, unique_within: str, sensitive: set[str]) -> Expectation:
     if severity not in SEVERITIES or scope not in get_args(Scope):
         raise ValueError(f"{kind} has the severity {severity!r} and the scope {scope!r}")
     names = tuple(_names(str(kind), arguments))
-    return Expectation(str(kind), names, arguments, severity, scope, any(name.lower() in sensitive for name in names))
+    is_sensitive, is_diverting = any(name.lower() in sensitive for name in names), ours.get("on_breach") == "quarantine"
+    return Expectation(str(kind), names, arguments, severity, scope, is_sensitive, is_diverting)
 
 
 def _names(kind: str, arguments: Mapping[str, Any]) -> Iterator[str]:

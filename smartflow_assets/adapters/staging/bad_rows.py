@@ -80,7 +80,8 @@ class BadRowPolicy(BaseModel):
     fail_above: Percentage = Field(
         default=Share(0.2),
         description="Of a file with more unreadable rows nothing is taken, and the run fails; other files are taken. A file of fewer than "
-        "ten rows is always taken. Of a server each page is judged. 100% takes everything.",
+        "ten rows is always taken. Of a server each page is judged. 100% takes everything. A load of which a contract would divert more "
+        "rows (`on_breach: quarantine`) is blocked as a whole.",
     )
 
     @model_validator(mode="before")

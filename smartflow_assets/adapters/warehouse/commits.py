@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 import duckdb
 
-from smartflow_assets.adapters.warehouse import blocked_loads, load, quarantine, reconciliation, retention, row_writes
+from smartflow_assets.adapters.warehouse import blocked_loads, diverted_rows, load, quarantine, reconciliation, retention, row_writes
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.writes import (
     Append,
     Committed,
     DecideLoad,
+    DecideRows,
     Delete,
+    DivertRows,
     DropHeld,
     LeavePending,
     Load,
@@ -79,6 +81,10 @@ def _apply(connection: duckdb.DuckDBPyConnection, write: Write, run_id: str) -> 
             return _Done(blocked_loads.decide(connection, write), [])
         case LookAgain():
             return _Done(row_writes.look_again(write), [])
+        case DivertRows():
+            return _Done(diverted_rows.divert(connection, write, run_id), [])
+        case DecideRows():
+            return _Done(diverted_rows.decide(connection, write, run_id), [])
         case MarkProcessed():
             return _Done(row_writes.mark_processed(write), [])
         case LeavePending():

@@ -224,6 +224,23 @@ _ALL = (
         """,
     ),
     Mart(
+        "marts.quarantine",
+        "What is and was kept aside, by source, reason and state: rows that cannot be read, rows that a contract diverts (a row with "
+        "several reasons is counted for each), and loads that it blocked.",
+        "SELECT source, kind, reason, row_count FROM marts.quarantine WHERE state IN ('held', 'blocked') ORDER BY row_count DESC",
+        """
+        SELECT source, 'unreadable row' AS kind, state, reason, count(*) AS row_count, min(quarantined_at) AS oldest_at,
+               max(quarantined_at) AS newest_at
+        FROM quarantined_records GROUP BY source, state, reason
+        UNION ALL
+        SELECT source, 'diverted row', state, reason, count(*), min(diverted_at), max(diverted_at)
+        FROM (SELECT source, state, unnest(reasons) AS reason, diverted_at FROM diverted_rows) GROUP BY source, state, reason
+        UNION ALL
+        SELECT source, 'load', arg_max(state, rowid), arg_max(reason, rowid), arg_max(row_count, rowid), min(changed_at), max(changed_at)
+        FROM blocked_loads GROUP BY source, load_id
+        """,
+    ),
+    Mart(
         "marts.drift",
         "The newest comparison of each source and column, the furthest first.",
         "SELECT source, column_name, test, excess, message FROM marts.drift WHERE is_drifted",

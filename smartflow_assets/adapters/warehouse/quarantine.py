@@ -11,6 +11,12 @@ from smartflow_assets.adapters.sql_quoting import quoted_text
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, single
 from smartflow_assets.adapters.warehouse.writes import DropHeld, Load, Reconcile
 
+HELD_COUNTS = """
+SELECT source, count(*) AS n FROM (
+    SELECT source FROM quarantined_records WHERE state = 'held' UNION ALL SELECT source FROM diverted_rows WHERE state = 'held')
+GROUP BY source ORDER BY source
+"""
+"""The rows of each source that wait for somebody: those that cannot be read, and those that its contract diverts."""
 _ITS_ROWS = "source = ? AND origin = ? AND state = 'held'"
 
 

@@ -16,6 +16,7 @@ from smartflow_assets.adapters.warehouse.vocabularies import (
     PruningState,
     QuarantineState,
     RequestState,
+    RowState,
     RunStatus,
     WriteOperation,
 )
@@ -205,6 +206,38 @@ _ALL = (
         mode="append",
         time_column="changed_at",
         kept=Kept("ledgers", "changed_at", newest_of=("load_id",)),
+    ),
+    TableSpec(
+        "diverted_rows",
+        "Single rows that a contract diverts (`on_breach: quarantine`), and what became of them: one row for each, whose values are in "
+        "raw.<source>.",
+        (
+            _SOURCE,
+            _always("row_hash", "UBIGINT", "The row: its `_row_hash` in raw.<source>, which its time and its values make."),
+            _always("observed_at", TIME, "The time of the row."),
+            _always("load_id", TEXT, "The load that brought it (`_run_id` in raw.<source>)."),
+            Column("column_names", TEXTS, "The columns that break the contract."),
+            Column("reasons", TEXTS, "What it breaks, without its values."),
+            Column.of_words(
+                "state",
+                RowState,
+                {
+                    "held": "it stays out of everything downstream",
+                    "released": "a person lets it through",
+                    "dropped": "a person keeps it out for good",
+                    "mended": "its origin sent another in its place, or it is as agreed now",
+                },
+                is_nullable=False,
+            ),
+            _always("diverted_at", TIME, "When it was diverted."),
+            _always("changed_at", TIME, "When it came into this state."),
+            Column("changed_by", TEXT, "Who decided; empty where the contract did."),
+            _RUN,
+        ),
+        key=("source", "row_hash"),
+        mode="origin",
+        time_column="observed_at",
+        kept=Kept("raw", "observed_at"),
     ),
     TableSpec(
         "drift_checks",

@@ -21,6 +21,9 @@ QuarantineState = Literal["held", "dropped"]
 LoadState = Literal["blocked", "released", "dropped", "mended"]
 """What became of a load that broke a critical part of the contract."""
 
+RowState = Literal["held", "released", "dropped", "mended"]
+"""What became of a row that a contract diverts."""
+
 ColumnChange = Literal["added", "removed", "renamed", "retyped"]
 """What happened to a column of a source."""
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pandas as pd
 
-from smartflow_assets.adapters.warehouse.vocabularies import LoadState
+from smartflow_assets.adapters.warehouse.vocabularies import LoadState, RowState
 
 MissingRows = Literal["keep", "delete"]
 Duplicates = Literal["match", "keep"]
@@ -190,6 +190,46 @@ class LookAgain:
 
 
 @dataclass(frozen=True)
+class RowPromise:
+    """A promise about single rows: `breach` is an SQL condition over raw.<source>, `reason` says it in words without a value. One that
+    compares rows (`is_mutual`, such as unique) may be broken by rows that came long before."""
+
+    breach: str
+    columns: tuple[str, ...]
+    reason: str
+    is_mutual: bool = False
+
+
+@dataclass(frozen=True)
+class DivertRows:
+    """The rows that break a promise are held, among those of the loads named and of those that are held already; held ones that break none
+    any more, or are gone, are `mended`. Rows of loads that are blocked or decided, and rows that a person has decided, stay as they are.
+    """
+
+    source: str
+    time_column: str
+    promises: tuple[RowPromise, ...]
+    loads: tuple[str, ...]
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class DecideRows:
+    """A person lets held rows through, or keeps them out for good: all of the source, or those of a load, those that break something of a
+    column or for a reason, one by its id (its hash in hexadecimal digits)."""
+
+    source: str
+    time_column: str
+    state: RowState
+    changed_at: datetime
+    changed_by: str
+    load_id: str = ""
+    column: str = ""
+    reason: str = ""
+    row_id: str = ""
+
+
+@dataclass(frozen=True)
 class MarkProcessed:
     """A table has taken notice of its upstream in [since, until) and had nothing, or not in this table, to write. Without it
     the same windows would be pending for ever."""
@@ -211,7 +251,22 @@ class LeavePending:
     until: datetime
 
 
-Write = Replace | Append | Rewrite | Delete | Prune | Load | Reconcile | DropHeld | DecideLoad | LookAgain | MarkProcessed | LeavePending
+Write = (
+    Replace
+    | Append
+    | Rewrite
+    | Delete
+    | Prune
+    | Load
+    | Reconcile
+    | DropHeld
+    | DecideLoad
+    | DivertRows
+    | DecideRows
+    | LookAgain
+    | MarkProcessed
+    | LeavePending
+)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from smartflow_assets.core.contracts.expectation_types import EXPECTATION_TYPES, ROWS_QUERY, column_arguments
+from smartflow_assets.core.contracts.expectation_types import EXPECTATION_TYPES, ROW_TYPES, ROWS_QUERY, column_arguments
 from smartflow_assets.core.contracts.expectations import Expectation, Scope
 from smartflow_assets.core.nearest_name import did_you_mean
 from smartflow_assets.core.preparation.row_condition import Column, Comparison, columns, parse_condition
@@ -34,6 +34,7 @@ from smartflow_assets.core.severity import Severity
 ColumnType = Literal["integer", "number", "text", "boolean", "timestamp"]
 Bound = StrictInt | StrictFloat | Annotated[datetime, Strict()] | Annotated[date, Strict()] | str
 Value = StrictBool | StrictInt | StrictFloat | str
+OnBreach = Literal["keep", "quarantine"]
 
 _INTEGERS = tuple(
     f"{name}{size}{rest}" for name, rest in (("int", ""), ("Int", "Dtype"), ("uint", ""), ("UInt", "Dtype")) for size in (8, 16, 32, 64)
@@ -82,7 +83,17 @@ class _Part(BaseModel):
     )
 
 
-class ColumnContract(_Part):
+class _RowPart(_Part):
+    """A part that single rows break."""
+
+    on_breach: OnBreach | None = Field(
+        default=None,
+        description="What becomes of the rows that break it: quarantine diverts each of them and lets the rest of the load go on, whatever "
+        "the severity; keep leaves them in their load, which severity decides about. Default: what the contract says.",
+    )
+
+
+class ColumnContract(_RowPart):
     """What a column promises. Values that are missing (null or NaN) are asked of `not_null` and `max_null_percent` alone."""
 
     type: ColumnType | None = Field(default=None, description="What the column is stored as: integer, number, text, boolean or timestamp.")
@@ -110,6 +121,11 @@ class ColumnContract(_Part):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
+        if self.on_breach == "quarantine" and all(getattr(self, key) is None or getattr(self, key) is False for key in ROW_WORDS):
+            raise ValueError(
+                "on_breach: quarantine is about single rows, and nothing here is: type, required and max_null_percent are about the whole "
+                f"column; add one of {', '.join(ROW_WORDS)}, or take on_breach out"
+            )
         if self.not_null and self.max_null_percent is not None:
             raise ValueError("both not_null and max_null_percent are given; keep one of them")
         if self.min_length is not None and self.max_length is not None and self.min_length > self.max_length:
@@ -140,6 +156,10 @@ class ColumnContract(_Part):
         """min and max as expectations have them: times as ISO texts in UTC."""
         low, high = (_as_argument(bound) for bound in (self.min, self.max))
         return low, high
+
+
+ROW_WORDS = ("not_null", "min", "max", "allowed", "pattern", "unique", "min_length", "max_length")
+"""The words of a column that single rows break."""
 
 
 def _kind(bound: Any) -> str:
@@ -174,7 +194,7 @@ def _as_argument(bound: Any) -> Any:
     return bound
 
 
-class Together(_Part):
+class Together(_RowPart):
     """Columns that make no two rows alike. `unique_together: [[shop, order_id]]` is short for {columns: [shop, order_id]}."""
 
     columns: tuple[str, ...] = Field(min_length=2, description="The columns, at least two.")
@@ -197,7 +217,7 @@ class Together(_Part):
         return names
 
 
-class Condition(_Part):
+class Condition(_RowPart):
     """What holds in every row. `conditions: [ended_at >= started_at]` is short for {check: ended_at >= started_at}."""
 
     check: str = Field(
@@ -222,7 +242,7 @@ class Condition(_Part):
         return text
 
 
-class Reference(_Part):
+class Reference(_RowPart):
     """A column whose every value is in a column of another source."""
 
     column: str = Field(description="The column of this source.")
@@ -241,6 +261,15 @@ class RowCount(_Part):
         "of that time, and none where none came. The newest is still filling and may have fewer than `min`; the next load counts it again.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _blames_no_row(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "on_breach" in given:
+            raise ValueError(
+                "on_breach is about single rows, and a count blames none; take it out: severity says whether the load is blocked"
+            )
+        return cast(Any, given)
+
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.min is None and self.max is None:
@@ -250,7 +279,7 @@ class RowCount(_Part):
         return self
 
 
-class ListedExpectation(_Part):
+class ListedExpectation(_RowPart):
     """Any expectation of Great Expectations: its type and its own arguments, under their names there."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -273,9 +302,19 @@ class ListedExpectation(_Part):
                 raise ValueError(f"{self.type} needs {key}; write it beside the type." if not near else f"{self.type} needs {key}")
         return self
 
+    @model_validator(mode="after")
+    def _blames_rows(self) -> Self:
+        if self.on_breach != "quarantine" or can_divert(self.type, self.arguments):
+            return self
+        if self.type == ROWS_QUERY:
+            raise ValueError("on_breach: quarantine needs to know the rows, and a query may answer with any; write it under `conditions`")
+        if self.type in ROW_TYPES:
+            raise ValueError("on_breach: quarantine diverts every row that breaks it, and mostly lets some pass; take one of the two out")
+        raise ValueError(f"on_breach: quarantine is about single rows, and {self.type} does not name any in SQL; take it out")
+
     @property
     def arguments(self) -> dict[str, Any]:
-        """What is given beside type and severity."""
+        """What is given beside type, severity and on_breach."""
         extra = self.model_extra or {}
         return {key: _as_argument(value) if isinstance(value, date) else value for key, value in extra.items()}
 
@@ -286,9 +325,14 @@ class ListedExpectation(_Part):
         return tuple(str(name) for value in named for name in (cast("list[Any]", value) if isinstance(value, list | tuple) else [value]))
 
 
+def can_divert(kind: str, arguments: Mapping[str, Any]) -> bool:
+    """Is a breach that of single rows, each of which can be named?"""
+    return kind in ROW_TYPES and arguments.get("mostly") in (None, 1) and "unexpected_rows_query" not in arguments
+
+
 class Contract(BaseModel):
     """What the rows of a source promise. A breach is told; one of severity critical also keeps the rows of its load out of everything
-    downstream until they are released."""
+    downstream until they are released, and `on_breach: quarantine` keeps out the rows that break it alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
@@ -314,6 +358,11 @@ class Contract(BaseModel):
         default="warn",
         description="What a column that is gone, renamed or of another type is: nothing, a warning, or critical. A new one is accepted.",
     )
+    on_breach: OnBreach = Field(
+        default="keep",
+        description="What becomes of rows that break a promise about single rows, where it does not say so itself: quarantine diverts each "
+        "of them and lets the rest of the load go on; keep leaves them in their load, which severity decides about.",
+    )
     listed: tuple[ListedExpectation, ...] = Field(
         default=(),
         alias="expectations",
@@ -328,21 +377,21 @@ class Contract(BaseModel):
         found: list[Expectation] = []
         for name, column in self.columns.items():
             if column.required:
-                found.append(self._of("expect_column_to_exist", (name,), {"column": name}, column.severity))
+                found.append(self._of("expect_column_to_exist", (name,), {"column": name}, column))
             if there is None or name.lower() in there:
                 found += self._of_column(name, column)
         uniqueness: Scope = "load" if self.unique_within == "batch" else "source"
         for together in self.unique_together:
             arguments = {"column_list": list(together.columns)}
-            found.append(self._of("expect_compound_columns_to_be_unique", together.columns, arguments, together.severity, uniqueness))
+            found.append(self._of("expect_compound_columns_to_be_unique", together.columns, arguments, together, uniqueness))
         found += [self._of_condition(condition) for condition in self.conditions]
         for each in self.references:
             arguments = {"column": each.column, "source": each.source, "source_column": each.source_column or each.column}
-            found.append(self._of(ROWS_QUERY, (each.column,), arguments, each.severity))
+            found.append(self._of(ROWS_QUERY, (each.column,), arguments, each))
         if self.row_count is not None:
             arguments = {"min_value": self.row_count.min, "max_value": self.row_count.max}
-            found.append(self._of("expect_table_row_count_to_be_between", (), arguments, self.row_count.severity, self.row_count.per))
-        found += [self._of(each.type, each.columns, each.arguments, each.severity) for each in self.listed]
+            found.append(self._of("expect_table_row_count_to_be_between", (), arguments, self.row_count, self.row_count.per))
+        found += [self._of(each.type, each.columns, each.arguments, each) for each in self.listed]
         optional = {name.lower() for name, column in self.columns.items() if not column.required}
         return tuple(
             each
@@ -355,17 +404,17 @@ class Contract(BaseModel):
         """The columns whose values are shown nowhere."""
         return frozenset(name for name, column in self.columns.items() if column.sensitive)
 
-    def _of(
-        self, kind: str, names: tuple[str, ...], arguments: Mapping[str, Any], severity: Severity, scope: Scope = "load"
-    ) -> Expectation:
+    def _of(self, kind: str, names: tuple[str, ...], arguments: Mapping[str, Any], part: _Part, scope: Scope = "load") -> Expectation:
         masked = {name.lower() for name in self.sensitive}
         is_sensitive = any(name.lower() in masked for name in names) or (kind == ROWS_QUERY and not names and bool(masked))
         given = {key: value for key, value in arguments.items() if value is not None}
-        return Expectation(kind, names, given, severity, scope, is_sensitive)
+        on_breach = part.on_breach or self.on_breach if isinstance(part, _RowPart) else "keep"
+        is_diverting = on_breach == "quarantine" and can_divert(kind, given)
+        return Expectation(kind, names, given, part.severity, scope, is_sensitive, is_diverting)
 
     def _of_column(self, name: str, column: ColumnContract) -> Iterator[Expectation]:
         def one(kind: str, scope: Scope = "load", **arguments: Any) -> Expectation:
-            return self._of(kind, (name,), {"column": name, **arguments}, column.severity, scope)
+            return self._of(kind, (name,), {"column": name, **arguments}, column, scope)
 
         if column.type is not None:
             kind, arguments = TYPE_EXPECTATIONS[column.type]
@@ -395,9 +444,9 @@ class Contract(BaseModel):
                 is_changed, is_equal_fine = _ORDER[parsed.sign]
                 names = (other.name, parsed.column) if is_changed else (parsed.column, other.name)
                 arguments = {"column_A": names[0], "column_B": names[1], **given} | ({"or_equal": True} if is_equal_fine else {})
-                return self._of("expect_column_pair_values_a_to_be_greater_than_b", names, arguments, condition.severity)
+                return self._of("expect_column_pair_values_a_to_be_greater_than_b", names, arguments, condition)
             if parsed.sign == "=":
                 names = (parsed.column, other.name)
                 arguments = {"column_A": names[0], "column_B": names[1], **given}
-                return self._of("expect_column_pair_values_to_be_equal", names, arguments, condition.severity)
-        return self._of(ROWS_QUERY, columns(parsed), {"condition": condition.check}, condition.severity)
+                return self._of("expect_column_pair_values_to_be_equal", names, arguments, condition)
+        return self._of(ROWS_QUERY, columns(parsed), {"condition": condition.check}, condition)

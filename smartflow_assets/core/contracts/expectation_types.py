@@ -67,6 +67,24 @@ EXPECTATION_TYPES: tuple[str, ...] = (
     ROWS_QUERY,
 )
 
+ROW_TYPES: tuple[str, ...] = (
+    "expect_column_values_to_not_be_null",
+    "expect_column_values_to_be_null",
+    "expect_column_values_to_be_between",
+    "expect_column_values_to_be_in_set",
+    "expect_column_values_to_not_be_in_set",
+    "expect_column_values_to_match_regex",
+    "expect_column_values_to_not_match_regex",
+    "expect_column_value_lengths_to_be_between",
+    "expect_column_value_lengths_to_equal",
+    "expect_column_values_to_be_unique",
+    "expect_compound_columns_to_be_unique",
+    "expect_column_pair_values_a_to_be_greater_than_b",
+    "expect_column_pair_values_to_be_equal",
+    ROWS_QUERY,
+)
+"""Those that blame single rows, which SQL can name."""
+
 
 def column_arguments(expectation_type: str) -> tuple[str, ...]:
     """The arguments that name the columns of a type.

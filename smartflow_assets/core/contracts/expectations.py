@@ -23,7 +23,8 @@ class Expectation:
 
     Two promises have no words there and are an `unexpected_rows_expectation` with arguments of their own: {condition: text of
     core.preparation.row_condition}, and {column, source, source_column} for a value that is in a column of another source.
-    `scope` says which rows are taken together: a load, all rows of the source, or each bucket or day by itself.
+    `scope` says which rows are taken together: a load, all rows of the source, or each bucket or day by itself. `is_diverting`: the rows
+    that break it are kept aside one by one, and the rest of their load goes on.
     """
 
     type: str
@@ -32,6 +33,7 @@ class Expectation:
     severity: Severity = "warning"
     scope: Scope = "load"
     is_sensitive: bool = False
+    is_diverting: bool = False
 
     @property
     def mostly(self) -> float:

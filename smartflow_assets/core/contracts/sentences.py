@@ -45,6 +45,19 @@ def sentence(expectation: Expectation, told: Told) -> str:
     return _of_figure(expectation, told)
 
 
+def reason_of_row(expectation: Expectation) -> str:
+    """Why a single row breaks an expectation, without its value.
+
+    >>> reason_of_row(Expectation("expect_column_values_to_be_in_set", ("kind",), {"column": "kind", "value_set": ["a", "b"]}))
+    'kind is not among a, b'
+    >>> reason_of_row(Expectation("unexpected_rows_expectation", ("a", "b"), {"condition": "a + b > 0"}))
+    'breaks a + b > 0'
+    """
+    one, _ = _breach(expectation)
+    is_row = expectation.type in _ROWWISE and "source" not in expectation.arguments
+    return one if is_row else f"{_subject(expectation)} {one}"
+
+
 def _of_counts(expectation: Expectation, told: Told, count: int, wrong: int) -> str:
     one, several = _breach(expectation)
     is_row = expectation.type in _ROWWISE and "source" not in expectation.arguments

@@ -5,12 +5,12 @@ The other way of `Contract.expectations`, and held to it: a word is taken only w
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic import ValidationError
 
-from smartflow_assets.core.contracts.contract import TYPE_EXPECTATIONS, Contract
+from smartflow_assets.core.contracts.contract import ROW_WORDS, TYPE_EXPECTATIONS, Contract, can_divert
 from smartflow_assets.core.contracts.expectation_types import ROWS_QUERY
 from smartflow_assets.core.contracts.expectations import Expectation
 
@@ -36,7 +36,10 @@ def with_expectations(
         if key in settings and settings[key] != values.get(key, Contract.model_fields[key].default):
             values[key] = settings[key]
     taken, meant = set[tuple[str, str]](), _Meaning.of(values)
-    for expectation in expectations:
+    for given in expectations:
+        expectation = given
+        if values.get("on_breach") == "quarantine":  # the default of the contract, which a suite knows nothing of
+            expectation = replace(given, is_diverting=can_divert(given.type, given.arguments))
         if meant.has(expectation):
             continue
         for place, part, words in _candidates(values, expectation):
@@ -59,7 +62,7 @@ def with_expectations(
 
 def _essence(expectation: Expectation) -> str:
     arguments = sorted((key, repr(_plain(value))) for key, value in expectation.arguments.items())
-    return repr((expectation.type, arguments, expectation.severity, expectation.scope))
+    return repr((expectation.type, arguments, expectation.severity, expectation.scope, expectation.is_diverting))
 
 
 def _plain(value: Any) -> Any:
@@ -74,14 +77,14 @@ class _Meaning:
     """What a contract means, by the place that says it: a column, the row count, and all else. A place has a meaning of its own, so that a
     word is looked at without the thousands beside it."""
 
-    unique_within: Values
+    defaults: Values
     parts: dict[_Place, set[str]]
 
     @classmethod
     def of(cls, values: Values) -> "_Meaning":
         """The meaning of a contract as its YAML has it."""
-        within = {key: values[key] for key in ("unique_within",) if key in values}
-        meant = cls(within, {})
+        defaults = {key: values[key] for key in ("unique_within", "on_breach") if key in values}
+        meant = cls(defaults, {})
         columns, count = cast("dict[str, Values]", values.get("columns") or {}), values.get("row_count")
         for name, entry in columns.items():
             meant.parts["columns", name] = meant.of_part({"columns": {name: entry}})
@@ -92,7 +95,7 @@ class _Meaning:
     def of_part(self, part: Values) -> set[str]:
         """The essences of what a part says by itself; none where it is no contract."""
         try:
-            return {_essence(each) for each in Contract.model_validate(self.unique_within | part).expectations()}
+            return {_essence(each) for each in Contract.model_validate(self.defaults | part).expectations()}
         except ValidationError:
             return set()
 
@@ -115,9 +118,11 @@ def _candidates(values: Values, expectation: Expectation) -> Iterator[tuple[_Pla
     given, names = expectation.arguments, expectation.columns
     if len(names) == 1 and "source" not in given and "condition" not in given:
         for words in _column_words(expectation):
-            entry = dict(cast("dict[str, Values]", values.get("columns") or {}).get(names[0], _severity(expectation)))
+            entry = dict(cast("dict[str, Values]", values.get("columns") or {}).get(names[0], _consequences(expectation)))
             if words.get("required"):
                 entry.pop("required", None)
+            if expectation.is_diverting and not entry.keys() & set(ROW_WORDS):  # or it would hold for words that do not divert
+                entry["on_breach"] = "quarantine"
             for together in _TOGETHER:
                 if words.keys() & set(together):
                     for key in together:
@@ -167,24 +172,24 @@ def _column_words(expectation: Expectation) -> Iterator[Values]:
 
 def _item(expectation: Expectation) -> tuple[str, Any]:
     """The key and the item that say an expectation about several columns or about counts; empty when there are none."""
-    given, severity = expectation.arguments, _severity(expectation)
+    given, beside = expectation.arguments, _consequences(expectation)
     match expectation.type:
         case "expect_compound_columns_to_be_unique":
             columns = list(expectation.columns)
-            return "unique_together", {"columns": columns, **severity} if severity else columns
+            return "unique_together", {"columns": columns, **beside} if beside else columns
         case "expect_column_pair_values_a_to_be_greater_than_b" | "expect_column_pair_values_to_be_equal":
             sign = "==" if expectation.type.endswith("equal") else ">=" if given.get("or_equal") else ">"
             check = f"{_name(str(given['column_A']))} {sign} {_name(str(given['column_B']))}"
-            return "conditions", {"check": check, **severity} if severity else check
+            return "conditions", {"check": check, **beside} if beside else check
         case kind if kind == ROWS_QUERY and "condition" in given:
-            return "conditions", {"check": given["condition"], **severity} if severity else given["condition"]
+            return "conditions", {"check": given["condition"], **beside} if beside else given["condition"]
         case kind if kind == ROWS_QUERY and "source" in given:
             other = {} if given["source_column"] == given["column"] else {"source_column": given["source_column"]}
-            return "references", {"column": given["column"], "source": given["source"], **other, **severity}
+            return "references", {"column": given["column"], "source": given["source"], **other, **beside}
         case "expect_table_row_count_to_be_between":
             limits = {key: int(given[name]) for key, name in (("min", "min_value"), ("max", "max_value")) if name in given}
             per = {} if expectation.scope == "load" else {"per": expectation.scope}
-            return "row_count", {**limits, **per, **severity}
+            return "row_count", {**limits, **per, **beside}
         case _:
             return "", None
 
@@ -193,9 +198,11 @@ def _name(column: str) -> str:
     return column if column.isidentifier() else f"`{column}`"
 
 
-def _severity(expectation: Expectation) -> Values:
-    return {} if expectation.severity == "warning" else {"severity": expectation.severity}
+def _consequences(expectation: Expectation) -> Values:
+    """What is said beside the promise itself."""
+    severity: Values = {} if expectation.severity == "warning" else {"severity": expectation.severity}
+    return severity | ({"on_breach": "quarantine"} if expectation.is_diverting else {})
 
 
 def _listed(expectation: Expectation) -> Values:
-    return {"type": expectation.type, **_severity(expectation), **expectation.arguments}
+    return {"type": expectation.type, **_consequences(expectation), **expectation.arguments}

@@ -22,6 +22,7 @@ _OF_COLUMNS = (
 )
 _OF_TABLES = "expect_table_column"
 _OF_COUNTS = "expect_table_row_count"
+MOST_REASONS = 3
 
 
 def _check(name: str, description: str) -> dg.AssetCheckSpec:
@@ -44,7 +45,7 @@ ROW_COUNTS = _check(contracts.ROW_COUNTS_CHECK, "Loads, buckets or days have as 
 
 @stage_asset("schema_checks", "quality", ["greatexpectations"], deps=["raw_records"], check_specs=[COLUMNS, VALUES, ROW_COUNTS])
 def schema_checks(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
-    """Ask the contract of the loads that are new; one that breaks a critical part goes no further."""
+    """Ask the contract of the loads that are new; one that breaks a critical part goes no further, nor do single rows that it diverts."""
     asked = contracts.schema_checks(options.run)
     if asked.loads:
         context.log.info(str(asked))
@@ -55,21 +56,34 @@ def schema_checks(context: dg.AssetExecutionContext, options: RunOptions) -> dg.
             "expectations_not_met": sum(not verdict.is_passed for verdict in asked.verdicts),
             "blocked_loads": len(asked.blocked),
             "blocked_rows": sum(load.rows for load in asked.blocked),
+            "diverted_rows": asked.held,
         }
     )
-    if asked.loads and (told := [*asked.accepted, *(_blocked(options.run.name, load) for load in asked.blocked)]):
+    told = [*asked.accepted, *(_blocked(options.run.name, load) for load in asked.blocked), *_diverted(options.run.name, asked)]
+    if asked.loads and told:
         metadata[NOTE] = "; ".join(told)
     failed = _failed(asked.standing)
     if asked.verdicts and len(failed):
         metadata["not_met"] = small_table(failed, ["severity", "column_name", "check_name", "message"])
     elif len(failed):
         metadata |= kept(context, "not_met")
-    return dg.MaterializeResult(metadata=metadata, check_results=[_result(check, asked) for check in (COLUMNS, VALUES, ROW_COUNTS)])
+    return dg.MaterializeResult(
+        metadata=metadata, check_results=[_result(options.run.name, check, asked) for check in (COLUMNS, VALUES, ROW_COUNTS)]
+    )
 
 
 def _blocked(source: str, load: LoadNow) -> str:
     let_through = f"`smartflow quarantine {source} --release --load {load.load_id}` lets them through"
     return f"{counted(load.rows, 'row')} of load {load.load_id} go no further, since {load.reason.rstrip('.')}; {let_through}"
+
+
+def _diverted(source: str, asked: Asked) -> list[str]:
+    if not asked.held:
+        return []
+    why = [f"{each.reason} ({each.rows:,})" for each in asked.held_for[:MOST_REASONS]]
+    more = f" and {len(asked.held_for) - len(why)} more reasons" if len(asked.held_for) > len(why) else ""
+    rest = "is diverted, and the rest of its load" if asked.held == 1 else "are diverted, and the rest of their loads"
+    return [f"{counted(asked.held, 'row')} {rest} went on: {', '.join(why)}{more}; `smartflow quarantine {source}` lists them"]
 
 
 class _Finding(NamedTuple):
@@ -90,7 +104,7 @@ def _failed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["is_passed"].fillna(False).eq(False)] if len(rows) else rows
 
 
-def _result(check: dg.AssetCheckSpec, asked: Asked) -> dg.AssetCheckResult:
+def _result(source: str, check: dg.AssetCheckSpec, asked: Asked) -> dg.AssetCheckResult:
     rows = asked.standing[asked.standing["check_name"].map(_kind) == check.name] if len(asked.standing) else asked.standing
     found = [
         _Finding(row["severity"], str(row["message"] or row["error"]), str(row["load_id"])) for row in _failed(rows).to_dict("records")
@@ -102,6 +116,7 @@ def _result(check: dg.AssetCheckSpec, asked: Asked) -> dg.AssetCheckResult:
         severity: Severity = "critical" if asked.contract.on_schema_change == "fail" else "warning"
         found += [_Finding(severity, str(each.change), each.load_id) for each in asked.changes]
     found.sort(key=lambda each: -RANK[each.severity])
+    diverted = _diverted(source, asked) if check is VALUES else []
     severity = worst((each.severity for each in found), "warning")
     blocked = {load.load_id for load in asked.blocked}
     others = [each.severity for each in found if each.load_id not in blocked or each.severity != "critical"]  # a blocked load has its own
@@ -109,8 +124,9 @@ def _result(check: dg.AssetCheckSpec, asked: Asked) -> dg.AssetCheckResult:
         check_name=check.name,
         passed=not found,
         severity=dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN,
-        description=_description(check, asked, len(rows), found),
-        metadata=numbers({"expectations": len(rows), "not_met": len(found)}) | {INCIDENT: worst(others) if others else "that of its load"},
+        description=" ".join([_description(check, asked, len(rows), found), *(f"{each}." for each in diverted)]),
+        metadata=numbers({"expectations": len(rows), "not_met": len(found)} | ({"diverted_rows": asked.held} if diverted else {}))
+        | {INCIDENT: worst(others) if others else "that of its load"},
     )
 
 

@@ -29,7 +29,8 @@ class Rows:
             f"SET TimeZone = 'UTC'; CREATE SCHEMA raw; CREATE TABLE raw.\"shop\" ({columns}, "
             "_origin VARCHAR, _row BIGINT, _row_hash UBIGINT, _ingested_at TIMESTAMPTZ, _run_id VARCHAR)"
         )
-        self.connection.execute(TABLES["blocked_loads"].ddl())
+        for table in ("blocked_loads", "diverted_rows"):
+            self.connection.execute(TABLES[table].ddl())
         marks = ", ".join("?" for _ in rows[0]) if rows else ""
         for number, row in enumerate(rows):
             self.connection.execute(f"INSERT INTO raw.shop VALUES ({marks}, 'f', {number}, 0, now(), 'run')", row)

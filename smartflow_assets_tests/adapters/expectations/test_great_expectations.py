@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from smartflow_assets.adapters.expectations.evaluation import STANDARD, evaluate
+from smartflow_assets.adapters.expectations.row_checks import ROW_CHECKS
 from smartflow_assets.adapters.expectations.suite import read_suite, suite_of
 from smartflow_assets.core.contracts.contract import Contract
-from smartflow_assets.core.contracts.expectation_types import EXPECTATION_TYPES
+from smartflow_assets.core.contracts.expectation_types import EXPECTATION_TYPES, ROW_TYPES
 from smartflow_assets.core.contracts.shorthand import with_expectations
 from smartflow_assets_tests.adapters.expectations.conformance import Tally, compare, frames, promises
 
@@ -22,7 +23,7 @@ BOTH.remove("unexpected_rows_expectation")  # Great Expectations has no query on
 FULL = {
     "columns": {
         "at": {"type": "timestamp", "not_null": True, "min": "2026-01-01T00:00:00+00:00"},
-        "id": {"type": "integer", "unique": True, "severity": "critical"},
+        "id": {"type": "integer", "unique": True, "severity": "critical", "on_breach": "quarantine"},
         "amount": {"type": "number", "max_null_percent": 5, "min": 0, "max": 10.5},
         "mail": {"type": "text", "pattern": "^[^{}]+@", "min_length": 3, "max_length": 80, "sensitive": True, "required": False},
         "ok": {"type": "boolean"},
@@ -30,7 +31,7 @@ FULL = {
     },
     "unique_together": [["kind", "id"], {"columns": ["at", "id"], "severity": "critical"}],
     "unique_within": "batch",
-    "conditions": ["`ended at` >= at", {"check": "kind != '{' or amount > 3", "severity": "critical"}],
+    "conditions": ["`ended at` >= at", {"check": "kind != '{' or amount > 3", "severity": "critical", "on_breach": "quarantine"}],
     "references": [{"column": "kind", "source": "kinds", "source_column": "name"}],
     "row_count": {"min": 1, "max": 9, "per": "day"},
     "on_schema_change": "fail",
@@ -80,6 +81,10 @@ def test_every_type_that_a_contract_may_list_is_known_there_and_none_is_left_out
     from great_expectations.expectations.registry import list_registered_expectation_implementations
 
     assert sorted(EXPECTATION_TYPES) == sorted(list_registered_expectation_implementations())
+
+
+def test_rows_are_named_for_just_the_types_that_say_so():
+    assert sorted(ROW_TYPES) == sorted(ROW_CHECKS)
 
 
 def test_great_expectations_reads_the_suite_of_a_contract_and_all_comes_back(great_expectations, tmp_path):

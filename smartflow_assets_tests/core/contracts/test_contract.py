@@ -76,6 +76,29 @@ def test_what_is_sensitive_marks_every_expectation_that_shows_it():
     assert [each.is_sensitive for each in contract.expectations()] == [True, True, False, False, True]
 
 
+MEAN = {"type": "expect_column_mean_to_be_between", "column": "a", "min_value": 1}
+NULLS = {"type": "expect_column_values_to_not_be_null", "column": "a"}
+QUERY = {"type": "unexpected_rows_expectation", "unexpected_rows_query": "FROM {batch}"}
+
+
+def test_rows_are_diverted_where_a_promise_or_the_contract_says_so_and_can():
+    contract = Contract.model_validate(
+        {
+            "on_breach": "quarantine",
+            "columns": {"x": {"type": "number", "min": 1, "max_null_percent": 3}, "y": {"not_null": True, "on_breach": "keep"}},
+            "conditions": ["x > y"],
+            "row_count": {"min": 1},
+            "expectations": [MEAN, NULLS, NULLS | {"mostly": 0.5}, QUERY],
+        }
+    )
+    diverting = [each for each in contract.expectations() if each.is_diverting]
+    assert [(each.type, each.columns) for each in diverting] == [
+        ("expect_column_values_to_be_between", ("x",)),
+        ("expect_column_pair_values_a_to_be_greater_than_b", ("x", "y")),
+        ("expect_column_values_to_not_be_null", ("a",)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("contract", "said"),
     [
@@ -97,6 +120,13 @@ def test_what_is_sensitive_marks_every_expectation_that_shows_it():
         ({"expectations": [{"type": "expect_colum_to_exist", "column": "a"}]}, "Did you mean expect_column_to_exist?"),
         ({"expectations": [{"type": "expect_column_to_exist"}]}, "expect_column_to_exist needs column"),
         ({"expectations": [{"type": "unexpected_rows_expectation"}]}, "needs unexpected_rows_query"),
+        ({"row_count": {"min": 1, "on_breach": "quarantine"}}, "on_breach is about single rows, and a count blames none; take it out"),
+        ({"columns": {"x": {"max_null_percent": 3, "on_breach": "quarantine"}}}, "max_null_percent are about the whole column; add one of"),
+        ({"columns": {"x": {"type": "text", "on_breach": "quarantine"}}}, "or take on_breach out"),
+        ({"expectations": [MEAN | {"on_breach": "quarantine"}]}, "expect_column_mean_to_be_between does not name any in SQL; take it out"),
+        ({"expectations": [NULLS | {"mostly": 0.9, "on_breach": "quarantine"}]}, "mostly lets some pass; take one of the two out"),
+        ({"expectations": [QUERY | {"on_breach": "quarantine"}]}, "write it under `conditions`"),
+        ({"columns": {"x": {"min": 1, "on_breach": "drop"}}}, "Input should be 'keep' or 'quarantine'"),
     ],
 )
 def test_nonsense_is_refused_with_what_to_do(contract, said):

@@ -26,3 +26,13 @@ def test_what_is_listed_has_no_word_for_the_rows_that_it_holds_for():
     values = with_expectations({"unique_within": "batch"}, [unique])
     assert values["expectations"] == [{"type": "expect_column_values_to_be_unique", "column": "a"}]
     assert with_expectations(values, [Expectation(unique.type, ("a",), {"column": "a"})]) == values
+
+
+def test_what_diverts_rows_leaves_words_that_do_not_as_they_are():
+    """A column says one thing of all its words, and a suite nothing of the default of the contract that takes it over."""
+    low = Expectation("expect_column_values_to_be_between", ("a",), {"column": "a", "min_value": 0})
+    there = Expectation("expect_column_values_to_not_be_null", ("a",), {"column": "a"}, is_diverting=True)
+    values = with_expectations({}, [low, there])
+    assert values["columns"] == {"a": {"min": 0}}
+    assert values["expectations"] == [{"type": there.type, "on_breach": "quarantine", "column": "a"}]
+    assert with_expectations({"on_breach": "quarantine"}, [low])["columns"] == {"a": {"min": 0, "on_breach": "quarantine"}}
