@@ -149,7 +149,7 @@ def _diversions(
     yield diversion(run, contract, loads, is_final=True).write
 
 
-def _rows(run: SourceRun, contract: Contract, news: "_News", found: Sequence["_Looked"]) -> Iterator[DecideLoad]:
+def _rows(run: SourceRun, contract: Contract, news: "_News", found: Sequence["_Looked"]) -> Iterator[Write]:
     """What was found, to be written; that a load, or a decision on single rows, was looked at is said even where nothing is asked, or no
     row is left."""
     rows = [_row(run, contract, each, verdict) for each in found for verdict in each.verdicts]
