@@ -24,6 +24,9 @@ LoadState = Literal["blocked", "released", "dropped", "mended"]
 RowState = Literal["held", "released", "dropped", "mended"]
 """What became of a row that a contract diverts."""
 
+FigureState = Literal["scored"]
+"""How a figure of a profile stands."""
+
 ColumnChange = Literal["added", "removed", "renamed", "retyped"]
 """What happened to a column of a source."""
 
