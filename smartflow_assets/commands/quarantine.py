@@ -94,7 +94,7 @@ def quarantine(
     if load and _is_blocked(warehouse, names[0], load):
         _decide(warehouse, catalogue, names[0], load, state)
     elif release or which != Chosen():
-        _decide_rows(warehouse, catalogue, names[0], state, _completed(warehouse, catalogue, names[0], which))
+        _decide_rows(warehouse, catalogue, names[0], state, _completed(warehouse, catalogue, names[0], which, state))
     else:
         for name in names if file is None else _holders(warehouse, names, file):
             _drop(warehouse, catalogue, name, file)
@@ -183,22 +183,27 @@ def _is_blocked(warehouse: "Warehouse", name: str, load: str) -> bool:
     return is_blocked or not any(each.startswith(load) for each in held_ids(warehouse, name).loads)
 
 
-def _completed(warehouse: "Warehouse", catalogue: "Catalogue", name: str, which: "Chosen") -> "Chosen":
-    """The same with whole ids. UsageError where nothing that is held is meant."""
+def _completed(warehouse: "Warehouse", catalogue: "Catalogue", name: str, which: "Chosen", state: "LoadState | None" = None) -> "Chosen":
+    """The same with whole ids. UsageError where nothing is meant that is held, or that somebody has decided otherwise than as `state`."""
     from dataclasses import replace
 
     from smartflow_assets.core.nearest_name import did_you_mean
     from smartflow_assets.stages.diverted_rows import held_ids
 
     held = held_ids(warehouse, name)
-    if not held.rows:
-        raise terminal.UsageError(f"no row of {name} is diverted", remedy="`smartflow quarantine` lists what is held.")
+    decided = [each for each in held.decided if state and which.row_id and each.startswith(which.row_id)]
+    if len(decided) == 1 and held.decided[decided[0]] == state:
+        other = "--drop" if state == "released" else "--release"
+        raise terminal.UsageError(f"row {decided[0]} of {name} is {state} already", remedy=f"{other} decides otherwise.")
+    if not held.rows and not decided:
+        remedy = "`smartflow quarantine` lists what is held; a load that is blocked is named by --load, a row that was decided by --row."
+        raise terminal.UsageError(f"no row of {name} is diverted", remedy=remedy)
     for given, known, kind in ((which.column, held.columns, "column"), (which.reason, held.reasons, "reason")):
         if given and given.lower() not in [each.lower() for each in known]:
             listed = f"Rows are diverted for {'; '.join(known)}."
             raise terminal.UsageError(f"no row of {name} is diverted with the {kind} {given}", remedy=did_you_mean(given, known, listed))
     found = dict[str, str]()
-    for key, given, known in (("load_id", which.load_id, held.loads), ("row_id", which.row_id, held.rows)):
+    for key, given, known in (("load_id", which.load_id, held.loads), ("row_id", which.row_id, [*held.rows, *decided])):
         meant = [each for each in known if given and each.startswith(given)]
         if given and len(meant) != 1:
             problem = "several begin with" if meant else "none is called"
@@ -250,10 +255,13 @@ def _decide(warehouse: "Warehouse", catalogue: "Catalogue", name: str, load: str
 
 def _drop(warehouse: "Warehouse", catalogue: "Catalogue", name: str, file: str | None) -> None:
     from smartflow_assets.stages.alerting import committed
+    from smartflow_assets.stages.contracts import loads_now
     from smartflow_assets.stages.readability import drop_held, watch
 
     count = drop_held(warehouse, name, file, run_id=RUN_ID)
     terminal.result(f"{name}: {terminal.count(count, 'row')} dropped" + (f", of {file}" if file else ""))
+    if not count and file is None and (blocked := [each.load_id for each in loads_now(warehouse, name) if each.state == "blocked"]):
+        terminal.note(f"{name}: {terminal.count(len(blocked), 'load')} blocked, which --load names: {', '.join(blocked)}")
     if count and name in catalogue.sources:
         committed(warehouse, RUN_ID, watch(warehouse, catalogue.sources[name], now=datetime.now(UTC), run_id=RUN_ID))
 

@@ -4,10 +4,12 @@ A run that went well says so itself, in its last stage. Of one that failed no st
 when it is closed.
 """
 
+import logging
+
 import dagster as dg
 
 from smartflow_assets.defs.metadata import counted, numbers
-from smartflow_assets.defs.names import MONITOR_JOB, asset_key
+from smartflow_assets.defs.names import MONITOR_JOB, asset_key, prefixed
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.stages.run_closing import RunRecord
 
@@ -37,14 +39,20 @@ def report_failed(instance: dg.DagsterInstance, record: RunRecord) -> None:
         or "its process was killed"
     )
     done = f" Before that {counted(len(record.seconds), 'stage')} went well." if record.seconds else ""
-    instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(
-            asset_key=UNFAILED.asset_key,
-            check_name=UNFAILED.name,
-            passed=False,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"In its last run, of {at}, {told.rstrip('.')}.{done}",
-            metadata={"run": dg.MetadataValue.dagster_run(record.run_id), **numbers({"stages_failed": len(stages)})},
-            partition=record.source,
-        )
+    answer = dg.AssetCheckEvaluation(
+        asset_key=UNFAILED.asset_key,
+        check_name=UNFAILED.name,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"In its last run, of {at}, {told.rstrip('.')}.{done}",
+        metadata={"run": dg.MetadataValue.dagster_run(record.run_id), **numbers({"stages_failed": len(stages)})},
+        partition=record.source,
     )
+    event = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+        job_name=prefixed(record.job),
+        message=f"{record.source}: {UNFAILED.name} is red",
+        event_specific_data=answer,
+    )
+    # an answer of the run: Dagster keeps one without a run once for each partition, and refuses the next
+    instance.report_dagster_event(event, record.run_id, logging.INFO)

@@ -230,12 +230,13 @@ def decide(warehouse: Warehouse, source: Source, load: LoadNow, state: LoadState
 
 @dataclass(frozen=True)
 class _News:
-    """What has changed since the contract was asked last: whether rows `came` or somebody decided, the `loads` that are new (None at the
-    very first look), and whether the contract `is_another`. True when there is anything."""
+    """What has changed since the contract was asked last: whether rows `came` or somebody decided, the `loads` that are new, whether the
+    contract `is_another`, and whether this `is_first` of all looks. True when there is anything."""
 
     came: bool = False
-    loads: Sequence[str] | None = ()
+    loads: Sequence[str] = ()
     is_another: bool = False
+    is_first: bool = False
 
     def __bool__(self) -> bool:
         return self.came or self.is_another
@@ -257,21 +258,23 @@ def _news(run: SourceRun, contract: Contract, held: int) -> "_News":
     is_first, before = pd.isna(state["asked_at"]), state["contract"]
     is_another = bool(contract.expectations()) and not is_first and (not isinstance(before, str) or before != _hash(contract))
     came = sorted(map(str, state["loads"])) if isinstance(state["loads"], list | np.ndarray) else []
-    return _News(bool(state["news"]), None if is_first else came, is_another)
+    if is_first:  # those of a run that was killed before it looked are new; those of a version that did not look are history
+        looked = "SELECT DISTINCT run_id FROM ingestions WHERE source = ? AND column_types IS NOT NULL"
+        came = sorted(set(came) & {run.run_id, *map(str, run.warehouse.read(looked, [run.name])["run_id"])})
+    return _News(bool(state["news"]), came, is_another, is_first)
 
 
 def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow], news: _News) -> Iterator["_Looked"]:
     """What was found of the loads that came since the last look, and of those that are blocked; of the newest that is there, when none came
     and the contract is another."""
-    is_first = news.loads is None
-    new, decided, mended = [run.run_id] if news.loads is None else news.loads, {load.load_id: load.state for load in known}, list[str]()
+    new, decided, mended = news.loads, {load.load_id: load.state for load in known}, list[str]()
     blocked = [each.load_id for each in known if each.state == "blocked" and (each.is_by_contract or not _rows_of(run, each.load_id))]
     one_by_one = diversion(run, contract, [*blocked, *(each for each in new if each not in decided)])
     for load_id in blocked:
         for looked in _looked_at(run, contract, load_id, one_by_one, is_new=False):
             mended += [load_id] if not looked.breaches(contract) else []
             yield looked
-    stored = None if not is_first else _columns_from_before(run)
+    stored = _columns_from_before(run, new) if news.is_first else None
     if stored:
         yield stored
     looked_at = [
@@ -281,15 +284,16 @@ def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow], news: _
         for looked in _looked_at(run, contract, each, one_by_one, is_new=not stored, mended=mended)
     ]
     yield from looked_at
-    if (is_first or news.is_another) and not looked_at:
+    if (news.is_first or news.is_another) and not looked_at:
         newest = run.warehouse.read(f"SELECT arg_max(_run_id, _ingested_at) AS load_id FROM {accepted_rows(run.name)}")["load_id"].iloc[0]
         if isinstance(newest, str):
             yield from (replace(looked, is_blocking=False) for looked in _looked_at(run, contract, newest, one_by_one, is_new=False))
 
 
-def _columns_from_before(run: SourceRun) -> "_Looked | None":
+def _columns_from_before(run: SourceRun, new: Sequence[str]) -> "_Looked | None":
     """The columns of rows from before loads were looked at: they are what later ones are compared with."""
-    columns = load_columns(run.warehouse, run.name, "", f"_run_id <> {quoted_text(run.run_id)}")
+    others = f"_run_id NOT IN ({', '.join(map(quoted_text, new))})" if new else "TRUE"
+    columns = load_columns(run.warehouse, run.name, "", others)
     count = max((column.value_count for column in columns.values()), default=0)
     return _Looked("", writes=changes_of(run, "", columns, count).noted(run, "")) if count else None
 

@@ -216,20 +216,23 @@ class Chosen:
 
 @dataclass(frozen=True)
 class HeldIds:
-    """What the diverted rows of a source that are held can be chosen by."""
+    """What the diverted rows of a source that are held can be chosen by; `decided` are the rows that a person has decided, and how."""
 
     rows: Sequence[str]
     loads: Sequence[str]
     columns: Sequence[str]
     reasons: Sequence[str]
+    decided: Mapping[str, RowState]
 
 
 def held_ids(warehouse: Warehouse, source: str) -> HeldIds:
     """The ids of the rows, the loads, the columns and the reasons."""
-    held = f"SELECT {ROW_ID} AS id, load_id, column_names, reasons FROM diverted_rows WHERE source = ? AND state = 'held'"
-    found = warehouse.read(f"{held} ORDER BY observed_at, id", [source])
+    rows = f"SELECT {ROW_ID} AS id, load_id, column_names, reasons, state FROM diverted_rows WHERE source = ? AND state <> 'mended'"
+    found = warehouse.read(f"{rows} ORDER BY observed_at, id", [source])
+    decided = {str(row["id"]): row["state"] for row in found[found["state"] != "held"].to_dict("records")}
+    found = found[found["state"] == "held"]
     columns, reasons = (sorted({str(each) for listed in found[name] for each in listed}) for name in ("column_names", "reasons"))
-    return HeldIds(found["id"].tolist(), sorted(set(found["load_id"])), columns, reasons)
+    return HeldIds(found["id"].tolist(), sorted(set(found["load_id"])), columns, reasons, decided)
 
 
 def decide(warehouse: Warehouse, source: Source, state: RowState, which: Chosen, *, by_whom: str, now: datetime, run_id: str) -> int:

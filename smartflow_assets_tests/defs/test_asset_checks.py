@@ -30,6 +30,10 @@ def test_a_run_that_failed_shows_which_stage_and_why_until_one_goes_well(home):
     assert not home.run("web", END).is_success
     failed = shown(home, "analyst_snapshot", "no_partition_is_failed", "web")
     assert not failed.passed and "raw_records failed: read.path: no file matches examples/web.csv" in failed.description
+    home.write_source("web", WEB.replace("web.csv", "lost.csv"))
+    again = home.run("web", END)
+    assert [failure.cause for failure in again.failures] == ["raw_records"] and home.count("run_log") == 2
+    assert "no file matches examples/lost.csv" in shown(home, "analyst_snapshot", "no_partition_is_failed", "web").description
     for name in ("stock", "web"):
         home.write_source(name, WEB.replace("name: web", f"name: {name}") + "freshness: {warn_after: 1h}\n")
     write_rows(path, daily_series(1))
@@ -38,6 +42,8 @@ def test_a_run_that_failed_shows_which_stage_and_why_until_one_goes_well(home):
     assert shown(home, "analyst_snapshot", "no_partition_is_failed", "web").passed
     failed = shown(home, "analyst_snapshot", "no_partition_is_failed", "stock")
     assert not failed.passed and "stock.csv" in failed.description
+    execute_many(home.instance, home.settings, ["stock", "web"], {"as_of": END.isoformat()}, on_end=lambda outcome: None)
+    assert list(home.table("run_log", "source = 'stock'")["status"]) == ["failed", "failed"]
     in_time = shown(home, "raw_records", "rows_arrive_in_time", "web")
     assert not in_time.passed and in_time.description.startswith(
         "No row since Mon 02 Mar 23:55 UTC, 2 days ago; rows usually come each 5 min"

@@ -1,6 +1,6 @@
 """Single rows that a contract diverts: the rest of their load goes on, and each leaves quarantine in one of four ways."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from smartflow_assets.config.catalogue import Catalogue
-from smartflow_assets.stages import diverted_rows
+from smartflow_assets.stages import diverted_rows, ingestion
 from smartflow_assets.stages.diverted_rows import Chosen
 from smartflow_assets_tests.homes import Home
 from smartflow_assets_tests.stages.test_contracts import BEGIN, SHOP, Feed, rows
@@ -76,6 +76,8 @@ def test_what_is_released_goes_through_and_what_is_dropped_stays_out(feed):
     feed.append(rows(26, [5.0]))  # the file still has both
     assert feed.entries == {20: "released", 21: "dropped"} and len(feed.buckets) == 26
     assert feed.home.table("diverted_rows")["changed_by"].tolist() == ["ana", "ana"]
+    assert feed.decide_rows("dropped", row_id=f"{int(first):016x}") == 1  # the other way round
+    assert feed.run().held == 0 and feed.entries == {20: "dropped", 21: "dropped"} and set(feed.buckets) == {*range(27)} - {20, 21}
 
 
 @pytest.mark.soak
@@ -117,6 +119,26 @@ def test_a_contract_that_no_longer_minds_lets_them_through(feed, milder):
     feed.append(rows(10, [-1.0, *[6.0] * 9]))
     feed.promise(milder)
     assert feed.run().held == 0 and feed.entries == {10: "mended"} and feed.buckets[10] == -1.0
+
+
+@pytest.mark.soak
+def test_a_contract_that_is_taken_away_and_put_back_finds_what_it_had_found(feed):
+    feed.write(rows(0, [5.0] * 10))
+    feed.append(rows(10, [-1.0, *[6.0] * 9]))
+    for promise, held in (("", set()), (DIVERTING, {10}), (DIVERTING.replace("min: 0", "min: -10"), set()), (DIVERTING, {10})):
+        feed.promise(promise)
+        feed.run()
+        assert feed.held == held and (10 in feed.buckets) != bool(held)
+
+
+@pytest.mark.soak
+def test_a_run_that_dies_before_it_asks_the_contract_leaves_its_first_load_to_the_next(feed):
+    frame = rows(0, [5.0, -1.0, *[5.0] * 8])
+    frame.to_csv(feed.home.settings.data / "examples/shop.csv", index=False)
+    feed.home.run_stages("shop", BEGIN + timedelta(days=30), [ingestion.raw_records], run_id="killed")
+    asked = feed.write(frame)
+    assert asked.held == 1 and feed.held == {1} and set(feed.buckets) == {*range(10)} - {1}
+    assert set(asked.standing["load_id"]) == {"killed"}
 
 
 def test_too_many_bad_rows_block_the_load_as_a_whole(feed):

@@ -15,6 +15,7 @@ from smartflow_assets.adapters.warehouse.blocked_loads import asked_rows, loads_
 from smartflow_assets.adapters.warehouse.changed_windows import changed_windows
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
 from smartflow_assets.adapters.warehouse.tables import raw_table
+from smartflow_assets.adapters.warehouse.vocabularies import RowState
 from smartflow_assets.adapters.warehouse.writes import DecideRows, DivertRows
 
 ROW_ID = "lpad(lower(to_hex(row_hash)), 16, '0')"
@@ -41,9 +42,9 @@ def _breaking(write: DivertRows, rows: str, breaches: Mapping[int, str]) -> str:
 
 
 def candidates(write: DivertRows) -> str:
-    """SQL of the raw rows that are asked one by one: those that came with one of the loads, and those that are held."""
+    """SQL of the raw rows that are asked one by one: those that came with one of the loads, and those that are held, or were."""
     asked, loads = asked_rows(write.source, write.loads), ", ".join(map(quoted_text, write.loads)) or "''"
-    held = _rows_in(write.source, "held")
+    held = _rows_in(write.source, "held", "mended")  # a contract that is taken away and put back finds what it had found
     return f"""(SELECT * FROM {asked} WHERE _run_id IN ({loads})
                 UNION ALL SELECT * FROM {asked} WHERE _run_id NOT IN ({loads}) AND _row_hash IN ({held}))"""
 
@@ -53,8 +54,8 @@ def _is_undecided(write: DivertRows) -> str:
     return f"_row_hash NOT IN ({_rows_in(write.source, 'released')}) AND _run_id NOT IN ({released})"
 
 
-def _rows_in(source: str, state: str) -> str:
-    return f"SELECT row_hash FROM diverted_rows WHERE source = {quoted_text(source)} AND state = {quoted_text(state)}"
+def _rows_in(source: str, *states: RowState) -> str:
+    return f"SELECT row_hash FROM diverted_rows WHERE source = {quoted_text(source)} AND state IN ({', '.join(map(quoted_text, states))})"
 
 
 def divert(connection: duckdb.DuckDBPyConnection, write: DivertRows, run_id: str) -> list[Change]:
@@ -110,7 +111,7 @@ def divert(connection: duckdb.DuckDBPyConnection, write: DivertRows, run_id: str
 
 
 def decide(connection: duckdb.DuckDBPyConnection, write: DecideRows, run_id: str) -> list[Change]:
-    """Says what becomes of held rows; what is made of those that are let through is due to be looked at again."""
+    """Says what becomes of held rows, or of one that was decided otherwise; what is made of those that go through is due again."""
     condition, bound = chosen(write)
     connection.execute(f"CREATE TEMP TABLE turned AS SELECT row_hash FROM diverted_rows WHERE {condition}", bound).fetchall()
     ((count,),) = connection.execute(
@@ -118,14 +119,18 @@ def decide(connection: duckdb.DuckDBPyConnection, write: DecideRows, run_id: str
         " WHERE source = ? AND row_hash IN (SELECT row_hash FROM temp.turned)",
         [write.state, write.changed_at, write.changed_by, run_id, write.source],
     ).fetchall()
-    changes = _changes(connection, write, count, "SELECT row_hash FROM temp.turned" if write.state == "released" else "")
+    is_due = write.state == "released" or bool(write.row_id)
+    changes = _changes(connection, write, count, "SELECT row_hash FROM temp.turned" if is_due else "")
     connection.execute("DROP TABLE temp.turned").fetchall()
     return changes
 
 
 def chosen(write: DecideRows) -> tuple[str, Sequence[Any]]:
-    """The SQL condition that a row of `diverted_rows` is one of those that are to be decided, and what it binds."""
+    """The SQL condition that a row of `diverted_rows` is one of those that are to be decided, and what it binds. One that is named may
+    have been decided before."""
     parts, bound = ["source = ?", "state = 'held'"], [write.source]
+    if write.row_id and write.state != "held":
+        parts, bound = ["source = ?", "state IN ('held', 'released', 'dropped') AND state <> ?"], [write.source, write.state]
     for value, part in (
         (write.load_id, "load_id = ?"),
         (write.column, "list_contains(list_transform(column_names, lambda name: lower(name)), lower(?))"),
