@@ -119,10 +119,10 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         watch, stage_count = stack.enter_context(_opened(settings))
         advance = stack.enter_context(terminal.progress(len(names) * stage_count, "starting"))
         done = dict.fromkeys(names, 0)
-        resting = frozenset[str]() if job != "monitor_source" or asked or options else _nothing_new(settings)
+        resting = {} if job != "monitor_source" or asked or options else _nothing_new(settings)
         for name in (name for name in names if name in resting):
             advance(stage_count, name)
-            terminal.result(f"{name:<{width}}  ok      nothing new, so no run")
+            terminal.result(f"{name:<{width}}  {resting[name]}")
 
         def on_stage(name: str, stage: str) -> None:
             done[name] += 1
@@ -213,22 +213,28 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., None], int]]:
         yield watch_all, len(ASSETS)
 
 
-def _nothing_new(settings: "Settings") -> frozenset[str]:
-    """The sources that need no run now; none where nobody can say."""
+def _nothing_new(settings: "Settings") -> dict[str, str]:
+    """The sources that need no run now, each with what its line says; none where nobody can say."""
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.defs.resources import open_warehouse
-    from smartflow_assets.stages.scheduling.looks import look_at_all, publish_looks
+    from smartflow_assets.stages.scheduling.looks import Standing, look_at_all, publish_looks, standing
 
     if not settings.warehouse_file.exists():
-        return frozenset()
+        return {}
     warehouse = open_warehouse(settings)
     try:
-        looked = look_at_all(Catalogue.load(settings), warehouse, datetime.now(UTC))
+        looked, matters = look_at_all(Catalogue.load(settings), warehouse, datetime.now(UTC)), standing(warehouse)
         publish_looks(warehouse)
     except SmartflowError as error:
         terminal.note(f"all sources are run, since nobody could look whether there is anything new: {error}")
-        return frozenset()
-    return frozenset(looked.nothing_new)
+        return {}
+    told = dict[str, str]()
+    for name in looked.nothing_new:
+        matter = matters.get(name, Standing())
+        state = "blocked" if matter.is_blocked else "silent" if matter.is_silent else "ok"
+        still = f"; {terminal.count(matter.open_incidents, 'incident')} open" if matter.open_incidents else ""
+        told[name] = f"{state:<6}  nothing new, so no run{still}"
+    return told
 
 
 def _unforeseen(error: Exception) -> "Failure":

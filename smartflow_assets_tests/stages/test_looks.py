@@ -20,7 +20,7 @@ from smartflow_assets.stages.scheduling import appearance as appearances
 from smartflow_assets.stages.scheduling import looks
 from smartflow_assets.stages.scheduling.appearance import Probed, appearance, probed
 from smartflow_assets.stages.scheduling.due_sources import last_runs, monitoring_due
-from smartflow_assets.stages.scheduling.looks import look, look_at_all, note_nothing_new, publish_looks
+from smartflow_assets.stages.scheduling.looks import Standing, look, look_at_all, note_nothing_new, publish_looks, standing
 from smartflow_assets.stages.scheduling.training_requests import request_training
 from smartflow_assets_tests.homes import STAGES, START, STEP, WEB, Home, daily_series, write_rows
 
@@ -68,11 +68,6 @@ def test_a_source_in_which_nothing_is_new_is_looked_at_and_not_run(web: Home) ->
     assert (health["last_run_at"][0], health["last_looked_at"][0]) == (pd.Timestamp(NOW), pd.Timestamp(NOW + STEP))
 
 
-def incident(state: str) -> dict[str, object]:
-    what = {"source": "web", "incident_id": "i1", "series": "", "cause": "anomaly", "severity": "warning"}
-    return {**what, "state": state, "opened_at": pd.Timestamp(NOW)}
-
-
 def message(status: str, attempt: int = 1, due_at: datetime | None = None) -> dict[str, object]:
     what = {"source": "web", "incident_id": "i1", "event": "opened", "channel": "mail", "idempotency_key": "k1", "run_id": "r"}
     return {**what, "attempt": attempt, "status": status, "due_at": due_at, "happened_at": pd.Timestamp(NOW), "is_possible_repeat": False}
@@ -81,29 +76,43 @@ def message(status: str, attempt: int = 1, due_at: datetime | None = None) -> di
 @pytest.mark.parametrize(
     ("rows", "is_worth_a_run"),
     [
-        ({}, False),
-        ({"incidents": [incident("open")]}, True),
-        ({"incidents": [incident("acknowledged")]}, True),
-        ({"incidents": [incident("resolved")]}, False),
-        ({"alert_sends": [message("planned")]}, True),
-        ({"alert_sends": [message("planned"), message("claimed")]}, True),
-        ({"alert_sends": [message("planned"), message("claimed"), message("failed", due_at=NOW + DAY)]}, True),
-        ({"alert_sends": [message("planned"), message("claimed"), message("failed")]}, False),
-        ({"alert_sends": [message("failed", due_at=NOW), message("claimed", 2), message("sent", 2)]}, False),
-        ({"alert_sends": [message("skipped")]}, False),
+        ([], False),
+        ([message("planned")], True),
+        ([message("planned"), message("claimed")], True),
+        ([message("planned"), message("claimed"), message("failed", due_at=NOW + DAY)], True),
+        ([message("planned"), message("claimed"), message("failed")], False),
+        ([message("failed", due_at=NOW), message("claimed", 2), message("sent", 2)], False),
+        ([message("skipped")], False),
     ],
 )
-def test_what_is_open_is_worth_a_run_where_nobody_else_sees_to_it(web: Home, rows: dict[str, list], is_worth_a_run: bool) -> None:
-    with duckdb.connect(str(web.warehouse.path)) as connection:  # as if they had been there before the last run
-        for table, its_rows in rows.items():
-            insert(connection, table, its_rows)
+def test_a_message_that_has_not_gone_out_is_worth_a_run_where_nobody_else_sees_to_it(web: Home, rows: list, is_worth_a_run: bool) -> None:
+    insert(web, "alert_sends", rows)
     found = look_at_all(Catalogue.load(web.settings), web.warehouse, NOW + STEP)
-    assert (dict(found.worth), list(found.nothing_new)) == (({"web": "something is open"}, []) if is_worth_a_run else ({}, ["web"]))
+    assert (dict(found.worth), list(found.nothing_new)) == (
+        ({"web": "a message has not gone out"}, []) if is_worth_a_run else ({}, ["web"])
+    )
 
 
-def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, object]]) -> None:
-    for row in rows:
-        connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
+@pytest.mark.parametrize(
+    ("cause", "state", "found"),
+    [
+        ("anomaly", "open", Standing(1)),
+        ("anomaly", "resolved", None),
+        ("freshness", "acknowledged", Standing(1, is_silent=True)),
+        ("load:r1", "open", Standing(1, is_blocked=True)),
+    ],
+)
+def test_what_is_open_is_known_though_nothing_is_new(web: Home, cause: str, state: str, found: Standing | None) -> None:
+    what = {"source": "web", "incident_id": "i1", "series": "", "cause": cause, "severity": "warning", "state": state}
+    insert(web, "incidents", [what | {"opened_at": pd.Timestamp(NOW)}])
+    assert standing(web.warehouse) == ({"web": found} if found else {})
+
+
+def insert(home: Home, table: str, rows: list[dict[str, object]]) -> None:
+    """As if they had been there before the last run."""
+    with duckdb.connect(str(home.warehouse.path)) as connection:
+        for row in rows:
+            connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
 
 
 def test_a_look_takes_the_slot_of_a_run(web: Home) -> None:

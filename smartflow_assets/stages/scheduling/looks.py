@@ -45,10 +45,14 @@ FROM newest JOIN source_looks AS look ON look.rowid = newest.look
 LEFT JOIN source_looks AS basis ON basis.rowid = newest.basis
 LEFT JOIN runs ON runs.source = look.source LEFT JOIN changes ON changes.source = look.source
 """
-_OPEN = """
-SELECT source FROM incidents WHERE state <> 'resolved'
-UNION SELECT source FROM alert_sends GROUP BY source, idempotency_key, channel
+_UNSENT = """
+SELECT source FROM alert_sends GROUP BY source, idempotency_key, channel
 HAVING NOT bool_or(status IN ('sent', 'skipped') OR (status = 'failed' AND due_at IS NULL))
+"""
+_OPEN = """
+SELECT source, count(*) FILTER (coalesce(group_id, incident_id) = incident_id) AS n, bool_or(cause = 'freshness') AS is_silent,
+       bool_or(starts_with(cause, 'load:')) AS is_blocked
+FROM incidents WHERE state IN ('open', 'acknowledged') GROUP BY source
 """
 
 
@@ -96,11 +100,26 @@ def look(catalogue: Catalogue, due: Iterable[str], warehouse: Warehouse, now: da
 
 
 def look_at_all(catalogue: Catalogue, warehouse: Warehouse, now: datetime) -> Looked:
-    """Look at every source, due or not, where nobody but the caller sees to it that messages go out and people are told how it stands:
-    one with an open incident or a message that has not gone out is worth a run."""
-    matters = {str(name) for name in warehouse.read(_OPEN)["source"]}
-    looked = look(catalogue, set(catalogue.names) - matters, warehouse, now)
-    return Looked({**looked.worth, **dict.fromkeys(sorted(matters & set(catalogue.names)), "something is open")}, looked.nothing_new)
+    """Look at every source, due or not, where nobody but the caller sees to it that messages go out: one with a message that has not is
+    worth a run."""
+    unsent = {str(name) for name in warehouse.read(_UNSENT)["source"]} & set(catalogue.names)
+    looked = look(catalogue, set(catalogue.names) - unsent, warehouse, now)
+    return Looked({**looked.worth, **dict.fromkeys(sorted(unsent), "a message has not gone out")}, looked.nothing_new)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is open of a source though nothing is new: how many incidents, and whether it is silent, or a load of it blocked."""
+
+    open_incidents: int = 0
+    is_silent: bool = False
+    is_blocked: bool = False
+
+
+def standing(warehouse: Warehouse) -> dict[str, Standing]:
+    """Each source of which something is open."""
+    rows = row_dicts(warehouse.read(_OPEN))
+    return {str(row["source"]): Standing(int(row["n"]), bool(row["is_silent"]), bool(row["is_blocked"])) for row in rows}
 
 
 def publish_looks(warehouse: Warehouse) -> bool:
