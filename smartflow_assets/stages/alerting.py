@@ -220,6 +220,20 @@ def _silences(run: SourceRun, since: datetime) -> list[Silence]:
     ]
 
 
+def _blocked(run: SourceRun) -> list[Silence]:
+    """The times of the loads that are or were blocked, of which people are told already."""
+    step = run.source.profile_bucket
+    found = run.warehouse.read(
+        """
+        SELECT incident_id, min(first_at) AS since, max(last_at) AS until FROM blocked_loads JOIN incidents
+        ON incidents.source = blocked_loads.source AND cause = 'load:' || load_id
+        WHERE blocked_loads.source = ? AND first_at IS NOT NULL GROUP BY incident_id
+        """,
+        [run.name],
+    )
+    return [Silence(str(row["incident_id"]), row["since"] - step, row["until"] + step, is_of_profile=True) for row in row_dicts(found)]
+
+
 def _advance(
     run: SourceRun,
     since: datetime,
@@ -243,7 +257,7 @@ def _advance(
         events = of_incidents(run.warehouse, "incident_events", needed.incident_ids)
         rows = judged_rows(run, needed.rows_since, horizon, of_series=concerned)
         sends = of_incidents(run.warehouse, "alert_sends", needed.incident_ids)
-        silences = _silences(run, needed.rows_since)
+        silences = [*_silences(run, needed.rows_since), *_blocked(run)]
         bands = _bands(run, needed.usual_until, horizon, concerned)
     return advance(
         events,

@@ -31,6 +31,7 @@ COMMANDS = (
     "export",
     "push",
     "quarantine",
+    "remediate",
     "backup",
     "restore",
     "prune",

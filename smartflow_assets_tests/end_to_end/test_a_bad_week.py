@@ -83,7 +83,8 @@ class Feeds:
         return self.run()
 
     def opened(self, source: str) -> set[str]:
-        rows = self.home.table("incidents", f"source = '{source}' AND state <> 'resolved'")
+        """Causes of the open incidents that people are told of by themselves."""
+        rows = self.home.table("incidents", f"source = '{source}' AND state <> 'resolved' AND group_id IS NULL")
         return set(rows["cause"])
 
 

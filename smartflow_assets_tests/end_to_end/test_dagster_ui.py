@@ -181,7 +181,7 @@ def test_no_asset_is_without_description_owner_kind_or_described_columns(dagster
     nodes = dagster.ask("""{ assetNodes { assetKey { path } description groupName kinds
         owners { ... on TeamAssetOwner { team } ... on UserAssetOwner { email } }
         metadataEntries { ... on TableSchemaMetadataEntry { schema { columns { name description } } } } } }""")["assetNodes"]
-    assert len(nodes) == 15
+    assert len(nodes) == 16
     for node in nodes:
         name = node["assetKey"]["path"][-1]
         assert node["description"] and node["owners"] and "duckdb" in node["kinds"] and len(node["kinds"]) >= 2, name

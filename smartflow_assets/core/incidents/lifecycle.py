@@ -77,11 +77,13 @@ class Scope(NamedTuple):
 
 @dataclass(frozen=True)
 class Silence:
-    """When the whole source brought no rows, by its freshness incident; `until` is None while it lasts."""
+    """When the whole source brought no rows, by its freshness incident; `until` is None while it lasts. Or the time of a load that is
+    blocked, in which only figures of the profile can be unusual (`is_of_profile`)."""
 
     incident_id: str
     since: datetime
     until: datetime | None
+    is_of_profile: bool = False
 
     def covers(self, start: groups.Start) -> bool:
         """Whether what began then began in it."""
@@ -213,7 +215,13 @@ def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Ca
     """The incident that people are told of in place of each that has one: of the silence that it began in, else of the first that
     began with it, whose changes become those of the whole group."""
     began = {track.incident["incident_id"]: track.start(calm) for track in tracks}
-    silent = {name: silence.incident_id for name, start in began.items() for silence in silences if silence.covers(start)}
+    of_profile = {track.incident["incident_id"] for track in tracks if track.incident["cause"] != "anomaly"}
+    silent = {
+        name: silence.incident_id
+        for name, start in began.items()
+        for silence in silences
+        if silence.covers(start) and (name in of_profile or not silence.is_of_profile)
+    }
     starts = {
         track.incident["incident_id"]: began[track.incident["incident_id"]]
         for track in tracks
