@@ -72,6 +72,8 @@ def write(home: Path, source: str, until: datetime, spoil: Spoil | None = None, 
     renamed in the whole file, as a collector does that writes its file anew."""
     example = EXAMPLE_SOURCES[source]
     rows = example.domain.generate(END - example.length, example.length // example.domain.step, 7, 0.0).twin
+    if "orders" in rows:  # a twin without anomalies is not rounded
+        rows = rows.assign(orders=rows["orders"].round().astype(int))
     at = pd.to_datetime(rows["timestamp"], utc=True)
     rows, at = rows[at < until], at[at < until]
     if spoil is not None:
@@ -134,7 +136,7 @@ def played(calm: Path, fault: Fault, folder: Path) -> list[str]:
         cause = "load" if row.cause.startswith("load:") else row.cause
         said.append(f"  incident {cause}, {row.severity}, {row.state}{joined}: {row.title[:140]}")
     rest = opened[opened["source"] != fault.source]
-    said.append(f"  incidents of the other sources: {len(rest)} {dict(rest.groupby(['source', 'cause']).size()) if len(rest) else ''}")
+    said.append(f"  incidents of the other sources: {len(rest)} {rest.groupby(['source', 'cause']).size().to_dict() if len(rest) else ''}")
     shutil.rmtree(home)
     return said
 

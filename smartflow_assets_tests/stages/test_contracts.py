@@ -256,7 +256,9 @@ def test_numbers_that_become_words_are_a_change_of_type(home):
 def test_a_change_of_columns_blocks_where_the_contract_says_fail_and_is_taken_where_it_says_ignore(home):
     feed = Feed(home, "contract: {on_schema_change: fail}")
     feed.write(rows(0, [5.0] * 10))
-    assert [load.reason for load in feed.write(rows(0, [5.0] * 12).drop(columns="kind")).blocked] == ["column kind (text) is gone"]
+    assert [load.reason for load in feed.write(rows(0, [5.0] * 12).drop(columns="kind")).blocked] == [
+        "column kind (text) is gone, or has no value any more"
+    ]
     assert [load.load_id for load in feed.write(rows(0, [5.0] * 13).drop(columns="kind")).blocked] == ["load3", "load2"]
     feed.promise("contract: {on_schema_change: ignore}")
     assert feed.write(rows(0, [5.0] * 14).drop(columns="kind")).changes == []
@@ -346,6 +348,14 @@ def test_a_query_that_cannot_be_asked_is_a_broken_check_and_stops_nothing(home, 
     assert rows_now.loc["unexpected_rows_expectation", "error"] and asked.blocked == []
     assert rows_now.loc["expect_column_values_to_be_between", "unexpected_count"] == 3
     assert "PLANTED" not in asked.standing.to_string()
+
+
+def test_a_day_is_compared_with_a_time(home):
+    feed = Feed(home, contract="contract: {conditions: [arrival >= at]}")
+    asked = feed.write(rows(0, [5.0] * 3).assign(arrival=["2026-03-03", "2026-03-01", "2026-03-05"]))
+    assert dict(home.warehouse.read("DESCRIBE raw.shop")[["column_name", "column_type"]].to_numpy())["arrival"] == "DATE"
+    (answer,) = asked.standing.to_dict("records")
+    assert (answer["engine"], answer["unexpected_count"], answer["error"]) == ("duckdb", 1, None)
 
 
 def test_an_answer_to_a_contract_that_is_no_more_stands_no_longer(feed):

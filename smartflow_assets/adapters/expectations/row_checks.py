@@ -211,6 +211,7 @@ def _pair(is_order: bool) -> Compiler:
         known = {"column_A", "column_B", "ignore_row_if", *_EXTRA} | ({"or_equal"} if is_order else set())
         first, second = rows.column(str(arguments["column_A"])), rows.column(str(arguments["column_B"]))
         is_alike = first.kind == second.kind != "" or (first.is_numeric and second.is_numeric)
+        is_alike |= first.category == second.category == "timestamp"  # a day begins at midnight UTC; pandas compares it with no time
         if not set(arguments) <= known or ignored not in joiners or not is_alike or first.kind == "boolean":
             return None
         if not is_order or arguments.get("or_equal"):

@@ -31,7 +31,7 @@ class Change(NamedTuple):
             case "added":
                 return f"column {self.column} ({self.type_after}) is new"
             case "removed":
-                return f"column {self.column} ({self.type_before}) is gone"
+                return f"column {self.column} ({self.type_before}) is gone, or has no value any more"
             case "renamed":
                 return f"column {self.name_before} is gone, and {self.column} is new and holds the same"
             case "retyped":
