@@ -76,8 +76,8 @@ Diagnoses = Iterable[Diagnosis]
 
 def doctor() -> None:
     """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, rows in quarantine, runs and rows newer
-    than the clock, last runs and remedies that failed, paused sources, the age of the published copy; and tell what rows and Dagster's history take on the disk, and what is going to be
-    pruned.
+    than the clock, last runs and remedies that failed, paused sources, the age of the published copy; and tell what rows and Dagster's
+    history take on the disk, and what is going to be pruned.
 
     Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
     """

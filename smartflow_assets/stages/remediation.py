@@ -135,7 +135,8 @@ def _end_failures(run: SourceRun, matters: Iterable[Matter]) -> None:
         elif any(row["is_open"] or row["remediation_id"] in open_gaps for row in tried):
             continue
         else:
-            reason = "; ".join(["what it was for is over", *dict.fromkeys(row["reason"] for row in tried if row["reason"])])
+            reasons = dict.fromkeys(row["reason"] for row in tried if row["reason"])
+            reason = ": ".join(filter(None, ["what it was for is over", "; ".join(reasons)]))
         step = record_failures(
             run.warehouse, run.name, [], frozenset({cause}), policy=run.source.alerts, now=run.now, run_id=run.run_id, because=reason
         )

@@ -675,8 +675,8 @@ _ALL = (
             Column(
                 "before",
                 JSON,
-                "What it found, as small numbers and texts by name. asked_from and asked_to: the part of the gaps that a person named, which "
-                "alone is filled.",
+                "What it found, as small numbers and texts by name. asked_from and asked_to: the part of the gaps that a person "
+                "named, which alone is filled.",
             ),
             Column("after", JSON, "The same afterwards."),
             Column("message", TEXT, "What was done, or why not, in a sentence."),
