@@ -76,8 +76,8 @@ Diagnoses = Iterable[Diagnosis]
 
 def doctor() -> None:
     """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, rows in quarantine, runs and rows newer
-    than the clock, the age of the published copy; and tell what rows and Dagster's history take on the disk, and what is going to be
-    pruned.
+    than the clock, last runs and remedies that failed, paused sources, the age of the published copy; and tell what rows and Dagster's
+    history take on the disk, and what is going to be pruned.
 
     Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
     """
@@ -101,6 +101,8 @@ def doctor() -> None:
         ("pruning", lambda: _prunings(settings, warehouse)),
         ("quarantine", lambda: _quarantine(settings, warehouse, catalogue)),
         ("clock", lambda: _clock(settings, warehouse, catalogue, datetime.now(UTC))),
+        ("last runs", lambda: _last_runs(settings, warehouse, catalogue)),
+        ("remedies", lambda: _remedies(settings, warehouse, catalogue, datetime.now(UTC))),
         ("published copy", lambda: _published(settings, warehouse, datetime.now(UTC))),
         ("messages", lambda: _messages(settings, warehouse)),
     ]
@@ -399,6 +401,55 @@ def _clock(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue",
             yield Diagnosis("warn", "clock", what, remedy)
     if not runs and not rows:
         yield Diagnosis("ok", "clock", f"{now:%Y-%m-%d %H:%M} UTC, and no run or row is newer")
+
+
+def _last_runs(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue") -> Diagnoses:
+    if not settings.warehouse_file.exists():
+        return
+    rows = warehouse.read(
+        "SELECT source, status, coalesce(error, 'no reason is known') AS error, coalesce(ended_at, started_at) AS at FROM run_log "
+        "WHERE job = 'monitor_source' QUALIFY row_number() OVER (PARTITION BY source ORDER BY started_at DESC) = 1 ORDER BY source"
+    )
+    rows = rows[rows["source"].isin(catalogue.names)]
+    words = {"failed": "failed", "killed": "was killed", "canceled": "was ended by somebody"}
+    wrong = rows[rows["status"].isin(words)]
+    for row in wrong.to_dict("records"):
+        level = "warn" if row["status"] == "canceled" else "fail"
+        why = "" if row["status"] == "canceled" else f": {shortened(' '.join(row['error'].split()))}"
+        what = f"{row['source']}: its last run, of {row['at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC, {words[row['status']]}{why}"
+        yield Diagnosis(level, "last run", what, f"Mend what it names; smartflow run {row['source']}")
+    if wrong.empty:
+        yield Diagnosis("ok", "last runs", f"the last run of {terminal.count(len(rows), 'source')} succeeded" if len(rows) else "none yet")
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """The text, cut where it is longer than a line should be.
+
+    >>> shortened("a long story", 6)
+    'a long…'
+    """
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _remedies(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue", now: datetime) -> Diagnoses:
+    from smartflow_assets.core.remediation.matter import OWN
+    from smartflow_assets.stages.scheduling.interventions import interventions
+
+    if not settings.warehouse_file.exists():
+        return
+    failed = warehouse.read(
+        "SELECT source, title FROM incidents WHERE starts_with(cause, ?) AND state <> 'resolved' ORDER BY source, opened_at", [OWN]
+    )
+    failed = failed[failed["source"].isin(catalogue.names)]
+    for row in failed.to_dict("records"):
+        remedy = f"It is not tried again by itself: smartflow remediate {row['source']} ACTION does it by hand, once that is mended."
+        yield Diagnosis("fail", "remedy", f"{row['source']}: {row['title']}", remedy)
+    paused = {name: until for name, until in interventions(warehouse, now).paused.items() if name in catalogue.names}
+    for name, until in sorted(paused.items()):
+        held = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until somebody undoes it"
+        yield Diagnosis("warn", "paused", f"{name} is not run by its schedule {held}", f"smartflow remediate {name} --undo pause")
+    if failed.empty and not paused:
+        yield Diagnosis("ok", "remedies", "none failed, no source is paused")
 
 
 def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> Diagnoses:

@@ -49,7 +49,10 @@ def remediate(
         typer.Option("--with", metavar="KEY=VALUE", help="With ACTION, a key of it, such as lasting=6h.", show_default=False),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="With ACTION, for rows from this time on.", show_default=False)
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", help="With ACTION, for rows from this time on: a gap is filled only as far.", show_default=False
+        ),
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="With ACTION, before this time.", show_default=False)] = None,
     series: Annotated[str, typer.Option("--series", metavar="SERIES", help="With ACTION, for this series alone.", show_default=False)] = "",
@@ -75,12 +78,16 @@ def remediate(
     if undo is not None and (action or dry_run):
         raise terminal.UsageError("--undo goes alone")
     span = home.moment(since, "--since"), home.moment(until, "--until")
+    if span[0] and span[1] and span[0] >= span[1]:
+        raise terminal.UsageError(f"--since {since} is not before --until {until}")
     source = _source(name)
     if action is None and undo is None and not source.source.remediate:
         terminal.note(f"{name} has no `remediate`, in its YAML or in data/defaults.yaml; an ACTION does without")
     from smartflow_assets.stages import remediation
 
     chosen = None if action is None else _action(action, settings_of_action or [])
+    if series:
+        _refuse_stranger(series, remediation.known_series(source), name)
     if undo is not None:
         _undo(source, undo)
         return
@@ -150,9 +157,10 @@ def _undo(source: "SourceRun", wanted: str) -> None:
 
 
 def _action(name: str, given: Sequence[str]) -> "BaseAction":
-    """The action of that name with these keys. UsageError for another."""
+    """The action of that name with these keys. UsageError for another, in the words that a YAML gets."""
     from pydantic import ValidationError
 
+    from smartflow_assets.config.problems import problems_of
     from smartflow_assets.core.nearest_name import did_you_mean
     from smartflow_assets.core.remediation import ACTIONS
 
@@ -160,11 +168,20 @@ def _action(name: str, given: Sequence[str]) -> "BaseAction":
         raise terminal.UsageError(f"there is no action {name}", remedy=did_you_mean(name, ACTIONS, f"There are {', '.join(ACTIONS)}."))
     if strange := next((each for each in given if "=" not in each), None):
         raise terminal.UsageError(f"--with {strange}: write KEY=VALUE")
+    values = dict(each.split("=", 1) for each in given)
     try:
-        return ACTIONS[name].model_validate(dict(each.split("=", 1) for each in given))
+        return ACTIONS[name].model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise terminal.UsageError(f"--with {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        first = problems_of(error, name=name, files=(), values=values, schema=ACTIONS[name].model_json_schema())[0]
+        raise terminal.UsageError(f"--with: {first.what}", remedy=first.remedy) from None
+
+
+def _refuse_stranger(series: str, known: Sequence[str], source: str) -> None:
+    from smartflow_assets.core.nearest_name import did_you_mean
+
+    if series not in known:
+        listed = f"There are {', '.join(known[:20])}{' …' if len(known) > 20 else ''}." if known else "It has none yet."
+        raise terminal.UsageError(f"{source} has no series {series!r}", remedy=did_you_mean(series, known, listed))
 
 
 def _source(name: str) -> "SourceRun":

@@ -38,8 +38,8 @@ def validate(
 ) -> None:
     """Check source files: every problem of every file, a line each with file, line, field and what was probably meant.
 
-    What files name of each other is checked as well: channels, labels, the module of a function. Exit code 1 when there is a problem.
-    Nothing is read but YAML, nothing is run.
+    What files name of each other is checked as well: channels, labels, other sources, the module of a function. Exit code 1 when there is
+    a problem. Nothing is read but YAML, nothing is run.
     """
     settings = home.open_home()
     from smartflow_assets.config.catalogue import Catalogue, source_files
@@ -94,7 +94,7 @@ def _problems_of(path: Path, catalogue: "Catalogue") -> list[SourceError]:
         checked_source(file, defaults, catalogue.channels, catalogue.channel_errors)
     except SourceError as error:
         found += _told(error)
-    return [*problems, *by_line([*found, *missing_references(file, defaults, catalogue.settings.data)], file)]
+    return [*problems, *by_line([*found, *missing_references(file, defaults, catalogue.settings.data, catalogue.names)], file)]
 
 
 def _told(error: SourceError) -> Sequence[SourceError]:

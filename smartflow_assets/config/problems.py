@@ -4,7 +4,9 @@ pydantic finds the problems; here its locations, which name the members of union
 messages become sentences. Errors of the members of a union that nobody meant are left out.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +14,7 @@ from pydantic import ValidationError
 from smartflow_assets.config.yaml_file import Location, YamlFile
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.nearest_name import did_you_mean, nearest_name, similarity
+from smartflow_assets.core.temporal.notation import format_duration
 
 _EXPECTED = {
     "tuple": "a list",
@@ -208,7 +211,7 @@ class _Problem:
             return (text if not self.location else f"{name}: {text}"), ""
         if self.kind in _LIMITS:
             words, key = _LIMITS[self.kind]
-            return f"{name} must be {words} {self.context[key]}, found {self._found()}", ""
+            return f"{name} must be {words} {limit_text(self.context[key])}, found {self._found()}", ""
         if (expected := _EXPECTED.get(self.kind.removesuffix("_type").removesuffix("_parsing"))) is not None:
             return f"{name} must be {expected}, found {self._found()}", self._quotes(expected)
         return f"{name}: {self.message[0].lower()}{self.message[1:]}, found {self._found()}", ""
@@ -251,6 +254,18 @@ class _Problem:
     def valid_keys(self) -> list[str]:
         """The keys that may stand beside a key that may not."""
         return sorted({key for node in self.holders for key in node.get("properties", {})})
+
+
+def limit_text(limit: object) -> str:
+    """A limit as a file writes it; pydantic tells that of a duration in Python.
+
+    >>> limit_text(3), limit_text("datetime.timedelta(0)"), limit_text("datetime.timedelta(days=1, seconds=3600)")
+    ('3', '0s', '25h')
+    """
+    text = str(limit)
+    if not text.startswith("datetime.timedelta("):
+        return text
+    return format_duration(timedelta(**{unit: int(n) for unit, n in re.findall(r"(\w+)=(-?\d+)", text)}))
 
 
 def _either(words: Sequence[str]) -> str:

@@ -1,10 +1,10 @@
-"""What a source names and is not there: files of the data folder, and the module of a reader's function.
+"""What a source names and is not there: files of the data folder, the module of a reader's function, other sources.
 
 Asked by `smartflow validate` alone. A run asks when it needs them, since each may come later, and then says the same. Nothing is imported:
 that would run what a person only wants to have checked.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from smartflow_assets.core.nearest_name import did_you_mean
 _FILES: tuple[Location, ...] = (("labels",), ("read", "ca_file"))
 
 
-def missing_references(file: YamlFile, defaults: YamlFile | None, data: Path) -> Iterator[SourceError]:
-    """A problem for each file and module that the source of a YAML file names and that is not there; `data` is the data folder."""
+def missing_references(file: YamlFile, defaults: YamlFile | None, data: Path, sources: Collection[str]) -> Iterator[SourceError]:
+    """A problem for each file, module and source that the source of a YAML file names and that is not there; `data` is the data folder,
+    `sources` are the names of all that have a file."""
     files = (file,) if defaults is None else (file, defaults)
     values = merged(defaults.values if defaults else {}, file.values)
     for location in _FILES:
@@ -37,6 +38,19 @@ def missing_references(file: YamlFile, defaults: YamlFile | None, data: Path) ->
             where=place(files, ("read", "function")),
             remedy="Install it beside SmartFlow, or set PYTHONPATH to its folder.",
         )
+    for location, named in _named_sources(values):
+        if named not in (*sources, file.path.stem):
+            what, near = f"`{dotted(location)}`: there is no source {named}", f"The sources are {', '.join(sorted(sources))}."
+            yield SourceError(what, source=file.path.stem, where=place(files, location), remedy=did_you_mean(named, sources, near))
+
+
+def _named_sources(values: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """The sources that remedies run and that columns of the contract refer to."""
+    for holder, below in ((("remediate",), ("do", "source")), (("contract", "references"), ("source",))):
+        entries = _at(values, holder)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if isinstance(named := _at(entry, below), str) and named:
+                yield (*holder, index, *below), named
 
 
 def _at(values: Any, location: Location) -> Any:

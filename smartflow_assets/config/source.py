@@ -31,7 +31,7 @@ from smartflow_assets.core.preparation.row_condition import parse_condition, tex
 from smartflow_assets.core.preparation.transforms import Treatment
 from smartflow_assets.core.profiles import ProfileSettings
 from smartflow_assets.core.records import Records
-from smartflow_assets.core.remediation.settings import Remedy
+from smartflow_assets.core.remediation.settings import Remedy, contradictions
 from smartflow_assets.core.rules import BaseRule, Rules
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
 from smartflow_assets.core.temporal.calendar import Calendar
@@ -191,6 +191,7 @@ class Source(DetectionSettings):
         for remedy in self.remediate if names else ():
             if remedy.when.metric not in (None, *names):
                 yield f"remediate: {remedy.when.metric} is not among metrics: {', '.join(names)}"
+        yield from contradictions(self.remediate, self.name)
         yield from self._misfits_of_contract()
         yield from self._misfits_of_encodings(times)
         yield from self._misfits_of_sensitive_columns()

@@ -40,7 +40,9 @@ SHOWN = 10
 LONGEST_TAIL = timedelta(days=7)
 """So long time goes on behind the last row: a source that is dead for good costs no rows."""
 REPAIRS = """
-SELECT repair, series, from_at, to_at FROM remediations
+SELECT repair, series, from_at, to_at, CAST(before->>'$.asked_from' AS TIMESTAMPTZ) AS asked_from,
+       CAST(before->>'$.asked_to' AS TIMESTAMPTZ) AS asked_to
+FROM remediations
 WHERE source = ? AND repair IS NOT NULL AND status IN ('planned', 'done') AND undone_at IS NULL ORDER BY happened_at, remediation_id
 """
 MADE_FROM_RAW = (
@@ -286,7 +288,12 @@ def _recorded_repairs(run: SourceRun, grid: TimeGrid) -> list[RecordedRepair]:
     """The remedies that stand in gaps of the source, those that came first before others."""
     rows = run.warehouse.read(REPAIRS, [run.name])
     return [
-        RecordedRepair(row["repair"], *_numbers(grid, (row["from_at"], row["to_at"])), row["series"] or None)
+        RecordedRepair(
+            row["repair"],
+            *_numbers(grid, (row["from_at"], row["to_at"])),
+            row["series"] or None,
+            None if pd.isna(row["asked_from"]) else _numbers(grid, (row["asked_from"], row["asked_to"])),
+        )
         for row in rows.to_dict("records")
     ]
 

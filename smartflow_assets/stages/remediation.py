@@ -6,7 +6,7 @@ planned before anything is done, so that a run which dies in between is seen by 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -37,7 +37,8 @@ from smartflow_assets.stages import ingestion, preparation
 from smartflow_assets.stages.alerting import record_failures, writes_of
 from smartflow_assets.stages.contracts import loads_now
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.scheduling.training_requests import request_training
+from smartflow_assets.stages.scheduling.interventions import interventions
+from smartflow_assets.stages.scheduling.training_requests import open_requests, request_training
 
 BY_REMEDY = "remedy"
 """Who decides of a load that a remedy blocks."""
@@ -63,6 +64,15 @@ WITH cells AS (SELECT series, observed_at, value IS NULL AS is_empty,
 SELECT series, min(observed_at) AS since, max(observed_at) AS until, count(*) AS n FROM cells
 WHERE is_empty AND place > 0 AND place < last_place GROUP BY series, place HAVING max(observed_at) >= $3 AND min(observed_at) < $4
 """
+_FAILED = """
+SELECT own.cause AS own, failed.remediation_id, failed.reason, failed.cause, coalesce(about.state <> 'resolved', FALSE) AS is_open
+FROM incidents AS own
+LEFT JOIN remediations AS failed ON failed.source = own.source AND own.cause = $2 || failed.action AND failed.status = 'failed'
+    AND failed.by_whom IS NULL AND failed.happened_at >= own.opened_at
+LEFT JOIN incidents AS about ON about.incident_id = failed.incident_id
+WHERE own.source = $1 AND starts_with(own.cause, $2) AND own.state <> 'resolved'
+ORDER BY failed.happened_at, failed.remediation_id
+"""
 
 
 @dataclass(frozen=True)
@@ -77,28 +87,61 @@ class Remediated:
 
     @property
     def told(self) -> list[str]:
-        """A sentence for each."""
+        """A sentence for each; one that several have in common once."""
         words = {"skipped": "was skipped", "dry": "was not done, a dry run"}
-        return [
+        said = (
             f"{row['action']} {words.get(row['status'], row['status'])}: {row['error'] if row['status'] == 'failed' else row['message']}"
             for row in self.rows
-        ]
+        )
+        return list(dict.fromkeys(said))
 
 
 def remediations(run: SourceRun) -> Remediated:
-    """Do what is due about what is wrong with the source now. Nothing where its YAML has no `remediate`, in a dry run, and in one of a
-    window of time."""
-    if not run.source.remediate or run.is_dry or run.since is not None or run.until is not None:
+    """Do what is due about what is wrong with the source now, and end the incidents of remedies that failed and have no purpose any more.
+    Nothing is done in a dry run, nor in one of a window of time."""
+    if run.is_dry or run.since is not None or run.until is not None:
         return Remediated()
     with run.warehouse.reading():
-        found = due_now(run)
-    return Remediated([_attended(run, each) for each in found])
+        matters = list(_matters(run)) if run.source.remediate else []
+        found = _due(run, matters) if matters else []
+    rows = [_attended(run, each) for each in found]
+    _end_failures(run, matters)  # after the attempts: a run speaks of a cause once, and a new failure goes before
+    return Remediated(rows)
 
 
 def due_now(run: SourceRun) -> list[Due]:
     """What would be done now."""
+    return _due(run, _matters(run))
+
+
+def _due(run: SourceRun, matters: Iterable[Matter]) -> list[Due]:
     known = [Past(**row) for row in row_dicts(run.warehouse.read(_PAST, [run.name]))]
-    return due(run.source.remediate, _matters(run), known, run.now)
+    return due(run.source.remediate, matters, known, run.now)
+
+
+def _end_failures(run: SourceRun, matters: Iterable[Matter]) -> None:
+    """Resolve the incident of each remedy that failed where all that it was for is over, or where the YAML does not list it any more: it
+    is not tried again, so nothing else would."""
+    rows = row_dicts(run.warehouse.read(_FAILED, [run.name, OWN]))
+    if not rows:
+        return
+    labels, gaps = {remedy.do.label for remedy in run.source.remediate}, [matter for matter in matters if matter.cause == "gap"]
+    for cause in dict.fromkeys(row["own"] for row in rows):
+        label = cause.removeprefix(OWN)
+        tried = [row for row in rows if row["own"] == cause]
+        open_gaps = {remediation_id(gap, label) for gap in gaps}
+        if label not in labels:
+            reason = f"{label} is no longer in `remediate`"
+        elif any(row["is_open"] or row["remediation_id"] in open_gaps for row in tried):
+            continue
+        else:
+            reasons = dict.fromkeys(row["reason"] for row in tried if row["reason"])
+            reason = ": ".join(filter(None, ["what it was for is over", "; ".join(reasons)]))
+        step = record_failures(
+            run.warehouse, run.name, [], frozenset({cause}), policy=run.source.alerts, now=run.now, run_id=run.run_id, because=reason
+        )
+        if len(step.events):
+            run.warehouse.commit(run.run_id, writes_of(step))
 
 
 def by_hand(run: SourceRun, action: BaseAction, matter: Matter, by_whom: str) -> Row:
@@ -193,7 +236,8 @@ def _attended(run: SourceRun, wish: Due, by_whom: str | None = None) -> Row:
             raise
         said = " ".join(str(error).split()).removeprefix(f"{run.name}: ") or type(error).__name__
         row |= {"status": "failed", "message": f"{wish.action.label} failed", "error": said}
-        failures, succeeded = [Failure(cause, said, "warning", f"{wish.action.label}, a remedy, failed: {said}", _next_step(run, wish))], []
+        failed = Failure(cause, said, "warning", f"{wish.action.label}, a remedy, failed: {said}", _next_step(run, wish))
+        failures, succeeded = [] if by_whom else [failed], []  # a person hears it at once
     else:
         texts = {name: json.dumps(json_value(each), ensure_ascii=False) for name, each in (("before", done.before), ("after", done.after))}
         said = f"{done.said} ({wish.why})" if wish.why else done.said
@@ -210,7 +254,7 @@ def _attended(run: SourceRun, wish: Due, by_whom: str | None = None) -> Row:
         run_id=run.run_id,
         because=f"{wish.action.label} was done",
     )
-    run.warehouse.commit(run.run_id, [_written(row), *(writes_of(step) if len(step.events) else [])])
+    run.warehouse.commit(run.run_id, [_written(row), *hands.replaced, *(writes_of(step) if len(step.events) else [])])
     return row
 
 
@@ -246,10 +290,12 @@ def _written(row: Mapping[str, Any]) -> Rewrite:
 
 @dataclass
 class SourceHands:
-    """`core.remediation.base.Hands` for the source of a run. What is to hold from now on goes into the row of the remedy."""
+    """`core.remediation.base.Hands` for the source of a run. What is to hold from now on goes into the row of the remedy; `replaced` are
+    the rows of others that then hold no longer."""
 
     run: SourceRun
     row: Row
+    replaced: list[Write] = field(default_factory=list[Write])
     _quiet: SourceRun = field(init=False)
 
     def __post_init__(self) -> None:
@@ -265,6 +311,8 @@ class SourceHands:
 
     def ask_for_training(self, reason: str) -> Done:
         model = "SELECT max(trained_at) AS at FROM trained_models WHERE source = ? AND status = 'current'"
+        if waiting := open_requests(self.run.warehouse, self.source):
+            return Done(f"a training was asked for already, at {waiting[-1].requested_at:%Y-%m-%d %H:%M} UTC", is_done=False)
         trained_at = self.run.warehouse.read(model, [self.source])["at"].iloc[0]
         request = request_training(self.source, reason, warehouse=self.run.warehouse, now=self.now, run_id=self.run.run_id)
         return Done(
@@ -285,6 +333,7 @@ class SourceHands:
 
     def repair(self, how: Remedied, matter: Matter) -> Done:
         run, grid = self.run, preparation.bucket_plan(self.run).grid
+        asked = dict[str, datetime]()
         if pd.isna(self.row.get("from_at")):
             found = run.warehouse.read(_STRETCHES, [self.source, matter.series, matter.since or _BEGINNING, matter.until or run.now])
             if found.empty:
@@ -292,19 +341,27 @@ class SourceHands:
             since, until = found["since"].min().to_pydatetime(), grid.step(found["until"].max(), 1).to_pydatetime()
             if (count := len(grid.numbers(since, until))) > MOST_REPAIRED:
                 raise SourceError(
-                    f"the gap has {count:,} buckets, and a remedy stands in for {MOST_REPAIRED:,} at most",
+                    f"the gaps have {count:,} buckets, and a remedy stands in for gaps of {MOST_REPAIRED:,} at most",
                     source=self.source,
-                    remedy="Name a part of it: smartflow remediate … --since … --until …",
+                    remedy="Name some of them by a time: smartflow remediate … --since … --until …",
                 )
+            if self.row["by_whom"] and (matter.since or matter.until):  # the part that was named, as the neighbours of the whole gap say
+                numbers = grid.numbers(max(since, matter.since or since), min(until, matter.until or until))
+                if not len(numbers):
+                    return Done("no bucket without a value begins in this time", is_done=False)
+                first, end = (at.to_pydatetime() for at in grid.start(np.array([numbers[0], numbers[-1] + 1])))
+                asked = {"asked_from": first, "asked_to": end}
+                self.row["before"] = json.dumps(json_value(asked))
             self.row |= {"repair": how, "series": matter.series or None, "from_at": since, "to_at": until}
-        window = (self.row["from_at"], self.row["to_at"])
+        seen = (self.row["from_at"], self.row["to_at"])
+        window = (asked["asked_from"], asked["asked_to"]) if asked else seen
         before = self._empty(*window, matter.series)
-        run.warehouse.commit(run.run_id, [_written(self.row), LookAgain(self.source, *window)])
+        run.warehouse.commit(run.run_id, [_written(self.row), LookAgain(self.source, *seen)])
         preparation.clean_series(self._quiet)
         after = self._empty(*window, matter.series)
         words = "a line between their neighbours" if how == "interpolated" else "the last value before them"
         said = f"{before - after:,} values from {window[0]:%Y-%m-%d %H:%M} to {window[1]:%Y-%m-%d %H:%M} UTC were missing, and are {words}"
-        return Done(said, {"missing_values": before}, {"missing_values": after, "repaired_values": before - after})
+        return Done(said, {"missing_values": before, **asked}, {"missing_values": after, "repaired_values": before - after})
 
     def _empty(self, since: datetime, until: datetime, series: str) -> int:
         sql = "SELECT count(*) AS n FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? AND value IS NULL"
@@ -338,19 +395,39 @@ class SourceHands:
         return Done(said, {"blocked_rows": 0}, {"blocked_rows": int(count), "load_id": load_id})
 
     def pause(self, lasting: timedelta | None) -> Done:
-        until = None if lasting is None else self.now + lasting
+        until, by_whom = None if lasting is None else self.now + lasting, self.row["by_whom"]
+        standing = [row for row in undoable(self.run.warehouse, self.source, self.now) if row["is_pause"] is True]
+        ends = [None if pd.isna(row["until_at"]) else row["until_at"] for row in standing]
+        before = {"is_paused": bool(standing)}
+        if by_whom:  # what a person says last is what holds
+            self.replaced += [_written({**row, "undone_at": self.now, "undone_by": by_whom}) for row in standing]
+        elif any(end is None or (until is not None and end >= until) for end in ends):
+            latest = None if None in ends else max(end for end in ends if end is not None)
+            return Done(f"its schedule is stopped already, {self._held(latest)}", before, is_done=False)
+        said = f"its schedule is stopped {self._held(until)}"
+        if by_whom and standing:
+            said += ", in the place of " + ("the pause that stood" if len(standing) == 1 else f"the {len(standing)} pauses that stood")
         self.row |= {"is_pause": True, "until_at": until}
-        held = f"until {until:%Y-%m-%d %H:%M} UTC" if until else f"until `smartflow remediate {self.source} --undo pause`"
-        return Done(f"its schedule is stopped {held}", {"is_paused": False}, {"is_paused": True, "until": until})
+        return Done(said, before, {"is_paused": True, "until": until})
+
+    def _held(self, until: datetime | None) -> str:
+        return f"until {until:%Y-%m-%d %H:%M} UTC" if until else f"until `smartflow remediate {self.source} --undo pause`"
 
     def ask_for_run(self, source: str) -> Done:
         if source not in self.run.catalogue.names:
             remedy = did_you_mean(source, self.run.catalogue.names, f"The sources are {', '.join(self.run.catalogue.names)}.")
             raise SourceError(f"there is no source {source} to be run", source=self.source, remedy=remedy)
+        if source in interventions(self.run.warehouse, self.now).asked:
+            return Done(f"a run of {source} was asked for already, and has not begun", is_done=False)
         last = "SELECT max(started_at) AS at FROM run_log WHERE source = ? AND job = 'monitor_source'"
         last_run_at = self.run.warehouse.read(last, [source])["at"].iloc[0]
         self.row["run_of"] = source
         return Done(f"a run of {source} was asked for", {"last_run_at": last_run_at}, {"run_of": source, "asked_at": self.now})
+
+
+def known_series(run: SourceRun) -> list[str]:
+    """The series that the source has, sorted."""
+    return list(run.warehouse.read("SELECT DISTINCT series FROM clean_series WHERE source = ? ORDER BY series", [run.name])["series"])
 
 
 def wish_of(run: SourceRun, reason: str, since: datetime | None, until: datetime | None, series: str = "") -> Matter:

@@ -14,9 +14,13 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, Replace
 from smartflow_assets.commands import doctor
 from smartflow_assets.config.settings import Settings
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.defs import run_history
 from smartflow_assets.defs.run_history import HistoryUse
+from smartflow_assets.stages.alerting import record_failures, writes_of
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
+from smartflow_assets_tests.homes import Home
 
 CHANNELS = """\
 file: {type: file}
@@ -70,6 +74,37 @@ def test_a_secret_that_a_source_lacks_is_named(smartflow: Smartflow, home: Path,
     assert _lines(answer.out)["source"] == "fail shop lacks SHOP_PASSWORD  Set it in the environment where SmartFlow runs."
     monkeypatch.setenv("SHOP_PASSWORD", "sesame")
     assert "SHOP_PASSWORD" not in smartflow("doctor").out
+
+
+def test_a_last_run_that_failed_a_remedy_that_failed_and_a_pause_are_told(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/sources/shop.yaml").write_text(
+        SHOP + "remediate: [{when: failure, do: {type: run, source: stok}}]\nalerts: {to: [file]}\n"
+    )
+    made, at = Home(home), datetime(2026, 3, 22, tzinfo=UTC)
+
+    def log(status: str, at: datetime, error: str | None = None) -> None:
+        row = {"source": "shop", "run_id": f"r{at:%H}", "job": "monitor_source", "status": status, "started_at": at, "error": error}
+        made.warehouse.commit("test", [Append("run_log", pd.DataFrame([row]))])
+
+    log("success", at)
+    answer = smartflow("doctor")
+    assert answer.code == 0 and _lines(answer.out)["last runs"] == "ok the last run of 1 source succeeded"
+    assert _lines(answer.out)["remedies"] == "ok none failed, no source is paused"
+    assert smartflow("remediate", "shop", "pause").code == 0
+    answer = smartflow("doctor")
+    paused = "warn shop is not run by its schedule until somebody undoes it  smartflow remediate shop --undo pause"
+    assert (answer.code, _lines(answer.out)["paused"]) == (0, paused)
+    step = record_failures(
+        made.warehouse, "shop", [Failure("run", "no")], frozenset(), policy=AlertPolicy(), now=datetime.now(UTC), run_id="r"
+    )
+    made.warehouse.commit("test", writes_of(step))
+    assert smartflow("remediate", "shop").code == 1
+    answer = smartflow("doctor")
+    assert answer.code == 1 and _lines(answer.out)["remedy"].startswith("fail shop: run stok, a remedy, failed: there is no source stok")
+    log("failed", at + timedelta(hours=1), "raw_records: there is no file")
+    answer = smartflow("doctor")
+    said = "fail shop: its last run, of 2026-03-22 01:00 UTC, failed: raw_records: there is no file  Mend what it names; smartflow run shop"
+    assert (answer.code, _lines(answer.out)["last run"]) == (1, said)
 
 
 def test_who_holds_a_lock_is_named(smartflow: Smartflow, home: Path) -> None:

@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow
 
 SOURCE = Path("data/sources/shop.yaml")
@@ -115,6 +117,46 @@ def test_one_round_tells_every_problem_of_every_file_and_what_files_name_of_each
     ]
     assert "Did you mean feeds/known.csv?" in answer.out
     assert answer.err == "12 problems in 5 files\n"
+
+
+def test_a_source_that_another_names_and_that_is_not_there_is_told_with_the_nearest(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/sources/customers.yaml").write_text(SHOP.replace("name: shop", "name: customers"))
+    (home / SOURCE).write_text(
+        SHOP
+        + "remediate:\n  - {when: drift, do: retrain}\n  - when: failure\n    do: {type: run, source: custmers}\n"
+        + "contract:\n  references:\n    - {column: n, source: costumers}\n    - {column: n, source: customers}\n"
+    )
+    answer = smartflow("validate")
+    assert (answer.code, answer.out.splitlines()) == (
+        1,
+        [
+            "data/sources/shop.yaml:12: `remediate[2].do.source`: there is no source custmers. Did you mean customers?",
+            "data/sources/shop.yaml:15: `contract.references[1].source`: there is no source costumers. Did you mean customers?",
+        ],
+    )
+    assert smartflow("sources").code == 0  # the source itself goes on
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ("{when: failure, do: pause}, {when: failure, do: run}", "pause and run are both for failure"),
+        (
+            "{when: failure, do: {type: run, source: shop}}, {when: {cause: failure, severity: critical}, do: pause}",
+            "run and pause are both",
+        ),
+        ("{when: gap, do: hold_last}, {when: gap, do: fill}", "hold_last and fill are both for gap"),
+        ("{when: failure, do: pause}, {when: failure, do: {type: run, source: other}}", ""),
+        ("{when: failure, do: pause}, {when: failure, do: run, dry_run: true}", ""),
+        ("{when: failure, do: pause}, {when: drift, do: run}", ""),
+        ("{when: gap, do: reingest}, {when: gap, do: fill}", ""),
+    ],
+)
+def test_remedies_that_contradict_each_other_are_refused(smartflow: Smartflow, home: Path, entries: str, said: str) -> None:
+    (home / "data/sources/other.yaml").write_text(SHOP.replace("name: shop", "name: other"))
+    (home / SOURCE).write_text(f"{SHOP}remediate: [{entries}]\n")
+    answer = smartflow("validate")
+    assert answer.code == bool(said) and said in answer.out and (not said or answer.out.startswith("data/sources/shop.yaml:9: remediate: "))
 
 
 def test_each_problem_of_the_home_is_a_line(smartflow: Smartflow, home: Path) -> None:

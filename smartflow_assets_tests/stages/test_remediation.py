@@ -72,9 +72,11 @@ class Shop:
         self.runs += 1
         return list(remediations(self.home.source_run("shop", now, f"remedy{self.runs}")).rows)
 
-    def hand(self, action: str, since: datetime | None = None, until: datetime | None = None, **keys: Any) -> dict[str, Any]:
+    def hand(
+        self, action: str, since: datetime | None = None, until: datetime | None = None, now: datetime = NOW, **keys: Any
+    ) -> dict[str, Any]:
         self.runs += 1
-        run = self.home.source_run("shop", NOW, f"hand{self.runs}")
+        run = self.home.source_run("shop", now, f"hand{self.runs}")
         return by_hand(run, ACTIONS[action](**keys), wish_of(run, "ana asks", since, until), "ana")
 
     def cells(self) -> dict[int, tuple[float, str]]:
@@ -109,21 +111,22 @@ def test_what_an_entry_is_not_for_is_left_alone(shop, condition):
     assert shop.remedy() == []
 
 
-def test_a_source_without_remedies_asks_nothing(shop, monkeypatch):
+def test_a_source_without_remedies_asks_only_whether_one_failed(shop, monkeypatch):
     shop.home.write_source("shop", SHOP)
     shop.wrong("check:distributions_are_usual")
-    run = shop.home.source_run("shop", NOW)
-    monkeypatch.setattr(Warehouse, "read", None)
-    assert remediations(run).rows == ()
+    run, asked, read = shop.home.source_run("shop", NOW), [], Warehouse.read
+    monkeypatch.setattr(Warehouse, "read", lambda self, *query: asked.append(query) or read(self, *query))
+    assert list(remediations(run).rows) == [] and len(asked) == 1
 
 
 def test_more_than_its_limit_within_a_day_is_skipped_and_said(shop):
-    shop.remediate("[{when: check, do: retrain, limit: 2}]")
+    shop.write(0)
+    shop.remediate("[{when: check, do: reingest, limit: 2}]")
     for number in range(3):
         shop.wrong(f"check:promise_{number}")
     rows = shop.remedy()
     assert [row["status"] for row in rows] == ["done", "done", "skipped"]
-    assert rows[2]["message"] == "retrain was done 2 times within 24 hours, which is its limit"
+    assert rows[2]["message"] == "reingest was done 2 times within 24 hours, which is its limit"
     shop.wrong("check:another", NOW + HOUR)
     assert [row["status"] for row in shop.remedy(NOW + HOUR)] == ["skipped"]
     shop.wrong("check:tomorrow", NOW + DAY + HOUR)
@@ -155,6 +158,86 @@ def test_what_fails_is_an_incident_until_it_succeeds(shop):
     (incident,) = shop.home.table("incidents", opened).to_dict("records")
     assert (incident["state"], incident["resolved_reason"]) == ("resolved", "run stock was done")
     assert interventions(shop.home.warehouse, NOW).asked == {"stock": "shop"}
+
+
+def test_the_incident_of_what_failed_ends_with_what_it_was_for(shop):
+    shop.remediate("[{when: failure, do: reingest}, {when: failure, do: {type: run, source: stock}}]")
+    shop.wrong("raw_records", text="there is no file")
+    rows = shop.remedy()  # neither the feed nor the other source is there
+    assert [row["status"] for row in rows] == ["failed", "failed"]
+    own = "starts_with(cause, 'remediation:')"
+    assert shop.remedy() == [] and shop.home.table("incidents", own)["state"].tolist() == ["open", "open"]
+    policy = Catalogue.load(shop.home.settings).source("shop").alerts
+    step = record_failures(
+        shop.home.warehouse, "shop", [], frozenset({"raw_records"}), policy=policy, now=NOW + HOUR, run_id="mended", because="it is back"
+    )
+    shop.home.warehouse.commit("mended", writes_of(step))
+    assert shop.remedy(NOW + HOUR) == []
+    ended = shop.home.table("incidents", own)
+    assert ended["state"].tolist() == ["resolved", "resolved"]
+    assert set(ended["resolved_reason"]) == {"what it was for is over: raw_records failed: there is no file"}
+    events = shop.home.count("incident_events", own)
+    assert shop.remedy(NOW + 2 * HOUR) == [] and shop.home.count("incident_events", own) == events  # told once
+
+
+@pytest.mark.parametrize("entries", ["[]", "[{when: drift, do: retrain}]"])
+def test_the_incident_of_what_failed_ends_when_the_yaml_does_not_list_it(shop, entries):
+    shop.remediate("[{when: drift, do: {type: run, source: stock}}]")
+    shop.wrong("check:distributions_are_usual")
+    shop.remedy()
+    shop.remediate(entries)
+    shop.remedy()
+    (own,) = shop.home.table("incidents", "starts_with(cause, 'remediation:')").to_dict("records")
+    assert (own["state"], own["resolved_reason"]) == ("resolved", "run stock is no longer in `remediate`")
+
+
+def test_the_incident_of_what_failed_for_a_gap_ends_when_there_are_rows(shop):
+    for day in range(15):
+        shop.write(day, hours=10 if day == 13 else 24)
+    shop.remediate("[{when: gap, do: {type: run, source: stock}}]")
+    shop.clean()
+    assert [row["status"] for row in shop.remedy()] == ["failed"]
+    shop.clean()
+    assert shop.remedy() == [] and shop.home.table("incidents")["state"].tolist() == ["open"]
+    shop.write(13)
+    shop.clean()
+    assert shop.remedy() == []
+    (own,) = shop.home.table("incidents").to_dict("records")
+    assert own["state"] == "resolved" and own["resolved_reason"].startswith("what it was for is over: no rows from ")
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("{type: pause, lasting: 6h}", "pause was skipped: its schedule is stopped already, until 2026-03-22 06:00 UTC"),
+        ("retrain", "retrain was skipped: a training was asked for already, at 2026-03-22 00:00 UTC"),
+        ("run", "run was skipped: a run of shop was asked for already, and has not begun"),
+    ],
+)
+def test_what_holds_for_the_source_already_is_skipped_and_said_once(shop, action, said):
+    shop.remediate(f"[{{when: blocked, do: {action}}}]")
+    for load in ("a", "b", "c"):
+        shop.wrong(f"load:{load}")
+    done = remediations(shop.home.source_run("shop", NOW, "run"))
+    assert [row["status"] for row in done.rows] == ["done", "skipped", "skipped"] and done.told[1:] == [said]
+    assert len(undoable(shop.home.warehouse, "shop", NOW)) == (action.startswith("{type: pause"))
+
+
+def test_a_pause_by_hand_replaces_the_one_before(shop):
+    shop.hand("pause", now=NOW - HOUR)
+    row = shop.hand("pause", lasting="6h")
+    assert row["message"] == "its schedule is stopped until 2026-03-22 06:00 UTC, in the place of the pause that stood"
+    assert interventions(shop.home.warehouse, NOW).paused == {"shop": NOW + 6 * HOUR}
+    assert [each["remediation_id"] for each in undoable(shop.home.warehouse, "shop", NOW)] == [row["remediation_id"]]
+
+
+def test_a_longer_pause_holds_beside_a_shorter_one(shop):
+    shop.remediate("[{when: blocked, do: {type: pause, lasting: 6h}}]")
+    shop.wrong("load:a")
+    shop.remedy()
+    shop.wrong("load:b")
+    assert [row["status"] for row in shop.remedy(NOW + HOUR)] == ["done"]
+    assert interventions(shop.home.warehouse, NOW).paused == {"shop": NOW + 7 * HOUR}
 
 
 def test_what_a_run_died_in_is_done_once_more_and_no_third_time(shop, monkeypatch):
@@ -242,7 +325,7 @@ def test_an_action_of_a_package_does_what_it_wants_by_the_hands_that_it_is_given
     row = by_hand(run, Siren(), wish_of(run, "ana asks", None, None), "ana")
     assert (row["status"], row["message"], json.loads(row["after"])) == ("done", "the siren sounds: ana asks", {"is_loud": True})
     assert interventions(shop.home.warehouse, NOW).asked == {"shop": "shop"}
-    assert shop.home.table("incidents")[["cause", "state"]].to_numpy().tolist() == [["remediation:siren", "resolved"]]
+    assert shop.home.count("incidents") == 0  # what a person asked for, a person hears
 
 
 # --- rows ---
@@ -325,6 +408,26 @@ def test_values_stand_in_a_gap_and_say_so_until_it_is_undone(shop, action, repai
     undo(shop.home.warehouse, undoable(shop.home.warehouse, "shop", NOW)[0], by_whom="ana", now=NOW, run_id="a person")
     shop.clean()
     assert str(shop.cells()) == str(before)
+
+
+@pytest.mark.parametrize(("action", "repair"), [("fill", "interpolated"), ("hold_last", "carried")])
+def test_by_hand_only_the_named_part_of_a_gap_is_filled_however_runs_cut_it(shop, action, repair, monkeypatch):
+    for day in range(4):
+        shop.write(day, hours=10 if day == 1 else 24, value=float(day))
+    shop.clean()
+    gap, part = list(range(34, 48)), list(range(37, 40))
+    row = shop.hand(action, BEGIN + 36.5 * HOUR, BEGIN + 40 * HOUR)
+    assert json.loads(row["after"]) == {"missing_values": 0, "repaired_values": 3}
+    assert row["message"].startswith("3 values from 2026-03-03 13:00 to 2026-03-03 16:00 UTC were missing")
+    cells = shop.cells()
+    assert sorted(cells) == gap and [hour for hour in gap if cells[hour][1] == repair] == part
+    wanted = [1 + (hour - 33) / 15 if action == "fill" else 1.0 for hour in part]
+    assert [cells[hour][0] for hour in part] == pytest.approx(wanted)
+    assert shop.hand(action, BEGIN + 40.2 * HOUR, BEGIN + 40.8 * HOUR, now=NOW + HOUR)["status"] == "skipped"
+    monkeypatch.setattr(preparation.buckets.windows, "__defaults__", (5,))
+    shop.home.warehouse.commit("again", [preparation.Delete("clean_series", "shop")])
+    shop.clean()
+    assert str(sorted(shop.cells().items())) == str(sorted(cells.items()))
 
 
 def test_a_gap_that_no_value_ends_is_not_filled(shop):

@@ -672,7 +672,12 @@ _ALL = (
                 is_nullable=False,
             ),
             _always("attempt", COUNT, "1; 2 where a run died while it did it."),
-            Column("before", JSON, "What it found, as small numbers and texts by name."),
+            Column(
+                "before",
+                JSON,
+                "What it found, as small numbers and texts by name. asked_from and asked_to: the part of the gaps that a person "
+                "named, which alone is filled.",
+            ),
             Column("after", JSON, "The same afterwards."),
             Column("message", TEXT, "What was done, or why not, in a sentence."),
             Column("error", TEXT, "Why it failed."),

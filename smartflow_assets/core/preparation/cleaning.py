@@ -87,12 +87,13 @@ class Tail(NamedTuple):
 
 class RecordedRepair(NamedTuple):
     """A remedy that stands: in the buckets [since, until), by their numbers, that have no value; of one series, or of all (None). It sees
-    the bucket before and the one after."""
+    the bucket before and the one after. Where only a part of them was `asked` for, it stands in that part."""
 
     how: Remedied
     since: int
     until: int
     series: str | None
+    asked: tuple[int, int] | None = None
 
 
 def last_closed(now: datetime, bucket: TimeBucket, calendar: Calendar) -> pd.Timestamp:
@@ -312,6 +313,8 @@ def _remedy(each: RecordedRepair, value: np.ndarray, filled: np.ndarray, repair:
     before = np.maximum.accumulate(np.where(is_seen, at, -1), axis=1)
     after = np.minimum.accumulate(np.where(is_seen, at, at.size)[:, ::-1], axis=1)[:, ::-1]
     is_mended = np.isnan(filled[rows, low:high]) & (before >= 0) & (after < at.size)
+    if each.asked is not None:
+        is_mended &= (first + low + at >= each.asked[0]) & (first + low + at < each.asked[1])
     row, column = np.nonzero(is_mended)
     left, right = before[row, column], after[row, column]
     share = (column - left) / (right - left) if each.how == "interpolated" else 0.0
