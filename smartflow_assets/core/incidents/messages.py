@@ -309,12 +309,24 @@ def _html(known: Mapping[str, Any], heading: _Heading, rows: list[tuple[str, str
     )
 
 
+_BROKEN = "sql \"select message from schema_checks where source = '{0}' and not is_passed order by checked_at desc limit 9\""
+_SHOWN_BY = {
+    "check:columns_are_as_agreed": "contract diff {0}",
+    "check:values_are_as_agreed": f"quarantine {{0}}, or: smartflow {_BROKEN}",
+    "check:row_counts_are_as_agreed": _BROKEN,
+    "check:distributions_are_usual": "sql \"select * from marts.drift where source = '{0}' and is_drifted\"",
+}
+"""What shows a person who is told of a red check more than the message does."""
+
+
 def _next_step(known: Mapping[str, Any]) -> str | None:
     """A query that shows the incident to whoever reads the message; nothing is to be done once it is resolved."""
     if known["event"] == "resolved":
         return None
     if known["cause"] == READABILITY:
         return f"Run: smartflow quarantine {known['source']}"
+    if known["cause"] in _SHOWN_BY:
+        return f"Run: smartflow {_SHOWN_BY[known['cause']].format(known['source'])}"
     if known["cause"] not in (None, *OF_SERIES):
         return f"Run: smartflow doctor, then: smartflow run {known['source']}"
     if known["members"]:
