@@ -147,6 +147,7 @@ def _tracks(
     """The series of a stretch that have enough past."""
     rows: Floats = np.nan_to_num(wide["row_count"].to_numpy(float))
     clock = _Clock.of(wide.index.to_numpy(), stretches)
+    usual_rows = _expected(Figure("row_count"), rows, clock)
     learnt = slice(stretch.learnt_from - stretch.read_from, stretch.learnt_to - stretch.read_from)
     found: dict[str, _Track] = {}
     of_column: dict[str, list[str]] = {}
@@ -162,7 +163,7 @@ def _tracks(
         if figure.kind == "category_share":
             values = np.where(has_shares[kinds[name][0]], np.nan_to_num(values), np.nan)
         if np.isfinite(values[learnt]).sum() >= LEAST_VALUES:
-            found[name] = _Track.of(figure, values, rows, clock, learnt, _without_one(wide, figure, rows))
+            found[name] = _Track.of(figure, values, rows, usual_rows, clock, learnt, _without_one(wide, figure, rows))
     return found
 
 
@@ -279,6 +280,7 @@ class _Track:
         figure: Figure,
         values: "Floats",
         rows: "Floats",
+        usual_rows: "Floats",
         clock: _Clock,
         learnt: slice,
         without_one: tuple["Floats", "Floats"] | None,
@@ -290,11 +292,14 @@ class _Track:
         measures = _Measures.of(figure, judged, expected, rows, past, float(rows[learnt].sum()))
         widths = dict.fromkeys((1, max(1, clock.day // 4), clock.day))
         spans = [_Span.of(measures, width, learnt) for width in widths]
+        count_off = np.nan_to_num(values * rows - expected * usual_rows)
         surprises: list[Floats] = []
         for place, span in enumerate(spans):
             shorter = spans[max(0, place - 1)]  # a day may be strange only for what is over by now
             is_now = (shorter.total * span.total > 0) & (np.abs(shorter.total) >= shorter.least / 2) & span.is_large
             is_now &= measures.side * span.total > 0
+            if figure.kind == "category_share":  # not one that others have made larger by their absence, or smaller by being more
+                is_now &= np.sign(span.total) * _trailing(count_off, span.width) >= 0.75 * np.abs(span.total)
             own = _surprise(span.statistic, measures.is_known, learnt, clock.day)
             by_chance = _by_chance(figure, measures, share, span.width, learnt)
             surprises.append(np.where(is_now, np.minimum(own, by_chance), 0.0))

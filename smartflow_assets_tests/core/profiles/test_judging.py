@@ -115,3 +115,15 @@ def test_verdicts_do_not_depend_on_a_category_that_comes_later():
     part = judged(np.full(24 * 37, 40), HOUR, shares, until=24 * 33)
     same = whole[(whole["place"] < 24 * 33) & ~whole["series"].str.endswith("gold")].reset_index(drop=True)
     pd.testing.assert_frame_equal(part.sort_values(["series", "place"], ignore_index=True), same.sort_values(["series", "place"], ignore_index=True))
+
+
+def test_a_category_that_grew_by_the_absence_of_another_is_not_told():
+    rng = np.random.default_rng(6)
+    shares = ids(rng, 24 * 37, 3, 40)
+    gone, other, third = shares
+    is_gone = (np.arange(24 * 37) >= 24 * 34) & (np.arange(24 * 37) < 24 * 35)
+    left = 1 - np.nan_to_num(shares[gone])
+    rows = np.where(is_gone, np.round(40 * left), 40)
+    found = judged(rows, HOUR, {name: np.where(is_gone, np.nan if name == gone else share / left, share) for name, share in shares.items()})
+    assert strange(found, f"category_share(kind){gone}") and strange(found)
+    assert not strange(found, f"category_share(kind){other}") and not strange(found, f"category_share(kind){third}")
