@@ -99,6 +99,7 @@ def test_an_anomaly_says_who_found_it_and_lasts_as_long_as_it_does(shop: Home):
     assert nulls["started_at"].iloc[0] < BEGIN + 32 * DAY + 8 * HOUR and nulls["ended_at"].iloc[-1] <= BEGIN + 33 * DAY
 
 
+@pytest.mark.soak
 def test_runs_that_cut_the_rows_otherwise_leave_equal_tables(shop: Home, tmp_path: Path):
     other, whole = Home(tmp_path), with_faults()
     for day in (11, 30.3, 30.6, 32.52, 33, DAYS):
@@ -155,6 +156,7 @@ def test_what_a_metric_says_already_is_drawn_and_not_judged(shop: Home):
     assert shop.count("profile_series", "metric IN ('mean(fee)', 'row_count') AND state = 'scored'") > 0
 
 
+@pytest.mark.soak
 def test_half_the_rows_are_found_and_told_once_where_a_metric_counts_them_too(tmp_path: Path):
     home, frame = Home(tmp_path), with_faults()
     everything = (*STAGES[:3], preparation.clean_series, preparation.rule_violations, modelling.trained_models, detection.anomaly_scores)
@@ -164,6 +166,7 @@ def test_half_the_rows_are_found_and_told_once_where_a_metric_counts_them_too(tm
     assert "volume" in set(incidents["cause"]) and incidents["group_id"].isna().sum() == 1
 
 
+@pytest.mark.soak
 def test_half_the_rows_is_one_matter_with_what_a_metric_says_of_it(tmp_path: Path):
     frame = with_faults()
     frame = frame[frame["at"] < BEGIN + 31 * DAY]
@@ -205,7 +208,7 @@ def test_columns_may_be_left_out(tmp_path: Path):
 
 def test_ids_are_no_categories(tmp_path: Path):
     """An hour has few of them, and sixty per cent of the rows have none."""
-    home, frame = Home(tmp_path), rows(36)
+    home, frame = Home(tmp_path), rows(30)
     rng = np.random.default_rng(5)
     numbers = pd.Series(rng.integers(10**7, 10**8, len(frame)).astype(str)).mask(rng.uniform(size=len(frame)) < 0.6)
     frame["card_no"] = "no " + numbers
@@ -215,6 +218,7 @@ def test_ids_are_no_categories(tmp_path: Path):
     assert shares["state"].isna().all() and shares["value"].min() >= 0.5  # of one or two: of more that are all different there are none
 
 
+@pytest.mark.soak
 def test_a_source_that_is_profiled_no_more_keeps_no_figure_and_no_open_incident(tmp_path: Path):
     home, frame = Home(tmp_path), with_faults()
     frame = frame[frame["at"] < BEGIN + 32.5 * DAY]

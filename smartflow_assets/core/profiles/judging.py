@@ -411,9 +411,7 @@ def _expected(figure: Figure, values: "Floats", clock: _Clock) -> "Floats":
     usual = np.full(len(values), np.nan)
     usual[known >= LEAST_WEEKS] = np.nanmedian(earlier[:, known >= LEAST_WEEKS], axis=0)
     is_known = np.isfinite(usual) & np.isfinite(values)
-    count, seen, was = (
-        np.bincount(clock.days, weights=np.where(is_known, each, 0.0)) for each in (np.ones(len(values)), values, usual)
-    )
+    count, seen, was = (np.bincount(clock.days, weights=np.where(is_known, each, 0.0)) for each in (np.ones(len(values)), values, usual))
     is_enough = (count > 0) & (count >= clock.day / 8)
     if figure.kind == "row_count":
         ratio = np.divide(seen, was, out=np.full(len(count), np.nan), where=is_enough & (was > 0))

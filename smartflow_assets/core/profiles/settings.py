@@ -29,5 +29,6 @@ class ProfileSettings(BaseModel):
         "it is judged where there are at most twice as many in all.",
     )
     false_alerts: Rate = Field(
-        default=Frequency(1, "quarter"), description="How many false incidents all profile series of a source together may open: the threshold on how surprising a figure is."
+        default=Frequency(1, "quarter"),
+        description="How many false incidents all profile series of a source together may open: the threshold on how surprising a figure is.",
     )

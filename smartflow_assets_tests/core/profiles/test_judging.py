@@ -92,7 +92,9 @@ def test_a_new_category_of_a_column_with_few_is_found_whenever_the_others_came()
     shares = ids(rng, 24 * 37, 3, 40)
     gold = np.full(24 * 37, np.nan)
     gold[24 * 34 : 24 * 35] = 0.3
-    found = judged(np.full(24 * 37, 40), HOUR, {**{name: share * np.where(gold > 0, 0.7, 1.0) for name, share in shares.items()}, "gold": gold})
+    found = judged(
+        np.full(24 * 37, 40), HOUR, {**{name: share * np.where(gold > 0, 0.7, 1.0) for name, share in shares.items()}, "gold": gold}
+    )
     hits = strange(found, "category_share(kind)gold")
     assert set(range(24 * 34, 24 * 35)) <= set(hits) and hits[-1] < 24 * 35 + 6
 
@@ -114,7 +116,9 @@ def test_verdicts_do_not_depend_on_a_category_that_comes_later():
     whole = judged(np.full(24 * 37, 40), HOUR, {**shares, "gold": gold})
     part = judged(np.full(24 * 37, 40), HOUR, shares, until=24 * 33)
     same = whole[(whole["place"] < 24 * 33) & ~whole["series"].str.endswith("gold")].reset_index(drop=True)
-    pd.testing.assert_frame_equal(part.sort_values(["series", "place"], ignore_index=True), same.sort_values(["series", "place"], ignore_index=True))
+    pd.testing.assert_frame_equal(
+        part.sort_values(["series", "place"], ignore_index=True), same.sort_values(["series", "place"], ignore_index=True)
+    )
 
 
 def test_a_category_that_grew_by_the_absence_of_another_is_not_told():
