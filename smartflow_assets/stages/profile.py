@@ -308,7 +308,7 @@ def components(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _profiled_columns(run: SourceRun) -> list[ProfiledColumn]:
-    """The columns of the source that say something: none that says when, is sensitive or left out, or was given up, which may have been sensitive."""
+    """The columns that say something: none that says when, is sensitive, left out, or given up, which may have been sensitive."""
     source, history = run.source, column_history(run.warehouse, run.name)
     seen = run.warehouse.read(
         "SELECT DISTINCT unnest([column_name, name_before]) AS name FROM schema_changes WHERE source = ?", [run.name]

@@ -1,7 +1,7 @@
 """The figures of a profile: their names, and which of them are judged.
 
 A figure is a metric of its own, `row_count` or `null_share(amount)`, with one series; shares of categories have one for each category,
-`category_share(kind){kind=card}`. What a metric of the source measures anyway is kept and drawn, and not judged a second time. The rows are:
+`category_share(kind){kind=card}`. What a metric of the source measures anyway is kept and drawn, and not judged a second time. Rows are:
 what is expected of a metric follows a level within hours, that of a profile within days.
 """
 

@@ -118,8 +118,8 @@ def judge(
     `figures`: series, metric, category (of a share of one, else empty), observed_at, value and is_judged, of the buckets from
     `stretches.reads_from(first, since)` on; what counts the rows, and the figures `BESIDE` those that are judged, must be among them.
     `first`: the number of the source's first bucket. A share of a category that did not come is 0 in buckets in which its column has shares
-    of others. Shares are judged as long as the column has had at most twice `categories` different ones, in the past of the stretch and up to
-    the bucket: more of them are ids, or free text. On the local `calm_days`, holidays for one, nothing is flagged."""
+    of others. Shares are judged as long as the column has had at most twice `categories` different ones, in the past of the stretch and
+    up to the bucket: more of them are ids, or free text. On the local `calm_days`, holidays for one, nothing is flagged."""
     found = stretches.of(first, since, until)
     if not found or not figures["is_judged"].any():
         return _no_verdicts()

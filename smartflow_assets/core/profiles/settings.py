@@ -30,5 +30,5 @@ class ProfileSettings(BaseModel):
     )
     false_alerts: Rate = Field(
         default=Frequency(1, "quarter"),
-        description="How many false incidents all profile series of a source together may open: the threshold on how surprising a figure is.",
+        description="How many false incidents all profile series of a source may open: how surprising a figure must be.",
     )
