@@ -55,10 +55,10 @@ WITH named AS (
     SELECT series, any_value(metric) AS metric FROM {TABLE}
     WHERE source = $1 AND list_contains($2, series) AND starts_with(metric, 'category_share(') GROUP BY series
 )
-SELECT named.series, named.metric, counted.observed_at
-FROM named JOIN {TABLE} AS counted ON counted.metric = 'distinct_count(' || substr(named.metric, length('category_share(') + 1)
-WHERE counted.source = $1 AND counted.value BETWEEN 1 AND $3 AND counted.observed_at >= $4 AND counted.observed_at < $5
-AND NOT EXISTS (FROM {TABLE} AS own WHERE own.source = $1 AND own.series = named.series AND own.observed_at = counted.observed_at)
+SELECT DISTINCT named.series, named.metric, other.observed_at
+FROM named JOIN {TABLE} AS other ON other.metric = named.metric
+WHERE other.source = $1 AND other.observed_at >= $3 AND other.observed_at < $4
+AND NOT EXISTS (FROM {TABLE} AS own WHERE own.source = $1 AND own.series = named.series AND own.observed_at = other.observed_at)
 """
 
 
@@ -170,7 +170,11 @@ class _Profiling:
                 f"`profile: {{columns: {len(self._cut) + len(self._columns)}}}` takes them in"
             )
         if self._many:
-            said.append(f"no shares of categories where there are more than {self._settings.categories}: {_names(sorted(self._many))}")
+            most = self._settings.categories
+            said.append(
+                f"categories are judged only in buckets with at most {most} of them, where a column has at most {2 * most} in all: "
+                f"{_names(sorted(self._many))} may have more"
+            )
         return "; ".join(said)
 
     def go(self) -> None:
@@ -266,7 +270,6 @@ def measured(source: Source, columns: Sequence[ProfiledColumn]) -> Measured:
     named = [(metric, metric.source_column) for metric in source.metrics]
     return Measured(
         columns=frozenset(column.column for metric, column in named if column.column and metric.aggregate not in COUNTING),
-        is_counted=any(column.column is None and metric.aggregate == "count" and not metric.where for metric, column in named),
         categories=frozenset(source.encoded_columns.values())
         | {
             name
@@ -290,9 +293,7 @@ def verdicts(
     rows = series_rows(run, TABLE, columns, since, until, where, these)
     if is_anomalous or not any("category_share(" in name for name in of_series or ()):
         return rows
-    absent = run.warehouse.read(
-        _WITHOUT_CATEGORY, [run.name, list(of_series or ()), (run.source.profile_settings or ProfileSettings()).categories, since, until]
-    )
+    absent = run.warehouse.read(_WITHOUT_CATEGORY, [run.name, list(of_series or ()), since, until])
     if absent.empty:
         return rows
     dimensions = np.full(len(absent), None, dtype=object)
@@ -307,12 +308,13 @@ def components(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _profiled_columns(run: SourceRun) -> list[ProfiledColumn]:
-    """The columns of the source that say something: none that says when, is sensitive, or was given up, which may have been sensitive."""
+    """The columns that say something: none that says when, is sensitive, left out, or given up, which may have been sensitive."""
     source, history = run.source, column_history(run.warehouse, run.name)
     seen = run.warehouse.read(
         "SELECT DISTINCT unnest([column_name, name_before]) AS name FROM schema_changes WHERE source = ?", [run.name]
     )["name"].dropna()
     hidden = {source.time_column, *source.read.time.parts, *(source.contract.sensitive if source.contract else ())}
+    hidden.update((source.profile_settings or ProfileSettings()).leave_out)
     return profile_figures.profiled_columns(run.warehouse, run.name, hidden | (set(seen) - set(history.accepted)))
 
 
@@ -328,7 +330,8 @@ def _fingerprint(source: Source) -> str:
     made_under = {
         "read.time": source.read.time.model_dump(mode="json", exclude_none=True),
         "calendar.timezone": source.calendar.timezone,
-        "profile": settings.model_dump(mode="json", include={"columns", "categories"}) | {"every": format_duration(source.profile_bucket)},
+        "profile": settings.model_dump(mode="json", include={"columns", "categories"})
+        | {"every": format_duration(source.profile_bucket), "leave_out": sorted(settings.leave_out)},
         "contract.sensitive": sorted(source.contract.sensitive) if source.contract else [],
     }
     return json.dumps(made_under, sort_keys=True, ensure_ascii=False)

@@ -99,6 +99,7 @@ def test_an_anomaly_says_who_found_it_and_lasts_as_long_as_it_does(shop: Home):
     assert nulls["started_at"].iloc[0] < BEGIN + 32 * DAY + 8 * HOUR and nulls["ended_at"].iloc[-1] <= BEGIN + 33 * DAY
 
 
+@pytest.mark.soak
 def test_runs_that_cut_the_rows_otherwise_leave_equal_tables(shop: Home, tmp_path: Path):
     other, whole = Home(tmp_path), with_faults()
     for day in (11, 30.3, 30.6, 32.52, 33, DAYS):
@@ -150,15 +151,22 @@ def test_rows_of_a_load_that_the_contract_blocks_are_counted_too(tmp_path: Path)
     assert (found["row_count"], found["mean(fee)"]) == (12, 1e6)
 
 
-def test_what_a_metric_says_already_is_drawn_and_not_judged(shop: Home, tmp_path: Path):
+def test_what_a_metric_says_already_is_drawn_and_not_judged(shop: Home):
     assert shop.count("profile_series", "metric = 'mean(amount)' AND state IS NOT NULL") == 0
     assert shop.count("profile_series", "metric IN ('mean(fee)', 'row_count') AND state = 'scored'") > 0
-    home = Home(tmp_path)
-    watch(home, rows(30), stages=STAGES[:3], text=SHOP.replace("{name: amount}", "{name: payments, aggregate: count}"))
-    assert home.count("profile_series", "metric = 'row_count' AND state IS NOT NULL") == 0
-    assert home.count("profile_series", "metric = 'row_count'") == 30 * 24
 
 
+@pytest.mark.soak
+def test_half_the_rows_are_found_and_told_once_where_a_metric_counts_them_too(tmp_path: Path):
+    home, frame = Home(tmp_path), with_faults()
+    everything = (*STAGES[:3], preparation.clean_series, preparation.rule_violations, modelling.trained_models, detection.anomaly_scores)
+    text = SHOP.replace("{name: amount}", "{name: payments, aggregate: count, without_rows: zero}")
+    watch(home, frame[frame["at"] < BEGIN + 31 * DAY], stages=(*everything, *STAGES[3:]), text=text)
+    incidents = home.table("incidents", f"opened_at >= '{(BEGIN + 30 * DAY).isoformat()}' ORDER BY opened_at")
+    assert "volume" in set(incidents["cause"]) and incidents["group_id"].isna().sum() == 1
+
+
+@pytest.mark.soak
 def test_half_the_rows_is_one_matter_with_what_a_metric_says_of_it(tmp_path: Path):
     frame = with_faults()
     frame = frame[frame["at"] < BEGIN + 31 * DAY]
@@ -187,10 +195,30 @@ def test_the_budget_on_columns_is_said_when_it_cuts_and_sensitive_ones_are_left_
     assert set(home.table("profile_series")["metric"].str.extract(r"\((.*)\)")[0].dropna()) == {"amount"}
     text = text.replace("columns: 1", "columns: 5")
     said = watch(home, rows(2), stages=STAGES[:3], text=text, run_id="wider")["data_profile"].left_out
-    assert said == "no shares of categories where there are more than 2: kind"
+    assert said == "categories are judged only in buckets with at most 2 of them, where a column has at most 4 in all: kind may have more"
     assert home.count("profile_series", "metric = 'null_share(kind)'") == 48
 
 
+def test_columns_may_be_left_out(tmp_path: Path):
+    home, text = Home(tmp_path), f"{SHOP}profile: {{leave_out: [Fee, gone]}}\n"
+    watch(home, rows(2), stages=STAGES[:3])
+    watch(home, rows(2), stages=STAGES[:3], text=text, run_id="without")
+    assert set(home.table("profile_series")["metric"].str.extract(r"\((.*)\)")[0].dropna()) == {"amount", "kind"}
+
+
+def test_ids_are_no_categories(tmp_path: Path):
+    """An hour has few of them, and sixty per cent of the rows have none."""
+    home, frame = Home(tmp_path), rows(30)
+    rng = np.random.default_rng(5)
+    numbers = pd.Series(rng.integers(10**7, 10**8, len(frame)).astype(str)).mask(rng.uniform(size=len(frame)) < 0.6)
+    frame["card_no"] = "no " + numbers
+    watch(home, frame)
+    assert home.count("incidents") == 0
+    shares = home.table("profile_series", "metric = 'category_share(card_no)'")
+    assert shares["state"].isna().all() and shares["value"].min() >= 0.5  # of one or two: of more that are all different there are none
+
+
+@pytest.mark.soak
 def test_a_source_that_is_profiled_no_more_keeps_no_figure_and_no_open_incident(tmp_path: Path):
     home, frame = Home(tmp_path), with_faults()
     frame = frame[frame["at"] < BEGIN + 32.5 * DAY]
@@ -205,6 +233,7 @@ MOMENTS = st.integers(0, 3 * 86_400 - 1)
 ROW = st.tuples(MOMENTS, st.sampled_from([None, 1.0, 2.5, -3.0, 7.0]), st.sampled_from([None, "x", "y", "z", "long" * 20]))
 
 
+@pytest.mark.soak
 @settings(max_examples=8, deadline=None)
 @given(loads=st.lists(st.lists(ROW, min_size=1, max_size=25), min_size=1, max_size=3))
 def test_figures_are_those_of_a_model_in_pandas_whatever_comes_when(tmp_path_factory: pytest.TempPathFactory, loads: list[list[tuple]]):
@@ -237,7 +266,8 @@ def modelled(frame: pd.DataFrame) -> dict[tuple[str, Any], float]:
             found["mean(fee)", hour] = values.mean()
             found["spread(fee)", hour] = values.quantile(0.75) - values.quantile(0.25)
             found["min(fee)", hour], found["max(fee)", hour] = values.min(), values.max()
-        if (kinds := own["kind"].dropna()).str.len().max() < 60:
+        kinds = own["kind"].dropna()
+        if kinds.str.len().max() < 60 and (kinds.nunique() <= 2 or kinds.nunique() <= 0.9 * len(kinds)):
             for kind, share in kinds.value_counts(normalize=True).items():
                 found[f"category_share(kind){{kind={kind}}}", hour] = share
     return found

@@ -22,6 +22,8 @@ from smartflow_assets.core.series.series_id import series_id
 
 LONGEST_CATEGORY = 60
 """A column with longer texts in a bucket has no categories there."""
+MOSTLY_DIFFERENT = 0.9
+"""Nor has one where, of more than two values, such a share are different: ids, or free text."""
 _COLUMNS = ("series", "metric", "dimensions", "category", "observed_at", "value")
 _OWN = frozenset(column.name for column in RAW_COLUMNS)
 _BESIDE = "__text"
@@ -83,7 +85,7 @@ def profile(
 
     A bucket without rows has a row_count of 0 and nothing else. A column has figures from `known_from` on, or from its first value in
     [since, until) on where that is earlier or nothing is known. Shares of categories are there where a text column has at most
-    `categories` different values in the bucket.
+    `categories` different values in the bucket, and some of them more than once.
     """
     time, raw = quoted_column(plan.time_column), quoted(raw_table(source))
     rows = f"""
@@ -110,7 +112,9 @@ def profile(
         own = found[found["bucket"] >= min(starts)]
         frames += _of_column(k, column, own)
         if column.kind == "text":
-            few[k] = [int(each) for each in own["bucket"][own[f"different{k}"].between(1, categories)]]
+            different = own[f"different{k}"]
+            is_few = different.between(1, categories) & ((different <= 2) | (different <= MOSTLY_DIFFERENT * own[f"present{k}"]))
+            few[k] = [int(each) for each in own["bucket"][is_few]]
     frames += _shares(warehouse, rows, window, columns, {k: buckets for k, buckets in few.items() if buckets})
     made = pd.concat([each for each in frames if len(each)], ignore_index=True)
     made = made[made["value"].notna()]

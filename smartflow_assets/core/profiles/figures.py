@@ -1,7 +1,8 @@
 """The figures of a profile: their names, and which of them are judged.
 
 A figure is a metric of its own, `row_count` or `null_share(amount)`, with one series; shares of categories have one for each category,
-`category_share(kind){kind=card}`. What a metric of the source measures anyway is kept and drawn, and not judged a second time.
+`category_share(kind){kind=card}`. What a metric of the source measures anyway is kept and drawn, and not judged a second time. Rows are:
+what is expected of a metric follows a level within hours, that of a profile within days.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,7 +16,7 @@ JUDGED: tuple[Kind, ...] = ("row_count", "null_share", "category_share", "mean",
 rows are is the business of freshness."""
 _OF_VALUES = ("mean", "spread", "min", "max")
 SHARES = ("null_share", "category_share")
-BESIDE: Mapping[Kind, tuple[Kind, ...]] = {"category_share": ("distinct_count",), "mean": ("min", "max", "null_share")}
+BESIDE: Mapping[Kind, tuple[Kind, ...]] = {"mean": ("min", "max", "null_share")}
 """Figures of the same column that are looked at to judge one."""
 
 
@@ -47,25 +48,22 @@ class Figure(NamedTuple):
 @dataclass(frozen=True)
 class Measured:
     """What the metrics of a source say already: of which `columns` they measure the values (None: of all with numbers), of which they tell
-    the `categories` apart, whether one of them counts the rows, and how they are called."""
+    the `categories` apart, and how they are called."""
 
     columns: frozenset[str] | None = None
-    is_counted: bool = False
     categories: frozenset[str] = frozenset()
     metrics: Collection[str] = field(default_factory=frozenset[str])
 
     def is_judged(self, metric: str) -> bool:
         """Whether a figure is judged beside the metrics.
 
-        >>> measured = Measured(frozenset({"amount"}), is_counted=True)
+        >>> measured = Measured(frozenset({"amount"}))
         >>> [measured.is_judged(name) for name in ("row_count", "mean(amount)", "mean(fee)", "null_share(amount)", "max(fee)")]
-        [False, False, True, True, False]
+        [True, False, True, True, False]
         """
         figure = Figure.of(metric)
         if figure.kind not in JUDGED or metric in self.metrics:
             return False
-        if figure.kind == "row_count":
-            return not self.is_counted
         if figure.kind == "category_share":
             return figure.column not in self.categories
         return figure.kind not in _OF_VALUES or (self.columns is not None and figure.column not in self.columns)

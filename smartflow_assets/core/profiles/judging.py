@@ -2,7 +2,8 @@
 # scipy has none.
 """Which figures of a profile are unusual, by what the series were like in the weeks before.
 
-What is expected of a bucket is the median of the same local time in the four weeks before, on the level of the last one. Deviations are
+What is expected of a bucket is the median of the same local time in the four weeks before, on the level of the last seven days: the median
+of what each of them lay off, so that two or three wrong days teach nothing. Deviations are
 looked at over one bucket, over six and over a day of them: half the rows of a day are plain, while half the rows of one of its hours may be
 chance. How surprising each is follows from the tail of the series' own past, as it does for every detector of metrics, and from chance:
 counts vary as counts do. What is flagged must also be large enough to matter. (The ensemble of metrics was tried: it says no more of half
@@ -59,7 +60,10 @@ USUAL_SHARE = 0.99
 """Share of the past that the usual range holds."""
 SEVERITY: Severity = "warning"
 VERDICT_COLUMNS = ("expected", "lower", "upper", "raw_score", "anomaly_score", "threshold", "is_anomaly", "state", "severity", "message")
-_LEVELS = 0.5, 2.0  # how far the level of the last week may lie from that of the weeks before
+_LEVELS = 0.5, 2.0  # how far the level of the last days may lie from that of the weeks before
+_LEVEL_DAYS = 7
+_LEAST_LEVEL_DAYS = 3  # of fewer one alone would be the level
+_MANY_CATEGORIES = 2  # times `categories`: a column with more different values than that is none of categories
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,9 @@ def judge(
 
     `figures`: series, metric, category (of a share of one, else empty), observed_at, value and is_judged, of the buckets from
     `stretches.reads_from(first, since)` on; what counts the rows, and the figures `BESIDE` those that are judged, must be among them.
-    `first`: the number of the source's first bucket. A share of a category that did not come is 0 where its column has at most `categories`
-    different values. On the local `calm_days`, holidays for one, nothing is flagged."""
+    `first`: the number of the source's first bucket. A share of a category that did not come is 0 in buckets in which its column has shares
+    of others. Shares are judged as long as the column has had at most twice `categories` different ones, in the past of the stretch and
+    up to the bucket: more of them are ids, or free text. On the local `calm_days`, holidays for one, nothing is flagged."""
     found = stretches.of(first, since, until)
     if not found or not figures["is_judged"].any():
         return _no_verdicts()
@@ -142,16 +147,34 @@ def _tracks(
     """The series of a stretch that have enough past."""
     rows: Floats = np.nan_to_num(wide["row_count"].to_numpy(float))
     clock = _Clock.of(wide.index.to_numpy(), stretches)
+    usual_rows = _expected(Figure("row_count"), rows, clock)
     learnt = slice(stretch.learnt_from - stretch.read_from, stretch.learnt_to - stretch.read_from)
     found: dict[str, _Track] = {}
+    of_column: dict[str, list[str]] = {}
+    for name in judged:
+        of_column.setdefault(kinds[name][0], []).append(name)
+    has_shares = {
+        metric: _has_shares(wide[names].notna().to_numpy(), _MANY_CATEGORIES * categories)
+        for metric, names in of_column.items()
+        if Figure.of(metric).kind == "category_share"
+    }
     for name in judged:
         figure, values = Figure.of(kinds[name][0]), wide[name].to_numpy(float)
-        counted = str(Figure("distinct_count", figure.column))
-        if figure.kind == "category_share" and counted in wide:
-            values = np.where(np.isnan(values) & (wide[counted].to_numpy(float) <= categories), 0.0, values)
+        if figure.kind == "category_share":
+            values = np.where(has_shares[kinds[name][0]], np.nan_to_num(values), np.nan)
         if np.isfinite(values[learnt]).sum() >= LEAST_VALUES:
-            found[name] = _Track.of(figure, values, rows, clock, learnt, _without_one(wide, figure, rows))
+            found[name] = _Track.of(figure, values, rows, usual_rows, clock, learnt, _without_one(wide, figure, rows))
     return found
+
+
+def _has_shares(is_there: "NDArray[np.bool_]", most: int) -> "NDArray[np.bool_]":
+    """In which buckets a column has shares that say something: any category at all, and `most` different ones up to then. `is_there`: by
+    bucket and category.
+
+    >>> _has_shares(np.array([[True, False, False], [False, False, False], [True, True, False], [False, False, True]]), 2).tolist()
+    [True, False, True, False]
+    """
+    return is_there.any(axis=1) & (np.logical_or.accumulate(is_there, axis=0).sum(axis=1) <= most)
 
 
 def _without_one(wide: pd.DataFrame, figure: Figure, rows: "Floats") -> tuple["Floats", "Floats"] | None:
@@ -177,7 +200,8 @@ def _verdicts(
 ) -> pd.DataFrame:
     """Verdicts on the buckets of a stretch, with their `number`."""
     learnt_from, learnt_to = stretch.learnt_from - stretch.read_from, stretch.learnt_to - stretch.read_from
-    looks = LOOKS * len(tracks) * (DAY / grid.every)  # at as many figures in a day
+    late = [name for name, track in tracks.items() if kinds[name][1] and not np.nansum(track.values[:learnt_to])]
+    looks = LOOKS * (len(tracks) - len(late)) * (DAY / grid.every)  # at as many figures in a day, whatever category comes later
     least = float(np.log10(max(10.0, looks / budget.per_day)))
     heights = np.max([track.surprise[learnt_from:learnt_to] for track in tracks.values()], axis=0)
     span = (learnt_to - learnt_from) * grid.every
@@ -218,21 +242,22 @@ def _verdicts(
 @dataclass(frozen=True)
 class _Clock:
     """Where the same local time lies in each of the weeks before: `earlier[k]` are the places k + 1 weeks before those of the buckets, -1
-    where there is none. `week` and `day` in buckets."""
+    where there is none. `days`: on which local day each lies, the first is 0. `day`: so many buckets."""
 
     earlier: "NDArray[np.int64]"
-    week: int
+    days: "NDArray[np.int64]"
     day: int
 
     @classmethod
     def of(cls, numbers: "NDArray[np.int64]", stretches: Stretches) -> "_Clock":
         grid, local = stretches.grid, numbers
+        times = grid.calendar.local(grid.start(numbers)).tz_localize(None).to_numpy()
         if not grid.is_local:
-            times = grid.calendar.local(grid.start(numbers)).tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
-            local = times // grid.width
+            local = times.astype("datetime64[us]").astype(np.int64) // grid.width
         place = pd.Series(np.arange(len(local)), index=local).groupby(level=0).last()
         earlier = [place.reindex(local - week * stretches.week, fill_value=-1).to_numpy(np.int64) for week in range(1, WEEKS + 1)]
-        return cls(np.array(earlier), stretches.week, stretches.day)
+        days = times.astype("datetime64[D]").astype(np.int64)
+        return cls(np.array(earlier), days - days.min(), stretches.day)
 
 
 @dataclass
@@ -255,6 +280,7 @@ class _Track:
         figure: Figure,
         values: "Floats",
         rows: "Floats",
+        usual_rows: "Floats",
         clock: _Clock,
         learnt: slice,
         without_one: tuple["Floats", "Floats"] | None,
@@ -266,11 +292,14 @@ class _Track:
         measures = _Measures.of(figure, judged, expected, rows, past, float(rows[learnt].sum()))
         widths = dict.fromkeys((1, max(1, clock.day // 4), clock.day))
         spans = [_Span.of(measures, width, learnt) for width in widths]
+        count_off = np.nan_to_num(values * rows - expected * usual_rows)
         surprises: list[Floats] = []
         for place, span in enumerate(spans):
             shorter = spans[max(0, place - 1)]  # a day may be strange only for what is over by now
             is_now = (shorter.total * span.total > 0) & (np.abs(shorter.total) >= shorter.least / 2) & span.is_large
             is_now &= measures.side * span.total > 0
+            if figure.kind == "category_share":  # not one that others have made larger by their absence, or smaller by being more
+                is_now &= np.sign(span.total) * _trailing(count_off, span.width) >= 0.75 * np.abs(span.total)
             own = _surprise(span.statistic, measures.is_known, learnt, clock.day)
             by_chance = _by_chance(figure, measures, share, span.width, learnt)
             surprises.append(np.where(is_now, np.minimum(own, by_chance), 0.0))
@@ -375,21 +404,34 @@ class _Span:
 
 
 def _expected(figure: Figure, values: "Floats", clock: _Clock) -> "Floats":
-    """The median of the same local time in earlier weeks, on the level of the week that ended a day ago: what is wrong today is no
-    level."""
+    """The median of the same local time in earlier weeks, on the level of the seven days before the bucket's own: the median of their
+    ratios of rows, or of how far other figures lay off."""
     earlier = np.where(clock.earlier >= 0, values[clock.earlier], np.nan)
     known = np.isfinite(earlier).sum(axis=0)
     usual = np.full(len(values), np.nan)
     usual[known >= LEAST_WEEKS] = np.nanmedian(earlier[:, known >= LEAST_WEEKS], axis=0)
     is_known = np.isfinite(usual) & np.isfinite(values)
-    count = _before(is_known.astype(float), clock.week, clock.day)
-    seen, was = (_before(np.where(is_known, each, 0.0), clock.week, clock.day) for each in (values, usual))
-    is_enough = count >= clock.week / 8
+    count, seen, was = (np.bincount(clock.days, weights=np.where(is_known, each, 0.0)) for each in (np.ones(len(values)), values, usual))
+    is_enough = (count > 0) & (count >= clock.day / 8)
     if figure.kind == "row_count":
-        level = np.divide(seen, was, out=np.ones(len(values)), where=is_enough & (was > 0))
-        return usual * np.clip(level, *_LEVELS)
-    shift = np.divide(seen - was, count, out=np.zeros(len(values)), where=is_enough & (count > 0))
+        ratio = np.divide(seen, was, out=np.full(len(count), np.nan), where=is_enough & (was > 0))
+        return usual * np.clip(_level(ratio, 1.0), *_LEVELS)[clock.days]
+    shift = _level(np.divide(seen - was, count, out=np.full(len(count), np.nan), where=is_enough), 0.0)[clock.days]
     return np.clip(usual + shift, 0.0, 1.0) if figure.kind in SHARES else usual + shift
+
+
+def _level(days: "Floats", unknown: float) -> "Floats":
+    """The median of the seven days before each, `unknown` where fewer than three of them are known.
+
+    >>> _level(np.array([1.0, 1.0, 1.0, 2.0, 2.0, 9.0]), 0.0).tolist()
+    [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    """
+    padded = np.concatenate([np.full(_LEVEL_DAYS, np.nan), days])
+    before = np.lib.stride_tricks.sliding_window_view(padded, _LEVEL_DAYS)[: len(days)]
+    is_enough = np.isfinite(before).sum(axis=1) >= _LEAST_LEVEL_DAYS
+    level = np.full(len(days), unknown)
+    level[is_enough] = np.nanmedian(before[is_enough], axis=1)
+    return level
 
 
 def _surprise(statistic: "Floats", is_known: "NDArray[np.bool_]", learnt: slice, day: int) -> "Floats":
@@ -442,15 +484,6 @@ def _trailing(values: "Floats", width: int) -> "Floats":
     """
     padded = np.concatenate([np.zeros(width - 1), values])
     return np.lib.stride_tricks.sliding_window_view(padded, width).sum(axis=-1)
-
-
-def _before(values: "Floats", width: int, apart: int) -> "Floats":
-    """The sum of the `width` values that end `apart` values before each.
-
-    >>> _before(np.array([1.0, 2.0, 3.0, 4.0]), 2, 1).tolist()
-    [0.0, 1.0, 3.0, 5.0]
-    """
-    return np.concatenate([np.zeros(apart), _trailing(values, width)])[: len(values)]
 
 
 def _no_verdicts() -> pd.DataFrame:

@@ -39,8 +39,8 @@ _UNITS = {
     "years": "y",
 }
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
-SPAN_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0, "quarter": 91.0}
-_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s+(?:per|a)\s+(hour|day|week|month|quarter)\s*", re.IGNORECASE)
+SPAN_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0, "quarter": 91.0, "year": 365.0}
+_RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s+(?:per|a)\s+(hour|day|week|month|quarter|year)\s*", re.IGNORECASE)
 
 
 LONGEST = timedelta(days=200 * 365)
@@ -109,10 +109,10 @@ def parse_moment(text: str) -> datetime:
 
 @dataclass(frozen=True)
 class Frequency:
-    """So many in each hour, day, week, month (30 days) or quarter (91 days).
+    """So many in each hour, day, week, month (30 days), quarter (91 days) or year (365 days).
 
-    >>> parse_rate("3 per week").per_day == 3 / 7, str(parse_rate("0.5 per day"))
-    (True, '0.5 per day')
+    >>> parse_rate("3 per week").per_day == 3 / 7, str(parse_rate("1 per year"))
+    (True, '1 per year')
     """
 
     count: float
@@ -142,6 +142,6 @@ Rate = Annotated[
     BeforeValidator(parse_rate),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(
-        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s+(per|a)\s+(hour|day|week|month|quarter)\s*$", "examples": ["1 per week"]}
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s+(per|a)\s+(hour|day|week|month|quarter|year)\s*$", "examples": ["1 per week"]}
     ),
 ]
