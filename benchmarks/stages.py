@@ -21,11 +21,14 @@ from speed import START, TIERS, make_home
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.defs.resources import open_warehouse
-from smartflow_assets.stages import alerting, detection, ingestion, modelling, preparation
+from smartflow_assets.stages import alerting, contracts, detection, drift, ingestion, modelling, preparation, profile
 from smartflow_assets.stages.run import SourceRun
 
 STAGES = (
     ingestion.raw_records,
+    profile.data_profile,
+    contracts.schema_checks,
+    drift.drift_checks,
     preparation.clean_series,
     preparation.rule_violations,
     preparation.series_features,
