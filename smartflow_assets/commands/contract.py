@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import home, terminal
+from smartflow_assets.commands.caller import caller
 from smartflow_assets.core.errors import SmartflowError, SourceError
 
 if TYPE_CHECKING:
@@ -130,7 +131,6 @@ def accept_contract(
     other keys of the YAML stay. A load that the changes blocked goes through with the next run, unless it breaks anything else.
     """
     from datetime import UTC, datetime
-    from getpass import getuser
 
     from smartflow_assets.config.yaml_file import edit_yaml
     from smartflow_assets.core.nearest_name import did_you_mean
@@ -157,7 +157,7 @@ def accept_contract(
     if change is not None:
         edit_yaml(Path(source.file), change)
     warehouse = open_warehouse(home.open_home())
-    accept(warehouse, name, chosen, by_whom=getuser(), now=datetime.now(UTC), run_id="contract accept")
+    accept(warehouse, name, chosen, by_whom=caller(), now=datetime.now(UTC), run_id="contract accept")
     warehouse.publish("contract accept", is_forced=True)
     terminal.say(f"{terminal.count(len(chosen), 'change')} accepted" + (f", and {source.file} edited" if change is not None else ""))
     gone = {each.change.name_before or each.change.column for each in chosen if each.change.kind in ("removed", "renamed")}

@@ -1,7 +1,5 @@
 """`smartflow models`: what is stored of a source's trainings, which one judges, and how a person changes that."""
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import home, run, terminal
+from smartflow_assets.commands.caller import caller
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +93,7 @@ def promote(
 
     home.moment(rescore_from, "--rescore-from")
     with _writing(name) as source:
-        done = model_ledger.promote(source, model_id, reason=reason, by_whom=_user())
+        done = model_ledger.promote(source, model_id, reason=reason, by_whom=caller())
     _tell(name, [done], rescore_from)
 
 
@@ -117,7 +116,7 @@ def rollback(
 
     home.moment(rescore_from, "--rescore-from")
     with _writing(name) as source:
-        done = model_ledger.rollback(source, series, reason=reason, by_whom=_user())
+        done = model_ledger.rollback(source, series, reason=reason, by_whom=caller())
     _tell(name, done, rescore_from)
 
 
@@ -156,7 +155,7 @@ def train(
     baseline, clock = home.moment(since, "--since"), datetime.now(UTC)
     if baseline and baseline >= clock:
         raise terminal.UsageError(f"--since {since} is not in the past", remedy="Name the time from which the new level has been there.")
-    request = request_training(name, reason, warehouse=source.warehouse, now=clock, requested_by=_user(), baseline_from=baseline)
+    request = request_training(name, reason, warehouse=source.warehouse, now=clock, requested_by=caller(), baseline_from=baseline)
     source.warehouse.publish("models", is_forced=True)
     if not now:
         terminal.result(f"{name}: asked for; a running `smartflow ui` or daemon trains it, else `smartflow train {name}`")
@@ -228,14 +227,6 @@ def _size(folder: Path) -> str:
 
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _user() -> str:
-    """Who is asking, as the operating system knows them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without an entry for its user
-        return str(os.getuid())
 
 
 COMMANDS = (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import home, terminal
+from smartflow_assets.commands.caller import caller
 from smartflow_assets.commands.sql import Format, write
 
 if TYPE_CHECKING:
@@ -216,8 +217,6 @@ def _completed(warehouse: "Warehouse", catalogue: "Catalogue", name: str, which:
 def _decide_rows(
     warehouse: "Warehouse", catalogue: "Catalogue", name: str, state: "LoadState", which: "Chosen", *, is_told: bool = True
 ) -> None:
-    from getpass import getuser
-
     from smartflow_assets.stages.diverted_rows import decide
 
     now = datetime.now(UTC)
@@ -226,7 +225,7 @@ def _decide_rows(
         catalogue.source(name),
         "released" if state == "released" else "dropped",
         which,
-        by_whom=getuser(),
+        by_whom=caller(),
         now=now,
         run_id=RUN_ID,
     )
@@ -236,8 +235,6 @@ def _decide_rows(
 
 
 def _decide(warehouse: "Warehouse", catalogue: "Catalogue", name: str, load: str, state: "LoadState") -> None:
-    from getpass import getuser
-
     from smartflow_assets.core.nearest_name import did_you_mean
     from smartflow_assets.stages.contracts import decide, loads_now
 
@@ -248,7 +245,7 @@ def _decide(warehouse: "Warehouse", catalogue: "Catalogue", name: str, load: str
         listed = f"Blocked are {', '.join(ids)}." if ids else "No load of it is blocked."
         problem = f"several blocked loads of {name} begin with {load}" if found else f"no blocked load of {name} is called {load}"
         raise terminal.UsageError(problem, remedy=listed if found else did_you_mean(load, ids, listed))
-    decide(warehouse, catalogue.source(name), found[0], state, by_whom=getuser(), now=datetime.now(UTC), run_id=RUN_ID)
+    decide(warehouse, catalogue.source(name), found[0], state, by_whom=caller(), now=datetime.now(UTC), run_id=RUN_ID)
     becomes = "the next run takes them" if state == "released" else "they stay in the raw table and go no further"
     terminal.result(f"{name}: {terminal.count(found[0].rows, 'row')} of load {found[0].load_id} {state}; {becomes}")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smartflow_assets.commands import home, terminal
+from smartflow_assets.commands.caller import caller
 
 if TYPE_CHECKING:
     from smartflow_assets.core.remediation.base import BaseAction
@@ -112,7 +113,7 @@ def remediate(
         if chosen is None:
             done = list(remediation.remediations(source).rows)
         else:
-            done = [remediation.by_hand(source, chosen, remediation.wish_of(source, f"asked for by {_user()}", *span, series), _user())]
+            done = [remediation.by_hand(source, chosen, remediation.wish_of(source, f"asked for by {caller()}", *span, series), caller())]
     source.warehouse.publish(RUN_ID, is_forced=True)
     _print(done, format)
     for row in done:
@@ -150,7 +151,7 @@ def _undo(source: "SourceRun", wanted: str) -> None:
         listed = f"What stands: {', '.join(told)}." if told else "Nothing stands that could be taken back."
         raise terminal.UsageError(f"no remedy of {source.name} that stands is called {wanted}", remedy=did_you_mean(wanted, names, listed))
     for row in found:
-        remediation.undo(source.warehouse, row, by_whom=_user(), now=source.now, run_id=RUN_ID)
+        remediation.undo(source.warehouse, row, by_whom=caller(), now=source.now, run_id=RUN_ID)
         becomes = "its schedule holds again" if row["is_pause"] is True else "the next run takes its values out again"
         terminal.result(f"{source.name}: {row['action']} of {row['happened_at']:%Y-%m-%d %H:%M} is taken back; {becomes}")
     source.warehouse.publish(RUN_ID, is_forced=True)
@@ -200,12 +201,6 @@ def _source(name: str) -> "SourceRun":
     return with_bucket(
         SourceRun(catalogue.source(name), settings, catalogue, open_warehouse(settings), ModelStore(settings.models), now, run_id)
     )
-
-
-def _user() -> str:
-    from getpass import getuser
-
-    return getuser()
 
 
 COMMANDS = (("remediate", remediate, EXAMPLES),)

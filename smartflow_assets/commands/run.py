@@ -15,6 +15,7 @@ from smartflow_assets.commands import full_disk, home, process, terminal
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
+    from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.defs.execute import Outcome
     from smartflow_assets.stages.alerting import Failure
@@ -111,7 +112,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
     with process.loading():
         from smartflow_assets.config.catalogue import Catalogue
 
-    names = home.named(asked, Catalogue.load(settings))
+    catalogue = Catalogue.load(settings)
+    names = home.named(asked, catalogue)
     options = {name: value for name, value in options.items() if value}
     width, failed = max(map(len, names)), []
     with ExitStack() as stack:
@@ -119,7 +121,7 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         watch, stage_count = stack.enter_context(_opened(settings))
         advance = stack.enter_context(terminal.progress(len(names) * stage_count, "starting"))
         done = dict.fromkeys(names, 0)
-        resting = {} if job != "monitor_source" or asked or options else _nothing_new(settings)
+        resting = {} if job != "monitor_source" or asked or options else _nothing_new(settings, catalogue)
         for name in (name for name in names if name in resting):
             advance(stage_count, name)
             terminal.result(f"{name:<{width}}  {resting[name]}")
@@ -213,9 +215,8 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., None], int]]:
         yield watch_all, len(ASSETS)
 
 
-def _nothing_new(settings: "Settings") -> dict[str, str]:
+def _nothing_new(settings: "Settings", catalogue: "Catalogue") -> dict[str, str]:
     """The sources that need no run now, each with what its line says; none where nobody can say."""
-    from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.stages.scheduling.looks import Standing, look_at_all, publish_looks, standing
 
@@ -223,7 +224,7 @@ def _nothing_new(settings: "Settings") -> dict[str, str]:
         return {}
     warehouse = open_warehouse(settings)
     try:
-        looked, matters = look_at_all(Catalogue.load(settings), warehouse, datetime.now(UTC)), standing(warehouse)
+        looked, matters = look_at_all(catalogue, warehouse, datetime.now(UTC)), standing(warehouse)
         publish_looks(warehouse)
     except SmartflowError as error:
         terminal.note(f"all sources are run, since nobody could look whether there is anything new: {error}")
