@@ -238,6 +238,11 @@ class Source(DetectionSettings):
         """The column that says when."""
         return self.read.time.column
 
+    @property
+    def incomparable(self) -> frozenset[str]:
+        """Columns of which nothing is said from load to load or day to day: those that say when, and sensitive ones."""
+        return frozenset({self.time_column, *self.read.time.parts, *(self.contract.sensitive if self.contract else ())})
+
     def _time_role(self, column: str) -> str:
         return "the time column" if column == self.time_column else "a part of the time"
 

@@ -20,7 +20,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents import freshness, recovery, run_failures
 from smartflow_assets.core.incidents.alert_planning import Advance, untold
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, OF_SERIES, READABILITY, row_dicts
+from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, OF_PROFILE, OF_SERIES, READABILITY, row_dicts
 from smartflow_assets.core.incidents.lifecycle import Silence, advance, cause_of, scope
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
@@ -128,7 +128,7 @@ def _retired(run: SourceRun) -> dict[str, str]:
         "WHERE source = $1 GROUP BY series, metric UNION ALL "
         "SELECT series, max(observed_at), (SELECT max(observed_at) FROM profile_series WHERE source = $1 AND metric = 'row_count') - $2 "
         "FROM profile_series WHERE source = $1 AND list_contains($3, series) GROUP BY series",
-        [run.name, profile.GONE_AFTER, opened.loc[opened["cause"] != "anomaly", "series"].tolist()],
+        [run.name, profile.GONE_AFTER, opened.loc[opened["cause"].isin(OF_PROFILE), "series"].tolist()],
     )
     is_over = opened["series"].isin(newest.loc[newest["at"] < newest["metric_at"], "series"])
     return dict.fromkeys(opened.loc[is_over, "incident_id"], recovery.RETIRED)
@@ -284,8 +284,8 @@ def _advance(
 
 def _profiled(incidents: pd.DataFrame, anomalies: pd.DataFrame) -> set[str]:
     """The series of the profile among them."""
-    own = incidents.loc[incidents["cause"] != "anomaly", "series"]
-    return {*own, *(str(row["series"]) for row in row_dicts(anomalies) if cause_of(row) != "anomaly")}
+    own = incidents.loc[incidents["cause"].isin(OF_PROFILE), "series"]
+    return {*own, *(str(row["series"]) for row in row_dicts(anomalies) if cause_of(row) in OF_PROFILE)}
 
 
 def _bands(run: SourceRun, since: datetime, until: datetime, series: Sequence[str]) -> pd.DataFrame:

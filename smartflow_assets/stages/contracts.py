@@ -268,7 +268,7 @@ def _found(run: SourceRun, contract: Contract, known: Sequence[LoadNow], news: _
     """What was found of the loads that came since the last look, and of those that are blocked; of the newest that is there, when none came
     and the contract is another."""
     new, decided, mended = news.loads, {load.load_id: load.state for load in known}, list[str]()
-    blocked = [each.load_id for each in known if each.state == "blocked" and (each.is_by_contract or not _rows_of(run, each.load_id))]
+    blocked = [each.load_id for each in known if each.state == "blocked" and (each.is_by_contract or not row_count(run, each.load_id))]
     one_by_one = diversion(run, contract, [*blocked, *(each for each in new if each not in decided)])
     for load_id in blocked:
         for looked in _looked_at(run, contract, load_id, one_by_one, is_new=False):
@@ -304,7 +304,7 @@ def _looked_at(
     """What is found of the rows of a load; nothing where there are none, but for one that is blocked: all that was wrong is gone.
     `mended`: loads that this run lets through again."""
     raw, condition = quoted(raw_table(run.name)), f"_run_id = {quoted_text(load_id)}"
-    count = _rows_of(run, load_id)
+    count = row_count(run, load_id)
     if not count:
         if not is_new:
             yield _Looked(load_id)
@@ -340,7 +340,8 @@ def _looked_at(
     )
 
 
-def _rows_of(run: SourceRun, load_id: str) -> int:
+def row_count(run: SourceRun, load_id: str) -> int:
+    """The stored rows of a load."""
     return int(run.warehouse.read(f"SELECT count(*) AS n FROM {quoted(raw_table(run.name))} WHERE _run_id = ?", [load_id])["n"].iloc[0])
 
 

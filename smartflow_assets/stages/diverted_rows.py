@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from smartflow_assets.adapters.aggregation.buckets import column_types
+from smartflow_assets.adapters.aggregation.buckets import feed_types
 from smartflow_assets.adapters.expectations.evaluation import bad_rows, rows_of
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.staging.bad_rows import Unreadable, percentage
 from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows, asked_rows
+from smartflow_assets.adapters.warehouse.column_types import OVERFLOW
 from smartflow_assets.adapters.warehouse.diverted_rows import ROW_ID, breaking_rows, candidates, chosen
-from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.vocabularies import RowState
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import DecideRows, DivertRows, RowPromise
@@ -26,7 +27,7 @@ from smartflow_assets.core.contracts.expectations import MASK, MOST_EXAMPLES, Ex
 from smartflow_assets.core.contracts.sentences import reason_of_row
 from smartflow_assets.stages.run import SourceRun
 
-_BESIDE, _SHOWN_LENGTH = "__text", 80
+_SHOWN_LENGTH = 80
 _NO_NUMBER = ("expect_column_values_to_be_between", "expect_column_values_to_be_in_set")
 _UNIQUE = ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
 
@@ -59,8 +60,7 @@ def diversion(run: SourceRun, contract: Contract, loads: Collection[str], *, is_
 
 def _promises(run: SourceRun, contract: Contract, write: DivertRows) -> Iterator[tuple[Expectation, RowPromise]]:
     """Each promise whose rows can be named, as SQL over the raw table."""
-    own = {column.name for column in RAW_COLUMNS}
-    stored = {name: type_ for name, type_ in column_types(run.warehouse, run.name).items() if name not in own}
+    stored = feed_types(run.warehouse, run.name)
     beside = _beside(stored)
     asked, wanted = asked_rows(run.name, write.loads), [each for each in contract.expectations(stored) if each.is_diverting]
     sources = dict.fromkeys(str(each.arguments["source"]) for each in wanted if "source" in each.arguments)
@@ -95,7 +95,7 @@ def _promises(run: SourceRun, contract: Contract, write: DivertRows) -> Iterator
 
 def _beside(stored: Mapping[str, str]) -> dict[str, str]:
     """The columns with texts that did not fit, by the names in lower case of the columns of numbers beside which they lie."""
-    return {name.lower(): f"{name}{_BESIDE}" for name, type_ in stored.items() if type_ != "VARCHAR" and f"{name}{_BESIDE}" in stored}
+    return {name.lower(): f"{name}{OVERFLOW}" for name, type_ in stored.items() if type_ != "VARCHAR" and f"{name}{OVERFLOW}" in stored}
 
 
 def _among_all(expectation: Expectation) -> Expectation:
@@ -181,8 +181,8 @@ def shown_rows(warehouse: Warehouse, source: Source, which: "Chosen", limit: int
     of sensitive columns are masked."""
     if not warehouse.has_table(raw_table(source.name)):
         return pd.DataFrame()
-    own, sensitive = {column.name for column in RAW_COLUMNS}, {name.lower() for name in (source.contract or Contract()).sensitive}
-    types = {name: type_ for name, type_ in column_types(warehouse, source.name).items() if name not in own}
+    sensitive = {name.lower() for name in (source.contract or Contract()).sensitive}
+    types = feed_types(warehouse, source.name)
     beside, values = _beside(types), list[str]()
     for name in (name for name in types if name not in beside.values()):
         column = quoted_column(name)

@@ -116,5 +116,5 @@ def _compared(run: SourceRun, settings: DriftSettings, until: datetime) -> Drift
 
 def _columns(run: SourceRun) -> Sequence[str]:
     """The columns of the source that are compared: none that says when, is sensitive, or is gone, since it may have been sensitive."""
-    hidden = {run.source.time_column, *run.source.read.time.parts, *(run.source.contract.sensitive if run.source.contract else ())}
+    hidden = run.source.incomparable
     return [name for name in column_history(run.warehouse, run.name).accepted if name not in hidden][:MOST_COLUMNS]

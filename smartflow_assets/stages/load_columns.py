@@ -7,14 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from smartflow_assets.adapters.aggregation.buckets import column_types
+from smartflow_assets.adapters.aggregation.buckets import feed_types
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
-from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.column_types import OVERFLOW
+from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.contracts.column_changes import ValueKind
 
-_OWN = frozenset(column.name for column in RAW_COLUMNS)
-_BESIDE = "__text"
 _TYPES: Mapping[str, ValueKind] = {"BIGINT": "number", "DOUBLE": "number", "BOOLEAN": "boolean", "VARCHAR": "text"}
 
 
@@ -30,12 +29,12 @@ class LoadColumn:
 def load_columns(warehouse: Warehouse, source: str, load_id: str, condition: str) -> dict[str, LoadColumn]:
     """The columns of the raw rows for which `condition` holds, those of a load. One that was not read is left out; where the ledger does
     not say what was read, one without values."""
-    stored = {name: type_ for name, type_ in column_types(warehouse, source).items() if name not in _OWN}
+    stored = feed_types(warehouse, source)
     told = warehouse.read(
         "SELECT DISTINCT column_types FROM ingestions WHERE source = ? AND run_id = ? AND column_types IS NOT NULL", [source, load_id]
     )["column_types"]
     read = {name.lower() for each in told for name in json.loads(each)}
-    beside = {name: f"{name}{_BESIDE}" for name in stored if f"{name}{_BESIDE}" in stored and f"{name}{_BESIDE}".lower() not in read}
+    beside = {name: f"{name}{OVERFLOW}" for name in stored if f"{name}{OVERFLOW}" in stored and f"{name}{OVERFLOW}".lower() not in read}
     names = [name for name in stored if name not in beside.values()]
     counted = ", ".join(f"count({quoted_column(name)})" for name in (*names, *beside.values()))
     counts = warehouse.read(f"SELECT {counted} FROM {quoted(raw_table(source))} WHERE {condition}").iloc[0].astype(int).tolist()

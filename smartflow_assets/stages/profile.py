@@ -313,8 +313,7 @@ def _profiled_columns(run: SourceRun) -> list[ProfiledColumn]:
     seen = run.warehouse.read(
         "SELECT DISTINCT unnest([column_name, name_before]) AS name FROM schema_changes WHERE source = ?", [run.name]
     )["name"].dropna()
-    hidden = {source.time_column, *source.read.time.parts, *(source.contract.sensitive if source.contract else ())}
-    hidden.update((source.profile_settings or ProfileSettings()).leave_out)
+    hidden = source.incomparable.union((source.profile_settings or ProfileSettings()).leave_out)
     return profile_figures.profiled_columns(run.warehouse, run.name, hidden | (set(seen) - set(history.accepted)))
 
 

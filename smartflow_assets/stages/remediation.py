@@ -35,7 +35,7 @@ from smartflow_assets.core.series.series_id import metric_and_dimensions
 from smartflow_assets.core.text_format import lasting
 from smartflow_assets.stages import ingestion, preparation
 from smartflow_assets.stages.alerting import record_failures, writes_of
-from smartflow_assets.stages.contracts import loads_now
+from smartflow_assets.stages.contracts import loads_now, row_count
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.scheduling.interventions import interventions
 from smartflow_assets.stages.scheduling.training_requests import open_requests, request_training
@@ -386,13 +386,13 @@ class SourceHands:
         decided = {load.load_id: load for load in loads_now(run.warehouse, self.source)}
         if (load := decided.get(load_id)) is not None and load.state != "mended" and load.by_whom != BY_REMEDY:
             return Done(f"load {load_id} is {load.state} already, {load.reason}", is_done=False)
-        count = run.warehouse.read(f"SELECT count(*) AS n FROM {quoted(raw_table(self.source))} WHERE _run_id = ?", [load_id])["n"].iloc[0]
+        count = row_count(run, load_id)
         decision = DecideLoad(self.source, load_id, "blocked", reason, run.source.time_column, run.now, BY_REMEDY)
         run.warehouse.commit(run.run_id, [decision])
         self.row["run_of"] = self.source
         release = f"smartflow quarantine {self.source} --release --load {load_id}"
         said = f"the {count:,} rows of load {load_id} go no further; `{release}` lets them through"
-        return Done(said, {"blocked_rows": 0}, {"blocked_rows": int(count), "load_id": load_id})
+        return Done(said, {"blocked_rows": 0}, {"blocked_rows": count, "load_id": load_id})
 
     def pause(self, lasting: timedelta | None) -> Done:
         until, by_whom = None if lasting is None else self.now + lasting, self.row["by_whom"]

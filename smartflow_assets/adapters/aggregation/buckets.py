@@ -16,7 +16,7 @@ import pandas as pd
 from smartflow_assets.adapters.aggregation.row_filter import as_sql
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows, held_rows
-from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.tables import RAW_NAMES, raw_table
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.nearest_name import nearest_name
 from smartflow_assets.core.preparation.row_condition import columns as asked_columns
@@ -187,10 +187,14 @@ def column_types(warehouse: Reads, source: str) -> dict[str, str]:
     return dict(zip(found["column_name"], found["column_type"], strict=True))
 
 
+def feed_types(warehouse: Reads, source: str) -> dict[str, str]:
+    """The types of the raw columns that are the feed's, by name in the order of the table."""
+    return {name: type_ for name, type_ in column_types(warehouse, source).items() if name not in RAW_NAMES}
+
+
 def require_raw_columns(types: Mapping[str, str], names: Iterable[str], source: str, where: str = "") -> None:
     """`SourceError` with the nearest name when a column is not in the raw table, whose columns are `types`."""
-    ours = {column.name for column in RAW_COLUMNS}
-    by_name = {name.lower(): name for name in types if name not in ours}
+    by_name = {name.lower(): name for name in types if name not in RAW_NAMES}
     for name in names:
         if name.lower() not in by_name:
             near = nearest_name(name.lower(), by_name)
@@ -213,7 +217,7 @@ def metrics_of(warehouse: Reads, source: str, plan: BucketPlan) -> tuple[MetricC
     require_raw_columns(types, (plan.time_column, *plan.dimensions, *columns, *conditions), source)
     if plan.metrics:
         return plan.metrics
-    taken = {name.lower() for name in (plan.time_column, *plan.dimensions, *plan.categories, *(column.name for column in RAW_COLUMNS))}
+    taken = {name.lower() for name in (plan.time_column, *plan.dimensions, *plan.categories, *RAW_NAMES)}
     return tuple(MetricColumn(name, name) for name in types if name.lower() not in taken and types[name].partition("(")[0] in NUMERIC)
 
 

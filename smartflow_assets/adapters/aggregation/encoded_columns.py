@@ -12,7 +12,7 @@ import pandas as pd
 from smartflow_assets.adapters.aggregation.buckets import NUMERIC, RAW, EncodedSql, Reads, column_types
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
-from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, RAW_NAMES, raw_table
 from smartflow_assets.core.preparation.category_encoding import MOST_CATEGORIES, OTHER, UNSEEN, Counted, LearntEncoding
 
 
@@ -143,7 +143,7 @@ def records(
 
 def numeric_columns(warehouse: Reads, source: str, time_column: str, learnt: Sequence[LearntEncoding]) -> list[str]:
     """The columns of the raw rows that are numbers, in the order of the table, but for the time and those of categories."""
-    own = {time_column, *(encoding.column for encoding in learnt), *(column.name for column in RAW_COLUMNS)}
+    own = {time_column, *(encoding.column for encoding in learnt), *RAW_NAMES}
     types = column_types(warehouse, source)
     return [name for name, type_ in types.items() if name not in own and type_.partition("(")[0] in NUMERIC]
 

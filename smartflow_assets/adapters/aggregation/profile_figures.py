@@ -14,9 +14,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from smartflow_assets.adapters.aggregation.buckets import NUMERIC, BucketPlan, Reads, bucket_number, column_types
+from smartflow_assets.adapters.aggregation.buckets import NUMERIC, BucketPlan, Reads, bucket_number, feed_types
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
-from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.column_types import OVERFLOW
+from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.core.profiles.figures import Figure, Kind
 from smartflow_assets.core.series.series_id import series_id
 
@@ -25,8 +26,6 @@ LONGEST_CATEGORY = 60
 MOSTLY_DIFFERENT = 0.9
 """Nor has one where, of more than two values, such a share are different: ids, or free text."""
 _COLUMNS = ("series", "metric", "dimensions", "category", "observed_at", "value")
-_OWN = frozenset(column.name for column in RAW_COLUMNS)
-_BESIDE = "__text"
 _OF_NUMBERS: Mapping[Kind, str] = {
     "mean": "sum({x} ORDER BY {x}) / nullif(count({x}), 0)",
     "spread": "quantile_cont({x}, 0.75) - quantile_cont({x}, 0.25)",
@@ -47,17 +46,17 @@ class ProfiledColumn:
 def profiled_columns(warehouse: Reads, source: str, hidden: Collection[str]) -> list[ProfiledColumn]:
     """The columns of the raw rows of a source but those that are `hidden`, in the order of the table. A text among numbers counts as a
     value, a number that is none (NaN) does not."""
-    types = {name: type_ for name, type_ in column_types(warehouse, source).items() if name not in _OWN}
-    beside = {f"{name}{_BESIDE}" for name in types} & types.keys()
+    types = feed_types(warehouse, source)
+    beside = {f"{name}{OVERFLOW}" for name in types} & types.keys()
     left_out = {name.lower() for name in hidden}
     found: list[ProfiledColumn] = []
     for name, type_ in types.items():
-        if name in beside or name.lower() in left_out or name.removesuffix(_BESIDE).lower() in left_out:
+        if name in beside or name.lower() in left_out or name.removesuffix(OVERFLOW).lower() in left_out:
             continue
         column, is_number = quoted_column(name), type_.partition("(")[0] in NUMERIC
         sql = f"CASE WHEN isnan({column}) THEN NULL ELSE {column} END" if type_ in ("DOUBLE", "FLOAT") else column
-        if f"{name}{_BESIDE}" in beside:
-            sql = f"coalesce({quoted_column(name + _BESIDE)}, CAST({sql} AS VARCHAR))"
+        if f"{name}{OVERFLOW}" in beside:
+            sql = f"coalesce({quoted_column(name + OVERFLOW)}, CAST({sql} AS VARCHAR))"
         found.append(ProfiledColumn(name, sql, "number" if is_number else "text" if type_ in ("VARCHAR", "BOOLEAN") else "other"))
     return found
 

@@ -58,6 +58,10 @@ def stored_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str,
     return {name.lower(): type_ for name, type_, *_ in connection.execute(f"DESCRIBE {quoted(table)}").fetchall()}
 
 
+OVERFLOW = "__text"
+"""How the column beside one of numbers is called that has the texts which do not fit: `amount__text`."""
+
+
 def overflow_column(name: str, stored: Mapping[str, str], staged: Mapping[str, str]) -> str:
     """Where values of a column go that do not fit it: `<column>__text`, or the next of that name which the feed has not for itself.
 
@@ -68,7 +72,7 @@ def overflow_column(name: str, stored: Mapping[str, str], staged: Mapping[str, s
     """
     own, number = {each.lower() for each in staged}, 1
     while True:
-        found = f"{name}__text" + (f"_{number}" if number > 1 else "")
+        found = f"{name}{OVERFLOW}" + (f"_{number}" if number > 1 else "")
         if found.lower() not in own and stored.get(found.lower(), "VARCHAR") == "VARCHAR":
             return found
         number += 1

@@ -7,6 +7,7 @@ the columns has no key: it replaces none, and is known by its values like any ot
 import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.warehouse.column_types import OVERFLOW
 from smartflow_assets.adapters.warehouse.row_hash import as_text, family_of
 from smartflow_assets.adapters.warehouse.row_writes import single
 from smartflow_assets.adapters.warehouse.writes import Load
@@ -64,7 +65,7 @@ def _of_stored(connection: duckdb.DuckDBPyConnection, table: str, write: Load) -
     texts = []
     for column in write.key:
         text = _text(*stored[column.lower()])
-        beside = f"{column.lower()}__text"
+        beside = f"{column.lower()}{OVERFLOW}"
         texts.append(f"coalesce({text}, {quoted_column(stored[beside][0])})" if beside in stored else text)
     return _SEPARATOR.join(texts)
 

@@ -9,7 +9,7 @@ from smartflow_assets.adapters.warehouse import row_keys
 from smartflow_assets.adapters.warehouse.retention import PRUNED_TO
 from smartflow_assets.adapters.warehouse.row_hash import row_hash
 from smartflow_assets.adapters.warehouse.row_writes import single
-from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, raw_table
+from smartflow_assets.adapters.warehouse.tables import RAW_NAMES, raw_table
 from smartflow_assets.adapters.warehouse.writes import Load
 from smartflow_assets.core.errors import WarehouseError
 
@@ -27,7 +27,7 @@ def staged_rows(connection: duckdb.DuckDBPyConnection, write: Load) -> tuple[dic
     scan = f"read_parquet({quoted_text(write.parquet)})"
     described = connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
     types = {name: type_ for name, type_, *_ in described if name != "_row"}
-    row, reserved = "_row", {column.name for column in RAW_COLUMNS}
+    row, reserved = "_row", RAW_NAMES
     if len(types) == len(described):
         scan = f"read_parquet({quoted_text(write.parquet)}, file_row_number = true)"
         row, reserved = "file_row_number + 1", reserved | {"file_row_number"}

@@ -67,6 +67,8 @@ RAW_COLUMNS = (
     _always("_ingested_at", TIME, "When the row was first ingested, wherever in its file it stands now."),
     _always("_run_id", TEXT, "Dagster run that ingested the row."),
 )
+RAW_NAMES = frozenset(column.name for column in RAW_COLUMNS)
+"""What the columns of raw.<source> are called that are ours; all others are the feed's."""
 
 _ALL = (
     TableSpec(

@@ -26,7 +26,9 @@ Cause = Literal["anomaly", "volume", "profile", "freshness", "readability", "rem
 profile, a source that brings no rows, one too many of whose rows cannot be read, a removal of stored rows that waits for somebody to
 accept it, or a run that failed outside any step. The cause of any other incident is `check:<name>`, `load:<id>`, `delivery:<channel>`,
 `remediation:<action>` or the name of the step that failed."""
-OF_SERIES: tuple[Cause, ...] = ("anomaly", "volume", "profile")
+OF_PROFILE: tuple[Cause, ...] = ("volume", "profile")
+"""Causes of incidents that are made of unusual figures of a profile."""
+OF_SERIES: tuple[Cause, ...] = ("anomaly", *OF_PROFILE)
 """Causes of incidents that are made of anomalies, each of a series."""
 FRESHNESS: Cause = "freshness"
 READABILITY: Cause = "readability"

@@ -21,6 +21,7 @@ from smartflow_assets.core.incidents import groups
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import (
+    OF_PROFILE,
     OF_SERIES,
     Cause,
     IncidentEvent,
@@ -215,7 +216,7 @@ def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Ca
     """The incident that people are told of in place of each that has one: of the silence that it began in, else of the first that
     began with it, whose changes become those of the whole group."""
     began = {track.incident["incident_id"]: track.start(calm) for track in tracks}
-    of_profile = {track.incident["incident_id"] for track in tracks if track.incident["cause"] != "anomaly"}
+    of_profile = {track.incident["incident_id"] for track in tracks if track.incident["cause"] in OF_PROFILE}
     silent = {
         name: silence.incident_id
         for name, start in began.items()
