@@ -3,6 +3,7 @@
 What several tests of a module start from is run once, in a fixture of the module, and copied for each of them.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -81,6 +82,26 @@ def make_home(folder: Path) -> Path:
     rows = [f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z,{100 + hour % 7}" for hour in range(120)]
     (folder / "data" / "feeds" / "shop.csv").write_text("ts,n\n" + "\n".join(rows) + "\n")
     return folder
+
+
+def make_contract_home(folder: Path, contract: str) -> Path:
+    """The same source with a contract and a column of lanes."""
+    make_home(folder)
+    (folder / "data/sources/shop.yaml").write_text(SHOP + "detectors: [{type: mad}]\n" + contract)
+    write_lanes(folder)
+    return folder
+
+
+def write_lanes(home: Path, *rows: tuple[str, int, str], header: str = "ts,n,lane") -> None:
+    """The 120 calm hours of that home, and these rows behind them."""
+    calm = [(f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z", 100 + hour % 7, "north") for hour in range(120)]
+    text = "\n".join(",".join(map(str, row)) for row in (header.split(","), *calm, *rows))
+    (home / "data/feeds/shop.csv").write_text(text + "\n")
+
+
+def rows_of(smartflow: Smartflow, query: str) -> list[dict]:
+    """What `smartflow sql` answers."""
+    return json.loads(smartflow("sql", query, "--format", "json").out)
 
 
 @pytest.fixture

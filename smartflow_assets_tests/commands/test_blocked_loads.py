@@ -1,11 +1,10 @@
 """What a user sees of a contract that is broken, from the run to the release, and of columns that change."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from smartflow_assets_tests.commands.conftest import SHOP, Smartflow, make_home
+from smartflow_assets_tests.commands.conftest import Smartflow, make_contract_home, rows_of, write_lanes
 
 CONTRACT = """\
 contract:
@@ -16,29 +15,15 @@ contract:
 pytestmark = pytest.mark.soak
 
 
-def write(home: Path, *rows: tuple[str, int, str], header: str = "ts,n,lane") -> None:
-    calm = [(f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z", 100 + hour % 7, "north") for hour in range(120)]
-    text = "\n".join(",".join(map(str, row)) for row in (header.split(","), *calm, *rows))
-    (home / "data/feeds/shop.csv").write_text(text + "\n")
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    make_home(folder)
-    (folder / "data/sources/shop.yaml").write_text(SHOP + "detectors: [{type: mad}]\n" + CONTRACT)
-    write(folder)
-    return folder
-
-
-def rows_of(smartflow: Smartflow, query: str) -> list[dict]:
-    return json.loads(smartflow("sql", query, "--format", "json").out)
+    return make_contract_home(tmp_path_factory.mktemp("home"), CONTRACT)
 
 
 def test_a_load_that_breaks_a_critical_part_is_told_until_a_person_releases_it(home: Path, smartflow: Smartflow, monkeypatch) -> None:
     monkeypatch.chdir(home)
     assert smartflow("run", "--as-of", "2026-03-06").out.split()[1] == "ok"
-    write(home, ("2026-03-06T00:00:00Z", -7, "westbound-4711"), ("2026-03-06T01:00:00Z", 103, "north"))
+    write_lanes(home, ("2026-03-06T00:00:00Z", -7, "westbound-4711"), ("2026-03-06T01:00:00Z", 103, "north"))
     answer = smartflow("run", "--as-of", "2026-03-06T03:00")
     assert (answer.code, answer.out.split()[1]) == (0, "blocked") and "blocked 2" in answer.out
     (load,) = (row["load_id"] for row in rows_of(smartflow, "SELECT load_id FROM blocked_loads"))
@@ -70,7 +55,7 @@ def test_a_sensitive_value_stands_in_the_raw_table_alone(home: Path) -> None:
 
 def test_a_column_that_was_renamed_is_shown_and_accepted_comments_kept(home: Path, smartflow: Smartflow, monkeypatch) -> None:
     monkeypatch.chdir(home)
-    write(home, ("2026-03-06T00:00:00Z", 7, "north"), ("2026-03-06T02:00:00Z", 104, "south"), header="ts,n,direction")
+    write_lanes(home, ("2026-03-06T00:00:00Z", 7, "north"), ("2026-03-06T02:00:00Z", 104, "south"), header="ts,n,direction")
     assert smartflow("run", "--as-of", "2026-03-06T05:00").out.split()[1] == "ok"
     said = smartflow("contract", "diff", "shop")
     assert said.out.startswith("shop: column lane is gone, and direction is new and holds the same, since 2026-03-06 05:00")

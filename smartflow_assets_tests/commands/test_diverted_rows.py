@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from smartflow_assets_tests.commands.conftest import SHOP, Smartflow, make_home
+from smartflow_assets_tests.commands.conftest import Smartflow, make_contract_home, rows_of, write_lanes
 
 CONTRACT = """\
 contract:
@@ -18,23 +18,9 @@ PLANTED = "westbound-4711"
 pytestmark = pytest.mark.soak
 
 
-def write(home: Path, *rows: tuple[str, int, str]) -> None:
-    calm = [(f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z", 100 + hour % 7, "north") for hour in range(120)]
-    text = "\n".join(",".join(map(str, row)) for row in (("ts", "n", "lane"), *calm, *rows))
-    (home / "data/feeds/shop.csv").write_text(text + "\n")
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    make_home(folder)
-    (folder / "data/sources/shop.yaml").write_text(SHOP + "detectors: [{type: mad}]\n" + CONTRACT)
-    write(folder)
-    return folder
-
-
-def rows_of(smartflow: Smartflow, query: str) -> list[dict]:
-    return json.loads(smartflow("sql", query, "--format", "json").out)
+    return make_contract_home(tmp_path_factory.mktemp("home"), CONTRACT)
 
 
 def test_diverted_rows_are_told_listed_shown_and_decided(home: Path, smartflow: Smartflow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +29,7 @@ def test_diverted_rows_are_told_listed_shown_and_decided(home: Path, smartflow: 
     assert smartflow("run", "--as-of", "2026-03-06").out.split()[1] == "ok"
     good = [(f"2026-03-06T{hour:02}:00:00Z", 103, "north") for hour in range(3, 12)]
     bad = (("2026-03-06T00:00:00Z", -7, "north"), ("2026-03-06T01:00:00Z", 104, PLANTED))
-    write(home, *bad, *good)
+    write_lanes(home, *bad, *good)
     answer = smartflow("run", "--as-of", "2026-03-06T12:00")
     assert (answer.code, answer.out.split()[1]) == (0, "ok") and "diverted 2" in answer.out
     assert (
