@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from homes import twin_of
 from rich.console import Console
 from rich.progress import Progress
 from whole_process import measure
@@ -70,10 +71,7 @@ FAULTS = (
 def write(home: Path, source: str, until: datetime, spoil: Spoil | None = None, lasts: timedelta = DAY) -> None:
     """The file of a source up to `until`: its twin without anomalies, and the fault from BEGIN on. A column that is renamed is
     renamed in the whole file, as a collector does that writes its file anew."""
-    example = EXAMPLE_SOURCES[source]
-    rows = example.domain.generate(END - example.length, example.length // example.domain.step, 7, 0.0).twin
-    if "orders" in rows:  # a twin without anomalies is not rounded
-        rows = rows.assign(orders=rows["orders"].round().astype(int))
+    rows = twin_of(source, 7)
     at = pd.to_datetime(rows["timestamp"], utc=True)
     rows, at = rows[at < until], at[at < until]
     if spoil is not None:

@@ -102,3 +102,12 @@ def large_parquet(folder: Path, rows: int, source: str = "large") -> datetime:
         "metrics: [{name: value, column: value}]\ntime_bucket: {every: 10s, settle: 0s}\nalerts: {to: [file], max_age: 3650 days}\n"
     )
     return START + timedelta(seconds=rows) + timedelta(minutes=1)
+
+
+def twin_of(source: str, seed: int, length: timedelta | None = None) -> pd.DataFrame:
+    """The rows of an example source without anomalies, up to `END` of the examples; as long as the example if no length is given."""
+    from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
+
+    example = EXAMPLE_SOURCES[source]
+    length = length or example.length
+    return example.domain.generate(END - length, length // example.domain.step, seed, 0.0).twin

@@ -7,16 +7,14 @@ python benchmarks/in_process.py ui HOME SECONDS           share of a core that a
 """
 
 import os
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psutil
-from whole_process import SMARTFLOW
+from whole_process import running_ui
 
 
 def tick(home: str) -> float:
@@ -61,27 +59,13 @@ def forest(rows: str) -> float:
 
 def ui(home: str, seconds: str) -> float:
     """Share of a core over so many seconds, a minute after the page answers; its resident memory goes to stderr."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [SMARTFLOW, "ui", "--port", str(port)], env={**os.environ, "SMARTFLOW_HOME": home}, stdout=subprocess.DEVNULL
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            if time.monotonic() > deadline:
-                raise SystemExit("smartflow ui does not answer")
-            time.sleep(0.5)
+    with running_ui(Path(home)) as (process, _):
         time.sleep(60)
         before = _cpu(process.pid)
         time.sleep(float(seconds))
         share = (_cpu(process.pid) - before) / float(seconds)
         tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         print(f"{sum(each.memory_info().rss for each in tree) / 2**20:.0f} MiB in {len(tree)} processes", file=sys.stderr)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
     return share
 
 

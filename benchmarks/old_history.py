@@ -8,17 +8,11 @@ Then the web server answers each question eleven times: the first is left out, m
 
 import argparse
 import json
-import os
 import shutil
-import signal
-import socket
 import statistics
-import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +22,7 @@ from dagster._core.events import StepMaterializationData
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster._core.utils import make_new_run_id
 from rich.progress import track
-from whole_process import SMARTFLOW, measure
+from whole_process import measure, running_ui
 
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.build import ASSETS
@@ -81,28 +75,6 @@ def add_history(home: Path, partitions: int, runs: int) -> None:
                 instance.handle_new_event(dg.EventLogEntry(None, 20, "", run.run_id, at, job_name=run.job_name, dagster_event=event))
 
 
-@contextmanager
-def page(home: Path) -> Iterator[str]:
-    """The address of `smartflow ui` on this home, for as long as it is needed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "SMARTFLOW_HOME": str(home)}
-    process = subprocess.Popen(
-        [SMARTFLOW, "ui", "--port", str(port)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        deadline = time.monotonic() + 180
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            if time.monotonic() > deadline:
-                raise SystemExit("smartflow ui does not answer")
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/graphql"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
-
-
 def asked(address: str, question: str) -> tuple[float, int]:
     """Seconds until the answer is there, and its bytes."""
     body = json.dumps({"query": question}).encode()
@@ -129,9 +101,9 @@ def main() -> None:
                 add_history(home, partitions, runs)
             size = sum(file.stat().st_size for file in (home / "data/dagster").rglob("*") if file.is_file()) / 2**20
             print(f"{partitions:,} partitions, {runs:,} runs more; {size:.0f} MiB of history", flush=True)
-            with page(home) as address:
+            with running_ui(home) as (_, port):
                 for what, question in QUESTIONS.items():
-                    taken = [asked(address, question) for _ in range(11)][1:]
+                    taken = [asked(f"http://127.0.0.1:{port}/graphql", question) for _ in range(11)][1:]
                     seconds = [second for second, _ in taken]
                     print(
                         f"  {what:45s} median {statistics.median(seconds):6.3f} s, slowest {max(seconds):6.3f} s, {taken[0][1]:,} bytes",

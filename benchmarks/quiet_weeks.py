@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from homes import twin_of
 from rich.console import Console
 from rich.progress import Progress
 
@@ -26,7 +27,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
-from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES, Example
+from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
 from smartflow_assets.stages import alerting, contracts, detection, drift, ingestion, profile
 from smartflow_assets.stages.run import SourceRun
 
@@ -34,24 +35,12 @@ DAY = timedelta(days=1)
 WARM = timedelta(days=28)
 
 
-def twin_of(example: Example, seed: int, weeks: int) -> pd.DataFrame:
-    length = max(example.length, weeks * 7 * DAY)
-    return example.domain.generate(END - length, length // example.domain.step, seed, 0.0).twin
-
-
-def as_agreed(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
-    """Twins have fractions where a feed counts."""
-    columns = source.contract.columns if source.contract else {}
-    whole = [name for name, column in columns.items() if column.type == "integer" and name in rows]
-    return rows.assign(**{name: rows[name].round().astype("Int64") for name in whole})
-
-
 def watched(
     source: Source, rows: pd.DataFrame, settings: Settings, catalogue: Catalogue, folder: Path, *, is_drifting: bool
 ) -> Counter[str]:
     """Causes of what was said, with their counts; `weeks` that were judged."""
     feed = folder / "twin.csv"
-    as_agreed(rows, source).to_csv(feed, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+    rows.to_csv(feed, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
     calm = source.model_copy(update={"read": CsvReader(path=str(feed), time=TimeColumn(column="timestamp")), "labels": None})
     apart = settings.with_state_in(folder)
     warehouse = Warehouse(apart.warehouse_file, apart.published_file)
@@ -93,7 +82,7 @@ def quiet(names: list[str], seeds: int, weeks: int, settings: Settings, catalogu
         for name in names:
             of_source, bar = Counter[str](), progress.add_task(name, total=seeds)
             for seed in range(1, seeds + 1):
-                rows = twin_of(EXAMPLE_SOURCES[name], seed, weeks)
+                rows = twin_of(name, seed, max(EXAMPLE_SOURCES[name].length, weeks * 7 * DAY))
                 with tempfile.TemporaryDirectory(prefix="smartflow-quiet-") as folder:
                     of_source += watched(catalogue.source(name), rows, settings, catalogue, Path(folder), is_drifting=is_drifting)
                 progress.advance(bar)
@@ -115,7 +104,7 @@ def faults(names: list[str], seeds: int, weeks: int, settings: Settings, catalog
         for fault in ("half the rows", "nulls"):
             hits = 0
             for seed in range(1, seeds + 1):
-                rows, rng = twin_of(EXAMPLE_SOURCES[name], seed, weeks), np.random.default_rng(seed)
+                rows, rng = twin_of(name, seed, max(EXAMPLE_SOURCES[name].length, weeks * 7 * DAY)), np.random.default_rng(seed)
                 day = END - int(rng.integers(2, 7)) * DAY
                 is_hit = (rows["timestamp"] >= day) & (rows["timestamp"] < day + DAY)
                 if fault == "nulls":

@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from homes import twin_of
 from rich.console import Console
 from rich.progress import Progress
 
@@ -34,14 +35,14 @@ def main() -> None:
     print("source           settings      false alarms in series-weeks   each series and week   worst seed")
     with Progress(console=Console(stderr=True)) as progress:
         for name in arguments.sources.split(","):
-            source, example = catalogue.source(name), EXAMPLE_SOURCES[name]
+            source = catalogue.source(name)
             budget = source.model_copy(update={"threshold": ThresholdSettings.model_validate({"false_alerts": arguments.budget})})
             variants = {"own": source, arguments.budget: budget}
             bar = progress.add_task(name, total=arguments.seeds * len(variants))
             for label, variant in variants.items():
                 found = []
                 for seed in range(1, arguments.seeds + 1):
-                    twin = example.domain.generate(END - example.length, example.length // example.domain.step, seed, 0.0).twin
+                    twin = twin_of(name, seed)
                     with tempfile.TemporaryDirectory(prefix="smartflow-twins-") as folder, terminal.quiet():
                         found.append(twin_alerts(variant, twin, settings.with_state_in(Path(folder)), catalogue, END))
                     progress.advance(bar)

@@ -2,11 +2,14 @@
 
 import os
 import resource
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,3 +57,25 @@ def _watch(pid: int, peak: list[int]) -> None:
             time.sleep(0.05)
     except psutil.Error:
         return
+
+
+@contextmanager
+def running_ui(home: Path) -> Iterator[tuple[subprocess.Popen, int]]:
+    """`smartflow ui` on a home, from when its page answers until it is no longer needed: its process and its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "SMARTFLOW_HOME": str(home)}
+    process = subprocess.Popen(
+        [SMARTFLOW, "ui", "--port", str(port)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 180
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            if time.monotonic() > deadline:
+                raise SystemExit("smartflow ui does not answer")
+            time.sleep(0.5)
+        yield process, port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
