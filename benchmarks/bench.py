@@ -130,8 +130,16 @@ def figures() -> list[Figure]:
             is_lasting=True,
         ),
         Figure(
+            "plain",
+            "the same when none is named: a look finds nothing to do",
+            "1.8",
+            after_runs(2, lambda home: homes.small_sources(home, 1)),
+            run(),
+            is_lasting=True,
+        ),
+        Figure(
             "idle20",
-            "the same of twenty sources that are named",
+            "twenty sources that are named, nothing new",
             "6.6",
             after_runs(1, lambda home: homes.small_sources(home, 20)),
             run(*(f"s{number}" for number in range(20))),
