@@ -5,6 +5,7 @@
 First the anomaly-free twins of the sources: incidents of causes volume and profile, days that begin a spell of drift, and loads that break
 their contract, for 100 weeks that were judged. What metrics say of the same twins is printed by `twins.py`. Then with `--faults N`: of N
 twins each, in how many the profile finds half the rows of a day, and a fifth of the values of a column missing for a day.
+Freshness is asked at each full hour of the last four weeks, and is for 100 weeks of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,11 +30,16 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.generators.examples import END, EXAMPLE_SOURCES
+from smartflow_assets.core.incidents.freshness import Freshness
 from smartflow_assets.stages import alerting, contracts, detection, drift, ingestion, profile
+from smartflow_assets.stages.arrivals import arrivals_of
+from smartflow_assets.stages.bucket_resolution import with_bucket
+from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.run import SourceRun
 
 DAY = timedelta(days=1)
 WARM = timedelta(days=28)
+HOUR, ASKED_WEEKS = timedelta(hours=1), 4
 
 
 def watched(
@@ -60,6 +67,7 @@ def watched(
     alerting.incidents(run(now))
     told = warehouse.read("SELECT cause, count(*) AS n FROM incidents WHERE group_id IS NULL GROUP BY cause")
     found.update(dict(zip(told["cause"], told["n"].astype(int), strict=True)))
+    found["silence"], found["asked weeks"] = silences(run(END)), ASKED_WEEKS
     first = rows["timestamp"].min().to_pydatetime()
     if is_drifting:
         was, day = False, max(first + 36 * DAY, END - 56 * DAY)
@@ -75,10 +83,22 @@ def watched(
     return found
 
 
+def silences(run: SourceRun) -> int:
+    """How often the source falls silent in the last weeks, as a look at each full hour sees it."""
+    live = replace(run, source=run.source.model_copy(update={"freshness": Freshness()}))  # the examples are recordings
+    known, was, found = with_bucket(live), False, 0
+    plan = bucket_plan(known)
+    for hours in range(ASKED_WEEKS * 7 * 24, -1, -1):
+        arrived = arrivals_of(replace(known, now=run.now - hours * HOUR), plan)
+        is_silent = arrived is not None and arrived.severity is not None
+        found, was = found + (is_silent and not was), is_silent
+    return found
+
+
 def quiet(names: list[str], seeds: int, weeks: int, settings: Settings, catalogue: Catalogue, *, is_drifting: bool) -> None:
     with Progress(console=Console(stderr=True)) as progress:
         total = Counter[str]()
-        print("source           weeks  schema  volume  profile  drift   each 100 weeks")
+        print("source           weeks  schema  volume  profile  drift  silence of weeks   each 100 weeks")
         for name in names:
             of_source, bar = Counter[str](), progress.add_task(name, total=seeds)
             for seed in range(1, seeds + 1):
@@ -93,8 +113,9 @@ def quiet(names: list[str], seeds: int, weeks: int, settings: Settings, catalogu
 
 def _line(name: str, found: Counter[str]) -> str:
     counts = [found[cause] for cause in ("schema", "volume", "profile", "drift")]
-    rate = 100 * sum(counts) / max(1, found["weeks"])
-    return f"{name:16s} {found['weeks']:5d} {counts[0]:7d} {counts[1]:7d} {counts[2]:8d} {counts[3]:6d} {rate:16.2f}"
+    rate = 100 * (sum(counts) / max(1, found["weeks"]) + found["silence"] / max(1, found["asked weeks"]))
+    silence = f"{found['silence']:8d} {found['asked weeks']:8d}"
+    return f"{name:16s} {found['weeks']:5d} {counts[0]:7d} {counts[1]:7d} {counts[2]:8d} {counts[3]:6d} {silence} {rate:16.2f}"
 
 
 def faults(names: list[str], seeds: int, weeks: int, settings: Settings, catalogue: Catalogue) -> None:
