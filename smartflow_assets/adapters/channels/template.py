@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smartflow_assets.adapters.secret_references import resolve
-from smartflow_assets.core.incidents.messages import FACTS
+from smartflow_assets.core.incidents.facts import FACTS
 from smartflow_assets.core.nearest_name import nearest_name
 
 _TOKEN = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{\{|\}\}|\{([^{}]*)\}|[{}]")

@@ -1,0 +1,237 @@
+"""What a message says to people, whatever carries it: one content, which each format of `formats` writes in its own way.
+
+A heading in three parts, lines of label and text in the order of their importance, and links. Nothing here knows of HTML, blocks or
+lengths; what programs read are the facts beside it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import nan
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from smartflow_assets.core.anomalies import explanation
+from smartflow_assets.core.anomalies.headline import Usual, measured, of_group, of_value, without_unit
+from smartflow_assets.core.incidents.shortening import one_line
+from smartflow_assets.core.text_format import clock, lasting, number, zone
+
+Tone = Literal["critical", "warning", "info", "resolved"]
+"""How bad the news is, as colours, priorities and signs tell it."""
+
+_OF_ONE_SERIES = ("Series", "Value", "At its worst", "Usual then", "Difference", "Details", "Rules", "Type", "Found by")
+_FOR_ENGINEERS = ("Remedy", "Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
+_ADDRESSES = ("Runbook", "Dagster")
+_NAMED_MEMBERS = 10
+_LONGEST_SUBJECT = 200  # signs; the text of the message has the whole sentence
+_DAY = timedelta(days=1)
+
+
+class Line(NamedTuple):
+    """A label with one text or several, of which each is a line; `address` is where the text leads to, `is_small` is for engineers."""
+
+    label: str
+    texts: tuple[str, ...]
+    is_small: bool = False
+    address: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it in one line."""
+        return "; ".join(self.texts)
+
+
+class Link(NamedTuple):
+    """Where a reader may go from here."""
+
+    label: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What there is to say. All texts are as the data has them: a format escapes what it must.
+
+    `sentence` is the whole of it in one line, `subject` the same at most 200 letters long; `kicker` says how bad and who, `headline`
+    what, as titles of two sizes.
+    """
+
+    event: str
+    tone: Tone
+    kicker: str
+    headline: str
+    sentence: str
+    subject: str
+    lines: tuple[Line, ...]
+    links: tuple[Link, ...]
+    facts: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it tells that the incident is over."""
+        return self.event == "resolved"
+
+
+def content_of(known: Mapping[str, Any], *, timezone: str, step: timedelta) -> Content:
+    """The content of the facts of a message. Times are shown in `timezone`, and by their dates alone where `step`, a bucket, is a day or
+    more."""
+    times = _Times(ZoneInfo(timezone), step)
+    heading, is_over = _heading(known, times), known["event"] == "resolved"
+    said = one_line(f"over{heading.said}" if is_over else heading.said.removeprefix(": "))
+    severity = known["severity"]
+    links = [Link(label, known[name]) for label, name in (("Runbook", "runbook"), ("Open in Dagster", "link")) if known[name]]
+    return Content(
+        event=known["event"],
+        tone="resolved" if is_over else severity if severity in ("critical", "warning") else "info",
+        kicker=one_line(f"{heading.tag} · {heading.who}".strip(" ·")),
+        headline=said[:1].upper() + said[1:],
+        sentence=heading.sentence,
+        subject=heading.subject,
+        lines=_lines(known, times),
+        links=tuple(links),
+        facts=known,
+    )
+
+
+@dataclass(frozen=True)
+class _Times:
+    """How moments of a source are shown: in its zone, and by their dates alone where a bucket is a day or more."""
+
+    zone: ZoneInfo
+    step: timedelta
+
+    def at(self, moment: str | None) -> str:
+        """A moment; empty when there is none."""
+        if not moment:
+            return ""
+        local = datetime.fromisoformat(moment).astimezone(self.zone)
+        return f"{local:%Y-%m-%d}" if self.step >= _DAY else f"{local:%Y-%m-%d} {clock(local, self.step)} {zone(local)}"
+
+    def until(self, moment: str | None) -> str:
+        """The end of a bucket: of days, the day that ended."""
+        if not moment or self.step < _DAY:
+            return self.at(moment)
+        return self.at((datetime.fromisoformat(moment) - _DAY / 2).isoformat())
+
+    def after(self, moment: str, other: str | None) -> str:
+        """A moment beside an earlier one that was told: without its date, where that is the same."""
+        text, told = self.at(moment), self.at(other)
+        return text.removeprefix(told[:11]) if self.step < _DAY else text
+
+    def length(self, seconds: float) -> str:
+        """A length of time; of days, whole ones."""
+        is_of_days = self.step >= _DAY
+        return lasting(timedelta(days=round(seconds / 86400)) if is_of_days else timedelta(seconds=seconds))
+
+
+class _Heading(NamedTuple):
+    """The message in three parts: how bad or what became of it, who, and what; `said` begins with what joins it to who.
+    `unit` is one that who says already: `requests: 1,600` is a better subject than `requests: 1,600 requests`."""
+
+    tag: str
+    who: str
+    said: str
+    unit: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return one_line(f"[{self.tag}] {self.who}{without_unit(self.said, self.unit)}")
+
+    @property
+    def subject(self) -> str:
+        return one_line(self.sentence, _LONGEST_SUBJECT)
+
+
+def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
+    severity, event, members = known["severity"], known["event"], known["members"]
+    who = f"{known['member_count']} series of {known['source']}" if members else f"{known['source']} {known['series']}".strip()
+    tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
+    if event == "resolved":
+        lasted = f" after {_lasted(known, times)}" if known["duration_seconds"] else ""
+        return _Heading(tag, who if known["series"] else f"{who} {known['cause'] or ''}", lasted)
+    said = of_group(members[0]["series"], _said_of(members[0]), known["member_count"]) if members else _title(known)
+    if event == "opened" and known["again_since"]:
+        who += f" again since {times.after(known['again_since'], known['opened_at'])}"
+    elif said.startswith(known["source"]):
+        return _Heading(tag, "", said)
+    if members:
+        return _Heading(tag, who, f": {said}")
+    return _Heading(tag, who, f": {said}", known["unit"] if known["unit"] and known["unit"] == known["metric"] else "")
+
+
+def _title(known: Mapping[str, Any]) -> str:
+    """The incident in a few words; one without a title is told by its numbers."""
+    if known["title"] or known["value"] is None:
+        return str(known["title"] or known["cause"] or "incident")
+    return of_value(known["value"], _usual(known), known["unit"] or "")
+
+
+def _said_of(member: Mapping[str, Any]) -> str:
+    """What is said of one series of a group, beside its name."""
+    return without_unit(str(member["title"] or ""), member["unit"] if member["unit"] and member["unit"] == member["metric"] else "")
+
+
+def _members(known: Mapping[str, Any]) -> Line:
+    """The series of a group, the worst first; a severity is said where it is not that of the group."""
+    named = known["members"][:_NAMED_MEMBERS]
+    said = [
+        f"{member['series']}: {_said_of(member)}" + (f"; {member['severity']}" if member["severity"] != known["severity"] else "")
+        for member in named
+    ]
+    more = [f"and {left:,} more"] if (left := known["member_count"] - len(named)) else []
+    return Line("Series", (*said, *more))
+
+
+def _lines(known: Mapping[str, Any], times: _Times) -> tuple[Line, ...]:
+    """Label and text, only what is known. What happened first, what engineers ask last."""
+    is_over, since = known["event"] == "resolved", known["opened_at"] or known["started_at"]
+    value, usual, unit = _number(known["value"]), _usual(known), str(known["unit"] or "")
+    said, distance = explanation.read(str(known["explanation"] or "")), usual.distance(value, unit)
+    is_retold = said.headline == known["title"]  # the subject says it
+    again = f", again since {times.after(known['again_since'], since)}" if known["again_since"] else ""
+    is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
+    details = said.details if is_retold else known["explanation"]  # which say from when to when
+    candidates = [
+        ("Source", known["source"]),
+        ("Series", known["series"]),
+        ("At its worst" if is_over else "Value", measured(value, unit) if is_said else ""),
+        ("Usual then", f"{usual} {unit}" if str(usual) and (is_said or value != value) else ""),
+        ("Difference", distance and is_said and f"{distance} that"),
+        ("Incident since", times.at(since) + again),
+        ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] and (is_over or not details) else ""),
+        ("Details", details),
+        ("Resolved", times.until(known["resolved_at"])),
+        ("Reason", known["resolved_reason"]),
+        ("Owner", known["owner"]),
+        ("Runbook", known["runbook"]),
+        ("Dagster", known["link"]),
+        ("Remedy", "; ".join(known["remedies"])),
+        ("Next", known["next_step"]),
+        ("Rules", ", ".join(known["rules"])),
+        ("Type", known["anomaly_type"]),
+        ("Found by", (is_retold and said.found_by) or ", ".join(known["detectors"])),
+        ("Incident", known["incident_id"]),
+    ]
+    lines = [
+        Line(label, (text,), label in _FOR_ENGINEERS, text if label in _ADDRESSES else "")
+        for label, value in candidates
+        if value not in (None, False, "") and (text := str(value).strip())
+    ]
+    if not known["members"]:
+        return tuple(lines)
+    return (lines[0], _members(known), *(line for line in lines[1:] if line.label not in _OF_ONE_SERIES))
+
+
+def _lasted(known: Mapping[str, Any], times: _Times) -> str:
+    """How long, from the beginning: a pause within `reopen_within` is a part of it."""
+    return times.length(known["duration_seconds"]) + (" in all" if known["again_since"] and known["event"] == "resolved" else "")
+
+
+def _usual(known: Mapping[str, Any]) -> Usual:
+    return Usual(*(_number(known[name]) for name in Usual._fields))
+
+
+def _number(value: float | None) -> float:
+    return nan if value is None else value
+
+

@@ -1,0 +1,132 @@
+"""The facts of a message: what programs read, and what every format is made of.
+
+`facts_of` puts an incident and the payload of one of its events together. FACTS is a promise to receivers: its fields are always there
+(null when unknown), are only ever added to, and `version` changes when one changes its meaning. What people read is in `content`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from smartflow_assets.core.incidents.event_log import OF_SERIES, READABILITY
+from smartflow_assets.core.json_value import json_value
+
+VERSION = 1
+
+FACTS: dict[str, str] = {
+    "version": "Version of this list of fields.",
+    "idempotency_key": "The same in every repeat of this message.",
+    "event": "opened, escalated, reminder or resolved.",
+    "happened_at": "When the incident came to this event.",
+    "subject": "The message in one line.",
+    "text": "The message as plain text.",
+    "incident_id": "The incident; the same from opened to resolved.",
+    "source": "The monitored source.",
+    "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
+    "metric": "Its metric.",
+    "dimensions": "Its dimensions, name to value.",
+    "cause": "anomaly, volume, profile, freshness, readability, removal, or the step, check, delivery or remedy that failed.",
+    "severity": "info, warning or critical.",
+    "state": "open, acknowledged, resolved or suppressed.",
+    "title": "The incident in a few words.",
+    "anomaly_type": "point, contextual, collective, …",
+    "value": "The value at its strangest.",
+    "expected": "What was expected there.",
+    "lower": "The lower end of the expected range.",
+    "upper": "The upper end of the expected range.",
+    "deviation": "How far the value is from the expected one, in the unit, signed.",
+    "deviation_percent": "How far the value is from the expected one, in percent of it.",
+    "direction": "spike above what was expected, drop below it.",
+    "extreme": "highest or lowest in so many days, up to 28.",
+    "unit": "The unit of value, expected, lower and upper.",
+    "anomaly_score": "How strange, 0 to 1.",
+    "point_count": "How many buckets its newest anomaly has.",
+    "started_at": "First bucket of its newest anomaly.",
+    "ended_at": "End of its newest anomaly.",
+    "opened_at": "When the incident began, in the time of the data.",
+    "again_since": "When it was there again, in the time of the data, for an incident that was over and came back within reopen_within.",
+    "resolved_at": "When it was over, in the time of the data.",
+    "resolved_reason": "Why it was resolved.",
+    "duration_seconds": "From opened_at to resolved_at, or to ended_at while it is open.",
+    "detectors": "The detectors that found it.",
+    "rules": "The rules that it breaks.",
+    "contributions": "Share of each detector, or column, in the surprise.",
+    "slices": "Share of the change that each value of a column explains, for metrics with explain_by.",
+    "last_similar_at": "Start of the last incident of the series that went the same way.",
+    "last_similar_seconds": "How long that one lasted.",
+    "explanation": "Why it counts as strange, in one line.",
+    "members": "The series that broke together, the worst first, up to 100: incident_id, series, severity, title, opened_at, metric, "
+    "dimensions, unit, value, expected, lower, upper, deviation_percent, anomaly_score and rules of each. Empty for one alone.",
+    "member_count": "How many they are; null for one alone.",
+    "next_step": "What to do next.",
+    "owner": "Who answers for the source: team:name or an address.",
+    "runbook": "The page that says what to do, from the source's YAML.",
+    "link": "The incidents of the source in Dagster, where SMARTFLOW_UI_URL is set.",
+    "remedies": "What `remediate` did about it by the time of the message, in sentences; empty for nothing.",
+}
+
+
+
+def facts_of(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *, idempotency_key: str, happened_at: datetime) -> dict[str, Any]:
+    """Exactly the fields of FACTS, JSON-able, but for `subject` and `text`, which are made of them. The arguments are those of
+    `messages.render`."""
+    known = {name: _fact(facts.get(name, incident.get(name))) for name in FACTS}
+    known |= {name: _fact(incident.get(name)) for name in ("incident_id", "source", "cause", "severity")}
+    known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _fact(happened_at)}
+    known["series"] = _fact(incident.get("series")) or ""
+    known["dimensions"], known["detectors"], known["rules"], known["members"], known["remedies"] = (
+        dict(known["dimensions"] or {}),
+        list(known["detectors"] or ()),
+        list(known["rules"] or ()),
+        list(known["members"] or ()),
+        list(known["remedies"] or ()),
+    )
+    known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
+    known["next_step"] = known["next_step"] or _next_step(known)
+    known["duration_seconds"] = _duration(known)
+    if event == "resolved":
+        known["state"] = "resolved"
+    elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before
+        known |= {"state": "open", "resolved_at": None, "resolved_reason": None}
+    return known
+
+
+_BROKEN = "sql \"select message from schema_checks where source = '{0}' and not is_passed order by checked_at desc limit 9\""
+_SHOWN_BY = {
+    "check:columns_are_as_agreed": "contract diff {0}",
+    "check:values_are_as_agreed": f"quarantine {{0}}, or: smartflow {_BROKEN}",
+    "check:row_counts_are_as_agreed": _BROKEN,
+    "check:distributions_are_usual": "sql \"select * from marts.drift where source = '{0}' and is_drifted\"",
+}
+"""What shows a person who is told of a red check more than the message does."""
+
+
+def _next_step(known: Mapping[str, Any]) -> str | None:
+    """A query that shows the incident to whoever reads the message; nothing is to be done once it is resolved."""
+    if known["event"] == "resolved":
+        return None
+    if known["cause"] == READABILITY:
+        return f"Run: smartflow quarantine {known['source']}"
+    if known["cause"] in _SHOWN_BY:
+        return f"Run: smartflow {_SHOWN_BY[known['cause']].format(known['source'])}"
+    if known["cause"] not in (None, *OF_SERIES):
+        return f"Run: smartflow doctor, then: smartflow run {known['source']}"
+    if known["members"]:
+        members = f"'{known['incident_id']}' in (incident_id, group_id)"
+        return f'Run: smartflow sql "select * from incidents where {members}"'
+    view = "strange_records" if known["detectors"] == ["records"] else "anomalies_latest"
+    return f"Run: smartflow sql \"select * from marts.{view} where incident_id = '{known['incident_id']}'\""
+
+
+def _duration(known: Mapping[str, Any]) -> float | None:
+    """From the opening, which is the beginning in the data, to the resolution or the newest anomalous bucket."""
+    start = known["opened_at"] or known["started_at"]
+    end = (known["resolved_at"] or known["happened_at"]) if known["event"] == "resolved" else known["ended_at"]
+    if start is None or end is None:
+        return None
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+
+
+def _fact(value: Any) -> Any:
+    """As JSON knows it; what it does not know is left out as null, so that a message goes out all the same."""
+    return json_value(value, write_other=lambda _: None)
