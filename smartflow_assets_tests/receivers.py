@@ -96,10 +96,13 @@ def mail_server(
 
 @dataclass
 class HookServer:
-    """`answers` are (status, headers) in turn, then 200; `hangs` never answers until the server is closed."""
+    """`answers` are (status, headers) in turn, then 200, each with `body`; `paths` are what was posted
+    to; `hangs` never answers until the server is closed."""
 
     port: int
     posts: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    body: bytes = b""
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     hangs: bool = False
     is_over: threading.Event = field(default_factory=threading.Event)
@@ -116,6 +119,7 @@ def hook_server(*, port: int | None = None) -> Iterator[HookServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            taken.paths.append(self.path)
             taken.posts.append((dict(self.headers), body))
             if taken.hangs:
                 taken.is_over.wait()
@@ -124,8 +128,11 @@ def hook_server(*, port: int | None = None) -> Iterator[HookServer]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(taken.body)))
             self.end_headers()
+            self.wfile.write(taken.body)
+
+        do_PUT = do_POST
 
         def log_message(self, format: str, *args: object) -> None: ...
 

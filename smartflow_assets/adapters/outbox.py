@@ -11,9 +11,10 @@ died may be what kills them: it is given up.
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import pandas as pd
@@ -93,6 +94,28 @@ class Drained:
         return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing to send"
 
 
+class Background(Protocol):
+    """What a message says beside what its incident knows; it is the caller's, since it takes the configuration."""
+
+    def facts(self, source: str) -> Mapping[str, Any]:
+        """owner, runbook and link of a source, those that there are."""
+        ...
+
+    def picture(self, message: Message) -> bytes | None:
+        """A PNG of what the message is about; None where there is none. Never raises for a picture that cannot be drawn."""
+        ...
+
+
+class NoBackground:
+    """Of a caller who knows no more than the warehouse."""
+
+    def facts(self, source: str) -> Mapping[str, Any]:
+        return {}
+
+    def picture(self, message: Message) -> bytes | None:
+        return None
+
+
 def drain(
     warehouse: Warehouse,
     channels: Mapping[str, BaseChannel],
@@ -103,6 +126,7 @@ def drain(
     outbox_folder: Path,
     source: str | None = None,
     patience: timedelta = timedelta(seconds=60),
+    background: Background | None = None,
 ) -> Drained:
     """Deliver what is due at `now`, of one source or of all.
 
@@ -111,7 +135,7 @@ def drain(
     """
     sends = _open_sends(warehouse, source)
     drains = [
-        _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, source)
+        _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, source, background or NoBackground())
         for name in _due_channels(sends, now)
     ]
     for one in drains:
@@ -159,9 +183,10 @@ class _ChannelDrain:
         environment: Mapping[str, str],
         outbox_folder: Path,
         source: str | None,
+        background: Background,
     ) -> None:
         self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
-        self.environment, self.outbox_folder, self.source = environment, outbox_folder, source
+        self.environment, self.outbox_folder, self.source, self.background = environment, outbox_folder, source, background
         self.sent = self.failed = self.skipped = 0
         self.dead_letters: list[DeadLetter] = []
         self.ended: list[Row] = []  # how messages ended, not written yet
@@ -219,7 +244,9 @@ class _ChannelDrain:
     def _deliver(self, send: Row, story: "_Story") -> DeliveryError | None:
         assert self.channel is not None
         try:
-            message = story.message(send)
+            message = story.message(send, self.background.facts(send["source"]))
+            if self.channel.wants_picture:
+                message = replace(message, picture=self.background.picture(message))
             self.channel.deliver(message, environment=self.environment, outbox=self.outbox_folder)
         except DeliveryError as error:
             return error
@@ -272,13 +299,13 @@ class _Story:
     def sequence(self) -> int:
         return self.event["payload"].get("sequence", 0) if self.event else 0
 
-    def message(self, send: Row) -> Message:
+    def message(self, send: Row, known: Mapping[str, Any] | None = None) -> Message:
         if self.incident is None or self.event is None:
             raise DeliveryError(f"incident {send['incident_id']} or its event is not in the warehouse", is_final=True)
         return render(
             self.incident | {"severity": self.event["severity"]},
             send["event"],
-            self.event["payload"] | {"remedies": list(self.remedies)},
+            {**(known or {}), **self.event["payload"], "remedies": list(self.remedies)},
             idempotency_key=send["idempotency_key"],
             happened_at=send["planned_at"].to_pydatetime(),
         )
@@ -331,6 +358,22 @@ def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, 
         )
         for send in sends
     }
+
+
+def message_about(warehouse: Warehouse, incident: str, event: str, channel: str, known: Mapping[str, Any] | None = None) -> Message:
+    """What a channel would be told of an event of an incident now: of its newest event of that kind, or of its newest at all.
+    DeliveryError when there is no such incident."""
+    log = in_order(of_incidents(warehouse, "incident_events", [incident]))
+    kinds = ("opened", "reopened") if event == "opened" else (event,)
+    newest = next((entry for entry in reversed(log) if entry["event"] in kinds), log[-1] if log else None)
+    sequence = newest["payload"].get("sequence", 0) if newest else 0
+    send = {
+        "incident_id": incident,
+        "event": event,
+        "idempotency_key": message_key(incident, event, channel, sequence),
+        "planned_at": pd.Timestamp(newest["happened_at"]) if newest else None,
+    }
+    return _stories(warehouse, channel, [send])[send["idempotency_key"]].message(send, known)
 
 
 def of_incidents(warehouse: Warehouse, table: str, ids: Iterable[str]) -> pd.DataFrame:

@@ -56,6 +56,20 @@ def resolve(text: str, environment: Mapping[str, str]) -> str:
     return REFERENCE.sub(value_of, text)
 
 
+class Unresolved(dict[str, str]):
+    """An environment in which each variable is its own reference: for showing what would be sent.
+
+    >>> resolve("Bearer ${TOKEN}", Unresolved())
+    'Bearer ${TOKEN}'
+    """
+
+    def __missing__(self, name: str) -> str:
+        return f"${{{name}}}"
+
+    def get(self, name: str, default: object = None) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self[name]
+
+
 def resolve_address(text: str, environment: Mapping[str, str]) -> str:
     """An address with each reference replaced; a name and a password before the host may hold any sign."""
     if (found := re.fullmatch(r"([^:]+://)([^/?#]*)@(.*)", text)) is None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -53,6 +54,15 @@ def _is_owner(owner: str) -> str:
     return owner
 
 
+def _is_page(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not address.isprintable() or " " in address:
+        raise ValueError("write the address of a page, such as https://wiki.example.com/orders")
+    if parts.username or parts.password:
+        raise ValueError("the address of a runbook is sent to everybody who is told; write it without a login")
+    return address
+
+
 class Training(BaseModel):
     """What models learn from, and how often."""
 
@@ -68,6 +78,9 @@ class Source(DetectionSettings):
     name: Annotated[str, AfterValidator(_is_name)] = Field(description="Equals the file name; it is the partition in Dagster.")
     description: str = Field(default="", description="One sentence for people.")
     owner: Annotated[str, AfterValidator(_is_owner)] | None = Field(default=None, description="team:name or an e-mail address.")
+    runbook: Annotated[str, AfterValidator(_is_page)] | None = Field(
+        default=None, description="The page that says what to do when something is wrong; every message links to it."
+    )
     tags: Annotated[dict[str, str], Field(description="Your own labels.")] = Field(default_factory=dict)
     read: Reader = Field(description="Where the rows come from.")
     metrics: tuple[MetricOrName, ...] = Field(

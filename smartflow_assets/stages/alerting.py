@@ -29,6 +29,7 @@ from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.configuration_log import note_configuration
 from smartflow_assets.stages.contracts import blocking_news
 from smartflow_assets.stages.detection import judged_rows
+from smartflow_assets.stages.message_background import MessageBackground
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.run import SourceRun
@@ -365,9 +366,18 @@ def drain_outbox(
 ) -> Drained:
     """Deliver what is due, of one source or of all; what was given up on one channel is an incident that the others tell of."""
 
+    background = MessageBackground(warehouse, catalogue, environment)
+
     def drain() -> Drained:
         return outbox.drain(
-            warehouse, catalogue.channels, now=now, run_id=run_id, source=source, environment=environment, outbox_folder=settings.outbox
+            warehouse,
+            catalogue.channels,
+            now=now,
+            run_id=run_id,
+            source=source,
+            environment=environment,
+            outbox_folder=settings.outbox,
+            background=background,
         )
 
     drained = latest = drain()

@@ -6,19 +6,45 @@ data/channels.yaml; its fields are validated, documented in the JSON schema and 
 
 from typing import TYPE_CHECKING
 
-from smartflow_assets.adapters.channels.base import BaseChannel
+from smartflow_assets.adapters.channels.base import BaseChannel, Preview
+from smartflow_assets.adapters.channels.discord import DiscordChannel
 from smartflow_assets.adapters.channels.email import EmailChannel
 from smartflow_assets.adapters.channels.file import FileChannel
+from smartflow_assets.adapters.channels.ntfy import NtfyChannel
+from smartflow_assets.adapters.channels.opsgenie import OpsgenieChannel
+from smartflow_assets.adapters.channels.pagerduty import PagerDutyChannel
+from smartflow_assets.adapters.channels.slack import SlackChannel
+from smartflow_assets.adapters.channels.teams import TeamsChannel
 from smartflow_assets.adapters.channels.webhook import WebhookChannel
 from smartflow_assets.core.extensions import registry_on_demand
 
-__all__ = ["CHANNELS", "BaseChannel", "Channel", "EmailChannel", "FileChannel", "WebhookChannel"]
+__all__ = ["CHANNELS", "BaseChannel", "Channel", "EmailChannel", "FileChannel", "Preview", "WebhookChannel"]
 
-BUILT_IN: tuple[type[BaseChannel], ...] = (EmailChannel, WebhookChannel, FileChannel)
+BUILT_IN: tuple[type[BaseChannel], ...] = (
+    EmailChannel,
+    WebhookChannel,
+    FileChannel,
+    SlackChannel,
+    DiscordChannel,
+    TeamsChannel,
+    PagerDutyChannel,
+    OpsgenieChannel,
+    NtfyChannel,
+)
 
 if TYPE_CHECKING:
     CHANNELS: dict[str, type[BaseChannel]]
     """Every channel by its type; a built-in one cannot be replaced by a plug-in."""
-    Channel = EmailChannel | WebhookChannel | FileChannel
+    Channel = (
+        EmailChannel
+        | WebhookChannel
+        | FileChannel
+        | SlackChannel
+        | DiscordChannel
+        | TeamsChannel
+        | PagerDutyChannel
+        | OpsgenieChannel
+        | NtfyChannel
+    )
 else:
     __getattr__ = registry_on_demand(__name__, ("CHANNELS", "Channel"), "smartflow.channels", BaseChannel, BUILT_IN)

@@ -4,16 +4,32 @@ A channel delivers one message once, within its timeout, or raises DeliveryError
 The outbox decides what is due and handles retries and isolation; core.incidents.messages writes what a message says.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from smartflow_assets.adapters.secret_references import redact, references
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.core.temporal.notation import Duration
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a receiver would get, as people may look at it: a text, and by their endings files that a program opens."""
+
+    text: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of_json(cls, body: Any, *, picture: bytes | None = None) -> "Preview":
+        """A body of JSON, and the picture that goes with it."""
+        return cls(json.dumps(body, indent=2, ensure_ascii=False), {".png": picture} if picture else {})
 
 
 class BaseChannel(BaseModel, ABC):
@@ -28,6 +44,15 @@ class BaseChannel(BaseModel, ABC):
     @abstractmethod
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         """Put the message on the wire once; return when the receiver has taken it, else raise DeliveryError."""
+
+    def preview(self, message: Message) -> Preview:
+        """What `deliver` would send, without sending it; secrets stay references."""
+        return Preview(message.text)
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether messages are to come with a picture, which takes half a second to draw."""
+        return False
 
     @property
     def references(self) -> list[str]:

@@ -1,9 +1,10 @@
 """Messages by e-mail over SMTP: TLS with a verified certificate, a login when there is one.
 
-Text and HTML in one mail. Its Message-ID comes from the idempotency key, so that mail programs show a repeat once, and all
+Text, HTML and the chart in one mail. Its Message-ID comes from the idempotency key, so that mail programs show a repeat once, and all
 mails of an incident refer to one thread. Which recipient the server refused decides whether another attempt can help.
 """
 
+import base64
 import hashlib
 import smtplib
 import ssl
@@ -18,9 +19,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from smartflow_assets.adapters.channels.base import BaseChannel
+from smartflow_assets.adapters.channels.base import BaseChannel, Preview
 from smartflow_assets.adapters.secret_references import Secret, resolve
 from smartflow_assets.core.errors import DeliveryError
+from smartflow_assets.core.incidents.formats import html
 from smartflow_assets.core.incidents.messages import Message
 
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
@@ -53,6 +55,7 @@ class EmailChannel(BaseChannel):
     sender: Address = Field(description="The From address; may be ${NAME}.")
     to: tuple[Address, ...] = Field(min_length=1, description="Who gets the mail; each may be ${NAME}.")
     ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's (a company's own).")
+    picture: bool = Field(default=True, description="Whether the chart of the series comes with it.")
 
     @model_validator(mode="after")
     def _password_travels_encrypted(self) -> "EmailChannel":
@@ -61,6 +64,14 @@ class EmailChannel(BaseChannel):
         if self.password is not None and self.security == "none" and self.host not in _LOOPBACK:
             raise ValueError("a password would travel in the clear; set security to starttls or tls")
         return self
+
+    @property
+    def wants_picture(self) -> bool:
+        return self.picture
+
+    def preview(self, message: Message) -> Preview:
+        mail = compose(message, sender=self.sender, to=self.to, sent_at=message.happened_at)
+        return mail_preview(message, mail)
 
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         sender = resolve(self.sender, environment)
@@ -125,7 +136,7 @@ class EmailChannel(BaseChannel):
 
 
 def compose(message: Message, *, sender: str, to: Sequence[str], sent_at: datetime) -> EmailMessage:
-    """The mail of a message: plain text, HTML, and the headers that thread it and mark a repeat."""
+    """The mail of a message: plain text, HTML, its picture, and the headers that thread it and mark a repeat."""
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     thread = f"<incident-{_hash(message.incident_id)}@{domain}>"
     mail = EmailMessage(policy=_ONE_LINE)
@@ -141,9 +152,21 @@ def compose(message: Message, *, sender: str, to: Sequence[str], sent_at: dateti
     mail["X-SmartFlow-Event"] = message.event
     mail["X-SmartFlow-Severity"] = message.severity
     mail.set_content(message.text)
-    mail.add_alternative(message.html, subtype="html")
-    mail.set_boundary(f"smartflow-{_hash(message.idempotency_key)}")
+    chart = f"chart-{_hash(message.idempotency_key)}@{domain}"
+    page = html.render(message.content, picture=f"cid:{chart}") if message.picture else message.html
+    mail.add_alternative(page, subtype="html")
+    if message.picture:  # one copy: shown where the page has its place, listed as an attachment by programs that show no HTML
+        mail.add_attachment(message.picture, "image", "png", filename="chart.png", disposition="inline", cid=f"<{chart}>")
+    for number, part in enumerate(part for part in mail.walk() if part.is_multipart()):  # random ones would make a repeat another mail
+        part.set_boundary(f"smartflow-{_hash(f'{number or str()}{message.idempotency_key}')}")
     return mail
+
+
+def mail_preview(message: Message, mail: EmailMessage) -> Preview:
+    """The text, the mail as a file, and its page with the picture in it, for a browser."""
+    picture = f"data:image/png;base64,{base64.b64encode(message.picture).decode()}" if message.picture else ""
+    page = html.render(message.content, picture=picture)
+    return Preview(message.text, {".eml": bytes(mail), ".html": page.encode(errors="replace")})
 
 
 def _is_final(code: int) -> bool:

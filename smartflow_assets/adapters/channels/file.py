@@ -7,13 +7,14 @@ are named by time, source, event and key, so that a message delivered twice is o
 import json
 import os
 from collections.abc import Mapping
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from smartflow_assets.adapters.channels.base import BaseChannel
-from smartflow_assets.adapters.channels.email import compose
+from smartflow_assets.adapters.channels.base import BaseChannel, Preview
+from smartflow_assets.adapters.channels.email import compose, mail_preview
 from smartflow_assets.adapters.files.access import make_private_folder, private
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.messages import Message
@@ -24,18 +25,29 @@ class FileChannel(BaseChannel):
 
     type: Literal["file"] = "file"
     folder: Path | None = Field(default=None, description="Where to write, relative to the data folder. Default: data/outbox.")
+    picture: bool = Field(default=True, description="Whether the chart of the series comes with it.")
+
+    @property
+    def wants_picture(self) -> bool:
+        return self.picture
+
+    def preview(self, message: Message) -> Preview:
+        return mail_preview(message, _mail(message))
 
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         folder = outbox if self.folder is None else outbox.parent / self.folder
         name = f"{message.happened_at:%Y%m%dT%H%M%SZ}-{message.source}-{message.event}-{message.file_key}"
-        mail = compose(message, sender="smartflow@localhost", to=("smartflow@localhost",), sent_at=message.happened_at)
         try:
             make_private_folder(folder)
             with private():
-                _write(folder / f"{name}.eml", bytes(mail))
+                _write(folder / f"{name}.eml", bytes(_mail(message)))
                 _write(folder / f"{name}.json", json.dumps(message.facts, indent=2, ensure_ascii=False).encode())
         except OSError as error:
             raise DeliveryError(f"cannot write to {folder}: {error.strerror}", is_channel_down=True) from None
+
+
+def _mail(message: Message) -> EmailMessage:
+    return compose(message, sender="smartflow@localhost", to=("smartflow@localhost",), sent_at=message.happened_at)
 
 
 def _write(path: Path, content: bytes) -> None:

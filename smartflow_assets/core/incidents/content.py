@@ -53,7 +53,7 @@ class Content:
     """What there is to say. All texts are as the data has them: a format escapes what it must.
 
     `sentence` is the whole of it in one line, `subject` the same at most 200 letters long; `kicker` says how bad and who, `headline`
-    what, as titles of two sizes.
+    what, as titles of two sizes. `timezone` and `step`, the length of a bucket, are those of the source.
     """
 
     event: str
@@ -64,6 +64,8 @@ class Content:
     subject: str
     lines: tuple[Line, ...]
     links: tuple[Link, ...]
+    timezone: str
+    step: timedelta
     facts: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -89,6 +91,8 @@ def content_of(known: Mapping[str, Any], *, timezone: str, step: timedelta) -> C
         subject=heading.subject,
         lines=_lines(known, times),
         links=tuple(links),
+        timezone=timezone,
+        step=step,
         facts=known,
     )
 
@@ -233,5 +237,3 @@ def _usual(known: Mapping[str, Any]) -> Usual:
 
 def _number(value: float | None) -> float:
     return nan if value is None else value
-
-

@@ -66,8 +66,9 @@ FACTS: dict[str, str] = {
 }
 
 
-
-def facts_of(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *, idempotency_key: str, happened_at: datetime) -> dict[str, Any]:
+def facts_of(
+    incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *, idempotency_key: str, happened_at: datetime
+) -> dict[str, Any]:
     """Exactly the fields of FACTS, JSON-able, but for `subject` and `text`, which are made of them. The arguments are those of
     `messages.render`."""
     known = {name: _fact(facts.get(name, incident.get(name))) for name in FACTS}

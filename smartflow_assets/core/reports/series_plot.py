@@ -59,7 +59,7 @@ def series_plot(
     axes = figure.add_subplot()
     rows = thinned(rows.sort_values("observed_at"), columns=int(width * dots))
     times = local_times(rows["observed_at"], timezone)
-    _draw_expected(axes, times, rows)
+    draw_expected(axes, times, rows)
     line = 1.1 if len(rows) < 1500 else 0.8
     axes.plot(times, rows["value"].to_numpy(float), color=_VALUE, linewidth=line, label="value", zorder=3)
     if known is not None and len(known):
@@ -118,7 +118,9 @@ def local_times(times: pd.Series, timezone: str) -> np.ndarray:
     return pd.DatetimeIndex(pd.to_datetime(times, utc=True)).tz_convert(ZoneInfo(timezone)).tz_localize(None).to_numpy()
 
 
-def _draw_expected(axes: "Axes", times: np.ndarray, rows: pd.DataFrame) -> None:
+def draw_expected(axes: "Axes", times: np.ndarray, rows: pd.DataFrame) -> None:
+    """The usual range and what was expected, where rows have them."""
+
     def known(name: str) -> np.ndarray | None:
         return rows[name].to_numpy(float) if name in rows and rows[name].notna().any() else None
 
@@ -175,11 +177,11 @@ def _draw_training_cut(axes: "Axes", cut: np.datetime64) -> None:
     )
 
 
-def date_axis(axes: "Axes", times: np.ndarray, timezone: str) -> None:
+def date_axis(axes: "Axes", times: np.ndarray, timezone: str, *, most_ticks: int = 9) -> None:
     """Ticks that name days as people do; the year, the day of a short plot, and the zone stand at the right."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(minticks=4, maxticks=9)
+    locator = AutoDateLocator(minticks=min(4, most_ticks - 2), maxticks=most_ticks)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
         ConciseDateFormatter(

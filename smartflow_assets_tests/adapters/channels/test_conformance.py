@@ -4,6 +4,7 @@ The checks themselves are `smartflow_assets.testing`'s, which authors of plug-in
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from pydantic import TypeAdapter
 
 from smartflow_assets.adapters.channels import CHANNELS, BaseChannel, Channel
 from smartflow_assets.testing import CHANNEL_CHECKS, ChannelCase
-from smartflow_assets_tests.receivers import free_port, hook_server, mail_server
+from smartflow_assets_tests.receivers import HookServer, free_port, hook_server, mail_server
 
 TYPES = list(CHANNELS)
 SECRETS = {"HOOK_SECRET": "correct horse", "HOOK_PATH": "battery-staple"}
+BY_ADDRESS = ("slack", "discord", "teams")
+"""Channels whose whole address is the secret."""
 
 
 def channel(**keys: Any) -> BaseChannel:
@@ -42,7 +45,28 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Channe
             "file": ChannelCase(
                 channel(type="file"), lambda: len(list(outbox.glob("*.eml"))), channel(type="file", folder="a_file"), outbox
             ),
+            **{kind: by_address(kind, hooks, outbox) for kind in BY_ADDRESS},
+            "pagerduty": by_key("pagerduty", "routing_key", "api", hooks, outbox),
+            "opsgenie": by_key("opsgenie", "api_key", "api", hooks, outbox),
+            "ntfy": by_key("ntfy", "topic", "server", hooks, outbox),
         }
+
+
+def by_address(kind: str, hooks: HookServer, outbox: Path) -> ChannelCase:
+    """A channel whose address is the secret; that of the dead one leads nowhere."""
+    environment = {"ADDRESS": hooks.url, "DEAD": f"http://127.0.0.1:{free_port()}/battery-staple"}
+    return ChannelCase(
+        channel(type=kind, url="${ADDRESS}"), lambda: len(hooks.posts), channel(type=kind, url="${DEAD}"), outbox, environment
+    )
+
+
+def by_key(kind: str, key: str, host: str, hooks: HookServer, outbox: Path) -> ChannelCase:
+    """A channel with a key, whose host is a field."""
+    keys = {"type": kind, key: "${KEY}"}
+    alive, dead = f"http://127.0.0.1:{hooks.port}", f"http://127.0.0.1:{free_port()}"
+    return ChannelCase(
+        channel(**keys, **{host: alive}), lambda: len(hooks.posts), channel(**keys, **{host: dead}), outbox, {"KEY": "battery-staple"}
+    )
 
 
 def test_every_channel_has_a_case(cases: dict[str, ChannelCase]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from smartflow_assets.adapters.channels.webhook import WebhookChannel, retry_after
+from smartflow_assets.adapters.channels.webhook import WebhookChannel
+from smartflow_assets.adapters.web import retry_after
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.messages import FACTS
 from smartflow_assets_tests.adapters.channels.test_channels import message

@@ -13,7 +13,11 @@ def render(content: Content, *, picture: str = "") -> str:
     colour = COLOURS[content.tone]
     first = next((line for line in content.lines if line.is_small), None)
     cells = "".join(_rows(line, is_first=line is first) for line in content.lines)
-    chart = f'<img src="{escape(picture)}" alt="{escape(content.sentence)}" style="width:100%;max-width:592px;margin:0 0 12px">' if picture else ""
+    chart = (
+        f'<img src="{escape(picture)}" alt="{escape(content.sentence)}" style="width:100%;max-width:592px;margin:0 0 12px">'
+        if picture
+        else ""
+    )
     return (
         "<!DOCTYPE html><html><body style=\"margin:0;padding:24px;background:#f4f5f7;font:14px/1.5 -apple-system,'Segoe UI',"
         'Roboto,Helvetica,Arial,sans-serif"><div style="max-width:640px;margin:0 auto;background:#ffffff;border-radius:6px;'

@@ -50,7 +50,20 @@ def alias(content: Content) -> str:
 def _details(content: Content) -> dict[str, str]:
     """Facts as texts, the first ones that fit together."""
     told, left = dict[str, str](), LONGEST_DETAILS
-    names = ("owner", "runbook", "link", "metric", "value", "expected", "lower", "upper", "unit", "deviation_percent", "next_step", "idempotency_key")
+    names = (
+        "owner",
+        "runbook",
+        "link",
+        "metric",
+        "value",
+        "expected",
+        "lower",
+        "upper",
+        "unit",
+        "deviation_percent",
+        "next_step",
+        "idempotency_key",
+    )
     for name in names:
         value = content.facts[name]
         if value not in (None, "") and utf16_units(name) + utf16_units(str(value)) <= left:

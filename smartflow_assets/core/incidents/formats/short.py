@@ -12,11 +12,13 @@ MOST_PARTS = 3
 PART, PART_OF_SEVERAL = 160, 153
 UCS2_PART, UCS2_PART_OF_SEVERAL = 70, 67
 _BASIC = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
-    "¿abcdefghijklmnopqrstuvwxyzäöñüà"
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _EXTENDED = frozenset("\f^{}\\[~]|€")  # two places each
-_PLAIN = str.maketrans({"…": "...", "–": "-", "—": "-", "−": "-", "·": "-", "×": "x", "“": '"', "”": '"', "‘": "'", "’": "'", "→": "->"} | {" ": " "})
+_PLAIN = str.maketrans(
+    {"…": "...", "–": "-", "—": "-", "−": "-", "·": "-", "×": "x", "“": '"', "”": '"', "‘": "'", "’": "'", "→": "->"}
+    | {"\u00a0": " ", "\u202f": " "}
+)
 
 
 def render(content: Content) -> str:

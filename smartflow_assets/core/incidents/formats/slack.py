@@ -36,7 +36,10 @@ def render(content: Content) -> dict[str, Any]:
     if content.links:
         links = " · ".join(f"<{_address(link.address)}|{escape(link.label)}>" for link in content.links)
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": links}})
-    return {"text": escape(fitting(f"{sign} {content.sentence}", LONGEST_FALLBACK, lambda text: utf16_units(escape(text)))), "blocks": blocks}
+    return {
+        "text": escape(fitting(f"{sign} {content.sentence}", LONGEST_FALLBACK, lambda text: utf16_units(escape(text)))),
+        "blocks": blocks,
+    }
 
 
 def escape(text: str) -> str:

@@ -14,19 +14,26 @@ from smartflow_assets.core.incidents.shortening import fitting, utf8_bytes
 
 LONGEST_SUBJECT = 100
 MOST_BYTES = 256 * 1024
-_MOST_TEXT = 100 * 1024  # escaped in JSON a text may double
+_ROOM = 4 * 1024  # for the attributes
+_LENGTHS = (100_000, 10_000, 1_000, 100)  # letters of a text: the first with which all is small enough
 
 
 def render(content: Content, *, facts: bool = False) -> dict[str, Any]:
     """Subject, Message and MessageStructure of a publication. With `facts` subscribers that are programs get all facts as JSON."""
-    text = fitting(plain_text.render(content), _MOST_TEXT, utf8_bytes)
-    default = json.dumps(content.facts, ensure_ascii=False) if facts else text
-    if utf8_bytes(json.dumps(default)) > MOST_BYTES - 4096:
-        default = json.dumps({**content.facts, "members": [], "text": ""}, ensure_ascii=False) if facts else text
-    protocols = {"default": default, "sms": short.render(content)}
+    sizes = (_message(content, facts, most) for most in _LENGTHS)
+    message = next((text for text in sizes if utf8_bytes(text) <= MOST_BYTES - _ROOM), "")
+    return {"Subject": subject(content), "Message": message or _message(content, False, _LENGTHS[-1]), "MessageStructure": "json"}
+
+
+def _message(content: Content, facts: bool, most: int) -> str:
+    text = fitting(plain_text.render(content), most)
+    protocols = {"default": text, "sms": short.render(content)}
     if facts:
-        protocols["email"] = text
-    return {"Subject": subject(content), "Message": json.dumps(protocols, ensure_ascii=False), "MessageStructure": "json"}
+        whole = most == _LENGTHS[0]
+        known = {name: fitting(value, most) if isinstance(value, str) else value for name, value in content.facts.items()}
+        known |= {} if whole else {"members": [], "text": text}
+        protocols = {**protocols, "default": json.dumps(known, ensure_ascii=False), "email": text}
+    return json.dumps(protocols, ensure_ascii=False)
 
 
 def subject(content: Content) -> str:

@@ -1,0 +1,120 @@
+"""What a message says beside its incident: who answers for the source, where to read on, and the picture of the series.
+
+The outbox asks for it when it delivers. A picture is of rows up to the end of what the message tells, so that a repeat shows the same; it
+is read in at most a few hundred buckets, and one that cannot be drawn keeps no message back.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pandas as pd
+
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.name_prefix import prefix_of
+from smartflow_assets.core.incidents.event_log import OF_PROFILE, OF_SERIES
+from smartflow_assets.core.incidents.messages import Message
+from smartflow_assets.core.reports.incident_plot import MOST_PANELS, Panel, incident_plot
+from smartflow_assets.core.rules.threshold import Threshold
+from smartflow_assets.core.series.series_id import RECORDS_METRIC
+
+UI_VARIABLE = "SMARTFLOW_UI_URL"
+MOST_BUCKETS = 300
+"""So many points of a series are drawn; where an incident is longer, each is the strangest of several buckets."""
+BUCKETS_BEFORE = 60
+_log = logging.getLogger(__name__)
+
+_IN = "WHERE source = $1 AND list_contains($2, series) AND observed_at >= $3 AND observed_at < $4"
+_NOTHING = "NULL AS expected, NULL AS lower, NULL AS upper"
+_OF_PROFILE = f"SELECT series, observed_at, value, expected, lower, upper, raw_score FROM profile_series {_IN}"
+_OF_DATA = f"""
+    SELECT series, observed_at, value, expected, lower, upper, raw_score FROM anomaly_scores {_IN}
+    UNION ALL SELECT series, observed_at, value, {_NOTHING}, NULL FROM clean_series {_IN}
+    AND series NOT IN (SELECT series FROM anomaly_scores {_IN})
+    UNION ALL SELECT series, observed_at, value, {_NOTHING}, raw_score
+    FROM (SELECT *, '{RECORDS_METRIC}' AS series, anomalous_count::DOUBLE AS value FROM record_scores) {_IN}
+"""
+_STRANGEST = """
+    SELECT * EXCLUDE (raw_score) FROM ({rows})
+    QUALIFY row_number() OVER (
+        PARTITION BY series, floor(epoch(observed_at) / $5) ORDER BY coalesce(raw_score, 0) DESC, observed_at) = 1
+    ORDER BY series, observed_at
+"""
+
+
+@dataclass(frozen=True)
+class MessageBackground:
+    """`outbox.Background` by the catalogue and the warehouse of a home."""
+
+    warehouse: Warehouse
+    catalogue: Catalogue
+    environment: Mapping[str, str]
+
+    def facts(self, source: str) -> Mapping[str, Any]:
+        """owner, runbook and link."""
+        known = self.catalogue.sources.get(source)
+        return {
+            "owner": known.owner if known else None,
+            "runbook": known.runbook if known else None,
+            "link": page_of(source, self.environment),
+        }
+
+    def picture(self, message: Message) -> bytes | None:
+        """The series of the message, or the worst four of its group."""
+        try:
+            return self._drawn(message)
+        except Exception as error:  # whatever it is: people must be told all the same
+            _log.warning("message %s of %s goes without a picture: %s: %s", message.event, message.source, type(error).__name__, error)
+            return None
+
+    def _drawn(self, message: Message) -> bytes | None:
+        facts, cause = message.facts, message.facts["cause"]
+        start, end = _moment(facts["opened_at"] or facts["started_at"]), _moment(facts["resolved_at"] or facts["ended_at"])
+        shown: Sequence[Mapping[str, Any]] = facts["members"][:MOST_PANELS] or [facts]
+        source = self.catalogue.sources.get(message.source)
+        if cause not in OF_SERIES or start is None or end is None or source is None or not shown[0]["series"]:
+            return None
+        names = [str(each["series"]) for each in shown]
+        rows = self._rows(message, names, start, end, _OF_PROFILE if cause in OF_PROFILE else _OF_DATA)
+        limits = {
+            rule.name: [limit for limit in (rule.below, rule.above) if limit is not None]
+            for rule in source.rules
+            if isinstance(rule, Threshold)
+        }
+        panels = [
+            Panel(
+                title=f"{message.source} {each['series']}",
+                unit=str(each["unit"] or ""),
+                rows=rows[rows["series"] == each["series"]],
+                limits=[limit for rule in each["rules"] or () for limit in limits.get(rule, ())],
+            )
+            for each in shown
+        ]
+        drawable = [panel for panel in panels if panel.rows["value"].notna().any()]
+        if not drawable:
+            return None
+        return incident_plot(drawable, started_at=start, ended_at=end, timezone=message.content.timezone, tone=message.content.tone)
+
+    def _rows(self, message: Message, series: Sequence[str], start: datetime, end: datetime, of_table: str) -> pd.DataFrame:
+        step = message.content.step
+        end = max(end, start + step)
+        since = start - max(BUCKETS_BEFORE * step, (end - start) / 2)
+        width = max(step, (end - since) / MOST_BUCKETS)
+        given = [message.source, list(series), since, end, width.total_seconds()]
+        return self.warehouse.read(_STRANGEST.format(rows=of_table), given)
+
+
+def page_of(source: str, environment: Mapping[str, str]) -> str | None:
+    """Where Dagster's UI shows the incidents of a source; None where nobody has said where the UI is."""
+    ui = environment.get(UI_VARIABLE, "").strip().rstrip("/")
+    if urlsplit(ui).scheme not in ("http", "https"):
+        return None
+    return f"{ui}/assets/{prefix_of(environment)}/incidents?view=partitions&partition={quote(source, safe='')}"
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
