@@ -17,6 +17,7 @@ import typer
 from smartflow_assets.commands import (
     backtest,
     backup,
+    channels,
     compare,
     contract,
     demo,
@@ -142,7 +143,7 @@ for name, function, examples in (
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)
-for group, module in (("models", models), ("contract", contract)):
+for group, module in (("models", models), ("contract", contract), ("channels", channels)):
     verbs = typer.Typer(help=module.HELP, no_args_is_help=True, rich_markup_mode="rich")
     app.add_typer(verbs, name=group)
     for name, function, examples in module.COMMANDS:

@@ -159,6 +159,24 @@ def drain(
     )
 
 
+def attempt(channel: BaseChannel, message: Message, *, environment: Mapping[str, str], outbox_folder: Path) -> DeliveryError | None:
+    """Hand one message to a channel once; why it was not taken, None when it was."""
+    try:
+        channel.deliver(message, environment=environment, outbox=outbox_folder)
+    except DeliveryError as error:
+        return error
+    except BaseException as error:  # a channel of another package must not stop the others, not by an exit either; the error is recorded
+        if is_interrupt(error):
+            raise
+        return DeliveryError(f"{type(error).__name__}: {text_of(error)}")
+    return None
+
+
+def told_without_secrets(error: DeliveryError, channel: BaseChannel, environment: Mapping[str, str]) -> str:
+    """What an error says, as it may stand in a table or on a terminal."""
+    return redact_all(channel.redact(str(error), environment), environment)
+
+
 def wait_after(attempt: int, asked: timedelta | None = None) -> timedelta | None:
     """How long to wait after a failed attempt, at least as long as the receiver asked; None when it was the last one.
 
@@ -247,21 +265,14 @@ class _ChannelDrain:
             message = story.message(send, self.background.facts(send["source"]))
             if self.channel.wants_picture:
                 message = replace(message, picture=self.background.picture(message))
-            self.channel.deliver(message, environment=self.environment, outbox=self.outbox_folder)
         except DeliveryError as error:
             return error
-        except (
-            BaseException
-        ) as error:  # a channel of another package must not stop the others, not by an exit either; the error is recorded
-            if is_interrupt(error):
-                raise
-            return DeliveryError(f"{type(error).__name__}: {text_of(error)}")
-        return None
+        return attempt(self.channel, message, environment=self.environment, outbox_folder=self.outbox_folder)
 
     def _failure(self, send: Row, error: DeliveryError) -> Row:
         attempt = _attempt_of(send)
         wait = None if error.is_final else wait_after(attempt, error.retry_after)
-        text = str(error) if self.channel is None else redact_all(self.channel.redact(str(error), self.environment), self.environment)
+        text = str(error) if self.channel is None else told_without_secrets(error, self.channel, self.environment)
         if wait is None and not error.is_final:
             text += f" Given up after {attempt} attempts."
         due_at = None if wait is None else self.now + wait

@@ -6,6 +6,7 @@ data/channels.yaml; its fields are validated, documented in the JSON schema and 
 
 from typing import TYPE_CHECKING
 
+from smartflow_assets.adapters.channels.apprise import AppriseChannel
 from smartflow_assets.adapters.channels.base import BaseChannel, Preview
 from smartflow_assets.adapters.channels.discord import DiscordChannel
 from smartflow_assets.adapters.channels.email import EmailChannel
@@ -14,6 +15,7 @@ from smartflow_assets.adapters.channels.ntfy import NtfyChannel
 from smartflow_assets.adapters.channels.opsgenie import OpsgenieChannel
 from smartflow_assets.adapters.channels.pagerduty import PagerDutyChannel
 from smartflow_assets.adapters.channels.slack import SlackChannel
+from smartflow_assets.adapters.channels.sns import SnsChannel
 from smartflow_assets.adapters.channels.teams import TeamsChannel
 from smartflow_assets.adapters.channels.webhook import WebhookChannel
 from smartflow_assets.core.extensions import registry_on_demand
@@ -30,6 +32,8 @@ BUILT_IN: tuple[type[BaseChannel], ...] = (
     PagerDutyChannel,
     OpsgenieChannel,
     NtfyChannel,
+    SnsChannel,
+    AppriseChannel,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
         | PagerDutyChannel
         | OpsgenieChannel
         | NtfyChannel
+        | SnsChannel
+        | AppriseChannel
     )
 else:
     __getattr__ = registry_on_demand(__name__, ("CHANNELS", "Channel"), "smartflow.channels", BaseChannel, BUILT_IN)

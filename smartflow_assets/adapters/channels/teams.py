@@ -24,6 +24,5 @@ class TeamsChannel(PostingChannel):
         self.post_json(self.url, teams.render(message.content), environment=environment)
 
     def preview(self, message: Message) -> Preview:
-        body = teams.render(message.content)
-        card = json.dumps(body["attachments"][0]["content"], indent=2, ensure_ascii=False).encode()  # what card designers open
-        return Preview(Preview.of_json(body).text, {".card.json": card})
+        card = json.dumps(teams.render(message.content)["attachments"][0]["content"], indent=2, ensure_ascii=False)
+        return Preview(message.text, {".card.json": card.encode(errors="replace")})  # as designers of cards open it

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 from pydantic import TypeAdapter
 
 from smartflow_assets.adapters.channels import CHANNELS, BaseChannel, Channel
 from smartflow_assets.testing import CHANNEL_CHECKS, ChannelCase
+from smartflow_assets_tests.adapters.channels.topics import published
 from smartflow_assets_tests.receivers import HookServer, free_port, hook_server, mail_server
 
 TYPES = list(CHANNELS)
@@ -30,7 +33,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Channe
     folder = tmp_path_factory.mktemp("data")
     outbox = folder / "outbox"
     (folder / "a_file").write_text("a file where the folder should be")
-    with mail_server() as mails, hook_server() as hooks:
+    with mock_aws(), mail_server() as mails, hook_server() as hooks:
         mail = {"type": "email", "host": "127.0.0.1", "security": "none", "sender": "a@example.com", "to": ["b@example.com"]}
         hook = {"type": "webhook", "secret": "${HOOK_SECRET}"}
         yield {
@@ -49,6 +52,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Channe
             "pagerduty": by_key("pagerduty", "routing_key", "api", hooks, outbox),
             "opsgenie": by_key("opsgenie", "api_key", "api", hooks, outbox),
             "ntfy": by_key("ntfy", "topic", "server", hooks, outbox),
+            "sns": by_topic(outbox),
+            "apprise": by_apprise(hooks, outbox),
         }
 
 
@@ -57,6 +62,25 @@ def by_address(kind: str, hooks: HookServer, outbox: Path) -> ChannelCase:
     environment = {"ADDRESS": hooks.url, "DEAD": f"http://127.0.0.1:{free_port()}/battery-staple"}
     return ChannelCase(
         channel(type=kind, url="${ADDRESS}"), lambda: len(hooks.posts), channel(type=kind, url="${DEAD}"), outbox, environment
+    )
+
+
+def by_topic(outbox: Path) -> ChannelCase:
+    """A topic of moto, which stands in the place of AWS; the dead one is asked for at an address where nothing is."""
+    topic = boto3.client("sns", region_name="eu-central-1").create_topic(Name="alerts")["TopicArn"]
+    keys = {"type": "sns", "topic": "${TOPIC}"}
+    dead = channel(**keys, endpoint=f"http://127.0.0.1:{free_port()}")
+    return ChannelCase(channel(**keys), lambda: len(published(topic)), dead, outbox, {"TOPIC": topic})
+
+
+def by_apprise(hooks: HookServer, outbox: Path) -> ChannelCase:
+    keys = {"ADDRESS": f"json://127.0.0.1:{hooks.port}/hook", "DEAD": f"json://user:battery-staple@127.0.0.1:{free_port()}"}
+    return ChannelCase(
+        channel(type="apprise", url="${ADDRESS}"),
+        lambda: len(hooks.posts),
+        channel(type="apprise", url="${DEAD}"),
+        outbox,
+        keys,
     )
 
 
