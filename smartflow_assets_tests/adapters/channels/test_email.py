@@ -1,12 +1,15 @@
 """E-mail against a real SMTP server on loopback: encryption, login, refusals, threads."""
 
 import logging
+from dataclasses import replace
+from email.parser import BytesParser
+from email.policy import default
 from pathlib import Path
 
 import pytest
 import trustme
 
-from smartflow_assets.adapters.channels.email import EmailChannel
+from smartflow_assets.adapters.channels.email import EmailChannel, compose
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets_tests.adapters.channels.test_channels import message
 from smartflow_assets_tests.receivers import certificate_of, free_port, mail_server
@@ -142,3 +145,16 @@ def test_refused_message_follows_the_code_of_the_server(answer: str, is_final: b
         with pytest.raises(DeliveryError, match=answer) as refused:
             send(channel(server.port))
     assert refused.value.is_final is is_final
+
+
+def test_the_chart_is_shown_in_the_page_and_attached_and_a_repeat_is_the_same_mail() -> None:
+    charted = replace(message(), picture=b"\x89PNG\r\n\x1a\nnot a picture")
+    mails = [compose(charted, sender="a@example.com", to=["b@example.com"], sent_at=charted.happened_at) for _ in range(2)]
+    assert bytes(mails[0]) == bytes(mails[1])
+    read = BytesParser(policy=default).parsebytes(bytes(mails[0]))
+    [chart] = read.iter_attachments()
+    page = read.get_body(("html",))
+    assert chart.get_content() == charted.picture and chart.get_filename() == "chart.png"
+    assert page is not None and f'src="cid:{chart["Content-ID"].strip("<>")}"' in page.get_content()
+    plain = read.get_body(("plain",))
+    assert plain is not None and plain.get_content() == charted.text
