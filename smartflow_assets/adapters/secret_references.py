@@ -102,6 +102,18 @@ def redact(text: str, names: Iterable[str], environment: Mapping[str, str]) -> s
     return text
 
 
+def without_parts(text: str, address: str) -> str:
+    """The text without anything of an address, or of its path, that may be a key: what receivers answer may quote a part of it.
+
+    >>> without_parts("no hook s3cr3t42 in T01", "/services/T01/s3cr3t42")
+    'no hook *** in T01'
+    """
+    parts = {part for part in re.split(r"[/:@?&=,]+", address) if len(part) > _SHORTEST}
+    for part in sorted({*parts, *map(unquote, parts)}, key=len, reverse=True):
+        text = text.replace(part, "***")
+    return text
+
+
 def redact_all(text: str, environment: Mapping[str, str]) -> str:
     """The text of code that is not ours, which names no variables: without the login of any address, and without the value of any
     variable whose name sounds like a secret.

@@ -32,6 +32,7 @@ smartflow channels preview 3f2a90c1
 smartflow channels preview 3f2a90c1 --channel slack --event resolved
 """
 COLUMNS = ["channel", "type", "sources", "missing", "last sent", "last failure"]
+LONGEST_ERROR = 80  # letters; `smartflow doctor` and marts.alert_log have all of it
 _KEPT_OPEN = ("pagerduty", "opsgenie")
 _FILE_SAFE = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -53,6 +54,7 @@ def list_channels() -> None:
     """
     settings = home.open_home()
     from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.core.incidents.shortening import one_line
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.stages.channel_trials import Standing, standings
 
@@ -64,7 +66,7 @@ def list_channels() -> None:
         missing = channel.missing(os.environ) if channel else []
         users = [source for source in catalogue.names if name in catalogue.alert_policy(source).to]
         is_well &= channel is not None and not (missing and users)
-        failure = f"{_time(standing.failed_at)} {standing.error}" if standing.failed_at else ""
+        failure = f"{_time(standing.failed_at)} {one_line(standing.error, LONGEST_ERROR)}" if standing.failed_at else ""
         rows.append([name, _type(channel), _users(users, catalogue), ", ".join(missing), _time(standing.sent_at), failure])
     terminal.table(COLUMNS, rows, styles={"cannot be used": "red"})
     for error in catalogue.channel_errors.values():

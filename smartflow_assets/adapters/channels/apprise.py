@@ -5,7 +5,6 @@ address. It keeps no deadline, so it works in a thread that is left behind: what
 """
 
 import logging
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +15,13 @@ from pydantic import Field
 
 from smartflow_assets.adapters.channels.base import BaseChannel, Preview
 from smartflow_assets.adapters.channels.optional_libraries import library
-from smartflow_assets.adapters.secret_references import Secret, resolve
+from smartflow_assets.adapters.secret_references import Secret, resolve, without_parts
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.formats import short
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.core.incidents.shortening import one_line
 
 _LOG = logging.getLogger("apprise")
-_SHORTEST_PART = 5  # letters: a part of an address that may be a key
 _KINDS = {"critical": "failure", "warning": "warning", "info": "info", "resolved": "success"}
 
 
@@ -51,7 +49,7 @@ class AppriseChannel(BaseChannel):
                 service.overflow_mode = "truncate"
             is_taken = self._notify(apprise, service, message)
         if not is_taken:
-            reason = one_line(_without_parts(said[-1], url), 200) if said else "it does not say why"
+            reason = one_line(without_parts(said[-1], url), 200) if said else "it does not say why"
             raise DeliveryError(f"{service.service_name} did not take it: {reason}", is_channel_down="onnection" in reason)
 
     def preview(self, message: Message) -> Preview:
@@ -82,14 +80,6 @@ def _title_and_body(message: Message, format: str) -> tuple[str, str]:
 def _asset(apprise: Any) -> Any:
     """Without icons, which would be fetched from elsewhere, and without plug-ins that lie around on this machine."""
     return apprise.AppriseAsset(app_id="SmartFlow", app_desc="", app_url="", image_url_mask="", image_url_logo="", async_mode=False)
-
-
-def _without_parts(text: str, url: str) -> str:
-    """The text without anything of an address that may be a key."""
-    parts = sorted({part for part in re.split(r"[/:@?&=,]+", url) if len(part) >= _SHORTEST_PART}, key=len, reverse=True)
-    for part in parts:
-        text = text.replace(part, "***")
-    return text
 
 
 @contextmanager

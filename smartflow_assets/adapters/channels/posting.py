@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from smartflow_assets.adapters.channels.base import BaseChannel
-from smartflow_assets.adapters.secret_references import redact_all, resolve
+from smartflow_assets.adapters.secret_references import redact_all, resolve, without_parts
 from smartflow_assets.adapters.web import host_of, retry_after, without_request_log
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.shortening import one_line
@@ -55,15 +56,13 @@ class PostingChannel(BaseChannel, ABC):
         where = host_of(url)
         if not where:
             raise _invalid_address(where)
-
-        def safe(text: str) -> str:
-            return redact_all(self.redact(text, environment), environment)
-
         status, answer, said = self._answer(method, url, where, content, files, headers, is_reason_told)
         if status in (302, 303) and host_of(answer.get("Location", "")) in accept_redirect_to:
             return
         if not 200 <= status < 300:
-            raise _refusal(status, answer, where, one_line(safe(said), _LONGEST_REASON) if said else "", is_vendor=is_reason_told)
+            parts = urlsplit(url)
+            said = without_parts(redact_all(self.redact(said, environment), environment), f"{parts.path}?{parts.query}")
+            raise _refusal(status, answer, where, one_line(said, _LONGEST_REASON), is_vendor=is_reason_told)
 
     def _answer(
         self,

@@ -200,7 +200,7 @@ def _lines(known: Mapping[str, Any], times: _Times) -> tuple[Line, ...]:
         ("Series", known["series"]),
         ("At its worst" if is_over else "Value", measured(value, unit) if is_said else ""),
         ("Usual then", f"{usual} {unit}" if str(usual) and (is_said or value != value) else ""),
-        ("Difference", distance and is_said and f"{distance} that"),
+        ("Difference", distance and is_said and f"{distance} that{_percent(known)}"),
         ("Incident since", times.at(since) + again),
         ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] and (is_over or not details) else ""),
         ("Details", details),
@@ -224,6 +224,14 @@ def _lines(known: Mapping[str, Any], times: _Times) -> tuple[Line, ...]:
     if not known["members"]:
         return tuple(lines)
     return (lines[0], _members(known), *(line for line in lines[1:] if line.label not in _OF_ONE_SERIES))
+
+
+def _percent(known: Mapping[str, Any]) -> str:
+    """How far the value is from the expected one in percent of it, where that says something."""
+    percent = known["deviation_percent"]
+    if percent is None or known["expected"] is None or not 1 <= abs(percent) < 10_000:
+        return ""
+    return f"; {number(abs(round(percent)))} % {'above' if percent > 0 else 'below'} the expected {number(known['expected'])}"
 
 
 def _lasted(known: Mapping[str, Any], times: _Times) -> str:

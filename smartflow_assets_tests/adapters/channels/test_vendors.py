@@ -125,7 +125,7 @@ def test_ntfy_says_the_same_with_and_without_a_picture(hooks: HookServer) -> Non
 @pytest.mark.parametrize("kind", ["slack", "discord", "teams", "pagerduty", "opsgenie", "ntfy", "apprise"])
 def test_a_refusal_tells_the_reason_and_no_secret(kind: str, hooks: HookServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    hooks.answers, hooks.body = [(400, {})], f"invalid_blocks at {hooks.url}/{KEY}".encode()
+    hooks.answers, hooks.body = [(400, {})], f"invalid_blocks at {hooks.url}/{KEY}, /hook/{KEY} and {KEY}".encode()
     with pytest.raises(DeliveryError) as refused:
         send(kind, hooks, message())
     assert kind == "apprise" or (refused.value.is_final and "400: invalid_blocks" in str(refused.value))

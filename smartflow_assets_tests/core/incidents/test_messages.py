@@ -156,7 +156,7 @@ def test_table_holds_the_facts_in_the_zone_of_the_source():
     assert told["Incident since"] == "2024-03-04 10:35 CET"
     assert told["Value"] == "1,600 requests"
     assert told["Usual then"] == "430 to 560 requests"
-    assert told["Difference"] == "1,040 requests above that"
+    assert told["Difference"] == "1,040 requests above that; 186 % above the expected 559"
     assert "Lasting" not in told, "the details say from when to when"
     assert told["Found by"] == "seasonal 60 %, mad 40 %"
     assert told["Rules"] == "promo_surge"

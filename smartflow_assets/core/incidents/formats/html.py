@@ -1,5 +1,6 @@
 """The message as a page of HTML that mail programs show: a card with a table, styles inline, nothing fetched."""
 
+from collections.abc import Mapping
 from html import escape
 
 from smartflow_assets.core.incidents.content import Content, Line
@@ -12,7 +13,8 @@ def render(content: Content, *, picture: str = "") -> str:
     """The page. `picture` is the address of the chart: `cid:…` within a mail, `data:…` within a file."""
     colour = COLOURS[content.tone]
     first = next((line for line in content.lines if line.is_small), None)
-    cells = "".join(_rows(line, is_first=line is first) for line in content.lines)
+    names = {link.address: link.label for link in content.links if link.label != "Runbook"}  # of an address that says nothing to people
+    cells = "".join(_rows(line, names, is_first=line is first) for line in content.lines)
     chart = (
         f'<img src="{escape(picture)}" alt="{escape(content.sentence)}" style="width:100%;max-width:592px;margin:0 0 12px">'
         if picture
@@ -29,13 +31,13 @@ def render(content: Content, *, picture: str = "") -> str:
     )
 
 
-def _rows(line: Line, *, is_first: bool) -> str:
+def _rows(line: Line, names: Mapping[str, str], *, is_first: bool) -> str:
     ruler, top = ("border-top:1px solid #e8eaed;", 10) if is_first else ("", 2 if line.is_small else 4)
     ink, size = ("#80868b", "font-size:12px;") if line.is_small else ("#202124", "")
     cells = ""
     for place, text in enumerate(line.texts):
         style = f"{ruler if not place else ''}vertical-align:top;padding:{top}px"
-        shown = f'<a href="{escape(line.address)}" style="{_LINK}">{escape(text)}</a>' if line.address else escape(text)
+        shown = f'<a href="{escape(line.address)}" style="{_LINK}">{escape(names.get(text, text))}</a>' if line.address else escape(text)
         cells += (
             f'<tr><td style="{style} 16px 4px 0;{size}color:#5f6368;white-space:nowrap;width:1%">{"" if place else escape(line.label)}</td>'
             f'<td style="{style} 0 4px 0;{size}color:{ink};overflow-wrap:anywhere">{shown}</td></tr>'
