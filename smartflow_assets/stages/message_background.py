@@ -73,13 +73,14 @@ class MessageBackground:
 
     def _drawn(self, message: Message) -> bytes | None:
         facts, cause = message.facts, message.facts["cause"]
-        start, end = _moment(facts["opened_at"] or facts["started_at"]), _moment(facts["resolved_at"] or facts["ended_at"])
+        start, end = _moment(facts["opened_at"] or facts["started_at"]), _moment(facts["ended_at"] or facts["resolved_at"])
         shown: Sequence[Mapping[str, Any]] = facts["members"][:MOST_PANELS] or [facts]
         source = self.catalogue.sources.get(message.source)
         if cause not in OF_SERIES or start is None or end is None or source is None or not shown[0]["series"]:
             return None
         names = [str(each["series"]) for each in shown]
-        rows = self._rows(message, names, start, end, _OF_PROFILE if cause in OF_PROFILE else _OF_DATA)
+        until = max(end, _moment(facts["resolved_at"]) or end)  # a recovery shows the calm as well
+        rows = self._rows(message, names, start, until, _OF_PROFILE if cause in OF_PROFILE else _OF_DATA)
         limits = {
             rule.name: [limit for limit in (rule.below, rule.above) if limit is not None]
             for rule in source.rules
