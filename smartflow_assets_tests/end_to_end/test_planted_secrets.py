@@ -69,6 +69,11 @@ hook_down: {type: webhook, url: "http://127.0.0.1:HOOK/${OPS_PASSWORD}", secret:
 hook_gone: {type: webhook, url: "http://127.0.0.1:PORT/${OPS_PASSWORD}", headers: {Authorization: "${OPS_PASSWORD}"}}
 hook_broken: {type: webhook, url: "${OPS_PASSWORD}"}
 hook_header: {type: webhook, url: "http://127.0.0.1:HOOK/x", headers: {X-Key: "${OPS_LINES}"}}
+chat: {type: slack, url: "${CHAT_URL}"}
+pager: {type: pagerduty, routing_key: "${OPS_PASSWORD}", api: "http://127.0.0.1:HOOK"}
+on_call: {type: opsgenie, api_key: "${OPS_PASSWORD}", api: "http://127.0.0.1:HOOK"}
+phone: {type: ntfy, topic: "${OPS_PASSWORD}", server: "http://127.0.0.1:HOOK"}
+sms: {type: apprise, url: "${ANY_URL}"}
 """
 FEW = ("raised_from", "raised_late", "echo_late", "no_json", "sql_gone", "shadow")
 
@@ -112,7 +117,9 @@ def test_nothing_that_a_home_keeps_holds_a_secret_of_a_reader_or_channel_that_fa
     (home / "data/feeds/torn.json").write_text(f"[{LINE}")
     planted = {home / "data/inbox/shadow/copied.csv", home / "data/feeds/token.csv", home / "data/feeds/torn.json"}
     with echo_server() as server, hook_server() as hook, mail_server() as open_mail, mail_server(login=("me", "right")) as mail:
-        hook.answers = [(500, {"X-Said": SECRET})] * 500
+        hook.answers, hook.body = [(500, {"X-Said": SECRET})] * 5000, f"I know {SECRET} and {quote(SECRET, safe='')}".encode()
+        monkeypatch.setenv("CHAT_URL", f"http://127.0.0.1:{hook.port}/{quote(SECRET, safe='')}")
+        monkeypatch.setenv("ANY_URL", f"json://me:{quote(SECRET, safe='')}@127.0.0.1:{hook.port}/{quote(SECRET, safe='')}")
         open_mail.data_answer = f"554 I know {SECRET} by heart"
         ports = {"MAIL": mail.port, "OPEN": open_mail.port, "PORT": port, "HOOK": hook.port}
         text = CHANNELS
@@ -132,7 +139,7 @@ def test_nothing_that_a_home_keeps_holds_a_secret_of_a_reader_or_channel_that_fa
     tried = duckdb.connect(str(home / "data/warehouse/analyst.duckdb"), read_only=True)
     counts = dict(tried.execute("SELECT channel, count(*) FILTER (status = 'failed') FROM alert_sends GROUP BY channel").fetchall())
     assert all(count for name, count in counts.items() if name != "file"), counts
-    assert len(counts) == 8
+    assert len(counts) == 13
     found = [
         *hits(home, planted),
         *(("what was said", form) for form in forms() if form in answer.err + answer.out),
