@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from smartflow_assets.adapters.channels.base import BaseChannel
+    from smartflow_assets.adapters.channels.base import BaseChannel, Preview
     from smartflow_assets.adapters.readers.base import BaseReader
     from smartflow_assets.adapters.readers.feed import FeedReader, Page
     from smartflow_assets.adapters.readers.files import FileReader, PathReader
@@ -54,6 +54,7 @@ __all__ = [
     "Page",
     "Parquet",
     "PathReader",
+    "Preview",
     "ProbeContext",
     "ReadContext",
     "Result",
@@ -74,7 +75,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "smartflow_assets.adapters.channels.base": ("BaseChannel",),
+    "smartflow_assets.adapters.channels.base": ("BaseChannel", "Preview"),
     "smartflow_assets.adapters.readers.base": ("BaseReader",),
     "smartflow_assets.adapters.readers.feed": ("FeedReader", "Page"),
     "smartflow_assets.adapters.readers.files": ("FileReader", "PathReader"),

@@ -17,7 +17,7 @@ NAMES = {
     *("BaseDetector", "Result", "History", "ModelParts", "Rows", "State", "SeriesFacts"),
     *("BaseReader", "FeedReader", "Page", "FileReader", "PathReader", "ReadContext", "ProbeContext", "Wanted", "Staged", "TimeColumn"),
     *("stage_file", "stage_rows", "Layout", "Delimited", "JsonRecords", "Parquet", "SourceError"),
-    *("BaseChannel", "Message", "Secret", "resolve", "DeliveryError", "Duration"),
+    *("BaseChannel", "Message", "Preview", "Secret", "resolve", "DeliveryError", "Duration"),
     *("BaseAction", "Done", "Hands", "Matter"),
     *("BaseRule", "Finding", "Lasting", "buckets", "run_lengths"),
 }
