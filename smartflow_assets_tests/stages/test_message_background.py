@@ -62,6 +62,7 @@ def test_a_run_sends_a_mail_with_the_chart_and_who_answers(spiked: Home) -> None
     assert background(spiked).picture(of_spike()) == background(spiked).picture(of_spike())
 
 
+@pytest.mark.soak
 def test_rows_of_after_the_message_change_no_picture(spiked: Home) -> None:
     spiked.run_stages("web", START + 205 * STEP)
     before = background(spiked).picture(of_spike())

@@ -78,6 +78,6 @@ def render(incident: Mapping[str, Any], event: str, facts: Mapping[str, Any], *,
 def trial_message(channel: str, *, now: datetime) -> Message:
     """A message that tries a channel: its event is `test`, and it is of no incident."""
     key = hashlib.sha256(f"test|{channel}|{now.isoformat()}".encode()).hexdigest()[:16]
-    incident = {"incident_id": f"test-{key}", "source": "smartflow", "cause": "test", "severity": "info", "opened_at": now}
+    incident = {"incident_id": f"test-{key}", "source": "smartflow", "cause": "test", "severity": "info"}
     said = {"title": f"a test of the channel {channel}; nothing is wrong", "next_step": "Nothing is to be done."}
     return render(incident, "test", said, idempotency_key=f"test-{key}", happened_at=now)

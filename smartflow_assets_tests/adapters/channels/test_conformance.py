@@ -4,6 +4,7 @@ The checks themselves are `smartflow_assets.testing`'s, which authors of plug-in
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 
 from smartflow_assets.adapters.channels import CHANNELS, BaseChannel, Channel
 from smartflow_assets.testing import CHANNEL_CHECKS, ChannelCase
+from smartflow_assets.testing.channels import example_message
 from smartflow_assets_tests.adapters.channels.topics import published
 from smartflow_assets_tests.receivers import HookServer, free_port, hook_server, mail_server
 
@@ -101,3 +103,13 @@ def test_every_channel_has_a_case(cases: dict[str, ChannelCase]) -> None:
 @pytest.mark.parametrize("kind", TYPES)
 def test_every_channel_keeps_every_promise(cases: dict[str, ChannelCase], kind: str, check: Callable[[ChannelCase], None]) -> None:
     check(cases[kind])
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_channel_shows_what_it_would_send_without_any_secret(cases: dict[str, ChannelCase], kind: str) -> None:
+    case = cases[kind]
+    shown = case.channel.preview(replace(example_message(), picture=b"\x89PNG not a picture"))
+    told = shown.text.encode() + b"".join(shown.files.values())
+    assert (
+        b"1,600" in told and "battery-staple" not in told.decode(errors="replace") and "correct horse" not in told.decode(errors="replace")
+    )
