@@ -95,6 +95,7 @@ def doctor() -> None:
         ("channels", lambda: _channels(catalogue)),
         ("locks", lambda: _locks(settings)),
         ("runs", lambda: _runs(settings)),
+        ("daemon", lambda: _daemon(settings, catalogue)),
         ("warehouse", lambda: _warehouse(settings, warehouse)),
         ("size", lambda: _size(settings, warehouse)),
         ("history", lambda: _history(settings)),
@@ -243,7 +244,11 @@ def _sources(catalogue: "Catalogue") -> Diagnoses:
 
 
 def _channels(catalogue: "Catalogue") -> Diagnoses:
-    used = {channel for source in catalogue.sources.values() for channel in source.alerts.to}
+    from smartflow_assets.config.catalogue import unknown_channels_of_home
+
+    used = {channel for source in catalogue.sources.values() for channel in source.alerts.to} | {*catalogue.alert_policy("*").to}
+    for error in unknown_channels_of_home(catalogue):
+        yield Diagnosis("fail", "channel", f"{error.what} ({error.where})", error.remedy)
     silent = sorted(name for name, source in catalogue.sources.items() if not source.alerts.to)
     if silent:
         yield Diagnosis(
@@ -311,6 +316,35 @@ def _runs(settings: "Settings") -> Diagnoses:
         live = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED]))
         under_way = sum(our_job(run, instance, settings) is not None for run in live)
         yield Diagnosis("ok", "runs", f"{under_way} under way or queued" + ("" if dead else ", none dead"))
+
+
+def _daemon(settings: "Settings", catalogue: "Catalogue") -> Diagnoses:
+    from smartflow_assets.adapters.secret_references import references
+    from smartflow_assets.commands.sql import ago
+    from smartflow_assets.stages.heartbeat import last_beat
+
+    heartbeat = last_beat(settings)
+    if heartbeat is None:
+        yield Diagnosis("ok", "daemon", "none has ticked since the last clean stop; `smartflow run` needs none")
+    elif heartbeat.is_dead:
+        from smartflow_assets.defs.ticking import ON_PURPOSE, tell_of_dead_daemon
+
+        if told := tell_of_dead_daemon(settings, catalogue, heartbeat):
+            remedy = f"Start it again: smartflow ui, or the service that runs it. {ON_PURPOSE.format(path=settings.heartbeat)}"
+            yield Diagnosis("fail", "daemon", told, remedy)
+        else:
+            yield Diagnosis("ok", "daemon", f"the last tick was {ago(heartbeat.age)} ago, and no schedule or sensor of ours is on")
+    else:
+        yield Diagnosis("ok", "daemon", f"the last tick was {ago(heartbeat.age)} ago")
+    missing = [name for name in references(catalogue.home.heartbeat_url or "") if not os.environ.get(name)]
+    if missing:
+        remedy = "Set it in the environment where the daemon runs; here it may be missing."
+        yield Diagnosis("warn", "heartbeat_url", f"{', '.join(missing)} is not set", remedy)
+    if catalogue.home.heartbeat_url and settings.failed_call.exists():
+        what, at = settings.failed_call.read_text().strip(), datetime.fromtimestamp(settings.failed_call.stat().st_mtime, UTC)
+        yield Diagnosis(
+            "fail", "heartbeat_url", f"the last call, of {at:%Y-%m-%d %H:%M} UTC, failed: {what}", "See to the address and the way to it."
+        )
 
 
 def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:

@@ -142,6 +142,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             watch(job, left, options, on_stage, on_end)
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")
+    else:
+        _look_for_daemon(settings, catalogue)
     for outcome in failed:
         for failure in outcome.failures:
             terminal.error(_failure(outcome.source, failure.cause, full_disk.told_of_history(failure.message) or failure.message))
@@ -149,6 +151,25 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             terminal.error(f"{outcome.source}: the run failed without a reason (run again with -v, or see it in `smartflow ui`)")
     if failed:
         raise typer.Exit(1)
+
+
+def _look_for_daemon(settings: "Settings", catalogue: "Catalogue") -> None:
+    """A dead daemon starts no sensor that could say so. Where none ever ran, or one that ticks, this is one look at a file."""
+    from smartflow_assets.stages.heartbeat import last_beat
+
+    heartbeat = last_beat(settings)
+    if heartbeat is None or not heartbeat.is_dead:
+        return
+    from smartflow_assets.adapters.files.access import private
+    from smartflow_assets.defs.ticking import tell_of_dead_daemon
+
+    try:
+        with private(), terminal.quiet():
+            told = tell_of_dead_daemon(settings, catalogue, heartbeat)
+    except SmartflowError as error:
+        told = f"it seems to be dead, and could not be told of: {error}"
+    if told:
+        terminal.note(f"Dagster's daemon: {told}")
 
 
 @contextmanager
