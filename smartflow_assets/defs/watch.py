@@ -159,7 +159,7 @@ def _is_asked(matter: Matter, asked: AlertsFor) -> bool:
         case "check" | "materialization":
             return asked.has_asset(matter.name)
         case "run":
-            return asked.has_job(matter.name)
+            return is_ours_by_name(matter.name) or asked.has_job(matter.name)
         case "schedule" | "sensor":
             return is_ours_by_name(matter.name) or asked.has_schedule(matter.name.partition(" (")[0])
         case _:

@@ -27,8 +27,8 @@ class Watcher:
         self.home, self.cursor = home, cursor
         self.asks(asks)
 
-    def asks(self, text: str) -> None:
-        self.home.settings.home_file.write_text(f"{text}\nalerts: {{to: [file]}}\n")
+    def asks(self, text: str, to: str = "file") -> None:
+        self.home.settings.home_file.write_text(f"{text}\nalerts: {{to: [{to}]}}\n")
 
     def tick(self, definitions: dg.Definitions = MERGED) -> str:
         context = dg.build_sensor_context(instance=self.home.instance, cursor=self.cursor, repository_def=definitions.get_repository_def())
