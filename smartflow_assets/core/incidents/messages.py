@@ -202,7 +202,7 @@ class _Heading(NamedTuple):
 
 def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
     severity, event, members = known["severity"], known["event"], known["members"]
-    is_of_none, matter = known["source"] == OF_NO_SOURCE, matter_of(str(known["cause"] or ""))
+    is_of_none, matter = known["source"] == OF_NO_SOURCE and not members, matter_of(str(known["cause"] or ""))
     who = f"{known['member_count']} series of {known['source']}" if members else f"{known['source']} {known['series']}".strip()
     tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
     if event == "resolved":
@@ -257,7 +257,7 @@ def _rows(known: Mapping[str, Any], times: _Times) -> list[tuple[str, str]]:
     is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
     details = said.details if is_retold else known["explanation"]  # which say from when to when
     candidates = [
-        ("Source", "of no source" if known["source"] == OF_NO_SOURCE else known["source"]),
+        ("Source", known["source"] if known["source"] != OF_NO_SOURCE or known["members"] else ""),
         ("Series", known["series"]),
         ("At its worst" if is_over else "Value", measured(value, unit) if is_said else ""),
         ("Usual then", f"{usual} {unit}" if str(usual) and (is_said or value != value) else ""),
