@@ -1,7 +1,8 @@
 """`smartflow doctor`: everything that can stand in the way, a line each, with what to do about it.
 
-It only looks, with one exception: runs whose process is gone are marked as failed and closed, as the housekeeping sensor
-does, so that their source goes on. A check that itself breaks is a failed line, not the end of the list.
+It only looks, with two exceptions: runs whose process is gone are marked as failed and closed, as the housekeeping sensor
+does, so that their source goes on; and a dead daemon is told of, which starts no sensor that could. A check that itself breaks is a
+failed line, not the end of the list.
 """
 
 import os
@@ -75,11 +76,12 @@ Diagnoses = Iterable[Diagnosis]
 
 
 def doctor() -> None:
-    """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, rows in quarantine, runs and rows newer
-    than the clock, last runs and remedies that failed, paused sources, the age of the published copy; and tell what rows and Dagster's
-    history take on the disk, and what is going to be pruned.
+    """Look for what stands in the way: locks, dead runs, a dead daemon, broken files, missing secrets, disks, rows in quarantine, runs and
+    rows newer than the clock, last runs and remedies that failed, paused sources, the age of the published copy; and tell what rows and
+    Dagster's history take on the disk, and what is going to be pruned.
 
-    Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
+    Marks runs whose process is gone as failed, so that their source goes on, and makes an incident of a dead daemon. Exit code 1 when a
+    line says fail.
     """
     settings = home.open_home()
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -341,7 +343,8 @@ def _daemon(settings: "Settings", catalogue: "Catalogue") -> Diagnoses:
         remedy = "Set it in the environment where the daemon runs; here it may be missing."
         yield Diagnosis("warn", "heartbeat_url", f"{', '.join(missing)} is not set", remedy)
     if catalogue.home.heartbeat_url and settings.failed_call.exists():
-        what, at = settings.failed_call.read_text().strip(), datetime.fromtimestamp(settings.failed_call.stat().st_mtime, UTC)
+        file = settings.failed_call
+        what, at = file.read_text().strip(), datetime.fromtimestamp(file.stat().st_mtime, UTC)
         yield Diagnosis(
             "fail", "heartbeat_url", f"the last call, of {at:%Y-%m-%d %H:%M} UTC, failed: {what}", "See to the address and the way to it."
         )

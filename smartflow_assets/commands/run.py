@@ -87,7 +87,7 @@ def run(
     All sources when none is named, broken ones too, which then fail alone; those of which a look says that there is nothing to do are
     left out, as the schedule does: name a source to run it whatever a look says. Several are one run in Dagster. Running it again with
     nothing new changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one
-    failed.
+    failed. Looks whether Dagster's daemon still ticks, where one did, and makes an incident of one that is dead.
     """
     if accept_removals and not sources:
         raise typer.BadParameter("--accept-removals needs the name of a source: name those whose rows may go")
