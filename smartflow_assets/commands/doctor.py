@@ -323,21 +323,20 @@ def _runs(settings: "Settings") -> Diagnoses:
 def _daemon(settings: "Settings", catalogue: "Catalogue") -> Diagnoses:
     from smartflow_assets.adapters.secret_references import references
     from smartflow_assets.commands.sql import ago
-    from smartflow_assets.stages.heartbeat import last_beat
+    from smartflow_assets.stages.heartbeat import last_beat, needs_a_look
 
-    heartbeat = last_beat(settings)
-    if heartbeat is None:
-        yield Diagnosis("ok", "daemon", "none has ticked since the last clean stop; `smartflow run` needs none")
-    elif heartbeat.is_dead:
-        from smartflow_assets.defs.ticking import ON_PURPOSE, tell_of_dead_daemon
+    heartbeat, told = last_beat(settings), ""
+    if needs_a_look(settings):
+        from smartflow_assets.defs.ticking import ON_PURPOSE, look_for_daemon
 
-        if told := tell_of_dead_daemon(settings, catalogue, heartbeat):
+        if told := look_for_daemon(settings, catalogue):
             remedy = f"Start it again: smartflow ui, or the service that runs it. {ON_PURPOSE.format(path=settings.heartbeat)}"
             yield Diagnosis("fail", "daemon", told, remedy)
-        else:
-            yield Diagnosis("ok", "daemon", f"the last tick was {ago(heartbeat.age)} ago, and no schedule or sensor of ours is on")
-    else:
-        yield Diagnosis("ok", "daemon", f"the last tick was {ago(heartbeat.age)} ago")
+    if heartbeat is None:
+        yield Diagnosis("ok", "daemon", "no heartbeat: none runs here, or it was stopped on purpose")
+    elif not told:
+        off = ", and no schedule or sensor of ours is on" if heartbeat.is_dead else ""
+        yield Diagnosis("ok", "daemon", f"the last tick was {ago(heartbeat.age)} ago{off}")
     missing = [name for name in references(catalogue.home.heartbeat_url or "") if not os.environ.get(name)]
     if missing:
         remedy = "Set it in the environment where the daemon runs; here it may be missing."

@@ -155,19 +155,18 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
 
 def _look_for_daemon(settings: "Settings", catalogue: "Catalogue") -> None:
     """A dead daemon starts no sensor that could say so. Where none ever ran, or one that ticks, this is one look at a file."""
-    from smartflow_assets.stages.heartbeat import last_beat
+    from smartflow_assets.stages.heartbeat import needs_a_look
 
-    heartbeat = last_beat(settings)
-    if heartbeat is None or not heartbeat.is_dead:
+    if not needs_a_look(settings):
         return
     from smartflow_assets.adapters.files.access import private
-    from smartflow_assets.defs.ticking import tell_of_dead_daemon
+    from smartflow_assets.defs.ticking import look_for_daemon
 
     try:
         with private(), terminal.quiet():
-            told = tell_of_dead_daemon(settings, catalogue, heartbeat)
-    except SmartflowError as error:
-        told = f"it seems to be dead, and could not be told of: {error}"
+            told = look_for_daemon(settings, catalogue)
+    except Exception as error:  # the runs are done, and what they came to is not to be lost
+        told = f"nobody could look whether it lives: {type(error).__name__}: {error}"
     if told:
         terminal.note(f"Dagster's daemon: {told}")
 

@@ -107,6 +107,8 @@ def _look(
     if DAEMON in matters:
         ended[DAEMON] = "it ticks again"
     news = _recorded(catalogue, Seen(seen.failures, {**ended, **seen.ended}), now, f"watch-ticks {cursor.seen_at:.0f}")
+    if DAEMON in matters:
+        catalogue.settings.missed_heartbeat.unlink(missing_ok=True)
     cursor.looked_at, cursor.known = cursor.seen_at, known
     return news
 

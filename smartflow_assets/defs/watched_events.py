@@ -5,7 +5,7 @@ tells nobody of them: a check that fails and does not block leaves its run a suc
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -80,10 +80,10 @@ def read_piece(instance: dg.DagsterInstance, after: int) -> Piece:
 def seen_in(piece: Piece, instance: dg.DagsterInstance, settings: Settings, asked: AlertsFor, still_open: Iterable[str]) -> Seen:
     """What the records say of matters that somebody asks for and that are not ours; `still_open`: causes of incidents that may end."""
     seen, runs = Seen(), _runs_of(instance, piece)
-    open_now, last_of_job = set(still_open), dict[str, int]()
+    open_now, newest = set(still_open), dict[Any, int]()
     for number, entry in piece.records:
-        if entry.dagster_event is not None and entry.dagster_event.event_type == _FAILURE and entry.job_name:
-            last_of_job[entry.job_name] = number
+        if entry.dagster_event is not None and entry.dagster_event.event_type == _FAILURE:
+            newest[_kind_of_run(entry, runs)] = number
     for number, entry in piece.records:
         event = entry.dagster_event
         if event is None:
@@ -91,8 +91,7 @@ def seen_in(piece: Piece, instance: dg.DagsterInstance, settings: Settings, aske
         if event.event_type == _CHECK:
             _take_check(seen, instance, event.asset_check_evaluation_data, asked)
         elif event.event_type == _FAILURE:
-            is_superseded = not _is_implicit(entry.job_name) and last_of_job.get(entry.job_name or "") != number
-            if not is_superseded:  # of a job that failed a hundred times the newest error is told
+            if newest[_kind_of_run(entry, runs)] == number:  # of a job that failed a hundred times the newest error is told
                 _take_failure(seen, instance, settings, entry, runs.get(entry.run_id), asked)
         else:
             _take_success(seen, instance, entry, open_now | set(seen.failures))
@@ -102,6 +101,13 @@ def seen_in(piece: Piece, instance: dg.DagsterInstance, settings: Settings, aske
 def _runs_of(instance: dg.DagsterInstance, piece: Piece) -> dict[str, dg.DagsterRun]:
     ids = sorted({entry.run_id for _, entry in piece.records if entry.dagster_event and entry.dagster_event.event_type == _FAILURE})
     return {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=ids))} if ids else {}
+
+
+def _kind_of_run(entry: dg.EventLogEntry, runs: Mapping[str, dg.DagsterRun]) -> tuple[str | None, frozenset[dg.AssetKey] | None]:
+    """Runs of one job, or of one selection of assets: a backfill has one for each partition."""
+    run = runs.get(entry.run_id)
+    selection = run.asset_selection if run is not None and _is_implicit(entry.job_name) else None
+    return entry.job_name, frozenset(selection) if selection else None
 
 
 def _take_check(seen: Seen, instance: dg.DagsterInstance, check: Any, asked: AlertsFor) -> None:
@@ -187,7 +193,7 @@ def _materialization(
         event = record.event_log_entry.dagster_event
         if event is not None and event.step_key in failed_steps and event.asset_key is not None:
             wanted.append(event.asset_key)
-    wanted = wanted or sorted((run.asset_selection if run else None) or (), key=lambda key: key.path)
+    wanted = wanted or sorted((run.asset_selection if run else None) or (), key=lambda key: tuple(key.path))
     names = [key.to_user_string() for key in wanted if key not in _OUR_ASSETS]
     return next((Matter("materialization", name) for name in names if asked.has_asset(name)), None)
 

@@ -64,6 +64,13 @@ def last_beat(settings: Settings) -> Heartbeat | None:
     return Heartbeat(datetime.fromtimestamp(wall, UTC), timedelta(seconds=age))
 
 
+def needs_a_look(settings: Settings) -> bool:
+    """Whether anything is to be told of the daemon: it is dead, or the incident of a dead one is of one that nobody misses any more.
+    Costs a look at a file."""
+    newest = last_beat(settings)
+    return settings.missed_heartbeat.exists() if newest is None else newest.is_dead
+
+
 def stop(settings: Settings) -> None:
     """The daemon was stopped on purpose: nobody is to miss it."""
     settings.heartbeat.unlink(missing_ok=True)

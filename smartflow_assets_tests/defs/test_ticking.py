@@ -28,10 +28,7 @@ def age(settings: Settings, length: timedelta, content: str | None = None) -> No
 
 def look(home: Home) -> str:
     """What `smartflow run` does when it has done its work."""
-    beat = last_beat(home.settings)
-    if beat is None or not beat.is_dead:
-        return ""
-    return ticking.tell_of_dead_daemon(home.settings, Catalogue.load(home.settings), beat)
+    return ticking.look_for_daemon(home.settings, Catalogue.load(home.settings)) if heartbeat.needs_a_look(home.settings) else ""
 
 
 @pytest.fixture
@@ -76,6 +73,30 @@ def test_a_daemon_whose_schedules_and_sensors_are_off_is_not_missed(ticked, daem
     Daemon(ticked, "of_a_stranger")
     assert look(ticked) == ""
     assert causes(ticked) == []
+
+
+def test_one_that_is_missed_and_was_stopped_on_purpose_is_over_when_its_heartbeat_is_removed(ticked):
+    Watcher(ticked, "").tick()
+    age(ticked.settings, timedelta(hours=3))
+    look(ticked)
+    ticked.settings.heartbeat.unlink()  # as the message says
+    for _ in range(2):
+        assert look(ticked) == ""
+    assert ticked.table("incidents")["resolved_reason"].tolist() == ["it was stopped on purpose"]
+    assert [event for event, _ in told(ticked)] == ["opened", "resolved"]
+    assert not heartbeat.needs_a_look(ticked.settings)
+
+
+def test_a_look_that_died_after_its_mark_is_made_again(ticked, monkeypatch):
+    age(ticked.settings, timedelta(hours=3))
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(ticking, "record", lambda *args, **more: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            look(ticked)
+    look(ticked)
+    assert causes(ticked) == ["daemon"]
+    Watcher(ticked, "").tick()
+    assert causes(ticked) == [] and not ticked.settings.missed_heartbeat.exists()
 
 
 def test_a_machine_that_slept_has_no_dead_daemon(ticked):

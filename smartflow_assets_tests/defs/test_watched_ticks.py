@@ -14,7 +14,7 @@ from dagster._core.scheduler.instigation import (
     TickData,
     TickStatus,
 )
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from smartflow_assets_tests.defs.test_watch import Watcher, causes, told
 from smartflow_assets_tests.homes import Home

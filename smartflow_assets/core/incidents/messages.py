@@ -32,7 +32,7 @@ FACTS: dict[str, str] = {
     "subject": "The message in one line.",
     "text": "The message as plain text.",
     "incident_id": "The incident; the same from opened to resolved.",
-    "source": "The monitored source.",
+    "source": "The monitored source; * for what is of none.",
     "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
     "metric": "Its metric.",
     "dimensions": "Its dimensions, name to value.",
