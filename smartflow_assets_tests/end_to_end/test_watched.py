@@ -36,6 +36,7 @@ schedule: manual
 """
 
 
+@pytest.mark.soak
 def test_each_of_four_failures_is_one_mail_however_often_it_is_seen(home, mailbox, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", home.instance.root_directory)
     monkeypatch.setenv("SMARTFLOW_UI_URL", "https://dagster.example.org/")
@@ -44,12 +45,12 @@ def test_each_of_four_failures_is_one_mail_however_often_it_is_seen(home, mailbo
     watcher = Watcher(home)
     watcher.asks('alerts_for: "*"', to="mail")
     watcher.tick()
-    for _ in range(2):
+    for _ in range(3):
         materialize(home, "not_null", "fresh")  # one blocks and ends the run; of one that warns Dagster says nothing in any case
         run_nightly(home, "load")
         watcher.tick()
     age(home.settings, timedelta(hours=1))
-    for _ in range(2):
+    for _ in range(3):
         look(home)
     assert causes(home) == FOUR
     since = f"{last_beat(home.settings).at:%Y-%m-%d %H:%M} UTC"
