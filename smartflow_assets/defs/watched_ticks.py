@@ -64,11 +64,10 @@ def look_at_ticks(
             name += f" ({state.repository_selector.location_name})"
         matter = Matter("schedule" if is_schedule else "sensor", name)
         known.add(matter.cause)
-        failure = _failing(instance, state, matter)
-        if failure is None and is_schedule and now - awake_since > OVERDUE:
-            failure = _missed(instance, state, matter, zones.get(state.instigator_name), now)
-        if failure is not None:
-            if matter.cause not in open_now:  # a tick that fails once more is no news
+        failing = _failing(instance, state, matter)
+        missed = _missed(instance, state, matter, zones.get(state.instigator_name), now) if is_schedule and not failing else None
+        if failure := failing or missed:
+            if matter.cause not in open_now and (failing or now - awake_since > OVERDUE):  # what goes on is no news
                 seen.fail(matter, failure)
         elif matter.cause in open_now and _is_well(instance, state):
             seen.ended[matter.cause] = "it ticks again"
@@ -104,19 +103,15 @@ def _missed(instance: dg.DagsterInstance, state: InstigatorState, matter: Matter
     data = state.instigator_data
     if not isinstance(data, ScheduleInstigatorData) or not data.cron_schedule:
         return None
-    good = _ticks(instance, state, _GOOD, 1)
-    since = max(good[0].timestamp if good else 0.0, data.start_timestamp or 0.0)
-    if not good:  # a good one may have been pruned: it has been looked at until then
-        bad = _ticks(instance, state, [TickStatus.FAILURE], FAILED_TICKS)
-        since = bad[-1].timestamp - 1 if bad else max(since, data.last_iteration_timestamp or 0.0)
-    is_slot = bool(good) and since == good[0].timestamp
-    if not since or now.timestamp() - since < OVERDUE.total_seconds():
+    good = next(iter(_ticks(instance, state, _GOOD, 1)), None)
+    last = max(good.timestamp if good else 0.0, data.start_timestamp or 0.0)
+    if not last or now.timestamp() - last < OVERDUE.total_seconds():
         return None
-    # what is no slot tells no zone; by UTC then, and a day for all others
-    after = datetime.fromtimestamp(since, UTC)
-    due = next_slot(data.cron_schedule, after, zone or (None if is_slot else "UTC"))
-    slack = OVERDUE if zone or is_slot else timedelta(days=1)
-    if due is None or now - due <= slack:
+    after, iterated = datetime.fromtimestamp(last, UTC), datetime.fromtimestamp(data.last_iteration_timestamp or 0.0, UTC)
+    due = next_slot(data.cron_schedule, after, zone)
+    if due is not None and due < iterated and not _has_failed_since(instance, state, last):
+        due = next_slot(data.cron_schedule, iterated, zone)  # the daemon came by later: the cron line was another, or ticks were pruned
+    if due is None or now - due <= OVERDUE:
         return None
     return Failure(
         matter.cause,
@@ -126,6 +121,10 @@ def _missed(instance: dg.DagsterInstance, state: InstigatorState, matter: Matter
         next_step=looked_up(_path(matter, state), f"the {matter}, whether its code location loads and its last tick failed"),
         since=due,
     )
+
+
+def _has_failed_since(instance: dg.DagsterInstance, state: InstigatorState, last: float) -> bool:
+    return any(tick.timestamp > last for tick in _ticks(instance, state, [TickStatus.FAILURE], 1))
 
 
 def _is_well(instance: dg.DagsterInstance, state: InstigatorState) -> bool:

@@ -47,6 +47,11 @@ class Daemon:
             )
         )
 
+    def is_given(self, cron: str, iterated: datetime) -> None:
+        """The daemon last came by then, and read this cron line."""
+        data = ScheduleInstigatorData(cron, (NOW - timedelta(days=30)).timestamp(), iterated.timestamp())
+        self.instance.update_instigator_state(self.state.with_data(data))
+
     def switch_off(self) -> None:
         self.instance.update_instigator_state(self.state.with_status(InstigatorStatus.STOPPED))
 
@@ -155,9 +160,39 @@ def test_two_of_one_name_in_two_code_locations_are_two(home, watcher):
 
 
 def test_a_schedule_whose_ticks_were_pruned_is_not_late(home, watcher):
-    """Dagster keeps skipped ticks for two days; a weekly schedule has none then, and its state says until when it was looked at."""
-    weekly = Daemon(home, "weekly", "0 6 * * 1")
-    data = ScheduleInstigatorData("0 6 * * 1", (NOW - timedelta(days=300)).timestamp(), NOW.timestamp() - 3000)
-    home.instance.update_instigator_state(weekly.state.with_data(data))
+    """Dagster keeps skipped ticks for two days; a weekly schedule has none then, and its state says when the daemon last came by."""
+    Daemon(home, "weekly", "0 6 * * 1").is_given(f"0 6 * * {(NOW - timedelta(days=2)).isoweekday() % 7}", NOW - timedelta(minutes=50))
     look(watcher)
+    assert causes(home) == []
+
+
+def test_a_schedule_that_is_hourly_since_today_has_not_missed_the_hours_before(home, watcher):
+    schedule = Daemon(home, "refresh", "0 6 * * 1")
+    schedule.ticks(NOW - timedelta(days=3))
+    schedule.is_given("* * * * *", NOW - timedelta(minutes=5))
+    look(watcher)
+    assert causes(home) == []
+    schedule.is_given("* * * * *", NOW - timedelta(minutes=50))  # and now nobody comes by any more
+    look(watcher)
+    assert causes(home) == ["schedule:refresh"]
+
+
+def test_a_schedule_that_has_failed_since_is_late_though_the_daemon_comes_by(home, watcher):
+    schedule = Daemon(home, "refresh", "0 * * * *")
+    slot = NOW.replace(minute=0) - timedelta(hours=3)
+    schedule.ticks(slot)
+    schedule.ticks(slot + timedelta(hours=1), TickStatus.FAILURE, "ValueError: no such partition")
+    schedule.is_given("0 * * * *", NOW)
+    look(watcher)
+    assert causes(home) == ["schedule:refresh"]
+
+
+def test_a_daemon_that_comes_back_ends_nothing_before_the_schedule_ticks(home, watcher):
+    schedule = Daemon(home, "refresh", "* * * * *")
+    schedule.ticks(NOW - timedelta(hours=1))
+    look(watcher)
+    look(watcher, awake=timedelta(0))
+    assert causes(home) == ["schedule:refresh"]
+    schedule.ticks(NOW)
+    look(watcher, awake=timedelta(0))
     assert causes(home) == []

@@ -1,7 +1,8 @@
 """When a cron line should have ticked again, also where nobody says in which time zone it is read.
 
 Of a schedule in another code location Dagster's history has the cron lines and the times of its ticks, and not its zone. But a tick lies on
-a slot, so the zones in which it does are those that may be meant: the latest of their next slots is one that no zone excuses.
+a slot, so the zones in which it does are those that may be meant: the latest of their next slots is one that no zone excuses. Of a moment
+that is no slot in any zone all may be meant.
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ _OF_DAYS, _DAYLIGHT_SAVING = timedelta(hours=20), timedelta(hours=1)
 
 
 def next_slot(cron: str | Sequence[str], after: datetime, zone: str | None) -> datetime | None:
-    """The first slot later than `after`, by several cron lines the first of all; None where there is no such day. `after`, where the zone
-    is not known: the newest slot that is known to be one.
+    """The first slot later than `after`, by several cron lines the first of all; None where there is no such day. Where the
+    zone is not known: the latest that it may be.
 
     >>> next_slot("0 6 * * *", datetime(2026, 3, 1, 6, tzinfo=UTC), "UTC").isoformat()
     '2026-03-02T06:00:00+00:00'
