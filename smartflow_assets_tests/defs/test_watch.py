@@ -12,12 +12,14 @@ from smartflow_assets.core.incidents.watched import DAEMON
 from smartflow_assets.defs import watched_events
 from smartflow_assets.defs.build import build_definitions
 from smartflow_assets.defs.names import asset_key
+from smartflow_assets.defs.run_closing import close_run
 from smartflow_assets.defs.sensors import outbox_sensor, watch_sensor
 from smartflow_assets_tests.defs.strangers import STRANGERS
 from smartflow_assets_tests.homes import Home
 
 MERGED = dg.Definitions.merge(build_definitions(), STRANGERS)
 ORDERS = dg.AssetKey(["shop", "orders"])
+LOST = "name: lost\nread: {type: csv, path: no.csv, time: t}\nmetrics: [{name: n, column: v}]\n"
 
 
 class Watcher:
@@ -170,7 +172,7 @@ def test_it_begins_at_the_newest_record_and_not_with_the_history(home):
 def test_our_own_checks_and_runs_are_told_by_closing_the_run_alone(home, watcher):
     for key in watched_events._OUR_CHECKS:
         evaluate(home, key.name, False, asset=key.asset_key)
-    home.write_source("lost", "name: lost\nread: {type: csv, path: no.csv, time: t}\nmetrics: [{name: n, column: v}]\n")
+    home.write_source("lost", LOST)
     assert not home.run("lost", datetime.now(UTC)).is_success
     watcher.tick()
     assert causes(home) == []
@@ -330,3 +332,19 @@ def test_a_backfill_that_fails_is_one_incident_and_one_run_is_read(home, watcher
     watcher.tick()
     assert causes(home) == ["materialization:shop/orders"]
     assert read == runs[-1:]
+
+
+def test_of_a_click_on_both_what_failed_is_told_by_whose_it_is(home, watcher):
+    home.write_source("lost", LOST)
+    job = MERGED.resolve_job_def("__ASSET_JOB")
+    for selection in ([asset_key("analyst_snapshot"), ORDERS], [asset_key("raw_records"), dg.AssetKey(["shop", "report"])]):
+        result = job.execute_in_process(
+            instance=home.instance, partition_key="lost", asset_selection=selection, tags={"fails": "orders"}, raise_on_error=False
+        )
+        assert not result.success
+        close_run(home.instance, result.run_id, settings=home.settings)
+    watcher.tick()
+    assert sorted(home.table("incidents")[["source", "cause"]].values.tolist()) == [
+        ["*", "materialization:shop/orders"],
+        ["lost", "raw_records"],
+    ]
