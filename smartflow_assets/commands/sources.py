@@ -92,8 +92,8 @@ def sources() -> None:
     others = _published(settings, "SELECT title FROM marts.open_incidents WHERE source = '*'", [])
     for row in others[:_MOST_NOTES]:
         terminal.note(f"of no source: {row['title']}")
-    if left := len(others) - _MOST_NOTES if len(others) > _MOST_NOTES else 0:
-        terminal.note(f"of no source: {terminal.count(left, 'more incident')}")
+    if len(others) > _MOST_NOTES:
+        terminal.note(f"of no source: {terminal.count(len(others) - _MOST_NOTES, 'more incident')}")
     for note in _columns_of_text(settings, catalogue):
         terminal.note(note)
 

@@ -238,5 +238,6 @@ def test_a_dead_daemon_and_a_call_outside_that_fails_are_told_with_what_to_do(
     answer = smartflow("doctor")
     assert answer.code == 1
     said = _lines(answer.out)
+    assert "of no source: Dagster's daemon is dead: no tick since" in smartflow("sources").err
     assert said["daemon"].startswith("fail") and f"rm {settings.heartbeat}" in said["daemon"]
     assert "hc.example.org answered 503" in said["heartbeat_url"] and "HEARTBEAT_URL is not set" in answer.out
