@@ -103,6 +103,7 @@ class HookServer:
     posts: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     body: bytes = b""
+    calls: list[tuple[str, str]] = field(default_factory=list)  # method and path of each
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     hangs: bool = False
     is_over: threading.Event = field(default_factory=threading.Event)
@@ -117,10 +118,17 @@ def hook_server(*, port: int | None = None) -> Iterator[HookServer]:
     taken = HookServer(port or free_port())
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer()
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             taken.paths.append(self.path)
             taken.posts.append((dict(self.headers), body))
+            self.answer()
+
+        def answer(self) -> None:
+            taken.calls.append((self.command, self.path))
             if taken.hangs:
                 taken.is_over.wait()
                 return

@@ -1,7 +1,8 @@
 """`smartflow doctor`: everything that can stand in the way, a line each, with what to do about it.
 
-It only looks, with one exception: runs whose process is gone are marked as failed and closed, as the housekeeping sensor
-does, so that their source goes on. A check that itself breaks is a failed line, not the end of the list.
+It only looks, with two exceptions: runs whose process is gone are marked as failed and closed, as the housekeeping sensor
+does, so that their source goes on; and a dead daemon is told of, which starts no sensor that could. A check that itself breaks is a
+failed line, not the end of the list.
 """
 
 import os
@@ -75,11 +76,12 @@ Diagnoses = Iterable[Diagnosis]
 
 
 def doctor() -> None:
-    """Look for what stands in the way: locks, dead runs, broken files, missing secrets, disks, rows in quarantine, runs and rows newer
-    than the clock, last runs and remedies that failed, paused sources, the age of the published copy; and tell what rows and Dagster's
-    history take on the disk, and what is going to be pruned.
+    """Look for what stands in the way: locks, dead runs, a dead daemon, broken files, missing secrets, disks, rows in quarantine, runs and
+    rows newer than the clock, last runs and remedies that failed, paused sources, the age of the published copy; and tell what rows and
+    Dagster's history take on the disk, and what is going to be pruned.
 
-    Marks runs whose process is gone as failed, so that their source goes on. Exit code 1 when a line says fail.
+    Marks runs whose process is gone as failed, so that their source goes on, and makes an incident of a dead daemon. Exit code 1 when a
+    line says fail.
     """
     settings = home.open_home()
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -95,6 +97,7 @@ def doctor() -> None:
         ("channels", lambda: _channels(catalogue)),
         ("locks", lambda: _locks(settings)),
         ("runs", lambda: _runs(settings)),
+        ("daemon", lambda: _daemon(settings, catalogue)),
         ("warehouse", lambda: _warehouse(settings, warehouse)),
         ("size", lambda: _size(settings, warehouse)),
         ("history", lambda: _history(settings)),
@@ -243,7 +246,11 @@ def _sources(catalogue: "Catalogue") -> Diagnoses:
 
 
 def _channels(catalogue: "Catalogue") -> Diagnoses:
-    used = {channel for source in catalogue.sources.values() for channel in source.alerts.to}
+    from smartflow_assets.config.catalogue import unknown_channels_of_home
+
+    used = {channel for source in catalogue.sources.values() for channel in source.alerts.to} | {*catalogue.alert_policy("*").to}
+    for error in unknown_channels_of_home(catalogue):
+        yield Diagnosis("fail", "channel", f"{error.what} ({error.where})", error.remedy)
     silent = sorted(name for name, source in catalogue.sources.items() if not source.alerts.to)
     if silent:
         yield Diagnosis(
@@ -311,6 +318,35 @@ def _runs(settings: "Settings") -> Diagnoses:
         live = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED]))
         under_way = sum(our_job(run, instance, settings) is not None for run in live)
         yield Diagnosis("ok", "runs", f"{under_way} under way or queued" + ("" if dead else ", none dead"))
+
+
+def _daemon(settings: "Settings", catalogue: "Catalogue") -> Diagnoses:
+    from smartflow_assets.adapters.secret_references import references
+    from smartflow_assets.commands.sql import ago
+    from smartflow_assets.stages.heartbeat import last_beat, needs_a_look
+
+    heartbeat, told = last_beat(settings), ""
+    if needs_a_look(settings):
+        from smartflow_assets.defs.ticking import ON_PURPOSE, look_for_daemon
+
+        if told := look_for_daemon(settings, catalogue):
+            remedy = f"Start it again: smartflow ui, or the service that runs it. {ON_PURPOSE.format(path=settings.heartbeat)}"
+            yield Diagnosis("fail", "daemon", told, remedy)
+    if heartbeat is None:
+        yield Diagnosis("ok", "daemon", "no heartbeat: none runs here, or it was stopped on purpose")
+    elif not told:
+        off = ", and no schedule or sensor of ours is on" if heartbeat.is_dead else ""
+        yield Diagnosis("ok", "daemon", f"the last tick was {ago(heartbeat.age)} ago{off}")
+    missing = [name for name in references(catalogue.home.heartbeat_url or "") if not os.environ.get(name)]
+    if missing:
+        remedy = "Set it in the environment where the daemon runs; here it may be missing."
+        yield Diagnosis("warn", "heartbeat_url", f"{', '.join(missing)} is not set", remedy)
+    if catalogue.home.heartbeat_url and settings.failed_call.exists():
+        file = settings.failed_call
+        what, at = file.read_text().strip(), datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        yield Diagnosis(
+            "fail", "heartbeat_url", f"the last call, of {at:%Y-%m-%d %H:%M} UTC, failed: {what}", "See to the address and the way to it."
+        )
 
 
 def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:

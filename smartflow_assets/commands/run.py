@@ -87,7 +87,7 @@ def run(
     All sources when none is named, broken ones too, which then fail alone; those of which a look says that there is nothing to do are
     left out, as the schedule does: name a source to run it whatever a look says. Several are one run in Dagster. Running it again with
     nothing new changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one
-    failed.
+    failed. Looks whether Dagster's daemon still ticks, where one did, and makes an incident of one that is dead.
     """
     if accept_removals and not sources:
         raise typer.BadParameter("--accept-removals needs the name of a source: name those whose rows may go")
@@ -142,6 +142,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             watch(job, left, options, on_stage, on_end)
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")
+    else:
+        _look_for_daemon(settings, catalogue)
     for outcome in failed:
         for failure in outcome.failures:
             terminal.error(_failure(outcome.source, failure.cause, full_disk.told_of_history(failure.message) or failure.message))
@@ -149,6 +151,24 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             terminal.error(f"{outcome.source}: the run failed without a reason (run again with -v, or see it in `smartflow ui`)")
     if failed:
         raise typer.Exit(1)
+
+
+def _look_for_daemon(settings: "Settings", catalogue: "Catalogue") -> None:
+    """A dead daemon starts no sensor that could say so. Where none ever ran, or one that ticks, this is one look at a file."""
+    from smartflow_assets.stages.heartbeat import needs_a_look
+
+    if not needs_a_look(settings):
+        return
+    from smartflow_assets.adapters.files.access import private
+    from smartflow_assets.defs.ticking import look_for_daemon
+
+    try:
+        with private(), terminal.quiet():
+            told = look_for_daemon(settings, catalogue)
+    except Exception as error:  # the runs are done, and what they came to is not to be lost
+        told = f"nobody could look whether it lives: {type(error).__name__}: {error}"
+    if told:
+        terminal.note(f"Dagster's daemon: {told}")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ smartflow show web_traffic --resolved
 """
 HELD_BEFORE = "SELECT source, count(*) AS n FROM quarantined_records WHERE state = 'held' GROUP BY source"  # of an older copy
 SILENT = "SELECT source FROM incidents WHERE cause = 'freshness' AND state <> 'resolved'"
+_MOST_NOTES = 5
 _STYLES = {
     "blocked": "bold red",
     "silent": "bold yellow",
@@ -88,6 +89,11 @@ def sources() -> None:
         waiting = f"; {row['withheld']:,} {waits} for `smartflow run {row['source']} --accept-removals`" if row["withheld"] else ""
         left = "1 stored row is" if row["missing"] == 1 else f"{row['missing']:,} stored rows are"
         terminal.note(f"{row['source']}: {left} not in what was read last any more{waiting}")
+    others = _published(settings, "SELECT title FROM marts.open_incidents WHERE source = '*'", [])
+    for row in others[:_MOST_NOTES]:
+        terminal.note(f"of no source: {row['title']}")
+    if len(others) > _MOST_NOTES:
+        terminal.note(f"of no source: {terminal.count(len(others) - _MOST_NOTES, 'more incident')}")
     for note in _columns_of_text(settings, catalogue):
         terminal.note(note)
 

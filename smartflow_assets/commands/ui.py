@@ -38,6 +38,7 @@ def ui(
     from smartflow_assets.adapters.files.access import private
     from smartflow_assets.defs.instance import open_instance, prepare_dagster_home
     from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
+    from smartflow_assets.stages.heartbeat import stop
 
     folder = prepare_dagster_home(settings.dagster_home)
     with open_instance(folder) as instance:  # before the daemon looks: what is switched off must not tick once under a new name
@@ -59,6 +60,8 @@ def ui(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     code = _wait(process, ended_by)
+    if ended_by and ended_by[0] != signal.SIGHUP:  # a terminal that closed is no stop on purpose: somebody is to miss the daemon
+        stop(settings)
     if ended_by:
         raise typer.Exit(130 if ended_by[0] == signal.SIGINT else 0)
     if code:

@@ -63,7 +63,7 @@ def validate(
 
 def _problems_of_shared_files(catalogue: "Catalogue") -> list[SourceError]:
     """What is wrong with channels, defaults and the settings of the home."""
-    from smartflow_assets.config.catalogue import home_error
+    from smartflow_assets.config.catalogue import home_error, unknown_channels_of_home
     from smartflow_assets.config.source_file import problems_of_defaults
     from smartflow_assets.config.yaml_file import read_yaml
 
@@ -74,6 +74,7 @@ def _problems_of_shared_files(catalogue: "Catalogue") -> list[SourceError]:
         except SourceError as error:
             found += _told(error)
     error = home_error(catalogue.settings)
+    found += unknown_channels_of_home(catalogue)
     return found if error is None else [*found, *_told(error)]
 
 

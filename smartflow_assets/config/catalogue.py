@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from smartflow_assets.adapters.channels import BaseChannel, Channel, FileChannel
-from smartflow_assets.config.home import read_home
+from smartflow_assets.config.home import HomeSettings, read_home
 from smartflow_assets.config.problems import InvalidFileError, place, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.retention import Retention
@@ -23,6 +23,7 @@ from smartflow_assets.config.source_file import build_source, by_line, merged, s
 from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.nearest_name import did_you_mean
 
 CHANNELS_FILE = "channels.yaml"  # the key of `channel_errors` when the file as a whole cannot be read
@@ -40,13 +41,15 @@ class Catalogue:
     channel_errors: Mapping[str, SourceError] = field(default_factory=dict)
     default_policy: AlertPolicy = field(default_factory=AlertPolicy)
     default_retention: Retention = field(default_factory=Retention)
+    home: HomeSettings = field(default_factory=HomeSettings)
 
     @classmethod
     def load(cls, settings: Settings) -> "Catalogue":
         """Read everything; never raises for what a file says. A file is parsed again only when it has changed."""
         channels, channel_errors = _channels(settings.channels_file)
         defaults, defaults_error = defaults_of(settings)
-        shared = _told(defaults_error or home_error(settings))  # either breaks every source: none may run by half of what was said
+        home, home_problem = _home(settings)
+        shared = _told(defaults_error or home_problem)  # either breaks every source: none may run by half of what was said
         sources: dict[str, Source] = {}
         broken: dict[str, InvalidFileError] = {}
         for path in source_files(settings):
@@ -61,7 +64,8 @@ class Catalogue:
                 broken[path.stem] = error
             except SourceError as error:
                 broken[path.stem] = InvalidFileError([error])
-        return cls(settings, sources, broken, channels, channel_errors, _default_policy(defaults), _default_retention(defaults))
+        policy, retention = _default_policy(defaults), _default_retention(defaults)
+        return cls(settings, sources, broken, channels, channel_errors, policy, retention, home)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,7 +83,10 @@ class Catalogue:
         return self.sources[name]
 
     def alert_policy(self, name: str) -> AlertPolicy:
-        """Who is told about a source; for one whose file is broken or gone, what the defaults say."""
+        """Who is told about a source; for one whose file is broken or gone, what the defaults say. Of what is of no source: data/home.yaml,
+        and where it says nothing the defaults."""
+        if name == OF_NO_SOURCE and (said := self.home.alerts) is not None:
+            return self.default_policy.model_copy(update={key: getattr(said, key) for key in said.model_fields_set})
         return self.sources[name].alerts if name in self.sources else self.default_policy
 
 
@@ -173,11 +180,32 @@ def defaults_of(settings: Settings) -> tuple[YamlFile | None, SourceError | None
 
 def home_error(settings: Settings) -> SourceError | None:
     """Why the settings of the home cannot be used, if so; an InvalidFileError holds each problem."""
+    return _home(settings)[1]
+
+
+def _home(settings: Settings) -> tuple[HomeSettings, SourceError | None]:
     try:
-        read_home(settings)
+        return read_home(settings), None
     except SourceError as error:
-        return error
-    return None
+        return HomeSettings(), error
+
+
+def unknown_channels_of_home(catalogue: Catalogue) -> list[SourceError]:
+    """Channels that data/home.yaml names and nobody defined. They break no source: their messages wait, and say so."""
+    told = catalogue.home.alerts.to if catalogue.home.alerts is not None else ()
+    if not told or CHANNELS_FILE in catalogue.channel_errors:
+        return []
+    files, known = (read_yaml(catalogue.settings.home_file),), {*catalogue.channels, *catalogue.channel_errors}
+    return [
+        SourceError(
+            f"`alerts.to`: there is no channel {channel}",
+            source="home",
+            where=place(files, ("alerts", "to", index)),
+            remedy=did_you_mean(channel, catalogue.channels, f"data/channels.yaml has {', '.join(catalogue.channels)}."),
+        )
+        for index, channel in enumerate(told)
+        if channel not in known
+    ]
 
 
 def _told(error: SourceError | None) -> Sequence[SourceError]:

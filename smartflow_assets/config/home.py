@@ -1,16 +1,19 @@
 """What data/home.yaml may say: settings of the home as a whole, which belong to no source. The file may be missing."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smartflow_assets.adapters.files.access import Share
+from smartflow_assets.adapters.secret_references import Secret
+from smartflow_assets.config.alerts_for import AlertsFor
 from smartflow_assets.config.problems import InvalidFileError, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.yaml_file import read_yaml
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 
 
 class HomeSettings(BaseModel):
@@ -24,6 +27,23 @@ class HomeSettings(BaseModel):
         "Default: as any file that SmartFlow's user makes, by the umask. All else that SmartFlow writes below data is for its "
         "user alone.",
     )
+    alerts_for: AlertsFor | None = Field(
+        default=None,
+        description="What of other projects on the same Dagster instance alerts: failed checks and runs, schedules that missed, sensors "
+        "that fail. '*' for all, or patterns. Default: nothing; what is SmartFlow's own alerts in any case.",
+        examples=["*", {"assets": ["shop/*"], "jobs": ["nightly*"], "schedules": ["*"]}],
+    )
+    alerts: AlertPolicy | None = Field(
+        default=None,
+        description="Who is told of what belongs to no source: what `alerts_for` asks for, SmartFlow's own schedules, a dead daemon. "
+        "Default: what data/defaults.yaml says of alerts; a key that is given here wins over it.",
+    )
+    heartbeat_url: Secret | None = Field(
+        default=None,
+        description="An address outside that each tick calls, at most once a minute, so that somebody else notices when the calls cease. "
+        "It is a secret, so it is named: ${HEARTBEAT_URL}.",
+    )
+    heartbeat_method: Literal["get", "post"] = Field(default="get", description="How heartbeat_url is called.")
 
 
 def read_home(settings: Settings) -> HomeSettings:

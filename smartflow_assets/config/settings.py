@@ -112,6 +112,21 @@ class Settings:
         return self.state / "exports"
 
     @property
+    def heartbeat(self) -> Path:
+        """Touched by every tick of ours; gone after a clean stop."""
+        return self.state / "heartbeat"
+
+    @property
+    def missed_heartbeat(self) -> Path:
+        """There while a dead daemon is an incident."""
+        return self.state / "heartbeat_missed"
+
+    @property
+    def failed_call(self) -> Path:
+        """Why the address outside could not be called at the last beat; gone once it could."""
+        return self.state / "heartbeat_url_failed"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's run history."""
         return self.data / "dagster"

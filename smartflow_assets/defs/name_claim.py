@@ -13,7 +13,8 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.defs.names import PREFIX
 
-_KEY = f"smartflow/home_of_prefix/{PREFIX}"
+_KEYS = "smartflow/home_of_prefix/"
+_KEY = f"{_KEYS}{PREFIX}"
 
 
 def claim_prefix(instance: dg.DagsterInstance, settings: Settings) -> None:
@@ -30,6 +31,11 @@ def claim_prefix(instance: dg.DagsterInstance, settings: Settings) -> None:
             remedy=f"Give this home another: {PREFIX_VARIABLE}={PREFIX[:30]}_2 beside SMARTFLOW_HOME={ours}, wherever it is run.",
         )
     instance.daemon_cursor_storage.set_cursor_values({_KEY: ours})
+
+
+def is_of_another_home(instance: dg.DagsterInstance, prefix: str) -> bool:
+    """Whether another home on this instance has the prefix: it tells of its own by itself."""
+    return prefix not in ("", PREFIX) and bool(instance.daemon_cursor_storage.get_cursor_values({f"{_KEYS}{prefix}"}))
 
 
 def is_own_instance(instance: dg.DagsterInstance, settings: Settings) -> bool:

@@ -18,6 +18,7 @@ from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.incidents.watched import Matter
 from smartflow_assets.core.severity import SEVERITIES, Severity
 from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.failed_partitions import report_failed
@@ -30,6 +31,7 @@ from smartflow_assets.defs.resources import closing_lock, given_clock, open_ware
 from smartflow_assets.defs.unmade import report_unmade
 from smartflow_assets.stages.alerting import Failure
 from smartflow_assets.stages.run_closing import RunRecord, close, closed_sources, conclude
+from smartflow_assets.stages.watched_incidents import record as record_watched
 
 CLOSING_PATIENCE = timedelta(minutes=2)
 BEGUN = "source"  # metadata of the event by which a run of several says which source it has begun
@@ -54,6 +56,7 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
         return Closed(is_new=False)
     if job == PRUNE_JOB:  # of no source: its page and `prunings` say what it did
         run_lock(settings, run_id).remove()
+        _tell_of_pruning(instance, run, settings)
         return Closed(is_new=False)
     run = _with_death_noted(instance, run)
     run_lock(settings, run_id).remove()
@@ -69,6 +72,23 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
             is_forced = any(record.status != "success" for record in records)
             conclude(run_id, now=now, warehouse=warehouse, settings=settings, catalogue=catalogue, is_publishing_forced=is_forced)
     return Closed(is_new=bool(records), failures=tuple(failure for record in records for failure in record.failures))
+
+
+def _tell_of_pruning(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> None:
+    """One that fails night by night fills the disk, so it is an incident until one succeeds."""
+    matter, now = Matter("run", run.job_name), datetime.now(UTC)
+    failures, ended = list[Failure](), dict[str, str]()
+    if run.status == dg.DagsterRunStatus.SUCCESS:
+        ended[matter.cause] = "the job succeeded again"
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        error = entry.dagster_event.step_failure_data.error if entry.dagster_event else None
+        if not _is_interrupt(error):
+            reason = reason_of(error)
+            failures.append(Failure(matter.cause, reason, title=f"{matter} failed: {reason}", next_step="Run: smartflow prune"))
+    if not settings.warehouse_file.exists():
+        return
+    with private():
+        record_watched(open_warehouse(settings), Catalogue.load(settings), failures, ended, now=now, run_id=run.run_id)
 
 
 def _unclosed(

@@ -30,6 +30,7 @@ from smartflow_assets.defs.partitions import REASON_TAG, SOURCE_TAG, SOURCES_TAG
 from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets.defs.settling_in import CARRIED_OVER, settle_in
 from smartflow_assets.defs.source_partitions import add_partitions
+from smartflow_assets.defs.ticking import note_tick
 from smartflow_assets.stages.run_closing import closed_sources
 from smartflow_assets.stages.scheduling.due_sources import last_runs, last_trainings, monitoring_due, training_due
 from smartflow_assets.stages.scheduling.interventions import Interventions, interventions
@@ -96,6 +97,7 @@ def _asked(read: Callable[[Warehouse, datetime], Mapping[str, Answer]], settings
 def _plan(context: dg.ScheduleEvaluationContext) -> _Plan:
     """What this tick comes to; the schedule that asks second is given what the first has found."""
     settings, now = Settings.from_environment(os.environ), datetime.now(UTC)
+    note_tick(settings)
     tick = (settings.home, context.scheduled_execution_time)
     if _NEWEST.get("tick") == tick:
         return _NEWEST["plan"]
@@ -195,6 +197,7 @@ def _looked(catalogue: Catalogue, due: list[str], settings: Settings, now: datet
 def train_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Only sources that have a model: the first one is trained by monitor_source."""
     settings, now = Settings.from_environment(os.environ), datetime.now(UTC)
+    note_tick(settings)
     if settle_in(context.instance, settings):
         return dg.SkipReason(CARRIED_OVER)
     catalogue = Catalogue.load(settings)

@@ -6,6 +6,9 @@ training       a request for a training is a run
 settle         every finished run is closed, whoever started it (`run_closing`)
 outbox         messages that became due: retries and what a run left behind
 housekeeping   runs whose process is gone are failed, so that their source goes on
+watch          schedules and sensors that fail or miss a tick; checks and runs of others, when somebody asks
+
+Each tick is a beat of the heart that `smartflow run` listens for (`defs.ticking`).
 """
 
 import hashlib
@@ -29,6 +32,8 @@ from smartflow_assets.defs.run_closing import close_run
 from smartflow_assets.defs.schedules import QUEUED_OR_RUNNING
 from smartflow_assets.defs.settling_in import settle_in
 from smartflow_assets.defs.source_partitions import match_partitions
+from smartflow_assets.defs.ticking import note_tick
+from smartflow_assets.defs.watch import watch
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
 from smartflow_assets.stages.scheduling.inbox import waiting_files
@@ -41,6 +46,7 @@ QUIET_SECONDS, FILES_PER_TICK = 5, 50
 def _settings(instance: dg.DagsterInstance) -> Settings:
     """The home, known to the instance by its prefix."""
     settings = Settings.from_environment(os.environ)
+    note_tick(settings)
     settle_in(instance, settings)
     return settings
 
@@ -193,6 +199,22 @@ def housekeeping_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"failed {len(dead)} dead runs: {', '.join(dead)}" if dead else "no dead run")
 
 
+@dg.sensor(
+    name=prefixed("watch_sensor"),
+    minimum_interval_seconds=30,
+    default_status=RUNNING,
+    description="Make an incident of schedules that missed a tick and sensors that fail in a row, and of failed checks and runs of other "
+    "projects on this instance, where data/home.yaml asks for them (alerts_for).",
+)
+def watch_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Starts no run. The cursor says how far the event log was read; the first tick begins at its end."""
+    settings = _settings(context.instance)
+    told = context.log.exception
+    cursor, said = watch(context.instance, settings, context.cursor, repository=context.repository_def, log=told)
+    context.update_cursor(cursor)
+    return dg.SkipReason(said)
+
+
 def all_sensors() -> Iterator[dg.SensorDefinition]:
     """Every sensor, in the order of this module's charter."""
     yield from (
@@ -203,4 +225,5 @@ def all_sensors() -> Iterator[dg.SensorDefinition]:
         settle_failure_sensor,
         outbox_sensor,
         housekeeping_sensor,
+        watch_sensor,
     )

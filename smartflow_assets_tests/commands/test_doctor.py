@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -219,3 +220,24 @@ def test_the_size_of_a_run_and_of_idle_ticks_is_told(tmp_path: Path, monkeypatch
     [found] = doctor._history(Settings(tmp_path))
     assert found.level == "warn" and "`retention: {runs: 7 days}`" in found.remedy
     assert found.what == "3,072 MiB in Dagster for 6,000 runs and 500 ticks; a run adds 524 KiB, 1,000 idle ticks 2.0 MiB"
+
+
+def test_a_dead_daemon_and_a_call_outside_that_fails_are_told_with_what_to_do(
+    smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartflow_assets.defs.ticking.is_expected", lambda settings: True)
+    settings = Settings(home)
+    assert _lines(smartflow("doctor").out)["daemon"].startswith("ok ")
+    settings.heartbeat.write_text("0\n")
+    assert "the last tick was 0 s ago" in _lines(smartflow("doctor").out)["daemon"]
+    then = time.time() - 7200
+    os.utime(settings.heartbeat, (then, then))
+    monkeypatch.setattr("time.monotonic", lambda: 9000.0)
+    settings.home_file.write_text("heartbeat_url: ${HEARTBEAT_URL}\n")
+    settings.failed_call.write_text("hc.example.org answered 503\n")
+    answer = smartflow("doctor")
+    assert answer.code == 1
+    said = _lines(answer.out)
+    assert "of no source: Dagster's daemon is dead: no tick since" in smartflow("sources").err
+    assert said["daemon"].startswith("fail") and f"rm {settings.heartbeat}" in said["daemon"]
+    assert "hc.example.org answered 503" in said["heartbeat_url"] and "HEARTBEAT_URL is not set" in answer.out

@@ -167,6 +167,19 @@ def test_each_problem_of_the_home_is_a_line(smartflow: Smartflow, home: Path) ->
     assert "more problem" not in answer.out
 
 
+def test_what_is_wrong_with_the_watch_is_told_with_its_line_and_breaks_no_source(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/home.yaml").write_text('alerts_for: "*"\nalerts:\n  to: [fiel]\n')
+    answer = smartflow("validate")
+    assert (answer.code, answer.out) == (1, "data/home.yaml:3: `alerts.to`: there is no channel fiel. Did you mean file?\n")
+    assert [line.split()[:2] for line in smartflow("sources").out.splitlines()[1:]] == [["shop", "never"]]
+    (home / "data/home.yaml").write_text("alerts_for: {assets: ['shop/*'], job: [nightly]}\nheartbeat_url: https://hc.example.org/hush\n")
+    answer = smartflow("validate")
+    assert "`alerts_for.job`: did you mean `alerts_for.jobs`?" in answer.out and "hush" not in answer.out
+    assert "a secret is never written in a file; write ${NAME}" in answer.out
+    (home / "data/home.yaml").write_text("alerts_for: all\n")
+    assert "'all' is neither" in smartflow("validate").out
+
+
 def test_one_file_that_cannot_be_read_is_broken_alone(smartflow: Smartflow, home: Path) -> None:
     os.mkfifo(home / "data/sources/pipe.yaml")
     (home / "data/sources/deep.yaml").write_text(f"name: deep\nrules: {'[' * 400}{']' * 400}\n")

@@ -82,6 +82,7 @@ def test_the_names_of_everything(defs):
         "smartflow_settle_failure_sensor",
         "smartflow_settle_success_sensor",
         "smartflow_training_sensor",
+        "smartflow_watch_sensor",
     ]
 
 

@@ -117,18 +117,28 @@ def test_the_page_of_the_run_says_what_went(home: Home, monkeypatch: pytest.Monk
     assert "2 of run_log" in str(metadata["went"].value) and metadata["rows"].value == 0
 
 
-def test_a_pruning_that_fails_fails_its_run_and_opens_no_incident(home: Home, monkeypatch: pytest.MonkeyPatch):
+def test_a_pruning_that_fails_is_an_incident_of_no_source_until_one_succeeds(home: Home, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SMARTFLOW_HOME", str(home.folder))
 
     def fails(*arguments: object, **options: object):
         yield pruning.Pruned("shop", problem="the disk is full")
 
     logged(home, 1)
-    monkeypatch.setattr(pruning, "prune_by_settings", fails)
     assert home.instance is not None
-    done = prune_home_job.execute_in_process(instance=home.instance, raise_on_error=False)
-    assert not done.success
-    assert not close_run(home.instance, done.run_id, settings=home.settings).is_new and home.count("incidents") == 0
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(pruning, "prune_by_settings", fails)
+        for _ in range(2):
+            done = prune_home_job.execute_in_process(instance=home.instance, raise_on_error=False)
+            assert not done.success
+            assert not close_run(home.instance, done.run_id, settings=home.settings).is_new
+            close_run(home.instance, done.run_id, settings=home.settings)
+    (incident,) = home.table("incidents").to_dict("records")
+    assert (incident["source"], incident["cause"], incident["state"]) == ("*", "run:smartflow_prune_home", "open")
+    assert incident["title"] == "run of smartflow_prune_home failed: shop: left to the next pruning: the disk is full."
+    assert home.count("incident_events") == 2
+    done = prune_home_job.execute_in_process(instance=home.instance)
+    close_run(home.instance, done.run_id, settings=home.settings)
+    assert home.table("incidents")["state"].tolist() == ["resolved"]
 
 
 def test_a_pruning_that_was_killed_is_failed_by_housekeeping(home: Home):

@@ -199,7 +199,7 @@ def test_every_sensor_and_schedule_runs_without_being_switched_on(dagster):
         at=LOCATION,
     )
     sensors, schedules = found["sensorsOrError"]["results"], found["schedulesOrError"]["results"]
-    assert len(sensors) == 7 and len(schedules) == 4
+    assert len(sensors) == 8 and len(schedules) == 4
     assert {sensor["sensorState"]["status"] for sensor in sensors} == {"RUNNING"}
     assert {schedule["scheduleState"]["status"] for schedule in schedules} == {"RUNNING"}
     assert all(each["description"] for each in (*sensors, *schedules))

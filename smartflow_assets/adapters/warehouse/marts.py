@@ -102,7 +102,7 @@ _ALL = (
         LEFT JOIN (SELECT source, max(trained_at) AS model_trained_at FROM trained_models
                    GROUP BY source) AS models USING (source)
         LEFT JOIN ({PAUSES}) AS pauses USING (source)
-        WHERE {_HAS_A_FILE}
+        WHERE {_HAS_A_FILE} AND source <> '*'
         """,
     ),
     Mart(

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.headline import Usual, measured, of_group, of_value, without_unit
 from smartflow_assets.core.incidents.shortening import one_line
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE, matter_of
 from smartflow_assets.core.text_format import clock, lasting, number, zone
 
 Tone = Literal["critical", "warning", "info", "resolved"]
@@ -148,12 +149,18 @@ class _Heading(NamedTuple):
 
 def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
     severity, event, members = known["severity"], known["event"], known["members"]
+    is_of_none, matter = known["source"] == OF_NO_SOURCE and not members, matter_of(str(known["cause"] or ""))
     who = f"{known['member_count']} series of {known['source']}" if members else f"{known['source']} {known['series']}".strip()
     tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
     if event == "resolved":
         lasted = f" after {_lasted(known, times)}" if known["duration_seconds"] else ""
+        if is_of_none:
+            return _Heading(tag, str(matter or known["cause"]), lasted)
         return _Heading(tag, who if known["series"] else f"{who} {known['cause'] or ''}", lasted)
     said = of_group(members[0]["series"], _said_of(members[0]), known["member_count"]) if members else _title(known)
+    if is_of_none:
+        again = f"again since {times.after(known['again_since'], known['opened_at'])}: " if known["again_since"] else ""
+        return _Heading(tag, "", again + said)
     if event == "opened" and known["again_since"]:
         who += f" again since {times.after(known['again_since'], known['opened_at'])}"
     elif said.startswith(known["source"]):
@@ -196,7 +203,7 @@ def _lines(known: Mapping[str, Any], times: _Times) -> tuple[Line, ...]:
     is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
     details = said.details if is_retold else known["explanation"]  # which say from when to when
     candidates = [
-        ("Source", known["source"]),
+        ("Source", known["source"] if known["source"] != OF_NO_SOURCE or known["members"] else ""),
         ("Series", known["series"]),
         ("At its worst" if is_over else "Value", measured(value, unit) if is_said else ""),
         ("Usual then", f"{usual} {unit}" if str(usual) and (is_said or value != value) else ""),

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from smartflow_assets.core.incidents.event_log import OF_SERIES, READABILITY
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.json_value import json_value
 
 VERSION = 1
@@ -21,7 +22,7 @@ FACTS: dict[str, str] = {
     "subject": "The message in one line.",
     "text": "The message as plain text.",
     "incident_id": "The incident; the same from opened to resolved.",
-    "source": "The monitored source.",
+    "source": "The monitored source; * for what is of none.",
     "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
     "metric": "Its metric.",
     "dimensions": "Its dimensions, name to value.",
@@ -111,7 +112,8 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
     if known["cause"] in _SHOWN_BY:
         return f"Run: smartflow {_SHOWN_BY[known['cause']].format(known['source'])}"
     if known["cause"] not in (None, *OF_SERIES):
-        return f"Run: smartflow doctor, then: smartflow run {known['source']}"
+        source = "" if known["source"] == OF_NO_SOURCE else f" {known['source']}"
+        return f"Run: smartflow doctor, then: smartflow run{source}"
     if known["members"]:
         members = f"'{known['incident_id']}' in (incident_id, group_id)"
         return f'Run: smartflow sql "select * from incidents where {members}"'

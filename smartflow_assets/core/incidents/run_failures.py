@@ -22,14 +22,16 @@ from smartflow_assets.core.severity import Severity
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed (`cause`: a step, `check:<name>`, `delivery:<channel>`, `run`) and the error in a sentence. `title` and `next_step` are
-    what a message says where that is not enough."""
+    """What failed (`cause`: a step, `check:<name>`, `delivery:<channel>`, `run`, or one of `watched`) and the error in a sentence.
+    `title` and `next_step` are what a message says where that is not enough; `since` is when it began, where that was before it was found.
+    """
 
     cause: str
     message: str
     severity: Severity = "critical"
     title: str = ""
     next_step: str = ""
+    since: datetime | None = None
 
 
 def record_run(
@@ -65,7 +67,7 @@ def record_run(
         if incident is None or (incident["state"] == "resolved" and moment - incident["resolved_at"] > policy.reopen_within):
             identity = anomaly_id(source, "", failure.cause, now)
             opened = {"source": source, "incident_id": identity, "cause": failure.cause, "series": ""}
-            writer.append(opened, "opened", failure.severity, opened_at=moment, anomaly_count=0, **told)
+            writer.append(opened, "opened", failure.severity, opened_at=failure.since or moment, anomaly_count=0, **told)
         else:
             is_back = incident["state"] == "resolved"
             writer.append(

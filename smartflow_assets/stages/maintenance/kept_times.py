@@ -15,7 +15,7 @@ Two answers may differ from those of a home that keeps all, since they are about
 less than once a week counts as a recording, and detection_quality, which is measured on the scores that there are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -112,6 +112,11 @@ def of_the_clock(ages: Retention, now: datetime) -> KeptFrom:
     """From when on stays what is dated by the clock."""
     ledgers, looks, quarantine = (None if age == NEVER else now - age for age in (ages.ledgers, ages.looks, ages.raw))
     return KeptFrom(ledgers=ledgers, looks=looks, quarantine=quarantine)
+
+
+def of_no_source(ages: Retention, now: datetime) -> KeptFrom:
+    """From when on stays what is of no source: its incidents have no rows to count back from, so they go by the clock too."""
+    return replace(of_the_clock(ages, now), incidents=None if ages.incidents == NEVER else now - ages.incidents)
 
 
 def series_without_rows(warehouse: Warehouse, source: Source, since: datetime) -> tuple[str, ...]:

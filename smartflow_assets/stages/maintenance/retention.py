@@ -23,7 +23,7 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.stages.bucket_resolution import with_known_bucket
 from smartflow_assets.stages.maintenance.announcements import Pruned, due_at, entry_row, newest_entry
-from smartflow_assets.stages.maintenance.kept_times import KeptFrom, kept_from, of_the_clock, series_without_rows
+from smartflow_assets.stages.maintenance.kept_times import KeptFrom, kept_from, of_no_source, of_the_clock, series_without_rows
 from smartflow_assets.stages.model_ledger import learnt_from_on
 from smartflow_assets.stages.record_models import remove_models
 
@@ -83,7 +83,7 @@ def _prune_source(
         if kept.raw is not None:
             writes = [*_of_raw_rows(warehouse, declared, kept.raw), *writes]
     else:
-        kept = of_the_clock(ages, now)
+        kept = of_no_source(ages, now) if source == "*" else of_the_clock(ages, now)
         writes = list(_removal(warehouse, source)) if is_gone else list(_by_age(source, kept))
     counts = {name: count for name, count in warehouse.rehearse(run_id, writes).row_counts.items() if count}
     pruned = Pruned(source, counts, is_gone=is_gone, held_by=kept.held_by)
