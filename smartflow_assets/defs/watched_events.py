@@ -24,6 +24,7 @@ from smartflow_assets.defs.jobs import our_job
 from smartflow_assets.defs.name_claim import is_of_another_home
 from smartflow_assets.defs.names import MONITOR_JOB, MONITOR_MANY_JOB, PRUNE_JOB, TRAIN_JOB, stage_of
 from smartflow_assets.defs.run_closing import reason_of
+from smartflow_assets.stages.message_background import ui_address
 
 MOST_RECORDS = 1000  # of each kind in a piece
 _CHECK, _FAILURE, _SUCCESS = (
@@ -238,7 +239,7 @@ def _whole_reason(entry: dg.EventLogEntry) -> str:
 
 def looked_up(path: str, what: str) -> str:
     """Where a person looks at it: a link, where somebody has said under which address Dagster's page is."""
-    address = os.environ.get("SMARTFLOW_UI_URL", "").rstrip("/")
+    address = ui_address(os.environ)
     return f"Look at it: {address}{path}" if address else f"Look at {what} in Dagster"
 
 

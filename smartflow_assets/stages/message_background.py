@@ -18,6 +18,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.core.incidents.event_log import OF_PROFILE, OF_SERIES
 from smartflow_assets.core.incidents.messages import Message
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.reports.incident_plot import MOST_PANELS, Panel, incident_plot
 from smartflow_assets.core.rules.threshold import Threshold
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
@@ -60,7 +61,7 @@ class MessageBackground:
         return {
             "owner": known.owner if known else None,
             "runbook": known.runbook if known else None,
-            "link": page_of(source, self.environment),
+            "link": None if source == OF_NO_SOURCE else page_of(source, self.environment),
         }
 
     def picture(self, message: Message) -> bytes | None:
@@ -111,10 +112,16 @@ class MessageBackground:
 
 def page_of(source: str, environment: Mapping[str, str]) -> str | None:
     """Where Dagster's UI shows the incidents of a source; None where nobody has said where the UI is."""
-    ui = environment.get(UI_VARIABLE, "").strip().rstrip("/")
-    if urlsplit(ui).scheme not in ("http", "https"):
+    ui = ui_address(environment)
+    if ui is None:
         return None
     return f"{ui}/assets/{prefix_of(environment)}/incidents?view=partitions&partition={quote(source, safe='')}"
+
+
+def ui_address(environment: Mapping[str, str]) -> str | None:
+    """Where Dagster's UI is, without a slash at its end; None where nobody has said so."""
+    ui = environment.get(UI_VARIABLE, "").strip().rstrip("/")
+    return ui if urlsplit(ui).scheme in ("http", "https") else None
 
 
 def _moment(text: str | None) -> datetime | None:
