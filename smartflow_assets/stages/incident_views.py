@@ -54,8 +54,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Known:
-    """All that is known of one incident: its row, the message that would be sent of it now, its events with their payload read, every
-    attempt to send one of its messages, and the incidents that are told with it."""
+    """All that is known of one incident: its row, the message that would be sent of it now, its events with their payload read, how each
+    of its messages stands with the attempts that failed, and the incidents that are told with it."""
 
     incident: Row
     message: Message
@@ -84,7 +84,9 @@ def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime) -> 
     ids = [incident["incident_id"]]
     with warehouse.reading():
         events = in_order(of_incidents(warehouse, "incident_events", ids))
-        sends = warehouse.read("SELECT * FROM marts.alert_log WHERE incident_id = ? ORDER BY happened_at, attempt", ids)
+        sends = warehouse.read(
+            "SELECT * FROM marts.alert_log WHERE incident_id = ? AND (is_newest OR status = 'failed') ORDER BY happened_at, attempt", ids
+        )
         members = warehouse.read("SELECT * FROM incidents WHERE group_id = ? ORDER BY opened_at, series", ids)
     told = [event["payload"] for event in events if "metric" in event["payload"]]
     newest = [event["payload"] for event in events if event["payload"].get("next_step")]
