@@ -59,7 +59,7 @@ _ALL = (
     ),
     Mart(
         "marts.open_incidents",
-        "Incidents that are neither resolved nor snoozed, worst first, with the last message that went out; those that people are told of by "
+        "Incidents that are not resolved nor snoozed, worst first, with the last message that went out; those that people are told of by "
         "another one that is open are counted with it (member_count, itself left out).",
         "SELECT series, member_count, title, severity, opened_at, last_sent_at FROM marts.open_incidents",
         f"""
