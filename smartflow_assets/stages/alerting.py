@@ -429,7 +429,7 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     """Resolve every incident of a source that is not over."""
     history = warehouse.read(
         "SELECT event.* FROM incident_events AS event JOIN incidents AS incident ON incident.incident_id = event.incident_id "
-        "WHERE event.source = ? AND incident.state <> 'resolved'",
+        f"WHERE event.source = ? AND {GOING_ON}",
         [source],
     )
     if history.empty:

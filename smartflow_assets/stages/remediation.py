@@ -49,7 +49,7 @@ _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 _PAST = "SELECT remediation_id, action, status, attempt, happened_at FROM remediations WHERE source = ? AND by_whom IS NULL"
 _WRONG = """
 SELECT incident_id, cause, series, severity, title, opened_at, last_seen_at FROM incidents
-WHERE source = $1 AND group_id IS NULL AND state <> 'suppressed' AND (
+WHERE source = $1 AND group_id IS NULL AND (state <> 'suppressed' OR snoozed_until IS NOT NULL) AND (
     (state <> 'resolved' AND recovered_at IS NULL)
     OR incident_id IN (SELECT incident_id FROM remediations WHERE source = $1 AND status = 'planned')
     OR (last_seen_at >= $2 AND incident_id IN (

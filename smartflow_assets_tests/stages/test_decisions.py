@@ -16,7 +16,7 @@ from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.decisions import Decisions
 from smartflow_assets.core.incidents.event_log import fold
 from smartflow_assets.stages import alerting, ingestion
-from smartflow_assets.stages.alerting import Failure, committed, drain_outbox, record_failures
+from smartflow_assets.stages.alerting import Failure, close_incidents_of, committed, drain_outbox, record_failures
 from smartflow_assets.stages.decisions import decide, wake_snoozed
 from smartflow_assets.stages.scheduling.looks import look, look_at_all
 from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
@@ -171,6 +171,14 @@ def test_what_a_person_resolved_stays_until_its_matter_is_over(failing: Home) ->
     runs(failing)
     drain(failing)
     assert left() == 0
+
+
+def test_the_end_of_its_source_is_the_end_of_what_a_person_resolved(failing: Home) -> None:
+    resolved(failing)
+    close_incidents_of(failing.warehouse, "web", now=NOW + HOUR, reason="the source was removed", policy=POLICY)
+    (incident,) = failing.table("incidents").to_dict("records")
+    assert (incident["recovered_at"], incident["resolved_reason"]) == (NOW + HOUR, "resolved by ann: known")
+    assert told(failing) == ["opened", "resolved"]
 
 
 def test_folding_the_whole_log_gives_the_table(failing: Home) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -98,12 +98,11 @@ def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scop
     affected window (of `grouping.affected_window`)."""
     mine = incidents[incidents["cause"].isin(OF_SERIES)]
     is_open = (mine["state"] != "resolved") | (mine["resolved_by"].notna() & mine["recovered_at"].isna())
-    last_at = mine[["last_seen_at", "resolved_at"]].max(axis=1)
-    last_at = last_at.where(mine["resolved_by"].isna(), mine[["last_seen_at", "resolved_at", "recovered_at"]].max(axis=1))
+    last_at = mine[["last_seen_at", "recovered_at", "resolved_at"]].max(axis=1)
     is_touched = is_open | (last_at + policy.reopen_within >= since)
     leaders = {*mine.loc[is_touched, "incident_id"], *mine.loc[is_touched, "group_id"]}  # one that a person has resolved may lead others
     is_told_with_them = mine["group_id"].isin(leaders)  # those that recovered early are of the group all the same
-    touched = cast(pd.DataFrame, mine[mine["incident_id"].isin(leaders)])
+    touched = mine[mine["incident_id"].isin(leaders)]
     needed = mine[mine["incident_id"].isin(leaders) | is_told_with_them]
     start = pd.Timestamp(since)
     return Scope(

@@ -104,7 +104,7 @@ def close(
     log: list[Row] = []
     entries = in_order(history)
     for incident in row_dicts(fold(history)):
-        if incident["state"] != "resolved":
+        if is_going_on(incident):
             payload = {"sequence": next_sequence(entries, incident["incident_id"]), "resolved_at": now, "resolved_reason": reason}
             payload |= members_of(entry for entry in entries if entry["incident_id"] == incident["incident_id"])
             log.append(log_entry(incident, "resolved", severity=incident["severity"], happened_at=now, run_id=run_id, payload=payload))
