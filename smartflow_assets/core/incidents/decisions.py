@@ -97,9 +97,11 @@ class Decisions:
         if incident["snoozed_until"] is None:
             self._say(incident_id, "is not snoozed", has_changed=False)
             return
-        snoozed = [entry for entry in self._entries(incident_id) if entry["event"] == "snoozed"]
-        step = f"The snooze of {snoozed[-1]['by_whom']} is over. Run: smartflow incidents show {incident_id[:SHORT]}"
-        self._append(incident, "woken", **self._facts(incident_id), next_step=step)
+        entries = self._entries(incident_id)
+        snoozed = [entry["by_whom"] for entry in entries if entry["event"] == "snoozed"]
+        steps = [entry["payload"]["next_step"] for entry in entries if entry["event"] != "woken" and entry["payload"].get("next_step")]
+        step = steps[-1] if steps else f"Run: smartflow incidents show {incident_id[:SHORT]}"
+        self._append(incident, "woken", **self._facts(incident_id), next_step=f"The snooze of {snoozed[-1]} is over. {step}")
         self._say(incident_id, "open again: the snooze is over")
 
     def resolve(self, incident_id: str, at: datetime, note: str = "") -> None:
