@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from smartflow_assets.core.errors import DecisionError
 from smartflow_assets.core.incidents.decisions import Decisions
 from smartflow_assets.core.incidents.event_log import in_order, row_dicts
+from smartflow_assets.core.incidents.lifecycle import Silence
 from smartflow_assets.core.severity import RANK
 from smartflow_assets_tests.core.simulated_source import POLICY, Source, at, in_runs
 
@@ -116,6 +117,38 @@ def test_what_a_person_resolved_is_open_again_when_it_gets_worse():
     assert (incident["state"], incident["resolved_by"], incident["resolved_at"]) == ("open", None, None)
     assert source.said() == ["opened", "resolved", "opened"]
     assert goes_on(source, "..wwwwcc....").said() == ["opened", "resolved", "opened", "resolved"]
+
+
+@pytest.mark.parametrize("sizes", [[], [1] * 20])
+def test_it_is_open_again_in_between_even_where_one_run_sees_the_worse_the_calm_and_what_comes_later(sizes):
+    source, text = resolved("..ww"), "..wwwwcc............ww"
+    for end in range(5, len(text)) if sizes else ():
+        source.run(text[:end])
+    source.run(text)
+    first, later = row_dicts(source.incidents.sort_values("opened_at"))
+    assert (first["state"], first["resolved_by"], first["resolved_reason"]) == ("resolved", None, "back to normal for 15 min")
+    assert later["state"] == "open" and source.said() == ["opened", "resolved", "opened", "resolved", "opened"]
+
+
+def test_it_is_no_worse_than_whoever_resolved_it_has_seen():
+    """A spike that gets worse at once is told once, so nobody was told that it is critical; whoever resolved it saw it."""
+    source = resolved("..wc")
+    assert source.said() == ["opened", "resolved"] and only(source)["severity"] == "critical"
+    assert goes_on(source, "..wccccccc").said() == ["opened", "resolved"] and only(source)["state"] == "resolved"
+
+
+def test_what_a_person_resolved_is_not_forgotten_while_it_is_not_calm():
+    source = goes_on(resolved("..ww"), "..ww~~~~~~~~~~~~w")
+    assert only(source)["state"] == "resolved" and source.said() == ["opened", "resolved"]
+
+
+def test_what_is_split_from_a_silence_is_told_by_itself_from_then_on():
+    source, silence = Source(), Silence("silence", at(1), None)
+    source.run("..ww", silences=[silence])
+    assert source.said() == [] and only(source)["group_id"] == "silence"
+    source.decide(lambda decisions: decisions.split(only(source)["incident_id"]), now=at(4))
+    source.run("..wwcccccc", silences=[silence])
+    assert source.said() == ["opened", "escalated"]
 
 
 def test_a_comment_changes_nothing_but_the_timeline():
