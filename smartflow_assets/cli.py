@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from smartflow_assets.commands import (
     backtest,
@@ -26,6 +27,8 @@ from smartflow_assets.commands import (
     export,
     full_disk,
     generate,
+    incident_decisions,
+    incidents,
     models,
     plan,
     process,
@@ -109,6 +112,17 @@ def _command(name: str, function: Callable[..., None], examples: str, to: typer.
     (to or app).command(name, help=help_text, epilog=f"[bold]Examples[/bold]\n{shown}")(command)
 
 
+def _group(default: str) -> type[TyperGroup]:
+    """A group of verbs, one of which is meant where none is named; with none, its help is shown."""
+
+    class Verbs(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            is_named = not default or any(each in self.commands or each in ("-h", "--help") for each in args[:1])
+            return super().parse_args(ctx, args if is_named or (args and not args[0].startswith("-")) else [default, *args])
+
+    return Verbs
+
+
 def _sentence(error: Exception) -> str:
     if isinstance(error, SmartflowError):
         return str(error)
@@ -143,10 +157,15 @@ for name, function, examples in (
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)
-for group, module in (("models", models), ("contract", contract), ("channels", channels)):
-    verbs = typer.Typer(help=module.HELP, no_args_is_help=True, rich_markup_mode="rich")
+for group, help_text, commands, default in (
+    ("incidents", incidents.HELP, (*incidents.COMMANDS, *incident_decisions.COMMANDS), "list"),
+    ("channels", channels.HELP, channels.COMMANDS, ""),
+    ("models", models.HELP, models.COMMANDS, ""),
+    ("contract", contract.HELP, contract.COMMANDS, ""),
+):
+    verbs = typer.Typer(cls=_group(default), help=help_text, no_args_is_help=not default, rich_markup_mode="rich")
     app.add_typer(verbs, name=group)
-    for name, function, examples in module.COMMANDS:
+    for name, function, examples in commands:
         _command(name, function, examples, to=verbs)
 
 

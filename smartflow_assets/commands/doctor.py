@@ -106,6 +106,7 @@ def doctor() -> None:
         ("clock", lambda: _clock(settings, warehouse, catalogue, datetime.now(UTC))),
         ("last runs", lambda: _last_runs(settings, warehouse, catalogue)),
         ("remedies", lambda: _remedies(settings, warehouse, catalogue, datetime.now(UTC))),
+        ("incidents", lambda: _incidents(settings, warehouse)),
         ("published copy", lambda: _published(settings, warehouse, datetime.now(UTC))),
         ("messages", lambda: _messages(settings, warehouse)),
     ]
@@ -486,6 +487,18 @@ def _remedies(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogu
         yield Diagnosis("warn", "paused", f"{name} is not run by its schedule {held}", f"smartflow remediate {name} --undo pause")
     if failed.empty and not paused:
         yield Diagnosis("ok", "remedies", "none failed, no source is paused")
+
+
+def _incidents(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
+    from smartflow_assets.core.incidents.event_log import row_dicts
+
+    if not settings.warehouse_file.exists():
+        return
+    count = int(warehouse.read("SELECT count(*) AS n FROM marts.open_incidents")["n"].iloc[0])
+    snoozed = row_dicts(warehouse.read("SELECT * FROM incidents WHERE snoozed_until IS NOT NULL ORDER BY snoozed_until"))
+    held = [f"{row['source']} {row['series'] or row['cause']} snoozed until {row['snoozed_until']:%Y-%m-%d %H:%M} UTC" for row in snoozed]
+    told = f"{terminal.count(count, 'incident')} open" if count else "none is open"
+    yield Diagnosis("ok", "incidents", "; ".join([told, *held]))
 
 
 def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> Diagnoses:

@@ -82,6 +82,10 @@ def sources() -> None:
         right=["buckets", "anomalies", "open", "held"],
         styles=_STYLES,
     )
+    for name in home.named([], catalogue):
+        if count := health.get(name, {}).get("snoozed_incidents"):
+            until = _time(health[name]["snoozed_until"])
+            terminal.note(f"{name}: {terminal.count(int(count), 'incident')} snoozed until {until} UTC{' and later' if count > 1 else ''}")
     from smartflow_assets.stages.withheld_removals import LEFT_BEHIND
 
     for row in _published(settings, LEFT_BEHIND, []) if _is_upgraded(settings) else []:
@@ -202,6 +206,11 @@ def _state(settings: "Settings", source: "Source") -> None:
             "open incidents",
             "SELECT opened_at, series, severity, state, title, nullif(member_count, 0) AS others FROM marts.open_incidents "
             "WHERE source = ?",
+        ),
+        (
+            "snoozed incidents",
+            "SELECT snoozed_until, opened_at, series, severity, title FROM incidents WHERE source = ? AND snoozed_until IS NOT NULL "
+            "ORDER BY snoozed_until",
         ),
         (
             "open with them",

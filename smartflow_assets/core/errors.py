@@ -47,6 +47,10 @@ class ModelError(SmartflowError):
     """A stored model cannot be trusted or used."""
 
 
+class DecisionError(SmartflowError):
+    """A person asks of an incident what cannot be."""
+
+
 class DeliveryError(SmartflowError):
     """A message did not reach its channel.
 

@@ -4,7 +4,7 @@ catalogue      the partitions are the YAML files
 inbox          a dropped file is a run
 training       a request for a training is a run
 settle         every finished run is closed, whoever started it (`run_closing`)
-outbox         messages that became due: retries and what a run left behind
+outbox         messages that became due: retries, what a run left behind, and snoozes that are over
 housekeeping   runs whose process is gone are failed, so that their source goes on
 watch          schedules and sensors that fail or miss a tick; checks and runs of others, when somebody asks
 
@@ -35,6 +35,7 @@ from smartflow_assets.defs.source_partitions import match_partitions
 from smartflow_assets.defs.ticking import note_tick
 from smartflow_assets.defs.watch import watch
 from smartflow_assets.stages.alerting import drain_outbox
+from smartflow_assets.stages.decisions import wake_snoozed
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
 from smartflow_assets.stages.scheduling.inbox import waiting_files
 from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, open_requests
@@ -170,14 +171,14 @@ def settle_failure_sensor(context: dg.RunFailureSensorContext) -> None:
     name=prefixed("outbox_sensor"),
     minimum_interval_seconds=30,
     default_status=RUNNING,
-    description="Deliver messages that became due: first attempts that a run left behind, and retries of dead channels.",
+    description="Deliver messages that became due: first attempts that a run left behind, retries of dead channels, snoozes that are over.",
 )
 def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Starts no run: draining takes seconds and must not wait in the run queue."""
     settings = _settings(context.instance)
-    drained = drain_outbox(
-        open_warehouse(settings), Catalogue.load(settings), settings, now=datetime.now(UTC), run_id="outbox", environment=os.environ
-    )
+    warehouse, catalogue, now = open_warehouse(settings), Catalogue.load(settings), datetime.now(UTC)
+    wake_snoozed(warehouse, catalogue, now=now, run_id="outbox")
+    drained = drain_outbox(warehouse, catalogue, settings, now=now, run_id="outbox", environment=os.environ)
     return dg.SkipReason(str(drained))
 
 

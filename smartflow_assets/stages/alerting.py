@@ -13,6 +13,7 @@ import pandas as pd
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.outbox import Drained, of_incidents, sent_messages
+from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Rewrite, Write
 from smartflow_assets.config.catalogue import Catalogue
@@ -33,6 +34,7 @@ from smartflow_assets.stages.message_background import MessageBackground
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.snoozes import woken
 from smartflow_assets.stages.windows import batches, leave_pending, pending_windows, table_rows
 
 __all__ = [
@@ -94,6 +96,8 @@ def incidents(run: SourceRun) -> Moved:
     with run.warehouse.reading():
         if retired := _retired(run):
             steps += _end(run, retired)
+        over = woken(run.warehouse, run.name, run.source.alerts, run.source.calendar.timezone, now=run.now, run_id=run.run_id)
+        steps += committed(run.warehouse, run.run_id, over)
         note_configuration(run)
         return _moved(run, steps)
 
@@ -140,7 +144,7 @@ def _open_incidents(run: SourceRun) -> pd.DataFrame:
     return run.warehouse.read(
         "SELECT incident_id, incident.series, incident.cause, incident.opened_at AS began_at, max(event.happened_at) AS opened_at "
         "FROM incidents AS incident JOIN incident_events AS event USING (incident_id) "
-        f"WHERE incident.source = ? AND incident.cause IN {OF_SERIES} AND incident.state <> 'resolved' "
+        f"WHERE incident.source = ? AND incident.cause IN {OF_SERIES} AND {GOING_ON} "
         "AND incident.recovered_at IS NULL AND event.event IN ('opened', 'reopened') GROUP BY ALL",
         [run.name],
     )
@@ -168,7 +172,7 @@ def _watch_arrivals(run: SourceRun, arrived: SourceArrivals) -> list[Advance]:
         return []
     history = run.warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause = ?", [run.name, FRESHNESS])
     silent_since = run.warehouse.read(
-        "SELECT max(opened_at) AS at FROM incidents WHERE source = ? AND cause = ? AND state <> 'resolved'", [run.name, FRESHNESS]
+        f"SELECT max(opened_at) AS at FROM incidents WHERE source = ? AND cause = ? AND {GOING_ON}", [run.name, FRESHNESS]
     )["at"].iloc[0]
     step = freshness.watch(
         history,
@@ -210,15 +214,12 @@ def _watch_blocked_loads(run: SourceRun) -> list[Advance]:
 def _silences(run: SourceRun, since: datetime) -> list[Silence]:
     """When the whole source was silent, from the last bucket that had rows on."""
     found = run.warehouse.read(
-        "SELECT incident_id, opened_at, resolved_at FROM incidents WHERE source = ? AND cause = ? "
-        "AND (resolved_at IS NULL OR resolved_at > ?)",
+        "SELECT incident_id, opened_at, CASE WHEN resolved_by IS NULL THEN resolved_at ELSE recovered_at END AS over_at FROM incidents "
+        "WHERE source = ? AND cause = ? AND (over_at IS NULL OR over_at > ?)",
         [run.name, FRESHNESS, since],
     )
     step = run.source.time_bucket.every
-    return [
-        Silence(str(row["incident_id"]), row["opened_at"] - step, None if row["resolved_at"] is None else row["resolved_at"])
-        for row in row_dicts(found)
-    ]
+    return [Silence(str(row["incident_id"]), row["opened_at"] - step, row["over_at"]) for row in row_dicts(found)]
 
 
 def _blocked(run: SourceRun) -> list[Silence]:
@@ -393,7 +394,7 @@ def _record_deliveries(warehouse: Warehouse, catalogue: Catalogue, drained: Drai
     """Open an incident for each source and channel that lost a message, and end those whose channel takes messages again;
     whether there is anything new to tell."""
     failures = {(letter.source, letter.channel): Failure(f"{DELIVERY}:{letter.channel}", letter.error) for letter in drained.dead_letters}
-    standing = warehouse.read("SELECT source, cause FROM incidents WHERE starts_with(cause, ?) AND state <> 'resolved'", [f"{DELIVERY}:"])
+    standing = warehouse.read(f"SELECT source, cause FROM incidents WHERE starts_with(cause, ?) AND {GOING_ON}", [f"{DELIVERY}:"])
     reached = {(str(row["source"]), str(row["cause"]).partition(":")[2]) for _, row in standing.iterrows()}
     is_new = False
     for source, channel in sorted({*failures, *((source, channel) for source, channel in reached if channel in drained.reached)}):
@@ -438,7 +439,7 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     """Resolve every incident of a source that is not over."""
     history = warehouse.read(
         "SELECT event.* FROM incident_events AS event JOIN incidents AS incident ON incident.incident_id = event.incident_id "
-        "WHERE event.source = ? AND incident.state <> 'resolved'",
+        f"WHERE event.source = ? AND {GOING_ON}",
         [source],
     )
     if history.empty:

@@ -17,6 +17,7 @@ import pandas as pd
 from smartflow_assets.adapters.expectations.evaluation import evaluate
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
 from smartflow_assets.adapters.warehouse.blocked_loads import LOADS_NOW, accepted_rows, asked_rows
+from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.vocabularies import LoadState
@@ -196,7 +197,7 @@ def standing(warehouse: Warehouse, source: str, contract: Contract) -> pd.DataFr
 def blocking_news(run: SourceRun) -> tuple[list[Failure], frozenset[str], str]:
     """What is to be told of loads that are blocked: those of which nobody was told yet, the causes that are over, and why."""
     standing = run.warehouse.read(
-        "SELECT cause FROM incidents WHERE source = ? AND starts_with(cause, ?) AND state <> 'resolved'", [run.name, BLOCKED]
+        f"SELECT cause FROM incidents WHERE source = ? AND starts_with(cause, ?) AND {GOING_ON}", [run.name, BLOCKED]
     )["cause"]
     if standing.empty and not run.warehouse.read("SELECT 1 FROM blocked_loads WHERE source = ? LIMIT 1", [run.name]).size:
         return [], frozenset(), ""

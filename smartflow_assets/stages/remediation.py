@@ -17,6 +17,7 @@ import pandas as pd
 from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
+from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import DecideLoad, LookAgain, Rewrite, Write
@@ -48,7 +49,7 @@ _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 _PAST = "SELECT remediation_id, action, status, attempt, happened_at FROM remediations WHERE source = ? AND by_whom IS NULL"
 _WRONG = """
 SELECT incident_id, cause, series, severity, title, opened_at, last_seen_at FROM incidents
-WHERE source = $1 AND group_id IS NULL AND state <> 'suppressed' AND (
+WHERE source = $1 AND group_id IS NULL AND (state <> 'suppressed' OR snoozed_until IS NOT NULL) AND (
     (state <> 'resolved' AND recovered_at IS NULL)
     OR incident_id IN (SELECT incident_id FROM remediations WHERE source = $1 AND status = 'planned')
     OR (last_seen_at >= $2 AND incident_id IN (
@@ -64,13 +65,13 @@ WITH cells AS (SELECT series, observed_at, value IS NULL AS is_empty,
 SELECT series, min(observed_at) AS since, max(observed_at) AS until, count(*) AS n FROM cells
 WHERE is_empty AND place > 0 AND place < last_place GROUP BY series, place HAVING max(observed_at) >= $3 AND min(observed_at) < $4
 """
-_FAILED = """
+_FAILED = f"""
 SELECT own.cause AS own, failed.remediation_id, failed.reason, failed.cause, coalesce(about.state <> 'resolved', FALSE) AS is_open
-FROM incidents AS own
+FROM (SELECT * FROM incidents WHERE {GOING_ON}) AS own
 LEFT JOIN remediations AS failed ON failed.source = own.source AND own.cause = $2 || failed.action AND failed.status = 'failed'
     AND failed.by_whom IS NULL AND failed.happened_at >= own.opened_at
 LEFT JOIN incidents AS about ON about.incident_id = failed.incident_id
-WHERE own.source = $1 AND starts_with(own.cause, $2) AND own.state <> 'resolved'
+WHERE own.source = $1 AND starts_with(own.cause, $2)
 ORDER BY failed.happened_at, failed.remediation_id
 """
 

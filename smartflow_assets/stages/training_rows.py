@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters.aggregation import buckets
+from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.core.detection import MetricGroup, minimum_rows
 from smartflow_assets.core.preparation.cleaning import UNOBSERVED
 from smartflow_assets.core.series.learning_policy import LEARN_SHARE, without_flagged
@@ -134,15 +135,17 @@ def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with NaN from the start of each incident on that is open or acknowledged, until its own series has recovered where
-    others have not: a matter of the data (a step that failed says nothing of them, nor does what contracts and drift say: rows that are too
-    bad to learn from are blocked), of one series or of all; and inside each silence of the source, which says what a feed does and not what
-    it measures. However long it lasts: whoever finds it normal says so with a new baseline."""
+    """The rows with NaN from the start of each incident on whose matter goes on, whatever people have said of it (taken on, snoozed or
+    resolved by hand, the rows are wrong all the same), until its own series has recovered where others have not: a matter of the data (a
+    step that failed says nothing of them, nor does what contracts and drift say: rows that are too bad to learn from are blocked), of one
+    series or of all; and inside each silence of the source, which says what a feed does and not what it measures. However long it lasts:
+    whoever finds it normal says so with a new baseline."""
     end = rows["observed_at"].max() + run.source.time_bucket.every
     intervals = run.warehouse.read(
-        "SELECT nullif(series, '') AS series, opened_at AS started_at, CASE cause WHEN 'freshness' THEN coalesce(resolved_at, ?) "
+        "SELECT nullif(series, '') AS series, opened_at AS started_at, CASE cause WHEN 'freshness' THEN "
+        "coalesce(recovered_at, CASE WHEN resolved_by IS NULL THEN resolved_at END, ?) "
         "ELSE coalesce(recovered_at, ?) END AS ended_at FROM incidents WHERE source = ? AND (cause = 'freshness' OR "
-        "state IN ('open', 'acknowledged') AND (cause = 'anomaly' OR starts_with(cause, 'check:') AND NOT list_contains(?, cause)))",
+        f"{GOING_ON} AND (cause = 'anomaly' OR starts_with(cause, 'check:') AND NOT list_contains(?, cause)))",
         [end, end, run.name, [f"check:{name}" for name in OF_ROWS_LET_THROUGH]],
     )
     return rows.assign(value=rows["value"].mask(_within(rows, intervals)))

@@ -5,6 +5,7 @@ how many stored rows it does not hold, and how many of them were to go. So the i
 of the run.
 """
 
+from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.incidents.event_log import REMOVAL
 from smartflow_assets.core.incidents.run_failures import Failure
@@ -22,7 +23,7 @@ SELECT source, CAST(sum(missing_count) AS BIGINT) AS missing, CAST(sum(withheld_
 FROM ({_NEWEST}) GROUP BY source HAVING missing > 0 ORDER BY source
 """
 """Of each source, how many stored rows are not in what was read last, and how many of them wait to be removed."""
-_STANDING = "SELECT max(title) AS title FROM incidents WHERE source = ? AND cause = ? AND state <> 'resolved'"
+_STANDING = f"SELECT max(title) AS title FROM incidents WHERE source = ? AND cause = ? AND {GOING_ON}"
 
 
 def withheld_rows(warehouse: Warehouse, source: str) -> dict[str, int]:

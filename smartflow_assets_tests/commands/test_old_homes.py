@@ -30,7 +30,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return Home(tmp_path)
 
 
-@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8), (9, 9), (10, 10), (11, 11)], indirect=["old"])
+@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8), (9, 9), (10, 10), (11, 11), (12, 12)], indirect=["old"])
 @pytest.mark.soak
 def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: int):
     feed = old.folder / "data/examples/shop.csv"
@@ -47,6 +47,25 @@ def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: 
     assert set(old.table("incidents", "source = 'shop'")["state"]) == {"resolved"}
     assert old.count("incidents", "source = 'shop'") == 2
     assert (old.folder / f"data/warehouse/smartflow.v{version}.duckdb").exists() == (version < SCHEMA_VERSION)
+
+
+@pytest.mark.parametrize("old", [12], indirect=True)
+def test_incidents_that_version_12_opened_are_taken_on_snoozed_and_resolved(old: Home, smartflow):
+    names = old.table("incidents", "state <> 'resolved' AND group_id IS NULL ORDER BY source")
+    assert list(names["source"]) == ["broken", "log", "shop"]
+    broken, log, shop = names["incident_id"]
+    assert smartflow("incidents", "ack", broken, "--by", "ann").out == f"{broken[:8]} broken raw_records: acknowledged\n"
+    assert smartflow("incidents", "snooze", log, "2h").code == 0
+    assert "resolved, with 1 that was told with it" in smartflow("incidents", "resolve", shop).out
+    assert list(
+        old.table(
+            "incidents",
+            "group_id IS NULL AND incident_id IN (SELECT incident_id FROM incident_events WHERE event IN "
+            "('acknowledged', 'snoozed')) ORDER BY source",
+        )["state"]
+    ) == ["acknowledged", "suppressed"]
+    again = smartflow("run", "shop", "--as-of", "2026-03-23T01:00Z")
+    assert "opened 0" in again.out and old.count("incidents", "source = 'shop' AND state <> 'resolved'") == 0
 
 
 @pytest.mark.parametrize("old", [8], indirect=True)

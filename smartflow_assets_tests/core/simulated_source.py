@@ -4,6 +4,7 @@ Each row of a series is written as one letter, so that a test shows its data: `.
 flagged as warning or critical, `r` a broken rule that no detector flags, `-` missing.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -15,6 +16,7 @@ from smartflow_assets.core.anomalies import grouping
 from smartflow_assets.core.incidents import lifecycle, recovery
 from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS, Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.decisions import Decisions, Said
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold
 from smartflow_assets.core.rules.base import no_violations
 from smartflow_assets.core.series.surprise import to_anomaly_score
@@ -148,6 +150,16 @@ class Source:
         self.log = news.events if self.log.empty else pd.concat([self.log, news.events], ignore_index=True)
         self.sends = news.sends if self.sends.empty else pd.concat([self.sends, news.sends], ignore_index=True)
         return news
+
+    def decide(self, what: Callable[[Decisions], None], *, now: datetime, by_whom: str = "ann") -> Sequence[Said]:
+        """What a person decides between two runs."""
+        run_id = f"person{len(self.log)}"
+        decisions = Decisions(self.log, self.sends, self.policy, now=now, by_whom=by_whom, run_id=run_id)
+        what(decisions)
+        news = decisions.conclude()
+        self.log = pd.concat([self.log, news.events], ignore_index=True) if len(news.events) else self.log
+        self.sends = pd.concat([self.sends, news.sends], ignore_index=True) if len(news.sends) else self.sends
+        return decisions.said
 
     def said(self) -> list[str]:
         """The messages planned so far, in order."""

@@ -50,7 +50,9 @@ def between(since: float, until: float) -> list[pd.Timestamp]:
     return list(pd.date_range(day(since), day(until), freq=HOUR, inclusive="left"))
 
 
-def add_incident(home: Home, since: float, *, state: str = "open", cause: str = "anomaly", series: str = "requests") -> None:
+def add_incident(
+    home: Home, since: float, *, state: str = "open", cause: str = "anomaly", series: str = "requests", **more: object
+) -> None:
     until = day(since) + HOUR
     home.warehouse.commit(
         "test",
@@ -71,6 +73,7 @@ def add_incident(home: Home, since: float, *, state: str = "open", cause: str = 
                             "opened_at": day(since),
                             "last_seen_at": until,
                             "resolved_at": until if state == "resolved" else None,
+                            **more,
                         }
                     ]
                 ),
@@ -128,9 +131,9 @@ def test_rows_that_are_still_to_be_scored_are_not(web):
     assert web.table("clean_series")["observed_at"].max() == pd.Timestamp(day(14) - HOUR)
 
 
-@pytest.mark.parametrize("state", ["open", "acknowledged"])
-def test_nothing_is_learnt_since_an_incident_began_that_is_not_over(watched, state):
-    add_incident(watched, 10, state=state)
+@pytest.mark.parametrize(("state", "resolved_by"), [("open", None), ("acknowledged", None), ("suppressed", None), ("resolved", "ann")])
+def test_nothing_is_learnt_since_an_incident_began_that_is_not_over_whatever_people_say_of_it(watched, state, resolved_by):
+    add_incident(watched, 10, state=state, resolved_by=resolved_by)
     assert learnt(watched) == between(0, 10)
 
 

@@ -59,7 +59,7 @@ _ALL = (
     ),
     Mart(
         "marts.open_incidents",
-        "Incidents that nobody has resolved, worst first, with the last message that went out; those that people are told of by "
+        "Incidents that are not resolved nor snoozed, worst first, with the last message that went out; those that people are told of by "
         "another one that is open are counted with it (member_count, itself left out).",
         "SELECT series, member_count, title, severity, opened_at, last_sent_at FROM marts.open_incidents",
         f"""
@@ -76,13 +76,15 @@ _ALL = (
     Mart(
         "marts.source_health",
         "One row for each source that has a file: its last run, when it was looked at last (by a run, or by the schedule, which found "
-        "nothing to do), how far its data goes, how much of it is anomalous, what is open, whether a remedy has paused its schedule.",
+        "nothing to do), how far its data goes, how much of it is anomalous, what is open, what is snoozed and until when the first, "
+        "whether a remedy has paused its schedule.",
         "SELECT source, last_run_status, last_observed_at, anomaly_rate, open_incidents FROM marts.source_health",
         f"""
         SELECT sources.source, runs.last_run_at, runs.last_run_status,
                greatest(runs.last_run_at, looks.looked_at) AS last_looked_at, series.last_observed_at,
                coalesce(series.record_count, 0) AS record_count, coalesce(found.anomaly_count, 0) AS anomaly_count,
-               scores.anomaly_rate, coalesce(unresolved.open_incidents, 0) AS open_incidents, models.model_trained_at,
+               scores.anomaly_rate, coalesce(unresolved.open_incidents, 0) AS open_incidents,
+               coalesce(snoozed.snoozed_incidents, 0) AS snoozed_incidents, snoozed.snoozed_until, models.model_trained_at,
                pauses.source IS NOT NULL AND coalesce(pauses.until_at > now(), TRUE) AS is_paused, pauses.until_at AS paused_until
         FROM (SELECT source FROM run_log UNION SELECT source FROM ingestions UNION SELECT source FROM clean_series) AS sources
         LEFT JOIN (SELECT source, max(coalesce(ended_at, started_at)) AS last_run_at,
@@ -99,6 +101,8 @@ _ALL = (
                    WHERE scores.state = 'scored' GROUP BY scores.source) AS scores USING (source)
         LEFT JOIN (SELECT source, count(*) AS open_incidents FROM incidents
                    WHERE state IN ('open', 'acknowledged') AND {_IS_TOLD_BY_ITSELF} GROUP BY source) AS unresolved USING (source)
+        LEFT JOIN (SELECT source, count(*) AS snoozed_incidents, min(snoozed_until) AS snoozed_until FROM incidents
+                   WHERE snoozed_until IS NOT NULL GROUP BY source) AS snoozed USING (source)
         LEFT JOIN (SELECT source, max(trained_at) AS model_trained_at FROM trained_models
                    GROUP BY source) AS models USING (source)
         LEFT JOIN ({PAUSES}) AS pauses USING (source)

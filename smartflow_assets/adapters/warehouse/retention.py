@@ -9,6 +9,7 @@ same; loads that moved rows have one of their own. `PRUNABLE` is the order in wh
 import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.row_writes import Change, has_table
 from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.adapters.warehouse.writes import Prune
@@ -17,9 +18,9 @@ KEPT_RECORD_MODELS = 5
 """How many models of single records stay: the newest of a source."""
 
 # An incident goes with those that people were told of together, once all are over and none has a message on its way.
-_STANDING = """
+_STANDING = f"""
 SELECT coalesce(group_id, incident_id) FROM incidents
-WHERE source = $source AND NOT coalesce(state = 'resolved' AND resolved_at < $before, FALSE)
+WHERE source = $source AND ({GOING_ON} OR NOT coalesce(resolved_at < $before, FALSE))
 UNION ALL
 SELECT coalesce(group_id, incident_id) FROM incidents JOIN (
     SELECT incident_id FROM alert_sends WHERE source = $source GROUP BY incident_id, idempotency_key, channel
@@ -46,7 +47,7 @@ WHERE source = $source AND status = 'current' AND baseline_from IS NOT NULL GROU
 """  # when a level was accepted, the first model that has it says
 _ALSO = {  # what must hold beside the age of a row
     "quarantined_records": "NOT ends_with(origin, ' since start') AND origin NOT IN (SELECT origin FROM ingestions WHERE source = $source "
-    "AND ingested_at >= $before) AND NOT EXISTS (SELECT 1 FROM incidents WHERE source = $source AND state <> 'resolved' "
+    f"AND ingested_at >= $before) AND NOT EXISTS (SELECT 1 FROM incidents WHERE source = $source AND {GOING_ON} "
     "AND cause IN ('readability', 'check:every_row_was_readable'))",
     "incidents": f"state = 'resolved' AND coalesce(group_id, incident_id) NOT IN ({_STANDING})",
     "incident_events": _OF_GONE_INCIDENTS,

@@ -31,7 +31,7 @@ from smartflow_assets.core.remediation.matter import RemedyStatus
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 12  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 13  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -635,10 +635,17 @@ _ALL = (
             _always("opened_at", TIME, "When it opened."),
             Column("last_seen_at", TIME, "End of the newest anomaly in it."),
             Column(
-                "recovered_at", TIME, "When its own series had recovered, where others began with it: it is over when all are; else null."
+                "recovered_at",
+                TIME,
+                "When its own series had recovered, where others began with it: it is over when all are. Of one that a person resolved, "
+                "when its matter was over; null while it goes on. Else null.",
             ),
             Column("resolved_at", TIME, "When it was resolved."),
             Column("resolved_reason", TEXT, "Why it was resolved."),
+            Column("resolved_by", TEXT, "Person who resolved it by hand; null where the data did."),
+            Column("acknowledged_at", TIME, "When a person took it on, by the clock; null once it is open again."),
+            Column("acknowledged_by", TEXT, "Who took it on."),
+            Column("snoozed_until", TIME, "Nobody is told before, by the clock, unless it is over; null unless it is snoozed now."),
             Column("anomaly_count", COUNT, "Anomalies in it."),
             Column(
                 "group_id",

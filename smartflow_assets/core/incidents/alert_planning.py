@@ -2,20 +2,22 @@
 
 An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told, whatever
 the policy has become since. A return is told as it comes; where one run sees the recovery and the return, neither is, unless it is worse.
+Of one that is snoozed people hear that it is over, or that the snooze is while it goes on (a reminder).
 What a message says is in `messages`, how it is delivered and recorded in the outbox; here it is only planned, in the same
 commit as the event, under a key by which receivers know a repeat.
 """
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, read_payload, row_dicts
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, IncidentEvent, Row, fold, read_payload, row_dicts
 from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import format_duration
 from smartflow_assets.core.typed_rows import typed_rows
@@ -40,7 +42,22 @@ AlertStatus = Literal["planned", "claimed", "sent", "failed", "skipped"]
 """How the delivery of a message stands."""
 TOLD_WITH = "told with incident "
 """Why a message was skipped whose incident is of a group: the group's own message tells of it."""
-_SEND_OF: dict[str, AlertEvent] = {"opened": "opened", "reopened": "opened", "escalated": "escalated", "resolved": "resolved"}
+_SEND_OF: dict[str, AlertEvent] = {
+    "opened": "opened",
+    "reopened": "opened",
+    "escalated": "escalated",
+    "resolved": "resolved",
+    "woken": "reminder",
+    "grouped": "opened",
+}
+_OF_A_LEADER: tuple[AlertEvent, ...] = ("opened", "escalated", "reminder")  # a member's own end is told to whoever was told of it
+
+
+def is_heard(incident: Mapping[str, Any], kind: IncidentEvent) -> bool:
+    """Whether people hear of an event of an incident that stands so: of one that somebody has silenced that it is back, and of one that is
+    snoozed that it is over."""
+    is_snoozed = incident.get("snoozed_until") is not None
+    return incident.get("state") != "suppressed" or kind in ("reopened", "woken") or (is_snoozed and kind == "resolved")
 
 
 @dataclass(frozen=True)
@@ -103,11 +120,11 @@ class AlertPlanner:
         """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended, `member_of` the incident that
         people are told of in its place."""
         wanted = _SEND_OF.get(event["event"])
-        if wanted is None or (wanted != "resolved" and not self._policy.is_worth_telling(event["severity"])):
-            return
         balances = self._balance[event["incident_id"]]
         told = [channel for channel, balance in balances.items() if balance > 0]
-        for channel in told if wanted == "resolved" else dict.fromkeys(self._policy.to):
+        to = self._policy.to if self._policy.is_worth_telling(event["severity"]) else ()
+        asked = told if wanted == "resolved" else [*told, *to] if wanted == "reminder" else to
+        for channel in dict.fromkeys(asked if wanted else ()):
             send: AlertEvent | None = wanted
             if wanted == "opened" and (unsaid := self._take_back(event["incident_id"], channel)):
                 send = "escalated" if RANK[event["severity"]] > RANK[unsaid] else None
@@ -116,7 +133,7 @@ class AlertPlanner:
             elif wanted == "opened":
                 send = None
             if send is not None:
-                self._plan(event, send, channel, self._untold_because(ended_at, member_of) if send == "opened" else None)
+                self._plan(event, send, channel, self._untold_because(send, ended_at, member_of))
 
     def conclude(self, history: pd.DataFrame, log: list[Row]) -> Advance:
         """The events of this run with the incidents that come of them: `history` holds the earlier events of those incidents."""
@@ -138,9 +155,11 @@ class AlertPlanner:
             self._balance[incident_id][channel] += 1
         return severity
 
-    def _untold_because(self, ended_at: datetime, member_of: str | None) -> str | None:
-        if member_of is not None:
+    def _untold_because(self, send: AlertEvent, ended_at: datetime, member_of: str | None) -> str | None:
+        if member_of is not None and send in _OF_A_LEADER:
             return f"{TOLD_WITH}{member_of}"
+        if send != "opened":
+            return None
         if self._quiet_before is not None and ended_at <= self._quiet_before:
             return f"it ended before the rebuild of {self._quiet_before:%Y-%m-%d %H:%M} UTC"
         if ended_at + self._delay < self._now - self._policy.max_age:

@@ -2,7 +2,11 @@
 
 People and runs append events of the kinds in `IncidentEvent`; nobody changes one. `fold` replays them in the order in which they
 were written and gives the rows of the table `incidents`; folding in pieces gives what folding all at once gives. Which
-events a run has to append is decided in `lifecycle`.
+events a run has to append is decided in `lifecycle`, what people append in `decisions`.
+
+Who resolves an incident by hand says that nobody needs to hear of it, not that its matter is over: that is still for the data to say. So
+such an incident is resolved and *closed* (`is_closed`) until a run appends `resolved` as for any other, which then only says when its
+matter was over (`recovered_at`). If it gets worse meanwhile (`escalated`), it is open again.
 """
 
 import hashlib
@@ -13,12 +17,25 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
+from smartflow_assets.core.incidents.recovery import NEW_LEVEL
 from smartflow_assets.core.json_value import json_value
 from smartflow_assets.core.severity import Severity, worst
 from smartflow_assets.core.typed_rows import typed_rows
 
-IncidentEvent = Literal["opened", "seen", "escalated", "acknowledged", "suppressed", "resolved", "reopened", "grouped"]
-"""What may happen to an incident."""
+IncidentEvent = Literal[
+    "opened",
+    "seen",
+    "escalated",
+    "acknowledged",
+    "snoozed",
+    "woken",
+    "suppressed",
+    "resolved",
+    "reopened",
+    "grouped",
+    "commented",
+]
+"""What may happen to an incident; `woken`: a snooze is over, `grouped`: people are told of it by another one, or by none again."""
 IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
 Cause = Literal["anomaly", "volume", "profile", "freshness", "readability", "removal", "run"]
@@ -61,12 +78,16 @@ INCIDENT_COLUMNS = [
     "recovered_at",
     "resolved_at",
     "resolved_reason",
+    "resolved_by",
+    "acknowledged_at",
+    "acknowledged_by",
+    "snoozed_until",
     "anomaly_count",
     "group_id",
     "title",
     "body",
 ]
-_TIMES = ("opened_at", "last_seen_at", "recovered_at", "resolved_at")
+_TIMES = ("opened_at", "last_seen_at", "recovered_at", "resolved_at", "acknowledged_at", "snoozed_until")
 _FACTS = ("opened_at", "last_seen_at", "anomaly_count", "title", "body")  # what any event may tell anew
 
 Row = dict[str, Any]
@@ -113,6 +134,26 @@ def fold(events: pd.DataFrame, onto: pd.DataFrame | None = None) -> pd.DataFrame
         folded[row["incident_id"]] = _apply(folded.get(row["incident_id"]), row)
     types = dict.fromkeys(_TIMES, "datetime64[us, UTC]") | {"anomaly_count": "int64"}
     return typed_rows(list(folded.values()), INCIDENT_COLUMNS, types).sort_values("incident_id", ignore_index=True)
+
+
+def is_closed(incident: Mapping[str, Any]) -> bool:
+    """Whether a person has resolved it while its matter goes on."""
+    return incident["state"] == "resolved" and incident["resolved_by"] is not None and incident["recovered_at"] is None
+
+
+def is_going_on(incident: Mapping[str, Any]) -> bool:
+    """Whether its matter goes on, whoever has resolved it."""
+    return incident["state"] != "resolved" or is_closed(incident)
+
+
+def over_at(incident: Mapping[str, Any]) -> pd.Timestamp:
+    """When the matter of one that does not go on was over."""
+    return (incident["recovered_at"] if incident["resolved_by"] is not None else None) or incident["resolved_at"]
+
+
+def is_by_hand(entry: Mapping[str, Any]) -> bool:
+    """Whether an event (of `in_order`) is that a person has resolved the incident."""
+    return entry["event"] == "resolved" and entry["payload"].get("resolved_by") is not None
 
 
 def in_order(events: pd.DataFrame | None) -> list[Row]:
@@ -164,28 +205,67 @@ def _apply(incident: Row | None, row: Row) -> Row:
             "anomaly_count": 0,
             "severity": row["severity"],
         }
-    is_resolved = incident["state"] == "resolved"
     changed = {name: _moment(name, payload[name]) for name in _FACTS if payload.get(name) is not None}
     changed["severity"] = worst([incident["severity"], row["severity"]])
     if "recovered_at" in payload:  # of the leader of a group, which is over when all of the group are
         changed["recovered_at"] = _moment("recovered_at", payload["recovered_at"])
-    match kind:
-        case "acknowledged" if not is_resolved:  # a word said after the end changes nothing
-            changed["state"] = "acknowledged"
-        case "suppressed" if not is_resolved:
-            changed["state"] = "suppressed"
+    if kind == "grouped":
+        changed["group_id"] = payload.get("group_id")
+    return incident | changed | (_resolved(incident, row) if incident["state"] == "resolved" else _unresolved(incident, row))
+
+
+_OPEN: Row = dict.fromkeys(("resolved_at", "resolved_reason", "resolved_by", "acknowledged_at", "acknowledged_by", "snoozed_until")) | {
+    "state": "open"
+}
+
+
+def _unresolved(incident: Row, row: Row) -> Row:
+    """What an event changes of the state of an incident that is not resolved."""
+    payload = row["payload"]
+    match row["event"]:
+        case "acknowledged":
+            acknowledged = {"acknowledged_at": row["happened_at"], "acknowledged_by": row["by_whom"]}
+            return acknowledged | {"state": "acknowledged", "snoozed_until": None}
+        case "snoozed":
+            return {"state": "suppressed", "snoozed_until": _moment("snoozed_until", payload["until"])}
+        case "suppressed":
+            return {"state": "suppressed", "snoozed_until": None}
+        case "woken" if incident["state"] == "suppressed":
+            return _OPEN
         case "reopened":
-            changed |= {"state": "open", "resolved_at": None, "resolved_reason": None}
+            return _OPEN
         case "resolved":
-            resolved_at = _moment("resolved_at", payload.get("resolved_at")) or row["happened_at"]
-            changed |= {"state": "resolved", "resolved_at": resolved_at, "resolved_reason": payload.get("resolved_reason")}
-        case "seen" if is_resolved and payload.get("resolved_at"):  # late data moved the end of what is over
-            changed["resolved_at"] = _moment("resolved_at", payload["resolved_at"])
-        case "grouped":
-            changed["group_id"] = payload.get("group_id")
-        case _:  # seen again or worse, or a word that comes too late: nothing but the columns above changes
-            pass
-    return incident | changed
+            return _end(row) | {"state": "resolved", "snoozed_until": None}
+        case _:  # seen again or worse: nothing but the facts changes
+            return {}
+
+
+def _resolved(incident: Row, row: Row) -> Row:
+    """What an event changes of the state of an incident that is resolved; words of people that come after the end change nothing."""
+    payload, is_by_a_person = row["payload"], incident["resolved_by"] is not None
+    end = _moment("resolved_at", payload.get("resolved_at"))
+    match row["event"]:
+        case "reopened":
+            back = None if is_by_a_person else incident["recovered_at"]
+            return _OPEN | {"recovered_at": _moment("recovered_at", payload.get("recovered_at", back))}
+        case "escalated" if is_by_a_person:
+            return _OPEN
+        case "resolved" if is_by_a_person and payload.get("resolved_by") is None:
+            reason = payload.get("resolved_reason") or ""
+            told = {"resolved_reason": f"{reason}; {incident['resolved_reason']}"} if reason.startswith(NEW_LEVEL) else {}
+            return told | {"recovered_at": end or row["happened_at"]}
+        case "resolved" if not is_by_a_person:
+            return _end(row)
+        case "seen" if end is not None:  # late data moved the end of what is over
+            return {"recovered_at" if is_by_a_person else "resolved_at": end}
+        case _:
+            return {}
+
+
+def _end(row: Row) -> Row:
+    payload = row["payload"]
+    at = _moment("resolved_at", payload.get("resolved_at")) or row["happened_at"]
+    return {"resolved_at": at} | {name: payload.get(name) for name in ("resolved_reason", "resolved_by")}
 
 
 def _moment(name: str, value: Any) -> Any:

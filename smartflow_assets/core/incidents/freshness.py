@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import FRESHNESS, Row, fold, row_dicts
+from smartflow_assets.core.incidents.event_log import FRESHNESS, Row, fold, is_going_on, row_dicts
 from smartflow_assets.core.incidents.incident_writer import IncidentWriter
 from smartflow_assets.core.series.arrivals import MissedArrivals
 from smartflow_assets.core.severity import RANK, Severity
@@ -112,7 +112,7 @@ def watch(
     """
     writer = IncidentWriter(history, sends, policy, now=now, run_id=run_id)
     standing = {incident["incident_id"]: incident for incident in row_dicts(fold(history))}
-    open_ = next((incident for incident in standing.values() if incident["state"] != "resolved"), None)
+    open_ = next((incident for incident in standing.values() if is_going_on(incident)), None)
 
     if open_ is not None and (came_again_at is not None or severity is None):
         at = came_again_at or now

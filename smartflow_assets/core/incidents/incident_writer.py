@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
+from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner, is_heard
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import IncidentEvent, Row, again_since, in_order, log_entry, next_sequence
 from smartflow_assets.core.severity import Severity
@@ -18,18 +18,41 @@ class IncidentWriter:
     `history` and `sends`: rows of incident_events and alert_sends of the incidents concerned.
     """
 
-    def __init__(self, history: pd.DataFrame, sends: pd.DataFrame, policy: AlertPolicy, *, now: datetime, run_id: str) -> None:
+    def __init__(
+        self,
+        history: pd.DataFrame,
+        sends: pd.DataFrame,
+        policy: AlertPolicy,
+        *,
+        now: datetime,
+        run_id: str,
+        by_whom: str = "smartflow",
+    ) -> None:
         self.entries = in_order(history)
-        self._history, self._now, self._run_id = history, now, run_id
+        self._history, self._now, self._run_id, self._by_whom = history, now, run_id, by_whom
         self._planner, self._log = AlertPlanner(sends, policy, now=now, run_id=run_id), list[Row]()
 
-    def append(self, incident: Row, kind: IncidentEvent, severity: Severity, **payload: Any) -> None:
-        """The next event of an incident."""
+    def append(self, incident: Row, kind: IncidentEvent, severity: Severity, **payload: Any) -> Row:
+        """The next event of an incident, and what people hear of it."""
+        entry = self.note(incident, kind, severity, **payload)
+        if is_heard(incident, kind):
+            self._planner.announce(entry, self._now, incident.get("group_id"))
+        return entry
+
+    def note(self, incident: Row, kind: IncidentEvent, severity: Severity, **payload: Any) -> Row:
+        """The next event of an incident, of which nobody hears."""
         sequence = next_sequence([*self.entries, *in_order(pd.DataFrame(self._log))], incident["incident_id"])
-        payload |= {"sequence": sequence}
-        self._log.append(log_entry(incident, kind, severity=severity, happened_at=self._now, run_id=self._run_id, payload=payload))
-        if incident.get("state") != "suppressed" or kind == "reopened":
-            self._planner.announce(self._log[-1], self._now)
+        entry = log_entry(
+            incident,
+            kind,
+            severity=severity,
+            happened_at=self._now,
+            run_id=self._run_id,
+            payload=payload | {"sequence": sequence},
+            by_whom=self._by_whom,
+        )
+        self._log.append(entry)
+        return entry
 
     def again_since(self, incident: Row) -> pd.Timestamp | None:
         """Since when an incident is there again that had been over; None when it never came back."""

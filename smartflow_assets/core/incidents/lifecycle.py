@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents import groups
-from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
+from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner, is_heard
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import (
     OF_PROFILE,
@@ -29,6 +29,8 @@ from smartflow_assets.core.incidents.event_log import (
     again_since,
     fold,
     in_order,
+    is_by_hand,
+    is_going_on,
     log_entry,
     row_dicts,
 )
@@ -95,10 +97,13 @@ def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scop
     """How far back to read for `advance`: `incidents` of the source as they stand, `since` the start of the
     affected window (of `grouping.affected_window`)."""
     mine = incidents[incidents["cause"].isin(OF_SERIES)]
-    is_open = mine["state"] != "resolved"
-    touched = cast(pd.DataFrame, mine[is_open | (mine[["last_seen_at", "resolved_at"]].max(axis=1) + policy.reopen_within >= since)])
-    is_told_with_them = mine["group_id"].isin(touched["incident_id"])  # those that recovered early are of the group all the same
-    needed = mine[mine["incident_id"].isin(touched["incident_id"]) | is_told_with_them]
+    is_open = (mine["state"] != "resolved") | (mine["resolved_by"].notna() & mine["recovered_at"].isna())
+    last_at = mine[["last_seen_at", "recovered_at", "resolved_at"]].max(axis=1)
+    is_touched = is_open | (last_at + policy.reopen_within >= since)
+    leaders = {*mine.loc[is_touched, "incident_id"], *mine.loc[is_touched, "group_id"]}  # one that a person has resolved may lead others
+    is_told_with_them = mine["group_id"].isin(leaders)  # those that recovered early are of the group all the same
+    touched = mine[mine["incident_id"].isin(leaders)]
+    needed = mine[mine["incident_id"].isin(leaders) | is_told_with_them]
     start = pd.Timestamp(since)
     return Scope(
         incident_ids=list(needed["incident_id"]),
@@ -151,7 +156,8 @@ def advance(
         timezone=timezone,
     )
     for incident in row_dicts(past):
-        calm.note(incident, incident["recovered_at"] or incident["resolved_at"], incident["resolved_reason"])
+        ended_at = None if is_going_on(incident) else incident["resolved_at"]
+        calm.note(incident, incident["recovered_at"] or ended_at, incident["resolved_reason"])
     announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before, delay=delay)
     stored = dict[str, list[_Track]]()
     for track in _stored_tracks(history, policy, units or {}):
@@ -203,7 +209,7 @@ def advance(
                     anomaly_ids=change.anomaly_ids,
                 )
             )
-            if not (track.is_suppressed and change.kind != "reopened"):
+            if is_heard(track.standing, change.kind):
                 announcer.announce(log[-1], max(change.ended_at, going_on_until or change.ended_at), leader)
             if leader is not None and change.kind == "opened":
                 track.sequence += 1
@@ -215,20 +221,20 @@ def advance(
 def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Calm) -> dict[str, str]:
     """The incident that people are told of in place of each that has one: of the silence that it began in, else of the first that
     began with it, whose changes become those of the whole group."""
-    began = {track.incident["incident_id"]: track.start(calm) for track in tracks}
+    by_id = {track.incident["incident_id"]: track for track in tracks}
+    began = {name: track.start(calm) for name, track in by_id.items()}
     of_profile = {track.incident["incident_id"] for track in tracks if track.incident["cause"] in OF_PROFILE}
     silent = {
         name: silence.incident_id
         for name, start in began.items()
         for silence in silences
-        if silence.covers(start) and (name in of_profile or not silence.is_of_profile)
+        if silence.covers(start) and (name in of_profile or not silence.is_of_profile) and not by_id[name].is_apart
     }
     starts = {
         track.incident["incident_id"]: began[track.incident["incident_id"]]
         for track in tracks
-        if track.incident["incident_id"] not in silent and not track.is_suppressed
+        if track.incident["incident_id"] not in silent and not (track.is_suppressed and track.standing["snoozed_until"] is None)
     }
-    by_id = {track.incident["incident_id"]: track for track in tracks}
     led = {name: str(track.incident["group_id"]) for name, track in by_id.items() if track.incident.get("group_id") in by_id}
     heads = [start for name, start in starts.items() if not by_id[name].is_new and by_id[name].incident.get("group_id") is None]
     led |= groups.leaders(
@@ -274,6 +280,8 @@ class _Track:
     told_before: Severity | None = None
     again_before: datetime | None = None
     facts: Row = field(default_factory=Row)  # of its newest anomaly, as far as it is known
+    standing: Row = field(default_factory=Row)  # as people have left it; `incident` is what the data say, whoever has resolved it
+    is_apart: bool = False  # a person has taken it out of its group
 
     @property
     def series(self) -> str:
@@ -300,7 +308,12 @@ class _Track:
 
     @property
     def is_suppressed(self) -> bool:
-        return self.incident.get("state") == "suppressed"
+        return self.standing.get("state") == "suppressed"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether a person has resolved it, and it was no worse since."""
+        return self.standing.get("resolved_by") is not None and not any(change.kind in ("escalated", "reopened") for change in self.changes)
 
     def is_past(self, moment: datetime) -> bool:
         """Whether nothing that begins at a moment or later can belong here."""
@@ -336,7 +349,7 @@ class _Track:
             return
         self.last_seen_at = max(anomaly["ended_at"] for anomaly in self.taken)  # late data may have made it shorter
         if self.is_open and self._has_worsened(self.last_seen_at):
-            self.add("escalated")
+            self._escalate()
         self._recover(calm)
         if self.is_open and if_ended:
             self._resolve(calm.newest(self.series) or pd.Timestamp(self.last_seen_at), calm, if_ended)
@@ -405,7 +418,8 @@ class _Track:
         ]
         if (was_on or self.is_new or turns) and self._has_worsened(last_seen_at):
             is_over = bool(turns) and turns[-1].kind == "resolved"
-            kinds.insert(len(kinds) - is_over, ("escalated", {}))
+            again = {"again_since": self.standing["resolved_at"]} if self.standing.get("resolved_by") is not None and was_on else {}
+            kinds.insert(len(kinds) - is_over, ("escalated", again))
         recovered_at = {"recovered_at": None if self.is_open else self.resolved_at}
         for kind, more in kinds:
             self.again_since = more.get("again_since", self.again_since)
@@ -430,9 +444,17 @@ class _Track:
             self._resolve(recovery.at, calm, recovery.reason)
 
     def _resolve(self, at: datetime, calm: Calm, reason: str) -> None:
+        if self.is_closed and self._has_worsened(self.last_seen_at):
+            self._escalate()
         self.is_open, self.resolved_at, self.is_new_level = False, at, reason.startswith(NEW_LEVEL)
         calm.note(self.incident, at, reason)
         self.add("resolved", resolved_at=at, resolved_reason=reason)
+
+    def _escalate(self) -> None:
+        if self.is_closed:
+            worst_at = next((each["started_at"] for each in self.taken if RANK[each["severity"]] == RANK[self._severity()]), None)
+            self.again_since = max(filter(None, (worst_at, self.standing["resolved_at"])))
+        self.add("escalated")
 
     def _has_worsened(self, last_seen_at: datetime) -> bool:
         """Whether people must hear of a worse severity: at once where they were told nothing, else once the incident has
@@ -496,19 +518,23 @@ def _open_track(source: str, anomaly: Row, policy: AlertPolicy, units: Mapping[s
 
 
 def _stored_tracks(history: pd.DataFrame, policy: AlertPolicy, units: Mapping[str, str]) -> list[_Track]:
+    """The incidents of a history as the data have left them: what a person has resolved goes on until it is calm."""
     entries: dict[str, list[Row]] = {}
     for entry in in_order(history):
         entries.setdefault(entry["incident_id"], []).append(entry)
+    standing = {incident["incident_id"]: incident for incident in row_dicts(fold(history))}
+    by_hand = {entry["event_id"] for each in entries.values() for entry in each if is_by_hand(entry)}
+    by_data = row_dicts(fold(history[~history["event_id"].isin(by_hand)])) if by_hand else standing.values()
     return [
-        _stored_track(incident, entries[incident["incident_id"]], policy, units)
-        for incident in row_dicts(fold(history))
-        if incident["cause"] in OF_SERIES
+        _stored_track(dict(incident), standing[name], entries[name], policy, units)
+        for incident in by_data
+        if incident["cause"] in OF_SERIES and (name := incident["incident_id"])
     ]
 
 
-def _stored_track(incident: Row, entries: Sequence[Row], policy: AlertPolicy, units: Mapping[str, str]) -> _Track:
+def _stored_track(incident: Row, standing: Row, entries: Sequence[Row], policy: AlertPolicy, units: Mapping[str, str]) -> _Track:
     is_open = incident["state"] != "resolved" and incident["recovered_at"] is None
-    told_severity = worst(entry["severity"] for entry in entries if entry["event"] in _TELLING)
+    told_severity = worst(entry["severity"] for entry in entries if entry["event"] in _TELLING or is_by_hand(entry))
     again = again_since(entries)
     known = [entry["payload"] for entry in entries if "anomaly_type" in entry["payload"]]
     return _Track(
@@ -526,4 +552,6 @@ def _stored_track(incident: Row, entries: Sequence[Row], policy: AlertPolicy, un
         again_since=again,
         again_before=again,
         facts=known[-1] if known else Row(),
+        standing=standing,
+        is_apart=any(entry["event"] == "grouped" for entry in entries) and incident["group_id"] is None,
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import READABILITY, Row, fold, row_dicts
+from smartflow_assets.core.incidents.event_log import READABILITY, Row, fold, is_going_on, over_at, row_dicts
 from smartflow_assets.core.incidents.incident_writer import IncidentWriter
 from smartflow_assets.core.severity import Severity
 
@@ -36,7 +36,7 @@ def watch(
     """
     writer, moment = IncidentWriter(history, sends, policy, now=now, run_id=run_id), pd.Timestamp(now)
     newest = max(row_dicts(fold(history)), key=lambda incident: incident["opened_at"], default=None)
-    is_open = newest is not None and newest["state"] != "resolved"
+    is_open = newest is not None and is_going_on(newest)
 
     told: Row = {"last_seen_at": moment, "title": finding, "body": finding}
     if not finding:
@@ -46,7 +46,7 @@ def watch(
     elif newest is not None and is_open:
         if newest["body"] != finding:
             writer.append(newest, "seen", SEVERITY, **told)
-    elif newest is not None and moment - newest["resolved_at"] <= policy.reopen_within:
+    elif newest is not None and moment - over_at(newest) <= policy.reopen_within:
         writer.append(newest, "reopened", SEVERITY, again_since=moment, **told)
     else:
         identity = anomaly_id(source, "", READABILITY, now)

@@ -2,7 +2,7 @@
 
 Their cause is the step, the check, or `run` for what failed outside any step; they have no series. One opens at the first
 failure, goes on with each failed run, and is resolved by the next success of the same step. A run is counted once, however
-often it is recorded.
+often it is recorded. One that a person has resolved comes back when it fails worse, or anew after a success.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,10 +14,20 @@ import pandas as pd
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import OF_SERIES, Row, fold, in_order, log_entry, next_sequence, row_dicts
+from smartflow_assets.core.incidents.event_log import (
+    OF_SERIES,
+    Row,
+    fold,
+    in_order,
+    is_going_on,
+    log_entry,
+    next_sequence,
+    over_at,
+    row_dicts,
+)
 from smartflow_assets.core.incidents.groups import members_of
 from smartflow_assets.core.incidents.incident_writer import IncidentWriter
-from smartflow_assets.core.severity import Severity
+from smartflow_assets.core.severity import RANK, Severity
 
 
 @dataclass(frozen=True)
@@ -64,18 +74,19 @@ def record_run(
         title = failure.title or f"{failure.cause} failed: {reason}"
         told: Row = {"last_seen_at": moment, "title": title, "body": failure.message}
         told |= {"next_step": failure.next_step} if failure.next_step else {}
-        if incident is None or (incident["state"] == "resolved" and moment - incident["resolved_at"] > policy.reopen_within):
+        if incident is None or (not is_going_on(incident) and moment - over_at(incident) > policy.reopen_within):
             identity = anomaly_id(source, "", failure.cause, now)
             opened = {"source": source, "incident_id": identity, "cause": failure.cause, "series": ""}
             writer.append(opened, "opened", failure.severity, opened_at=failure.since or moment, anomaly_count=0, **told)
         else:
-            is_back = incident["state"] == "resolved"
+            is_worse = RANK[failure.severity] > RANK[incident["severity"]]
+            is_back = incident["state"] == "resolved" and (is_worse or not is_going_on(incident))
             writer.append(
                 incident, "reopened" if is_back else "seen", failure.severity, **told, **({"again_since": moment} if is_back else {})
             )
     failed = {failure.cause for failure in failures} | {*OF_SERIES} | spoken
     for cause, incident in newest.items():
-        if cause in succeeded and cause not in failed and incident["state"] != "resolved":
+        if cause in succeeded and cause not in failed and is_going_on(incident):
             reason, back = because or f"{cause} succeeded again", writer.again_since(incident)
             writer.append(incident, "resolved", incident["severity"], resolved_at=now, resolved_reason=reason, again_since=back)
     return writer.conclude()
@@ -95,7 +106,7 @@ def close(
     log: list[Row] = []
     entries = in_order(history)
     for incident in row_dicts(fold(history)):
-        if incident["state"] != "resolved":
+        if is_going_on(incident):
             payload = {"sequence": next_sequence(entries, incident["incident_id"]), "resolved_at": now, "resolved_reason": reason}
             payload |= members_of(entry for entry in entries if entry["incident_id"] == incident["incident_id"])
             log.append(log_entry(incident, "resolved", severity=incident["severity"], happened_at=now, run_id=run_id, payload=payload))

@@ -25,6 +25,7 @@ from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.aggregation.buckets import BucketPlan
 from smartflow_assets.adapters.aggregation.encoded_columns import stored as stored_encodings
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
+from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.retention import NEVER, Retention
@@ -189,8 +190,8 @@ def _holders(warehouse: Warehouse, source: Source, newest: datetime, asked: date
     if source.records and not pd.isna(learnt):
         holders.append(_Holder(learnt.to_pydatetime() - context, f"the model of records has learnt from {learnt:%Y-%m-%d} on"))
     opened = warehouse.read(
-        "SELECT min(opened_at) AS at, min(opened_at) FILTER (WHERE state <> 'resolved') AS open_at FROM incidents "
-        f"WHERE source = ? AND cause IN {OF_SERIES} AND (state <> 'resolved' OR greatest(resolved_at, last_seen_at) >= ?)",
+        f"SELECT min(opened_at) AS at, min(opened_at) FILTER (WHERE {GOING_ON}) AS open_at FROM incidents "
+        f"WHERE source = ? AND cause IN {OF_SERIES} AND ({GOING_ON} OR greatest(resolved_at, last_seen_at) >= ?)",
         [source.name, asked],
     ).iloc[0]
     if not pd.isna(opened["at"]):

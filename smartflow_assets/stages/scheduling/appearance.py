@@ -53,9 +53,11 @@ PATIENCE = timedelta(seconds=5)
 """So long an origin may take to say what it looks like; all are asked at once."""
 _TELLS_NOTHING = ("run_log", "alert_sends", "source_looks", "configurations", "writes")
 """Ledgers that runs, sensors and looks write beside their work, and that decide nothing."""
+BY_PEOPLE = "incidents"
+"""The `run_id` of what people decide about incidents: it leaves a run nothing to do, so it costs none."""
 NEWEST_WRITES = f"""
 SELECT source, max(written_at) AS written_at FROM writes
-WHERE table_name NOT IN ({", ".join(f"'{name}'" for name in _TELLS_NOTHING)}) GROUP BY source
+WHERE table_name NOT IN ({", ".join(f"'{name}'" for name in _TELLS_NOTHING)}) AND run_id IS DISTINCT FROM '{BY_PEOPLE}' GROUP BY source
 """
 _PLUG_INS = ("readers", "detectors", "rules", "channels", "actions")
 _log = logging.getLogger("smartflow")

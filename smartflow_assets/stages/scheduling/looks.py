@@ -36,14 +36,16 @@ _RESTS_ON = ("run_id", "origin_signature", "configuration_signature", "asked_fro
 _STANDING = f"""
 WITH newest AS (SELECT max(rowid) FILTER (WHERE outcome = 'nothing_new') AS basis, max(rowid) AS look FROM source_looks GROUP BY source),
      runs AS (SELECT source, arg_max(run_id, rowid) AS run_id, arg_max(status, rowid) AS status FROM run_log GROUP BY source),
-     changes AS ({NEWEST_WRITES})
+     changes AS ({NEWEST_WRITES}),
+     snoozes AS (SELECT source, min(snoozed_until) AS wakes_at FROM incidents GROUP BY source)
 SELECT look.source AS source, {", ".join(f"basis.{name} AS {name}" for name in _RESTS_ON)}, basis.looked_at AS looked_at,
        CASE look.outcome WHEN 'run' THEN look.reason END AS asked_because,
        coalesce(runs.run_id = basis.run_id AND runs.status = 'success', FALSE) AS is_last_run,
-       changes.written_at IS NOT DISTINCT FROM basis.written_at AS is_unchanged
+       changes.written_at IS NOT DISTINCT FROM basis.written_at AS is_unchanged, snoozes.wakes_at AS wakes_at
 FROM newest JOIN source_looks AS look ON look.rowid = newest.look
 LEFT JOIN source_looks AS basis ON basis.rowid = newest.basis
 LEFT JOIN runs ON runs.source = look.source LEFT JOIN changes ON changes.source = look.source
+LEFT JOIN snoozes ON snoozes.source = look.source
 """
 _UNSENT = """
 SELECT source FROM alert_sends GROUP BY source, idempotency_key, channel
@@ -164,6 +166,8 @@ def _settled_by(source: Source, known: Row, catalogue: Catalogue, now: datetime)
         return "the clock was ahead at the last look"
     if known["decision_at"] <= now:
         return str(known["decision"])
+    if known["wakes_at"] is not None and known["wakes_at"] <= now:
+        return "a snooze is over"
     try:
         is_as_it_was = configuration_signature(source, catalogue.settings) == known["configuration_signature"]
     except Exception as error:  # of this source alone: its run says what is wrong

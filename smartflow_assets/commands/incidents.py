@@ -1,0 +1,272 @@
+"""`smartflow incidents list | show`: what is wrong, who has it, what was told to whom. What people do is in `incident_decisions`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from smartflow_assets.commands import home, terminal
+from smartflow_assets.commands.sql import Format, write
+
+if TYPE_CHECKING:
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+    from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.stages.incident_views import Known
+
+LIST_EXAMPLES = """
+smartflow incidents
+smartflow incidents list --state all --since 7d --source shop
+smartflow incidents list --severity critical --format csv > incidents.csv
+"""
+SHOW_EXAMPLES = """
+smartflow incidents show 3f2a90c1
+smartflow incidents show 3f2a90c1 --format json
+"""
+STYLES = {**terminal.SEVERITY_STYLES, "acknowledged": "cyan", "resolved": "green"}
+_KEPT = (  # of an incident, for programs
+    "incident_id",
+    "source",
+    "series",
+    "cause",
+    "severity",
+    "state",
+    "opened_at",
+    "last_seen_at",
+    "resolved_at",
+    "resolved_reason",
+    "resolved_by",
+    "acknowledged_at",
+    "acknowledged_by",
+    "snoozed_until",
+    "group_id",
+    "member_count",
+    "title",
+    "body",
+)
+
+
+def list_incidents(
+    state: Annotated[
+        str | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="open, acknowledged, snoozed, resolved or all. Default: open and acknowledged.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[list[str] | None, typer.Option("--source", metavar="SOURCE", help="Only of this source.", show_default=False)] = None,
+    cause: Annotated[
+        str, typer.Option("--cause", metavar="CAUSE", help="Only of this cause: anomaly, freshness, …", show_default=False)
+    ] = "",
+    severity: Annotated[
+        str, typer.Option("--severity", metavar="SEVERITY", help="Only info, warning or critical.", show_default=False)
+    ] = "",
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Not over before a time, or so long ago: 7d.", show_default=False)
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", "-f", help="How to print the rows.")] = Format.table,
+) -> None:
+    """List what is wrong, worst first. What people are told of together is one line; how many others that are stands in `with it`.
+
+    Times are in the zone of the source. The beginning of an id, four signs at least, names an incident in the other commands.
+    """
+    from smartflow_assets.core.severity import SEVERITIES
+    from smartflow_assets.stages.incident_views import State, Wanted, listed
+
+    _refuse_stranger("--state", state, get_args(State))
+    _refuse_stranger("--severity", severity, SEVERITIES)
+    warehouse, catalogue = opened()
+    wanted = Wanted(state, home.named(source, catalogue) if source else (), cause, severity, _since(since))  # pyright: ignore[reportArgumentType]
+    rows = listed(warehouse, wanted) if warehouse else []
+    if format is not Format.table:
+        import pandas as pd
+
+        write(pd.DataFrame([{name: row[name] for name in _KEPT} for row in rows], columns=list(_KEPT)), format)
+        return
+    if rows:
+        columns = ["id", "source", "series", "severity", "state", "since", "lasting", "title", "with it", "owner"]
+        terminal.table(columns, [_row(row, catalogue) for row in rows], right=["with it"], styles=STYLES)
+    else:
+        terminal.result(_calm(state, wanted.sources))
+    if warehouse and state is None:
+        for row in listed(warehouse, Wanted("snoozed", wanted.sources)):
+            who = f"{row['source']} {row['series'] or row['cause']}"
+            terminal.note(f"{who} ({row['incident_id'][:8]}) is {_state(row, catalogue)}")
+
+
+def show(
+    incident: Annotated[str, typer.Argument(metavar="ID", help="Id of an incident, or its beginning.", show_default=False)],
+    format: Annotated[Format, typer.Option("--format", "-f", help="table, for people, or json.")] = Format.table,
+) -> None:
+    """Show one incident: what, where, since when, how bad, who was told what and when, all that happened to it, what is told with it, and
+    the SQL that shows its data."""
+    from smartflow_assets.stages.decisions import timezone_of
+    from smartflow_assets.stages.incident_views import as_json, known
+
+    if format is Format.csv:
+        raise terminal.UsageError("an incident is shown as table or json", remedy="`smartflow incidents list --format csv` prints rows.")
+    warehouse, catalogue = opened()
+    row = found(warehouse, incident)
+    each = known(require(warehouse), row, timezone_of(catalogue, row["source"]), datetime.now(UTC))
+    if format is Format.json:
+        from smartflow_assets.core.json_value import json_value
+
+        owner = catalogue.sources[row["source"]].owner if row["source"] in catalogue.sources else None
+        terminal.result(json.dumps(json_value(as_json(each) | {"owner": owner}, write_other=str), indent=2, ensure_ascii=False))
+    else:
+        _show(each, catalogue)
+
+
+def opened() -> "tuple[Warehouse | None, Catalogue]":
+    """The warehouse, None where nothing has run yet, and the sources."""
+    settings = home.open_home()
+    from smartflow_assets.config.catalogue import Catalogue
+    from smartflow_assets.defs.resources import open_warehouse
+
+    return (open_warehouse(settings) if settings.warehouse_file.exists() else None), Catalogue.load(settings)
+
+
+def require(warehouse: "Warehouse | None") -> "Warehouse":
+    """The warehouse. UsageError where there is none yet."""
+    if warehouse is None:
+        raise terminal.UsageError("there is no incident: nothing has run yet", remedy="`smartflow run` watches the sources.")
+    return warehouse
+
+
+def found(warehouse: "Warehouse | None", start: str) -> dict[str, Any]:
+    """The incident whose id begins so. UsageError where there is none, or more than one."""
+    from smartflow_assets.core.nearest_name import did_you_mean
+    from smartflow_assets.stages.incident_views import LEAST_SIGNS, beginning_with
+
+    store = require(warehouse)
+    if len(start) < LEAST_SIGNS:
+        raise terminal.UsageError(f"{start!r} is too short for an id", remedy=f"Give {LEAST_SIGNS} signs of it at least.")
+    rows = beginning_with(store, start.lower())
+    if not rows:
+        ids = [row["incident_id"][: max(8, len(start))] for row in beginning_with(store, "")]
+        remedy = did_you_mean(start, ids, "`smartflow incidents list --state all` shows all that there are.", cutoff=0.5)
+        raise terminal.UsageError(f"there is no incident {start}", remedy=remedy)
+    if len(rows) > 1:
+        listed = "; ".join(f"{row['incident_id'][:12]} {row['source']} {row['series'] or row['cause']}" for row in rows[:5])
+        raise terminal.UsageError(f"{len(rows)} incidents begin with {start}", remedy=f"Give more of its id: {listed}.")
+    return rows[0]
+
+
+def _show(each: "Known", catalogue: "Catalogue") -> None:
+    from smartflow_assets.core.incidents.event_log import read_payload
+
+    incident = each.incident
+    source = catalogue.sources.get(incident["source"])
+    terminal.result(each.message.text.rstrip("\n"))
+    terminal.result(f"State:          {_state(incident, catalogue)}")
+    terminal.result(f"Owner:          {source.owner if source and source.owner else 'nobody (owner: in its YAML)'}")
+    if incident["group_id"]:
+        terminal.result(f"Told with:      {incident['group_id']}")
+    terminal.result("\ntold", style="bold")
+    if each.sends:
+        columns = ["when", "what", "channel", "status", "attempt", "error"]
+        sends = [[_at(row["happened_at"], incident, catalogue), row["event"], *(row[name] for name in columns[2:])] for row in each.sends]
+        terminal.table(columns, sends, right=["attempt"])
+    else:
+        to = catalogue.alert_policy(incident["source"])
+        terminal.result(
+            f"nobody: {'alerts.to names no channel' if not to.to else f'it is told from {to.min_severity} on, or with another one'}"
+        )
+    terminal.result("\ntimeline", style="bold")
+    events = [
+        [
+            _at(row["happened_at"], incident, catalogue),
+            row["event"],
+            row["by_whom"],
+            row["severity"],
+            _said(read_payload(row["payload"]), incident, catalogue),
+        ]
+        for row in each.events
+    ]
+    terminal.table(["when", "event", "by", "severity", "note"], events, styles=STYLES)
+    if each.members:
+        terminal.result("\nwith it", style="bold")
+        terminal.table(
+            ["id", "series", "severity", "state", "title"],
+            [[row["incident_id"][:8], row["series"], row["severity"], _state(row, catalogue), row["title"]] for row in each.members],
+            styles=STYLES,
+        )
+    terminal.result("\nits data", style="bold")
+    terminal.result(f'smartflow sql "{each.sql}"')
+
+
+def _said(payload: Mapping[str, Any], incident: Mapping[str, Any], catalogue: "Catalogue") -> str:
+    """What an event says beside its kind."""
+    parts = [payload.get("note") or payload.get("resolved_reason") or ""]
+    if payload.get("until"):
+        parts.append(f"until {_at(datetime.fromisoformat(payload['until']), incident, catalogue)}")
+    if "group_id" in payload:
+        parts.append(f"with {payload['group_id'][:8]}" if payload["group_id"] else "by itself")
+    return "; ".join(part for part in parts if part)
+
+
+def _row(row: Mapping[str, Any], catalogue: "Catalogue") -> Sequence[object]:
+    from smartflow_assets.core.text_format import lasting
+    from smartflow_assets.stages.incident_views import lasting_of
+
+    source = catalogue.sources.get(row["source"])
+    return [
+        row["incident_id"][:8],
+        row["source"],
+        row["series"] or row["cause"],
+        row["severity"],
+        _state(row, catalogue),
+        _at(row["opened_at"], row, catalogue),
+        lasting(lasting_of(dict(row), datetime.now(UTC))),
+        row["title"],
+        row["member_count"] or "",
+        source.owner if source else None,
+    ]
+
+
+def _state(row: Mapping[str, Any], catalogue: "Catalogue") -> str:
+    if row["snoozed_until"] is not None:
+        return f"snoozed until {_at(row['snoozed_until'], row, catalogue)}"
+    if row["state"] == "acknowledged" and row["acknowledged_by"]:
+        return f"acknowledged by {row['acknowledged_by']}"
+    return str(row["state"])
+
+
+def _at(moment: datetime, row: Mapping[str, Any], catalogue: "Catalogue") -> str:
+    import pandas as pd
+
+    from smartflow_assets.core.text_format import zone
+    from smartflow_assets.stages.decisions import timezone_of
+
+    local = pd.Timestamp(moment).tz_convert(timezone_of(catalogue, row["source"]))
+    return f"{local:%Y-%m-%d %H:%M} {zone(local)}"
+
+
+def _calm(state: str | None, sources: Sequence[str]) -> str:
+    of = f" of {', '.join(sources)}" if sources else ""
+    return f"nothing is wrong{of}: no incident is open" if state is None else f"no incident{of} is {'there' if state == 'all' else state}"
+
+
+def _since(text: str | None) -> datetime | None:
+    from smartflow_assets.core.temporal.notation import parse_duration
+
+    try:
+        return None if text is None else datetime.now(UTC) - parse_duration(text)
+    except ValueError:
+        return home.moment(text, "--since")
+
+
+def _refuse_stranger(option: str, given: str | None, known: Sequence[str]) -> None:
+    from smartflow_assets.core.nearest_name import did_you_mean
+
+    if given and given not in known:
+        raise terminal.UsageError(
+            f"{option} {given}: there is no such word", remedy=did_you_mean(given, known, f"There are {', '.join(known)}.")
+        )
+
+
+HELP = "What is wrong, and what people do about it. Without a verb: list."
+COMMANDS = (("list", list_incidents, LIST_EXAMPLES), ("show", show, SHOW_EXAMPLES))

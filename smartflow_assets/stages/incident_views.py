@@ -1,0 +1,134 @@
+"""Incidents as people read them: which there are, and all that is known of one.
+
+What a message says of an incident is said here too, in the same words. Which is meant by the beginning of an id is found here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import pandas as pd
+
+from smartflow_assets.adapters.outbox import of_incidents
+from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.core.incidents.event_log import FRESHNESS, OF_SERIES, Row, in_order, row_dicts
+from smartflow_assets.core.incidents.groups import members_of
+from smartflow_assets.core.incidents.messages import Message, render
+
+State = Literal["open", "acknowledged", "snoozed", "resolved", "all"]
+_STATES: dict[str | None, tuple[str, ...]] = {
+    None: ("open", "acknowledged"),
+    "open": ("open",),
+    "acknowledged": ("acknowledged",),
+    "snoozed": ("suppressed",),
+    "resolved": ("resolved",),
+    "all": ("open", "acknowledged", "suppressed", "resolved"),
+}
+_LISTED = """
+SELECT incidents.*, coalesce(members.member_count, 0) AS member_count FROM incidents
+LEFT JOIN (SELECT group_id AS incident_id, count(*) AS member_count FROM incidents GROUP BY group_id) AS members USING (incident_id)
+WHERE list_contains($1, state) AND (len($2) = 0 OR list_contains($2, source)) AND ($3 = '' OR cause = $3)
+AND ($4 = '' OR severity = $4) AND (resolved_at IS NULL OR resolved_at >= $5)
+AND NOT EXISTS (SELECT 1 FROM incidents AS leader WHERE leader.incident_id = incidents.group_id
+                AND (leader.state <> 'resolved' OR incidents.state = 'resolved'))
+ORDER BY list_position(['open', 'acknowledged', 'suppressed', 'resolved'], state) // 3,
+         list_position(['critical', 'warning', 'info'], severity), opened_at, incident_id
+"""
+_BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
+LEAST_SIGNS = 4
+"""So many signs of an id are needed at least."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which incidents are asked for; by default those that are open or acknowledged, of all sources. `since`: not over before."""
+
+    state: State | None = None
+    sources: Sequence[str] = ()
+    cause: str = ""
+    severity: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that is known of one incident: its row, the message that would be sent of it now, its events with their payload read, how each
+    of its messages stands with the attempts that failed, and the incidents that are told with it."""
+
+    incident: Row
+    message: Message
+    events: Sequence[Row]
+    sends: Sequence[Row]
+    members: Sequence[Row]
+    sql: str = field(repr=False)
+
+
+def listed(warehouse: Warehouse, wanted: Wanted) -> list[Row]:
+    """The incidents asked for, worst first, those that are told with another one counted with it (`member_count`)."""
+    rows = warehouse.read(
+        _LISTED,
+        [list(_STATES[wanted.state]), list(wanted.sources), wanted.cause, wanted.severity, wanted.since or _BEGINNING],
+    )
+    return row_dicts(rows)
+
+
+def beginning_with(warehouse: Warehouse, start: str) -> list[Row]:
+    """The incidents whose id begins so; all, where the start is empty."""
+    return row_dicts(warehouse.read("SELECT * FROM incidents WHERE starts_with(incident_id, ?) ORDER BY incident_id", [start]))
+
+
+def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime) -> Known:
+    """All that is known of an incident."""
+    ids = [incident["incident_id"]]
+    with warehouse.reading():
+        events = in_order(of_incidents(warehouse, "incident_events", ids))
+        sends = warehouse.read(
+            "SELECT * FROM marts.alert_log WHERE incident_id = ? AND (is_newest OR status = 'failed') ORDER BY happened_at, attempt", ids
+        )
+        members = warehouse.read("SELECT * FROM incidents WHERE group_id = ? ORDER BY opened_at, series", ids)
+    told = [event["payload"] for event in events if "metric" in event["payload"]]
+    newest = [event["payload"] for event in events if event["payload"].get("next_step")]
+    facts = (told[-1] if told else {}) | members_of(events) | {"timezone": timezone, "body": incident["body"], "title": incident["title"]}
+    facts |= {name: incident[name] for name in ("opened_at", "resolved_at", "resolved_reason", "last_seen_at")}
+    facts |= {"next_step": newest[-1]["next_step"]} if newest and incident["cause"] not in OF_SERIES else {"next_step": None}
+    is_over = incident["state"] == "resolved"
+    happened_at = incident["resolved_at"] if is_over else now
+    message = render(incident, "resolved" if is_over else "opened", facts, idempotency_key="", happened_at=happened_at)
+    return Known(incident, message, events, row_dicts(sends), row_dicts(members), _sql(incident))
+
+
+def lasting_of(incident: Row, now: datetime) -> timedelta:
+    """From its beginning to its end, to its newest anomaly while it is open; of a silence to now."""
+    newest = now if incident["cause"] == FRESHNESS else incident["last_seen_at"] or incident["opened_at"]
+    end = incident["resolved_at"] if incident["state"] == "resolved" else newest
+    return max(pd.Timestamp(end) - incident["opened_at"], timedelta(0))
+
+
+def as_json(each: Known) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "incident": each.incident,
+        "message": each.message.facts,
+        "timeline": list(each.events),
+        "deliveries": list(each.sends),
+        "members": list(each.members),
+        "sql": each.sql,
+    }
+
+
+def _sql(incident: Row) -> str:
+    """The statement that shows what it was made of."""
+    source, series = quoted_text(incident["source"]), quoted_text(incident["series"] or "")
+    end = incident["last_seen_at"] or incident["opened_at"]
+    margin = max((end - incident["opened_at"]) / 2, timedelta(hours=1))
+    window = f"BETWEEN '{incident['opened_at'] - margin:%Y-%m-%d %H:%M}Z' AND '{end + margin:%Y-%m-%d %H:%M}Z'"
+    if incident["cause"] == "anomaly" and incident["series"] != "records":
+        return (
+            f"SELECT observed_at, value, lower, upper, is_anomaly, rules FROM marts.series_with_bands WHERE source = {source} "
+            f"AND series = {series} AND observed_at {window} ORDER BY observed_at"
+        )
+    if incident["cause"] in OF_SERIES:
+        return f"SELECT * FROM anomalies WHERE source = {source} AND series = {series} AND started_at {window} ORDER BY started_at"
+    return f"SELECT * FROM run_log WHERE source = {source} ORDER BY started_at DESC LIMIT 10"
