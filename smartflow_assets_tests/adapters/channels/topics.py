@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.sns import sns_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.sns.models import sns_backends
 
 
 def published(topic: str) -> list[tuple[Any, ...]]:
