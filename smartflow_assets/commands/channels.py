@@ -64,7 +64,7 @@ def list_channels() -> None:
     for name in sorted({*catalogue.channels, *(name for name in catalogue.channel_errors if not name.endswith(".yaml"))}):
         standing, channel = known.get(name, Standing()), catalogue.channels.get(name)
         missing = channel.missing(os.environ) if channel else []
-        users = [source for source in catalogue.names if name in catalogue.alert_policy(source).to]
+        users = [source for source in catalogue.names if name in catalogue.alert_policy(source).all_channels]
         is_well &= channel is not None and not (missing and users)
         failure = f"{_time(standing.failed_at)} {one_line(standing.error, LONGEST_ERROR)}" if standing.failed_at else ""
         rows.append([name, _type(channel), _users(users, catalogue), ", ".join(missing), _time(standing.sent_at), failure])
@@ -125,7 +125,7 @@ def preview(
     told = event.value if event else "resolved" if found["state"] == "resolved" else "opened"
     if channel is not None:
         _channel(channel, catalogue)
-    names = [channel] if channel else [name for name in catalogue.alert_policy(found["source"]).to if name in catalogue.channels]
+    names = [channel] if channel else [name for name in catalogue.alert_policy(found["source"]).all_channels if name in catalogue.channels]
     if not names:
         terminal.note(f"{found['source']} tells no channel: `alerts: {{to: [...]}}` names some, --channel shows any")
     if found["group_id"] not in (None, found["incident_id"]):

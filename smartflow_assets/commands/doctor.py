@@ -249,10 +249,11 @@ def _sources(catalogue: "Catalogue") -> Diagnoses:
 def _channels(catalogue: "Catalogue") -> Diagnoses:
     from smartflow_assets.config.catalogue import unknown_channels_of_home
 
-    used = {channel for source in catalogue.sources.values() for channel in source.alerts.to} | {*catalogue.alert_policy("*").to}
+    used = {channel for source in catalogue.sources.values() for channel in source.alert_policy.all_channels}
+    used |= {*catalogue.alert_policy("*").all_channels}
     for error in unknown_channels_of_home(catalogue):
         yield Diagnosis("fail", "channel", f"{error.what} ({error.where})", error.remedy)
-    silent = sorted(name for name, source in catalogue.sources.items() if not source.alerts.to)
+    silent = sorted(name for name, source in catalogue.sources.items() if not source.alert_policy.all_channels)
     if silent:
         yield Diagnosis(
             "warn", "alerts", f"{', '.join(silent)}: nobody is told of incidents", "Set alerts.to, there or in data/defaults.yaml."

@@ -173,7 +173,7 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
     else:
         to = catalogue.alert_policy(incident["source"])
         terminal.result(
-            f"nobody: {'alerts.to names no channel' if not to.to else f'it is told from {to.min_severity} on, or with another one'}"
+            f"nobody: {'alerts names no channel' if not to.all_channels else f'it is told from {to.min_severity} on, or with another one'}"
         )
     terminal.result("\ntimeline", style="bold")
     events = [

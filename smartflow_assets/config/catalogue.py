@@ -4,7 +4,7 @@ A file that cannot be used keeps its name, with what is wrong, so that its own r
 says what one file may hold; what runs do with it is the stages' work.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -86,8 +86,10 @@ class Catalogue:
         """Who is told about a source; for one whose file is broken or gone, what the defaults say. Of what is of no source: data/home.yaml,
         and where it says nothing the defaults."""
         if name == OF_NO_SOURCE and (said := self.home.alerts) is not None:
-            return self.default_policy.model_copy(update={key: getattr(said, key) for key in said.model_fields_set})
-        return self.sources[name].alerts if name in self.sources else self.default_policy
+            policy = self.default_policy.model_copy(update={key: getattr(said, key) for key in said.model_fields_set})
+            return policy.of_source(name, {}, None, "UTC")
+        source = self.sources.get(name)
+        return self.default_policy.of_source(name, {}, None, "UTC") if source is None else source.alert_policy
 
 
 def source_files(settings: Settings) -> list[Path]:
@@ -142,14 +144,27 @@ def cross_check(
                 remedy=f"Write `name: {name}`, or rename the file to {said}.yaml.",
             )
         )
-    alerts = values.get("alerts")
-    told = alerts.get("to") if isinstance(alerts, Mapping) else None
-    for index, channel in enumerate(told if isinstance(told, list) else ()):
-        if isinstance(channel, str) and channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
+    for key, path, channel in _named_channels(values.get("alerts")):
+        if channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
             hint = did_you_mean(channel, channels, f"data/channels.yaml has {', '.join(channels)}.")
-            where = place(files, ("alerts", "to", index))
-            problems.append(SourceError(f"`alerts.to`: there is no channel {channel}", source=name, where=where, remedy=hint))
+            where = place(files, path)
+            problems.append(SourceError(f"`{key}`: there is no channel {channel}", source=name, where=where, remedy=hint))
     return problems
+
+
+def _named_channels(alerts: Any) -> Iterator[tuple[str, tuple[str | int, ...], str]]:
+    """Every channel that `alerts` names: the key in words, its place, and the name."""
+    routes = alerts.get("routes") if isinstance(alerts, Mapping) else None
+    told = [("alerts.to", ("alerts", "to"), alerts.get("to"))] if isinstance(alerts, Mapping) else []
+    for index, route in enumerate(routes if isinstance(routes, list) else ()):
+        if isinstance(route, Mapping):
+            told.append((f"alerts.routes[{index}].to", ("alerts", "routes", index, "to"), route.get("to")))
+    for key, path, names in told:
+        if isinstance(names, str):
+            yield key, path, names
+        for place_of, channel in enumerate(names if isinstance(names, list) else ()):
+            if isinstance(channel, str):
+                yield key, (*path, place_of), channel
 
 
 def _unforeseen(error: Exception, source: str, path: Path) -> SourceError:

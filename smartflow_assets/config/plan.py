@@ -55,7 +55,7 @@ _OF_KEYS: tuple[tuple[tuple[str, ...], KeyEffect], ...] = (  # the first that fi
     (("records",), "models"),
     (("alerts", "to"), "channels"),
     (("alerts", "min_severity"), "channels"),
-    (("alerts", "max_age"), "channels"),
+    *((("alerts", key), "channels") for key in ("max_age", "routes", "min_points", "suppress_for", "remind_every", "maintenance")),
     (("retention",), "kept"),
     (ZONE_OF_TIMES, "nothing"),
     (("read", "type"), "anew"),

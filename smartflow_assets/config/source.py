@@ -175,6 +175,11 @@ class Source(DetectionSettings):
 
     _files: tuple[YamlFile, ...] = PrivateAttr(default=())
 
+    @property
+    def alert_policy(self) -> AlertPolicy:
+        """`alerts` as it holds for this source: its own routes alone, with times in its zone."""
+        return self.alerts.of_source(self.name, self.tags, self.owner, self.calendar.timezone)
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         refuse(self._misfits())

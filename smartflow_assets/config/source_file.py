@@ -19,11 +19,7 @@ from smartflow_assets.config.source import Source
 from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 
-UNAVAILABLE: tuple[tuple[str, ...], ...] = (
-    ("alerts", "suppress_for"),
-    ("alerts", "group_within"),
-    ("alerts", "remind_every"),
-)
+UNAVAILABLE: tuple[tuple[str, ...], ...] = (("alerts", "group_within"),)
 """Keys of the design that are not built yet; `*` is any item of a list. The issue that builds one takes it out of here."""
 
 

@@ -35,7 +35,7 @@ from smartflow_assets.defs.source_partitions import match_partitions
 from smartflow_assets.defs.ticking import note_tick
 from smartflow_assets.defs.watch import watch
 from smartflow_assets.stages.alerting import drain_outbox
-from smartflow_assets.stages.decisions import wake_snoozed
+from smartflow_assets.stages.decisions import pass_time
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
 from smartflow_assets.stages.scheduling.inbox import waiting_files
 from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, open_requests
@@ -177,7 +177,7 @@ def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Starts no run: draining takes seconds and must not wait in the run queue."""
     settings = _settings(context.instance)
     warehouse, catalogue, now = open_warehouse(settings), Catalogue.load(settings), datetime.now(UTC)
-    wake_snoozed(warehouse, catalogue, now=now, run_id="outbox")
+    pass_time(warehouse, catalogue, now=now, run_id="outbox")
     drained = drain_outbox(warehouse, catalogue, settings, now=now, run_id="outbox", environment=os.environ)
     return dg.SkipReason(str(drained))
 

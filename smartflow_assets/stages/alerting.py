@@ -22,6 +22,7 @@ from smartflow_assets.core.incidents import freshness, recovery, run_failures
 from smartflow_assets.core.incidents.alert_planning import Advance, untold
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, OF_PROFILE, OF_SERIES, READABILITY, row_dicts
+from smartflow_assets.core.incidents.holds import Telling
 from smartflow_assets.core.incidents.lifecycle import Silence, advance, cause_of, scope
 from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
@@ -33,6 +34,7 @@ from smartflow_assets.stages.detection import judged_rows
 from smartflow_assets.stages.message_background import MessageBackground
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.preparation import bucket_plan
+from smartflow_assets.stages.reminders import reminded
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.snoozes import woken
 from smartflow_assets.stages.windows import batches, leave_pending, pending_windows, table_rows
@@ -96,8 +98,10 @@ def incidents(run: SourceRun) -> Moved:
     with run.warehouse.reading():
         if retired := _retired(run):
             steps += _end(run, retired)
-        over = woken(run.warehouse, run.name, run.source.alerts, run.source.calendar.timezone, now=run.now, run_id=run.run_id)
+        over = woken(run.warehouse, run.name, run.source.alert_policy, run.source.calendar.timezone, now=run.now, run_id=run.run_id)
         steps += committed(run.warehouse, run.run_id, over)
+        again = reminded(run.warehouse, run.name, run.source.alert_policy, run.source.calendar.timezone, now=run.now, run_id=run.run_id)
+        steps += committed(run.warehouse, run.run_id, again)
         note_configuration(run)
         return _moved(run, steps)
 
@@ -182,7 +186,7 @@ def _watch_arrivals(run: SourceRun, arrived: SourceArrivals) -> list[Advance]:
         distance=arrived.known.distance,
         sends=of_incidents(run.warehouse, "alert_sends", history["incident_id"].unique()),
         source=run.name,
-        policy=run.source.alerts,
+        policy=run.source.alert_policy,
         timezone=run.source.calendar.timezone,
         now=run.now,
         run_id=run.run_id,
@@ -195,7 +199,7 @@ def _watch_removals(run: SourceRun) -> list[Advance]:
     failures, ended, because = withheld_removals.news_of(run)
     if not failures and not ended:
         return []
-    policy = run.source.alerts
+    policy = run.source.alert_policy
     step = record_failures(run.warehouse, run.name, failures, ended, policy=policy, now=run.now, run_id=run.run_id, because=because)
     return committed(run.warehouse, run.run_id, step)
 
@@ -206,7 +210,7 @@ def _watch_blocked_loads(run: SourceRun) -> list[Advance]:
     if not failures and not ended:
         return []
     step = record_failures(
-        run.warehouse, run.name, failures, ended, policy=run.source.alerts, now=run.now, run_id=run.run_id, because=because
+        run.warehouse, run.name, failures, ended, policy=run.source.alert_policy, now=run.now, run_id=run.run_id, because=because
     )
     return committed(run.warehouse, run.run_id, step)
 
@@ -246,7 +250,7 @@ def _advance(
 ) -> Advance:
     """What becomes of the incidents by the anomalies of [since, until); later ones are looked at as far as they may belong to
     the same incidents."""
-    policy, horizon = run.source.alerts, until + run.source.alerts.reopen_within
+    policy, horizon = run.source.alert_policy, until + run.source.alerts.reopen_within
     with run.warehouse.reading():
         standing = run.warehouse.read(
             f"SELECT * FROM incidents WHERE source = ? AND cause IN {OF_SERIES} AND opened_at < ?", [run.name, horizon]
@@ -261,6 +265,7 @@ def _advance(
         sends = of_incidents(run.warehouse, "alert_sends", needed.incident_ids)
         silences = [*_silences(run, needed.rows_since), *_blocked(run)]
         bands = _bands(run, needed.usual_until, horizon, concerned)
+        recently = _told_lately(run, needed.incident_ids)
     return advance(
         events,
         anomalies,
@@ -281,7 +286,25 @@ def _advance(
         past=standing[standing["series"].isin(concerned)],
         ended=ended,
         steps=dict.fromkeys(_profiled(standing, anomalies), run.source.profile_bucket),
+        recently=recently,
     )
+
+
+def _told_lately(run: SourceRun, but_of: Sequence[str]) -> list[Telling]:
+    """Beginnings that people were told of no longer ago than `suppress_for`, of all incidents but these."""
+    quiet = run.source.alerts.suppress_for
+    if quiet is None:
+        return []
+    told = run.warehouse.read(
+        """
+        SELECT send.source, incident.series, incident.cause, send.channel, send.happened_at AS at, incident.severity
+        FROM alert_sends AS send JOIN incidents AS incident USING (incident_id)
+        WHERE send.source = ? AND send.event = 'opened' AND send.status IN ('sent', 'claimed') AND send.happened_at > ?
+        AND NOT list_contains(?, incident_id)
+        """,
+        [run.name, run.now - quiet, list(but_of)],
+    )
+    return [Telling(**row) for row in row_dicts(told)]
 
 
 def _profiled(incidents: pd.DataFrame, anomalies: pd.DataFrame) -> set[str]:
@@ -400,7 +423,7 @@ def _record_deliveries(warehouse: Warehouse, catalogue: Catalogue, drained: Drai
     for source, channel in sorted({*failures, *((source, channel) for source, channel in reached if channel in drained.reached)}):
         failure = failures.get((source, channel))
         policy = catalogue.alert_policy(source)
-        policy = policy.model_copy(update={"to": tuple(name for name in policy.to if name != channel)})
+        policy = policy.without(channel)
         step = record_failures(
             warehouse,
             source,

@@ -1,7 +1,7 @@
 """What people decide about incidents, written down: under the lock of their source, so that a run that is under way loses none of it.
 
 Which incidents are meant is found here, what a decision does in `core/incidents/decisions`. That nobody's snooze is lost where no run comes
-is here as well: `wake_snoozed` is for the sensor that looks every half minute, so it costs one read where nothing is due.
+is here as well: `pass_time` is for the sensor that looks every half minute, so it costs one read where nothing is due.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ from smartflow_assets.core.errors import WarehouseBusyError
 from smartflow_assets.core.incidents.decisions import Decisions, Said
 from smartflow_assets.core.incidents.event_log import OF_SERIES, row_dicts
 from smartflow_assets.stages.alerting import committed
+from smartflow_assets.stages.reminders import due_reminders, reminded
 from smartflow_assets.stages.scheduling.appearance import BY_PEOPLE
 from smartflow_assets.stages.snoozes import woken
 
@@ -89,14 +90,17 @@ def end_of_data(warehouse: Warehouse, catalogue: Catalogue, incident_id: str, no
     return row["newest_at"] + (source.time_bucket.every if source.is_bucket_given else timedelta(0))
 
 
-def wake_snoozed(warehouse: Warehouse, catalogue: Catalogue, *, now: datetime, run_id: str) -> int:
-    """Wake what is snoozed no longer, of all sources -> how many messages that calls for. A source with a run under way is left to it."""
+def pass_time(warehouse: Warehouse, catalogue: Catalogue, *, now: datetime, run_id: str) -> int:
+    """Do what the clock alone asks for, of all sources: wake what is snoozed no longer, remind people of what is open -> how many messages
+    that calls for. A source with a run under way is left to it."""
     count = 0
-    for source in warehouse.read(_DUE, [now])["source"]:
+    every = {name: source.alerts.remind_every for name, source in catalogue.sources.items() if source.alerts.remind_every}
+    for source in sorted({*warehouse.read(_DUE, [now])["source"], *due_reminders(warehouse, every, now)}):
         try:
             with AdvisoryLock(catalogue.settings.source_lock(source)).exclusive(timedelta(0), holder=run_id):
-                step = woken(warehouse, source, catalogue.alert_policy(source), timezone_of(catalogue, source), now=now, run_id=run_id)
-                count += sum(len(each.sends) for each in committed(warehouse, run_id, step))
+                for turn in (woken, reminded):
+                    step = turn(warehouse, source, catalogue.alert_policy(source), timezone_of(catalogue, source), now=now, run_id=run_id)
+                    count += sum(len(each.sends) for each in committed(warehouse, run_id, step))
         except WarehouseBusyError:
             continue
     return count

@@ -86,7 +86,7 @@ def watch(warehouse: Warehouse, source: Source, *, now: datetime, run_id: str) -
         calm=f"of no file more than {limit} of the rows are in quarantine now",
         sends=of_incidents(warehouse, "alert_sends", history["incident_id"].unique()),
         source=source.name,
-        policy=source.alerts,
+        policy=source.alert_policy,
         now=now,
         run_id=run_id,
     )

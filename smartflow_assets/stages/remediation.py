@@ -139,7 +139,7 @@ def _end_failures(run: SourceRun, matters: Iterable[Matter]) -> None:
             reasons = dict.fromkeys(row["reason"] for row in tried if row["reason"])
             reason = ": ".join(filter(None, ["what it was for is over", "; ".join(reasons)]))
         step = record_failures(
-            run.warehouse, run.name, [], frozenset({cause}), policy=run.source.alerts, now=run.now, run_id=run.run_id, because=reason
+            run.warehouse, run.name, [], frozenset({cause}), policy=run.source.alert_policy, now=run.now, run_id=run.run_id, because=reason
         )
         if len(step.events):
             run.warehouse.commit(run.run_id, writes_of(step))
@@ -250,7 +250,7 @@ def _attended(run: SourceRun, wish: Due, by_whom: str | None = None) -> Row:
         run.name,
         failures,
         frozenset(succeeded),
-        policy=run.source.alerts,
+        policy=run.source.alert_policy,
         now=run.now,
         run_id=run.run_id,
         because=f"{wish.action.label} was done",

@@ -1,6 +1,6 @@
 """Snoozes that are over: what goes on after one is open again, and whoever was told before it hears so.
 
-A run of the source looks at its end, once it knows what is over; where no run comes, the outbox sensor does (`decisions.wake_snoozed`).
+A run of the source looks at its end, once it knows what is over; where no run comes, the outbox sensor does (`decisions.pass_time`).
 """
 
 from datetime import datetime

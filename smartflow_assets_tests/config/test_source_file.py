@@ -39,14 +39,12 @@ def test_the_full_example_is_refused_for_exactly_the_keys_that_are_not_built_yet
     shutil.copy(HERE / "example_full.yaml", tmp_path / "web_traffic.yaml")
     with pytest.raises(InvalidFileError) as error:
         read_source(tmp_path / "web_traffic.yaml")
-    assert [problem.what for problem in error.value.problems] == [
-        f"`{key}:` is not available in this version" for key in ("alerts.suppress_for", "alerts.group_within", "alerts.remind_every")
-    ]
+    assert [problem.what for problem in error.value.problems] == ["`alerts.group_within:` is not available in this version"]
 
 
 def test_the_full_example_without_those_keys_is_a_source(tmp_path):
-    lines = (HERE / "example_full.yaml").read_text().replace("suppress_for: 6h, ", "").replace("group_within: 10min, ", "")
-    source = source_of(tmp_path, lines.replace("remind_every: 1 day, ", ""))
+    lines = (HERE / "example_full.yaml").read_text().replace("group_within: 10min, ", "")
+    source = source_of(tmp_path, lines)
     assert (source.time_bucket.every, source.metrics[0].aggregate, source.alerts.to) == (
         timedelta(minutes=5),
         "sum",
@@ -189,11 +187,11 @@ def test_a_rule_for_a_metric_that_is_not_there_is_refused(tmp_path):
 
 
 def test_all_problems_of_a_file_are_named_in_the_order_of_its_lines(tmp_path):
-    said = problems(tmp_path, "name: Web\nread: {type: csv, path: a}\nalerts: {remind_every: 1 day}\nxyz: 1\n")
+    said = problems(tmp_path, "name: Web\nread: {type: csv, path: a}\nalerts: {group_within: 1 day}\nxyz: 1\n")
     assert [text.split(" (")[0] for text in said[:3]] == [
         "web: `name`: a source is named by a lower-case letter and up to 47 lower-case letters, digits and underscores",
         "web: `read.time` is required",
-        "web: `alerts.remind_every:` is not available in this version",
+        "web: `alerts.group_within:` is not available in this version",
     ]
     assert said[3].startswith("web: `xyz` is not a key that is known here (web.yaml, line 4). Known are alerts, ")
 

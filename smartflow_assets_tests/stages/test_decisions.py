@@ -17,7 +17,7 @@ from smartflow_assets.core.incidents.decisions import Decisions
 from smartflow_assets.core.incidents.event_log import fold
 from smartflow_assets.stages import alerting, ingestion
 from smartflow_assets.stages.alerting import Failure, close_incidents_of, committed, drain_outbox, record_failures
-from smartflow_assets.stages.decisions import decide, wake_snoozed
+from smartflow_assets.stages.decisions import decide, pass_time
 from smartflow_assets.stages.scheduling.looks import look, look_at_all
 from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
 from smartflow_assets_tests.stages.test_looks import NOW, run, settled
@@ -88,7 +88,7 @@ def state(home: Home) -> str:
 
 
 def wake(home: Home, after: timedelta) -> int:
-    return wake_snoozed(home.warehouse, Catalogue.load(home.settings), now=NOW + after, run_id="outbox")
+    return pass_time(home.warehouse, Catalogue.load(home.settings), now=NOW + after, run_id="outbox")
 
 
 def test_the_sensor_wakes_what_is_snoozed_no_longer_and_whoever_was_told_hears_that_it_goes_on(failing: Home) -> None:

@@ -2,14 +2,15 @@
 
 An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told, whatever
 the policy has become since. A return is told as it comes; where one run sees the recovery and the return, neither is, unless it is worse.
-Of one that is snoozed people hear that it is over, or that the snooze is while it goes on (a reminder).
+Of one that is snoozed people hear that it is over, or that the snooze is while it goes on (a reminder). A beginning may wait (`holds`): it
+is planned for later, and taken back where the incident is over by then. Which channels hear of what is in `routes`.
 What a message says is in `messages`, how it is delivered and recorded in the outbox; here it is only planned, in the same
 commit as the event, under a key by which receivers know a repeat.
 """
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -17,7 +18,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, IncidentEvent, Row, fold, read_payload, row_dicts
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, OF_SERIES, IncidentEvent, Row, fold, read_payload, row_dicts
+from smartflow_assets.core.incidents.holds import HELD, UNTOLD, Holds, Telling
 from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import format_duration
 from smartflow_assets.core.typed_rows import typed_rows
@@ -42,12 +44,15 @@ AlertStatus = Literal["planned", "claimed", "sent", "failed", "skipped"]
 """How the delivery of a message stands."""
 TOLD_WITH = "told with incident "
 """Why a message was skipped whose incident is of a group: the group's own message tells of it."""
+TOO_SHORT = "too short to be told: "
+"""Why a message was skipped whose anomaly had fewer buckets than `min_points`; it is told once it has as many."""
 _SEND_OF: dict[str, AlertEvent] = {
     "opened": "opened",
     "reopened": "opened",
     "escalated": "escalated",
     "resolved": "resolved",
     "woken": "reminder",
+    "reminded": "reminder",
     "grouped": "opened",
 }
 _OF_A_LEADER: tuple[AlertEvent, ...] = ("opened", "escalated", "reminder")  # a member's own end is told to whoever was told of it
@@ -106,34 +111,63 @@ class AlertPlanner:
         run_id: str,
         quiet_before: datetime | None = None,
         delay: timedelta = timedelta(0),
+        recently: Iterable[Telling] = (),
     ) -> None:
-        """`delay`: how late the source's rows are by nature, which makes nothing too old to be told."""
+        """`delay`: how late the source's rows are by nature, which makes nothing too old to be told; `recently`: what was told of other
+        incidents, as far back as `suppress_for`."""
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
-        self._delay, self._planned = delay, list[Row]()
+        self._delay, self._planned, self._holds = delay, list[Row](), Holds(policy, recently)
         told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
         self._balance: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by channel: told that it is on, less that it is over
         self._recoveries: dict[tuple[str, str], tuple[Row, Severity]] = {}  # planned in this run, and how bad the incident was
         for row in row_dicts(told):
             self._balance[row["incident_id"]][row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
+        written = row_dicts(sends.sort_values(["happened_at", "attempt"], kind="stable"))
+        self._waiting: dict[tuple[str, str], Row] = {  # messages that nobody has tried to send, since they wait
+            (row["incident_id"], row["channel"]): row
+            for row in {row["idempotency_key"]: row for row in written}.values()
+            if row["status"] == "planned" and str(row["error"] or "").startswith(HELD)
+        }
+        newest = {(row["incident_id"], row["channel"]): row for row in written}
+        self._too_short = {place for place, row in newest.items() if str(row["error"] or "").startswith(TOO_SHORT)}
 
-    def announce(self, event: Row, ended_at: datetime, member_of: str | None = None) -> None:
-        """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended, `member_of` the incident that
-        people are told of in its place."""
+    def announce(
+        self,
+        event: Row,
+        ended_at: datetime,
+        member_of: str | None = None,
+        *,
+        opened_at: datetime | None = None,
+        last_seen_at: datetime | None = None,
+    ) -> None:
+        """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended, or now while it is open, `member_of`
+        the incident that people are told of in its place, `opened_at` and `last_seen_at` when its own began and was last there."""
         wanted = _SEND_OF.get(event["event"])
-        balances = self._balance[event["incident_id"]]
-        told = [channel for channel, balance in balances.items() if balance > 0]
-        to = self._policy.to if self._policy.is_worth_telling(event["severity"]) else ()
-        asked = told if wanted == "resolved" else [*told, *to] if wanted == "reminder" else to
-        for channel in dict.fromkeys(asked if wanted else ()):
-            send: AlertEvent | None = wanted
-            if wanted == "opened" and (unsaid := self._take_back(event["incident_id"], channel)):
+        incident_id, balances = event["incident_id"], self._balance[event["incident_id"]]
+        for channel in self._asked(event, wanted):
+            send: AlertEvent | None = wanted or "opened"
+            over_at = (last_seen_at or ended_at) if wanted == "resolved" else None
+            if wanted in ("resolved", "escalated") and self._withdraw(incident_id, channel, over_at):
+                send = None if wanted == "resolved" else "opened"
+            elif wanted == "opened" and (unsaid := self._take_back(incident_id, channel)):
                 send = "escalated" if RANK[event["severity"]] > RANK[unsaid] else None
             elif balances[channel] <= 0:
                 send = "opened"  # whoever was told nothing hears of a worse severity as of something new
-            elif wanted == "opened":
+            elif wanted == "opened" or (wanted == "reminder" and (incident_id, channel) in self._waiting):
                 send = None
             if send is not None:
-                self._plan(event, send, channel, self._untold_because(send, ended_at, member_of))
+                self._plan(event, send, channel, ended_at, member_of, opened_at, last_seen_at or ended_at)
+
+    def _asked(self, event: Row, wanted: AlertEvent | None) -> list[str]:
+        """The channels that may hear of an event."""
+        told = [channel for channel, balance in self._balance[event["incident_id"]].items() if balance > 0]
+        if wanted == "resolved":
+            return told
+        is_worth_it = self._policy.is_worth_telling(event["severity"])
+        to = self._policy.channels(event["severity"], event["cause"], event["series"], self._now) if is_worth_it else ()
+        if wanted is None:  # it goes on: whoever has not heard of it since it was too short may hear of it now
+            return [channel for channel in to if event["event"] == "seen" and (event["incident_id"], channel) in self._too_short]
+        return list(to if wanted == "opened" else dict.fromkeys([*told, *to]))
 
     def conclude(self, history: pd.DataFrame, log: list[Row]) -> Advance:
         """The events of this run with the incidents that come of them: `history` holds the earlier events of those incidents."""
@@ -155,7 +189,23 @@ class AlertPlanner:
             self._balance[incident_id][channel] += 1
         return severity
 
-    def _untold_because(self, send: AlertEvent, ended_at: datetime, member_of: str | None) -> str | None:
+    def _withdraw(self, incident_id: str, channel: str, over_at: datetime | None) -> bool:
+        """Take back a message that waits, since its incident was over before it was due (`over_at`) or there is something worse to say;
+        whether there was one."""
+        row = self._waiting.get((incident_id, channel))
+        if row is None or (over_at is not None and over_at > row["due_at"]):
+            return False
+        del self._waiting[incident_id, channel]
+        self._balance[incident_id][channel] -= 1
+        reason = "told as something worse" if over_at is None else f"{UNTOLD}{str(row['error'] or '').removeprefix(HELD)}"
+        skipped = {"status": "skipped", "error": reason, "due_at": self._now, "happened_at": self._now, "run_id": self._run_id}
+        if any(planned is row for planned in self._planned):
+            row.update(skipped)
+        else:
+            self._planned.append({name: row[name] for name in SEND_COLUMNS} | skipped)
+        return True
+
+    def _untold_because(self, event: Row, send: AlertEvent, ended_at: datetime, member_of: str | None) -> str | None:
         if member_of is not None and send in _OF_A_LEADER:
             return f"{TOLD_WITH}{member_of}"
         if send != "opened":
@@ -164,11 +214,30 @@ class AlertPlanner:
             return f"it ended before the rebuild of {self._quiet_before:%Y-%m-%d %H:%M} UTC"
         if ended_at + self._delay < self._now - self._policy.max_age:
             return f"it ended {ended_at:%Y-%m-%d %H:%M} UTC, longer ago than max_age {format_duration(self._policy.max_age)}"
+        points = read_payload(event["payload"]).get("point_count") if event["cause"] in OF_SERIES else None
+        if points is not None and points < self._policy.min_points:
+            return f"{TOO_SHORT}{points} of {self._policy.min_points} buckets in a row"
         return None
 
-    def _plan(self, event: Row, send: AlertEvent, channel: str, reason: str | None) -> None:
-        if not reason:
-            self._balance[event["incident_id"]][channel] += {"opened": 1, "resolved": -1}.get(send, 0)
+    def _plan(
+        self,
+        event: Row,
+        send: AlertEvent,
+        channel: str,
+        ended_at: datetime,
+        member_of: str | None,
+        opened_at: datetime | None,
+        last_seen_at: datetime,
+    ) -> None:
+        place = (event["incident_id"], channel)
+        reason, hold = self._untold_because(event, send, ended_at, member_of), None
+        is_too_short = reason is not None and reason.startswith(TOO_SHORT)
+        if is_too_short and place in self._too_short:  # that is in the ledger
+            return
+        if send == "opened":
+            self._too_short = (self._too_short | {place}) if is_too_short else (self._too_short - {place})
+            if not reason:
+                hold = self._holds.hold(event, channel, opened_at=opened_at, ended_at=last_seen_at, now=self._now)
         sequence = read_payload(event["payload"])["sequence"]
         row: Row = {
             "source": event["source"],
@@ -177,13 +246,20 @@ class AlertPlanner:
             "channel": channel,
             "attempt": 1,
             "status": "skipped" if reason else "planned",
-            "due_at": self._now,
+            "due_at": hold.until if hold else self._now,
             "happened_at": self._now,
             "is_possible_repeat": False,
             "idempotency_key": message_key(event["incident_id"], send, channel, sequence),
-            "error": reason,
+            "error": hold.why if hold else reason,
             "run_id": self._run_id,
         }
         self._planned.append(row)
-        if send == "resolved":
-            self._recoveries[event["incident_id"], channel] = row, event["severity"]
+        if reason:
+            return
+        self._balance[event["incident_id"]][channel] += {"opened": 1, "resolved": -1}.get(send, 0)
+        if hold:
+            self._waiting[place] = row
+        elif send == "opened":
+            self._holds.note(Telling(event["source"], event["series"], event["cause"], channel, self._now, event["severity"]))
+        elif send == "resolved":
+            self._recoveries[place] = row, event["severity"]

@@ -104,6 +104,11 @@ class Decisions:
         self._append(incident, "woken", **self._facts(incident_id), next_step=f"The snooze of {snoozed[-1]} is over. {step}")
         self._say(incident_id, "open again: the snooze is over")
 
+    def remind(self, incident_id: str) -> None:
+        """It goes on, and nobody has taken it on: whoever was told hears so again."""
+        step = f"Nobody has acknowledged it. Run: smartflow incidents ack {incident_id[:SHORT]}"
+        self._append(self._incidents[incident_id], "reminded", **self._facts(incident_id), next_step=step)
+
     def resolve(self, incident_id: str, at: datetime, note: str = "") -> None:
         """It is over for people, with all that they were told of by it; so it stays until its matter is over, unless it gets worse.
         `at`: in the time of its data."""

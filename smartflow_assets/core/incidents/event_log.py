@@ -29,13 +29,15 @@ IncidentEvent = Literal[
     "acknowledged",
     "snoozed",
     "woken",
+    "reminded",
     "suppressed",
     "resolved",
     "reopened",
     "grouped",
     "commented",
 ]
-"""What may happen to an incident; `woken`: a snooze is over, `grouped`: people are told of it by another one, or by none again."""
+"""What may happen to an incident; `woken`: a snooze is over, `reminded`: people hear of it again, `grouped`: they are told of it by another
+one, or by none again."""
 IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
 Cause = Literal["anomaly", "volume", "profile", "freshness", "readability", "removal", "run"]

@@ -36,7 +36,8 @@ class IncidentWriter:
         """The next event of an incident, and what people hear of it."""
         entry = self.note(incident, kind, severity, **payload)
         if is_heard(incident, kind):
-            self._planner.announce(entry, self._now, incident.get("group_id"))
+            opened_at = payload.get("opened_at") or incident.get("opened_at")
+            self._planner.announce(entry, self._now, incident.get("group_id"), opened_at=opened_at)
         return entry
 
     def note(self, incident: Row, kind: IncidentEvent, severity: Severity, **payload: Any) -> Row:

@@ -7,7 +7,7 @@ the same whether the data came in one run or in forty. What begins together is o
 in `event_log`, which messages they call for in `alert_planning`; incidents of failed runs are in `run_failures`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -34,6 +34,7 @@ from smartflow_assets.core.incidents.event_log import (
     log_entry,
     row_dicts,
 )
+from smartflow_assets.core.incidents.holds import Telling
 from smartflow_assets.core.incidents.recovery import NEW_LEVEL, Calm, Strangest
 from smartflow_assets.core.series.series_id import PROFILE, ROW_COUNT
 from smartflow_assets.core.severity import RANK, Severity, worst
@@ -134,6 +135,7 @@ def advance(
     past: pd.DataFrame | None = None,
     ended: Mapping[str, str] = MappingProxyType({}),
     steps: Mapping[str, timedelta] = MappingProxyType({}),
+    recently: Iterable[Telling] = (),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
@@ -144,7 +146,8 @@ def advance(
     the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (as
     `recovery.Calm` takes them, as far back as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual
     before an incident; `ended` are ids of incidents that are over whatever their values say, with the reason: a person has accepted
-    the new level, or the series itself is over. `steps`: the buckets of series that have others than the source.
+    the new level, or the series itself is over. `steps`: the buckets of series that have others than the source; `recently`: what was told
+    of other incidents, as far back as `policy.suppress_for`.
     """
     calm = Calm(
         rows,
@@ -158,7 +161,7 @@ def advance(
     for incident in row_dicts(past):
         ended_at = None if is_going_on(incident) else incident["resolved_at"]
         calm.note(incident, incident["recovered_at"] or ended_at, incident["resolved_reason"])
-    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before, delay=delay)
+    announcer = AlertPlanner(sends, policy, now=now, run_id=run_id, quiet_before=quiet_before, delay=delay, recently=recently)
     stored = dict[str, list[_Track]]()
     for track in _stored_tracks(history, policy, units or {}):
         stored.setdefault(track.series, []).append(track)
@@ -210,7 +213,13 @@ def advance(
                 )
             )
             if is_heard(track.standing, change.kind):
-                announcer.announce(log[-1], max(change.ended_at, going_on_until or change.ended_at), leader)
+                announcer.announce(
+                    log[-1],
+                    max(change.ended_at, going_on_until or change.ended_at),
+                    leader,
+                    opened_at=track.incident["opened_at"],
+                    last_seen_at=change.ended_at,
+                )
             if leader is not None and change.kind == "opened":
                 track.sequence += 1
                 joined = {"sequence": track.sequence, "group_id": leader}

@@ -116,7 +116,7 @@ def replay(
     anew as often as `training.every` says. SourceError when no row could be judged.
     """
     warehouse.commit(RUN_ID, [Delete(table, source.name) for table in MADE])
-    silent = source.model_copy(update={"alerts": source.alerts.model_copy(update={"to": ()})})  # no messages are planned
+    silent = source.model_copy(update={"alerts": source.alerts.model_copy(update={"to": (), "routes": ()})})  # no messages are planned
     silent._files = source._files
     first, newest = _extent(warehouse, source)
     models = ModelStore(settings.models)
