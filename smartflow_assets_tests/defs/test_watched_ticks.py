@@ -22,6 +22,12 @@ from smartflow_assets_tests.homes import Home
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 
 
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The minute of each test: what is looked at is by the clock of the machine, and a suite takes minutes."""
+    monkeypatch.setitem(globals(), "NOW", datetime.now(UTC).replace(second=0, microsecond=0))
+
+
 class Daemon:
     """What a daemon writes of one schedule or sensor, without a daemon."""
 
