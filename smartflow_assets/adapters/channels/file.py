@@ -36,7 +36,7 @@ class FileChannel(BaseChannel):
 
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         folder = outbox if self.folder is None else outbox.parent / self.folder
-        name = f"{message.happened_at:%Y%m%dT%H%M%SZ}-{message.source}-{message.event}-{message.file_key}"
+        name = f"{message.happened_at:%Y%m%dT%H%M%SZ}-{message.source.replace('*', 'several')}-{message.event}-{message.file_key}"
         try:
             make_private_folder(folder)
             with private():

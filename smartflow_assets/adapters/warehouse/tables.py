@@ -31,7 +31,7 @@ from smartflow_assets.core.remediation.matter import RemedyStatus
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 12  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 13  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -714,6 +714,7 @@ _ALL = (
             _always("happened_at", TIME, "When the row was written, by the run's clock."),
             Column("is_possible_repeat", TRUTH, "A claim before it had no end, so the message may have gone out twice."),
             Column("idempotency_key", TEXT, "Key in the message by which a receiver knows a repeat."),
+            Column("sent_with", TEXT, "Key of the bundle that it went out in, with others that have the same; null for one alone."),
             Column("error", TEXT, "Why the attempt failed or was skipped."),
             _RUN,
         ),
