@@ -13,7 +13,6 @@ and ended together, under the key of the bundle in `sent_with`.
 
 import hashlib
 import logging
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -26,17 +25,26 @@ import pandas as pd
 
 from smartflow_assets.adapters.channels import BaseChannel
 from smartflow_assets.adapters.secret_references import redact_all, text_of, unset
+from smartflow_assets.adapters.send_ledger import (
+    BACKOFF,
+    MOST_DEATHS,
+    attempt_of,
+    due_channels,
+    is_bundling,
+    is_deadly,
+    is_due,
+    open_sends,
+    sent_of,
+    waits,
+)
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError, is_interrupt
 from smartflow_assets.core.incidents.alert_planning import AlertStatus, message_key
-from smartflow_assets.core.incidents.bundling import Envelope, Sent, Wait, digest_of, packed
+from smartflow_assets.core.incidents.bundling import Envelope, Wait, packed
 from smartflow_assets.core.incidents.event_log import Row, in_order, row_dicts
 from smartflow_assets.core.incidents.messages import Message, bundled, render
-
-BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180))
-"""How long to wait after the first, second, … failure, give or take JITTER; the last holds for all further ones."""
 
 JITTER = 0.2
 """So far each wait is from BACKOFF, by the message's key: a hundred messages must not reach a receiver that is back in one moment."""
@@ -44,35 +52,10 @@ JITTER = 0.2
 MOST_ATTEMPTS = 24
 """Two and a half days of the above: a channel that dies on Friday evening gets its messages on Monday morning."""
 
-MOST_DEATHS = 5
-"""So many processes may die in one message before it is given up."""
-
 _LONGEST_WAIT = timedelta(days=1)  # whatever a receiver asks for
 _LONGEST_ERROR = 500
 _log = logging.getLogger(__name__)
 
-# The order is of attempt and status alone, so that it does not depend on clocks: a replay has its own.
-_OPEN = """
-    WITH attempts AS (
-        SELECT *, status = 'claimed' AND NOT bool_or(status IN ('sent', 'failed')) OVER (
-            PARTITION BY idempotency_key, channel, attempt) AS is_death
-        FROM alert_sends
-    )
-    SELECT * EXCLUDE (is_death) FROM (
-        SELECT *, min(happened_at) OVER message AS planned_at, count(*) FILTER (is_death) OVER message AS deaths,
-            bool_or(status = 'claimed') OVER message AS is_tried, row_number() OVER (
-            message ORDER BY attempt DESC, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END DESC) AS age
-        FROM attempts WINDOW message AS (PARTITION BY idempotency_key, channel)
-    ) WHERE age = 1 AND (status IN ('planned', 'claimed') OR (status = 'failed' AND due_at IS NOT NULL))
-"""
-
-# Whatever may have arrived counts; what failed and is tried again has not, as far as anybody knows.
-_SENT = """
-    SELECT min(happened_at) FILTER (status = 'claimed') AS claimed_at, any_value(sent_with) AS bundle,
-           bool_or(status = 'failed' AND due_at IS NOT NULL) AS is_to_be_repeated
-    FROM alert_sends WHERE channel = ? AND status IN ('claimed', 'sent', 'failed')
-    GROUP BY coalesce(sent_with, idempotency_key), attempt HAVING claimed_at IS NOT NULL ORDER BY claimed_at
-"""
 _STILL_ON = """
     SELECT * FROM (
         SELECT *, min(happened_at) OVER (PARTITION BY idempotency_key) AS planned_at FROM alert_sends WHERE channel = ?
@@ -162,10 +145,10 @@ def drain(
     channel that somebody else drains for longer than `patience` is left to the next drain. One that tells several at once tells those
     of all sources. Raises what the warehouse raises.
     """
-    sends = _open_sends(warehouse, source)
+    sends = open_sends(warehouse, source)
     drains = [
         _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, source, background or NoBackground())
-        for name in _due_channels(warehouse, channels, sends, now)
+        for name in due_channels(warehouse, channels, sends, now)
     ]
     for one in drains:
         lock = AdvisoryLock(warehouse.path.parent / "locks" / f"outbox-{quote(one.name, safe='')}.lock")
@@ -178,7 +161,7 @@ def drain(
                 continue
             one.run()
     sent, failed, skipped = (sum(getattr(one, name) for one in drains) for name in ("sent", "failed", "skipped"))
-    left = _open_sends(warehouse, source) if drains else sends
+    left = open_sends(warehouse, source) if drains else sends
     return Drained(
         sent,
         failed,
@@ -186,7 +169,7 @@ def drain(
         planned_left=len(left),
         dead_letters=tuple(letter for one in drains for letter in one.dead_letters),
         reached=frozenset(one.name for one in drains if one.sent),
-        waits=_waits(warehouse, channels, left, now),
+        waits=waits(warehouse, channels, left, now),
     )
 
 
@@ -253,12 +236,12 @@ class _ChannelDrain:
         def in_turn(send: Row) -> tuple:
             return send["planned_at"], stories[send["idempotency_key"]].sequence, send["incident_id"]
 
-        sent = _sent_of(self.warehouse, self.name, self.channel)
+        sent = sent_of(self.warehouse, self.name, self.channel)
         ready = list[Row]()
         for send in sorted(sends, key=in_turn):
             if send["incident_id"] in waiting:
                 continue
-            if not _is_due(send, self.now, self.channel, sent):
+            if not is_due(send, self.now, self.channel, sent):
                 waiting.add(send["incident_id"])
             elif stories[send["idempotency_key"]].is_lost and down is None:
                 self._give_up_lost(send)
@@ -272,9 +255,9 @@ class _ChannelDrain:
             envelope = envelope.without(stopped)
             if not envelope.rows:
                 continue
-            if down is not None and not _is_deadly(envelope.rows[0]):
+            if down is not None and not is_deadly(envelope.rows[0]):
                 error = DeliveryError(f"not tried: {down}", retry_after=down.retry_after)
-                ended = [self._failure(send, error, _attempt_of(send), send["sent_with"]) for send in envelope.rows]
+                ended = [self._failure(send, error, attempt_of(send), send["sent_with"]) for send in envelope.rows]
                 not_tried += ended
             else:
                 ended, down = self._attempt(envelope, stories)
@@ -290,15 +273,15 @@ class _ChannelDrain:
 
     def _own_sends(self) -> list[Row]:
         """What is open on this channel: of one source alone where that was asked for, unless several are told together."""
-        sends = [send for send in _open_sends(self.warehouse, None) if send["channel"] == self.name]
-        if self.source is None or _is_bundling(self.channel):
+        sends = [send for send in open_sends(self.warehouse, None) if send["channel"] == self.name]
+        if self.source is None or is_bundling(self.channel):
             return sends
         company = {send["sent_with"] for send in sends if send["source"] == self.source} - {None}
         return [send for send in sends if send["source"] == self.source or send["sent_with"] in company]
 
     def _give_up_lost(self, send: Row) -> None:
         error = DeliveryError(f"incident {send['incident_id']} or its event is not in the warehouse", is_final=True)
-        row = self._failure(send, error, _attempt_of(send), send["sent_with"])
+        row = self._failure(send, error, attempt_of(send), send["sent_with"])
         self.ended.append(row)
         self.failed += 1
         self.dead_letters.append(DeadLetter(send["source"], self.name, row["error"]))
@@ -311,8 +294,8 @@ class _ChannelDrain:
 
     def _attempt(self, envelope: Envelope, stories: "Mapping[str, _Story]") -> tuple[list[Row], DeliveryError | None]:
         """Claim, deliver, note the end. Returns the last rows, and the error if it says that the whole channel is down."""
-        rows, attempt = envelope.rows, max(map(_attempt_of, envelope.rows))
-        if _is_deadly(rows[0]):
+        rows, attempt = envelope.rows, max(map(attempt_of, envelope.rows))
+        if is_deadly(rows[0]):
             error = DeliveryError(f"{MOST_DEATHS} processes died while they sent it: given up", is_final=True)
         else:
             self._write(*(self._row(send, "claimed", attempt, envelope.key) for send in rows))
@@ -486,103 +469,8 @@ def of_incidents(warehouse: Warehouse, table: str, ids: Iterable[str]) -> pd.Dat
     return warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [list(ids)])
 
 
-def _open_sends(warehouse: Warehouse, source: str | None) -> list[Row]:
-    """The newest row of every message that is not ended, with `planned_at`."""
-    sends = row_dicts(warehouse.read(_OPEN))
-    return [send for send in sends if source is None or send["source"] == source]
-
-
-def unsent_sources(warehouse: Warehouse, channels: Mapping[str, BaseChannel], now: datetime) -> set[str]:
-    """The sources with a message that has not gone out, but for those that wait for a digest or a limit."""
-    sends = _open_sends(warehouse, None)
-    waiting = {(send["idempotency_key"], send["channel"]) for send, _ in _waiting(warehouse, channels, sends, now)}
-    return {send["source"] for send in sends if (send["idempotency_key"], send["channel"]) not in waiting}
-
-
-def waits_by_channel(warehouse: Warehouse, channels: Mapping[str, BaseChannel], now: datetime) -> dict[str, tuple[Wait, ...]]:
-    """What waits for a digest or a limit, by channel."""
-    sends = _open_sends(warehouse, None)
-    return {
-        name: _waits(warehouse, {name: channel}, [send for send in sends if send["channel"] == name], now)
-        for name, channel in channels.items()
-        if _is_bundling(channel)
-    }
-
-
-def _waits(warehouse: Warehouse, channels: Mapping[str, BaseChannel], sends: list[Row], now: datetime) -> tuple[Wait, ...]:
-    counts = Counter(reason for _, reason in _waiting(warehouse, channels, sends, now))
-    return tuple(Wait(count, reason) for reason, count in counts.items())
-
-
-def _waiting(warehouse: Warehouse, channels: Mapping[str, BaseChannel], sends: list[Row], now: datetime) -> list[tuple[Row, str]]:
-    """The messages that wait for a digest or a limit, and for which."""
-    found = list[tuple[Row, str]]()
-    for name in sorted({send["channel"] for send in sends} & channels.keys()):
-        channel, own = channels[name], [send for send in sends if send["channel"] == name and _is_over(send, now)]
-        sent = _sent_of(warehouse, name, channel)
-        room_at = channel.limit.room_at(sent.moments, now) if channel.limit else now
-        for send in own:
-            if channel.digest and not send["is_tried"] and (slot := digest_of(send, channel.digest, sent, now)) > now:
-                found.append((send, f"the digest of {channel.digest.named(slot, now)}"))
-            elif room_at > now:
-                found.append((send, f"the limit of {name} until {room_at:%H:%M} UTC"))
-    return found
-
-
-def _is_bundling(channel: BaseChannel | None) -> bool:
-    return channel is not None and (channel.digest is not None or channel.limit is not None)
-
-
-def _sent_of(warehouse: Warehouse, name: str, channel: BaseChannel | None) -> Sent:
-    """What a channel has put on the wire; asked only where that matters."""
-    if not _is_bundling(channel):
-        return Sent()
-    rows = row_dicts(warehouse.read(_SENT, [name]))
-    first: dict[str, datetime] = {}
-    for row in rows:
-        if row["bundle"]:
-            first.setdefault(row["bundle"], row["claimed_at"])
-    return Sent([row["claimed_at"] for row in rows if not row["is_to_be_repeated"]], list(first.values()))
-
-
 def _still_on(warehouse: Warehouse, channel: str) -> list[tuple[Row, "_Story"]]:
     """The incidents that a channel has told of and that are not over: the newest message of each, and its story."""
     sends = [send for send in row_dicts(warehouse.read(_STILL_ON, [channel])) if send["event"] != "resolved"]
     stories = _stories(warehouse, channel, sends) if sends else {}
     return [(send, stories[send["idempotency_key"]]) for send in sends if not stories[send["idempotency_key"]].is_lost]
-
-
-def _due_channels(warehouse: Warehouse, channels: Mapping[str, BaseChannel], sends: list[Row], now: datetime) -> list[str]:
-    """Channels with something due, those that failed last, so that the others do not wait for their timeouts."""
-    attempts: dict[str, int] = {}
-    sent = {name: _sent_of(warehouse, name, channels.get(name)) for name in {send["channel"] for send in sends}}
-    for send in sends:
-        if _is_due(send, now, channels.get(send["channel"]), sent[send["channel"]]):
-            attempts[send["channel"]] = max(attempts.get(send["channel"], 0), _attempt_of(send))
-    return sorted(attempts, key=lambda channel: (attempts[channel], channel))
-
-
-def _is_due(send: Row, now: datetime, channel: BaseChannel | None, sent: Sent) -> bool:
-    """Whether it may be tried: its wait is over, and so is that for the digest of its channel."""
-    if channel is not None and channel.digest is not None and not send["is_tried"] and digest_of(send, channel.digest, sent, now) > now:
-        return False
-    return _is_over(send, now)
-
-
-def _is_over(send: Row, now: datetime) -> bool:
-    """Whether the wait after a failure or a death is over."""
-    if send["status"] != "claimed":
-        return send["due_at"] is None or send["due_at"] <= now
-    if send["deaths"] <= 1 or _is_deadly(send):
-        return True
-    claimed_at = send["happened_at"]  # later than now where the clock was wrong then: that must hold nothing back
-    return not claimed_at <= now < claimed_at + BACKOFF[min(send["deaths"] - 1, len(BACKOFF)) - 1]
-
-
-def _is_deadly(send: Row) -> bool:
-    return send["status"] == "claimed" and send["deaths"] >= MOST_DEATHS
-
-
-def _attempt_of(send: Row) -> int:
-    """The number of the attempt that comes next; the planned row carries that of the first."""
-    return int(send["attempt"]) + (send["status"] != "planned")

@@ -16,7 +16,8 @@ import pytest
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.channels import BaseChannel, EmailChannel, FileChannel, WebhookChannel
-from smartflow_assets.adapters.outbox import BACKOFF, JITTER, MOST_ATTEMPTS, DeadLetter, Drained, drain
+from smartflow_assets.adapters.outbox import JITTER, MOST_ATTEMPTS, DeadLetter, Drained, drain
+from smartflow_assets.adapters.send_ledger import BACKOFF
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append, Rewrite

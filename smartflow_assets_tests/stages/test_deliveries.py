@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from smartflow_assets.adapters.outbox import MOST_DEATHS
+from smartflow_assets.adapters.send_ledger import MOST_DEATHS
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages.alerting import Failure, close_incidents_of, drain_outbox, record_failures, writes_of
