@@ -147,6 +147,8 @@ def test_a_digest_and_a_limit_are_named_wherever_messages_are(told: Path, smartf
     home.warehouse.commit("test", [Delete("incidents", "web"), Delete("incident_events", "web"), Delete("alert_sends", "web")])
     done = smartflow("run", "web", "--as-of", "2026-03-03T00:00Z")
     assert "messages to ops: 1 waits for the digest of Mon 08:00" in done.out + done.err, done
+    [incident] = home.table("incidents")["incident_id"]
+    assert "[digest] 1 incident of web: 1 warning; 1 began" in smartflow("channels", "preview", incident).out
     listed = smartflow("channels", "list").out
     assert "digest each mon at 08:00 (Europe/Berlin); next " in listed
     today = home.table("alert_sends").assign(happened_at=datetime.now(UTC), due_at=datetime.now(UTC))
