@@ -90,6 +90,10 @@ def _yaml_lines() -> Iterator[str]:
     yield "\n## Channels\n"
     yield "`data/channels.yaml` is a mapping of names to channels; a source lists the names in `alerts.to`. See [webhooks](webhooks.md).\n"
     yield from _union([channels["$defs"][name] for name in _members(channels)], channels)
+    for name, model in channels["$defs"].items():
+        if name not in _members(channels) and "properties" in model:
+            yield f"\n### {_title(name, channels)}\n\n{_text(model)}\n"
+            yield from _fields(model["properties"], channels, model.get("required", ()))
 
 
 def _union(models: Sequence[dict[str, Any]], schema: Mapping[str, Any]) -> Iterator[str]:

@@ -6,10 +6,14 @@ channel holds the channel's lock meanwhile, so two drains never send the same me
 under the lock is of a process that died: it is repeated, at once after the first death and then after longer and longer waits, and
 marked each time. That is at least once, with an idempotency key; no mail server allows more. A message in which five processes have
 died may be what kills them: it is given up.
+
+Where a channel has a digest or a rate limit, several messages go over the wire as one (`core.incidents.bundling`): their rows are claimed
+and ended together, under the key of the bundle in `sent_with`.
 """
 
+import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,39 +25,42 @@ import pandas as pd
 
 from smartflow_assets.adapters.channels import BaseChannel
 from smartflow_assets.adapters.secret_references import redact_all, text_of, unset
+from smartflow_assets.adapters.send_ledger import (
+    BACKOFF,
+    MOST_DEATHS,
+    attempt_of,
+    due_channels,
+    is_bundling,
+    is_deadly,
+    is_due,
+    open_sends,
+    sent_of,
+    waits,
+)
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError, is_interrupt
 from smartflow_assets.core.incidents.alert_planning import AlertStatus, message_key
+from smartflow_assets.core.incidents.bundling import Envelope, Wait, packed
 from smartflow_assets.core.incidents.event_log import Row, in_order, row_dicts
-from smartflow_assets.core.incidents.messages import Message, render
+from smartflow_assets.core.incidents.messages import Message, bundled, render
 
-BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180))
-"""How long to wait after the first, second, … failure; the last holds for all further ones."""
+JITTER = 0.2
+"""So far each wait is from BACKOFF, by the message's key: a hundred messages must not reach a receiver that is back in one moment."""
 
 MOST_ATTEMPTS = 24
 """Two and a half days of the above: a channel that dies on Friday evening gets its messages on Monday morning."""
-
-MOST_DEATHS = 5
-"""So many processes may die in one message before it is given up."""
 
 _LONGEST_WAIT = timedelta(days=1)  # whatever a receiver asks for
 _LONGEST_ERROR = 500
 _log = logging.getLogger(__name__)
 
-# The order is of attempt and status alone, so that it does not depend on clocks: a replay has its own.
-_OPEN = """
-    WITH attempts AS (
-        SELECT *, status = 'claimed' AND NOT bool_or(status IN ('sent', 'failed')) OVER (
-            PARTITION BY idempotency_key, channel, attempt) AS is_death
-        FROM alert_sends
-    )
-    SELECT * EXCLUDE (is_death) FROM (
-        SELECT *, min(happened_at) OVER message AS planned_at, count(*) FILTER (is_death) OVER message AS deaths, row_number() OVER (
-            message ORDER BY attempt DESC, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END DESC) AS age
-        FROM attempts WINDOW message AS (PARTITION BY idempotency_key, channel)
-    ) WHERE age = 1 AND (status IN ('planned', 'claimed') OR (status = 'failed' AND due_at IS NOT NULL))
+_STILL_ON = """
+    SELECT * FROM (
+        SELECT *, min(happened_at) OVER (PARTITION BY idempotency_key) AS planned_at FROM alert_sends WHERE channel = ?
+    ) WHERE status = 'sent' AND incident_id IN (SELECT incident_id FROM incidents WHERE state IN ('open', 'acknowledged'))
+    QUALIFY row_number() OVER (PARTITION BY incident_id ORDER BY planned_at DESC, happened_at DESC, event) = 1
 """
 
 
@@ -68,8 +75,8 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Drained:
-    """What one drain did: messages sent, failed, not tried since their channel is down, and not ended after it; those that were
-    given up, and the channels that took one."""
+    """What one drain did: messages sent, failed, not tried since their channel is down, and not ended after it, of which some wait for
+    a digest or a rate limit; those that were given up, and the channels that took one."""
 
     sent: int = 0
     failed: int = 0
@@ -77,6 +84,7 @@ class Drained:
     planned_left: int = 0
     dead_letters: tuple[DeadLetter, ...] = field(default=(), compare=False)
     reached: frozenset[str] = field(default=frozenset(), compare=False)
+    waits: tuple[Wait, ...] = field(default=(), compare=False)
 
     def __add__(self, later: "Drained") -> "Drained":
         """This drain and one right after it."""
@@ -87,11 +95,14 @@ class Drained:
             later.planned_left,
             self.dead_letters + later.dead_letters,
             self.reached | later.reached,
+            later.waits,
         )
 
     def __str__(self) -> str:
-        parts = [(self.sent, "sent"), (self.failed, "failed"), (self.skipped, "not tried"), (self.planned_left, "left for later")]
-        return ", ".join(f"{count} {what}" for count, what in parts if count) or "nothing to send"
+        left = self.planned_left - sum(wait.count for wait in self.waits)
+        counts = [(self.sent, "sent"), (self.failed, "failed"), (self.skipped, "not tried"), (left, "left for later")]
+        *done, later = (f"{count} {what}" if count > 0 else "" for count, what in counts)
+        return ", ".join(filter(None, [*done, *map(str, self.waits), later])) or "nothing to send"
 
 
 class Background(Protocol):
@@ -131,12 +142,13 @@ def drain(
     """Deliver what is due at `now`, of one source or of all.
 
     A channel that fails stops neither the others nor the caller, and the messages of one incident go out in their order. A
-    channel that somebody else drains for longer than `patience` is left to the next drain. Raises what the warehouse raises.
+    channel that somebody else drains for longer than `patience` is left to the next drain. One that tells several at once tells those
+    of all sources. Raises what the warehouse raises.
     """
-    sends = _open_sends(warehouse, source)
+    sends = open_sends(warehouse, source)
     drains = [
         _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, source, background or NoBackground())
-        for name in _due_channels(sends, now)
+        for name in due_channels(warehouse, channels, sends, now)
     ]
     for one in drains:
         lock = AdvisoryLock(warehouse.path.parent / "locks" / f"outbox-{quote(one.name, safe='')}.lock")
@@ -149,13 +161,15 @@ def drain(
                 continue
             one.run()
     sent, failed, skipped = (sum(getattr(one, name) for one in drains) for name in ("sent", "failed", "skipped"))
+    left = open_sends(warehouse, source) if drains else sends
     return Drained(
         sent,
         failed,
         skipped,
-        planned_left=len(_open_sends(warehouse, source) if drains else sends),
+        planned_left=len(left),
         dead_letters=tuple(letter for one in drains for letter in one.dead_letters),
         reached=frozenset(one.name for one in drains if one.sent),
+        waits=waits(warehouse, channels, left, now),
     )
 
 
@@ -177,15 +191,18 @@ def told_without_secrets(error: DeliveryError, channel: BaseChannel, environment
     return redact_all(channel.redact(str(error), environment), environment)
 
 
-def wait_after(attempt: int, asked: timedelta | None = None) -> timedelta | None:
-    """How long to wait after a failed attempt, at least as long as the receiver asked; None when it was the last one.
+def wait_after(attempt: int, asked: timedelta | None = None, *, key: str = "") -> timedelta | None:
+    """How long to wait after a failed attempt of the message of this key, at least as long as the receiver asked; None when it was the
+    last one.
 
-    >>> wait_after(1), wait_after(3, asked=timedelta(hours=2)), wait_after(24)
-    (datetime.timedelta(seconds=60), datetime.timedelta(seconds=7200), None)
+    >>> wait_after(1, key="k1"), wait_after(3, asked=timedelta(hours=2)) >= timedelta(hours=2), wait_after(24)
+    (datetime.timedelta(seconds=67, microseconds=636619), True, None)
     """
     if attempt >= MOST_ATTEMPTS:
         return None
-    return max(BACKOFF[min(attempt, len(BACKOFF)) - 1], min(asked or timedelta(0), _LONGEST_WAIT))
+    share = int(hashlib.sha256(f"{key}|{attempt}".encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+    wait = BACKOFF[min(attempt, len(BACKOFF)) - 1] * (1 - JITTER + 2 * JITTER * share)
+    return max(wait, min(asked or timedelta(0), _LONGEST_WAIT) * (1 + JITTER * share))
 
 
 class _ChannelDrain:
@@ -210,34 +227,64 @@ class _ChannelDrain:
         self.ended: list[Row] = []  # how messages ended, not written yet
 
     def run(self) -> None:
-        sends = [send for send in _open_sends(self.warehouse, self.source) if send["channel"] == self.name]
+        sends = self._own_sends()
         stories = _stories(self.warehouse, self.name, sends)
         down = self._reason_not_to_try()
-        waiting: set[str] = set()  # incidents with an earlier message that must go first
+        waiting: set[str] = set()  # incidents with an earlier message that must go first, and does not go now
         not_tried: list[Row] = []
 
         def in_turn(send: Row) -> tuple:
             return send["planned_at"], stories[send["idempotency_key"]].sequence, send["incident_id"]
 
+        sent = sent_of(self.warehouse, self.name, self.channel)
+        ready = list[Row]()
         for send in sorted(sends, key=in_turn):
             if send["incident_id"] in waiting:
                 continue
-            if not _is_due(send, self.now):
+            if not is_due(send, self.now, self.channel, sent):
                 waiting.add(send["incident_id"])
-                continue
-            if down is not None and not _is_deadly(send):
-                row = self._failure(send, DeliveryError(f"not tried: {down}", retry_after=down.retry_after))
-                not_tried.append(row)
+            elif stories[send["idempotency_key"]].is_lost and down is None:
+                self._give_up_lost(send)
             else:
-                row, down = self._attempt(send, stories[send["idempotency_key"]])
-            if row["due_at"] is not None:
-                waiting.add(send["incident_id"])
-            elif row["status"] == "failed":
-                self.dead_letters.append(DeadLetter(send["source"], self.name, row["error"]))
+                ready.append(send)
+        stopped: set[str] = set()  # and those whose message did not get through just now
+        digest, limit = (self.channel.digest, self.channel.limit) if self.channel else (None, None)
+        if self.channel is not None and not self.channel.takes_bundles:  # one of another type had this name
+            ready = [send | {"sent_with": None} for send in ready]
+        for envelope in packed(ready, digest=digest, limit=limit, sent=sent, now=self.now):
+            envelope = envelope.without(stopped)
+            if not envelope.rows:
+                continue
+            if down is not None and not is_deadly(envelope.rows[0]):
+                error = DeliveryError(f"not tried: {down}", retry_after=down.retry_after)
+                ended = [self._failure(send, error, attempt_of(send), send["sent_with"]) for send in envelope.rows]
+                not_tried += ended
+            else:
+                ended, down = self._attempt(envelope, stories)
+            for row in ended:
+                if row["due_at"] is not None:
+                    stopped.add(row["incident_id"])
+                elif row["status"] == "failed":
+                    self.dead_letters.append(DeadLetter(row["source"], self.name, row["error"]))
         if not_tried:
             _log.warning("channel %s: %d messages %s", self.name, len(not_tried), not_tried[0]["error"])
         self.skipped = len(not_tried)
         self._write(*not_tried)
+
+    def _own_sends(self) -> list[Row]:
+        """What is open on this channel: of one source alone where that was asked for, unless several are told together."""
+        sends = [send for send in open_sends(self.warehouse, None) if send["channel"] == self.name]
+        if self.source is None or is_bundling(self.channel):
+            return sends
+        company = {send["sent_with"] for send in sends if send["source"] == self.source} - {None}
+        return [send for send in sends if send["source"] == self.source or send["sent_with"] in company]
+
+    def _give_up_lost(self, send: Row) -> None:
+        error = DeliveryError(f"incident {send['incident_id']} or its event is not in the warehouse", is_final=True)
+        row = self._failure(send, error, attempt_of(send), send["sent_with"])
+        self.ended.append(row)
+        self.failed += 1
+        self.dead_letters.append(DeadLetter(send["source"], self.name, row["error"]))
 
     def _reason_not_to_try(self) -> DeliveryError | None:
         if self.channel is None:  # worth another attempt: a name or a file with a mistake is mended, a lost message is not
@@ -245,48 +292,73 @@ class _ChannelDrain:
         missing = self.channel.missing(self.environment)
         return unset(missing) if missing else None
 
-    def _attempt(self, send: Row, story: "_Story") -> tuple[Row, DeliveryError | None]:
-        """Claim, deliver, note the end. Returns the last row, and the error if it says that the whole channel is down."""
-        if _is_deadly(send):
+    def _attempt(self, envelope: Envelope, stories: "Mapping[str, _Story]") -> tuple[list[Row], DeliveryError | None]:
+        """Claim, deliver, note the end. Returns the last rows, and the error if it says that the whole channel is down."""
+        rows, attempt = envelope.rows, max(map(attempt_of, envelope.rows))
+        if is_deadly(rows[0]):
             error = DeliveryError(f"{MOST_DEATHS} processes died while they sent it: given up", is_final=True)
         else:
-            self._write(self._row(send, "claimed"))
-            error = self._deliver(send, story)
-        row = self._row(send, "sent") if error is None else self._failure(send, error)
-        self.ended.append(row)
-        if error is not None:
-            _log.warning("channel %s: message %s of %s failed: %s", self.name, send["event"], send["source"], row["error"])
-        self.sent, self.failed = self.sent + (error is None), self.failed + (error is not None)
-        return row, error if error is not None and error.is_channel_down else None
+            self._write(*(self._row(send, "claimed", attempt, envelope.key) for send in rows))
+            error = self._deliver(rows, envelope.key, stories)
+        if error is None:
+            ended = [self._row(send, "sent", attempt, envelope.key) for send in rows]
+        else:
+            ended = [self._failure(send, error, attempt, envelope.key) for send in rows]
+            told = rows[0]["event"] if len(rows) == 1 else f"{rows[0]['event']} and {len(rows) - 1} more, as one,"
+            _log.warning("channel %s: message %s of %s failed: %s", self.name, told, rows[0]["source"], ended[0]["error"])
+        self.ended += ended
+        self.sent, self.failed = self.sent + len(rows) * (error is None), self.failed + len(rows) * (error is not None)
+        return ended, error if error is not None and error.is_channel_down else None
 
-    def _deliver(self, send: Row, story: "_Story") -> DeliveryError | None:
+    def _deliver(self, rows: Sequence[Row], key: str | None, stories: "Mapping[str, _Story]") -> DeliveryError | None:
         assert self.channel is not None
         try:
-            message = story.message(send, self.background.facts(send["source"]))
-            if self.channel.wants_picture:
+            messages = [stories[send["idempotency_key"]].message(send, self.background.facts(send["source"])) for send in rows]
+            message = messages[0] if key is None else self._bundle(messages, key)
+            if key is None and self.channel.wants_picture:
                 message = replace(message, picture=self.background.picture(message))
-        except DeliveryError as error:
-            return error
+        except Exception as error:  # of one message, which must not stop the others
+            return DeliveryError(f"it cannot be written: {type(error).__name__}: {text_of(error)}")
         return attempt(self.channel, message, environment=self.environment, outbox_folder=self.outbox_folder)
 
-    def _failure(self, send: Row, error: DeliveryError) -> Row:
-        attempt = _attempt_of(send)
-        wait = None if error.is_final else wait_after(attempt, error.retry_after)
+    def _bundle(self, messages: Sequence[Message], key: str) -> Message:
+        assert self.channel is not None
+        digest, limit, newest = self.channel.digest, self.channel.limit, max(message.happened_at for message in messages)
+        if digest is None:
+            why = f"{self.name} sends {limit}: more came than it may send" if limit else f"{self.name} had more to send than it may"
+            return bundled("held_back", messages, idempotency_key=key, happened_at=newest, why=why)
+        still_on = [story.message(send, self.background.facts(send["source"])) for send, story in _still_on(self.warehouse, self.name)]
+        return bundled(
+            "digest", messages, idempotency_key=key, happened_at=digest.after(newest), still_on=still_on, timezone=digest.timezone
+        )
+
+    def _failure(self, send: Row, error: DeliveryError, attempt: int, sent_with: str | None) -> Row:
+        wait = None if error.is_final else wait_after(attempt, error.retry_after, key=sent_with or send["idempotency_key"])
         text = str(error) if self.channel is None else told_without_secrets(error, self.channel, self.environment)
         if wait is None and not error.is_final:
             text += f" Given up after {attempt} attempts."
         due_at = None if wait is None else self.now + wait
-        return self._row(send, "failed", error=text[:_LONGEST_ERROR], due_at=due_at)
+        return self._row(send, "failed", attempt, sent_with, error=text[:_LONGEST_ERROR], due_at=due_at)
 
-    def _row(self, send: Row, status: AlertStatus, *, error: str | None = None, due_at: datetime | None = None) -> Row:
+    def _row(
+        self,
+        send: Row,
+        status: AlertStatus,
+        attempt: int,
+        sent_with: str | None,
+        *,
+        error: str | None = None,
+        due_at: datetime | None = None,
+    ) -> Row:
         same = {name: send[name] for name in ("source", "incident_id", "event", "channel", "idempotency_key")}
         is_possible_repeat = send["status"] == "claimed" or bool(send["is_possible_repeat"])
         return same | {
-            "attempt": _attempt_of(send),
+            "attempt": attempt,
             "status": status,
             "due_at": due_at,
             "happened_at": self.now,
             "is_possible_repeat": is_possible_repeat,
+            "sent_with": sent_with,
             "error": error,
             "run_id": self.run_id,
         }
@@ -305,6 +377,11 @@ class _Story:
     incident: Row | None
     event: Row | None
     remedies: tuple[str, ...] = ()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be told, since the incident is gone."""
+        return self.incident is None or self.event is None
 
     @property
     def sequence(self) -> int:
@@ -392,34 +469,8 @@ def of_incidents(warehouse: Warehouse, table: str, ids: Iterable[str]) -> pd.Dat
     return warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [list(ids)])
 
 
-def _open_sends(warehouse: Warehouse, source: str | None) -> list[Row]:
-    """The newest row of every message that is not ended, with `planned_at`."""
-    sends = row_dicts(warehouse.read(_OPEN))
-    return [send for send in sends if source is None or send["source"] == source]
-
-
-def _due_channels(sends: list[Row], now: datetime) -> list[str]:
-    """Channels with something due, those that failed last, so that the others do not wait for their timeouts."""
-    attempts: dict[str, int] = {}
-    for send in sends:
-        if _is_due(send, now):
-            attempts[send["channel"]] = max(attempts.get(send["channel"], 0), _attempt_of(send))
-    return sorted(attempts, key=lambda channel: (attempts[channel], channel))
-
-
-def _is_due(send: Row, now: datetime) -> bool:
-    if send["status"] != "claimed":
-        return send["due_at"] is None or send["due_at"] <= now
-    if send["deaths"] <= 1 or _is_deadly(send):
-        return True
-    claimed_at = send["happened_at"]  # later than now where the clock was wrong then: that must hold nothing back
-    return not claimed_at <= now < claimed_at + BACKOFF[min(send["deaths"] - 1, len(BACKOFF)) - 1]
-
-
-def _is_deadly(send: Row) -> bool:
-    return send["status"] == "claimed" and send["deaths"] >= MOST_DEATHS
-
-
-def _attempt_of(send: Row) -> int:
-    """The number of the attempt that comes next; the planned row carries that of the first."""
-    return int(send["attempt"]) + (send["status"] != "planned")
+def _still_on(warehouse: Warehouse, channel: str) -> list[tuple[Row, "_Story"]]:
+    """The incidents that a channel has told of and that are not over: the newest message of each, and its story."""
+    sends = [send for send in row_dicts(warehouse.read(_STILL_ON, [channel])) if send["event"] != "resolved"]
+    stories = _stories(warehouse, channel, sends) if sends else {}
+    return [(send, stories[send["idempotency_key"]]) for send in sends if not stories[send["idempotency_key"]].is_lost]

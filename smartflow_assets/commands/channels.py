@@ -31,7 +31,7 @@ PREVIEW_EXAMPLES = """
 smartflow channels preview 3f2a90c1
 smartflow channels preview 3f2a90c1 --channel slack --event resolved
 """
-COLUMNS = ["channel", "type", "sources", "missing", "last sent", "last failure"]
+COLUMNS = ["channel", "type", "sources", "digest, limit", "missing", "last sent", "last failure"]
 LONGEST_ERROR = 80  # letters; `smartflow doctor` and marts.alert_log have all of it
 _KEPT_OPEN = ("pagerduty", "opsgenie")
 _FILE_SAFE = re.compile(r"[^A-Za-z0-9_-]")
@@ -47,8 +47,8 @@ class Event(StrEnum):
 
 
 def list_channels() -> None:
-    """Each channel with its type, the sources that send to it, the environment variables that it needs and that are not set here, and when
-    a message last went out or failed.
+    """Each channel with its type, the sources that send to it, its digest (with the time of the next) and rate limit, the environment
+    variables that it needs and that are not set here, and when a message last went out or failed.
 
     Exit code 1 when a channel cannot be used: data/channels.yaml says something wrong of it, or a variable is missing.
     """
@@ -58,7 +58,7 @@ def list_channels() -> None:
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.stages.channel_trials import Standing, standings
 
-    catalogue = Catalogue.load(settings)
+    catalogue, now = Catalogue.load(settings), datetime.now(UTC)
     known = standings(open_warehouse(settings)) if settings.published_file.exists() else {}
     is_well, rows = True, list[list[str]]()
     for name in sorted({*catalogue.channels, *(name for name in catalogue.channel_errors if not name.endswith(".yaml"))}):
@@ -67,7 +67,9 @@ def list_channels() -> None:
         users = [source for source in catalogue.names if name in catalogue.alert_policy(source).all_channels]
         is_well &= channel is not None and not (missing and users)
         failure = f"{_time(standing.failed_at)} {one_line(standing.error, LONGEST_ERROR)}" if standing.failed_at else ""
-        rows.append([name, _type(channel), _users(users, catalogue), ", ".join(missing), _time(standing.sent_at), failure])
+        rows.append(
+            [name, _type(channel), _users(users, catalogue), _pace(channel, now), ", ".join(missing), _time(standing.sent_at), failure]
+        )
     terminal.table(COLUMNS, rows, styles={"cannot be used": "red"})
     for error in catalogue.channel_errors.values():
         terminal.error(str(error))
@@ -181,6 +183,13 @@ def _written(shown: "Preview", settings: "Settings", name: str) -> "list[Path]":
 
 def _type(channel: "BaseChannel | None") -> str:
     return str(getattr(channel, "type", "")) if channel else "cannot be used"
+
+
+def _pace(channel: "BaseChannel | None", now: datetime) -> str:
+    """The digest and the limit of a channel, and when the next digest goes; empty where each message goes at once."""
+    if channel is None:
+        return ""
+    return channel.pace + (f"; next {channel.digest.after(now):%Y-%m-%d %H:%M} UTC" if channel.digest else "")
 
 
 def _users(users: list[str], catalogue: "Catalogue") -> str:

@@ -108,7 +108,7 @@ def doctor() -> None:
         ("remedies", lambda: _remedies(settings, warehouse, catalogue, datetime.now(UTC))),
         ("incidents", lambda: _incidents(settings, warehouse)),
         ("published copy", lambda: _published(settings, warehouse, datetime.now(UTC))),
-        ("messages", lambda: _messages(settings, warehouse)),
+        ("messages", lambda: _messages(settings, warehouse, catalogue, datetime.now(UTC))),
     ]
     worst = 0
     for about, check in checks:
@@ -520,12 +520,17 @@ def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> D
         yield Diagnosis("ok", "published copy", f"{ago(now - info.published_at)} old")
 
 
-def _messages(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
-    from smartflow_assets.stages.alerting import undelivered_messages
+def _messages(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue", now: datetime) -> Diagnoses:
+    from smartflow_assets.stages.alerting import undelivered_messages, waiting_messages
 
     if not settings.published_file.exists():
         return
-    rows = undelivered_messages(warehouse)
+    rows, waits = undelivered_messages(warehouse), waiting_messages(warehouse, catalogue, now)
+    for channel, each in waits.items():
+        yield Diagnosis("ok", "messages", f"to {channel}, {', '.join(map(str, each))}")
+        is_planned = (rows["channel"] == channel) & (rows["status"] == "planned")
+        rows.loc[is_planned, "n"] -= sum(wait.count for wait in each)
+    rows = rows[rows["n"] > 0]
     words = {"failed": "failed", "claimed": "were begun and not ended", "planned": "wait to be sent"}
     for row in rows.itertuples():
         level = "fail" if row.status == "failed" else "warn"
@@ -536,7 +541,7 @@ def _messages(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
             f"{row.n} to {row.channel} {words[str(row.status)]}{why}",
             "They are sent again by the next run or by `smartflow ui`, once the channel works.",
         )
-    if rows.empty:
+    if rows.empty and not waits:
         yield Diagnosis("ok", "messages", "none failed, none waits")
 
 

@@ -144,6 +144,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         terminal.say("a dry run: nothing was written, nothing was sent")
     else:
         _look_for_daemon(settings, catalogue)
+        if job == "monitor_source":
+            _tell_of_waiting(settings, catalogue, home.clock(options.get("as_of")) or datetime.now(UTC))
     for outcome in failed:
         for failure in outcome.failures:
             terminal.error(_failure(outcome.source, failure.cause, full_disk.told_of_history(failure.message) or failure.message))
@@ -233,6 +235,17 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., None], int]]:
                 ended(Outcome(source, "", is_success=False, failures=failures))
 
         yield watch_all, len(ASSETS)
+
+
+def _tell_of_waiting(settings: "Settings", catalogue: "Catalogue", now: datetime) -> None:
+    """What the digests and limits of channels keep, so that nobody misses it."""
+    from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.stages.alerting import waiting_messages
+
+    if not any(channel.pace for channel in catalogue.channels.values()) or not settings.published_file.exists():
+        return
+    for channel, waits in waiting_messages(open_warehouse(settings), catalogue, now).items():
+        terminal.say(f"messages to {channel}: {', '.join(map(str, waits))}")
 
 
 def _nothing_new(settings: "Settings", catalogue: "Catalogue") -> dict[str, str]:

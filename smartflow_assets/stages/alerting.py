@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from smartflow_assets.adapters import outbox
+from smartflow_assets.adapters import outbox, send_ledger
 from smartflow_assets.adapters.outbox import Drained, of_incidents, sent_messages
 from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -21,6 +21,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents import freshness, recovery, run_failures
 from smartflow_assets.core.incidents.alert_planning import Advance, untold
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.bundling import Wait
 from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, OF_PROFILE, OF_SERIES, READABILITY, row_dicts
 from smartflow_assets.core.incidents.holds import Telling
 from smartflow_assets.core.incidents.lifecycle import Silence, advance, cause_of, scope
@@ -51,6 +52,7 @@ __all__ = [
     "record_failures",
     "sent_messages",
     "undelivered_messages",
+    "waiting_messages",
     "writes_of",
 ]
 
@@ -470,6 +472,11 @@ def close_incidents_of(warehouse: Warehouse, source: str, *, now: datetime, reas
     sends = of_incidents(warehouse, "alert_sends", history["incident_id"].unique())
     step = run_failures.close(history, reason=reason, sends=sends, policy=policy, now=now, run_id="catalogue")
     warehouse.commit("catalogue", writes_of(step))
+
+
+def waiting_messages(warehouse: Warehouse, catalogue: Catalogue, now: datetime) -> dict[str, tuple[Wait, ...]]:
+    """How many messages wait for the digest or the limit of a channel, by channel, by the published copy."""
+    return send_ledger.waits_by_channel(warehouse, catalogue.channels, now)
 
 
 def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:

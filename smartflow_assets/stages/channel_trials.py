@@ -16,7 +16,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents.event_log import Row, row_dicts
-from smartflow_assets.core.incidents.messages import trial_message
+from smartflow_assets.core.incidents.messages import bundled, trial_message
 from smartflow_assets.core.reports.incident_plot import Panel, incident_plot
 from smartflow_assets.stages.message_background import MessageBackground
 
@@ -65,10 +65,13 @@ def incidents_called(warehouse: Warehouse, prefix: str) -> list[Row]:
 def preview(
     warehouse: Warehouse, catalogue: Catalogue, incident: Row, event: str, channel: str, *, environment: Mapping[str, str]
 ) -> Preview:
-    """What a channel would get of an event of an incident, as things are now."""
+    """What a channel would get of an event of an incident, as things are now; one with a digest, were it alone in the next."""
     background = MessageBackground(warehouse, catalogue, environment)
     message = message_about(warehouse, incident["incident_id"], event, channel, background.facts(incident["source"]))
-    if catalogue.channels[channel].wants_picture:
+    if digest := catalogue.channels[channel].digest:
+        slot = digest.after(message.happened_at)
+        message = bundled("digest", [message], idempotency_key=message.idempotency_key, happened_at=slot, timezone=digest.timezone)
+    elif catalogue.channels[channel].wants_picture:
         message = replace(message, picture=background.picture(message))
     return catalogue.channels[channel].preview(message)
 

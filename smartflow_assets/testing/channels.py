@@ -14,7 +14,7 @@ from pathlib import Path
 
 from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.core.errors import DeliveryError
-from smartflow_assets.core.incidents.messages import Message, render
+from smartflow_assets.core.incidents.messages import Message, bundled, render
 from smartflow_assets.testing.promises import broken, check_instance, check_settings, promised, run_all, type_of
 
 GRACE = 2.0
@@ -61,10 +61,17 @@ def check_channel(
     run_all(CHANNEL_CHECKS, case, channel, case.who)
 
 
-def example_message(key: str = "checked-1") -> Message:
+def example_message(key: str = "checked-1", incident_id: str = "ab12") -> Message:
     """A message that somebody is told: an incident is opened."""
     nine = datetime(2026, 3, 4, 9, 35, tzinfo=UTC)
-    incident = {"incident_id": "ab12", "source": "web", "series": "requests", "severity": "critical", "state": "open", "cause": "anomaly"}
+    incident = {
+        "incident_id": incident_id,
+        "source": "web",
+        "series": "requests",
+        "severity": "critical",
+        "state": "open",
+        "cause": "anomaly",
+    }
     known = {"value": 1600.0, "lower": 430.0, "upper": 560.0, "metric": "requests"}
     return render(incident | {"opened_at": nine}, "opened", known, idempotency_key=key, happened_at=nine)
 
@@ -87,6 +94,21 @@ def check_a_message_is_delivered_once(case: ChannelCase) -> None:
         promised(
             message.facts == facts, case.who, "deliver changed message.facts", "Copy before you change: other channels get the same message"
         )
+
+
+def check_a_bundle_is_delivered_once(case: ChannelCase) -> None:
+    """A digest of several incidents is handed to the receiver once, unless the channel says that it takes none."""
+    if not case.channel.takes_bundles:
+        return
+    before, told = case.received(), [example_message("checked-3"), example_message("checked-4", "cd34")]
+    digest = bundled("digest", told, idempotency_key="checked-5", happened_at=told[0].happened_at)
+    remedy = "Write message.content, text or facts, which a bundle has too, or say takes_bundles = False"
+    try:
+        case.channel.deliver(digest, environment=case.environment, outbox=case.outbox)
+    except Exception as error:
+        broken(case.who, f"a digest raised {type(error).__name__}: {error}", remedy, error)
+    taken = _taken(case, before)
+    promised(taken == 1, case.who, f"the receiver took {taken} messages for one digest", remedy)
 
 
 def check_a_dead_receiver_is_a_delivery_error(case: ChannelCase) -> None:
@@ -126,6 +148,7 @@ def check_an_unset_secret_is_named(case: ChannelCase) -> None:
 CHANNEL_CHECKS: tuple[Callable[[ChannelCase], None], ...] = (
     check_channel_settings,
     check_a_message_is_delivered_once,
+    check_a_bundle_is_delivered_once,
     check_a_dead_receiver_is_a_delivery_error,
     check_an_unset_secret_is_named,
 )

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.parser import BytesParser
 from email.policy import default
 from pathlib import Path
 
 import pytest
 
+from smartflow_assets.adapters.warehouse.writes import Append, Delete
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets_tests.commands.conftest import Smartflow, make_home
@@ -133,3 +134,34 @@ def test_a_preview_is_of_any_channel_and_event(told: Path, smartflow: Smartflow)
 def test_a_preview_of_nothing_says_what_there_is(told: Path, smartflow: Smartflow) -> None:
     done = smartflow("channels", "preview", "zzz")
     assert done.code == 2 and "there is no incident zzz" in done.err and "smartflow sql" in done.err
+
+
+@pytest.mark.soak
+def test_a_digest_and_a_limit_are_named_wherever_messages_are(told: Path, smartflow: Smartflow) -> None:
+    home = Home(told)
+    home.write_channels('ops: {type: file, folder: reports/ops, digest: {every: week, on: mon, at: "08:00", timezone: Europe/Berlin}}\n')
+    home.write_source("web", WEB.replace("to: [file]", "to: [ops]") + "detectors: [{type: zscore}]\n")
+    rows = daily_series(1)
+    rows.loc[240:, "value"] = 1600
+    write_rows(home.folder / "data" / "examples" / "web.csv", rows)
+    home.warehouse.commit("test", [Delete("incidents", "web"), Delete("incident_events", "web"), Delete("alert_sends", "web")])
+    done = smartflow("run", "web", "--as-of", "2026-03-03T00:00Z")
+    assert "messages to ops: 1 waits for the digest of Mon 08:00" in done.out + done.err, done
+    [incident] = home.table("incidents")["incident_id"]
+    assert "[digest] 1 incident of web: 1 warning; 1 began" in smartflow("channels", "preview", incident).out
+    listed = smartflow("channels", "list").out
+    assert "digest each mon at 08:00 (Europe/Berlin); next " in listed
+    today = home.table("alert_sends").assign(happened_at=datetime.now(UTC), due_at=datetime.now(UTC))
+    home.warehouse.commit("test", [Delete("alert_sends", "web"), Append("alert_sends", today)])
+    home.warehouse.publish("test", is_forced=True)
+    doctor = smartflow("doctor").out
+    assert "to ops, 1 waits for the digest" in doctor and "wait to be sent" not in doctor
+    assert not (told / "data" / "reports" / "ops").exists()
+
+
+@pytest.mark.parametrize("key", ["digest: {at: '08:00'}", "limit: {messages: 5, per: 1h}"])
+def test_who_opens_and_closes_each_incident_takes_no_bundles(told: Path, smartflow: Smartflow, key: str) -> None:
+    Home(told).write_channels(f"pager: {{type: pagerduty, routing_key: '${{K}}', {key}}}\n")
+    refused = smartflow("validate")
+    assert refused.code == 1
+    assert "pagerduty opens and closes each incident under its own id, so several cannot be one message: leave" in refused.err + refused.out

@@ -140,7 +140,7 @@ def test_the_shipped_channels_are_the_file_channel_and_examples_that_work_when_u
     commented = [line.removeprefix("# ") for line in text.splitlines() if line.startswith(("# ops_", "# sheet_", "#   "))]
     home.channels_file.write_text("\n".join(commented))
     catalogue = Catalogue.load(home)
-    assert (tuple(catalogue.channels), dict(catalogue.channel_errors)) == (("file", "ops_email", "sheet_webhook"), {})
+    assert (tuple(catalogue.channels), dict(catalogue.channel_errors)) == (("file", "ops_email", "ops_weekly", "sheet_webhook"), {})
     facts = {"severity": "critical", "subject": "[critical] web requests: 1,600, usually 430 to 560"}
     posted = fill(catalogue.channels["sheet_webhook"].payload, facts, {})
     assert str(posted).count("critical") == 1

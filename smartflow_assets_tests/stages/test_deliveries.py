@@ -1,14 +1,17 @@
 """Who is told: of a message that was given up, and of a recovery after the configuration has changed."""
 
+import json
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from smartflow_assets.adapters.outbox import MOST_DEATHS
+from smartflow_assets.adapters.send_ledger import MOST_DEATHS
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages.alerting import Failure, close_incidents_of, drain_outbox, record_failures, writes_of
 from smartflow_assets_tests.homes import START, WEB, Home
+from smartflow_assets_tests.receivers import MailServer, free_port, hook_server, mail_server
 
 HOUR = timedelta(hours=1)
 
@@ -86,3 +89,56 @@ def test_a_source_that_is_gone_or_broken_ends_its_incidents_where_they_were_told
     close_incidents_of(told.warehouse, "web", now=START + HOUR, reason="its file was removed", policy=policy)
     deliver(told, START + HOUR)
     assert sent(told, "pager") == sent(told, "mail") == [("raw_records", "opened"), ("raw_records", "resolved")]
+
+
+@pytest.fixture
+def wired(home: Home) -> Iterator[tuple[Home, MailServer, int]]:
+    """A source that tells a mail server and an HTTP receiver that is down; -> the port on which that may come."""
+    port = free_port()
+    with mail_server() as smtp:
+        mail = f"mail: {{type: email, host: 127.0.0.1, port: {smtp.port}, security: none, sender: a@example.com, to: [b@example.com]}}"
+        home.write_channels(f"hook: {{type: webhook, url: 'http://127.0.0.1:{port}/hook', timeout: 2s}}\n{mail}\n")
+        home.write_source("web", WEB.replace("to: [file]", "to: [hook, mail]"))
+        yield home, smtp, port
+
+
+@pytest.mark.soak
+def test_a_channel_that_is_down_for_an_hour_gets_all_in_order_once_it_is_back_and_the_other_at_once(
+    wired: tuple[Home, MailServer, int],
+) -> None:
+    home, smtp, port = wired
+    news = {
+        0: lambda at: record(home, at, Failure("raw_records", "no such file")),
+        20: lambda at: record(home, at, Failure("incidents", "no such column"), succeeded=frozenset({"raw_records"})),
+        40: lambda at: record(home, at, succeeded=frozenset({"incidents"})),
+    }
+    for minute in range(60):
+        at = START + minute * HOUR / 60
+        if minute in news:
+            before = len(smtp.mails)
+            news[minute](at)
+            deliver(home, at)
+            assert len(smtp.mails) == before + (2 if minute == 20 else 1), "the other channel is told at once"
+        else:
+            deliver(home, at)
+    with hook_server(port=port) as hooks:
+        for minute in range(60, 60 * 6, 5):
+            deliver(home, START + minute * HOUR / 60)
+        told = [(json.loads(body)["cause"], json.loads(body)["event"]) for _, body in hooks.posts]
+    assert sorted(told) == sorted(sent(home, "mail")) and len(told) == len(smtp.mails) == 4
+    for cause in ("raw_records", "incidents"):
+        assert [event for one, event in told if one == cause] == ["opened", "resolved"]
+    assert home.table("incidents", "starts_with(cause, 'delivery:')").empty
+
+
+@pytest.mark.soak
+def test_a_channel_that_is_down_for_good_is_one_incident_on_the_other(wired: tuple[Home, MailServer, int]) -> None:
+    home, smtp, _ = wired
+    for number, cause in enumerate(("raw_records", "incidents", "anomalies")):
+        record(home, START + number * HOUR, Failure(cause, "broken"))
+    for hours in range(0, 24 * 5, 4):
+        deliver(home, START + hours * HOUR)
+    [lost] = home.table("incidents", "starts_with(cause, 'delivery:')").to_dict("records")
+    assert (lost["cause"], lost["state"]) == ("delivery:hook", "open") and "Given up after 24 attempts." in lost["title"]
+    subjects = [mail["Subject"] for mail in smtp.mails]
+    assert len(subjects) == 4 and sum("delivery:hook" in subject for subject in subjects) == 1

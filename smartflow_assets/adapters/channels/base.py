@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from smartflow_assets.adapters.secret_references import redact, references
+from smartflow_assets.core.incidents.digest import Digest
 from smartflow_assets.core.incidents.messages import Message
+from smartflow_assets.core.incidents.rate_limit import RateLimit
 from smartflow_assets.core.temporal.notation import Duration
 
 
@@ -41,6 +43,23 @@ class BaseChannel(BaseModel, ABC):
 
     timeout: Duration = Field(default=timedelta(seconds=10), description="How long the receiver may take to connect or answer.")
 
+    digest: Digest | None = Field(default=None, description="Send nothing but one message a day or a week, with all that is due.")
+    limit: RateLimit | None = Field(default=None, description="How many messages at most; what is more goes together, and later.")
+
+    takes_bundles: ClassVar[bool] = True
+    """Whether one message may tell of several incidents; not where the receiver opens and closes each under its id."""
+
+    @model_validator(mode="after")
+    def _only_what_can_be_told_together_waits(self) -> "BaseChannel":
+        wrong = next((name for name in ("digest", "limit") if getattr(self, name) is not None), None)
+        if wrong and not self.takes_bundles:
+            kind = getattr(self, "type", "this channel")
+            raise ValueError(
+                f"{kind} opens and closes each incident under its own id, so several cannot be one message: leave `{wrong}` out, or set it "
+                "on another channel"
+            )
+        return self
+
     @abstractmethod
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         """Put the message on the wire once; return when the receiver has taken it, else raise DeliveryError."""
@@ -58,6 +77,11 @@ class BaseChannel(BaseModel, ABC):
     def references(self) -> list[str]:
         """The environment variables that this channel needs."""
         return sorted(set(references(self.model_dump())))
+
+    @property
+    def pace(self) -> str:
+        """When it sends and how much, in words; empty where each message goes at once."""
+        return "; ".join(str(one) for one in (self.digest, self.limit) if one is not None)
 
     def missing(self, environment: Mapping[str, str]) -> list[str]:
         """Those of them that are unset or empty: what `doctor` shows, and why the outbox does not even try."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
@@ -20,6 +20,7 @@ _VERBS = {"resolved": "close", "acknowledged": "acknowledge"}
 class OpsgenieChannel(PostingChannel):
     """Create and close alerts of Opsgenie."""
 
+    takes_bundles: ClassVar[bool] = False
     type: Literal["opsgenie"] = "opsgenie"
     api_key: Secret = Field(description="The key of an API integration, as ${NAME}.", repr=False)
     api: Annotated[str, AfterValidator(is_web_address)] = Field(

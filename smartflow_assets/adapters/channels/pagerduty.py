@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -17,6 +17,7 @@ from smartflow_assets.core.incidents.messages import Message
 class PagerDutyChannel(PostingChannel):
     """Trigger and resolve incidents of PagerDuty."""
 
+    takes_bundles: ClassVar[bool] = False
     type: Literal["pagerduty"] = "pagerduty"
     routing_key: Secret = Field(description="The integration key of the service, as ${NAME}.", repr=False)
     api: Annotated[str, AfterValidator(is_web_address)] = Field(

@@ -721,6 +721,7 @@ _ALL = (
             _always("happened_at", TIME, "When the row was written, by the run's clock."),
             Column("is_possible_repeat", TRUTH, "A claim before it had no end, so the message may have gone out twice."),
             Column("idempotency_key", TEXT, "Key in the message by which a receiver knows a repeat."),
+            Column("sent_with", TEXT, "Key of the bundle that it went out in, with others that have the same; null for one alone."),
             Column("error", TEXT, "Why the attempt failed or was skipped."),
             _RUN,
         ),

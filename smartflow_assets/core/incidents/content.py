@@ -78,7 +78,7 @@ class Content:
 def content_of(known: Mapping[str, Any], *, timezone: str, step: timedelta) -> Content:
     """The content of the facts of a message. Times are shown in `timezone`, and by their dates alone where `step`, a bucket, is a day or
     more."""
-    times = _Times(ZoneInfo(timezone), step)
+    times = Times(ZoneInfo(timezone), step)
     heading, is_over = _heading(known, times), known["event"] == "resolved"
     said = one_line(f"over{heading.said}" if is_over else heading.said.removeprefix(": "))
     severity = known["severity"]
@@ -99,7 +99,7 @@ def content_of(known: Mapping[str, Any], *, timezone: str, step: timedelta) -> C
 
 
 @dataclass(frozen=True)
-class _Times:
+class Times:
     """How moments of a source are shown: in its zone, and by their dates alone where a bucket is a day or more."""
 
     zone: ZoneInfo
@@ -129,6 +129,12 @@ class _Times:
         return lasting(timedelta(days=round(seconds / 86400)) if is_of_days else timedelta(seconds=seconds))
 
 
+def in_short(known: Mapping[str, Any]) -> str:
+    """An incident by who and what, whatever became of it, by its facts: `web requests: 1,600, usually 430 to 560 (1,040 above)`."""
+    told = _heading({**known, "event": "opened", "again_since": None}, Times(ZoneInfo("UTC"), timedelta(minutes=1)))
+    return one_line(f"{told.who}{without_unit(told.said, told.unit)}", _LONGEST_SUBJECT)
+
+
 class _Heading(NamedTuple):
     """The message in three parts: how bad or what became of it, who, and what; `said` begins with what joins it to who.
     `unit` is one that who says already: `requests: 1,600` is a better subject than `requests: 1,600 requests`."""
@@ -147,7 +153,7 @@ class _Heading(NamedTuple):
         return one_line(self.sentence, _LONGEST_SUBJECT)
 
 
-def _heading(known: Mapping[str, Any], times: _Times) -> _Heading:
+def _heading(known: Mapping[str, Any], times: Times) -> _Heading:
     severity, event, members = known["severity"], known["event"], known["members"]
     is_of_none, matter = known["source"] == OF_NO_SOURCE and not members, matter_of(str(known["cause"] or ""))
     who = f"{known['member_count']} series of {known['source']}" if members else f"{known['source']} {known['series']}".strip()
@@ -193,7 +199,7 @@ def _members(known: Mapping[str, Any]) -> Line:
     return Line("Series", (*said, *more))
 
 
-def _lines(known: Mapping[str, Any], times: _Times) -> tuple[Line, ...]:
+def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
     """Label and text, only what is known. What happened first, what engineers ask last."""
     is_over, since = known["event"] == "resolved", known["opened_at"] or known["started_at"]
     value, usual, unit = _number(known["value"]), _usual(known), str(known["unit"] or "")
@@ -241,7 +247,7 @@ def _percent(known: Mapping[str, Any]) -> str:
     return f"; {number(abs(round(percent)))} % {'above' if percent > 0 else 'below'} the expected {number(known['expected'])}"
 
 
-def _lasted(known: Mapping[str, Any], times: _Times) -> str:
+def _lasted(known: Mapping[str, Any], times: Times) -> str:
     """How long, from the beginning: a pause within `reopen_within` is a part of it."""
     return times.length(known["duration_seconds"]) + (" in all" if known["again_since"] and known["event"] == "resolved" else "")
 

@@ -4,7 +4,7 @@
 (null when unknown), are only ever added to, and `version` changes when one changes its meaning. What people read is in `content`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +17,12 @@ VERSION = 1
 FACTS: dict[str, str] = {
     "version": "Version of this list of fields.",
     "idempotency_key": "The same in every repeat of this message.",
-    "event": "opened, escalated, reminder or resolved.",
+    "event": "opened, escalated, reminder or resolved; digest or held_back for several incidents in one message.",
     "happened_at": "When the incident came to this event.",
     "subject": "The message in one line.",
     "text": "The message as plain text.",
-    "incident_id": "The incident; the same from opened to resolved.",
-    "source": "The monitored source; * for what is of none.",
+    "incident_id": "The incident; the same from opened to resolved. Null of several in one message.",
+    "source": "The monitored source; * for what is of none, or of several.",
     "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
     "metric": "Its metric.",
     "dimensions": "Its dimensions, name to value.",
@@ -57,7 +57,9 @@ FACTS: dict[str, str] = {
     "last_similar_seconds": "How long that one lasted.",
     "explanation": "Why it counts as strange, in one line.",
     "members": "The series that broke together, the worst first, up to 100: incident_id, series, severity, title, opened_at, metric, "
-    "dimensions, unit, value, expected, lower, upper, deviation_percent, anomaly_score and rules of each. Empty for one alone.",
+    "dimensions, unit, value, expected, lower, upper, deviation_percent, anomaly_score and rules of each. Empty for one alone. Of a digest "
+    "and of what was held back: all incidents, with source, event, state, resolved_at, duration_seconds, member_count and standing (began, "
+    "still on, came and went or ended) as well.",
     "member_count": "How many they are; null for one alone.",
     "next_step": "What to do next.",
     "owner": "Who answers for the source: team:name or an address.",
@@ -91,6 +93,16 @@ def facts_of(
     elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before
         known |= {"state": "open", "resolved_at": None, "resolved_reason": None}
     return known
+
+
+def facts_of_several(
+    event: str, source: str, severity: str, members: Sequence[Mapping[str, Any]], *, idempotency_key: str, happened_at: datetime
+) -> dict[str, Any]:
+    """Exactly the fields of FACTS for a message of several incidents, `members`; null is what is of one incident alone."""
+    known: dict[str, Any] = dict.fromkeys(FACTS)
+    known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _fact(happened_at)}
+    known |= {"source": source, "severity": severity, "series": "", "dimensions": {}, "detectors": [], "rules": [], "remedies": []}
+    return known | {"members": list(members), "member_count": len(members)}
 
 
 _BROKEN = "sql \"select message from schema_checks where source = '{0}' and not is_passed order by checked_at desc limit 9\""

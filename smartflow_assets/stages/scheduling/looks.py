@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from smartflow_assets.adapters.send_ledger import unsent_sources
 from smartflow_assets.adapters.warehouse.vocabularies import LookOutcome
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
@@ -46,10 +47,6 @@ FROM newest JOIN source_looks AS look ON look.rowid = newest.look
 LEFT JOIN source_looks AS basis ON basis.rowid = newest.basis
 LEFT JOIN runs ON runs.source = look.source LEFT JOIN changes ON changes.source = look.source
 LEFT JOIN snoozes ON snoozes.source = look.source
-"""
-_UNSENT = """
-SELECT source FROM alert_sends GROUP BY source, idempotency_key, channel
-HAVING NOT bool_or(status IN ('sent', 'skipped') OR (status = 'failed' AND due_at IS NULL))
 """
 _OPEN = """
 SELECT source, count(*) FILTER (coalesce(group_id, incident_id) = incident_id) AS n, bool_or(cause = 'freshness') AS is_silent,
@@ -102,9 +99,9 @@ def look(catalogue: Catalogue, due: Iterable[str], warehouse: Warehouse, now: da
 
 
 def look_at_all(catalogue: Catalogue, warehouse: Warehouse, now: datetime) -> Looked:
-    """Look at every source, due or not, where nobody but the caller sees to it that messages go out: one with a message that has not is
-    worth a run."""
-    unsent = {str(name) for name in warehouse.read(_UNSENT)["source"]} & set(catalogue.names)
+    """Look at every source, due or not, where nobody but the caller sees to it that messages go out: one with a message that has not, and
+    does not wait for a digest or a limit, is worth a run."""
+    unsent = unsent_sources(warehouse, catalogue.channels, now) & set(catalogue.names)
     looked = look(catalogue, set(catalogue.names) - unsent, warehouse, now)
     return Looked({**looked.worth, **dict.fromkeys(sorted(unsent), "a message has not gone out")}, looked.nothing_new)
 

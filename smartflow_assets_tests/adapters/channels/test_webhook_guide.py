@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 from smartflow_assets.adapters.channels import Channel, WebhookChannel
-from smartflow_assets.adapters.outbox import BACKOFF, MOST_ATTEMPTS
+from smartflow_assets.adapters.outbox import MOST_ATTEMPTS
+from smartflow_assets.adapters.send_ledger import BACKOFF
 from smartflow_assets.core.incidents.messages import FACTS
 from smartflow_assets_tests.adapters.channels.test_channels import message
 from smartflow_assets_tests.receivers import hook_server

@@ -7,6 +7,7 @@ Limits: https://discord.com/developers/docs/resources/message#embed-object-embed
 import re
 from typing import Any
 
+from smartflow_assets.core.incidents.bundle import fitted
 from smartflow_assets.core.incidents.content import Content
 from smartflow_assets.core.incidents.formats.tones import COLOURS, SIGNS
 from smartflow_assets.core.incidents.shortening import fitting, utf16_units
@@ -27,6 +28,7 @@ _LONG = 40  # letters: a longer value has the row for itself
 
 def render(content: Content, *, picture: str = "") -> dict[str, Any]:
     """The body for a webhook. `picture` is the name of a file that is attached to it and shown in the embed."""
+    content = fitted(content, _has_room)
     title = _cut(f"{SIGNS[content.tone]} {content.kicker}", LONGEST_TITLE)
     embed: dict[str, Any] = {
         "title": title,
@@ -55,6 +57,12 @@ def render(content: Content, *, picture: str = "") -> dict[str, Any]:
     if picture:
         embed["image"] = {"url": f"attachment://{picture}"}
     return {"embeds": [embed], "allowed_mentions": {"parse": []}}
+
+
+def _has_room(content: Content) -> bool:
+    """Whether each line of a bundle is a field that is not cut."""
+    sizes = [utf16_units(escape("\n".join(line.texts))) for line in content.lines]
+    return all(size <= LONGEST_VALUE for size in sizes) and sum(sizes) <= LONGEST_IN_ALL - _DESCRIBED - LONGEST_TITLE - LONGEST_VALUE
 
 
 def escape(text: str) -> str:

@@ -6,6 +6,7 @@ a lock screen shows. With a picture the text travels in a header, and proxies co
 
 from typing import Any
 
+from smartflow_assets.core.incidents.bundle import fitted
 from smartflow_assets.core.incidents.content import Content, Line
 from smartflow_assets.core.incidents.shortening import fitting, utf8_bytes
 
@@ -19,11 +20,11 @@ _TAGS = {"critical": "rotating_light", "warning": "warning", "info": "informatio
 
 def render(content: Content, *, is_in_header: bool = False) -> dict[str, Any]:
     """title, message, priority, tags, click and actions, by the names of the JSON that ntfy takes."""
-    shown = [line for line in content.lines if not line.address and line.label != "Source"]
-    text = "\n".join([content.headline, "", *(_line(line) for line in shown)])
+    most = MOST_BYTES_IN_HEADER if is_in_header else MOST_BYTES
+    content = fitted(content, lambda one: utf8_bytes(_text(one)) <= most)
     body: dict[str, Any] = {
         "title": fitting(content.kicker, MOST_BYTES_OF_TITLE, utf8_bytes),
-        "message": fitting(text, MOST_BYTES_IN_HEADER if is_in_header else MOST_BYTES, utf8_bytes),
+        "message": fitting(_text(content), most, utf8_bytes),
         "priority": PRIORITIES[content.tone],
         "tags": [_TAGS[content.tone]],
     }
@@ -31,6 +32,11 @@ def render(content: Content, *, is_in_header: bool = False) -> dict[str, Any]:
         body["click"] = content.links[-1].address
         body["actions"] = [{"action": "view", "label": link.label, "url": link.address} for link in content.links[:MOST_ACTIONS]]
     return body
+
+
+def _text(content: Content) -> str:
+    shown = [line for line in content.lines if not line.address and line.label != "Source"]
+    return "\n".join([content.headline, "", *(_line(line) for line in shown)])
 
 
 def _line(line: Line) -> str:

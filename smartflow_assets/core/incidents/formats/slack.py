@@ -7,6 +7,7 @@ Limits: https://docs.slack.dev/reference/block-kit/blocks and …/block-kit/comp
 
 from typing import Any
 
+from smartflow_assets.core.incidents.bundle import Bundle, fitted
 from smartflow_assets.core.incidents.content import Content, Line
 from smartflow_assets.core.incidents.formats.tones import SIGNS
 from smartflow_assets.core.incidents.shortening import fitting, utf16_units
@@ -22,6 +23,7 @@ LONGEST_FALLBACK = 4000
 
 def render(content: Content) -> dict[str, Any]:
     """The body for an incoming webhook."""
+    content = fitted(content, lambda one: all(utf16_units("\n".join(line.texts)) <= LONGEST_SECTION for line in one.lines))
     sign = SIGNS[content.tone]
     large = [line for line in content.lines if not line.is_small and not line.address]
     small = "\n".join(f"{line.label}: {line.text}" for line in content.lines if line.is_small)
@@ -29,6 +31,9 @@ def render(content: Content) -> dict[str, Any]:
         {"type": "header", "text": _plain(f"{sign} {content.kicker}", LONGEST_HEADER)},
         {"type": "section", "text": _plain(content.headline or content.sentence, LONGEST_SECTION)},
     ]
+    if isinstance(content, Bundle):  # beside each other a label and twenty lines are hard to read
+        blocks += [block for line in large for block in _stacked(line)]
+        large = []
     lines = large[: MOST_FIELDS // 2 * (MOST_BLOCKS - 4)]
     blocks += [{"type": "section", "fields": _fields(lines[at : at + MOST_FIELDS // 2])} for at in range(0, len(lines), MOST_FIELDS // 2)]
     if small:
@@ -56,6 +61,13 @@ def _fields(lines: list[Line]) -> list[dict[str, Any]]:
         field
         for line in lines
         for field in ({"type": "mrkdwn", "text": f"*{escape(line.label)}*"}, _plain("\n".join(line.texts), LONGEST_FIELD))
+    ]
+
+
+def _stacked(line: Line) -> list[dict[str, Any]]:
+    return [
+        {"type": "section", "text": {"type": "mrkdwn", "text": f"*{escape(line.label)}*"}},
+        {"type": "section", "text": _plain("\n".join(line.texts), LONGEST_SECTION)},
     ]
 
 

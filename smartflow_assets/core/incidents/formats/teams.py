@@ -7,6 +7,7 @@ Limits: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connect
 import json
 from typing import Any
 
+from smartflow_assets.core.incidents.bundle import fitted
 from smartflow_assets.core.incidents.content import Content, Line
 from smartflow_assets.core.incidents.formats.tones import SIGNS
 from smartflow_assets.core.incidents.shortening import fitting, utf8_bytes
@@ -19,6 +20,7 @@ _LENGTHS = (2000, 400, 100, 40)  # letters of a text: the first with which the c
 
 def render(content: Content) -> dict[str, Any]:
     """The body for a workflow with the trigger "When a Teams webhook request is received"."""
+    content = fitted(content, lambda one: size(_body(one, _LENGTHS[1])) <= MOST_BYTES)
     return next(
         (body for body in (_body(content, most) for most in _LENGTHS) if size(body) <= MOST_BYTES),
         _body(content, _LENGTHS[-1], most_lines=5),

@@ -5,8 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from smartflow_assets.core.incidents.bundle import BundleKind
 from smartflow_assets.core.incidents.content import Content
-from smartflow_assets.core.incidents.messages import Message, render
+from smartflow_assets.core.incidents.messages import Message, bundled, render
 
 NINE = datetime(2026, 3, 4, 9, 35, tzinfo=UTC)
 EVENTS = ("opened", "escalated", "reminder", "resolved", "acknowledged", "test")
@@ -111,6 +112,38 @@ EXTREMES: dict[str, Content] = {
     "empty": content("opened", {"incident_id": "e", "source": "s", "severity": "info"}, {}),
     "500 members": content("opened", incident(series="*"), facts() | group(500)),
     "500 members with long names": content("opened", incident(series="*"), facts() | group(500, "🔴" * 400)),
+}
+
+
+def _several(count: int, name: str = "revenue{region=%d}", *, kind: BundleKind = "digest", events: tuple[str, ...] = EVENTS) -> Content:
+    """So many incidents in one message, of as many kinds as there are."""
+    messages = [
+        render(
+            incident(
+                incident_id=f"i{number}",
+                source=f"source_{number % 7}",
+                series=name.replace("%d", str(number)),
+                severity=("info", "warning", "critical")[number % 3],
+                title=f"{number} {name}",
+                resolved_at=NINE + timedelta(minutes=number),
+            ),
+            events[number % len(events)],
+            facts() if number % 5 else facts() | group(3),
+            idempotency_key=f"k{number}",
+            happened_at=NINE,
+        )
+        for number in range(count)
+    ]
+    return bundled(kind, messages, idempotency_key="k", happened_at=NINE + timedelta(hours=30), still_on=messages[:2], why=name).content
+
+
+BUNDLES: dict[str, Content] = {
+    "digest of 1": _several(1),
+    "digest of 12": _several(12),
+    "digest of 500": _several(500),
+    "only what is over": _several(40, events=("resolved",)),
+    "500 held back": _several(500, kind="held_back"),
+    **{f"digest of 60 nasty ones {place}": _several(60, text) for place, text in enumerate(NASTY)},
 }
 
 _TEXTS = st.text(max_size=400) | st.sampled_from(NASTY)

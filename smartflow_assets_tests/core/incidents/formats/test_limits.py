@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from smartflow_assets.core.incidents.bundle import Bundle
 from smartflow_assets.core.incidents.content import Content
 from smartflow_assets.core.incidents.formats import discord, html, ntfy, opsgenie, pagerduty, plain_text, short, slack, sns, teams
-from smartflow_assets_tests.core.incidents.formats.extremes import CONTENTS, EXTREMES
+from smartflow_assets_tests.core.incidents.formats.extremes import BUNDLES, CONTENTS, EXTREMES
 
 
 def units(text: str) -> int:
@@ -135,7 +136,8 @@ def check_sns(content: Content) -> None:
         assert protocols["default"] and protocols["sms"] == short.render(content)
         if is_for_programs:
             told = json.loads(protocols["default"])["incident_id"]
-            assert told and content.facts["incident_id"].startswith(told.removesuffix("…"))
+            known = content.facts["incident_id"]
+            assert (told is None) == (known is None) and (told is None or (told and known.startswith(told.removesuffix("…"))))
 
 
 def check_html(content: Content) -> None:
@@ -187,3 +189,38 @@ def test_extremes_are_within_what_the_vendor_takes(check: Callable[[Content], No
 def test_any_message_is_within_what_the_vendors_take(content: Content) -> None:
     for check in CHECKS:
         check(content)
+
+
+@pytest.mark.parametrize(
+    "check", [check for check in CHECKS if check not in (check_pagerduty, check_opsgenie)], ids=lambda one: one.__name__
+)
+def test_bundles_are_within_what_the_vendor_takes(check: Callable[[Content], None]) -> None:
+    for name, content in BUNDLES.items():
+        try:
+            check(content)
+        except AssertionError as error:
+            error.add_note(f"of the bundle {name!r}")
+            raise
+
+
+WRITTEN: dict[str, Callable[[Content], str]] = {
+    "slack": lambda content: "\n".join(str(block["text"]["text"]) for block in slack.render(content)["blocks"] if "text" in block),
+    "discord": lambda content: "\n".join(field["value"] for field in discord.render(content)["embeds"][0]["fields"]),
+    "teams": lambda content: "\n".join(part["text"] for part in _parts(teams.render(content)) if part["type"] == "TextRun"),
+    "ntfy": lambda content: ntfy.render(content)["message"],
+    "text": plain_text.render,
+}
+
+
+@pytest.mark.parametrize("format", WRITTEN)
+@pytest.mark.parametrize("name", ["digest of 1", "digest of 12", "digest of 500", "500 held back", "only what is over"])
+def test_a_bundle_names_or_counts_every_incident_and_the_worst_first(format: str, name: str) -> None:
+    content = BUNDLES[name]
+    assert isinstance(content, Bundle)
+    text = WRITTEN[format](content).replace("\\", "")
+    lines = re.findall(r"(critical|warning|info) · ", text)
+    left = re.findall(r"(?m)^ *and ([\d,]+) more$|(?:^|: ) *([\d,]+) incidents?$", text)
+    more = [int(count.replace(",", "")) for pair in left for count in pair if count]
+    assert len(lines) + sum(more) == len(content.told) and lines
+    assert lines.count("critical") == min(len(lines), sum(one.severity == "critical" for one in content.told))
+    assert "…" not in text.split("Worst:")[0]

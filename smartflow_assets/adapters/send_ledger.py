@@ -1,0 +1,158 @@
+"""What alert_sends says of messages: which are open, which of them are due, what a channel has put on the wire, and what waits for what.
+
+Rows are only appended and the newest row of a message is its state. Nothing is written here: that is the outbox's.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import pandas as pd
+
+from smartflow_assets.adapters.channels import BaseChannel
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.core.incidents.bundling import Sent, Wait, digest_of
+from smartflow_assets.core.incidents.event_log import Row, row_dicts
+
+BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180))
+"""How long to wait after the first, second, … failure, give or take JITTER; the last holds for all further ones."""
+
+MOST_DEATHS = 5
+"""So many processes may die in one message before it is given up."""
+
+# The order is of attempt and status alone, so that it does not depend on clocks: a replay has its own.
+_OPEN = """
+    WITH attempts AS (
+        SELECT *, status = 'claimed' AND NOT bool_or(status IN ('sent', 'failed')) OVER (
+            PARTITION BY idempotency_key, channel, attempt) AS is_death
+        FROM alert_sends
+    )
+    SELECT * EXCLUDE (is_death) FROM (
+        SELECT *, min(happened_at) OVER message AS planned_at, count(*) FILTER (is_death) OVER message AS deaths,
+            bool_or(status = 'claimed') OVER message AS is_tried, row_number() OVER (
+            message ORDER BY attempt DESC, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END DESC) AS age
+        FROM attempts WINDOW message AS (PARTITION BY idempotency_key, channel)
+    ) WHERE age = 1 AND (status IN ('planned', 'claimed') OR (status = 'failed' AND due_at IS NOT NULL))
+"""
+
+# Whatever may have arrived counts; what failed and is tried again has not, as far as anybody knows.
+_SENT = """
+    SELECT min(happened_at) FILTER (status = 'claimed') AS claimed_at, any_value(sent_with) AS bundle,
+           bool_or(status = 'failed' AND due_at IS NOT NULL) AS is_to_be_repeated
+    FROM alert_sends WHERE channel = ? AND status IN ('claimed', 'sent', 'failed')
+    GROUP BY coalesce(sent_with, idempotency_key), attempt HAVING claimed_at IS NOT NULL ORDER BY claimed_at
+"""
+
+
+class _Readable(Protocol):
+    """What answers a query: the warehouse, or its published copy."""
+
+    def read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame: ...
+
+
+@dataclass(frozen=True)
+class _Published:
+    """The published copy, which blocks nobody."""
+
+    warehouse: Warehouse
+
+    def read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame:
+        return self.warehouse.published_read(sql, params)
+
+
+def open_sends(warehouse: _Readable, source: str | None) -> list[Row]:
+    """The newest row of every message that is not ended, with `planned_at`."""
+    sends = row_dicts(warehouse.read(_OPEN))
+    return [send for send in sends if source is None or send["source"] == source]
+
+
+def due_channels(warehouse: Warehouse, channels: Mapping[str, BaseChannel], sends: list[Row], now: datetime) -> list[str]:
+    """Channels with something due, those that failed last, so that the others do not wait for their timeouts."""
+    attempts: dict[str, int] = {}
+    sent = {name: sent_of(warehouse, name, channels.get(name)) for name in {send["channel"] for send in sends}}
+    for send in sends:
+        if is_due(send, now, channels.get(send["channel"]), sent[send["channel"]]):
+            attempts[send["channel"]] = max(attempts.get(send["channel"], 0), attempt_of(send))
+    return sorted(attempts, key=lambda channel: (attempts[channel], channel))
+
+
+def is_due(send: Row, now: datetime, channel: BaseChannel | None, sent: Sent) -> bool:
+    """Whether it may be tried: its wait is over, and so is that for the digest of its channel."""
+    if channel is not None and channel.digest is not None and not send["is_tried"] and digest_of(send, channel.digest, sent, now) > now:
+        return False
+    return _is_over(send, now)
+
+
+def _is_over(send: Row, now: datetime) -> bool:
+    """Whether the wait after a failure or a death is over."""
+    if send["status"] != "claimed":
+        return send["due_at"] is None or send["due_at"] <= now
+    if send["deaths"] <= 1 or is_deadly(send):
+        return True
+    claimed_at = send["happened_at"]  # later than now where the clock was wrong then: that must hold nothing back
+    return not claimed_at <= now < claimed_at + BACKOFF[min(send["deaths"] - 1, len(BACKOFF)) - 1]
+
+
+def is_deadly(send: Row) -> bool:
+    """Whether so many processes have died in it that it may be what kills them."""
+    return send["status"] == "claimed" and send["deaths"] >= MOST_DEATHS
+
+
+def attempt_of(send: Row) -> int:
+    """The number of the attempt that comes next; the planned row carries that of the first."""
+    return int(send["attempt"]) + (send["status"] != "planned")
+
+
+def unsent_sources(warehouse: Warehouse, channels: Mapping[str, BaseChannel], now: datetime) -> set[str]:
+    """The sources with a message that has not gone out, but for those that wait for a digest or a limit."""
+    sends = open_sends(warehouse, None)
+    waiting = {(send["idempotency_key"], send["channel"]) for send, _ in _waiting(warehouse, channels, sends, now)}
+    return {send["source"] for send in sends if (send["idempotency_key"], send["channel"]) not in waiting}
+
+
+def waits_by_channel(warehouse: Warehouse, channels: Mapping[str, BaseChannel], now: datetime) -> dict[str, tuple[Wait, ...]]:
+    """What waits for a digest or a limit, by channel, as the published copy has it."""
+    published = _Published(warehouse)
+    sends = open_sends(published, None)
+    found = {
+        name: waits(published, {name: channel}, [one for one in sends if one["channel"] == name], now) for name, channel in channels.items()
+    }
+    return {name: each for name, each in found.items() if each}
+
+
+def waits(warehouse: _Readable, channels: Mapping[str, BaseChannel], sends: Sequence[Row], now: datetime) -> tuple[Wait, ...]:
+    counts = Counter(reason for _, reason in _waiting(warehouse, channels, sends, now))
+    return tuple(Wait(count, reason) for reason, count in counts.items())
+
+
+def _waiting(warehouse: _Readable, channels: Mapping[str, BaseChannel], sends: Sequence[Row], now: datetime) -> list[tuple[Row, str]]:
+    """The messages that wait for a digest or a limit, and for which."""
+    found = list[tuple[Row, str]]()
+    for name in sorted({send["channel"] for send in sends} & channels.keys()):
+        channel, own = channels[name], [send for send in sends if send["channel"] == name and _is_over(send, now)]
+        sent = sent_of(warehouse, name, channel)
+        room_at = channel.limit.room_at(sent.moments, now) if channel.limit else now
+        for send in own:
+            if channel.digest and not send["is_tried"] and (slot := digest_of(send, channel.digest, sent, now)) > now:
+                found.append((send, f"the digest of {channel.digest.named(slot, now)}"))
+            elif room_at > now:
+                found.append((send, f"the limit of {name} until {room_at:%H:%M} UTC"))
+    return found
+
+
+def is_bundling(channel: BaseChannel | None) -> bool:
+    return channel is not None and (channel.digest is not None or channel.limit is not None)
+
+
+def sent_of(warehouse: _Readable, name: str, channel: BaseChannel | None) -> Sent:
+    """What a channel has put on the wire; asked only where that matters."""
+    if not is_bundling(channel):
+        return Sent()
+    rows = row_dicts(warehouse.read(_SENT, [name]))
+    first: dict[str, datetime] = {}
+    for row in rows:
+        if row["bundle"]:
+            first.setdefault(row["bundle"], row["claimed_at"])
+    return Sent([row["claimed_at"] for row in rows if not row["is_to_be_repeated"]], list(first.values()))
