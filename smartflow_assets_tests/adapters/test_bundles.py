@@ -184,7 +184,7 @@ def test_a_digest_reaches_mail_hook_and_files(warehouse: Warehouse) -> None:
     assert letter["Subject"].startswith("[digest] 2 incidents of 2 sources")
     assert json.loads(body)["text"] == letter["Subject"] and len(json.loads(body)["of"]) == 2 and json.loads(body)["key"] is None
     eml, facts = sorted((warehouse.path.parent.parent / "outbox").iterdir())
-    assert eml.name.startswith("20240305T080000Z-several-digest-") and json.loads(facts.read_text())["member_count"] == 2
+    assert eml.name.startswith("20240305T080000Z-all-digest-") and json.loads(facts.read_text())["member_count"] == 2
     assert BytesParser(policy=default).parsebytes(eml.read_bytes())["Subject"] == letter["Subject"]
     assert len({headers["Idempotency-Key"], *(key for (key,) in ledger(warehouse, "sent_with") if key)}) == 3, "one for each channel"
 
