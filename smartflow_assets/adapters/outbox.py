@@ -9,12 +9,12 @@ died may be what kills them: it is given up.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 import pandas as pd
@@ -124,22 +124,24 @@ def drain(
     run_id: str,
     environment: Mapping[str, str],
     outbox_folder: Path,
-    source: str | None = None,
+    sources: Collection[str] | None = None,
+    leaving: Collection[str] = (),
     patience: timedelta = timedelta(seconds=60),
     background: Background | None = None,
 ) -> Drained:
-    """Deliver what is due at `now`, of one source or of all.
+    """Deliver what is due at `now`, of some sources or of all, but for what these runs (`leaving`) have planned and send themselves.
 
     A channel that fails stops neither the others nor the caller, and the messages of one incident go out in their order. A
     channel that somebody else drains for longer than `patience` is left to the next drain. Raises what the warehouse raises.
     """
-    sends = _open_sends(warehouse, source)
+    which = _Which(sources, leaving)
+    sends = _open_sends(warehouse, which)
     drains = [
-        _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, source, background or NoBackground())
+        _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, which, background or NoBackground())
         for name in _due_channels(sends, now)
     ]
     for one in drains:
-        lock = AdvisoryLock(warehouse.path.parent / "locks" / f"outbox-{quote(one.name, safe='')}.lock")
+        lock = channel_lock(warehouse, one.name)
         with ExitStack() as held:
             warehouse.release()  # who has the channel's lock is about to write
             try:
@@ -153,10 +155,26 @@ def drain(
         sent,
         failed,
         skipped,
-        planned_left=len(_open_sends(warehouse, source) if drains else sends),
+        planned_left=len(_open_sends(warehouse, which) if drains else sends),
         dead_letters=tuple(letter for one in drains for letter in one.dead_letters),
         reached=frozenset(one.name for one in drains if one.sent),
     )
+
+
+def channel_lock(warehouse: Warehouse, channel: str) -> AdvisoryLock:
+    """Held by whoever sends on a channel, or takes back what is planned for it."""
+    return AdvisoryLock(warehouse.path.parent / "locks" / f"outbox-{quote(channel, safe='')}.lock")
+
+
+class _Which(NamedTuple):
+    """The messages that a drain is of."""
+
+    sources: Collection[str] | None
+    leaving: Collection[str]
+
+    def has(self, send: Row) -> bool:
+        is_left = send["status"] == "planned" and send["run_id"] in self.leaving
+        return not is_left and (self.sources is None or send["source"] in self.sources)
 
 
 def attempt(channel: BaseChannel, message: Message, *, environment: Mapping[str, str], outbox_folder: Path) -> DeliveryError | None:
@@ -200,17 +218,17 @@ class _ChannelDrain:
         run_id: str,
         environment: Mapping[str, str],
         outbox_folder: Path,
-        source: str | None,
+        which: _Which,
         background: Background,
     ) -> None:
         self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
-        self.environment, self.outbox_folder, self.source, self.background = environment, outbox_folder, source, background
+        self.environment, self.outbox_folder, self.which, self.background = environment, outbox_folder, which, background
         self.sent = self.failed = self.skipped = 0
         self.dead_letters: list[DeadLetter] = []
         self.ended: list[Row] = []  # how messages ended, not written yet
 
     def run(self) -> None:
-        sends = [send for send in _open_sends(self.warehouse, self.source) if send["channel"] == self.name]
+        sends = [send for send in _open_sends(self.warehouse, self.which) if send["channel"] == self.name]
         stories = _stories(self.warehouse, self.name, sends)
         down = self._reason_not_to_try()
         waiting: set[str] = set()  # incidents with an earlier message that must go first
@@ -392,10 +410,10 @@ def of_incidents(warehouse: Warehouse, table: str, ids: Iterable[str]) -> pd.Dat
     return warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [list(ids)])
 
 
-def _open_sends(warehouse: Warehouse, source: str | None) -> list[Row]:
+def _open_sends(warehouse: Warehouse, which: _Which) -> list[Row]:
     """The newest row of every message that is not ended, with `planned_at`."""
     sends = row_dicts(warehouse.read(_OPEN))
-    return [send for send in sends if source is None or send["source"] == source]
+    return [send for send in sends if which.has(send)]
 
 
 def _due_channels(sends: list[Row], now: datetime) -> list[str]:
