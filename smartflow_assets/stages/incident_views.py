@@ -30,8 +30,8 @@ _STATES: dict[str | None, tuple[str, ...]] = {
 _LISTED = f"""
 SELECT incidents.*, coalesce(members.member_count, 0) AS member_count FROM incidents
 LEFT JOIN {MEMBERS} AS members USING (incident_id)
-WHERE list_contains($1, state) AND (len($2) = 0 OR list_has_any($2, [source, *coalesce(members.sources, [])])) AND ($3 = '' OR cause = $3)
-AND ($4 = '' OR severity = $4) AND (resolved_at IS NULL OR resolved_at >= $5)
+WHERE list_contains($1, state) AND (len($2) = 0 OR list_has_any($2, list_append(coalesce(members.sources, []::VARCHAR[]), source)))
+AND ($3 = '' OR cause = $3) AND ($4 = '' OR severity = $4) AND (resolved_at IS NULL OR resolved_at >= $5)
 AND NOT EXISTS (SELECT 1 FROM incidents AS leader WHERE leader.incident_id = incidents.group_id
                 AND (leader.state <> 'resolved' OR incidents.state = 'resolved'))
 ORDER BY list_position(['open', 'acknowledged', 'suppressed', 'resolved'], state) // 3,
