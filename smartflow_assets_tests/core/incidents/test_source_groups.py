@@ -1,6 +1,6 @@
 """Which incidents of several sources are told together: by when they began, and by what ties their sources."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.source_groups import Beginning, OpenGroup, Ties, together
 
-NINE, TEN = datetime(2026, 3, 2, 9), timedelta(minutes=10)
+NINE, TEN = datetime(2026, 3, 2, 9, tzinfo=UTC), timedelta(minutes=10)
 LONE = Ties()
 TAGGED = Ties(
     tags={"shop": frozenset({("team", "web")}), "pay": frozenset({("team", "web"), ("tier", "1")}), "mail": frozenset({("team", "x")})}
