@@ -216,7 +216,8 @@ def _heard(source: str, sends: "pd.DataFrame") -> str:
     if planned.empty:
         return "nobody is told of that"
     told = [f"{' and '.join(dict.fromkeys(own['event']))} to {channel}" for channel, own in planned.groupby("channel", sort=False)]
-    return f"to be told: {', '.join(told)}, by the next run of {source}, or within half a minute while `smartflow ui` runs"
+    runs = "any source" if source == "*" else source
+    return f"to be told: {', '.join(told)}, by the next run of {runs}, or within half a minute while `smartflow ui` runs"
 
 
 def _until(text: str, catalogue: "Catalogue", source: str, now: datetime) -> datetime:

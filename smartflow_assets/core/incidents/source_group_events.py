@@ -36,7 +36,7 @@ class Told:
 
     to: tuple[str, ...]
     ties: Ties
-    about: Mapping[str, Row]
+    about: Mapping[str, Mapping[str, Any]]
 
 
 class SourceGroup:

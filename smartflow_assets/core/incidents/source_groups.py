@@ -52,9 +52,9 @@ class Found(NamedTuple):
 class Ties:
     """What sources have in common, by source: tags, where rows come from, and the sources that a contract refers to."""
 
-    tags: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
-    origins: Mapping[str, str] = field(default_factory=dict)
-    upstream: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tags: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict[str, frozenset[tuple[str, str]]])
+    origins: Mapping[str, str] = field(default_factory=dict[str, str])
+    upstream: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     def between(self, one: str, other: str) -> bool:
         """Whether anything ties two sources.
@@ -63,10 +63,10 @@ class Ties:
         >>> ties.between("a", "b"), ties.between("b", "c"), ties.between("a", "c")
         (True, True, False)
         """
-        origin, nothing = self.origins.get(one), frozenset()
+        origin, nothing = self.origins.get(one), frozenset[str]()
         return (
             one == other
-            or bool(self.tags.get(one, nothing) & self.tags.get(other, nothing))
+            or bool(self.tags.get(one, frozenset()) & self.tags.get(other, frozenset()))
             or (origin is not None and origin == self.origins.get(other))
             or other in self.upstream.get(one, nothing)
             or one in self.upstream.get(other, nothing)
