@@ -13,7 +13,7 @@ and ended together, under the key of the bundle in `sent_with`.
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,6 +28,7 @@ from smartflow_assets.adapters.secret_references import redact_all, text_of, uns
 from smartflow_assets.adapters.send_ledger import (
     BACKOFF,
     MOST_DEATHS,
+    Which,
     attempt_of,
     due_channels,
     is_bundling,
@@ -135,23 +136,25 @@ def drain(
     run_id: str,
     environment: Mapping[str, str],
     outbox_folder: Path,
-    source: str | None = None,
+    sources: Collection[str] | None = None,
+    leaving: Collection[str] = (),
     patience: timedelta = timedelta(seconds=60),
     background: Background | None = None,
 ) -> Drained:
-    """Deliver what is due at `now`, of one source or of all.
+    """Deliver what is due at `now`, of some sources or of all, but for what these runs (`leaving`) have planned and send themselves.
 
     A channel that fails stops neither the others nor the caller, and the messages of one incident go out in their order. A
     channel that somebody else drains for longer than `patience` is left to the next drain. One that tells several at once tells those
     of all sources. Raises what the warehouse raises.
     """
-    sends = open_sends(warehouse, source)
+    which = Which(sources, leaving)
+    sends = open_sends(warehouse, which)
     drains = [
-        _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, source, background or NoBackground())
+        _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, which, background or NoBackground())
         for name in due_channels(warehouse, channels, sends, now)
     ]
     for one in drains:
-        lock = AdvisoryLock(warehouse.path.parent / "locks" / f"outbox-{quote(one.name, safe='')}.lock")
+        lock = channel_lock(warehouse, one.name)
         with ExitStack() as held:
             warehouse.release()  # who has the channel's lock is about to write
             try:
@@ -161,7 +164,7 @@ def drain(
                 continue
             one.run()
     sent, failed, skipped = (sum(getattr(one, name) for one in drains) for name in ("sent", "failed", "skipped"))
-    left = open_sends(warehouse, source) if drains else sends
+    left = open_sends(warehouse, which) if drains else sends
     return Drained(
         sent,
         failed,
@@ -171,6 +174,11 @@ def drain(
         reached=frozenset(one.name for one in drains if one.sent),
         waits=waits(warehouse, channels, left, now),
     )
+
+
+def channel_lock(warehouse: Warehouse, channel: str) -> AdvisoryLock:
+    """Held by whoever sends on a channel, or takes back what is planned for it."""
+    return AdvisoryLock(warehouse.path.parent / "locks" / f"outbox-{quote(channel, safe='')}.lock")
 
 
 def attempt(channel: BaseChannel, message: Message, *, environment: Mapping[str, str], outbox_folder: Path) -> DeliveryError | None:
@@ -217,11 +225,11 @@ class _ChannelDrain:
         run_id: str,
         environment: Mapping[str, str],
         outbox_folder: Path,
-        source: str | None,
+        which: Which,
         background: Background,
     ) -> None:
         self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
-        self.environment, self.outbox_folder, self.source, self.background = environment, outbox_folder, source, background
+        self.environment, self.outbox_folder, self.which, self.background = environment, outbox_folder, which, background
         self.sent = self.failed = self.skipped = 0
         self.dead_letters: list[DeadLetter] = []
         self.ended: list[Row] = []  # how messages ended, not written yet
@@ -273,11 +281,11 @@ class _ChannelDrain:
 
     def _own_sends(self) -> list[Row]:
         """What is open on this channel: of one source alone where that was asked for, unless several are told together."""
-        sends = [send for send in open_sends(self.warehouse, None) if send["channel"] == self.name]
-        if self.source is None or is_bundling(self.channel):
+        sends = [send for send in open_sends(self.warehouse, Which(None, self.which.leaving)) if send["channel"] == self.name]
+        if self.which.sources is None or is_bundling(self.channel):
             return sends
-        company = {send["sent_with"] for send in sends if send["source"] == self.source} - {None}
-        return [send for send in sends if send["source"] == self.source or send["sent_with"] in company]
+        company = {send["sent_with"] for send in sends if self.which.has(send)} - {None}
+        return [send for send in sends if self.which.has(send) or send["sent_with"] in company]
 
     def _give_up_lost(self, send: Row) -> None:
         error = DeliveryError(f"incident {send['incident_id']} or its event is not in the warehouse", is_final=True)

@@ -4,10 +4,10 @@ Rows are only appended and the newest row of a message is its state. Nothing is 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
@@ -62,10 +62,25 @@ class _Published:
         return self.warehouse.published_read(sql, params)
 
 
-def open_sends(warehouse: _Readable, source: str | None) -> list[Row]:
+class Which(NamedTuple):
+    """Messages of some `sources`, or of all (None), but for those that runs which send by themselves (`leaving`) have planned."""
+
+    sources: Collection[str] | None = None
+    leaving: Collection[str] = ()
+
+    def has(self, send: Row) -> bool:
+        """Whether it is of them."""
+        is_left = send["status"] == "planned" and send["run_id"] in self.leaving
+        return not is_left and (self.sources is None or send["source"] in self.sources)
+
+
+EVERY = Which()
+"""All messages."""
+
+
+def open_sends(warehouse: _Readable, which: Which = EVERY) -> list[Row]:
     """The newest row of every message that is not ended, with `planned_at`."""
-    sends = row_dicts(warehouse.read(_OPEN))
-    return [send for send in sends if source is None or send["source"] == source]
+    return [send for send in row_dicts(warehouse.read(_OPEN)) if which.has(send)]
 
 
 def due_channels(warehouse: Warehouse, channels: Mapping[str, BaseChannel], sends: list[Row], now: datetime) -> list[str]:
@@ -107,7 +122,7 @@ def attempt_of(send: Row) -> int:
 
 def unsent_sources(warehouse: Warehouse, channels: Mapping[str, BaseChannel], now: datetime) -> set[str]:
     """The sources with a message that has not gone out, but for those that wait for a digest or a limit."""
-    sends = open_sends(warehouse, None)
+    sends = open_sends(warehouse)
     waiting = {(send["idempotency_key"], send["channel"]) for send, _ in _waiting(warehouse, channels, sends, now)}
     return {send["source"] for send in sends if (send["idempotency_key"], send["channel"]) not in waiting}
 
@@ -115,7 +130,7 @@ def unsent_sources(warehouse: Warehouse, channels: Mapping[str, BaseChannel], no
 def waits_by_channel(warehouse: Warehouse, channels: Mapping[str, BaseChannel], now: datetime) -> dict[str, tuple[Wait, ...]]:
     """What waits for a digest or a limit, by channel, as the published copy has it."""
     published = _Published(warehouse)
-    sends = open_sends(published, None)
+    sends = open_sends(published)
     found = {
         name: waits(published, {name: channel}, [one for one in sends if one["channel"] == name], now) for name, channel in channels.items()
     }

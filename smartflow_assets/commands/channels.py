@@ -127,7 +127,9 @@ def preview(
     told = event.value if event else "resolved" if found["state"] == "resolved" else "opened"
     if channel is not None:
         _channel(channel, catalogue)
-    names = [channel] if channel else [name for name in catalogue.alert_policy(found["source"]).all_channels if name in catalogue.channels]
+    told_of = channel_trials.sources_of(warehouse, found)
+    of = dict.fromkeys(name for source in told_of for name in catalogue.alert_policy(source).all_channels)
+    names = [channel] if channel else [name for name in of if name in catalogue.channels]
     if not names:
         terminal.note(f"{found['source']} tells no channel: `alerts: {{to: [...]}}` names some, --channel shows any")
     if found["group_id"] not in (None, found["incident_id"]):

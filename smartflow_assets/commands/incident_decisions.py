@@ -150,7 +150,11 @@ def _meant(ids: Sequence[str] | None, source: str | None, states: Sequence[str])
         rows = {row["incident_id"]: row for row in (found(warehouse, start) for start in ids)}
         return require(warehouse), catalogue, list(rows.values())
     names = home.named([str(source)], catalogue)
-    rows = [row for row in listed(require(warehouse), Wanted(None, names)) if row["state"] in states]
+    own = listed(require(warehouse), Wanted(None, names))
+    for row in own:
+        if row["source"] not in names:
+            terminal.note(f"{row['incident_id'][:8]} is of {source} and of other sources: name it by its id")
+    rows = [row for row in own if row["state"] in states and row["source"] in names]
     if not rows:
         terminal.result(f"no incident of {source} is {' or '.join(states)}")
     return require(warehouse), catalogue, rows
@@ -212,7 +216,8 @@ def _heard(source: str, sends: "pd.DataFrame") -> str:
     if planned.empty:
         return "nobody is told of that"
     told = [f"{' and '.join(dict.fromkeys(own['event']))} to {channel}" for channel, own in planned.groupby("channel", sort=False)]
-    return f"to be told: {', '.join(told)}, by the next run of {source}, or within half a minute while `smartflow ui` runs"
+    runs = "any source" if source == "*" else source
+    return f"to be told: {', '.join(told)}, by the next run of {runs}, or within half a minute while `smartflow ui` runs"
 
 
 def _until(text: str, catalogue: "Catalogue", source: str, now: datetime) -> datetime:

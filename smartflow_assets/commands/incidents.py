@@ -189,11 +189,10 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
     terminal.table(["when", "event", "by", "severity", "note"], events, styles=STYLES)
     if each.members:
         terminal.result("\nwith it", style="bold")
-        terminal.table(
-            ["id", "series", "severity", "state", "title"],
-            [[row["incident_id"][:8], row["series"], row["severity"], _state(row, catalogue), row["title"]] for row in each.members],
-            styles=STYLES,
-        )
+        columns = ["id", "source", "series", "severity", "state", "title"]
+        rows = [[row["incident_id"][:8], *(row[name] or row["cause"] for name in columns[1:3]), row["severity"]] for row in each.members]
+        states = [[_state(row, catalogue), row["title"]] for row in each.members]
+        terminal.table(columns, [[*row, *state] for row, state in zip(rows, states, strict=True)], styles=STYLES)
     terminal.result("\nits data", style="bold")
     terminal.result(f'smartflow sql "{each.sql}"')
 

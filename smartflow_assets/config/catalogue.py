@@ -23,6 +23,8 @@ from smartflow_assets.config.source_file import build_source, by_line, merged, s
 from smartflow_assets.config.yaml_file import YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
+from smartflow_assets.core.incidents.event_log import GROUP
+from smartflow_assets.core.incidents.routes import Route
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.nearest_name import did_you_mean
 
@@ -85,9 +87,13 @@ class Catalogue:
     def alert_policy(self, name: str) -> AlertPolicy:
         """Who is told about a source; for one whose file is broken or gone, what the defaults say. Of what is of no source: data/home.yaml,
         and where it says nothing the defaults."""
-        if name == OF_NO_SOURCE and (said := self.home.alerts) is not None:
-            policy = self.default_policy.model_copy(update={key: getattr(said, key) for key in said.model_fields_set})
-            return policy.of_source(name, {}, None, "UTC")
+        if name == OF_NO_SOURCE:
+            said = self.home.alerts
+            policy = self.default_policy
+            if said is not None:
+                policy = policy.model_copy(update={key: getattr(said, key) for key in said.model_fields_set})
+            routes = (Route(cause=(GROUP,), to=()), *policy.routes)  # a group over sources is told where its members are
+            return policy.model_copy(update={"routes": routes}).of_source(name, {}, None, "UTC")
         source = self.sources.get(name)
         return self.default_policy.of_source(name, {}, None, "UTC") if source is None else source.alert_policy
 
@@ -155,7 +161,9 @@ def cross_check(
 def _named_channels(alerts: Any) -> Iterator[tuple[str, tuple[str | int, ...], str]]:
     """Every channel that `alerts` names: the key in words, its place, and the name."""
     routes = alerts.get("routes") if isinstance(alerts, Mapping) else None
-    told = [("alerts.to", ("alerts", "to"), alerts.get("to"))] if isinstance(alerts, Mapping) else []
+    told: list[tuple[str, tuple[str | int, ...], Any]] = []
+    if isinstance(alerts, Mapping):
+        told.append(("alerts.to", ("alerts", "to"), alerts.get("to")))
     for index, route in enumerate(routes if isinstance(routes, list) else ()):
         if isinstance(route, Mapping):
             told.append((f"alerts.routes[{index}].to", ("alerts", "routes", index, "to"), route.get("to")))

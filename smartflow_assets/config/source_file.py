@@ -1,7 +1,7 @@
 """One source from its YAML file, with data/defaults.yaml below it; or all that is wrong with it.
 
 A key of the file wins over the same key of the defaults; where both hold keys with values they are joined, lists are
-replaced. Keys of the design that this version does not have yet are refused by name, never ignored.
+replaced.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from smartflow_assets.config.problems import InvalidFileError, broken_at, dotted, place, problems_of
+from smartflow_assets.config.problems import InvalidFileError, broken_at, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
-
-UNAVAILABLE: tuple[tuple[str, ...], ...] = (("alerts", "group_within"),)
-"""Keys of the design that are not built yet; `*` is any item of a list. The issue that builds one takes it out of here."""
-
 
 _MOST_ROUNDS = 10
 _STAND_IN_SOURCE: Mapping[str, Any] = {"name": "source", "read": {"type": "csv", "path": "-", "time": "-"}}
@@ -42,13 +38,7 @@ def build_source(file: YamlFile, *, defaults: YamlFile | None = None) -> Source:
     files = (file,) if defaults is None else (file, defaults)
     values = merged(defaults.values if defaults else {}, file.values)
     name = file.path.stem
-    problems = []
-    for location in _unavailable(values):
-        what = f"`{dotted(location)}:` is not available in this version"
-        problems.append(SourceError(what, source=name, where=place(files, location), remedy="Take it out."))
-        _remove(values, location)
-    source, found = _validated(values, name, files)
-    problems += found
+    source, problems = _validated(values, name, files)
     if source is None or problems:
         raise InvalidFileError(by_line(problems, file))
     source._files = files
@@ -146,32 +136,6 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         else:
             result[key] = value
     return result
-
-
-def _unavailable(values: dict[str, Any]) -> list[Location]:
-    """Where keys stand that are not built yet."""
-    return [location for pattern in UNAVAILABLE for location in _matches(values, pattern, ())]
-
-
-def _matches(values: Any, pattern: tuple[str, ...], at: Location) -> list[Location]:
-    if not pattern:
-        return [at]
-    if pattern[0] == "*":
-        items = enumerate(values) if isinstance(values, list) else ()
-        return [found for index, item in items for found in _matches(item, pattern[1:], (*at, index))]
-    if isinstance(values, Mapping) and pattern[0] in values:
-        return _matches(values[pattern[0]], pattern[1:], (*at, pattern[0]))
-    return []
-
-
-def _remove(values: Any, location: Location) -> None:
-    """Take out a key, and what held nothing else: `threshold: {false_alerts: …}` is one problem, not two."""
-    holder = values
-    for part in location[:-1]:
-        holder = holder[part]
-    holder.pop(location[-1])
-    if not holder and len(location) > 1 and isinstance(location[-2], str):
-        _remove(values, location[:-1])
 
 
 def _line(problem: SourceError, file: YamlFile) -> tuple[bool, int]:

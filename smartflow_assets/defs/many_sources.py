@@ -2,22 +2,25 @@
 
 It calls the bodies of the assets, as their own steps do, and reports what they made on the partition of the source. A stage that fails
 skips what depends on it, in this source alone. Each source is closed as soon as it is done, so `run_log` says of each what became of it,
-whatever becomes of the rest of the run; what a dead run leaves is done by `run_closing`. The run as a whole fails if a source has failed,
-after all others are done. A source that another run works on is left for the end.
+whatever becomes of the rest of the run; what a dead run leaves is done by `run_closing`. Messages are planned with each source and sent
+when all are through, each minute in a run that takes long, so that what breaks together is told together. The run as a whole fails if a
+source has failed, after all others are done. A source that another run works on is left for the end.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from smartflow_assets.adapters.outbox import Drained
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import WarehouseBusyError, is_interrupt
@@ -29,10 +32,10 @@ from smartflow_assets.defs.partitions import SOURCES_TAG
 from smartflow_assets.defs.resources import SOURCE_LOCK_PATIENCE, RunOptions, open_warehouse
 from smartflow_assets.defs.run_closing import close_source
 from smartflow_assets.defs.source_report import Outcome, SourceReport
-from smartflow_assets.stages.run_closing import conclude, unsuccessful_sources
+from smartflow_assets.stages.run_closing import conclude, deliver, unsuccessful_sources
 
 MOST_NAMES = 5  # in a tag; more are counted
-PUBLISHED_EVERY = timedelta(minutes=1)  # while the run goes on
+TOLD_EVERY = timedelta(minutes=1)  # while the run goes on: messages are sent, and what was written is published
 _READ_AGAIN = 10.0  # seconds until files of sources are looked at anew
 _LOOK_AGAIN = 0.5  # seconds between two looks at sources that other runs work on
 
@@ -120,17 +123,19 @@ class _Recent:
         return self._read
 
 
-@dataclass(frozen=True)
+@dataclass
 class _OneAfterTheOther:
     context: dg.OpExecutionContext
     options: RunOptions
     catalogue: Callable[[], Catalogue]
     untold: frozenset[str]  # sources of which all stages are told, whether they did something or not
+    watched: list[str] = field(default_factory=list)  # so far
+    told: float = field(default_factory=time.monotonic)  # when messages were last sent
 
     def outcomes(self, names: Sequence[str]) -> Iterator[Outcome]:
         """Of each source as it ends; those that other runs work on come last, and fail when they have been waited for as long as a run of
         one source waits."""
-        published, waiting, deadline = time.monotonic(), list(names), None
+        waiting, deadline = list(names), None
         on_end, failed = ON_END.get(), False
         while waiting:
             busy = list[str]()
@@ -140,13 +145,13 @@ class _OneAfterTheOther:
                 if outcome is None:
                     busy.append(name)
                     continue
+                self.watched.append(name)
                 failed |= not outcome.is_success
                 if on_end is not None:
                     on_end(outcome)
                 yield outcome
-                if time.monotonic() - published > PUBLISHED_EVERY.total_seconds():
+                if self._is_time_to_tell():
                     self._conclude(is_publishing_forced=False)
-                    published = time.monotonic()
             if busy and deadline is None:
                 deadline = time.monotonic() + SOURCE_LOCK_PATIENCE.total_seconds()
                 self.context.log.info(f"other runs work on {told_names(busy)}; waiting up to {SOURCE_LOCK_PATIENCE}")
@@ -155,7 +160,29 @@ class _OneAfterTheOther:
             waiting = busy
         self._conclude(is_publishing_forced=failed)
 
+    def _is_time_to_tell(self) -> bool:
+        return time.monotonic() - self.told > TOLD_EVERY.total_seconds()
+
+    def _tell(self, at_work_on: tuple[str, ...] = ()) -> None:
+        """Send what the sources so far have to tell; `at_work_on`: the one whose lock is held."""
+        if not self.options.dry_run and self.options.send:
+            settings = self.options.settings
+            drained = deliver(
+                self.context.run_id,
+                (*self.watched, *at_work_on),
+                now=self.options.clock or datetime.now(UTC),
+                warehouse=open_warehouse(settings),
+                settings=settings,
+                catalogue=self.catalogue(),
+                environment=os.environ,
+                holding=at_work_on,
+            )
+            if drained != Drained():
+                self.context.log.info(f"messages: {drained}")
+        self.told = time.monotonic()
+
     def _conclude(self, *, is_publishing_forced: bool) -> None:
+        self._tell()
         if not self.options.dry_run:
             settings = self.options.settings
             conclude(
@@ -188,6 +215,8 @@ class _OneAfterTheOther:
         """One stage after the other, in the order of the graph; what depends on one that failed is skipped."""
         unmade = list[dg.AssetsDefinition]()
         for asset in ASSETS:
+            if self._is_time_to_tell():
+                self._tell(at_work_on=(name,))
             if asset.asset_deps[asset.key] & {each.key for each in unmade}:
                 unmade.append(asset)
                 continue

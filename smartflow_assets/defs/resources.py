@@ -215,7 +215,7 @@ class RunOptions(dg.ConfigurableResource):
                 is_removal_accepted=self.accept_removals,
                 appearance=appearance(source, settings, warehouse, now) if self._is_whole(dagster_run) else None,
                 report=partial(listener, name) if listener else lambda stage: None,
-                is_sending=self.send and not self.dry_run,
+                is_sending=self.send and not self.dry_run and of_many is None,  # several are looked at together before anything is sent
                 is_dry=self.dry_run,
             )
             try:

@@ -30,7 +30,7 @@ from smartflow_assets.defs.partitions import DRY_RUN_TAG, KILLED_TAG, PARTITION_
 from smartflow_assets.defs.resources import closing_lock, given_clock, open_warehouse, run_lock
 from smartflow_assets.defs.unmade import report_unmade
 from smartflow_assets.stages.alerting import Failure
-from smartflow_assets.stages.run_closing import RunRecord, close, closed_sources, conclude
+from smartflow_assets.stages.run_closing import RunRecord, close, closed_sources, conclude, deliver
 from smartflow_assets.stages.watched_incidents import record as record_watched
 
 CLOSING_PATIENCE = timedelta(minutes=2)
@@ -65,10 +65,21 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
         closed = closed_sources(warehouse, run_id)
         records = _unclosed(instance, run, closed, settings, catalogue)
         for record in records:
-            close(record, warehouse=warehouse, settings=settings, catalogue=catalogue, environment=os.environ)
+            close(record, warehouse=warehouse, settings=settings, catalogue=catalogue)
             report_failed(instance, record)
-        if records or (is_of_many(run) and run.tags.get(KILLED_TAG)):  # it may have died before it published what it had closed
+        if records or (is_of_many(run) and run.tags.get(KILLED_TAG)):  # it may have died before it sent and published what it had closed
             now = max((record.now for record in records), default=datetime.now(UTC))
+            if _options(run).get("send", True):
+                deliver(
+                    run_id,
+                    {*closed, *(record.source for record in records)},
+                    now=now,
+                    warehouse=warehouse,
+                    settings=settings,
+                    catalogue=catalogue,
+                    environment=os.environ,
+                    is_of_many=is_of_many(run),
+                )
             is_forced = any(record.status != "success" for record in records)
             conclude(run_id, now=now, warehouse=warehouse, settings=settings, catalogue=catalogue, is_publishing_forced=is_forced)
     return Closed(is_new=bool(records), failures=tuple(failure for record in records for failure in record.failures))
@@ -102,7 +113,7 @@ def _unclosed(
 def close_source(instance: dg.DagsterInstance, record: RunRecord, settings: Settings, catalogue: Catalogue) -> None:
     """Close one source of a run of several that goes on."""
     with private(), closing_lock(settings).exclusive(CLOSING_PATIENCE, holder=record.run_id):
-        close(record, warehouse=open_warehouse(settings), settings=settings, catalogue=catalogue, environment=os.environ)
+        close(record, warehouse=open_warehouse(settings), settings=settings, catalogue=catalogue)
         report_failed(instance, record)
 
 
@@ -195,7 +206,6 @@ def _outline(instance: dg.DagsterInstance, run: dg.DagsterRun, job: str, failure
         as_of=_clock(options, started),
         reason=run.tags.get(REASON_TAG, "manual"),
         failures=failures,
-        is_sending=bool(options.get("send", True)),
     )
 
 

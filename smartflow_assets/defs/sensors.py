@@ -20,14 +20,16 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.carry_over import old_cursor
 from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.jobs import monitor_source, train_source
+from smartflow_assets.defs.many_sources import TOLD_EVERY
 from smartflow_assets.defs.names import PARTITION_SET, TRAIN_JOB, prefixed
 from smartflow_assets.defs.partitions import PARTITION_TAG, REASON_TAG, REQUEST_TAG, SOURCE_TAG
-from smartflow_assets.defs.resources import open_warehouse
+from smartflow_assets.defs.resources import open_warehouse, run_lock
 from smartflow_assets.defs.run_closing import close_run
 from smartflow_assets.defs.schedules import QUEUED_OR_RUNNING
 from smartflow_assets.defs.settling_in import settle_in
@@ -39,6 +41,7 @@ from smartflow_assets.stages.decisions import pass_time
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
 from smartflow_assets.stages.scheduling.inbox import waiting_files
 from smartflow_assets.stages.scheduling.training_requests import TrainingRequest, open_requests
+from smartflow_assets.stages.source_groups import group_sources
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 QUIET_SECONDS, FILES_PER_TICK = 5, 50
@@ -171,15 +174,25 @@ def settle_failure_sensor(context: dg.RunFailureSensorContext) -> None:
     name=prefixed("outbox_sensor"),
     minimum_interval_seconds=30,
     default_status=RUNNING,
-    description="Deliver messages that became due: first attempts that a run left behind, retries of dead channels, snoozes that are over.",
+    description="Deliver messages that became due: first attempts that a run left behind, retries of dead channels, snoozes that are over; "
+    "and tell together what broke together.",
 )
 def outbox_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Starts no run: draining takes seconds and must not wait in the run queue."""
     settings = _settings(context.instance)
     warehouse, catalogue, now = open_warehouse(settings), Catalogue.load(settings), datetime.now(UTC)
     pass_time(warehouse, catalogue, now=now, run_id="outbox")
-    drained = drain_outbox(warehouse, catalogue, settings, now=now, run_id="outbox", environment=os.environ)
+    theirs = runs_about_to_send(settings, warehouse, now)
+    group_sources(warehouse, catalogue, now=now, run_id="outbox", leaving=theirs)
+    drained = drain_outbox(warehouse, catalogue, settings, now=now, run_id="outbox", environment=os.environ, leaving=theirs)
     return dg.SkipReason(str(drained))
+
+
+def runs_about_to_send(settings: Settings, warehouse: Warehouse, now: datetime) -> frozenset[str]:
+    """Runs whose process lives and which have planned messages within two minutes: they send them when they have looked at all of their
+    sources, each minute at the latest."""
+    recent = warehouse.read("SELECT DISTINCT run_id FROM alert_sends WHERE status = 'planned' AND happened_at > ?", [now - 2 * TOLD_EVERY])
+    return frozenset(run_id for run_id in recent["run_id"] if run_lock(settings, run_id).holder() is not None)
 
 
 @dg.sensor(

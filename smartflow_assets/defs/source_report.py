@@ -139,7 +139,6 @@ class SourceReport:
             facts=self._facts,
             seconds=self._seconds,
             succeeded_steps=frozenset(self._seconds) | self._passed,
-            is_sending=options.send,
         )
 
     def outcome(self, warehouse: Warehouse | None) -> Outcome:

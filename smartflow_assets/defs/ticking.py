@@ -68,5 +68,5 @@ def look_for_daemon(settings: Settings, catalogue: Catalogue) -> str:
 
 def _deliver(warehouse: Warehouse, catalogue: Catalogue, settings: Settings, now: datetime) -> None:
     """No sensor does it now."""
-    drain_outbox(warehouse, catalogue, settings, now=now, run_id=DAEMON, environment=os.environ, source=OF_NO_SOURCE)
+    drain_outbox(warehouse, catalogue, settings, now=now, run_id=DAEMON, environment=os.environ, sources=(OF_NO_SOURCE,))
     warehouse.publish(DAEMON, is_forced=True)

@@ -4,7 +4,7 @@ Events, incidents and planned messages are one commit, so that a killed run has 
 step of its own: whatever stays undelivered is due again at the next run, at the outbox sensor, or when the run is closed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from smartflow_assets.adapters import outbox, send_ledger
 from smartflow_assets.adapters.outbox import Drained, of_incidents, sent_messages
 from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Rewrite, Write
+from smartflow_assets.adapters.warehouse.writes import MarkProcessed
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents import freshness, recovery, run_failures
@@ -26,18 +26,21 @@ from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, OF_PR
 from smartflow_assets.core.incidents.holds import Telling
 from smartflow_assets.core.incidents.lifecycle import Silence, advance, cause_of, scope
 from smartflow_assets.core.incidents.run_failures import Failure
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
 from smartflow_assets.stages import profile, readability, withheld_removals
 from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.configuration_log import note_configuration
 from smartflow_assets.stages.contracts import blocking_news
 from smartflow_assets.stages.detection import judged_rows
+from smartflow_assets.stages.incident_writes import committed, writes_of
 from smartflow_assets.stages.message_background import MessageBackground
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.preparation import bucket_plan
 from smartflow_assets.stages.reminders import reminded
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.snoozes import woken
+from smartflow_assets.stages.source_groups import group_sources, over_sources
 from smartflow_assets.stages.windows import batches, leave_pending, pending_windows, table_rows
 
 __all__ = [
@@ -177,6 +180,8 @@ def _watch_arrivals(run: SourceRun, arrived: SourceArrivals) -> list[Advance]:
     if run.until is not None or arrived.newest_at is None:
         return []
     history = run.warehouse.read("SELECT * FROM incident_events WHERE source = ? AND cause = ?", [run.name, FRESHNESS])
+    if len(history) and run.now < history["happened_at"].max():  # a replay of the past says nothing of a silence of today
+        return []
     silent_since = run.warehouse.read(
         f"SELECT max(opened_at) AS at FROM incidents WHERE source = ? AND cause = ? AND {GOING_ON}", [run.name, FRESHNESS]
     )["at"].iloc[0]
@@ -268,6 +273,7 @@ def _advance(
         silences = [*_silences(run, needed.rows_since), *_blocked(run)]
         bands = _bands(run, needed.usual_until, horizon, concerned)
         recently = _told_lately(run, needed.incident_ids)
+        across = over_sources(run.warehouse, needed.incident_ids) if standing["group_id"].notna().any() else {}
     return advance(
         events,
         anomalies,
@@ -289,6 +295,7 @@ def _advance(
         ended=ended,
         steps=dict.fromkeys(_profiled(standing, anomalies), run.source.profile_bucket),
         recently=recently,
+        across=across,
     )
 
 
@@ -371,12 +378,19 @@ def _rebuilt_until(run: SourceRun) -> datetime | None:
 
 
 def alert_sends(run: SourceRun, *, environment: Mapping[str, str]) -> Drained:
-    """Deliver what is due of this source."""
+    """Deliver what is due of this source, and of the groups over several. A run of several sources does so when all are through."""
     run.report("alert_sends")
     if not run.is_sending:
         return Drained()
+    group_sources(run.warehouse, run.catalogue, now=run.now, run_id=run.run_id, holding={run.name})
     return drain_outbox(
-        run.warehouse, run.catalogue, run.settings, now=run.now, run_id=run.run_id, environment=environment, source=run.name
+        run.warehouse,
+        run.catalogue,
+        run.settings,
+        now=run.now,
+        run_id=run.run_id,
+        environment=environment,
+        sources=(run.name, OF_NO_SOURCE),
     )
 
 
@@ -388,9 +402,11 @@ def drain_outbox(
     now: datetime,
     run_id: str,
     environment: Mapping[str, str],
-    source: str | None = None,
+    sources: Collection[str] | None = None,
+    leaving: Collection[str] = (),
 ) -> Drained:
-    """Deliver what is due, of one source or of all; what was given up on one channel is an incident that the others tell of."""
+    """Deliver what is due, of some sources or of all, but for what the runs `leaving` have planned; what was given up on one channel is an
+    incident that the others tell of."""
 
     background = MessageBackground(warehouse, catalogue, environment)
 
@@ -400,7 +416,8 @@ def drain_outbox(
             catalogue.channels,
             now=now,
             run_id=run_id,
-            source=source,
+            sources=sources,
+            leaving=leaving,
             environment=environment,
             outbox_folder=settings.outbox,
             background=background,
@@ -485,20 +502,3 @@ def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:
         "SELECT channel, status, count(*) AS n, arg_max(error, happened_at) AS error FROM marts.alert_log "
         "WHERE is_newest AND status IN ('failed', 'claimed', 'planned') GROUP BY channel, status ORDER BY channel, status"
     )
-
-
-def committed(warehouse: Warehouse, run_id: str, step: Advance | None) -> list[Advance]:
-    """The step, written; none where nothing has happened."""
-    if step is None or step.events.empty:
-        return []
-    warehouse.commit(run_id, writes_of(step))
-    return [step]
-
-
-def writes_of(step: Advance) -> list[Write]:
-    """The writes that belong together: events, the incidents that they touch, and messages."""
-    return [
-        Append("incident_events", step.events),
-        Rewrite("incidents", tuple(step.incidents["incident_id"]), step.incidents),
-        Append("alert_sends", step.sends),
-    ]

@@ -17,6 +17,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents.event_log import Row, row_dicts
 from smartflow_assets.core.incidents.messages import bundled, trial_message
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.reports.incident_plot import Panel, incident_plot
 from smartflow_assets.stages.message_background import MessageBackground
 
@@ -60,6 +61,12 @@ def incidents_called(warehouse: Warehouse, prefix: str) -> list[Row]:
             [prefix],
         )
     )
+
+
+def sources_of(warehouse: Warehouse, incident: Row) -> list[str]:
+    """The source of an incident; of a group over several, those of its members."""
+    rows = warehouse.read("SELECT DISTINCT source FROM incidents WHERE group_id = ? ORDER BY source", [incident["incident_id"]])
+    return list(rows["source"]) if incident["source"] == OF_NO_SOURCE and len(rows) else [incident["source"]]
 
 
 def preview(

@@ -5,6 +5,7 @@ is here as well: `pass_time` is for the sensor that looks every half minute, so 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,8 +24,14 @@ from smartflow_assets.stages.scheduling.appearance import BY_PEOPLE
 from smartflow_assets.stages.snoozes import woken
 
 _AND_THEIR_GROUPS = """
-WITH meant AS (SELECT coalesce(group_id, incident_id) AS leader FROM incidents WHERE list_contains($1, incident_id))
-SELECT incident_id FROM incidents WHERE incident_id IN (FROM meant) OR group_id IN (FROM meant) OR list_contains($1, incident_id)
+WITH RECURSIVE above AS (
+    SELECT incident_id, group_id FROM incidents WHERE list_contains($1, incident_id)
+    UNION SELECT incidents.incident_id, incidents.group_id FROM incidents JOIN above ON incidents.incident_id = above.group_id
+), below AS (
+    SELECT incident_id FROM above
+    UNION SELECT incidents.incident_id FROM incidents JOIN below ON incidents.group_id = below.incident_id
+)
+SELECT incident_id, source FROM incidents WHERE incident_id IN (FROM below) ORDER BY source, incident_id
 """
 _DUE = "SELECT DISTINCT source FROM incidents WHERE snoozed_until <= ? ORDER BY source"
 
@@ -49,7 +56,9 @@ def decide(
     patience: timedelta,
 ) -> Decided:
     """Let a person decide `what` about incidents of a source. WarehouseBusyError when a run of it lasts longer than `patience`."""
-    with AdvisoryLock(catalogue.settings.source_lock(source)).exclusive(patience, holder=BY_PEOPLE):
+    with ExitStack() as stack:
+        for each in sorted({source, *warehouse.read(_AND_THEIR_GROUPS, [list(ids)])["source"]}):  # `*` first, as a pass over groups does
+            stack.enter_context(AdvisoryLock(catalogue.settings.source_lock(each)).exclusive(patience, holder=BY_PEOPLE))
         with warehouse.reading():
             concerned = list(warehouse.read(_AND_THEIR_GROUPS, [list(ids)])["incident_id"])
             events, sends = (of_incidents(warehouse, table, concerned) for table in ("incident_events", "alert_sends"))

@@ -12,8 +12,9 @@ import pandas as pd
 
 from smartflow_assets.adapters.outbox import of_incidents
 from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.adapters.warehouse.told_together import MEMBERS
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.core.incidents.event_log import FRESHNESS, OF_SERIES, Row, in_order, row_dicts
+from smartflow_assets.core.incidents.event_log import FRESHNESS, GROUP, OF_SERIES, Row, in_order, row_dicts
 from smartflow_assets.core.incidents.groups import members_of
 from smartflow_assets.core.incidents.messages import Message, render
 
@@ -26,15 +27,19 @@ _STATES: dict[str | None, tuple[str, ...]] = {
     "resolved": ("resolved",),
     "all": ("open", "acknowledged", "suppressed", "resolved"),
 }
-_LISTED = """
+_LISTED = f"""
 SELECT incidents.*, coalesce(members.member_count, 0) AS member_count FROM incidents
-LEFT JOIN (SELECT group_id AS incident_id, count(*) AS member_count FROM incidents GROUP BY group_id) AS members USING (incident_id)
-WHERE list_contains($1, state) AND (len($2) = 0 OR list_contains($2, source)) AND ($3 = '' OR cause = $3)
-AND ($4 = '' OR severity = $4) AND (resolved_at IS NULL OR resolved_at >= $5)
+LEFT JOIN {MEMBERS} AS members USING (incident_id)
+WHERE list_contains($1, state) AND (len($2) = 0 OR list_has_any($2, list_append(coalesce(members.sources, []::VARCHAR[]), source)))
+AND ($3 = '' OR cause = $3) AND ($4 = '' OR severity = $4) AND (resolved_at IS NULL OR resolved_at >= $5)
 AND NOT EXISTS (SELECT 1 FROM incidents AS leader WHERE leader.incident_id = incidents.group_id
                 AND (leader.state <> 'resolved' OR incidents.state = 'resolved'))
 ORDER BY list_position(['open', 'acknowledged', 'suppressed', 'resolved'], state) // 3,
          list_position(['critical', 'warning', 'info'], severity), opened_at, incident_id
+"""
+_MEMBERS = """
+SELECT * FROM incidents WHERE group_id = $1 OR group_id IN (SELECT incident_id FROM incidents WHERE group_id = $1)
+ORDER BY opened_at, source, series
 """
 _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 LEAST_SIGNS = 4
@@ -87,7 +92,7 @@ def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime) -> 
         sends = warehouse.read(
             "SELECT * FROM marts.alert_log WHERE incident_id = ? AND (is_newest OR status = 'failed') ORDER BY happened_at, attempt", ids
         )
-        members = warehouse.read("SELECT * FROM incidents WHERE group_id = ? ORDER BY opened_at, series", ids)
+        members = warehouse.read(_MEMBERS, ids)
     told = [event["payload"] for event in events if "metric" in event["payload"]]
     newest = [event["payload"] for event in events if event["payload"].get("next_step")]
     facts = (told[-1] if told else {}) | members_of(events) | {"timezone": timezone, "body": incident["body"], "title": incident["title"]}
@@ -100,8 +105,8 @@ def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime) -> 
 
 
 def lasting_of(incident: Row, now: datetime) -> timedelta:
-    """From its beginning to its end, to its newest anomaly while it is open; of a silence to now."""
-    newest = now if incident["cause"] == FRESHNESS else incident["last_seen_at"] or incident["opened_at"]
+    """From its beginning to its end, to its newest anomaly while it is open; of a silence, and of what broke in several sources, to now."""
+    newest = now if incident["cause"] in (FRESHNESS, GROUP) else incident["last_seen_at"] or incident["opened_at"]
     end = incident["resolved_at"] if incident["state"] == "resolved" else newest
     return max(pd.Timestamp(end) - incident["opened_at"], timedelta(0))
 
@@ -128,6 +133,10 @@ def _sql(incident: Row) -> str:
         return (
             f"SELECT observed_at, value, lower, upper, is_anomaly, rules FROM marts.series_with_bands WHERE source = {source} "
             f"AND series = {series} AND observed_at {window} ORDER BY observed_at"
+        )
+    if incident["cause"] == GROUP:
+        return (
+            f"SELECT source, series, cause, severity, state, opened_at, title FROM incidents WHERE group_id = '{incident['incident_id']}'"
         )
     if incident["cause"] in OF_SERIES:
         return f"SELECT * FROM anomalies WHERE source = {source} AND series = {series} AND started_at {window} ORDER BY started_at"

@@ -1,11 +1,12 @@
 """Closing a run: what a finished run leaves to be done, whoever started it and however it ended.
 
 Failures become incident events, one row goes to `run_log`, due messages are sent, the copy is published. Incidents and log
-are one commit, so a run is closed once, or once for each of its sources; sending and publishing may be repeated.
+are one commit, so a run is closed once, or once for each of its sources; sending and publishing may be repeated. A run of several sources
+sends when all are through, since what breaks together is told together.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,12 +20,14 @@ from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
-from smartflow_assets.stages.alerting import Failure, drain_outbox, record_failures, writes_of
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
+from smartflow_assets.stages.alerting import Drained, Failure, drain_outbox, record_failures, writes_of
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.configuration_log import is_at_rest, note_files
 from smartflow_assets.stages.remediation import remediations
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.scheduling.due_sources import RETRIES_AT_ONCE
+from smartflow_assets.stages.source_groups import group_sources
 
 _log = logging.getLogger("smartflow")
 
@@ -45,7 +48,6 @@ class RunRecord:
     succeeded_steps: frozenset[str] = frozenset()
     facts: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    is_sending: bool = True
 
     @property
     def now(self) -> datetime:
@@ -66,9 +68,9 @@ def unsuccessful_sources(warehouse: Warehouse) -> frozenset[str]:
     return frozenset(rows["source"])
 
 
-def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue, environment: Mapping[str, str]) -> None:
-    """Record and deliver, for one source of a run. The caller holds the lock of closing and has asked `closed_sources`; what a run is
-    concluded with is left to do."""
+def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue) -> None:
+    """Record one source of a run. The caller holds the lock of closing and has asked `closed_sources`; what a run is concluded with, its
+    messages among it, is left to do."""
     policy = catalogue.alert_policy(run.source)
     with warehouse.reading():
         run = _with_doom_noted(run, warehouse)
@@ -76,9 +78,6 @@ def close(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue
         step = record_failures(warehouse, run.source, run.failures, recovered, policy=policy, now=run.now, run_id=run.run_id)
     warehouse.commit(run.run_id, [*writes_of(step), Append("run_log", _log_row(run))])
     _remedy(run, warehouse=warehouse, settings=settings, catalogue=catalogue)
-    if run.is_sending:
-        with warehouse.reading():  # a message is claimed in a commit of its own, so the file is closed while it is sent
-            drain_outbox(warehouse, catalogue, settings, now=run.now, run_id=run.run_id, environment=environment, source=run.source)
 
 
 def _remedy(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalogue: Catalogue) -> None:
@@ -95,6 +94,27 @@ def _remedy(run: RunRecord, *, warehouse: Warehouse, settings: Settings, catalog
         return
     except SmartflowError:  # the run is to be closed all the same
         _log.exception("%s: nobody could see which remedies are due", run.source)
+
+
+def deliver(
+    run_id: str,
+    sources: Collection[str],
+    *,
+    now: datetime,
+    warehouse: Warehouse,
+    settings: Settings,
+    catalogue: Catalogue,
+    environment: Mapping[str, str],
+    holding: Collection[str] = (),
+    is_of_many: bool = True,
+) -> Drained:
+    """Send what is due of the sources of a run, when they are through: those of several are looked at together first. `holding`: sources
+    whose lock the caller has."""
+    with warehouse.reading():  # a message is claimed in a commit of its own, so the file is closed while it is sent
+        if is_of_many:
+            group_sources(warehouse, catalogue, now=now, run_id=run_id, holding=holding)
+        of = (*sources, OF_NO_SOURCE)
+        return drain_outbox(warehouse, catalogue, settings, now=now, run_id=run_id, environment=environment, sources=of)
 
 
 def conclude(

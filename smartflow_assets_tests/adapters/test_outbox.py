@@ -189,7 +189,9 @@ def test_message_not_due_waits(warehouse: Warehouse) -> None:
 def test_drain_of_one_source_leaves_the_others(warehouse: Warehouse, recorded: list[Message]) -> None:
     plan(warehouse, "pager", incident="i1", source="web")
     plan(warehouse, "pager", incident="i2", source="shop")
-    drained = drain(warehouse, {"pager": Recorder()}, now=NINE, run_id="r2", environment={}, outbox_folder=Path("unused"), source="shop")
+    drained = drain(
+        warehouse, {"pager": Recorder()}, now=NINE, run_id="r2", environment={}, outbox_folder=Path("unused"), sources=("shop",)
+    )
     assert drained == Drained(sent=1)
     assert [message.source for message in recorded] == ["shop"]
 

@@ -10,7 +10,7 @@ from smartflow_assets_tests.commands.conftest import SHOP, Smartflow, in_folder,
 
 FLOOD = """\
 detectors: [{type: mad}]
-alerts: {to: [file], max_age: 3650 days}
+alerts: {to: [file], max_age: 3650 days, group_within: off}
 owner: team:shop
 calendar: {timezone: Europe/Berlin}
 freshness: off

@@ -1,6 +1,5 @@
 """One YAML file to one source, or to all that is wrong with it, in plain words with lines."""
 
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,15 +34,8 @@ def problems(folder: Path, text: str, defaults: str | None = None) -> list[str]:
     return [str(problem).replace(f"{folder}/", "") for problem in error.value.problems]
 
 
-def test_the_full_example_is_refused_for_exactly_the_keys_that_are_not_built_yet(tmp_path):
-    shutil.copy(HERE / "example_full.yaml", tmp_path / "web_traffic.yaml")
-    with pytest.raises(InvalidFileError) as error:
-        read_source(tmp_path / "web_traffic.yaml")
-    assert [problem.what for problem in error.value.problems] == ["`alerts.group_within:` is not available in this version"]
-
-
-def test_the_full_example_without_those_keys_is_a_source(tmp_path):
-    lines = (HERE / "example_full.yaml").read_text().replace("group_within: 10min, ", "")
+def test_the_full_example_is_a_source(tmp_path):
+    lines = (HERE / "example_full.yaml").read_text()
     source = source_of(tmp_path, lines)
     assert (source.time_bucket.every, source.metrics[0].aggregate, source.alerts.to) == (
         timedelta(minutes=5),
@@ -187,11 +179,11 @@ def test_a_rule_for_a_metric_that_is_not_there_is_refused(tmp_path):
 
 
 def test_all_problems_of_a_file_are_named_in_the_order_of_its_lines(tmp_path):
-    said = problems(tmp_path, "name: Web\nread: {type: csv, path: a}\nalerts: {group_within: 1 day}\nxyz: 1\n")
+    said = problems(tmp_path, "name: Web\nread: {type: csv, path: a}\nalerts: {group_within: soon}\nxyz: 1\n")
     assert [text.split(" (")[0] for text in said[:3]] == [
         "web: `name`: a source is named by a lower-case letter and up to 47 lower-case letters, digits and underscores",
         "web: `read.time` is required",
-        "web: `alerts.group_within:` is not available in this version",
+        "web: `alerts.group_within`: 'soon' is not a duration; write a number and a unit, such as 5min, 1h or 7 days",
     ]
     assert said[3].startswith("web: `xyz` is not a key that is known here (web.yaml, line 4). Known are alerts, ")
 

@@ -86,7 +86,6 @@ def test_the_defaults_of_the_home_hold(settings, web):
         ("metrics.7.direction=drop", "7 is no place in a list of 2"),
         ("metrics.x.direction=drop", "x is no place in a list of 2"),
         ("detectors=[{", "the value of 'detectors=\\[{' is not YAML"),
-        ("alerts.group_within=1d", "`alerts.group_within.*` is not available in this version"),
     ],
 )
 def test_a_change_that_cannot_be_is_named(settings, web, change, message):

@@ -50,7 +50,8 @@ OF_A_RUN = (
 
 
 def add_source(home: Home, name: str, seed: int = 7) -> None:
-    home.write_source(name, WEB.replace("name: web", f"name: {name}").replace("web.csv", f"{name}.csv"))
+    text = WEB.replace("name: web", f"name: {name}").replace("web.csv", f"{name}.csv")
+    home.write_source(name, text.replace("to: [file]", "to: [file], group_within: off"))  # each is to be told as in a run of its own
     rows = daily_series(4, seed=seed)
     rows.loc[1000 + seed, "value"] = 2500
     write_rows(home.settings.data / "examples" / f"{name}.csv", rows)

@@ -122,7 +122,7 @@ class Storm:
             note_nothing_new(run)
         succeeded = frozenset(stage.__name__ for stage in STAGES) if status == "success" else frozenset[str]()
         record = RunRecord(run_id, "monitor_source", "shop", status, self.now, self.now, self.now, "schedule", tuple(failures), succeeded)
-        close(record, warehouse=warehouse, settings=self.home.settings, catalogue=catalogue, environment={})
+        close(record, warehouse=warehouse, settings=self.home.settings, catalogue=catalogue)
 
     def run_in_vain(self, run_id: str) -> None:
         self.home.run_stages("shop", self.now, run_id=run_id)

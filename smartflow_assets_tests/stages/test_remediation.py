@@ -288,7 +288,7 @@ def test_a_run_is_asked_for_until_one_begins(shop):
     assert interventions(shop.home.warehouse, NOW).asked == {"shop": "shop"}
     record = RunRecord("r", "monitor_source", "shop", "success", NOW + HOUR, NOW + HOUR, NOW + HOUR, "schedule")
     catalogue = Catalogue.load(shop.home.settings)
-    close(record, warehouse=shop.home.warehouse, settings=shop.home.settings, catalogue=catalogue, environment={})
+    close(record, warehouse=shop.home.warehouse, settings=shop.home.settings, catalogue=catalogue)
     assert interventions(shop.home.warehouse, NOW).asked == {}
 
 
@@ -297,7 +297,7 @@ def test_a_stage_that_failed_is_known_when_the_run_is_closed(shop):
     failure = Failure("raw_records", "the file is broken")
     record = RunRecord("r", "monitor_source", "shop", "failed", NOW, NOW, NOW, "schedule", (failure,))
     catalogue = Catalogue.load(shop.home.settings)
-    close(record, warehouse=shop.home.warehouse, settings=shop.home.settings, catalogue=catalogue, environment={})
+    close(record, warehouse=shop.home.warehouse, settings=shop.home.settings, catalogue=catalogue)
     assert interventions(shop.home.warehouse, NOW).paused == {"shop": NOW + HOUR}
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
 from smartflow_assets.adapters.warehouse.pauses import PAUSES
+from smartflow_assets.adapters.warehouse.told_together import MEMBERS, is_told_by_itself
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Mart:
         yield f"COMMENT ON VIEW {quoted(self.name)} IS {quoted_text(f'{self.description} Example: {self.example}')}"
 
 
-_IS_TOLD_BY_ITSELF = """NOT EXISTS (SELECT 1 FROM incidents AS leader
-                   WHERE leader.incident_id = incidents.group_id AND leader.state <> 'resolved')"""
+_IS_TOLD_BY_ITSELF = is_told_by_itself()
+_IS_ONE_OF_ITS_SOURCE = is_told_by_itself("leader.source = incidents.source")
 
 _HAS_A_FILE = "source NOT IN (SELECT source FROM configurations GROUP BY source HAVING arg_max(is_gone, rowid))"
 _IS_ANOMALY = "coalesce(scores.is_anomaly, FALSE) OR broken.rules IS NOT NULL"
@@ -66,7 +67,7 @@ _ALL = (
         SELECT incidents.*, coalesce(members.member_count, 0) AS member_count,
                sends.last_sent_at, coalesce(sends.sent_count, 0) AS sent_count
         FROM incidents
-        LEFT JOIN (SELECT group_id AS incident_id, count(*) AS member_count FROM incidents GROUP BY group_id) AS members USING (incident_id)
+        LEFT JOIN (SELECT incident_id, member_count FROM {MEMBERS}) AS members USING (incident_id)
         LEFT JOIN (SELECT incident_id, max(happened_at) AS last_sent_at, count(*) AS sent_count
                    FROM alert_sends WHERE status = 'sent' GROUP BY incident_id) AS sends USING (incident_id)
         WHERE incidents.state IN ('open', 'acknowledged') AND {_IS_TOLD_BY_ITSELF}
@@ -100,7 +101,7 @@ _ALL = (
                      USING (source, series, observed_at)
                    WHERE scores.state = 'scored' GROUP BY scores.source) AS scores USING (source)
         LEFT JOIN (SELECT source, count(*) AS open_incidents FROM incidents
-                   WHERE state IN ('open', 'acknowledged') AND {_IS_TOLD_BY_ITSELF} GROUP BY source) AS unresolved USING (source)
+                   WHERE state IN ('open', 'acknowledged') AND {_IS_ONE_OF_ITS_SOURCE} GROUP BY source) AS unresolved USING (source)
         LEFT JOIN (SELECT source, count(*) AS snoozed_incidents, min(snoozed_until) AS snoozed_until FROM incidents
                    WHERE snoozed_until IS NOT NULL GROUP BY source) AS snoozed USING (source)
         LEFT JOIN (SELECT source, max(trained_at) AS model_trained_at FROM trained_models

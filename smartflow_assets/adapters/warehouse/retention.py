@@ -19,10 +19,10 @@ KEPT_RECORD_MODELS = 5
 
 # An incident goes with those that people were told of together, once all are over and none has a message on its way.
 _STANDING = f"""
-SELECT coalesce(group_id, incident_id) FROM incidents
+SELECT unnest([incident_id, coalesce(group_id, incident_id)]) FROM incidents
 WHERE source = $source AND ({GOING_ON} OR NOT coalesce(resolved_at < $before, FALSE))
 UNION ALL
-SELECT coalesce(group_id, incident_id) FROM incidents JOIN (
+SELECT unnest([incident_id, coalesce(group_id, incident_id)]) FROM incidents JOIN (
     SELECT incident_id FROM alert_sends WHERE source = $source GROUP BY incident_id, idempotency_key, channel
     HAVING NOT bool_or(status IN ('sent', 'skipped') OR (status = 'failed' AND due_at IS NULL))
 ) USING (incident_id) WHERE source = $source
@@ -49,7 +49,7 @@ _ALSO = {  # what must hold beside the age of a row
     "quarantined_records": "NOT ends_with(origin, ' since start') AND origin NOT IN (SELECT origin FROM ingestions WHERE source = $source "
     f"AND ingested_at >= $before) AND NOT EXISTS (SELECT 1 FROM incidents WHERE source = $source AND {GOING_ON} "
     "AND cause IN ('readability', 'check:every_row_was_readable'))",
-    "incidents": f"state = 'resolved' AND coalesce(group_id, incident_id) NOT IN ({_STANDING})",
+    "incidents": f"state = 'resolved' AND coalesce(group_id, incident_id) NOT IN ({_STANDING}) AND incident_id NOT IN ({_STANDING})",
     "incident_events": _OF_GONE_INCIDENTS,
     "alert_sends": _OF_GONE_INCIDENTS,
     "ingestions": f"rowid NOT IN ({_KNOWN_INGESTIONS})",

@@ -650,7 +650,8 @@ _ALL = (
             Column(
                 "group_id",
                 TEXT,
-                "Incident that people were told of in its place: that of the silence it fell into, or the first that began with it.",
+                "Incident that people were told of in its place: that of the silence it fell into, the first that began with it, or the "
+                "one of source `*` for what broke in several sources.",
             ),
             Column("title", TEXT, "One line for the subject of a message."),
             Column("body", TEXT, "What is known, as text."),

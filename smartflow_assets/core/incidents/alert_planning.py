@@ -117,7 +117,8 @@ class AlertPlanner:
         incidents, as far back as `suppress_for`."""
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
         self._delay, self._planned, self._holds = delay, list[Row](), Holds(policy, recently)
-        told = sends[sends["status"] != "skipped"].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
+        is_taken_back = sends["idempotency_key"].isin(sends.loc[sends["status"] == "skipped", "idempotency_key"])
+        told = sends[~is_taken_back].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
         self._balance: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by channel: told that it is on, less that it is over
         self._recoveries: dict[tuple[str, str], tuple[Row, Severity]] = {}  # planned in this run, and how bad the incident was
         for row in row_dicts(told):

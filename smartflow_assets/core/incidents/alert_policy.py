@@ -6,14 +6,24 @@ compares the data with the clock, and what says how often people are told (`supp
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from smartflow_assets.core.incidents.maintenance import MaintenanceWindow, window_of
 from smartflow_assets.core.incidents.routes import Route, channels_of
 from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import Duration
+
+NEVER = timedelta(0)
+_OFF: tuple[Any, ...] = ("off", False, 0, "0")  # YAML 1.1 reads a bare `off` as false
+
+
+def _or_never(value: Any) -> Any:
+    return NEVER if not isinstance(value, timedelta) and value in _OFF else value
+
+
+_OR_OFF = WithJsonSchema({"anyOf": [{"enum": ["off"]}, {"type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*[A-Za-z]+\s*)+$"}]})
 
 
 class AlertPolicy(BaseModel):
@@ -58,6 +68,12 @@ class AlertPolicy(BaseModel):
         default=None,
         gt=timedelta(0),
         description="Whoever was told of a series hears of it again only after so long, or when it is worse, whatever it does in between.",
+    )
+    group_within: Annotated[Duration, BeforeValidator(_or_never), _OR_OFF] = Field(
+        default=timedelta(minutes=10),
+        description="What begins so near to what begins in other sources is told with it, in one message: in two sources that have a tag, "
+        "a reference or an origin in common, or in three and more. off: this source is told by itself.",
+        examples=["10min", "off"],
     )
     remind_every: Duration | None = Field(
         default=None,

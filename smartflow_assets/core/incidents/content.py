@@ -4,7 +4,7 @@ A heading in three parts, lines of label and text in the order of their importan
 lengths; what programs read are the facts beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import nan
@@ -13,7 +13,10 @@ from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.headline import Usual, measured, of_group, of_value, without_unit
+from smartflow_assets.core.incidents.event_log import GROUP
 from smartflow_assets.core.incidents.shortening import one_line
+from smartflow_assets.core.incidents.source_group_events import root_of
+from smartflow_assets.core.incidents.source_group_events import who as who_of
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE, matter_of
 from smartflow_assets.core.text_format import clock, lasting, number, zone
 
@@ -156,14 +159,14 @@ class _Heading(NamedTuple):
 def _heading(known: Mapping[str, Any], times: Times) -> _Heading:
     severity, event, members = known["severity"], known["event"], known["members"]
     is_of_none, matter = known["source"] == OF_NO_SOURCE and not members, matter_of(str(known["cause"] or ""))
-    who = f"{known['member_count']} series of {known['source']}" if members else f"{known['source']} {known['series']}".strip()
+    who = _who(known)
     tag = {"opened": severity, "escalated": f"escalated to {severity}", "reminder": f"still {severity}"}.get(event, event)
     if event == "resolved":
         lasted = f" after {_lasted(known, times)}" if known["duration_seconds"] else ""
         if is_of_none:
             return _Heading(tag, str(matter or known["cause"]), lasted)
-        return _Heading(tag, who if known["series"] else f"{who} {known['cause'] or ''}", lasted)
-    said = of_group(members[0]["series"], _said_of(members[0]), known["member_count"]) if members else _title(known)
+        return _Heading(tag, who if known["series"] or known["cause"] == GROUP else f"{who} {known['cause'] or ''}", lasted)
+    said = _said_of_group(known) if members else _title(known)
     if is_of_none:
         again = f"again since {times.after(known['again_since'], known['opened_at'])}: " if known["again_since"] else ""
         return _Heading(tag, "", again + said)
@@ -174,6 +177,22 @@ def _heading(known: Mapping[str, Any], times: Times) -> _Heading:
     if members:
         return _Heading(tag, who, f": {said}")
     return _Heading(tag, who, f": {said}", known["unit"] if known["unit"] and known["unit"] == known["metric"] else "")
+
+
+def _who(known: Mapping[str, Any]) -> str:
+    if not known["members"]:
+        return f"{known['source']} {known['series']}".strip()
+    if known["cause"] == GROUP:
+        return who_of(known["members"], known["member_count"], len(known["sources"]))
+    return f"{known['member_count']} series of {known['source']}"
+
+
+def _said_of_group(known: Mapping[str, Any]) -> str:
+    """What leads a group, and how many others there are."""
+    first, count = known["members"][0], known["member_count"]
+    if known["cause"] == GROUP:
+        return root_of(known["members"], _said_of(first), count)
+    return of_group(first["series"], _said_of(first), count)
 
 
 def _title(known: Mapping[str, Any]) -> str:
@@ -190,13 +209,29 @@ def _said_of(member: Mapping[str, Any]) -> str:
 
 def _members(known: Mapping[str, Any]) -> Line:
     """The series of a group, the worst first; a severity is said where it is not that of the group."""
+    if known["cause"] == GROUP:
+        return Line("Series", tuple(_by_source(known)))
     named = known["members"][:_NAMED_MEMBERS]
-    said = [
-        f"{member['series']}: {_said_of(member)}" + (f"; {member['severity']}" if member["severity"] != known["severity"] else "")
-        for member in named
-    ]
+    said = [_said_of_member(member, str(member["series"]), known) for member in named]
     more = [f"and {left:,} more"] if (left := known["member_count"] - len(named)) else []
     return Line("Series", (*said, *more))
+
+
+def _by_source(known: Mapping[str, Any]) -> Iterator[str]:
+    """The series of each source, the likely root first, and how many more each has."""
+    sources = known["sources"][:_NAMED_MEMBERS]
+    most = max(1, _NAMED_MEMBERS // len(sources))
+    for source in sources:
+        own = [member for member in known["members"] if member["source"] == source]
+        yield from (_said_of_member(member, f"{source} {member['series']}".strip(), known) for member in own[:most])
+        if len(own) > most:
+            yield f"{source}: {len(own) - most} more"
+    if left := len(known["sources"]) - len(sources):
+        yield f"and {left} more sources"
+
+
+def _said_of_member(member: Mapping[str, Any], name: str, known: Mapping[str, Any]) -> str:
+    return f"{name}: {_said_of(member)}" + (f"; {member['severity']}" if member["severity"] != known["severity"] else "")
 
 
 def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
@@ -209,7 +244,8 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
     is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
     details = said.details if is_retold else known["explanation"]  # which say from when to when
     candidates = [
-        ("Source", known["source"] if known["source"] != OF_NO_SOURCE or known["members"] else ""),
+        ("Source", known["source"] if known["source"] != OF_NO_SOURCE else ""),
+        ("Sources", ", ".join(known["sources"]) if known["cause"] == GROUP else ""),
         ("Series", known["series"]),
         ("At its worst" if is_over else "Value", measured(value, unit) if is_said else ""),
         ("Usual then", f"{usual} {unit}" if str(usual) and (is_said or value != value) else ""),

@@ -16,7 +16,7 @@ import pandas as pd
 from smartflow_assets.core.errors import DecisionError
 from smartflow_assets.core.incidents.alert_planning import Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
-from smartflow_assets.core.incidents.event_log import OF_SERIES, IncidentEvent, Row, fold, row_dicts
+from smartflow_assets.core.incidents.event_log import GROUP, OF_SERIES, IncidentEvent, Row, fold, row_dicts
 from smartflow_assets.core.incidents.groups import members_of
 from smartflow_assets.core.incidents.incident_writer import IncidentWriter
 from smartflow_assets.core.severity import RANK
@@ -133,12 +133,15 @@ class Decisions:
 
     def merge(self, incident_id: str, others: Sequence[str]) -> None:
         """People are told of the others by this one from now on, and of what was told with them. DecisionError where that cannot be."""
-        leader = self._incidents[self._incidents[incident_id]["group_id"] or incident_id]
+        leader = self._leader_in_source(self._incidents[incident_id])
         name = leader["incident_id"]
         for other in (self._incidents[each] for each in others):
             if other["incident_id"] in (name, incident_id):
                 raise DecisionError(f"incident {other['incident_id'][:SHORT]} cannot be merged into itself")
             strange = next((each["cause"] for each in (leader, other) if each["cause"] not in OF_SERIES), None)
+            if strange == GROUP:
+                what = "an incident over several sources cannot be merged: it is what its members make of it"
+                raise DecisionError(what, remedy="`smartflow incidents split ID` takes a member out of it.")
             if strange is not None:
                 what = f"an incident of {strange} ends by itself, whatever else goes on, so it cannot be merged"
                 raise DecisionError(what, remedy="Merged are incidents of series: what their data say ends them.")
@@ -206,7 +209,13 @@ class Decisions:
         return True
 
     def _members(self, incident_id: str) -> list[Row]:
-        return [each for each in self._incidents.values() if each["group_id"] == incident_id]
+        """What is told with it, and what is told with that: over several sources, each has a leader of its own."""
+        own = [each for each in self._incidents.values() if each["group_id"] == incident_id]
+        return [*own, *(below for each in own for below in self._members(each["incident_id"]))]
+
+    def _leader_in_source(self, incident: Row) -> Row:
+        above = self._incidents.get(incident["group_id"] or "")
+        return incident if above is None or above["cause"] == GROUP else above
 
     def _append(self, incident: Row, kind: IncidentEvent, **payload: Any) -> None:
         self._take(incident, self._writer.append(incident, kind, incident["severity"], **payload))

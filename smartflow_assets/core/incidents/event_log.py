@@ -40,11 +40,11 @@ IncidentEvent = Literal[
 one, or by none again."""
 IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
-Cause = Literal["anomaly", "volume", "profile", "freshness", "readability", "removal", "run"]
+Cause = Literal["anomaly", "volume", "profile", "freshness", "readability", "removal", "run", "group"]
 """What an incident is about, where it has a fixed name: anomalies of a series, rows that are too many or too few, other figures of a
 profile, a source that brings no rows, one too many of whose rows cannot be read, a removal of stored rows that waits for somebody to
-accept it, or a run that failed outside any step. The cause of any other incident is `check:<name>`, `load:<id>`, `delivery:<channel>`,
-`remediation:<action>` or the name of the step that failed."""
+accept it, a run that failed outside any step, or what broke together in several sources. The cause of any other incident is `check:<name>`,
+`load:<id>`, `delivery:<channel>`, `remediation:<action>` or the name of the step that failed."""
 OF_PROFILE: tuple[Cause, ...] = ("volume", "profile")
 """Causes of incidents that are made of unusual figures of a profile."""
 OF_SERIES: tuple[Cause, ...] = ("anomaly", *OF_PROFILE)
@@ -53,6 +53,7 @@ FRESHNESS: Cause = "freshness"
 READABILITY: Cause = "readability"
 REMOVAL: Cause = "removal"
 DELIVERY = "delivery"
+GROUP: Cause = "group"
 EVENT_COLUMNS = [
     "source",
     "event_id",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from smartflow_assets.core.incidents.event_log import OF_SERIES, READABILITY
+from smartflow_assets.core.incidents.event_log import GROUP, OF_SERIES, READABILITY
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.json_value import json_value
 
@@ -23,10 +23,12 @@ FACTS: dict[str, str] = {
     "text": "The message as plain text.",
     "incident_id": "The incident; the same from opened to resolved. Null of several in one message.",
     "source": "The monitored source; * for what is of none, or of several.",
+    "sources": "The sources that it is of: of a group over several all, the likely root first; empty for what is of none.",
     "series": "The series that people read, such as requests{region=eu}; empty when the incident is of the whole source.",
     "metric": "Its metric.",
     "dimensions": "Its dimensions, name to value.",
-    "cause": "anomaly, volume, profile, freshness, readability, removal, or the step, check, delivery or remedy that failed.",
+    "cause": "anomaly, volume, profile, freshness, readability, removal, group (of several sources), or the step, check, delivery or "
+    "remedy that failed.",
     "severity": "info, warning or critical.",
     "state": "open, acknowledged, resolved or suppressed.",
     "title": "The incident in a few words.",
@@ -56,8 +58,9 @@ FACTS: dict[str, str] = {
     "last_similar_at": "Start of the last incident of the series that went the same way.",
     "last_similar_seconds": "How long that one lasted.",
     "explanation": "Why it counts as strange, in one line.",
-    "members": "The series that broke together, the worst first, up to 100: incident_id, series, severity, title, opened_at, metric, "
-    "dimensions, unit, value, expected, lower, upper, deviation_percent, anomaly_score and rules of each. Empty for one alone. Of a digest "
+    "members": "The series that broke together, the worst first (over several sources the likely root first), up to 100: incident_id, "
+    "source, series, severity, title, opened_at, metric, dimensions, unit, value, expected, lower, upper, deviation_percent, "
+    "anomaly_score and rules of each. Empty for one alone. Of a digest "
     "and of what was held back: all incidents, with source, event, state, resolved_at, duration_seconds, member_count and standing (began, "
     "still on, came and went or ended) as well.",
     "member_count": "How many they are; null for one alone.",
@@ -85,6 +88,7 @@ def facts_of(
         list(known["members"] or ()),
         list(known["remedies"] or ()),
     )
+    known["sources"] = list(facts.get("sources") or ([] if known["source"] in (None, OF_NO_SOURCE) else [known["source"]]))
     known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
     known["duration_seconds"] = _duration(known)
@@ -123,6 +127,8 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
         return f"Run: smartflow quarantine {known['source']}"
     if known["cause"] in _SHOWN_BY:
         return f"Run: smartflow {_SHOWN_BY[known['cause']].format(known['source'])}"
+    if known["cause"] == GROUP:
+        return f"Run: smartflow incidents show {known['incident_id']}"
     if known["cause"] not in (None, *OF_SERIES):
         source = "" if known["source"] == OF_NO_SOURCE else f" {known['source']}"
         return f"Run: smartflow doctor, then: smartflow run{source}"

@@ -2,7 +2,7 @@
 
 The first of them leads: people hear of the others by it, and it is over when all are. Which incidents belong together follows
 from when they began and from nothing else, so it is the same however runs cut the data. How an incident comes to be and to its
-end is in `lifecycle`; that a group may be of several sources is left to whoever finds its leader.
+end is in `lifecycle`; groups over several sources are in `source_groups`.
 """
 
 from bisect import bisect_left, insort
@@ -17,6 +17,7 @@ from smartflow_assets.core.severity import RANK
 
 MOST_MEMBERS = 100
 """So many members stand in a message, the worst; the others are counted."""
+_OF_MEMBERS = ("members", "member_count", "sources", "owner", "runbook")
 _FACTS = ("metric", "dimensions", "unit", "value", "expected", "lower", "upper", "deviation_percent", "anomaly_score", "rules")
 
 
@@ -103,12 +104,21 @@ def _in_words(last: str, reasons: Counter[str]) -> str:
     return "; ".join([last, *others])
 
 
-def members_told(incidents: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]]) -> Row:
+def members_told(
+    incidents: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]], depths: Mapping[str, int] | None = None
+) -> Row:
     """What the payload of a group's event says of its members, its leader among them: `members`, the worst first, as far as they
-    are named, and `member_count`. `incidents` and, for each, what is known of its newest anomaly."""
-    both = sorted(zip(incidents, facts, strict=True), key=lambda pair: _badness(*pair))
+    are named, and `member_count`. `incidents` and, for each, what is known of its newest anomaly. `depths`: of a group over sources, how
+    far downstream each source is; the likely root comes first then, which is the furthest upstream, the earliest, the worst."""
+
+    def order(pair: tuple[Mapping[str, Any], Mapping[str, Any]]) -> tuple[Any, ...]:
+        incident, known = pair
+        first = () if depths is None else (depths[incident["source"]], incident["opened_at"])
+        return (*first, *_badness(incident, known), incident["source"])
+
+    both = sorted(zip(incidents, facts, strict=True), key=order)
     named = [
-        {name: incident.get(name) for name in ("incident_id", "series", "severity", "title", "opened_at")}
+        {name: incident.get(name) for name in ("incident_id", "source", "series", "severity", "title", "opened_at")}
         | {name: known.get(name) for name in _FACTS}
         for incident, known in both[:MOST_MEMBERS]
     ]
@@ -118,7 +128,7 @@ def members_told(incidents: Sequence[Mapping[str, Any]], facts: Sequence[Mapping
 def members_of(entries: Iterable[Row]) -> Row:
     """What was told last of the members of a group, by the entries (of `event_log.in_order`) of its leader; nothing for one alone."""
     told = [entry["payload"] for entry in entries if entry["payload"].get("members")]
-    return {name: told[-1][name] for name in ("members", "member_count")} if told else {}
+    return {name: told[-1][name] for name in _OF_MEMBERS if name in told[-1]} if told else {}
 
 
 def _badness(incident: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[int, float, float, str]:

@@ -136,6 +136,7 @@ def advance(
     ended: Mapping[str, str] = MappingProxyType({}),
     steps: Mapping[str, timedelta] = MappingProxyType({}),
     recently: Iterable[Telling] = (),
+    across: Mapping[str, str] = MappingProxyType({}),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
@@ -147,7 +148,7 @@ def advance(
     `recovery.Calm` takes them, as far back as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual
     before an incident; `ended` are ids of incidents that are over whatever their values say, with the reason: a person has accepted
     the new level, or the series itself is over. `steps`: the buckets of series that have others than the source; `recently`: what was told
-    of other incidents, as far back as `policy.suppress_for`.
+    of other incidents, as far back as `policy.suppress_for`; `across`: the incident over several sources that tells of an incident, by id.
     """
     calm = Calm(
         rows,
@@ -187,7 +188,7 @@ def advance(
                 RECONFIGURED if quiet_before is not None and track.last_seen_at <= quiet_before else HEALED,
             )
         tracks += own
-    told_with = _told_with(tracks, silences, calm)
+    told_with = _told_with(tracks, silences, calm, across)
     going_on = {told_with.get(track.incident["incident_id"], track.incident["incident_id"]) for track in tracks if track.is_open}
     log: list[Row] = []
     for track in tracks:
@@ -227,9 +228,9 @@ def advance(
     return announcer.conclude(history, log)
 
 
-def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Calm) -> dict[str, str]:
+def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Calm, across: Mapping[str, str]) -> dict[str, str]:
     """The incident that people are told of in place of each that has one: of the silence that it began in, else of the first that
-    began with it, whose changes become those of the whole group."""
+    began with it, whose changes become those of the whole group. What leads within the source may itself be told with other sources."""
     by_id = {track.incident["incident_id"]: track for track in tracks}
     began = {name: track.start(calm) for name, track in by_id.items()}
     of_profile = {track.incident["incident_id"] for track in tracks if track.incident["cause"] in OF_PROFILE}
@@ -245,7 +246,11 @@ def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Ca
         if track.incident["incident_id"] not in silent and not (track.is_suppressed and track.standing["snoozed_until"] is None)
     }
     led = {name: str(track.incident["group_id"]) for name, track in by_id.items() if track.incident.get("group_id") in by_id}
-    heads = [start for name, start in starts.items() if not by_id[name].is_new and by_id[name].incident.get("group_id") is None]
+    heads = [
+        start
+        for name, start in starts.items()
+        if not by_id[name].is_new and (by_id[name].incident.get("group_id") is None or name in across)
+    ]
     led |= groups.leaders(
         heads, [start for name, start in starts.items() if by_id[name].is_new], within=groups.reach(calm.step, calm.needed(calm.step))
     )
@@ -254,7 +259,7 @@ def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Ca
         members.setdefault(leader, []).append(by_id[name])
     for leader, group in members.items():
         by_id[leader].lead(group)
-    return led | silent
+    return led | silent | {name: group for name, group in across.items() if name in by_id}
 
 
 @dataclass(frozen=True)

@@ -226,3 +226,18 @@ def test_a_thousand_series_are_one_message_in_time_that_grows_with_their_number(
         return perf_counter() - started
 
     assert seconds(600) < 25 * min(seconds(60), seconds(60))
+
+
+def test_a_leader_that_is_told_with_other_sources_leads_its_own_and_says_nothing_by_itself():
+    source = in_runs({"a": "......ww", "b": "........"}, [])
+    leader = incident_of(source, "a")
+    joined = log_entry(leader, "grouped", severity="warning", happened_at=at(8), run_id="pass", payload={"sequence": 50, "group_id": "g"})
+    taken = source.sends.assign(status="skipped", error="told with incident g")
+    source.log, source.sends = pd.concat([source.log, pd.DataFrame([joined])]), pd.concat([source.sends, taken])
+    across = {leader["incident_id"]: "g"}
+    source.run({"a": "......wwww", "b": "........cc"}, across=across)
+    assert incident_of(source, "b")["group_id"] == leader["incident_id"]
+    source.run({"a": "......wwww" + "c" * 4 + "." * 10, "b": "........cc" + "." * 14}, across=across)
+    assert set(source.incidents["state"]) == {"resolved"} and incident_of(source, "a")["group_id"] == "g"
+    after = source.sends[source.sends["run_id"].isin(["run2", "run3"])]
+    assert set(after["status"]) <= {"skipped"} and "resolved" not in set(after["event"])
