@@ -22,10 +22,11 @@ from smartflow_assets.stages.reminders import due_reminders, reminded
 from smartflow_assets.stages.scheduling.appearance import BY_PEOPLE
 from smartflow_assets.stages.snoozes import woken
 
-_AND_THEIR_GROUPS = """
+AND_THEIR_GROUPS = """
 WITH meant AS (SELECT coalesce(group_id, incident_id) AS leader FROM incidents WHERE list_contains($1, incident_id))
 SELECT incident_id FROM incidents WHERE incident_id IN (FROM meant) OR group_id IN (FROM meant) OR list_contains($1, incident_id)
 """
+"""The ids of incidents, and of all that people are told of with them."""
 _DUE = "SELECT DISTINCT source FROM incidents WHERE snoozed_until <= ? ORDER BY source"
 
 
@@ -51,7 +52,7 @@ def decide(
     """Let a person decide `what` about incidents of a source. WarehouseBusyError when a run of it lasts longer than `patience`."""
     with AdvisoryLock(catalogue.settings.source_lock(source)).exclusive(patience, holder=BY_PEOPLE):
         with warehouse.reading():
-            concerned = list(warehouse.read(_AND_THEIR_GROUPS, [list(ids)])["incident_id"])
+            concerned = list(warehouse.read(AND_THEIR_GROUPS, [list(ids)])["incident_id"])
             events, sends = (of_incidents(warehouse, table, concerned) for table in ("incident_events", "alert_sends"))
         decisions = Decisions(
             events,
