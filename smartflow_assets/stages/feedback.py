@@ -144,7 +144,7 @@ class _Act:
         self._given_at = self._now if pd.isna(newest) else max(self._now, newest + timedelta(microseconds=1))
         policy, run_id = catalogue.alert_policy(source), f"{BY_FEEDBACK} {now.isoformat()}"
         self.decisions = Decisions(events, sends, policy, now=now, by_whom=by_whom, run_id=run_id, timezone=self._zone)
-        self.rows, self._texts = list[Row](), dict[str, str]()
+        self.rows, self._rules = list[Row](), dict[str, list[str]]()
 
     def give(self, word: Word) -> None:
         """One word of one incident, and of all that are told by it."""
@@ -229,12 +229,13 @@ class _Act:
         bounds = [self.source, incident["series"], incident["opened_at"], incident["last_seen_at"]]
         anomalies = row_dicts(
             self._warehouse.read(
-                "SELECT direction, deviation FROM anomalies WHERE source = ? AND series = ? AND started_at >= ? AND started_at < ? "
+                "SELECT direction, deviation, rules FROM anomalies WHERE source = ? AND series = ? AND started_at >= ? AND started_at < ? "
                 "ORDER BY started_at",
                 bounds,
             )
         )
         way = anomalies[0]["direction"] if anomalies else None
+        self._rules[incident["incident_id"]] = sorted({str(rule) for each in anomalies for rule in each["rules"]})
         (scores,) = row_dicts(self._warehouse.read(_SCORES, [*bounds, way])) if incident["cause"] == "anomaly" and way else ({},)
         own = [abs(each["deviation"]) for each in anomalies if each["deviation"] is not None and way in (None, each["direction"])]
         deviation = max([*own, *filter(None, [scores.get("deviation")])], default=None)
@@ -269,12 +270,13 @@ class _Act:
                     way = "above" if row["direction"] == "spike" else "below"
                     until = _at(row["until_at"], self._zone)
                     parts.append(f"what is no stranger and at most {size} {way} what is expected is not flagged in {series} until {until}")
-                elif incident["cause"] == "anomaly":
-                    parts.append(
-                        "rules alone flagged it or it is of single records, and no threshold of theirs changes: mend it in the YAML"
-                    )
-                else:
+                elif incident["cause"] != "anomaly":
                     parts.append("limits of figures of the profile do not change: `profile: {leave_out: [...]}` in the YAML leaves one out")
+                else:
+                    parts.append("no threshold of it flagged it, so none changes")
+                if rules := self._rules[row["incident_id"]]:
+                    broken = f"the rule{'s' if len(rules) > 1 else ''} {', '.join(rules)}"
+                    parts.append(f"it broke {broken}, which this does not change (`rules:` in the YAML)")
                 return "; ".join(parts)
             case _:
                 size = f", up to {SIZE:g} times as large," if row["deviation"] is not None else ""
