@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from smartflow_assets.adapters.readers import file_signature
+from smartflow_assets.adapters.warehouse.writes import Append, Rewrite
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.errors import DecisionError
 from smartflow_assets.core.temporal.recurring_time import RecurringTime
@@ -15,7 +17,8 @@ from smartflow_assets.stages.alerting import Failure, committed, record_failures
 from smartflow_assets.stages.feedback import Given, Word, audit, does, give, undo
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.training_rows import learnable_rows
-from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
+from smartflow_assets_tests.homes import START, WEB, Home, daily_series, write_rows
+from smartflow_assets_tests.stages import test_looks
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 SHOP = """
@@ -241,3 +244,34 @@ def test_all_words_are_written_or_none(shop: Home) -> None:
     with pytest.raises(DecisionError, match="does not recur"):
         said(shop, Word(name_of(shop), "true_positive", recurs=RecurringTime.parse("mon 09:00-11:00")))
     assert said(shop, Word(failed, "true_positive", "the disk")).said[0].text.startswith("called true_positive: counted as right")
+
+
+def test_a_word_makes_its_source_due_and_so_does_taking_it_back(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_signature, "JUST_NOW", timedelta(0))
+    home.write_source("web", WEB)
+    home.write_channels("file: {type: file}\n")
+    write_rows(home.settings.data / "examples/web.csv", daily_series(1))
+    policy = Catalogue.load(home.settings).alert_policy("web")
+    failure = [Failure("raw_records", "gone")]
+    committed(home.warehouse, "x", record_failures(home.warehouse, "web", failure, frozenset(), policy=policy, now=START, run_id="x"))
+    test_looks.run(home, test_looks.NOW)
+    assert test_looks.run(home, test_looks.NOW) and test_looks.looked(home) == {}
+    said(home, Word(home.table("incidents")["incident_id"].iloc[0], "true_positive"), now=test_looks.NOW)
+    assert test_looks.looked(home) == {"web": "its tables have changed"}
+    assert test_looks.run(home, test_looks.NOW) and test_looks.looked(home) == {}
+    taken_back(home, home.table("feedback")["feedback_id"].iloc[0], test_looks.NOW)
+    assert test_looks.looked(home) == {"web": "its tables have changed"}
+
+
+def test_said_of_a_leader_it_is_said_of_all_that_are_told_by_it_and_taken_back_of_all(shop: Home) -> None:
+    leader = name_of(shop)
+    members = shop.table("incidents").assign(incident_id="member", series="returns", group_id=leader)
+    events = shop.table("incident_events", f"incident_id = '{leader}' AND event = 'opened'")
+    events = events.assign(incident_id="member", event_id="e1", series="returns")
+    shop.warehouse.commit("test", [Rewrite("incidents", ("member",), members), Append("incident_events", events)])
+    (answer,) = said(shop, Word(leader, "true_positive")).said
+    assert answer.text.startswith("called true_positive: its time is never learnt from; the same of 1 that is told with it (")
+    rows = shop.table("feedback")
+    assert set(rows["incident_id"]) == {leader, "member"} and rows["feedback_id"].nunique() == 1
+    taken_back(shop, rows["feedback_id"].iloc[0], NOW)
+    assert {line["state"] for line in audit(shop.warehouse, ["shop"])} == {"undone"}
