@@ -690,7 +690,12 @@ _ALL = (
             Column("until_at", TIME, "When it stops to mute or to raise, in the time of the data; null where it does neither."),
             Column("opened_at", TIME, "When the incident began."),
             Column("last_seen_at", TIME, "End of its newest anomaly when this was said."),
-            Column("direction", TEXT, "spike or drop, of its first anomaly: look-alikes go the same way. Null where nothing was expected."),
+            Column.of_words(
+                "direction",
+                Direction,
+                before="Of its first anomaly; look-alikes go the same way: ",
+                after="; null where nothing was expected",
+            ),
             Column("deviation", NUMBER, "How far it went from what was expected, in the metric's unit and without a sign."),
             Column("raw_score", NUMBER, "Its highest raw score; null where rules alone flagged it, and of figures of a profile."),
             Column("anomaly_score", NUMBER, "The same as an anomaly score."),
