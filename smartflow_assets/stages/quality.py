@@ -82,8 +82,9 @@ def _by_labels(run: SourceRun) -> Measured:
         return Measured(None, "no labels, so nothing is measured: `labels:` in the YAML names a file of known anomalies", 0)
     labels = known_labels(run)
     labels_hash = hashlib.sha256(labels.to_csv(index=False).encode()).hexdigest()[:16]
-    pending = pending_windows(run, "detection_quality", ["anomaly_scores", "rule_violations"])
-    measured_hash, measured_at = _last(run)
+    with run.warehouse.reading():
+        pending = pending_windows(run, "detection_quality", ["anomaly_scores", "rule_violations"])
+        measured_hash, measured_at = _last(run)
     if labels_hash == measured_hash and not _is_due(pending, labels, run.source.time_bucket.every):
         return Measured(None, "neither the labels nor the scores of a day have changed", table_rows(run, "detection_quality"))
     found, draw = measured(run, labels)
