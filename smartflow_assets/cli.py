@@ -25,6 +25,7 @@ from smartflow_assets.commands import (
     detect,
     doctor,
     export,
+    feedback,
     full_disk,
     generate,
     incident_decisions,
@@ -112,12 +113,14 @@ def _command(name: str, function: Callable[..., None], examples: str, to: typer.
     (to or app).command(name, help=help_text, epilog=f"[bold]Examples[/bold]\n{shown}")(command)
 
 
-def _group(default: str) -> type[TyperGroup]:
-    """A group of verbs, one of which is meant where none is named; with none, its help is shown."""
+def _group(default: str, of_words: str = "") -> type[TyperGroup]:
+    """A group of verbs, one of which is meant where none is named, and `of_words` where something else is; with none, its help is shown."""
 
     class Verbs(TyperGroup):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             is_named = not default or any(each in self.commands or each in ("-h", "--help") for each in args[:1])
+            if of_words and args and not is_named:
+                return super().parse_args(ctx, [of_words, *args])
             return super().parse_args(ctx, args if is_named or (args and not args[0].startswith("-")) else [default, *args])
 
     return Verbs
@@ -157,13 +160,14 @@ for name, function, examples in (
     *doctor.COMMANDS,
 ):
     _command(name, function, examples)
-for group, help_text, commands, default in (
-    ("incidents", incidents.HELP, (*incidents.COMMANDS, *incident_decisions.COMMANDS), "list"),
-    ("channels", channels.HELP, channels.COMMANDS, ""),
-    ("models", models.HELP, models.COMMANDS, ""),
-    ("contract", contract.HELP, contract.COMMANDS, ""),
+for group, help_text, commands, default, of_words in (
+    ("incidents", incidents.HELP, (*incidents.COMMANDS, *incident_decisions.COMMANDS), "list", ""),
+    ("feedback", feedback.HELP, feedback.COMMANDS, "list", "give"),
+    ("channels", channels.HELP, channels.COMMANDS, "", ""),
+    ("models", models.HELP, models.COMMANDS, "", ""),
+    ("contract", contract.HELP, contract.COMMANDS, "", ""),
 ):
-    verbs = typer.Typer(cls=_group(default), help=help_text, no_args_is_help=not default, rich_markup_mode="rich")
+    verbs = typer.Typer(cls=_group(default, of_words), help=help_text, no_args_is_help=not default, rich_markup_mode="rich")
     app.add_typer(verbs, name=group)
     for name, function, examples in commands:
         _command(name, function, examples, to=verbs)

@@ -40,6 +40,7 @@ _KEPT = (  # of an incident, for programs
     "acknowledged_at",
     "acknowledged_by",
     "snoozed_until",
+    "suppressed_by",
     "group_id",
     "member_count",
     "title",
@@ -53,7 +54,8 @@ def list_incidents(
         typer.Option(
             "--state",
             metavar="STATE",
-            help="open, acknowledged, snoozed, resolved or all. Default: open and acknowledged.",
+            help="open, acknowledged, snoozed, suppressed (nobody was told: it was expected), resolved or all. Default: open and "
+            "acknowledged.",
             show_default=False,
         ),
     ] = None,
@@ -229,6 +231,8 @@ def _row(row: Mapping[str, Any], catalogue: "Catalogue") -> Sequence[object]:
 def _state(row: Mapping[str, Any], catalogue: "Catalogue") -> str:
     if row["snoozed_until"] is not None:
         return f"snoozed until {_at(row['snoozed_until'], row, catalogue)}"
+    if row["suppressed_by"] is not None:
+        return f"{'over' if row['state'] == 'resolved' else 'goes on'}, nobody told: {row['suppressed_by'][:17]}"
     if row["state"] == "acknowledged" and row["acknowledged_by"]:
         return f"acknowledged by {row['acknowledged_by']}"
     return str(row["state"])

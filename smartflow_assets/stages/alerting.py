@@ -33,6 +33,7 @@ from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
 from smartflow_assets.stages.configuration_log import note_configuration
 from smartflow_assets.stages.contracts import blocking_news
 from smartflow_assets.stages.detection import judged_rows
+from smartflow_assets.stages.feedback_effects import expectations_of
 from smartflow_assets.stages.incident_writes import committed, writes_of
 from smartflow_assets.stages.message_background import MessageBackground
 from smartflow_assets.stages.metric_groups import metric_groups
@@ -67,7 +68,7 @@ MOST_LATE_BUCKETS = 12
 @dataclass(frozen=True)
 class Moved:
     """What `incidents` did; `rows` are the touched incidents, newest first, `silent_for` how long the source has brought no rows, if that
-    is an incident. What people are told of by another incident is counted with that one."""
+    is an incident. What people are told of by another incident is counted with that one, what is expected not at all."""
 
     rows: pd.DataFrame
     opened: int
@@ -272,7 +273,7 @@ def _advance(
         sends = of_incidents(run.warehouse, "alert_sends", needed.incident_ids)
         silences = [*_silences(run, needed.rows_since), *_blocked(run)]
         bands = _bands(run, needed.usual_until, horizon, concerned)
-        recently = _told_lately(run, needed.incident_ids)
+        recently, expectations = _told_lately(run, needed.incident_ids), expectations_of(run)
         across = over_sources(run.warehouse, needed.incident_ids) if standing["group_id"].notna().any() else {}
     return advance(
         events,
@@ -296,6 +297,7 @@ def _advance(
         steps=dict.fromkeys(_profiled(standing, anomalies), run.source.profile_bucket),
         recently=recently,
         across=across,
+        expectations=expectations,
     )
 
 
@@ -345,7 +347,7 @@ def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
     if not steps:
         return Moved(pd.DataFrame(), 0, 0, int(still_open), 0, 0, "", table_rows(run, "incidents"), silent_for)
     rows = pd.concat([step.incidents for step in steps]).drop_duplicates("incident_id", keep="last")
-    rows = rows[rows["group_id"].isna()]
+    rows = rows[rows["group_id"].isna() & rows["suppressed_by"].isna()]
     kinds = pd.concat([step.events.loc[step.events["incident_id"].isin(rows["incident_id"]), "event"] for step in steps])
     sends = pd.concat([step.sends for step in steps])
     if summary := untold(sends):

@@ -23,7 +23,7 @@ from smartflow_assets.stages.reminders import due_reminders, reminded
 from smartflow_assets.stages.scheduling.appearance import BY_PEOPLE
 from smartflow_assets.stages.snoozes import woken
 
-_AND_THEIR_GROUPS = """
+AND_THEIR_GROUPS = """
 WITH RECURSIVE above AS (
     SELECT incident_id, group_id FROM incidents WHERE list_contains($1, incident_id)
     UNION SELECT incidents.incident_id, incidents.group_id FROM incidents JOIN above ON incidents.incident_id = above.group_id
@@ -33,6 +33,7 @@ WITH RECURSIVE above AS (
 )
 SELECT incident_id, source FROM incidents WHERE incident_id IN (FROM below) ORDER BY source, incident_id
 """
+"""The ids of incidents, and of all that people are told of with them."""
 _DUE = "SELECT DISTINCT source FROM incidents WHERE snoozed_until <= ? ORDER BY source"
 
 
@@ -57,10 +58,10 @@ def decide(
 ) -> Decided:
     """Let a person decide `what` about incidents of a source. WarehouseBusyError when a run of it lasts longer than `patience`."""
     with ExitStack() as stack:
-        for each in sorted({source, *warehouse.read(_AND_THEIR_GROUPS, [list(ids)])["source"]}):  # `*` first, as a pass over groups does
+        for each in sorted({source, *warehouse.read(AND_THEIR_GROUPS, [list(ids)])["source"]}):  # `*` first, as a pass over groups does
             stack.enter_context(AdvisoryLock(catalogue.settings.source_lock(each)).exclusive(patience, holder=BY_PEOPLE))
         with warehouse.reading():
-            concerned = list(warehouse.read(_AND_THEIR_GROUPS, [list(ids)])["incident_id"])
+            concerned = list(warehouse.read(AND_THEIR_GROUPS, [list(ids)])["incident_id"])
             events, sends = (of_incidents(warehouse, table, concerned) for table in ("incident_events", "alert_sends"))
         decisions = Decisions(
             events,

@@ -5,7 +5,7 @@ time. Only the rows of the windows that cleaning wrote are scored; a score once 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,11 +18,13 @@ from smartflow_assets.core.anomalies import grouping, past, recurrence
 from smartflow_assets.core.anomalies.grouping import no_anomalies
 from smartflow_assets.core.detection import MetricGroup, Scoring
 from smartflow_assets.core.detection.verdicts import no_components
+from smartflow_assets.core.feedback.raised_thresholds import Raise
 from smartflow_assets.core.records.buckets import record_components
 from smartflow_assets.core.reports import series_plot
 from smartflow_assets.core.rules.flatline import FlatlineRule
 from smartflow_assets.core.temporal.special_days import special_days
 from smartflow_assets.stages import profile
+from smartflow_assets.stages.feedback_effects import raises_of
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.model_ledger import StoredModel, current_model
 from smartflow_assets.stages.modelling import feature_rows
@@ -114,7 +116,8 @@ def anomaly_scores(run: SourceRun) -> ScoringOutcome:
         if not pending:
             return ScoringOutcome(0, 0, 0, None, pd.DataFrame(), table_rows(run, "anomaly_scores"))
     groups = metric_groups(run)
-    scorers = [_GroupScorer(run, group, current_model(run, group).model) for group in groups]
+    raises = raises_of(run)
+    scorers = [_GroupScorer(run, group, current_model(run, group).model, raises) for group in groups]
     replayed = merged([*pending, *((scorer.context_from, pending[-1][1]) for scorer in scorers if scorer.context_from)])
     states, anomalous_count, strangest = Counter[str](), 0, pd.DataFrame()
     for part in series_parts(run, replayed, "anomaly_scores", is_whole=any(group.reads_features for group in groups)):
@@ -153,9 +156,9 @@ def _waiting(run: SourceRun) -> str:
 class _GroupScorer:
     """The model of a group of metrics at work; its state goes on from window to window."""
 
-    def __init__(self, run: SourceRun, group: MetricGroup, model: StoredModel | None) -> None:
+    def __init__(self, run: SourceRun, group: MetricGroup, model: StoredModel | None, raises: Mapping[str, Sequence[Raise]]) -> None:
         self._run, self._group = run, group
-        self._model_id, self._scoring = (model.model_id, Scoring(model.fitted)) if model else (None, None)
+        self._model_id, self._scoring = (model.model_id, Scoring(model.fitted, raises=raises)) if model else (None, None)
 
     @property
     def context_from(self) -> datetime | None:

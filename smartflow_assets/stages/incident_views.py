@@ -18,12 +18,13 @@ from smartflow_assets.core.incidents.event_log import FRESHNESS, GROUP, OF_SERIE
 from smartflow_assets.core.incidents.groups import members_of
 from smartflow_assets.core.incidents.messages import Message, render
 
-State = Literal["open", "acknowledged", "snoozed", "resolved", "all"]
+State = Literal["open", "acknowledged", "snoozed", "suppressed", "resolved", "all"]
 _STATES: dict[str | None, tuple[str, ...]] = {
     None: ("open", "acknowledged"),
     "open": ("open",),
     "acknowledged": ("acknowledged",),
     "snoozed": ("suppressed",),
+    "suppressed": ("suppressed", "resolved"),
     "resolved": ("resolved",),
     "all": ("open", "acknowledged", "suppressed", "resolved"),
 }
@@ -32,6 +33,7 @@ SELECT incidents.*, coalesce(members.member_count, 0) AS member_count FROM incid
 LEFT JOIN {MEMBERS} AS members USING (incident_id)
 WHERE list_contains($1, state) AND (len($2) = 0 OR list_has_any($2, list_append(coalesce(members.sources, []::VARCHAR[]), source)))
 AND ($3 = '' OR cause = $3) AND ($4 = '' OR severity = $4) AND (resolved_at IS NULL OR resolved_at >= $5)
+AND CASE $6 WHEN 'snoozed' THEN snoozed_until IS NOT NULL WHEN 'suppressed' THEN suppressed_by IS NOT NULL ELSE TRUE END
 AND NOT EXISTS (SELECT 1 FROM incidents AS leader WHERE leader.incident_id = incidents.group_id
                 AND (leader.state <> 'resolved' OR incidents.state = 'resolved'))
 ORDER BY list_position(['open', 'acknowledged', 'suppressed', 'resolved'], state) // 3,
@@ -74,7 +76,7 @@ def listed(warehouse: Warehouse, wanted: Wanted) -> list[Row]:
     """The incidents asked for, worst first, those that are told with another one counted with it (`member_count`)."""
     rows = warehouse.read(
         _LISTED,
-        [list(_STATES[wanted.state]), list(wanted.sources), wanted.cause, wanted.severity, wanted.since or _BEGINNING],
+        [list(_STATES[wanted.state]), list(wanted.sources), wanted.cause, wanted.severity, wanted.since or _BEGINNING, wanted.state or ""],
     )
     return row_dicts(rows)
 

@@ -1,13 +1,14 @@
-"""Quality: how well a source's labelled anomalies were found by what it flagged, for sources that have labels.
+"""Quality: how well a source's labelled anomalies were found by what it flagged, for sources that have labels, and what share of the
+incidents that people have judged was right.
 
 Measured once for each content of the labels, when new scores lie in a labelled interval, and else once for each day of new
 scores: a source that runs each five minutes is not measured each five minutes. Series are read in batches, so that memory is
-bounded however long the history is.
+bounded however long the history is. What people say is counted when they have said more, whatever the clock.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -15,7 +16,9 @@ import pandas as pd
 from smartflow_assets.adapters.files.labels import read_labels
 from smartflow_assets.adapters.warehouse.writes import Append, MarkProcessed, Write
 from smartflow_assets.core.evaluation.metrics import LATE_ROWS, Quality, quality
+from smartflow_assets.core.incidents.event_log import row_dicts
 from smartflow_assets.core.reports.quality_plot import quality_plot
+from smartflow_assets.stages.feedback_effects import MEASURED, Counted, counted
 from smartflow_assets.stages.run import SourceRun
 from smartflow_assets.stages.windows import BATCH_ROWS, Window, pending_windows, table_rows
 
@@ -34,23 +37,54 @@ EVER = datetime(1, 1, 2, tzinfo=UTC)
 @dataclass(frozen=True)
 class Measured:
     """What `detection_quality` did; `quality` is None when there was nothing to measure, and `summary` says why. `draw` makes the
-    picture of its curves."""
+    picture of its curves; `feedback` is what people have said, as it stands."""
 
     quality: Quality | None
     summary: str
     table_rows: int
     draw: Callable[[], bytes | None] = lambda: None
+    feedback: Counted | None = None
 
 
 def detection_quality(run: SourceRun) -> Measured:
-    """Measure the source against its labels, where these or its scores have changed."""
+    """Measure the source against its labels, where these or its scores have changed, and by what people say, where they have said more."""
     run.report("detection_quality")
+    said = _count_feedback(run)
+    found = _by_labels(run)
+    return replace(found, feedback=said, table_rows=table_rows(run, "detection_quality")) if said else found
+
+
+def _count_feedback(run: SourceRun) -> Counted | None:
+    """What people have said, written down where that is news."""
+    with run.warehouse.reading():
+        found = counted(run)
+        before = row_dicts(
+            run.warehouse.read(
+                "SELECT to_at, true_positives, false_positives, measured_at FROM detection_quality "
+                "WHERE source = ? AND evidence = 'feedback' ORDER BY measured_at DESC LIMIT 1",
+                [run.name],
+            )
+        )
+    standing = (found.to_at, found.true_positives, found.false_positives) if found else (None, 0, 0)
+    known = tuple(before[0][name] for name in ("to_at", "true_positives", "false_positives")) if before else (None, 0, 0)
+    if standing == known:
+        return found
+    measured_at = max([pd.Timestamp(run.now), *(row["measured_at"] + timedelta(microseconds=1) for row in before)])
+    row = {"source": run.name, "series": ALL, "evidence": "feedback", "measured_at": measured_at, "run_id": run.run_id}
+    row |= {"to_at": standing[0], "true_positives": standing[1], "false_positives": standing[2]}
+    row |= {"from_at": found.to_at - MEASURED, "precision": found.precision} if found else {}
+    run.warehouse.commit(run.run_id, [Append("detection_quality", pd.DataFrame([row]))])
+    return found
+
+
+def _by_labels(run: SourceRun) -> Measured:
     if run.source.labels is None:
         return Measured(None, "no labels, so nothing is measured: `labels:` in the YAML names a file of known anomalies", 0)
     labels = known_labels(run)
     labels_hash = hashlib.sha256(labels.to_csv(index=False).encode()).hexdigest()[:16]
-    pending = pending_windows(run, "detection_quality", ["anomaly_scores", "rule_violations"])
-    measured_hash, measured_at = _last(run)
+    with run.warehouse.reading():
+        pending = pending_windows(run, "detection_quality", ["anomaly_scores", "rule_violations"])
+        measured_hash, measured_at = _last(run)
     if labels_hash == measured_hash and not _is_due(pending, labels, run.source.time_bucket.every):
         return Measured(None, "neither the labels nor the scores of a day have changed", table_rows(run, "detection_quality"))
     found, draw = measured(run, labels)
@@ -111,7 +145,8 @@ def _is_due(pending: Sequence[Window], labels: pd.DataFrame, step: timedelta) ->
 def _last(run: SourceRun) -> tuple[str | None, pd.Timestamp | None]:
     """Which labels were measured last, and when; a replay has an earlier clock, and its measure is the newest all the same."""
     rows = run.warehouse.read(
-        "SELECT labels_hash, measured_at FROM detection_quality WHERE source = ? ORDER BY measured_at DESC LIMIT 1", [run.name]
+        "SELECT labels_hash, measured_at FROM detection_quality WHERE source = ? AND evidence = 'labels' ORDER BY measured_at DESC LIMIT 1",
+        [run.name],
     )
     return (None, None) if rows.empty else (str(rows["labels_hash"].iloc[0]), pd.Timestamp(rows["measured_at"].iloc[0]))
 
@@ -132,7 +167,7 @@ def _rows(run: SourceRun, found: Quality) -> pd.DataFrame:
     labelled = [Quality((each,)) for each in found.series if each.events.hits + each.events.misses]
     return pd.DataFrame(
         [
-            {"source": run.name, "series": name, "run_id": run.run_id} | figures(part)
+            {"source": run.name, "series": name, "evidence": "labels", "run_id": run.run_id} | figures(part)
             for name, part in [(ALL, found), *((part.series[0].series, part) for part in labelled)]
         ]
     )

@@ -1,7 +1,8 @@
 """Training rows: which of a source's clean rows models may learn from.
 
 Not those that are still to be scored, not what lies before an accepted baseline, and nothing strange: windows of incidents that
-are not over, and anomalies, unless these are so many that the detectors were wrong about what is normal.
+are not over, and anomalies, unless these are so many that the detectors were wrong about what is normal. Where a person has judged an
+incident, that counts.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from smartflow_assets.core.detection import MetricGroup, minimum_rows
 from smartflow_assets.core.preparation.cleaning import UNOBSERVED
 from smartflow_assets.core.series.learning_policy import LEARN_SHARE, without_flagged
 from smartflow_assets.stages import contracts, drift
+from smartflow_assets.stages.feedback_effects import judged_times
 from smartflow_assets.stages.preparation import bucket_plan, clean_rows
 from smartflow_assets.stages.run import SourceRun
 
@@ -65,8 +67,11 @@ def learnable_rows(run: SourceRun, group: MetricGroup, baseline: datetime | None
     rows = group.rows(clean_rows(run, max(first_at, until - training.window), until))
     if rows.empty:
         return None
+    judged = _judged(run, baseline, until)
     calm = rows if is_accepting else _without_incidents(run, rows)
-    rows = _without_anomalies(run, calm)
+    calm = calm.assign(value=rows["value"].where(_within(rows, judged[judged["is_normal"]]), calm["value"]))
+    calm = calm.assign(value=calm["value"].mask(_within(rows, judged[~judged["is_normal"]])))
+    rows = _without_anomalies(run, calm, judged[judged["is_normal"]])
     if is_first and _most_values(rows) < least:  # a third of a feed with holes may be too little, while there is enough of it
         rows = calm = _until_values(group.rows(clean_rows(run, first_at, extent["last_at"] + step)), least)
     return None if _most_values(rows) < least else Learnable(rows, calm, is_first)
@@ -126,12 +131,20 @@ def _rows_end(run: SourceRun) -> pd.Timestamp:
     return pd.Timestamp.max.tz_localize("UTC") if extent is None else plan.grid.step(extent[1], 1)
 
 
-def _without_anomalies(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with NaN inside anomalies, which are not what is normal; a series with too many of them keeps them."""
+def _judged(run: SourceRun, baseline: datetime | None, until: datetime) -> pd.DataFrame:
+    """What people have judged, but for what began before an accepted baseline, which says more; what goes on is as long as the rows."""
+    times = judged_times(run)
+    times = times if baseline is None else times[times["started_at"] >= pd.Timestamp(baseline)]
+    return times.assign(ended_at=times["ended_at"].fillna(pd.Timestamp(until)), is_normal=times["is_normal"].astype(bool))
+
+
+def _without_anomalies(run: SourceRun, rows: pd.DataFrame, false_alarms: pd.DataFrame) -> pd.DataFrame:
+    """The rows with NaN inside anomalies, which are not what is normal, but for false alarms; a series with too many of them keeps them."""
     intervals = run.warehouse.read(
         "SELECT series, started_at, ended_at FROM anomalies WHERE source = ? AND ended_at > ?", [run.name, rows["observed_at"].min()]
     )
-    return rows.assign(value=without_flagged(rows["value"], _within(rows, intervals), rows["series"]))
+    is_flagged = _within(rows, intervals) & ~_within(rows, false_alarms)
+    return rows.assign(value=without_flagged(rows["value"], is_flagged, rows["series"]))
 
 
 def _without_incidents(run: SourceRun, rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Views for analysts, in the schema `marts`: questions that people ask, answered in one table each.
 
 They hold no rows. They are created with the warehouse and again before every publish, so the copy always has the current
-ones. Days are UTC days, whatever the reader's session says. Feedback brings its view with it.
+ones. Days are UTC days, whatever the reader's session says.
 """
 
 from collections.abc import Iterator
@@ -127,13 +127,13 @@ _ALL = (
     ),
     Mart(
         "marts.detection_quality_latest",
-        "The newest measure of each labelled source (series *) and of each of its labelled series.",
-        "SELECT source, precision, recall, f1, label_count FROM marts.detection_quality_latest WHERE series = '*'",
+        "The newest measure of each labelled source (series *) and of each of its labelled series, and of each source by feedback.",
+        "SELECT source, evidence, precision, recall, f1, label_count FROM marts.detection_quality_latest WHERE series = '*'",
         """
         SELECT measures.* FROM detection_quality AS measures
-        JOIN (SELECT source, max(measured_at) AS measured_at FROM detection_quality GROUP BY source) AS newest
-          USING (source, measured_at)
-        ORDER BY measures.source, measures.series
+        JOIN (SELECT source, evidence, max(measured_at) AS measured_at FROM detection_quality GROUP BY source, evidence) AS newest
+          USING (source, evidence, measured_at)
+        ORDER BY measures.source, measures.evidence DESC, measures.series
         """,
     ),
     Mart(
@@ -205,6 +205,26 @@ _ALL = (
         FROM alert_sends AS sends
         LEFT JOIN (SELECT incident_id, title, severity FROM incidents) AS incidents USING (incident_id)
         ORDER BY sends.happened_at DESC
+        """,
+    ),
+    Mart(
+        "marts.feedback_audit",
+        "What people said of incidents, newest first, whether it still acts (until until_at, by the clock) or was taken back, and of how "
+        "many incidents nobody was told because of it.",
+        "SELECT given_at, given_by, series, verdict, state, until_at, muted_count FROM marts.feedback_audit WHERE source = 'shop'",
+        """
+        SELECT said.*,
+               CASE WHEN undone.undoes IS NOT NULL THEN 'undone' WHEN said.until_at <= now() THEN 'expired' ELSE 'acts' END AS state,
+               undone.undone_at, undone.undone_by, coalesce(muted.muted_count, 0) AS muted_count, incidents.title
+        FROM feedback AS said
+        LEFT JOIN (SELECT undoes, incident_id, min(given_at) AS undone_at, arg_min(given_by, given_at) AS undone_by FROM feedback
+                   WHERE undoes IS NOT NULL GROUP BY undoes, incident_id) AS undone
+          ON undone.undoes = said.feedback_id AND undone.incident_id = said.incident_id
+        LEFT JOIN (SELECT payload->>'suppressed_by' AS muted_by, series, count(DISTINCT incident_id) AS muted_count FROM incident_events
+                   WHERE event = 'suppressed' GROUP BY muted_by, series) AS muted
+          ON muted.muted_by = 'feedback:' || said.feedback_id AND muted.series = said.series
+        LEFT JOIN (SELECT incident_id, title FROM incidents) AS incidents ON incidents.incident_id = said.incident_id
+        WHERE said.verdict IS NOT NULL ORDER BY said.given_at DESC, said.series
         """,
     ),
     Mart(

@@ -40,9 +40,14 @@ def _measure_deviations(connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
 
 
+def _name_the_evidence(connection: duckdb.DuckDBPyConnection) -> None:
+    """Version 12 measured quality by labels alone."""
+    connection.execute("UPDATE detection_quality SET evidence = 'labels'").fetchall()
+
+
 STEPS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {}
 """What turns the tables of a file of this version into those of the next."""
-FILLS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {4: _date_model_changes, 6: _measure_deviations}
+FILLS: Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]] = {4: _date_model_changes, 6: _measure_deviations, 12: _name_the_evidence}
 """What the columns that came after this version hold in the rows that are there."""
 
 

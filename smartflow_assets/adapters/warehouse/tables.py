@@ -9,6 +9,7 @@ from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, 
 from smartflow_assets.adapters.warehouse.vocabularies import (
     ChangeState,
     ColumnChange,
+    Evidence,
     FigureState,
     LoadState,
     LookOutcome,
@@ -23,6 +24,7 @@ from smartflow_assets.adapters.warehouse.vocabularies import (
 )
 from smartflow_assets.core.anomalies.grouping import AnomalyType, Direction
 from smartflow_assets.core.errors import WarehouseError
+from smartflow_assets.core.feedback import Verdict
 from smartflow_assets.core.incidents.alert_planning import AlertEvent, AlertStatus
 from smartflow_assets.core.incidents.event_log import IncidentEvent, IncidentStatus
 from smartflow_assets.core.preparation.category_encoding import Encoding
@@ -646,6 +648,12 @@ _ALL = (
             Column("acknowledged_at", TIME, "When a person took it on, by the clock; null once it is open again."),
             Column("acknowledged_by", TEXT, "Who took it on."),
             Column("snoozed_until", TIME, "Nobody is told before, by the clock, unless it is over; null unless it is snoozed now."),
+            Column(
+                "suppressed_by",
+                TEXT,
+                "Why nobody was told of it, feedback:<id>: somebody expects such incidents (`smartflow feedback list`). Null of all others "
+                "and of what is more than was expected.",
+            ),
             Column("anomaly_count", COUNT, "Anomalies in it."),
             Column(
                 "group_id",
@@ -660,6 +668,45 @@ _ALL = (
         mode="fold",
         time_column="opened_at",
         kept=Kept("incidents", "resolved_at"),
+    ),
+    TableSpec(
+        "feedback",
+        "What people said of incidents, whether they were right, and what they took back; never changed. What acts now is in "
+        "marts.feedback_audit.",
+        (
+            _SOURCE,
+            _always("feedback_id", TEXT, "Id of what was said; the same for all members of a group, of which one word was said."),
+            _always("incident_id", TEXT, "Incident of which it was said."),
+            Column("series", TEXT, "Its series; empty when it is of the whole source."),
+            _CAUSE,
+            Column.of_words(
+                "verdict",
+                Verdict,
+                {"expected": "right, and nobody need hear of the like"},
+                after="; null of what only takes back",
+            ),
+            Column("note", TEXT, "Why, in their words."),
+            Column("recurs", TEXT, "expected: when such incidents come, in timezone, as mon 09:00-11:00."),
+            Column("timezone", TEXT, "Zone of recurs."),
+            Column("until_at", TIME, "When it stops to mute or to raise, in the time of the data; null where it does neither."),
+            Column("opened_at", TIME, "When the incident began."),
+            Column("last_seen_at", TIME, "End of its newest anomaly when this was said."),
+            Column.of_words(
+                "direction",
+                Direction,
+                before="Of its first anomaly; look-alikes go the same way: ",
+                after="; null where nothing was expected",
+            ),
+            Column("deviation", NUMBER, "How far it went from what was expected, in the metric's unit and without a sign."),
+            Column("raw_score", NUMBER, "Its highest raw score; null where rules alone flagged it, and of figures of a profile."),
+            Column("anomaly_score", NUMBER, "The same as an anomaly score."),
+            Column("undoes", TEXT, "feedback_id that this row takes back, of this incident."),
+            _always("given_by", TEXT, "Who said it."),
+            _always("given_at", TIME, "When, by the clock; later than all that was said of the source before."),
+        ),
+        key=("feedback_id", "incident_id"),
+        mode="append",
+        time_column="given_at",
     ),
     TableSpec(
         "remediations",
@@ -733,16 +780,29 @@ _ALL = (
     ),
     TableSpec(
         "detection_quality",
-        "How well labelled anomalies were found, measured again when labels or scores have changed.",
+        "How well labelled anomalies were found, measured again when labels or scores have changed; and what share of the incidents that "
+        "people judged was right, when they have judged more.",
         (
             _SOURCE,
             _always("series", TEXT, "Series that was measured; * is all of the source together."),
             _always("measured_at", TIME, "Clock of the run that measured; later than every measure of the source before it."),
-            Column("from_at", TIME, "Start of the first bucket that was judged."),
-            Column("to_at", TIME, "End of the last bucket that was judged."),
-            Column(
-                "precision", NUMBER, "Share of alarms that lie in or beside a labelled interval; a long false alarm counts several times."
+            Column.of_words(
+                "evidence",
+                Evidence,
+                {"labels": "a file of known anomalies", "feedback": "what people said of incidents"},
+                before="What it rests on: ",
+                is_nullable=False,
             ),
+            Column("from_at", TIME, "Start of the first bucket that was judged; feedback: 90 days before to_at."),
+            Column("to_at", TIME, "End of the last bucket that was judged; feedback: when the newest of it was given."),
+            Column(
+                "precision",
+                NUMBER,
+                "Share of alarms that lie in or beside a labelled interval; a long false alarm counts several times. feedback: "
+                "true_positives / (true_positives + false_positives).",
+            ),
+            Column("true_positives", COUNT, "feedback: incidents that people called right in that time."),
+            Column("false_positives", COUNT, "feedback: incidents that they called false."),
             Column("recall", NUMBER, "Share of labelled intervals that were flagged."),
             Column("f1", NUMBER, "Harmonic mean of precision and recall."),
             Column("point_precision", NUMBER, "Share of flagged buckets that are labelled, each by itself."),
@@ -756,10 +816,10 @@ _ALL = (
             Column("labels_hash", TEXT, "Hash of the labels; other labels are measured at once."),
             _RUN,
         ),
-        key=("source", "series", "measured_at"),
+        key=("source", "evidence", "series", "measured_at"),
         mode="append",
         time_column="measured_at",
-        kept=Kept("ledgers", "measured_at", newest_of=("series",)),
+        kept=Kept("ledgers", "measured_at", newest_of=("series", "evidence")),
     ),
     TableSpec(
         "run_log",

@@ -15,6 +15,9 @@ LookOutcome = Literal["nothing_new", "run"]
 WriteOperation = Literal["replace", "append", "rewrite", "load", "delete", "prune", "seen", "left"]
 """What a row of `writes` records."""
 
+Evidence = Literal["labels", "feedback"]
+"""What a measure of quality rests on."""
+
 QuarantineState = Literal["held", "dropped"]
 """What became of a row that could not be read. One that can be read now, or is in its file no more, leaves the table."""
 

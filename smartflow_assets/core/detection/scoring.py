@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,6 +17,7 @@ from smartflow_assets.core.detection.fitted_models import FittedModels
 from smartflow_assets.core.detection.series_scorer import SeriesProgress, SeriesScorer
 from smartflow_assets.core.detection.training import minimum_rows
 from smartflow_assets.core.detection.verdicts import WARMING_UP, Verdicts
+from smartflow_assets.core.feedback.raised_thresholds import Raise, raised
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series.facts import row_numbers
 from smartflow_assets.core.series.series_frame import SeriesFrame
@@ -47,6 +48,8 @@ class Scoring:
 
     fitted: FittedModels
     progress: dict[str, SeriesProgress] = field(default_factory=dict[str, SeriesProgress])
+    raises: Mapping[str, Sequence[Raise]] = field(default_factory=dict[str, Sequence[Raise]])
+    """By series: for which false alarms its threshold is raised. Scores do not depend on it."""
 
     def check(self) -> None:
         """Score two rows of one series and forget them, so that a model that another version wrote in another form fails here, where it can
@@ -78,7 +81,10 @@ class Scoring:
         def score_one(name: str) -> None:
             order = frame.rows[name]
             matrix = None if table is None else table.at(name, frame.time[order])
-            score_series(fitted, self.progress, name, frame.time[order], frame.value[order], matrix, order, verdicts, components)
+            raises = self.raises.get(name, ())
+            score_series(
+                fitted, self.progress, name, frame.time[order], frame.value[order], matrix, order, verdicts, components, raises=raises
+            )
             if is_last:
                 self.progress.pop(name, None)
 
@@ -102,6 +108,7 @@ def score_series(
     verdicts: Verdicts,
     components: Literal["anomalies", "all", "none"] = "none",
     report: Callable[[int], None] | None = None,
+    raises: Sequence[Raise] = (),
 ) -> None:
     """Fill in the verdicts on one series, on from how far it has been scored; order[i] is the place of row i in the answer, -1 for a row
     that has none."""
@@ -142,7 +149,8 @@ def score_series(
         returned = order[rows] >= 0
         at = rows[returned]
         part = scored if returned.all() else scored.take(np.flatnonzero(returned))
-        verdicts.put(order[at], values[at], part, at < first_scored, scorer.surprise_threshold)
+        raised_to = raised(raises, scorer.surprise_threshold, values[at] - part.expected, times[at]) if raises else None
+        verdicts.put(order[at], values[at], part, at < first_scored, scorer.surprise_threshold, raised_to)
         if components != "none":
             is_shown = verdicts.is_anomaly[order[at]] if components == "anomalies" else verdicts.state[order[at]] != WARMING_UP
             verdicts.put_components(name, times[at], part, is_shown)

@@ -62,6 +62,7 @@ class Verdicts:
 
     settings: DetectionSettings
     surprise_threshold: NDArray[np.float64]
+    usual_threshold: NDArray[np.float64]
     expected: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
@@ -82,6 +83,7 @@ class Verdicts:
         return cls(
             settings=settings,
             surprise_threshold=np.full(rows, settings.surprise_threshold),
+            usual_threshold=np.full(rows, settings.surprise_threshold),
             expected=np.full(rows, np.nan),
             lower=np.full(rows, np.nan),
             upper=np.full(rows, np.nan),
@@ -108,9 +110,12 @@ class Verdicts:
         scored: ScoredBlock,
         is_warming: NDArray[np.bool_],
         surprise_threshold: float,
+        raised_to: NDArray[np.float64] | None = None,
     ) -> None:
-        """Decide on a block of rows of one series with its threshold; `is_warming` rows keep their expectation but get no score."""
-        self.surprise_threshold[rows] = surprise_threshold
+        """Decide on a block of rows of one series with its threshold, or what that is raised to at each row; `is_warming` rows keep their
+        expectation but get no score."""
+        cut = np.full(len(rows), surprise_threshold) if raised_to is None else raised_to
+        self.surprise_threshold[rows], self.usual_threshold[rows] = cut, surprise_threshold
         self.expected[rows], self.lower[rows], self.upper[rows] = scored.expected, scored.lower, scored.upper
         self.state[rows] = np.where(scored.is_missing, MISSING, np.where(is_warming, WARMING_UP, SCORED))
         self.raw_score[rows] = np.where(is_warming, 0.0, scored.raw_score)
@@ -118,7 +123,8 @@ class Verdicts:
         if self.settings.direction != "both":
             is_spike = values > scored.expected
             is_wanted &= is_spike if self.settings.direction == "spike" else ~is_spike
-        flagged = ((scored.is_flagged & is_wanted) | scored.is_guarded) & ~is_warming
+        is_raised_over = (cut > surprise_threshold) & (scored.raw_score < cut)
+        flagged = ((scored.is_flagged & is_wanted & ~is_raised_over) | scored.is_guarded) & ~is_warming
         self.is_anomaly[rows] = flagged
         at = np.flatnonzero(flagged)
         if not len(at):
@@ -169,7 +175,8 @@ class Verdicts:
         flagged = np.flatnonzero(self.is_anomaly)
         severity = np.full(len(self.state), -1, np.int8)
         score_threshold = to_anomaly_score(self.surprise_threshold)
-        severity[flagged] = [RANK[severity_of(self.raw_score[row], score_threshold[row])] for row in flagged]
+        usual = to_anomaly_score(self.usual_threshold)  # what is strange enough for a raised threshold is no less bad for it
+        severity[flagged] = [RANK[severity_of(self.raw_score[row], usual[row])] for row in flagged]
         return pd.DataFrame(
             {
                 "series": series,

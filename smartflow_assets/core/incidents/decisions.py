@@ -131,6 +131,16 @@ class Decisions:
         self._append(self._incidents[incident_id], "commented", note=text)
         self._say(incident_id, "commented")
 
+    def judge(self, incident_id: str, said: str, feedback_id: str) -> None:
+        """Somebody says whether it was right, or takes that back; what it changes is in `stages/feedback`."""
+        self._note(self._incidents[incident_id], "judged", note=said, feedback_id=feedback_id)
+
+    def expect_no_longer(self, incident_id: str, why: str) -> None:
+        """It is told after all, though nobody was to hear of it, if it goes on."""
+        if self._incidents[incident_id]["state"] == "suppressed":
+            self._append(self._incidents[incident_id], "woken", **self._facts(incident_id), note=why)
+            self._say(incident_id, f"open again: {why}")
+
     def merge(self, incident_id: str, others: Sequence[str]) -> None:
         """People are told of the others by this one from now on, and of what was told with them. DecisionError where that cannot be."""
         leader = self._leader_in_source(self._incidents[incident_id])

@@ -35,9 +35,10 @@ IncidentEvent = Literal[
     "reopened",
     "grouped",
     "commented",
+    "judged",
 ]
 """What may happen to an incident; `woken`: a snooze is over, `reminded`: people hear of it again, `grouped`: they are told of it by another
-one, or by none again."""
+one, or by none again, `suppressed`: it was expected, so nobody need hear, `judged`: somebody said whether it was right."""
 IncidentStatus = Literal["open", "acknowledged", "resolved", "suppressed"]
 """Where an incident stands; the column is called `state`."""
 Cause = Literal["anomaly", "volume", "profile", "freshness", "readability", "removal", "run", "group"]
@@ -85,6 +86,7 @@ INCIDENT_COLUMNS = [
     "acknowledged_at",
     "acknowledged_by",
     "snoozed_until",
+    "suppressed_by",
     "anomaly_count",
     "group_id",
     "title",
@@ -217,9 +219,8 @@ def _apply(incident: Row | None, row: Row) -> Row:
     return incident | changed | (_resolved(incident, row) if incident["state"] == "resolved" else _unresolved(incident, row))
 
 
-_OPEN: Row = dict.fromkeys(("resolved_at", "resolved_reason", "resolved_by", "acknowledged_at", "acknowledged_by", "snoozed_until")) | {
-    "state": "open"
-}
+_ENDED = ("resolved_at", "resolved_reason", "resolved_by", "acknowledged_at", "acknowledged_by", "snoozed_until", "suppressed_by")
+_OPEN: Row = dict.fromkeys(_ENDED) | {"state": "open"}
 
 
 def _unresolved(incident: Row, row: Row) -> Row:
@@ -228,11 +229,11 @@ def _unresolved(incident: Row, row: Row) -> Row:
     match row["event"]:
         case "acknowledged":
             acknowledged = {"acknowledged_at": row["happened_at"], "acknowledged_by": row["by_whom"]}
-            return acknowledged | {"state": "acknowledged", "snoozed_until": None}
+            return acknowledged | {"state": "acknowledged", "snoozed_until": None, "suppressed_by": None}
         case "snoozed":
-            return {"state": "suppressed", "snoozed_until": _moment("snoozed_until", payload["until"])}
+            return {"state": "suppressed", "snoozed_until": _moment("snoozed_until", payload["until"]), "suppressed_by": None}
         case "suppressed":
-            return {"state": "suppressed", "snoozed_until": None}
+            return {"state": "suppressed", "snoozed_until": None, "suppressed_by": payload.get("suppressed_by")}
         case "woken" if incident["state"] == "suppressed":
             return _OPEN
         case "reopened":

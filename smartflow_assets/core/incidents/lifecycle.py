@@ -17,6 +17,7 @@ import pandas as pd
 
 from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.grouping import anomaly_id
+from smartflow_assets.core.feedback.expectations import Expectation, Seen, expected_by
 from smartflow_assets.core.incidents import groups
 from smartflow_assets.core.incidents.alert_planning import Advance, AlertPlanner, is_heard
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
@@ -34,6 +35,7 @@ from smartflow_assets.core.incidents.event_log import (
     log_entry,
     row_dicts,
 )
+from smartflow_assets.core.incidents.expected import Deviations
 from smartflow_assets.core.incidents.holds import Telling
 from smartflow_assets.core.incidents.recovery import NEW_LEVEL, Calm, Strangest
 from smartflow_assets.core.series.series_id import PROFILE, ROW_COUNT
@@ -41,7 +43,9 @@ from smartflow_assets.core.severity import RANK, Severity, worst
 
 HEALED = "healed by late data: nothing in it is anomalous any more"
 RECONFIGURED = "the configuration of the source changed, and under the new one nothing in it is anomalous"
-_TELLING = ("opened", "reopened", "escalated")
+EXPECTED_BY = "feedback:"
+"""What the `suppressed_by` of an incident that was expected begins with; the id of what a person said follows."""
+_TELLING = ("opened", "reopened", "escalated", "woken")
 _ANOMALY_COLUMNS = (
     "metric",
     "dimensions",
@@ -137,6 +141,7 @@ def advance(
     steps: Mapping[str, timedelta] = MappingProxyType({}),
     recently: Iterable[Telling] = (),
     across: Mapping[str, str] = MappingProxyType({}),
+    expectations: Sequence[Expectation] = (),
 ) -> Advance:
     """Bring the incidents of a source up to its anomalies.
 
@@ -148,7 +153,8 @@ def advance(
     `recovery.Calm` takes them, as far back as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual
     before an incident; `ended` are ids of incidents that are over whatever their values say, with the reason: a person has accepted
     the new level, or the series itself is over. `steps`: the buckets of series that have others than the source; `recently`: what was told
-    of other incidents, as far back as `policy.suppress_for`; `across`: the incident over several sources that tells of an incident, by id.
+    of other incidents, as far back as `policy.suppress_for`; `across`: the incident over several sources that tells of an incident, by id;
+    `expectations`: what people expect of the source.
     """
     calm = Calm(
         rows,
@@ -169,7 +175,7 @@ def advance(
     by_series = dict[str, list[Row]]()
     for anomaly in row_dicts(anomalies.sort_values("started_at")):
         by_series.setdefault(str(anomaly["series"]), []).append(anomaly)
-    tracks = list[_Track]()
+    tracks, deviations = list[_Track](), Deviations(rows)
     for series in sorted({*by_series, *stored}):
         own = stored.get(series, [])
         near = list(own)
@@ -187,6 +193,7 @@ def advance(
                 ended.get(track.incident["incident_id"], ""),
                 RECONFIGURED if quiet_before is not None and track.last_seen_at <= quiet_before else HEALED,
             )
+            track.compare(expectations, deviations)
         tracks += own
     told_with = _told_with(tracks, silences, calm, across)
     going_on = {told_with.get(track.incident["incident_id"], track.incident["incident_id"]) for track in tracks if track.is_open}
@@ -213,7 +220,7 @@ def advance(
                     anomaly_ids=change.anomaly_ids,
                 )
             )
-            if is_heard(track.standing, change.kind):
+            if track.suppressed_by is None and (track.is_woken or is_heard(track.standing, change.kind)):
                 announcer.announce(
                     log[-1],
                     max(change.ended_at, going_on_until or change.ended_at),
@@ -221,7 +228,7 @@ def advance(
                     opened_at=track.incident["opened_at"],
                     last_seen_at=change.ended_at,
                 )
-            if leader is not None and change.kind == "opened":
+            if leader is not None and change.kind in ("opened", "woken") and track.suppressed_by is None:
                 track.sequence += 1
                 joined = {"sequence": track.sequence, "group_id": leader}
                 log.append(log_entry(track.incident, "grouped", severity=change.severity, happened_at=now, run_id=run_id, payload=joined))
@@ -238,12 +245,17 @@ def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Ca
         name: silence.incident_id
         for name, start in began.items()
         for silence in silences
-        if silence.covers(start) and (name in of_profile or not silence.is_of_profile) and not by_id[name].is_apart
+        if silence.covers(start)
+        and (name in of_profile or not silence.is_of_profile)
+        and not by_id[name].is_apart
+        and by_id[name].suppressed_by is None
     }
     starts = {
         track.incident["incident_id"]: began[track.incident["incident_id"]]
         for track in tracks
-        if track.incident["incident_id"] not in silent and not (track.is_suppressed and track.standing["snoozed_until"] is None)
+        if track.incident["incident_id"] not in silent
+        and not (track.is_suppressed and track.standing["snoozed_until"] is None)
+        and track.suppressed_by is None
     }
     led = {name: str(track.incident["group_id"]) for name, track in by_id.items() if track.incident.get("group_id") in by_id}
     heads = [
@@ -296,6 +308,8 @@ class _Track:
     facts: Row = field(default_factory=Row)  # of its newest anomaly, as far as it is known
     standing: Row = field(default_factory=Row)  # as people have left it; `incident` is what the data say, whoever has resolved it
     is_apart: bool = False  # a person has taken it out of its group
+    suppressed_by: str | None = None  # it was expected, and is no more than that by now
+    is_woken: bool = False  # it was, and is no longer
 
     @property
     def series(self) -> str:
@@ -389,6 +403,32 @@ class _Track:
         self.incident |= standing
         ids = [anomaly["anomaly_id"] for anomaly in self.taken]
         self.changes.append(_Change(kind, severity, payload, ids, self.last_seen_at))
+
+    def compare(self, expectations: Sequence[Expectation], deviations: Deviations) -> None:
+        """Find whether it was expected, now that all of it is known. What people were told of stays told; what was no more than expected
+        and now is, they are told of, whether it opened in this run or before."""
+        before: str | None = self.standing.get("suppressed_by")
+        if not self.taken or not (self.is_new or before):
+            self.suppressed_by = before
+            return
+        way = min(self.taken, key=lambda anomaly: anomaly["started_at"])["direction"]
+        known = deviations.largest(self.series, self.taken, way)
+        seen = Seen(self.series, self.incident["cause"], way, known, self.incident["opened_at"], self.last_seen_at)
+        if (found := expected_by(expectations, seen)) is not None:
+            self.suppressed_by = f"{EXPECTED_BY}{found.feedback_id}"
+            told = {"suppressed_by": self.suppressed_by, "note": f"expected {found.recurs}, said {self.suppressed_by}"}
+            after = {"opened", "reopened"}
+            self.changes = [
+                each
+                for change in self.changes
+                for each in (change, *([replace(change, kind="suppressed", payload=told)] if change.kind in after else []))
+            ]
+        elif self.is_suppressed:
+            was = next((each for each in expectations if f"{EXPECTED_BY}{each.feedback_id}" == before), None)
+            self.is_woken, why = True, was.why_not(seen) if was else "it is expected no longer"
+            self.changes = [change for change in self.changes if change.kind != "escalated"]  # whoever hears of it hears how bad it is
+            self.add("woken", note=why)
+            self.changes.insert(0, self.changes.pop())
 
     def moves(self) -> list[groups.Move]:
         """When this run has it begin and recover."""

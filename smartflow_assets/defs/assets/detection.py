@@ -96,10 +96,14 @@ def anomalies(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
 
 @stage_asset("detection_quality", "detection", ["scikitlearn"], deps=["anomaly_scores", "rule_violations"])
 def detection_quality(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
-    """How well the labelled anomalies of the source were found; a source without labels says so."""
+    """How well the labelled anomalies of the source were found (a source without labels says so), and what share of the incidents that
+    people judged was right."""
     measured = quality.detection_quality(options.run_with_bucket)
     context.log.info(measured.summary)
     metadata: dict[str, Any] = {"outcome": measured.summary} | numbers({"dagster/row_count": measured.table_rows})
+    if (said := measured.feedback) is not None:
+        counts = {"called_right": said.true_positives, "called_false": said.false_positives}
+        metadata |= numbers({"precision_by_feedback": said.precision, **counts})
     if (found := measured.quality) is None:
         return dg.MaterializeResult(metadata=metadata | kept(context, "series", "plot"))
     metadata |= numbers({name: value for name, value in quality.figures(found).items() if not isinstance(value, datetime)})

@@ -39,6 +39,7 @@ MADE = (
     "incident_events",
     "incidents",
     "alert_sends",
+    "feedback",  # it was said of incidents that a replay finds for itself
     "detection_quality",
 )
 INCIDENTS = """

@@ -6,7 +6,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.stages.record_models import remove_models
 
-OF_INCIDENTS = ("incidents", "incident_events", "alert_sends")
+OF_INCIDENTS = ("incidents", "incident_events", "alert_sends", "feedback")
 KEPT = ("writes", "run_log", "training_requests")
 """What is known of the runs, and by what earlier windows were told, stays."""
 OF_RAW = ("ingestions", "quarantined_records")
