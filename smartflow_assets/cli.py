@@ -28,6 +28,7 @@ from smartflow_assets.commands import (
     full_disk,
     generate,
     incident_decisions,
+    incident_page,
     incidents,
     models,
     plan,
@@ -158,7 +159,7 @@ for name, function, examples in (
 ):
     _command(name, function, examples)
 for group, help_text, commands, default in (
-    ("incidents", incidents.HELP, (*incidents.COMMANDS, *incident_decisions.COMMANDS), "list"),
+    ("incidents", incidents.HELP, (*incidents.COMMANDS, *incident_page.COMMANDS, *incident_decisions.COMMANDS), "list"),
     ("channels", channels.HELP, channels.COMMANDS, ""),
     ("models", models.HELP, models.COMMANDS, ""),
     ("contract", contract.HELP, contract.COMMANDS, ""),

@@ -4,6 +4,7 @@ The outbox asks for it when it delivers. A picture is of rows up to the end of w
 is read in at most a few hundred buckets, and one that cannot be drawn keeps no message back.
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ UI_VARIABLE = "SMARTFLOW_UI_URL"
 MOST_BUCKETS = 300
 """So many points of a series are drawn; where an incident is longer, each is the strangest of several buckets."""
 BUCKETS_BEFORE = 60
+MOST_KEPT = 32
+"""So many pictures of up to 60 KB are kept in memory."""
+_drawn_lately: dict[str, bytes] = {}
 _log = logging.getLogger(__name__)
 
 _IN = "WHERE source = $1 AND list_contains($2, series) AND observed_at >= $3 AND observed_at < $4"
@@ -99,7 +103,7 @@ class MessageBackground:
         drawable = [panel for panel in panels if panel.rows["value"].notna().any()]
         if not drawable:
             return None
-        return incident_plot(drawable, started_at=start, ended_at=end, timezone=message.content.timezone, tone=message.content.tone)
+        return _drawn_once(drawable, start, end, message.content.timezone, message.content.tone)
 
     def _rows(self, message: Message, series: Sequence[str], start: datetime, end: datetime, of_table: str) -> pd.DataFrame:
         step = message.content.step
@@ -108,6 +112,22 @@ class MessageBackground:
         width = max(step, (end - since) / MOST_BUCKETS)
         given = [message.source, list(series), since, end, width.total_seconds()]
         return self.warehouse.read(_STRANGEST.format(rows=of_table), given)
+
+
+def _drawn_once(panels: Sequence[Panel], start: datetime, end: datetime, timezone: str, tone: str) -> bytes:
+    """The picture of these rows: one that was drawn lately is not drawn again, since several channels and the page of the incident
+    show the same."""
+    digest = hashlib.sha256(repr((start, end, timezone, tone, [(each.title, each.unit, each.limits) for each in panels])).encode())
+    for each in panels:
+        digest.update(pd.util.hash_pandas_object(each.rows, index=False).to_numpy().tobytes())
+    key = digest.hexdigest()
+    if key not in _drawn_lately:
+        drawn = incident_plot(panels, started_at=start, ended_at=end, timezone=timezone, tone=tone)
+        for oldest in list(_drawn_lately)[: 1 - MOST_KEPT]:
+            _drawn_lately.pop(oldest, None)
+        _drawn_lately[key] = drawn
+        return drawn
+    return _drawn_lately[key]
 
 
 def page_of(source: str, environment: Mapping[str, str]) -> str | None:

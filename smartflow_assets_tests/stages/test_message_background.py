@@ -84,6 +84,7 @@ def test_a_picture_that_cannot_be_drawn_keeps_no_message_back(
 
     spiked.run_stages("web", START + timedelta(days=1))
     monkeypatch.setattr(message_background, "incident_plot", broken)
+    monkeypatch.setattr(message_background, "_drawn_lately", {})
     with caplog.at_level(logging.WARNING):
         drained = drain_outbox(
             spiked.warehouse, Catalogue.load(spiked.settings), spiked.settings, now=START + timedelta(days=1), run_id="r", environment={}
