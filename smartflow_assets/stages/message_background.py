@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +18,7 @@ import pandas as pd
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.name_prefix import prefix_of
+from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents.event_log import OF_PROFILE, OF_SERIES
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
@@ -25,6 +27,8 @@ from smartflow_assets.core.rules.threshold import Threshold
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
 
 UI_VARIABLE = "SMARTFLOW_UI_URL"
+PAGES_VARIABLE = "SMARTFLOW_PAGES_URL"
+"""Where a web server shows data/reports."""
 MOST_BUCKETS = 300
 """So many points of a series are drawn; where an incident is longer, each is the strangest of several buckets."""
 BUCKETS_BEFORE = 60
@@ -140,8 +144,20 @@ def page_of(source: str, environment: Mapping[str, str]) -> str | None:
 
 def ui_address(environment: Mapping[str, str]) -> str | None:
     """Where Dagster's UI is, without a slash at its end; None where nobody has said so."""
-    ui = environment.get(UI_VARIABLE, "").strip().rstrip("/")
-    return ui if urlsplit(ui).scheme in ("http", "https") else None
+    return _address(environment, UI_VARIABLE)
+
+
+def report_address(report: Path, settings: Settings, environment: Mapping[str, str]) -> str | None:
+    """Where a web server shows a file of data/reports; None where nobody has said that one does."""
+    pages = _address(environment, PAGES_VARIABLE)
+    return (
+        f"{pages}/{quote(report.relative_to(settings.reports).as_posix())}" if pages and report.is_relative_to(settings.reports) else None
+    )
+
+
+def _address(environment: Mapping[str, str], variable: str) -> str | None:
+    address = environment.get(variable, "").strip().rstrip("/")
+    return address if urlsplit(address).scheme in ("http", "https") else None
 
 
 def _moment(text: str | None) -> datetime | None:

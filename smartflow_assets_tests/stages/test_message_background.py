@@ -11,7 +11,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.stages import message_background
 from smartflow_assets.stages.alerting import drain_outbox
-from smartflow_assets.stages.message_background import MessageBackground, page_of
+from smartflow_assets.stages.message_background import MessageBackground, page_of, report_address
 from smartflow_assets_tests.core.incidents.formats.extremes import facts, group, incident, message
 from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
 
@@ -48,6 +48,15 @@ def test_owner_runbook_and_link_are_those_of_the_source(spiked: Home) -> None:
 def test_the_link_has_the_prefix_of_the_home_and_is_none_without_an_address() -> None:
     assert page_of("web", UI | {"SMARTFLOW_PREFIX": "quality"}) == PAGE.replace("/smartflow/", "/quality/")
     assert page_of("web", {"SMARTFLOW_UI_URL": "javascript:alert(1)"}) is None
+
+
+def test_a_report_has_an_address_where_a_web_server_shows_it(home: Home) -> None:
+    page = home.settings.reports / "incidents" / "ab12.html"
+    shown = {"SMARTFLOW_PAGES_URL": "https://reports.example.com/x/"}
+    assert report_address(page, home.settings, shown) == "https://reports.example.com/x/incidents/ab12.html"
+    assert report_address(home.folder / "ab12.html", home.settings, shown) is None
+    for address in ({}, {"SMARTFLOW_PAGES_URL": "file:///etc"}):
+        assert report_address(page, home.settings, address) is None
 
 
 def test_a_run_sends_a_mail_with_the_chart_and_who_answers(spiked: Home) -> None:

@@ -5,6 +5,7 @@ Facts in, a document out. They are read by `stages.incident_pages`; each list is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from smartflow_assets.core.incidents.content import Content
 from smartflow_assets.core.reports.document import Cell, Code, Document, Heading, Link, Paragraph, Part, Picture, Table, Terms
@@ -95,7 +96,9 @@ def _shares(shares: Mapping[str, float]) -> str:
 
 
 def _mapping(value: object) -> Mapping[str, float]:
-    return {str(name): float(share) for name, share in value.items() if share is not None} if isinstance(value, Mapping) else {}
+    if not isinstance(value, Mapping):
+        return {}
+    return {name: share for name, share in cast("Mapping[str, float | None]", value).items() if share is not None}
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, numbers: Sequence[int] = ()) -> list[Part]:

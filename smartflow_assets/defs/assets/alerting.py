@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from smartflow_assets.defs.metadata import NOTE, decoration, kept, numbers, small_table, stage_asset
+from smartflow_assets.defs.metadata import NOTE, decoration, kept, numbers, report_metadata, small_table, stage_asset
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import alerting, incident_pages, remediation
 
@@ -42,7 +42,7 @@ def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
 def _pages(options: RunOptions) -> dict[str, Any]:
     """Write the pages of what the run has moved; where they lie."""
     paths = incident_pages.write_touched(options.run_with_bucket, os.environ)
-    return {f"page_{path.stem[:8]}": dg.MetadataValue.path(path) for path in paths}
+    return {f"page_{path.stem[:8]}": report_metadata(path, options.run.settings) for path in paths}
 
 
 @stage_asset("alert_sends", "alerting", ["python"], deps=["incidents"])
