@@ -29,6 +29,7 @@ from smartflow_assets.commands import (
     full_disk,
     generate,
     incident_decisions,
+    incident_page,
     incidents,
     models,
     plan,
@@ -37,6 +38,7 @@ from smartflow_assets.commands import (
     push,
     quarantine,
     remediate,
+    report,
     reset,
     run,
     sources,
@@ -151,6 +153,7 @@ for name, function, examples in (
     *tune.COMMANDS,
     *generate.COMMANDS,
     *export.COMMANDS,
+    *report.COMMANDS,
     *push.COMMANDS,
     *quarantine.COMMANDS,
     *remediate.COMMANDS,
@@ -161,7 +164,7 @@ for name, function, examples in (
 ):
     _command(name, function, examples)
 for group, help_text, commands, default, of_words in (
-    ("incidents", incidents.HELP, (*incidents.COMMANDS, *incident_decisions.COMMANDS), "list", ""),
+    ("incidents", incidents.HELP, (*incidents.COMMANDS, *incident_page.COMMANDS, *incident_decisions.COMMANDS), "list", ""),
     ("feedback", feedback.HELP, feedback.COMMANDS, "list", "give"),
     ("channels", channels.HELP, channels.COMMANDS, "", ""),
     ("models", models.HELP, models.COMMANDS, "", ""),

@@ -158,7 +158,7 @@ def found(warehouse: "Warehouse | None", start: str) -> dict[str, Any]:
 
 
 def _show(each: "Known", catalogue: "Catalogue") -> None:
-    from smartflow_assets.core.incidents.event_log import read_payload
+    from smartflow_assets.stages.incident_views import said_of
 
     incident = each.incident
     source = catalogue.sources.get(incident["source"])
@@ -184,7 +184,7 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
             row["event"],
             row["by_whom"],
             row["severity"],
-            _said(read_payload(row["payload"]), incident, catalogue),
+            said_of(row["payload"], lambda moment: _at(moment, incident, catalogue)),
         ]
         for row in each.events
     ]
@@ -197,16 +197,6 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
         terminal.table(columns, [[*row, *state] for row, state in zip(rows, states, strict=True)], styles=STYLES)
     terminal.result("\nits data", style="bold")
     terminal.result(f'smartflow sql "{each.sql}"')
-
-
-def _said(payload: Mapping[str, Any], incident: Mapping[str, Any], catalogue: "Catalogue") -> str:
-    """What an event says beside its kind."""
-    parts = [payload.get("note") or payload.get("resolved_reason") or ""]
-    if payload.get("until"):
-        parts.append(f"until {_at(datetime.fromisoformat(payload['until']), incident, catalogue)}")
-    if "group_id" in payload:
-        parts.append(f"with {payload['group_id'][:8]}" if payload["group_id"] else "by itself")
-    return "; ".join(part for part in parts if part)
 
 
 def _row(row: Mapping[str, Any], catalogue: "Catalogue") -> Sequence[object]:
@@ -229,13 +219,9 @@ def _row(row: Mapping[str, Any], catalogue: "Catalogue") -> Sequence[object]:
 
 
 def _state(row: Mapping[str, Any], catalogue: "Catalogue") -> str:
-    if row["snoozed_until"] is not None:
-        return f"snoozed until {_at(row['snoozed_until'], row, catalogue)}"
-    if row["suppressed_by"] is not None:
-        return f"{'over' if row['state'] == 'resolved' else 'goes on'}, nobody told: {row['suppressed_by'][:17]}"
-    if row["state"] == "acknowledged" and row["acknowledged_by"]:
-        return f"acknowledged by {row['acknowledged_by']}"
-    return str(row["state"])
+    from smartflow_assets.stages.incident_views import state_of
+
+    return state_of(row, lambda moment: _at(moment, row, catalogue))
 
 
 def _at(moment: datetime, row: Mapping[str, Any], catalogue: "Catalogue") -> str:

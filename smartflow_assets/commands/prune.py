@@ -58,6 +58,7 @@ def prune(
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.defs.run_history import prune_runs
     from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
+    from smartflow_assets.stages.incident_pages import remove_pages
 
     if before is None:
         with open_instance(settings.dagster_home) as instance, terminal.progress(None, "pruning") as advance:
@@ -70,6 +71,7 @@ def prune(
         warehouse = open_warehouse(settings)
         pruned, rewritten, problems = _pruned(settings, warehouse, before, now), warehouse.compact("prune"), []
         warehouse.publish("prune", is_forced=True)
+        remove_pages(settings, warehouse)
         with open_instance(settings.dagster_home) as instance, terminal.progress(None, "Dagster's history") as advance:
             settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
             runs = prune_runs(instance, settings, before=lambda source: before, told=lambda run_id: advance(1, run_id))

@@ -53,12 +53,14 @@ def _forget(settings: "Settings", name: str, *, keep_incidents: bool) -> dict[st
     from smartflow_assets.adapters.model_store import ModelStore
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.defs.resources import source_lock
+    from smartflow_assets.stages.incident_pages import remove_pages
     from smartflow_assets.stages.maintenance.resetting import forget
 
     warehouse = Warehouse(settings.warehouse_file, settings.published_file)
     with source_lock(settings, name).exclusive(timedelta(seconds=60), holder="smartflow reset"):
         counts = forget(warehouse, ModelStore(settings.models), name, keep_incidents=keep_incidents)
     warehouse.publish("reset", is_forced=True)
+    remove_pages(settings, warehouse)
     return counts
 
 

@@ -24,8 +24,9 @@ class HomeSettings(BaseModel):
     share: Share | None = Field(
         default=None,
         description="Who may read data/warehouse/analyst.duckdb and data/exports: SmartFlow's user alone (owner), its group, or all. "
-        "Default: as any file that SmartFlow's user makes, by the umask. All else that SmartFlow writes below data is for its "
-        "user alone.",
+        "With group and all they may read data/reports/incidents and data/reports/weekly too. "
+        "Default: as any file that SmartFlow's user makes, by the umask, and reports for its user alone. "
+        "All else that SmartFlow writes below data is for its user alone.",
     )
     alerts_for: AlertsFor | None = Field(
         default=None,

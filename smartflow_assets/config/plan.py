@@ -149,6 +149,15 @@ def changes_between(stored: str, current: str) -> tuple[KeyChange, ...]:
     return tuple(changes)
 
 
+def said_differences(before: Any, after: Any) -> list[str]:
+    """The keys in which two configurations differ, each in words.
+
+    >>> said_differences({"time_bucket": {"every": "5min"}}, {"time_bucket": {"every": "1h"}})
+    ['time_bucket.every: 5min -> 1h']
+    """
+    return [f"{_dotted(at)}: {_shown(old)} -> {_shown(new)}" for at, old, new in _differences(before, after)]
+
+
 def _of_metrics(before: Sequence[Sequence[str | None]], after: Sequence[Sequence[str | None]]) -> list[KeyChange]:
     """The keys in which metrics differ, as fingerprints hold them (`Metric.made_under`)."""
     old, new = ([_metric(metric) for metric in metrics] for metrics in (before, after))

@@ -12,6 +12,7 @@ from smartflow_assets.defs.pruning import prune_home_job, prune_schedule
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.defs.schedules import monitor_many_schedule, monitor_schedule, train_schedule
 from smartflow_assets.defs.sensors import all_sensors
+from smartflow_assets.defs.weekly_report import weekly_report, weekly_report_job, weekly_report_schedule
 
 
 @cache
@@ -21,9 +22,9 @@ def build_definitions() -> dg.Definitions:
     It brings no executor and nothing without our prefix, so `dg.Definitions.merge` takes it beside any other project.
     """
     return dg.Definitions(
-        assets=ASSETS,
-        jobs=[monitor_source, monitor_sources, train_source, prune_home_job],
-        schedules=[monitor_schedule, monitor_many_schedule, train_schedule, prune_schedule],
+        assets=[*ASSETS, weekly_report],
+        jobs=[monitor_source, monitor_sources, train_source, prune_home_job, weekly_report_job],
+        schedules=[monitor_schedule, monitor_many_schedule, train_schedule, prune_schedule, weekly_report_schedule],
         sensors=list(all_sensors()),
         resources={OPTIONS: RunOptions()},
     )

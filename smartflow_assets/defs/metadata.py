@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 import dagster as dg
@@ -19,9 +20,11 @@ import pandas as pd
 from smartflow_assets.adapters.secret_references import told_safely
 from smartflow_assets.adapters.warehouse.table_spec import Column
 from smartflow_assets.adapters.warehouse.tables import TABLES
+from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import is_interrupt
 from smartflow_assets.defs.names import OPTIONS, asset_key, prefixed
 from smartflow_assets.defs.partitions import SOURCES
+from smartflow_assets.stages.message_background import report_address
 
 CELL, LARGEST_PLOT = 80, 64_000
 SENTENCES, LONGEST_SENTENCE = ("explanation", "message", "title"), 1_000  # a rule's own message may be of any length
@@ -199,6 +202,12 @@ def plain_markdown(text: str) -> str:
     text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
     text = _MARKDOWN.sub(r"\\\g<0>", text.replace("&", "&amp;")).replace("<", "&lt;").replace(">", "&gt;")
     return _ADDRESS.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], text)
+
+
+def report_metadata(report: Path, settings: Settings) -> dg.MetadataValue[Any]:
+    """A file of data/reports: the address under which a web server shows it, where somebody has said that one does, else its path."""
+    address = report_address(report, settings, os.environ)
+    return dg.MetadataValue.url(address) if address else dg.MetadataValue.path(report)
 
 
 def kept(context: StageContext, *names: str) -> dict[str, Any]:

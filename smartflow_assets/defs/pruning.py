@@ -24,6 +24,7 @@ from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.resources import STEP_PATIENCE, open_warehouse, run_lock
 from smartflow_assets.defs.run_history import Before, history_use, prune_runs, prune_ticks
 from smartflow_assets.defs.settling_in import settle_in
+from smartflow_assets.stages.incident_pages import remove_pages
 from smartflow_assets.stages.maintenance.announcements import Pruned
 from smartflow_assets.stages.maintenance.retention import prune_by_settings
 
@@ -66,6 +67,7 @@ def prune_home(
             done.problem = str(error)
         if done.rewritten or any(each.rows and each.due_at is None for each in done.sources):
             warehouse.publish(run_id, is_forced=True)
+        remove_pages(settings, warehouse)
     done.runs = prune_runs(instance, settings, before=_before(catalogue, now))
     if catalogue.default_retention.looks != NEVER:
         done.ticks = prune_ticks(instance, before=now - catalogue.default_retention.looks)

@@ -3,9 +3,10 @@
 What a message says of an incident is said here too, in the same words. Which is meant by the beginning of an id is found here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
@@ -86,8 +87,8 @@ def beginning_with(warehouse: Warehouse, start: str) -> list[Row]:
     return row_dicts(warehouse.read("SELECT * FROM incidents WHERE starts_with(incident_id, ?) ORDER BY incident_id", [start]))
 
 
-def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime) -> Known:
-    """All that is known of an incident."""
+def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime, beside: Mapping[str, Any] = MappingProxyType({})) -> Known:
+    """All that is known of an incident; `beside` are facts of its message that the warehouse does not hold: owner, runbook, link."""
     ids = [incident["incident_id"]]
     with warehouse.reading():
         events = in_order(of_incidents(warehouse, "incident_events", ids))
@@ -97,7 +98,11 @@ def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime) -> 
         members = warehouse.read(_MEMBERS, ids)
     told = [event["payload"] for event in events if "metric" in event["payload"]]
     newest = [event["payload"] for event in events if event["payload"].get("next_step")]
-    facts = (told[-1] if told else {}) | members_of(events) | {"timezone": timezone, "body": incident["body"], "title": incident["title"]}
+    facts = (
+        (told[-1] if told else {})
+        | members_of(events)
+        | {"timezone": timezone, **beside, "body": incident["body"], "title": incident["title"]}
+    )
     facts |= {name: incident[name] for name in ("opened_at", "resolved_at", "resolved_reason", "last_seen_at")}
     facts |= {"next_step": newest[-1]["next_step"]} if newest and incident["cause"] not in OF_SERIES else {"next_step": None}
     is_over = incident["state"] == "resolved"
@@ -111,6 +116,27 @@ def lasting_of(incident: Row, now: datetime) -> timedelta:
     newest = now if incident["cause"] in (FRESHNESS, GROUP) else incident["last_seen_at"] or incident["opened_at"]
     end = incident["resolved_at"] if incident["state"] == "resolved" else newest
     return max(pd.Timestamp(end) - incident["opened_at"], timedelta(0))
+
+
+def said_of(payload: Mapping[str, Any], at: Callable[[datetime], str]) -> str:
+    """What an event says beside its kind; `at` writes a time."""
+    parts = [payload.get("note") or payload.get("resolved_reason") or ""]
+    if payload.get("until"):
+        parts.append(f"until {at(datetime.fromisoformat(payload['until']))}")
+    if "group_id" in payload:
+        parts.append(f"with {payload['group_id'][:8]}" if payload["group_id"] else "by itself")
+    return "; ".join(part for part in parts if part)
+
+
+def state_of(incident: Mapping[str, Any], at: Callable[[datetime], str]) -> str:
+    """Where an incident stands, and by whom; `at` writes a time."""
+    if incident["snoozed_until"] is not None:
+        return f"snoozed until {at(incident['snoozed_until'])}"
+    if incident["suppressed_by"] is not None:
+        return f"{'over' if incident['state'] == 'resolved' else 'goes on'}, nobody told: {incident['suppressed_by'][:17]}"
+    if incident["state"] == "acknowledged" and incident["acknowledged_by"]:
+        return f"acknowledged by {incident['acknowledged_by']}"
+    return str(incident["state"])
 
 
 def as_json(each: Known) -> dict[str, Any]:

@@ -4,10 +4,12 @@ The outbox asks for it when it delivers. A picture is of rows up to the end of w
 is read in at most a few hundred buckets, and one that cannot be drawn keeps no message back.
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +18,7 @@ import pandas as pd
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.name_prefix import prefix_of
+from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents.event_log import OF_PROFILE, OF_SERIES
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
@@ -24,9 +27,14 @@ from smartflow_assets.core.rules.threshold import Threshold
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
 
 UI_VARIABLE = "SMARTFLOW_UI_URL"
+PAGES_VARIABLE = "SMARTFLOW_PAGES_URL"
+"""Where a web server shows data/reports."""
 MOST_BUCKETS = 300
 """So many points of a series are drawn; where an incident is longer, each is the strangest of several buckets."""
 BUCKETS_BEFORE = 60
+MOST_KEPT = 32
+"""So many pictures of up to 60 KB are kept in memory."""
+_drawn_lately: dict[str, bytes] = {}
 _log = logging.getLogger(__name__)
 
 _IN = "WHERE source = $1 AND list_contains($2, series) AND observed_at >= $3 AND observed_at < $4"
@@ -99,7 +107,7 @@ class MessageBackground:
         drawable = [panel for panel in panels if panel.rows["value"].notna().any()]
         if not drawable:
             return None
-        return incident_plot(drawable, started_at=start, ended_at=end, timezone=message.content.timezone, tone=message.content.tone)
+        return _drawn_once(drawable, start, end, message.content.timezone, message.content.tone)
 
     def _rows(self, message: Message, series: Sequence[str], start: datetime, end: datetime, of_table: str) -> pd.DataFrame:
         step = message.content.step
@@ -108,6 +116,22 @@ class MessageBackground:
         width = max(step, (end - since) / MOST_BUCKETS)
         given = [message.source, list(series), since, end, width.total_seconds()]
         return self.warehouse.read(_STRANGEST.format(rows=of_table), given)
+
+
+def _drawn_once(panels: Sequence[Panel], start: datetime, end: datetime, timezone: str, tone: str) -> bytes:
+    """The picture of these rows: one that was drawn lately is not drawn again, since several channels and the page of the incident
+    show the same."""
+    digest = hashlib.sha256(repr((start, end, timezone, tone, [(each.title, each.unit, each.limits) for each in panels])).encode())
+    for each in panels:
+        digest.update(pd.util.hash_pandas_object(each.rows, index=False).to_numpy().tobytes())
+    key = digest.hexdigest()
+    if key not in _drawn_lately:
+        drawn = incident_plot(panels, started_at=start, ended_at=end, timezone=timezone, tone=tone)
+        for oldest in list(_drawn_lately)[: 1 - MOST_KEPT]:
+            _drawn_lately.pop(oldest, None)
+        _drawn_lately[key] = drawn
+        return drawn
+    return _drawn_lately[key]
 
 
 def page_of(source: str, environment: Mapping[str, str]) -> str | None:
@@ -120,8 +144,20 @@ def page_of(source: str, environment: Mapping[str, str]) -> str | None:
 
 def ui_address(environment: Mapping[str, str]) -> str | None:
     """Where Dagster's UI is, without a slash at its end; None where nobody has said so."""
-    ui = environment.get(UI_VARIABLE, "").strip().rstrip("/")
-    return ui if urlsplit(ui).scheme in ("http", "https") else None
+    return _address(environment, UI_VARIABLE)
+
+
+def report_address(report: Path, settings: Settings, environment: Mapping[str, str]) -> str | None:
+    """Where a web server shows a file of data/reports; None where nobody has said that one does."""
+    pages = _address(environment, PAGES_VARIABLE)
+    return (
+        f"{pages}/{quote(report.relative_to(settings.reports).as_posix())}" if pages and report.is_relative_to(settings.reports) else None
+    )
+
+
+def _address(environment: Mapping[str, str], variable: str) -> str | None:
+    address = environment.get(variable, "").strip().rstrip("/")
+    return address if urlsplit(address).scheme in ("http", "https") else None
 
 
 def _moment(text: str | None) -> datetime | None:

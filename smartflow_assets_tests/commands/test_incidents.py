@@ -151,3 +151,19 @@ def test_before_the_first_run_nothing_is_wrong(smartflow: Smartflow, home: Path)
         smartflow("incidents", "show", "abcd").err
         == "error: there is no incident: nothing has run yet. `smartflow run` watches the sources.\n"
     )
+
+
+def test_the_page_of_an_incident_is_written_by_its_run_and_when_asked_for(smartflow: Smartflow, there: Path) -> None:
+    name = id_of(smartflow)
+    written = there / f"data/reports/incidents/{name}.html"
+    assert "<td>sent</td>" in written.read_text()
+    smartflow("incidents", "comment", name, "called <them>", "--by", "ben")
+    answer = smartflow("incidents", "page", name[:8])
+    assert (answer.code, answer.out.strip()) == (0, str(written)) and "called &lt;them&gt;" in written.read_text()
+    assert smartflow("incidents", "page", name, "-o", "flood.html").out == "flood.html\n"
+    assert "called &lt;them&gt;" in (there / "flood.html").read_text()
+    refused = smartflow("incidents", "page", name, "-o", "nowhere/x.html")
+    assert refused.code == 2 and "there is no folder nowhere" in refused.err
+    assert smartflow("incidents", "page", "0000").code == 2
+    smartflow("reset", "shop", "--yes")
+    assert not written.exists()

@@ -67,12 +67,14 @@ def test_the_names_of_everything(defs):
         "smartflow_monitor_sources",
         "smartflow_prune_home",
         "smartflow_train_source",
+        "smartflow_weekly_report",
     ]
     assert sorted(schedule.name for schedule in defs.schedules or ()) == [
         "smartflow_monitor_many_schedule",
         "smartflow_monitor_schedule",
         "smartflow_prune_schedule",
         "smartflow_train_schedule",
+        "smartflow_weekly_report_schedule",
     ]
     assert sorted(sensor.name for sensor in defs.sensors or ()) == [
         "smartflow_catalogue_sensor",

@@ -11,7 +11,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.stages import message_background
 from smartflow_assets.stages.alerting import drain_outbox
-from smartflow_assets.stages.message_background import MessageBackground, page_of
+from smartflow_assets.stages.message_background import MessageBackground, page_of, report_address
 from smartflow_assets_tests.core.incidents.formats.extremes import facts, group, incident, message
 from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
 
@@ -50,6 +50,15 @@ def test_the_link_has_the_prefix_of_the_home_and_is_none_without_an_address() ->
     assert page_of("web", {"SMARTFLOW_UI_URL": "javascript:alert(1)"}) is None
 
 
+def test_a_report_has_an_address_where_a_web_server_shows_it(home: Home) -> None:
+    page = home.settings.reports / "incidents" / "ab12.html"
+    shown = {"SMARTFLOW_PAGES_URL": "https://reports.example.com/x/"}
+    assert report_address(page, home.settings, shown) == "https://reports.example.com/x/incidents/ab12.html"
+    assert report_address(home.folder / "ab12.html", home.settings, shown) is None
+    for address in ({}, {"SMARTFLOW_PAGES_URL": "file:///etc"}):
+        assert report_address(page, home.settings, address) is None
+
+
 def test_a_run_sends_a_mail_with_the_chart_and_who_answers(spiked: Home) -> None:
     spiked.run_stages("web", START + timedelta(days=1))
     drain_outbox(
@@ -84,6 +93,7 @@ def test_a_picture_that_cannot_be_drawn_keeps_no_message_back(
 
     spiked.run_stages("web", START + timedelta(days=1))
     monkeypatch.setattr(message_background, "incident_plot", broken)
+    monkeypatch.setattr(message_background, "_drawn_lately", {})
     with caplog.at_level(logging.WARNING):
         drained = drain_outbox(
             spiked.warehouse, Catalogue.load(spiked.settings), spiked.settings, now=START + timedelta(days=1), run_id="r", environment={}

@@ -179,9 +179,11 @@ def _draw_training_cut(axes: "Axes", cut: np.datetime64) -> None:
 
 def date_axis(axes: "Axes", times: np.ndarray, timezone: str, *, most_ticks: int = 9) -> None:
     """Ticks that name days as people do; the year, the day of a short plot, and the zone stand at the right."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import HOURLY, MINUTELY, MONTHLY, AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=min(4, most_ticks - 2), maxticks=most_ticks)
+    for frequency, whole in ((MONTHLY, 12), (HOURLY, 24), (MINUTELY, 60)):  # it warns where few ticks fall between two units
+        locator.intervald[frequency] = [*locator.intervald[frequency], whole]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
         ConciseDateFormatter(
