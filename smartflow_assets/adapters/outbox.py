@@ -109,8 +109,8 @@ class Drained:
 class Background(Protocol):
     """What a message says beside what its incident knows; it is the caller's, since it takes the configuration."""
 
-    def facts(self, source: str) -> Mapping[str, Any]:
-        """owner, runbook and link of a source, those that there are."""
+    def facts(self, source: str, incident_id: str) -> Mapping[str, Any]:
+        """owner, runbook and link of a source, and the page of the incident: those that there are."""
         ...
 
     def picture(self, message: Message) -> bytes | None:
@@ -121,7 +121,7 @@ class Background(Protocol):
 class NoBackground:
     """Of a caller who knows no more than the warehouse."""
 
-    def facts(self, source: str) -> Mapping[str, Any]:
+    def facts(self, source: str, incident_id: str) -> Mapping[str, Any]:
         return {}
 
     def picture(self, message: Message) -> bytes | None:
@@ -279,6 +279,9 @@ class _ChannelDrain:
         self.skipped = len(not_tried)
         self._write(*not_tried)
 
+    def _told(self, send: Row, story: "_Story") -> Message:
+        return story.message(send, self.background.facts(send["source"], send["incident_id"]))
+
     def _own_sends(self) -> list[Row]:
         """What is open on this channel: of one source alone where that was asked for, unless several are told together."""
         sends = [send for send in open_sends(self.warehouse, Which(None, self.which.leaving)) if send["channel"] == self.name]
@@ -321,7 +324,7 @@ class _ChannelDrain:
     def _deliver(self, rows: Sequence[Row], key: str | None, stories: "Mapping[str, _Story]") -> DeliveryError | None:
         assert self.channel is not None
         try:
-            messages = [stories[send["idempotency_key"]].message(send, self.background.facts(send["source"])) for send in rows]
+            messages = [self._told(send, stories[send["idempotency_key"]]) for send in rows]
             message = messages[0] if key is None else self._bundle(messages, key)
             if key is None and self.channel.wants_picture:
                 message = replace(message, picture=self.background.picture(message))
@@ -335,7 +338,7 @@ class _ChannelDrain:
         if digest is None:
             why = f"{self.name} sends {limit}: more came than it may send" if limit else f"{self.name} had more to send than it may"
             return bundled("held_back", messages, idempotency_key=key, happened_at=newest, why=why)
-        still_on = [story.message(send, self.background.facts(send["source"])) for send, story in _still_on(self.warehouse, self.name)]
+        still_on = [self._told(send, story) for send, story in _still_on(self.warehouse, self.name)]
         return bundled(
             "digest", messages, idempotency_key=key, happened_at=digest.after(newest), still_on=still_on, timezone=digest.timezone
         )

@@ -193,7 +193,7 @@ def _read(file: Path) -> list[tuple[int, dict[str, str | None]]]:
 def _verdict(text: str) -> Verdict:
     from smartflow_assets.core.nearest_name import did_you_mean
 
-    verdict = next((name for name in VERDICTS if name == text.strip().lower().replace("-", "_")), None)
+    verdict: Verdict | None = next((name for name in VERDICTS if name == text.strip().lower().replace("-", "_")), None)
     if verdict is None:
         what = f"{text!r} is no verdict" if text else "there is no verdict"
         raise terminal.UsageError(what, remedy=did_you_mean(text, VERDICTS, f"There are {', '.join(VERDICTS)}."))

@@ -31,7 +31,8 @@ def page(
     It loads nothing from elsewhere, so it can be mailed. Runs write the pages of incidents that people were told of.
     """
     from smartflow_assets.adapters.files.report_file import write_report, write_report_to
-    from smartflow_assets.stages.incident_pages import incident_page, page_path
+    from smartflow_assets.stages.incident_pages import incident_page
+    from smartflow_assets.stages.message_background import page_path
 
     warehouse, catalogue = opened()
     row = found(warehouse, incident)

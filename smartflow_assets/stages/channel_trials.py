@@ -74,7 +74,8 @@ def preview(
 ) -> Preview:
     """What a channel would get of an event of an incident, as things are now; one with a digest, were it alone in the next."""
     background = MessageBackground(warehouse, catalogue, environment)
-    message = message_about(warehouse, incident["incident_id"], event, channel, background.facts(incident["source"]))
+    beside = background.facts(incident["source"], incident["incident_id"])
+    message = message_about(warehouse, incident["incident_id"], event, channel, beside)
     if digest := catalogue.channels[channel].digest:
         slot = digest.after(message.happened_at)
         message = bundled("digest", [message], idempotency_key=message.idempotency_key, happened_at=slot, timezone=digest.timezone)

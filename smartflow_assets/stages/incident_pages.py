@@ -25,7 +25,7 @@ from smartflow_assets.core.reports.incident_page import IncidentFacts, incident_
 from smartflow_assets.core.text_format import zone
 from smartflow_assets.stages.decisions import timezone_of
 from smartflow_assets.stages.incident_views import Known, known, said_of, state_of
-from smartflow_assets.stages.message_background import MessageBackground, ui_address
+from smartflow_assets.stages.message_background import MessageBackground, page_path, ui_address
 from smartflow_assets.stages.run import SourceRun
 
 _ID = re.compile("[0-9a-f]{16}")
@@ -79,11 +79,6 @@ ORDER BY list_position(['critical', 'warning', 'info'], severity), opened_at DES
 """
 
 
-def page_path(settings: Settings, incident_id: str) -> Path:
-    """Where the page of an incident lies."""
-    return settings.reports / "incidents" / f"{incident_id}.html"
-
-
 def incident_page(warehouse: Warehouse, catalogue: Catalogue, incident: Row, *, now: datetime, environment: Mapping[str, str]) -> str:
     """The page of an incident as it stands, as HTML. The same rows, `now` and environment give the same text."""
     with warehouse.reading():
@@ -128,7 +123,8 @@ def remove_pages(settings: Settings, warehouse: Warehouse) -> int:
 def _facts(warehouse: Warehouse, catalogue: Catalogue, incident: Row, now: datetime, environment: Mapping[str, str]) -> IncidentFacts:
     source, timezone = str(incident["source"]), timezone_of(catalogue, str(incident["source"]))
     background = MessageBackground(warehouse, catalogue, environment)
-    each = known(warehouse, incident, timezone, now, background.facts(source))
+    beside = {**background.facts(source, str(incident["incident_id"])), "page": None}  # a page does not lead to itself
+    each = known(warehouse, incident, timezone, now, beside)
 
     def at(moment: datetime) -> str:
         local = pd.Timestamp(moment).tz_convert(timezone)

@@ -63,10 +63,11 @@ class MessageBackground:
     catalogue: Catalogue
     environment: Mapping[str, str]
 
-    def facts(self, source: str) -> Mapping[str, Any]:
-        """owner, runbook and link."""
-        known = self.catalogue.sources.get(source)
+    def facts(self, source: str, incident_id: str) -> Mapping[str, Any]:
+        """owner, runbook, link and page."""
+        known, settings = self.catalogue.sources.get(source), self.catalogue.settings
         return {
+            "page": report_address(page_path(settings, incident_id), settings, self.environment),
             "owner": known.owner if known else None,
             "runbook": known.runbook if known else None,
             "link": None if source == OF_NO_SOURCE else page_of(source, self.environment),
@@ -145,6 +146,11 @@ def page_of(source: str, environment: Mapping[str, str]) -> str | None:
 def ui_address(environment: Mapping[str, str]) -> str | None:
     """Where Dagster's UI is, without a slash at its end; None where nobody has said so."""
     return _address(environment, UI_VARIABLE)
+
+
+def page_path(settings: Settings, incident_id: str) -> Path:
+    """Where the page of an incident is written."""
+    return settings.reports / "incidents" / f"{incident_id}.html"
 
 
 def report_address(report: Path, settings: Settings, environment: Mapping[str, str]) -> str | None:

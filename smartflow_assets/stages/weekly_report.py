@@ -19,7 +19,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents.event_log import Row, row_dicts
 from smartflow_assets.core.reports.weekly_report import SourceWeek, WeekFacts, WeekIncident
 from smartflow_assets.core.temporal.week import Period
-from smartflow_assets.stages.incident_pages import page_path
+from smartflow_assets.stages.message_background import page_path
 
 _INCIDENTS = """
 WITH events AS (

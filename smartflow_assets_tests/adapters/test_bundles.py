@@ -105,7 +105,7 @@ def test_one_slot_is_one_digest_even_if_a_slow_run_planned_before_it(warehouse: 
 def test_a_run_of_one_source_sends_the_digest_of_all(warehouse: Warehouse, taken: list[Message]) -> None:
     for source in ("web", "shop"):
         plan(warehouse, "mail", incident=f"of {source}", source=source)
-    drain(warehouse, {"mail": receiver(**DAILY)}, now=EIGHT, run_id="r", environment={}, outbox_folder=Path("unused"), source="web")
+    drain(warehouse, {"mail": receiver(**DAILY)}, now=EIGHT, run_id="r", environment={}, outbox_folder=Path("unused"), sources=["web"])
     assert len(taken) == 1 and len(taken[0].facts["members"]) == 2
 
 

@@ -13,7 +13,8 @@ from smartflow_assets.core.incidents.run_failures import Failure
 from smartflow_assets.stages import incident_pages, message_background
 from smartflow_assets.stages.alerting import drain_outbox, record_failures, writes_of
 from smartflow_assets.stages.decisions import decide
-from smartflow_assets.stages.incident_pages import incident_page, page_path, remove_pages, write_touched
+from smartflow_assets.stages.incident_pages import incident_page, remove_pages, write_touched
+from smartflow_assets.stages.message_background import page_path
 from smartflow_assets_tests.core.reports.test_html_page import Read
 from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
 
@@ -120,7 +121,7 @@ def test_a_runbook_that_is_no_address_is_text_alone(home: Home, monkeypatch: pyt
     home.run_stages("web", NOON)
     beside = message_background.MessageBackground.facts
     monkeypatch.setattr(
-        message_background.MessageBackground, "facts", lambda self, source: {**beside(self, source), "runbook": "javascript:alert(1)"}
+        message_background.MessageBackground, "facts", lambda self, *of: {**beside(self, *of), "runbook": "javascript:alert(1)"}
     )
     assert "javascript" not in [value.partition(":")[0] for tag, name, value in Read(page(home)).attributes if name == "href"]
 

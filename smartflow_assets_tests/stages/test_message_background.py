@@ -40,9 +40,9 @@ def of_spike(**more: object) -> Message:
 
 
 def test_owner_runbook_and_link_are_those_of_the_source(spiked: Home) -> None:
-    told = background(spiked, UI).facts("web")
-    assert told == {"owner": "team:web", "runbook": "https://wiki.example.com/web", "link": PAGE}
-    assert background(spiked).facts("gone") == {"owner": None, "runbook": None, "link": None}
+    told = background(spiked, UI).facts("web", "3f0a")
+    assert told == {"page": None, "owner": "team:web", "runbook": "https://wiki.example.com/web", "link": PAGE}
+    assert background(spiked).facts("gone", "3f0a") == {"page": None, "owner": None, "runbook": None, "link": None}
 
 
 def test_the_link_has_the_prefix_of_the_home_and_is_none_without_an_address() -> None:

@@ -66,7 +66,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _run(home: Home, now: datetime, run_id: str) -> None:
     for name in NAMES if run_id == "monday" else NAMES[:1]:
         home.run_stages(name, now, run_id=run_id)
-        drain_outbox(home.warehouse, Catalogue.load(home.settings), home.settings, now=now, run_id=run_id, environment={}, source=name)
+        drain_outbox(home.warehouse, Catalogue.load(home.settings), home.settings, now=now, run_id=run_id, environment={}, sources=[name])
         write_touched(home.source_run(name, now, run_id=run_id), {})
 
 

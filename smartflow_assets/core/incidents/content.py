@@ -25,7 +25,7 @@ Tone = Literal["critical", "warning", "info", "resolved"]
 
 _OF_ONE_SERIES = ("Series", "Value", "At its worst", "Usual then", "Difference", "Details", "Rules", "Type", "Found by")
 _FOR_ENGINEERS = ("Remedy", "Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
-_ADDRESSES = ("Runbook", "Dagster")
+_ADDRESSES = ("Runbook", "Page", "Dagster")
 _NAMED_MEMBERS = 10
 _LONGEST_SUBJECT = 200  # signs; the text of the message has the whole sentence
 _DAY = timedelta(days=1)
@@ -85,7 +85,8 @@ def content_of(known: Mapping[str, Any], *, timezone: str, step: timedelta) -> C
     heading, is_over = _heading(known, times), known["event"] == "resolved"
     said = one_line(f"over{heading.said}" if is_over else heading.said.removeprefix(": "))
     severity = known["severity"]
-    links = [Link(label, known[name]) for label, name in (("Runbook", "runbook"), ("Open in Dagster", "link")) if known[name]]
+    places = (("The incident", "page"), ("Runbook", "runbook"), ("Open in Dagster", "link"))
+    links = [Link(label, known[name]) for label, name in places if known[name]]
     return Content(
         event=known["event"],
         tone="resolved" if is_over else severity if severity in ("critical", "warning") else "info",
@@ -257,6 +258,7 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
         ("Reason", known["resolved_reason"]),
         ("Owner", known["owner"]),
         ("Runbook", known["runbook"]),
+        ("Page", known["page"]),
         ("Dagster", known["link"]),
         ("Remedy", "; ".join(known["remedies"])),
         ("Next", known["next_step"]),

@@ -67,6 +67,7 @@ FACTS: dict[str, str] = {
     "next_step": "What to do next.",
     "owner": "Who answers for the source: team:name or an address.",
     "runbook": "The page that says what to do, from the source's YAML.",
+    "page": "The page of the incident, where SMARTFLOW_PAGES_URL is set.",
     "link": "The incidents of the source in Dagster, where SMARTFLOW_UI_URL is set.",
     "remedies": "What `remediate` did about it by the time of the message, in sentences; empty for nothing.",
 }
