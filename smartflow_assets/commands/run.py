@@ -115,7 +115,7 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
     catalogue = Catalogue.load(settings)
     names = home.named(asked, catalogue)
     options = {name: value for name, value in options.items() if value}
-    width, failed = max(map(len, names)), []
+    width, failed, runs = max(map(len, names)), [], set[str]()
     with ExitStack() as stack:
         stack.enter_context(terminal.quiet())
         watch, stage_count = stack.enter_context(_opened(settings))
@@ -130,20 +130,27 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             done[name] += 1
             advance(1, f"{name}: {stage}")
 
+        left = [name for name in names if name not in resting]
+        is_of_several = job == "monitor_source" and len(left) > 1
+        told = [fact for fact in facts if fact[0] != "messages_sent"] if is_of_several else facts  # they go out when all are through
+
         def on_end(outcome: "Outcome") -> None:
             name = outcome.source
+            runs.add(outcome.run_id)
             advance(stage_count - done[name], name)  # a failed stage skips what is below it
-            terminal.result(_line(outcome, facts, width), style="" if outcome.is_success else "red")
+            terminal.result(_line(outcome, told, width), style="" if outcome.is_success else "red")
             for note in outcome.notes:
                 terminal.note(f"{name}: {note}")
             failed.extend([] if outcome.is_success else [outcome])
 
-        if left := [name for name in names if name not in resting]:
+        if left:
             watch(job, left, options, on_stage, on_end)
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")
     else:
         _look_for_daemon(settings, catalogue)
+        if is_of_several:
+            _tell_of_messages(settings, runs)
         if job == "monitor_source":
             _tell_of_waiting(settings, catalogue, home.clock(options.get("as_of")) or datetime.now(UTC))
     for outcome in failed:
@@ -235,6 +242,25 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., None], int]]:
                 ended(Outcome(source, "", is_success=False, failures=failures))
 
         yield watch_all, len(ASSETS)
+
+
+def _tell_of_messages(settings: "Settings", runs: set[str]) -> None:
+    """What runs of several sources sent once they were through."""
+    from smartflow_assets.defs.resources import open_warehouse
+
+    if not settings.warehouse_file.exists():
+        return
+    [counts] = (
+        open_warehouse(settings)
+        .read(
+            "SELECT count(*) FILTER (status = 'sent') AS sent, count(*) FILTER (status = 'failed') AS failed FROM alert_sends "
+            "WHERE list_contains(?, run_id)",
+            [sorted(runs)],
+        )
+        .to_dict("records")
+    )
+    if said := ", ".join(f"{int(count)} {what}" for what, count in counts.items() if count):
+        terminal.result(f"messages: {said}")
 
 
 def _tell_of_waiting(settings: "Settings", catalogue: "Catalogue", now: datetime) -> None:
