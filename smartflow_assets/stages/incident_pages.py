@@ -4,6 +4,7 @@ What the page says is in `core.reports.incident_page`; here it is read, also wha
 whole, and goes when its incident does.
 """
 
+import logging
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from smartflow_assets.stages.incident_views import Known, known, said_of, state_
 from smartflow_assets.stages.message_background import MessageBackground, page_path, ui_address
 from smartflow_assets.stages.run import SourceRun
 
+_log = logging.getLogger(__name__)
 _ID = re.compile("[0-9a-f]{16}")
 BEFORE = timedelta(days=1)
 """So long before an incident what changed is looked for."""
@@ -79,6 +81,12 @@ ORDER BY list_position(['critical', 'warning', 'info'], severity), opened_at DES
 """
 
 
+_TOLD = """
+SELECT * FROM incidents WHERE incident_id IN (SELECT incident_id FROM alert_sends WHERE run_id = $1 AND status IN ('sent', 'failed'))
+ORDER BY list_position(['critical', 'warning', 'info'], severity), opened_at DESC, incident_id LIMIT $2
+"""
+
+
 def incident_page(warehouse: Warehouse, catalogue: Catalogue, incident: Row, *, now: datetime, environment: Mapping[str, str]) -> str:
     """The page of an incident as it stands, as HTML. The same rows, `now` and environment give the same text."""
     with warehouse.reading():
@@ -107,6 +115,16 @@ def write_touched(run: SourceRun, environment: Mapping[str, str]) -> list[Path]:
     """Write the pages of the incidents that this run has moved and that messages are of, the worst MOST_PAGES; of a group its leader's."""
     incidents = row_dicts(run.warehouse.read(_TOUCHED, [run.run_id, run.name, MOST_PAGES]))
     return write_pages(run.warehouse, run.catalogue, run.settings, incidents, now=run.now, environment=environment)
+
+
+def write_told(warehouse: Warehouse, catalogue: Catalogue, run_id: str, *, now: datetime, environment: Mapping[str, str]) -> None:
+    """Write the pages of the incidents that a run of several sources has told of, groups over sources among them: they say who was told.
+    No page stops a run."""
+    try:
+        incidents = row_dicts(warehouse.read(_TOLD, [run_id, MOST_PAGES]))
+        write_pages(warehouse, catalogue, catalogue.settings, incidents, now=now, environment=environment)
+    except Exception as error:
+        _log.warning("the pages of incidents were not written: %s: %s", type(error).__name__, error)
 
 
 def remove_pages(settings: Settings, warehouse: Warehouse) -> int:

@@ -21,6 +21,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
+from smartflow_assets.stages import incident_pages
 from smartflow_assets.stages.alerting import Drained, Failure, drain_outbox, record_failures, writes_of
 from smartflow_assets.stages.bucket_resolution import with_bucket
 from smartflow_assets.stages.configuration_log import is_at_rest, note_files
@@ -114,7 +115,10 @@ def deliver(
         if is_of_many:
             group_sources(warehouse, catalogue, now=now, run_id=run_id, holding=holding)
         of = (*sources, OF_NO_SOURCE)
-        return drain_outbox(warehouse, catalogue, settings, now=now, run_id=run_id, environment=environment, sources=of)
+        drained = drain_outbox(warehouse, catalogue, settings, now=now, run_id=run_id, environment=environment, sources=of)
+        if is_of_many and (drained.sent or drained.failed):
+            incident_pages.write_told(warehouse, catalogue, run_id, now=now, environment=environment)
+        return drained
 
 
 def conclude(
