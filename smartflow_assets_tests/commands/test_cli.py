@@ -29,6 +29,7 @@ COMMANDS = (
     "tune",
     "generate",
     "export",
+    "report",
     "push",
     "quarantine",
     "remediate",
