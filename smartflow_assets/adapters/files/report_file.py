@@ -12,11 +12,12 @@ from smartflow_assets.adapters.files.access import Share, make_folder, make_priv
 
 
 def write_report(path: Path, content: bytes, share: Share | None) -> None:
-    """Put a report of the home in its place: a reader has the old one or the new one."""
-    if share in (None, "owner"):
-        make_private_folder(path.parent)
-    else:
-        make_folder(path.parent, share)
+    """Put a report of the home (data/reports/<kind>/<file>) in its place: a reader has the old one or the new one."""
+    for folder in (path.parent.parent, path.parent):
+        if share in (None, "owner"):
+            make_private_folder(folder)
+        else:
+            make_folder(folder, share)
     _replace(path, content, "owner" if share is None else share)
 
 
