@@ -14,6 +14,7 @@ from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
 from smartflow_assets.defs.build import ASSETS, build_definitions
 from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.resources import RunOptions
+from smartflow_assets.defs.weekly_report import weekly_report
 from smartflow_assets_tests.homes import STAGES
 
 ROOT = Path(smartflow_assets.__file__).parents[1]
@@ -150,7 +151,7 @@ def test_dg_finds_the_project_and_can_load_it(tmp_path):
     )
     assert checked.returncode == 0 and "All definitions loaded successfully" in checked.stdout + checked.stderr, checked
     found = json.loads(listed.stdout)
-    assert {asset["asset_key"] for asset in found["assets"]} == {asset.key.to_user_string() for asset in ASSETS}
+    assert {asset["asset_key"] for asset in found["assets"]} == {asset.key.to_user_string() for asset in (*ASSETS, weekly_report)}
     assert {job["name"] for job in found["jobs"]} == {
-        f"smartflow_{job}" for job in ("monitor_source", "monitor_sources", "prune_home", "train_source")
+        f"smartflow_{job}" for job in ("monitor_source", "monitor_sources", "prune_home", "train_source", "weekly_report")
     }
