@@ -30,6 +30,7 @@ from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
 from smartflow_assets.stages import profile, readability, withheld_removals
 from smartflow_assets.stages.arrivals import SourceArrivals, arrivals_of
+from smartflow_assets.stages.clock_turns import turned
 from smartflow_assets.stages.configuration_log import note_configuration
 from smartflow_assets.stages.contracts import blocking_news
 from smartflow_assets.stages.detection import judged_rows
@@ -38,9 +39,7 @@ from smartflow_assets.stages.incident_writes import committed, writes_of
 from smartflow_assets.stages.message_background import MessageBackground
 from smartflow_assets.stages.metric_groups import metric_groups
 from smartflow_assets.stages.preparation import bucket_plan
-from smartflow_assets.stages.reminders import reminded
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.snoozes import woken
 from smartflow_assets.stages.source_groups import group_sources, over_sources
 from smartflow_assets.stages.windows import batches, leave_pending, pending_windows, table_rows
 
@@ -104,10 +103,8 @@ def incidents(run: SourceRun) -> Moved:
     with run.warehouse.reading():
         if retired := _retired(run):
             steps += _end(run, retired)
-        over = woken(run.warehouse, run.name, run.source.alert_policy, run.source.calendar.timezone, now=run.now, run_id=run.run_id)
-        steps += committed(run.warehouse, run.run_id, over)
-        again = reminded(run.warehouse, run.name, run.source.alert_policy, run.source.calendar.timezone, now=run.now, run_id=run.run_id)
-        steps += committed(run.warehouse, run.run_id, again)
+        by_clock = turned(run.warehouse, run.name, run.source.alert_policy, run.source.calendar.timezone, now=run.now, run_id=run.run_id)
+        steps += committed(run.warehouse, run.run_id, by_clock)
         note_configuration(run)
         return _moved(run, steps)
 

@@ -19,9 +19,8 @@ from smartflow_assets.core.errors import WarehouseBusyError
 from smartflow_assets.core.incidents.decisions import Decisions, Said
 from smartflow_assets.core.incidents.event_log import OF_SERIES, row_dicts
 from smartflow_assets.stages.alerting import committed
-from smartflow_assets.stages.reminders import due_reminders, reminded
+from smartflow_assets.stages.clock_turns import due_reminders, turned
 from smartflow_assets.stages.scheduling.appearance import BY_PEOPLE
-from smartflow_assets.stages.snoozes import woken
 
 AND_THEIR_GROUPS = """
 WITH RECURSIVE above AS (
@@ -108,9 +107,8 @@ def pass_time(warehouse: Warehouse, catalogue: Catalogue, *, now: datetime, run_
     for source in sorted({*warehouse.read(_DUE, [now])["source"], *due_reminders(warehouse, every, now)}):
         try:
             with AdvisoryLock(catalogue.settings.source_lock(source)).exclusive(timedelta(0), holder=run_id):
-                for turn in (woken, reminded):
-                    step = turn(warehouse, source, catalogue.alert_policy(source), timezone_of(catalogue, source), now=now, run_id=run_id)
-                    count += sum(len(each.sends) for each in committed(warehouse, run_id, step))
+                step = turned(warehouse, source, catalogue.alert_policy(source), timezone_of(catalogue, source), now=now, run_id=run_id)
+                count += sum(len(each.sends) for each in committed(warehouse, run_id, step))
         except WarehouseBusyError:
             continue
     return count

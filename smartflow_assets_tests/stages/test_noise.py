@@ -93,3 +93,33 @@ def test_a_channel_that_a_route_names_and_nobody_has_is_a_problem_of_each_source
     assert set(catalogue.broken) == {"web", "shop"}
     said = str(catalogue.broken["web"])
     assert "`alerts.routes[1].to`: there is no channel pagr" in said and "pager" in said and "line 6" in said
+
+
+def test_a_channel_that_is_down_gets_no_further_reminder_at_each_look(shared: Home):
+    fail(shared, "shop", START, "raw_records", "warning")
+    deliver(shared, START)
+    catalogue = Catalogue.load(shared.settings)
+    looks = [START + DAY + minutes * DAY / 1440 for minutes in range(0, 120, 10)]  # nothing goes out meanwhile
+    assert [pass_time(shared.warehouse, catalogue, now=at, run_id="outbox") for at in looks] == [1] + [0] * 11
+    assert shared.count("incident_events", "event = 'reminded'") == 1
+
+
+def test_what_wakes_from_a_snooze_is_told_once_though_a_reminder_is_due(shared: Home):
+    fail(shared, "shop", START, "raw_records", "warning")
+    deliver(shared, START)
+    catalogue, [incident] = Catalogue.load(shared.settings), shared.table("incidents", "source = 'shop'")["incident_id"]
+    at, until = START + DAY / 24, START + 2 * DAY
+    decide(
+        shared.warehouse,
+        catalogue,
+        "shop",
+        [incident],
+        lambda decisions: decisions.snooze(incident, until),
+        by_whom="ann",
+        now=at,
+        patience=timedelta(0),
+    )
+    assert pass_time(shared.warehouse, catalogue, now=until, run_id="outbox") == 1
+    deliver(shared, until)
+    assert pass_time(shared.warehouse, catalogue, now=until + DAY / 24, run_id="outbox") == 0
+    assert told(shared, "shop") == [("opened", "mail"), ("reminder", "mail")]

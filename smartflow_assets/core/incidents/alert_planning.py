@@ -117,13 +117,15 @@ class AlertPlanner:
         incidents, as far back as `suppress_for`."""
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
         self._delay, self._planned, self._holds = delay, list[Row](), Holds(policy, recently)
-        is_taken_back = sends["idempotency_key"].isin(sends.loc[sends["status"] == "skipped", "idempotency_key"])
-        told = sends[~is_taken_back].drop_duplicates(["incident_id", "event", "channel", "idempotency_key"])
+        rows = row_dicts(sends)
+        taken_back = {row["idempotency_key"] for row in rows if row["status"] == "skipped"}
+        messages = dict.fromkeys((row["incident_id"], row["event"], row["channel"], row["idempotency_key"]) for row in rows)
         self._balance: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by channel: told that it is on, less that it is over
         self._recoveries: dict[tuple[str, str], tuple[Row, Severity]] = {}  # planned in this run, and how bad the incident was
-        for row in row_dicts(told):
-            self._balance[row["incident_id"]][row["channel"]] += {"opened": 1, "resolved": -1}.get(row["event"], 0)
-        written = row_dicts(sends.sort_values(["happened_at", "attempt"], kind="stable"))
+        for incident_id, event, channel, key in messages:
+            if key not in taken_back:
+                self._balance[incident_id][channel] += {"opened": 1, "resolved": -1}.get(event, 0)
+        written = sorted(rows, key=lambda row: (row["happened_at"], row["attempt"]))
         self._waiting: dict[tuple[str, str], Row] = {  # messages that nobody has tried to send, since they wait
             (row["incident_id"], row["channel"]): row
             for row in {row["idempotency_key"]: row for row in written}.values()
@@ -236,7 +238,7 @@ class AlertPlanner:
         if is_too_short and place in self._too_short:  # that is in the ledger
             return
         if send == "opened":
-            self._too_short = (self._too_short | {place}) if is_too_short else (self._too_short - {place})
+            (self._too_short.add if is_too_short else self._too_short.discard)(place)
             if not reason:
                 hold = self._holds.hold(event, channel, opened_at=opened_at, ended_at=last_seen_at, now=self._now)
         sequence = read_payload(event["payload"])["sequence"]
