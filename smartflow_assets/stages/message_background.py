@@ -8,7 +8,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -19,9 +19,10 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.incidents.event_log import OF_PROFILE, OF_SERIES
+from smartflow_assets.core.incidents.event_log import FRESHNESS, GROUP, OF_PROFILE, OF_SERIES
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
+from smartflow_assets.core.profiles.figures import Figure
 from smartflow_assets.core.reports.incident_plot import MOST_PANELS, Panel, incident_plot
 from smartflow_assets.core.rules.threshold import Threshold
 from smartflow_assets.core.series.series_id import RECORDS_METRIC
@@ -34,10 +35,11 @@ MOST_BUCKETS = 300
 BUCKETS_BEFORE = 60
 MOST_KEPT = 32
 """So many pictures of up to 60 KB are kept in memory."""
+_DRAWN = (*OF_SERIES, GROUP, FRESHNESS)
 _drawn_lately: dict[str, bytes] = {}
 _log = logging.getLogger(__name__)
 
-_IN = "WHERE source = $1 AND list_contains($2, series) AND observed_at >= $3 AND observed_at < $4"
+_IN = "WHERE source = $1 AND series = $2 AND observed_at >= $3 AND observed_at < $4"
 _NOTHING = "NULL AS expected, NULL AS lower, NULL AS upper"
 _OF_PROFILE = f"SELECT series, observed_at, value, expected, lower, upper, raw_score FROM profile_series {_IN}"
 _OF_DATA = f"""
@@ -50,8 +52,8 @@ _OF_DATA = f"""
 _STRANGEST = """
     SELECT * EXCLUDE (raw_score) FROM ({rows})
     QUALIFY row_number() OVER (
-        PARTITION BY series, floor(epoch(observed_at) / $5) ORDER BY coalesce(raw_score, 0) DESC, observed_at) = 1
-    ORDER BY series, observed_at
+        PARTITION BY floor(epoch(observed_at) / $5) ORDER BY coalesce(raw_score, 0) DESC, observed_at) = 1
+    ORDER BY observed_at
 """
 
 
@@ -74,7 +76,7 @@ class MessageBackground:
         }
 
     def picture(self, message: Message) -> bytes | None:
-        """The series of the message, or the worst four of its group."""
+        """The series of the message, or the first four of its group; of a silence the rows before it."""
         try:
             return self._drawn(message)
         except Exception as error:  # whatever it is: people must be told all the same
@@ -82,41 +84,45 @@ class MessageBackground:
             return None
 
     def _drawn(self, message: Message) -> bytes | None:
-        facts, cause = message.facts, message.facts["cause"]
+        facts = message.facts
         start, end = _moment(facts["opened_at"] or facts["started_at"]), _moment(facts["ended_at"] or facts["resolved_at"])
-        shown: Sequence[Mapping[str, Any]] = facts["members"][:MOST_PANELS] or [facts]
-        source = self.catalogue.sources.get(message.source)
-        if cause not in OF_SERIES or start is None or end is None or source is None or not shown[0]["series"]:
+        if facts["cause"] not in _DRAWN or start is None:
             return None
-        names = [str(each["series"]) for each in shown]
+        end = end or datetime.fromisoformat(facts["happened_at"])
         until = max(end, _moment(facts["resolved_at"]) or end)  # a recovery shows the calm as well
-        rows = self._rows(message, names, start, until, _OF_PROFILE if cause in OF_PROFILE else _OF_DATA)
+        shown: Sequence[dict[str, Any]] = facts["members"][:MOST_PANELS] or [dict(facts)]
+        own = {"source": message.source, "cause": facts["cause"]}  # members that an older version told of have neither
+        panels = [self._panel(own | each, message.content.step, start, until) for each in shown]
+        drawable = [panel for panel in panels if panel is not None and panel.rows["value"].notna().any()]
+        if not drawable:
+            return None
+        return _drawn_once(drawable, start, end, message.content.timezone, message.content.tone)
+
+    def _panel(self, shown: Mapping[str, Any], step: timedelta, start: datetime, until: datetime) -> Panel | None:
+        """The series of an incident; of a silence how many rows there were until then."""
+        source, cause = self.catalogue.sources.get(shown["source"]), shown["cause"]
+        series, unit = str(shown["series"]), str(shown["unit"] or "")
+        if source is None or cause not in _DRAWN:
+            return None
+        if cause == FRESHNESS:
+            series, unit, step = str(Figure("row_count")), "rows", source.profile_bucket
         limits = {
             rule.name: [limit for limit in (rule.below, rule.above) if limit is not None]
             for rule in source.rules
             if isinstance(rule, Threshold)
         }
-        panels = [
-            Panel(
-                title=f"{message.source} {each['series']}",
-                unit=str(each["unit"] or ""),
-                rows=rows[rows["series"] == each["series"]],
-                limits=[limit for rule in each["rules"] or () for limit in limits.get(rule, ())],
-            )
-            for each in shown
-        ]
-        drawable = [panel for panel in panels if panel.rows["value"].notna().any()]
-        if not drawable:
-            return None
-        return _drawn_once(drawable, start, end, message.content.timezone, message.content.tone)
+        return Panel(
+            title=f"{source.name} {unit if cause == FRESHNESS else series}",
+            unit=unit,
+            rows=self._rows(source.name, series, step, start, until, _OF_PROFILE if cause in (FRESHNESS, *OF_PROFILE) else _OF_DATA),
+            limits=[limit for rule in shown["rules"] or () for limit in limits.get(rule, ())],
+        )
 
-    def _rows(self, message: Message, series: Sequence[str], start: datetime, end: datetime, of_table: str) -> pd.DataFrame:
-        step = message.content.step
+    def _rows(self, source: str, series: str, step: timedelta, start: datetime, end: datetime, of_table: str) -> pd.DataFrame:
         end = max(end, start + step)
         since = start - max(BUCKETS_BEFORE * step, (end - start) / 2)
         width = max(step, (end - since) / MOST_BUCKETS)
-        given = [message.source, list(series), since, end, width.total_seconds()]
-        return self.warehouse.read(_STRANGEST.format(rows=of_table), given)
+        return self.warehouse.read(_STRANGEST.format(rows=of_table), [source, series, since, end, width.total_seconds()])
 
 
 def _drawn_once(panels: Sequence[Panel], start: datetime, end: datetime, timezone: str, tone: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.incidents.messages import Message
+from smartflow_assets.core.reports.incident_plot import Panel
 from smartflow_assets.stages import message_background
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.message_background import MessageBackground, page_of, report_address
@@ -31,6 +33,21 @@ def spiked(home: Home) -> Home:
 
 def background(home: Home, environment: dict[str, str] | None = None) -> MessageBackground:
     return MessageBackground(home.warehouse, Catalogue.load(home.settings), environment or {})
+
+
+def panels_of(told_by: MessageBackground, told: Message) -> list[Panel]:
+    """What is drawn for a message."""
+    drawn = list[Panel]()
+
+    def keep(panels: Sequence[Panel], **_: object) -> bytes:
+        drawn.extend(panels)
+        return b"picture"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(message_background, "incident_plot", keep)
+        patch.setattr(message_background, "_drawn_lately", {})
+        assert told_by.picture(told) == b"picture"
+    return drawn
 
 
 def of_spike(**more: object) -> Message:
@@ -80,9 +97,38 @@ def test_rows_of_after_the_message_change_no_picture(spiked: Home) -> None:
 
 
 def test_what_has_no_series_has_no_picture(spiked: Home) -> None:
-    for cause in ("freshness", "load:ab12", "check:values_are_as_agreed", "delivery:ops", "run"):
+    for cause in ("load:ab12", "check:values_are_as_agreed", "delivery:ops", "run"):
         assert background(spiked).picture(message("opened", incident(source="web", cause=cause))) is None
     assert background(spiked).picture(of_spike(**group(500))) is None  # of series that are not there
+
+
+def test_a_silence_shows_the_rows_that_came_before_it(home: Home) -> None:
+    write_rows(home.folder / "data" / "examples" / "web.csv", daily_series(3))
+    home.write_source("web", WEB + "detectors: [{type: zscore}]\n")
+    home.run_stages("web", START + timedelta(days=3, hours=5))
+    at = START + timedelta(days=3)
+    silence = message("opened", incident(source="web", series="", cause="freshness", opened_at=at), facts(bucket_seconds=300))
+    drawn = panels_of(background(home), silence)
+    assert [panel.title for panel in drawn] == ["web rows"]
+    assert set(drawn[0].rows["value"]) == {timedelta(hours=1) / STEP} and drawn[0].rows["observed_at"].max() == at - timedelta(hours=1)
+    assert background(home).picture(silence) is not None
+
+
+def test_a_group_over_sources_shows_the_first_of_each(spiked: Home) -> None:
+    spiked.write_source("shop", WEB.replace("name: web", "name: shop") + "detectors: [{type: zscore}]\n")
+    for name in ("web", "shop"):
+        spiked.run_stages(name, START + timedelta(days=1))
+    at = START + 200 * STEP
+    told = group(3) | {"sources": ["shop", "web"]}
+    named = [("shop", "requests", "anomaly"), ("web", "requests", "anomaly"), ("web", "", "load:ab12")]
+    told["members"] = [
+        member | {"source": source, "series": series, "cause": cause}
+        for member, (source, series, cause) in zip(told["members"], named, strict=True)
+    ]
+    both = message("opened", incident(source="*", series="", cause="group", opened_at=at), facts(**told, bucket_seconds=300))
+    drawn = panels_of(background(spiked), both)
+    assert [panel.title for panel in drawn] == ["shop requests", "web requests"]
+    assert [panel.rows["value"].max() for panel in drawn] == [1600, 1600]
 
 
 def test_a_picture_that_cannot_be_drawn_keeps_no_message_back(

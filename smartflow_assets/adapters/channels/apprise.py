@@ -35,6 +35,11 @@ class AppriseChannel(BaseChannel):
         repr=False,
     )
     format: Literal["text", "short"] = Field(default="text", description="The whole text, or one line for at most three text messages.")
+    picture: bool = Field(default=True, description="Whether the chart comes with it, where the service takes files and `format` is text.")
+
+    @property
+    def wants_picture(self) -> bool:
+        return self.picture and self.format == "text"
 
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         url = resolve(self.url, environment)
@@ -53,16 +58,17 @@ class AppriseChannel(BaseChannel):
             raise DeliveryError(f"{service.service_name} did not take it: {reason}", is_channel_down="onnection" in reason)
 
     def preview(self, message: Message) -> Preview:
-        return Preview("\n".join(_title_and_body(message, self.format)))
+        return Preview("\n".join(_title_and_body(message, self.format)), {".png": message.picture} if message.picture else {})
 
     def _notify(self, apprise: Any, service: Any, message: Message) -> bool:
         title, body = _title_and_body(message, self.format)
         sender, answers = apprise.Apprise(asset=service.asset), list[bool]()
         sender.add(service)
+        attached = _attached(message.picture) if message.picture is not None and service.attachment_support else None
 
         def work() -> None:
             kind = _KINDS[message.content.tone]
-            answers.append(bool(sender.notify(body=body, title=title, notify_type=kind, body_format="text")))
+            answers.append(bool(sender.notify(body=body, title=title, notify_type=kind, body_format="text", attach=attached)))
 
         worker = threading.Thread(target=work, daemon=True)
         worker.start()
@@ -75,6 +81,12 @@ class AppriseChannel(BaseChannel):
 
 def _title_and_body(message: Message, format: str) -> tuple[str, str]:
     return ("", short.render(message.content)) if format == "short" else (message.subject, message.text)
+
+
+def _attached(picture: bytes) -> Any:
+    from apprise.attachment.memory import AttachMemory
+
+    return AttachMemory(content=picture, name="chart.png", mimetype="image/png")
 
 
 def _asset(apprise: Any) -> Any:

@@ -101,7 +101,7 @@ def bundle_of(kind: BundleKind, told: tuple[Told, ...], known: Mapping[str, Any]
 
 
 _OF_A_MEMBER = (
-    *("incident_id", "source", "series", "state", "title", "opened_at", "resolved_at", "duration_seconds", "metric", "dimensions"),
+    *("incident_id", "source", "series", "cause", "state", "title", "opened_at", "resolved_at", "duration_seconds", "metric", "dimensions"),
     *("unit", "value", "expected", "lower", "upper", "deviation_percent", "anomaly_score", "rules", "member_count"),
 )
 

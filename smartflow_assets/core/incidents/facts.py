@@ -59,7 +59,7 @@ FACTS: dict[str, str] = {
     "last_similar_seconds": "How long that one lasted.",
     "explanation": "Why it counts as strange, in one line.",
     "members": "The series that broke together, the worst first (over several sources the likely root first), up to 100: incident_id, "
-    "source, series, severity, title, opened_at, metric, dimensions, unit, value, expected, lower, upper, deviation_percent, "
+    "source, series, cause, severity, title, opened_at, metric, dimensions, unit, value, expected, lower, upper, deviation_percent, "
     "anomaly_score and rules of each. Empty for one alone. Of a digest "
     "and of what was held back: all incidents, with source, event, state, resolved_at, duration_seconds, member_count and standing (began, "
     "still on, came and went or ended) as well.",
@@ -121,23 +121,19 @@ _SHOWN_BY = {
 
 
 def _next_step(known: Mapping[str, Any]) -> str | None:
-    """A query that shows the incident to whoever reads the message; nothing is to be done once it is resolved."""
+    """The command that shows whoever reads the message more than it can say; nothing is to be done once it is resolved."""
     if known["event"] == "resolved":
         return None
     if known["cause"] == READABILITY:
         return f"Run: smartflow quarantine {known['source']}"
     if known["cause"] in _SHOWN_BY:
         return f"Run: smartflow {_SHOWN_BY[known['cause']].format(known['source'])}"
-    if known["cause"] == GROUP:
+    if known["detectors"] == ["records"] and not known["members"]:
+        return f"Run: smartflow sql \"select * from marts.strange_records where incident_id = '{known['incident_id']}'\""
+    if known["cause"] in (None, GROUP, *OF_SERIES):
         return f"Run: smartflow incidents show {known['incident_id']}"
-    if known["cause"] not in (None, *OF_SERIES):
-        source = "" if known["source"] == OF_NO_SOURCE else f" {known['source']}"
-        return f"Run: smartflow doctor, then: smartflow run{source}"
-    if known["members"]:
-        members = f"'{known['incident_id']}' in (incident_id, group_id)"
-        return f'Run: smartflow sql "select * from incidents where {members}"'
-    view = "strange_records" if known["detectors"] == ["records"] else "anomalies_latest"
-    return f"Run: smartflow sql \"select * from marts.{view} where incident_id = '{known['incident_id']}'\""
+    source = "" if known["source"] == OF_NO_SOURCE else f" {known['source']}"
+    return f"Run: smartflow doctor, then: smartflow run{source}"
 
 
 def _duration(known: Mapping[str, Any]) -> float | None:

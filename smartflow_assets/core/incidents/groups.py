@@ -118,7 +118,7 @@ def members_told(
 
     both = sorted(zip(incidents, facts, strict=True), key=order)
     named = [
-        {name: incident.get(name) for name in ("incident_id", "source", "series", "severity", "title", "opened_at")}
+        {name: incident.get(name) for name in ("incident_id", "source", "series", "cause", "severity", "title", "opened_at")}
         | {name: known.get(name) for name in _FACTS}
         for incident, known in both[:MOST_MEMBERS]
     ]

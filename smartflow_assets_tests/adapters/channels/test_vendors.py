@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
 from email.header import decode_header, make_header
@@ -189,6 +190,14 @@ def test_apprise_sends_the_text_or_one_short_line(hooks: HookServer) -> None:
     assert body(hooks)["title"] == message().subject and "Owner:          team:web" in body(hooks)["message"]
     send("apprise", hooks, message(), format="short")
     assert body(hooks)["title"] == "" and len(body(hooks)["message"]) <= 459 and "\n" not in body(hooks)["message"]
+
+
+def test_apprise_sends_the_chart_where_the_service_takes_files(hooks: HookServer) -> None:
+    send("apprise", hooks, replace(message(), picture=PICTURE))
+    [attached] = body(hooks)["attachments"]
+    assert attached["filename"] == "chart.png" and b64decode(attached["base64"]) == PICTURE
+    twilio = channel(type="apprise", url="${X}", format="short")
+    assert not twilio.wants_picture and channel(type="apprise", url="${X}").wants_picture
 
 
 def test_apprise_that_hangs_is_left_behind(hooks: HookServer) -> None:

@@ -222,7 +222,7 @@ def test_a_flat_run_is_not_set_beside_the_value_of_another_row():
 
 def test_whoever_hears_of_strange_records_is_led_to_them():
     assert "marts.strange_records where incident_id = 'ab12'" in message(facts={"detectors": ["records"]}).text
-    assert "marts.anomalies_latest where incident_id = 'ab12'" in message(facts={"detectors": ["records", "seasonal"]}).text
+    assert "smartflow incidents show ab12" in message(facts={"detectors": ["records", "seasonal"]}).text
 
 
 @pytest.mark.parametrize(("field", "vocabulary"), [("event", AlertEvent), ("state", IncidentStatus), ("severity", Severity)])
