@@ -255,7 +255,7 @@ def _advance(
 ) -> Advance:
     """What becomes of the incidents by the anomalies of [since, until); later ones are looked at as far as they may belong to
     the same incidents."""
-    policy, horizon = run.source.alert_policy, until + run.source.alerts.reopen_within
+    policy, horizon = run.source.alert_policy, until + run.source.alerts.longest_patience
     with run.warehouse.reading():
         standing = run.warehouse.read(
             f"SELECT * FROM incidents WHERE source = ? AND cause IN {OF_SERIES} AND opened_at < ?", [run.name, horizon]

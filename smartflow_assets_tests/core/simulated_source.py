@@ -162,8 +162,14 @@ class Source:
         return decisions.said
 
     def said(self) -> list[str]:
-        """The messages planned so far, in order."""
-        return list(self.sends.loc[self.sends["status"] == "planned", "event"])
+        """The messages planned so far, in order, but for those that were taken back."""
+        skipped = set(self.sends.loc[self.sends["status"] == "skipped", "idempotency_key"])
+        return list(self.sends.loc[(self.sends["status"] == "planned") & ~self.sends["idempotency_key"].isin(skipped), "event"])
+
+    def gone(self, until: datetime) -> pd.DataFrame:
+        """The messages that have gone out by a moment, in order: the newest row of each counts."""
+        newest = self.sends.drop_duplicates(["idempotency_key", "channel"], keep="last")
+        return newest[(newest["status"] == "planned") & (newest["due_at"] <= until)].sort_values("due_at", kind="stable")
 
 
 def in_runs(texts: str | dict[str, str], sizes: list[int], policy: AlertPolicy = POLICY) -> Source:

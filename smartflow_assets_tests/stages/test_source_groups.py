@@ -140,7 +140,9 @@ def test_it_is_worse_when_one_of_it_is_and_back_when_one_is(sources: Sources) ->
     assert again.startswith("[") and "again since" in again and sources.incident("*")["state"] == "open"
     sources.at = 25
     sources.mend("shop")
-    assert len(sources.send()) == 1
+    assert sources.send() == []  # it has come and gone
+    sources.at = 90
+    assert [subject.split(" 2 ")[0] for subject in sources.send()] == ["[resolved]"]
 
 
 def test_a_newcomer_that_is_tied_joins_and_a_stranger_is_told(sources: Sources) -> None:

@@ -1,7 +1,8 @@
 """Which messages the events of incidents call for: rows for the table alert_sends, planned or skipped with the reason.
 
 An opened incident is told to every channel of the policy, a worse severity again, a recovery where the opening was told, whatever
-the policy has become since. A return is told as it comes; where one run sees the recovery and the return, neither is, unless it is worse.
+the policy has become since. That it is over they hear once it has stayed so for long enough (`AlertPolicy.patience`): where it comes back
+before, they hear neither of the recovery nor of the return, unless it is worse.
 Of one that is snoozed people hear that it is over, or that the snooze is while it goes on (a reminder). A beginning may wait (`holds`): it
 is planned for later, and taken back where the incident is over by then. Which channels hear of what is in `routes`.
 What a message says is in `messages`, how it is delivered and recorded in the outbox; here it is only planned, in the same
@@ -19,7 +20,7 @@ import pandas as pd
 
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, OF_SERIES, IncidentEvent, Row, fold, read_payload, row_dicts
-from smartflow_assets.core.incidents.holds import HELD, UNTOLD, Holds, Telling
+from smartflow_assets.core.incidents.holds import CAME_BACK, HELD, UNTOLD, Hold, Holds, Telling
 from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import format_duration
 from smartflow_assets.core.typed_rows import typed_rows
@@ -89,7 +90,7 @@ def message_key(incident_id: str, send: str, channel: str, sequence: int) -> str
 
 def untold(sends: pd.DataFrame) -> str:
     """One line on the messages of a run that nobody was told, by no other incident either; empty when there are none."""
-    skipped = sends[(sends["status"] == "skipped") & ~sends["error"].astype(str).str.startswith(TOLD_WITH)]
+    skipped = sends[(sends["status"] == "skipped") & ~sends["error"].astype(str).str.startswith((TOLD_WITH, CAME_BACK))]
     if skipped.empty:
         return ""
     count = skipped["incident_id"].nunique()
@@ -121,16 +122,18 @@ class AlertPlanner:
         taken_back = {row["idempotency_key"] for row in rows if row["status"] == "skipped"}
         messages = dict.fromkeys((row["incident_id"], row["event"], row["channel"], row["idempotency_key"]) for row in rows)
         self._balance: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by channel: told that it is on, less that it is over
-        self._recoveries: dict[tuple[str, str], tuple[Row, Severity]] = {}  # planned in this run, and how bad the incident was
+        self._recoveries: dict[tuple[str, str], Row] = {}  # of which nobody has heard yet, planned in this run or waiting
         for incident_id, event, channel, key in messages:
             if key not in taken_back:
                 self._balance[incident_id][channel] += {"opened": 1, "resolved": -1}.get(event, 0)
         written = sorted(rows, key=lambda row: (row["happened_at"], row["attempt"]))
-        self._waiting: dict[tuple[str, str], Row] = {  # messages that nobody has tried to send, since they wait
-            (row["incident_id"], row["channel"]): row
-            for row in {row["idempotency_key"]: row for row in written}.values()
-            if row["status"] == "planned" and str(row["error"] or "").startswith(HELD)
-        }
+        self._waiting: dict[tuple[str, str], Row] = {}  # messages of beginnings that nobody has tried to send, since they wait
+        for row in {row["idempotency_key"]: row for row in written}.values():
+            if row["status"] == "planned" and str(row["error"] or "").startswith(HELD):
+                if row["event"] != "resolved":
+                    self._waiting[row["incident_id"], row["channel"]] = row
+                elif row["due_at"] > self._now:  # else somebody may be sending it
+                    self._recoveries[row["incident_id"], row["channel"]] = row
         newest = {(row["incident_id"], row["channel"]): row for row in written}
         self._too_short = {place for place, row in newest.items() if str(row["error"] or "").startswith(TOO_SHORT)}
 
@@ -142,9 +145,12 @@ class AlertPlanner:
         *,
         opened_at: datetime | None = None,
         last_seen_at: datetime | None = None,
+        told: Severity | None = None,
+        wait: timedelta = timedelta(0),
     ) -> None:
         """Plan what an event calls for; `ended_at` is when the newest anomaly that it speaks of ended, or now while it is open, `member_of`
-        the incident that people are told of in its place, `opened_at` and `last_seen_at` when its own began and was last there."""
+        the incident that people are told of in its place, `opened_at` and `last_seen_at` when its own began and was last there, `told` how
+        bad it is by what people have heard, `wait` how much longer a recovery has to last before they hear of it."""
         wanted = _SEND_OF.get(event["event"])
         incident_id, balances = event["incident_id"], self._balance[event["incident_id"]]
         for channel in self._asked(event, wanted):
@@ -152,14 +158,14 @@ class AlertPlanner:
             over_at = (last_seen_at or ended_at) if wanted == "resolved" else None
             if wanted in ("resolved", "escalated") and self._withdraw(incident_id, channel, over_at):
                 send = None if wanted == "resolved" else "opened"
-            elif wanted == "opened" and (unsaid := self._take_back(incident_id, channel)):
-                send = "escalated" if RANK[event["severity"]] > RANK[unsaid] else None
+            elif wanted in ("opened", "escalated") and self._take_back(incident_id, channel):
+                send = "escalated" if told is not None and RANK[event["severity"]] > RANK[told] else None
             elif balances[channel] <= 0:
                 send = "opened"  # whoever was told nothing hears of a worse severity as of something new
             elif wanted == "opened" or (wanted == "reminder" and (incident_id, channel) in self._waiting):
                 send = None
             if send is not None:
-                self._plan(event, send, channel, ended_at, member_of, opened_at, last_seen_at or ended_at)
+                self._plan(event, send, channel, ended_at, member_of, opened_at, last_seen_at or ended_at, wait)
 
     def _asked(self, event: Row, wanted: AlertEvent | None) -> list[str]:
         """The channels that may hear of an event."""
@@ -170,7 +176,9 @@ class AlertPlanner:
         to = self._policy.channels(event["severity"], event["cause"], event["series"], self._now) if is_worth_it else ()
         if wanted is None:  # it goes on: whoever has not heard of it since it was too short may hear of it now
             return [channel for channel in to if event["event"] == "seen" and (event["incident_id"], channel) in self._too_short]
-        return list(to if wanted == "opened" else dict.fromkeys([*told, *to]))
+        unsaid = [channel for name, channel in self._recoveries if name == event["incident_id"]]
+        believing = {"opened": unsaid, "escalated": [*told, *unsaid], "reminder": told}[wanted]  # that it is on
+        return list(dict.fromkeys([*believing, *to]))
 
     def conclude(self, history: pd.DataFrame, log: list[Row]) -> Advance:
         """The events of this run with the incidents that come of them: `history` holds the earlier events of those incidents."""
@@ -178,19 +186,24 @@ class AlertPlanner:
         earlier = history[history["incident_id"].isin(events["incident_id"])]
         every = events if earlier.empty else pd.concat([earlier[EVENT_COLUMNS], events], ignore_index=True)
         times = dict.fromkeys(("due_at", "happened_at"), "datetime64[us, UTC]")
+        said = {place for place, row in self._recoveries.items() if row["due_at"] <= self._now}
         told = [  # whoever hears that it is over need not hear how bad it became
-            row for row in self._planned if row["event"] != "escalated" or (row["incident_id"], row["channel"]) not in self._recoveries
+            row for row in self._planned if row["event"] != "escalated" or (row["incident_id"], row["channel"]) not in said
         ]
         sends = typed_rows(told, SEND_COLUMNS, times | {"attempt": "int64", "is_possible_repeat": bool})
         return Advance(events, fold(every), sends)
 
-    def _take_back(self, incident_id: str, channel: str) -> Severity | None:
-        """Leave a recovery unsaid that this run has planned and now sees undone; how bad the incident was by then, None without one."""
-        row, severity = self._recoveries.pop((incident_id, channel), (None, None))
-        if row is not None:
+    def _take_back(self, incident_id: str, channel: str) -> bool:
+        """Leave a recovery unsaid that is undone before anybody has heard of it; whether there was one."""
+        row = self._recoveries.pop((incident_id, channel), None)
+        if row is None:
+            return False
+        self._balance[incident_id][channel] += 1
+        if any(planned is row for planned in self._planned):
             self._planned = [planned for planned in self._planned if planned is not row]
-            self._balance[incident_id][channel] += 1
-        return severity
+        else:
+            self._skip(row, CAME_BACK)
+        return True
 
     def _withdraw(self, incident_id: str, channel: str, over_at: datetime | None) -> bool:
         """Take back a message that waits, since its incident was over before it was due (`over_at`) or there is something worse to say;
@@ -201,12 +214,16 @@ class AlertPlanner:
         del self._waiting[incident_id, channel]
         self._balance[incident_id][channel] -= 1
         reason = "told as something worse" if over_at is None else f"{UNTOLD}{str(row['error'] or '').removeprefix(HELD)}"
+        self._skip(row, reason)
+        return True
+
+    def _skip(self, row: Row, reason: str) -> None:
+        """Write down that a message which waited is not sent."""
         skipped = {"status": "skipped", "error": reason, "due_at": self._now, "happened_at": self._now, "run_id": self._run_id}
         if any(planned is row for planned in self._planned):
             row.update(skipped)
         else:
             self._planned.append({name: row[name] for name in SEND_COLUMNS} | skipped)
-        return True
 
     def _untold_because(self, event: Row, send: AlertEvent, ended_at: datetime, member_of: str | None) -> str | None:
         if member_of is not None and send in _OF_A_LEADER:
@@ -231,6 +248,7 @@ class AlertPlanner:
         member_of: str | None,
         opened_at: datetime | None,
         last_seen_at: datetime,
+        wait: timedelta,
     ) -> None:
         place = (event["incident_id"], channel)
         reason, hold = self._untold_because(event, send, ended_at, member_of), None
@@ -241,6 +259,8 @@ class AlertPlanner:
             (self._too_short.add if is_too_short else self._too_short.discard)(place)
             if not reason:
                 hold = self._holds.hold(event, channel, opened_at=opened_at, ended_at=last_seen_at, now=self._now)
+        elif send == "resolved" and wait:
+            hold = Hold(self._now + wait, f"{HELD}for {format_duration(wait)} more of calm, lest it comes back")
         sequence = read_payload(event["payload"])["sequence"]
         row: Row = {
             "source": event["source"],
@@ -260,9 +280,9 @@ class AlertPlanner:
         if reason:
             return
         self._balance[event["incident_id"]][channel] += {"opened": 1, "resolved": -1}.get(send, 0)
-        if hold:
+        if send == "resolved":
+            self._recoveries[place] = row
+        elif hold:
             self._waiting[place] = row
         elif send == "opened":
             self._holds.note(Telling(event["source"], event["series"], event["cause"], channel, self._now, event["severity"]))
-        elif send == "resolved":
-            self._recoveries[place] = row, event["severity"]

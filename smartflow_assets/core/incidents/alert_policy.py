@@ -16,6 +16,8 @@ from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import Duration
 
 NEVER = timedelta(0)
+LONGEST_PATIENCE = timedelta(days=1)
+"""So long at most does what comes and goes belong together."""
 _OFF: tuple[Any, ...] = ("off", False, 0, "0")  # YAML 1.1 reads a bare `off` as false
 
 
@@ -48,7 +50,8 @@ class AlertPolicy(BaseModel):
     )
     reopen_within: Duration = Field(
         default=timedelta(hours=1),
-        description="What comes back so soon after it was over is the same incident; its message says since when it is there again.",
+        description="What comes back so soon after it was over is the same incident, and people hear that it is over no sooner than that "
+        "after it began. Each time that it comes back both are twice as long, up to a day; 0s: at once.",
     )
     max_age: Duration = Field(
         default=timedelta(days=1), description="What ended longer ago than this when it is found is recorded, but nobody is told."
@@ -85,6 +88,20 @@ class AlertPolicy(BaseModel):
         description="Times in which things are expected to break: what begins in one is told only if it outlasts it.",
         examples=[[{"cron": "0 2 * * sun", "lasting": "2h", "why": "backup"}, {"from": "2026-12-01T22:00", "until": "2026-12-02T02:00"}]],
     )
+
+    def patience(self, returns: int) -> timedelta:
+        """How soon an incident that has come back so often must come again to be the same: `reopen_within`, and twice as long after each
+        return, up to LONGEST_PATIENCE.
+
+        >>> [str(AlertPolicy().patience(returns)) for returns in (0, 1, 2, 4, 5, 99)]
+        ['1:00:00', '2:00:00', '4:00:00', '16:00:00', '1 day, 0:00:00', '1 day, 0:00:00']
+        """
+        return max(self.reopen_within, min(self.reopen_within * 2 ** min(returns, 30), LONGEST_PATIENCE))
+
+    @property
+    def longest_patience(self) -> timedelta:
+        """What `patience` comes to in the end."""
+        return max(self.reopen_within, LONGEST_PATIENCE) if self.reopen_within else NEVER
 
     def is_worth_telling(self, severity: Severity) -> bool:
         """Whether incidents of this severity send messages."""

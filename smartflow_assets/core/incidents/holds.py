@@ -19,6 +19,8 @@ HELD = "waits "
 """So begins the reason of a message that waits."""
 UNTOLD = "over before anybody was told: it waited "
 """So begins the reason of a message whose incident was over by then."""
+CAME_BACK = "it came back before anybody was told that it was over"
+"""The reason of a recovery that nobody heard of."""
 
 
 class Hold(NamedTuple):

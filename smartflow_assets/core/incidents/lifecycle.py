@@ -104,7 +104,8 @@ def scope(incidents: pd.DataFrame, since: datetime, policy: AlertPolicy) -> Scop
     mine = incidents[incidents["cause"].isin(OF_SERIES)]
     is_open = (mine["state"] != "resolved") | (mine["resolved_by"].notna() & mine["recovered_at"].isna())
     last_at = mine[["last_seen_at", "recovered_at", "resolved_at"]].max(axis=1)
-    is_touched = is_open | (last_at + policy.reopen_within >= since)
+    patience = pd.to_timedelta([policy.patience(count - 1) for count in mine["anomaly_count"]])
+    is_touched = is_open | (last_at + patience >= since)
     leaders = {*mine.loc[is_touched, "incident_id"], *mine.loc[is_touched, "group_id"]}  # one that a person has resolved may lead others
     is_told_with_them = mine["group_id"].isin(leaders)  # those that recovered early are of the group all the same
     touched = mine[mine["incident_id"].isin(leaders)]
@@ -202,6 +203,7 @@ def advance(
         leader = told_with.get(track.incident["incident_id"])
         is_on = track.is_open or track.incident["incident_id"] in going_on
         going_on_until = calm.newest(track.series) if is_on else None  # however calm its newest rows: nobody has said that it is over
+        told, returns = track.told_before, track.returns
         for change in track.changes:
             track.sequence += 1
             payload = change.payload | {
@@ -220,6 +222,7 @@ def advance(
                     anomaly_ids=change.anomaly_ids,
                 )
             )
+            returns += change.kind == "reopened"
             if track.suppressed_by is None and (track.is_woken or is_heard(track.standing, change.kind)):
                 announcer.announce(
                     log[-1],
@@ -227,12 +230,26 @@ def advance(
                     leader,
                     opened_at=track.incident["opened_at"],
                     last_seen_at=change.ended_at,
+                    told=told,
+                    wait=_left_to_wait(track, change, returns, calm, since) if change.kind == "resolved" else timedelta(0),
                 )
+            told = worst([told, change.severity]) if change.kind in _TELLING else told
             if leader is not None and change.kind in ("opened", "woken") and track.suppressed_by is None:
                 track.sequence += 1
                 joined = {"sequence": track.sequence, "group_id": leader}
                 log.append(log_entry(track.incident, "grouped", severity=change.severity, happened_at=now, run_id=run_id, payload=joined))
     return announcer.conclude(history, log)
+
+
+def _left_to_wait(track: "_Track", change: "_Change", returns: int, calm: Calm, since: datetime) -> timedelta:
+    """How much longer people do not hear that it is over: until its rows have been calm for long enough, and a run has seen them, which
+    is as far off as this one's rows reach back (`since`)."""
+    over_at, step = change.payload["resolved_at"], calm.step_of(track.series)
+    newest, patience = max(over_at, calm.newest(track.series) or over_at), track.policy.patience(returns)
+    left = (over_at if returns else track.incident["opened_at"]) + patience - newest
+    if left <= timedelta(0):
+        return timedelta(0)
+    return left + step + min(max(newest - since, timedelta(0)), track.policy.reopen_within)
 
 
 def _told_with(tracks: Sequence["_Track"], silences: Sequence[Silence], calm: Calm, across: Mapping[str, str]) -> dict[str, str]:
@@ -302,8 +319,9 @@ class _Track:
     again_since: datetime | None = None  # it was over, and came back then
     is_new_level: bool = False  # it ended as one
     is_grown: bool = False  # it was over, then its last anomaly turned out to be longer
-    was_open: bool = False  # this and the next two: before this run
+    was_open: bool = False  # this and the next three: before this run
     told_before: Severity | None = None
+    returns: int = 0
     again_before: datetime | None = None
     facts: Row = field(default_factory=Row)  # of its newest anomaly, as far as it is known
     standing: Row = field(default_factory=Row)  # as people have left it; `incident` is what the data say, whoever has resolved it
@@ -327,6 +345,12 @@ class _Track:
         return self.sequence == 0
 
     @property
+    def patience(self) -> timedelta:
+        """How soon after its end what comes back belongs to it. By its anomalies, whether it was over between them or not, since those are
+        the same however runs cut the data."""
+        return self.policy.patience(len(self.taken) - 1)
+
+    @property
     def _newest(self) -> Row:
         """The newest anomaly that goes the way that the first one went, empty when none was taken: where a band has followed an outage,
         the return to what was usual looks strange the other way, and is not what the incident is of."""
@@ -345,7 +369,7 @@ class _Track:
 
     def is_past(self, moment: datetime) -> bool:
         """Whether nothing that begins at a moment or later can belong here."""
-        return self.resolved_at is not None and max(self.resolved_at, self.last_seen_at) + self.policy.reopen_within < moment
+        return self.resolved_at is not None and max(self.resolved_at, self.last_seen_at) + self.patience < moment
 
     def overlaps(self, anomaly: Row) -> bool:
         return anomaly["started_at"] <= self.last_seen_at and anomaly["ended_at"] >= self.incident["opened_at"]
@@ -353,7 +377,7 @@ class _Track:
     def goes_on_with(self, anomaly: Row, calm: Calm) -> bool:
         """Whether an anomaly after all that was seen still belongs here. On the way there the incident may have been resolved."""
         self._recover(calm, by=anomaly["started_at"])
-        return self.is_open or (not self.is_new_level and anomaly["started_at"] - self.resolved_at <= self.policy.reopen_within)
+        return self.is_open or (not self.is_new_level and anomaly["started_at"] - self.resolved_at <= self.patience)
 
     def take(self, anomaly: Row) -> None:
         """Make the anomaly a part of the incident."""
@@ -602,6 +626,7 @@ def _stored_track(incident: Row, standing: Row, entries: Sequence[Row], policy: 
         is_new_level=(incident["resolved_reason"] or "").startswith(NEW_LEVEL),
         told_severity=told_severity,
         told_before=told_severity,
+        returns=sum(entry["event"] == "reopened" for entry in entries),
         sequence=max(entry["payload"].get("sequence", 0) for entry in entries),
         again_since=again,
         again_before=again,

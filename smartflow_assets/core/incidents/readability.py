@@ -46,7 +46,7 @@ def watch(
     elif newest is not None and is_open:
         if newest["body"] != finding:
             writer.append(newest, "seen", SEVERITY, **told)
-    elif newest is not None and moment - over_at(newest) <= policy.reopen_within:
+    elif newest is not None and moment - over_at(newest) <= writer.patience(newest):
         writer.append(newest, "reopened", SEVERITY, again_since=moment, **told)
     else:
         identity = anomaly_id(source, "", READABILITY, now)

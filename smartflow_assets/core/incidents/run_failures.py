@@ -74,7 +74,7 @@ def record_run(
         title = failure.title or f"{failure.cause} failed: {reason}"
         told: Row = {"last_seen_at": moment, "title": title, "body": failure.message}
         told |= {"next_step": failure.next_step} if failure.next_step else {}
-        if incident is None or (not is_going_on(incident) and moment - over_at(incident) > policy.reopen_within):
+        if incident is None or (not is_going_on(incident) and moment - over_at(incident) > writer.patience(incident)):
             identity = anomaly_id(source, "", failure.cause, now)
             opened = {"source": source, "incident_id": identity, "cause": failure.cause, "series": ""}
             writer.append(opened, "opened", failure.severity, opened_at=failure.since or moment, anomaly_count=0, **told)

@@ -174,7 +174,7 @@ def _context(source: Source) -> timedelta:
         waiting.most * step,
     )
     policy = source.alerts
-    return looking_back + policy.resolve_after + policy.reopen_within + (cleaning.past(bucket, source.treatments) + 2 * reach) * step
+    return looking_back + policy.resolve_after + policy.longest_patience + (cleaning.past(bucket, source.treatments) + 2 * reach) * step
 
 
 def _holders(warehouse: Warehouse, source: Source, newest: datetime, asked: datetime, context: timedelta, now: datetime) -> list[_Holder]:

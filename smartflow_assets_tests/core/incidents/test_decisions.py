@@ -56,7 +56,7 @@ def test_who_acknowledges_stands_in_the_incident_and_hears_of_worse_and_of_the_e
 
 
 def test_a_return_of_what_was_acknowledged_is_open_again():
-    source = goes_on(after("..w", lambda decisions, name: decisions.acknowledge(name)), "..w......w")
+    source = goes_on(after("..wwwwwww", lambda decisions, name: decisions.acknowledge(name)), "..wwwwwww......w")
     assert only(source)["state"] == "open" and only(source)["acknowledged_by"] is None
     assert source.said() == ["opened", "resolved", "opened"]
 

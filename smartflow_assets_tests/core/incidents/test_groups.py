@@ -166,11 +166,11 @@ def test_the_end_of_a_group_says_why_each_of_it_ended():
 
 
 def test_a_member_that_is_back_brings_the_group_back():
-    source = in_runs({"a": "..w.............", "b": "..ww.......w...."}, [1] * 20)
+    source = in_runs({"a": "..wwwwwww...........", "b": "..wwwwwwww.....w...."}, [1] * 20)
     assert source.said() == ["opened", "resolved", "opened", "resolved"]
     again = messages(source)[2]
-    assert again.subject.startswith("[warning] 2 series of web again since 00:55 UTC: a 1,500, usually")
-    assert incident_of(source, "a")["resolved_at"] == incident_of(source, "b")["resolved_at"] == at(15)
+    assert again.subject.startswith("[warning] 2 series of web again since 01:15 UTC: a 1,500, usually")
+    assert incident_of(source, "a")["resolved_at"] == incident_of(source, "b")["resolved_at"] == at(19)
 
 
 def test_what_begins_in_a_silence_joins_the_silence_and_leads_nothing():

@@ -1,5 +1,6 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,11 @@ SIZES = st.lists(st.integers(1, 12), max_size=8)
 def stand(source: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
     anomalies = source.anomalies.drop(columns="run_id").reset_index(drop=True)
     return anomalies, source.incidents
+
+
+def heard(source: Source, until: datetime) -> list[str]:
+    """What people have heard by a moment."""
+    return list(source.gone(until)["event"])
 
 
 def assert_same(one: Source, other: Source) -> None:
@@ -109,11 +115,11 @@ def test_back_within_reopen_within_is_the_same_incident():
     assert list(source.log["event"]) == ["opened", "resolved", "reopened", "resolved"]
 
 
-def test_a_return_is_told_with_the_time_of_the_return_and_so_is_its_end():
-    source = in_runs("..w........w....", [1] * 20)
+def test_a_return_after_the_end_was_told_is_told_with_its_time_and_so_is_its_end():
+    source = in_runs("..wwwwwwww......w....", [1] * 40)
     assert source.said() == ["opened", "resolved", "opened", "resolved"]
-    told = [entry["payload"].get("again_since") for entry in in_order(source.log)]
-    assert told == [None, None, at(11).isoformat(), at(11).isoformat()]
+    told = [entry["payload"].get("again_since") for entry in in_order(source.log) if entry["event"] != "seen"]
+    assert told == [None, None, at(16).isoformat(), at(16).isoformat()]
 
 
 def test_a_recovery_and_a_return_that_one_run_sees_are_not_told():
@@ -123,7 +129,45 @@ def test_a_recovery_and_a_return_that_one_run_sees_are_not_told():
 
 def test_a_return_that_is_worse_is_told_as_worse_unless_the_same_run_sees_its_end():
     assert in_runs("..w........c....", [13] + [1] * 3).said() == ["opened", "escalated", "resolved"]
-    assert in_runs("..w........c....", []).said() == ["opened", "resolved"]
+    assert in_runs("..w........c" + "." * 20, []).said() == ["opened", "resolved"]
+
+
+HOURS = POLICY.model_copy(update={"reopen_within": timedelta(hours=1)})
+
+
+@pytest.mark.parametrize("size", [1, 7, 999])
+def test_what_comes_and_goes_is_one_incident_one_message_and_one_recovery_however_runs_cut_it(size):
+    rng = np.random.default_rng(5)
+    text = "..w" + "".join(rng.choice([".", "w"], 200, p=[0.85, 0.15])) + "." * 40
+    source = Source(HOURS)
+    for end in [*range(size, len(text), size), len(text)]:
+        source.run(text[:end])
+    assert len(source.incidents) == 1 and source.incidents["anomaly_count"].item() > 10
+    assert heard(source, at(len(text))) == ["opened"] and heard(source, at(9999)) == ["opened", "resolved"]
+
+
+def test_a_blip_is_told_as_over_once_it_can_no_longer_come_back_as_the_same():
+    source = in_runs("..w....", [1] * 20)
+    assert source.incidents["state"].item() == "resolved" and heard(source, at(8)) == ["opened"]
+    assert heard(source, at(8 + 6 + 1)) == ["opened", "resolved"]  # 30 min, and as long as a run looks back
+    assert heard(in_runs("..wwwwww....", [1] * 20), at(12)) == ["opened", "resolved"]  # it lasted that long: at once
+    policy = POLICY.model_copy(update={"reopen_within": timedelta(0)})
+    assert heard(in_runs("..w....", [1] * 20, policy), at(7)) == ["opened", "resolved"]
+
+
+def test_a_return_before_the_end_was_told_is_told_only_where_it_is_worse():
+    assert heard(in_runs("..w....w....", [1] * 20, HOURS), at(99)) == ["opened", "resolved"]
+    assert heard(in_runs("..w....c....", [1] * 20, HOURS), at(99)) == ["opened", "escalated", "resolved"]
+
+
+def test_each_return_doubles_what_it_takes_to_be_over():
+    text = "..w" + "......w" * 3
+    source = in_runs(text + "." * 8, [1] * 99, HOURS)
+    waiting = source.gone(at(999)).iloc[-1]
+    assert waiting["event"] == "resolved" and "more of calm, lest it comes back" in waiting["error"]
+    assert waiting["due_at"] - source.incidents["resolved_at"].item() > 8 * HOURS.reopen_within
+    again = in_runs(text + "." * (3 + 95) + "w", [1] * 99, HOURS)
+    assert len(again.incidents) == 1 and heard(again, at(len(text) + 99)) == ["opened"]
 
 
 def test_a_return_after_an_end_that_was_too_old_to_tell_is_told():
@@ -224,11 +268,11 @@ def test_after_a_rebuild_late_data_still_heal():
     assert list(source.incidents["resolved_reason"]) == [HEALED]
 
 
-def test_what_late_data_healed_and_broke_again_is_told_again():
+def test_what_late_data_healed_and_broke_again_soon_is_one_message():
     source = in_runs("..w", [1] * 5)
     source.run("....", changed_from=2)
     source.run("..w.", changed_from=2)
-    assert source.said() == ["opened", "resolved", "opened"] and len(source.incidents) == 1
+    assert source.said() == ["opened"] and len(source.incidents) == 1
 
 
 @pytest.mark.parametrize("late", ["..www....", "....ww...", "..w.w....", "...ww...."])
