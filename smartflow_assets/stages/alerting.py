@@ -270,7 +270,7 @@ def _advance(
         sends = of_incidents(run.warehouse, "alert_sends", needed.incident_ids)
         silences = [*_silences(run, needed.rows_since), *_blocked(run)]
         bands = _bands(run, needed.usual_until, horizon, concerned)
-        recently, expectations = _told_lately(run, needed.incident_ids), expectations_of(run)
+        recently, expectations = _told_lately(run), expectations_of(run)
         across = over_sources(run.warehouse, needed.incident_ids) if standing["group_id"].notna().any() else {}
     return advance(
         events,
@@ -298,19 +298,19 @@ def _advance(
     )
 
 
-def _told_lately(run: SourceRun, but_of: Sequence[str]) -> list[Telling]:
-    """Beginnings that people were told of no longer ago than `suppress_for`, of all incidents but these."""
+def _told_lately(run: SourceRun) -> list[Telling]:
+    """Beginnings that people were told of no longer ago than `suppress_for`, of a series by itself or with others."""
     quiet = run.source.alerts.suppress_for
     if quiet is None:
         return []
     told = run.warehouse.read(
         """
-        SELECT send.source, incident.series, incident.cause, send.channel, send.happened_at AS at, incident.severity
-        FROM alert_sends AS send JOIN incidents AS incident USING (incident_id)
-        WHERE send.source = ? AND send.event = 'opened' AND send.status IN ('sent', 'claimed') AND send.happened_at > ?
-        AND NOT list_contains(?, incident_id)
+        WITH own AS (
+            SELECT source, series, cause, severity, unnest([incident_id, group_id]) AS incident_id FROM incidents WHERE source = ?)
+        SELECT own.source, series, cause, channel, happened_at AS at, severity FROM alert_sends AS send JOIN own USING (incident_id)
+        WHERE event = 'opened' AND status IN ('sent', 'claimed') AND happened_at > ?
         """,
-        [run.name, run.now - quiet, list(but_of)],
+        [run.name, run.now - quiet],
     )
     return [Telling(**row) for row in row_dicts(told)]
 

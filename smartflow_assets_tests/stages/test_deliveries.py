@@ -10,7 +10,7 @@ from smartflow_assets.adapters.send_ledger import MOST_DEATHS
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.stages.alerting import Failure, close_incidents_of, drain_outbox, record_failures, writes_of
-from smartflow_assets_tests.homes import START, WEB, Home
+from smartflow_assets_tests.homes import START, STEP, WEB, Home, daily_series, write_rows
 from smartflow_assets_tests.receivers import MailServer, free_port, hook_server, mail_server
 
 HOUR = timedelta(hours=1)
@@ -142,3 +142,24 @@ def test_a_channel_that_is_down_for_good_is_one_incident_on_the_other(wired: tup
     assert (lost["cause"], lost["state"]) == ("delivery:hook", "open") and "Given up after 24 attempts." in lost["title"]
     subjects = [mail["Subject"] for mail in smtp.mails]
     assert len(subjects) == 4 and sum("delivery:hook" in subject for subject in subjects) == 1
+
+
+@pytest.mark.parametrize("back_at", [140, 158], ids=["the same incident", "another"])
+def test_whoever_was_told_of_a_series_hears_of_it_again_only_after_suppress_for(home: Home, back_at: int) -> None:
+    def heard(until: int) -> list[str]:
+        write_rows(home.settings.data / "examples" / "web.csv", rows[:until])
+        home.run_stages("web", START + until * STEP)
+        deliver(home, START + until * STEP)
+        return list(home.sent()["event"])
+
+    rows = daily_series(1)
+    rows.loc[100:123, "value"] = rows.loc[back_at : back_at + 1, "value"] = 1600
+    quiet = "alerts: {to: [file], max_age: 3650 days, suppress_for: 6h, reopen_within: 2h}"
+    home.write_source(
+        "web", WEB.replace("alerts: {to: [file], max_age: 3650 days}", quiet) + "detectors: [{type: missing}]\nprofile: off\n"
+    )
+    assert heard(103) == ["opened"] and heard(130) == ["opened", "resolved"]
+    for until in (back_at + 1, back_at + 3, back_at + 15, 280):
+        assert heard(until) == ["opened", "resolved"], "it came and went within six hours"
+    assert home.count("incidents") == 1 + (back_at == 158)
+    assert home.count("alert_sends", "status = 'skipped' AND contains(error, 'suppress_for 6h')") == 1

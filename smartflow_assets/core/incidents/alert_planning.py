@@ -114,8 +114,8 @@ class AlertPlanner:
         delay: timedelta = timedelta(0),
         recently: Iterable[Telling] = (),
     ) -> None:
-        """`delay`: how late the source's rows are by nature, which makes nothing too old to be told; `recently`: what was told of other
-        incidents, as far back as `suppress_for`."""
+        """`delay`: how late the source's rows are by nature, which makes nothing too old to be told; `recently`: what was told, as
+        far back as `suppress_for`."""
         self._policy, self._now, self._run_id, self._quiet_before = policy, pd.Timestamp(now), run_id, quiet_before
         self._delay, self._planned, self._holds = delay, list[Row](), Holds(policy, recently)
         rows = row_dicts(sends)

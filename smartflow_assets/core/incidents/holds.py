@@ -42,7 +42,7 @@ class Telling(NamedTuple):
 
 
 class Holds:
-    """What waits, by a policy and by what was told `recently` of other incidents."""
+    """What waits, by a policy and by what was told `recently`."""
 
     def __init__(self, policy: AlertPolicy, recently: Iterable[Telling]) -> None:
         self._policy, self._told = policy, dict[tuple[str, str, str, str], Telling]()

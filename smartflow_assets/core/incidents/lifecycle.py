@@ -153,8 +153,8 @@ def advance(
     the `silences` of the whole source joins the incident of that silence, of which people are told instead. `bands` (as
     `recovery.Calm` takes them, as far back as `scope(...).usual_until` says) and `past` (the incidents as they stand) say what was usual
     before an incident; `ended` are ids of incidents that are over whatever their values say, with the reason: a person has accepted
-    the new level, or the series itself is over. `steps`: the buckets of series that have others than the source; `recently`: what was told
-    of other incidents, as far back as `policy.suppress_for`; `across`: the incident over several sources that tells of an incident, by id;
+    the new level, or the series itself is over. `steps`: the buckets of series that have others than the source; `recently`: what was told,
+    as far back as `policy.suppress_for`; `across`: the incident over several sources that tells of an incident, by id;
     `expectations`: what people expect of the source.
     """
     calm = Calm(
