@@ -91,15 +91,15 @@ def wake(home: Home, after: timedelta) -> int:
     return pass_time(home.warehouse, Catalogue.load(home.settings), now=NOW + after, run_id="outbox")
 
 
-def test_the_sensor_wakes_what_is_snoozed_no_longer_and_whoever_was_told_hears_that_it_goes_on(failing: Home) -> None:
+def test_the_sensor_wakes_what_is_snoozed_no_longer_and_whoever_was_told_hears_how_bad_it_is(failing: Home) -> None:
     snoozed(failing, 2 * HOUR)
     runs(failing, WORSE, minutes=5)
     assert (wake(failing, HOUR), state(failing), told(failing)) == (0, "suppressed", ["opened"])
-    assert (wake(failing, 2 * HOUR), state(failing), told(failing)) == (1, "open", ["opened", "reminder"])
+    assert (wake(failing, 2 * HOUR), state(failing), told(failing)) == (1, "open", ["opened", "escalated"])
     assert wake(failing, 3 * HOUR) == 0
     drain(failing, 2 * HOUR)
-    (facts,) = (json.loads(path.read_text()) for path in failing.settings.outbox.glob("*reminder*.json"))
-    assert facts["subject"] == "[still critical] web: raw_records failed: the file is gone"
+    (facts,) = (json.loads(path.read_text()) for path in failing.settings.outbox.glob("*escalated*.json"))
+    assert facts["subject"] == "[escalated to critical] web: raw_records failed: the file is gone"
     assert facts["next_step"].startswith("The snooze of ann is over. Run: smartflow incidents show ")
 
 

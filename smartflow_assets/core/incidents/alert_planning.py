@@ -11,7 +11,7 @@ commit as the event, under a key by which receivers know a repeat.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -21,7 +21,7 @@ import pandas as pd
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, OF_SERIES, IncidentEvent, Row, fold, read_payload, row_dicts
 from smartflow_assets.core.incidents.holds import CAME_BACK, HELD, UNTOLD, Hold, Holds, Telling
-from smartflow_assets.core.severity import RANK, Severity
+from smartflow_assets.core.severity import RANK, Severity, worst
 from smartflow_assets.core.temporal.notation import format_duration
 from smartflow_assets.core.typed_rows import typed_rows
 
@@ -121,6 +121,7 @@ class AlertPlanner:
         rows = row_dicts(sends)
         taken_back = {row["idempotency_key"] for row in rows if row["status"] == "skipped"}
         messages = dict.fromkeys((row["incident_id"], row["event"], row["channel"], row["idempotency_key"]) for row in rows)
+        self._keys = {row["idempotency_key"] for row in rows} - taken_back
         self._balance: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by channel: told that it is on, less that it is over
         self._recoveries: dict[tuple[str, str], Row] = {}  # of which nobody has heard yet, planned in this run or waiting
         for incident_id, event, channel, key in messages:
@@ -128,8 +129,11 @@ class AlertPlanner:
                 self._balance[incident_id][channel] += {"opened": 1, "resolved": -1}.get(event, 0)
         written = sorted(rows, key=lambda row: (row["happened_at"], row["attempt"]))
         self._waiting: dict[tuple[str, str], Row] = {}  # messages of beginnings that nobody has tried to send, since they wait
+        self._reminders = list[Row]()  # that nobody has tried to send
         for row in {row["idempotency_key"]: row for row in written}.values():
-            if row["status"] == "planned" and str(row["error"] or "").startswith(HELD):
+            if row["status"] == "planned" and row["event"] == "reminder":
+                self._reminders.append(row)
+            elif row["status"] == "planned" and str(row["error"] or "").startswith(HELD):
                 if row["event"] != "resolved":
                     self._waiting[row["incident_id"], row["channel"]] = row
                 elif row["due_at"] > self._now:  # else somebody may be sending it
@@ -153,6 +157,10 @@ class AlertPlanner:
         bad it is by what people have heard, `wait` how much longer a recovery has to last before they hear of it."""
         wanted = _SEND_OF.get(event["event"])
         incident_id, balances = event["incident_id"], self._balance[event["incident_id"]]
+        if wanted == "resolved":
+            for row in [row for row in self._reminders if row["incident_id"] == incident_id]:
+                self._reminders.remove(row)
+                self._skip(row, "it was over before anybody was reminded of it")
         for channel in self._asked(event, wanted):
             send: AlertEvent | None = wanted or "opened"
             over_at = (last_seen_at or ended_at) if wanted == "resolved" else None
@@ -164,8 +172,21 @@ class AlertPlanner:
                 send = "opened"  # whoever was told nothing hears of a worse severity as of something new
             elif wanted == "opened" or (wanted == "reminder" and (incident_id, channel) in self._waiting):
                 send = None
+            elif wanted == "reminder" and told is not None and RANK[event["severity"]] > RANK[told]:
+                send = "escalated"  # it became worse while it was snoozed
             if send is not None:
                 self._plan(event, send, channel, ended_at, member_of, opened_at, last_seen_at or ended_at, wait)
+
+    def heard_of(self, entries: Iterable[Row]) -> Severity | None:
+        """How bad an incident is by what people have been told, given its events; None where they were told nothing."""
+        heard = [entry["severity"] for entry in entries if any(key in self._keys for key in self._keys_of(entry))]
+        return worst(heard) if heard else None
+
+    def _keys_of(self, entry: Row) -> Iterator[str]:
+        sends: tuple[AlertEvent, ...] = ("opened", "escalated", "reminder")
+        for channel in self._balance[entry["incident_id"]]:
+            for send in sends:
+                yield message_key(entry["incident_id"], send, channel, entry["payload"].get("sequence", 0))
 
     def _asked(self, event: Row, wanted: AlertEvent | None) -> list[str]:
         """The channels that may hear of an event."""

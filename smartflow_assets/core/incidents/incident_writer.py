@@ -36,7 +36,8 @@ class IncidentWriter:
         """The next event of an incident, and what people hear of it."""
         entry = self.note(incident, kind, severity, **payload)
         if is_heard(incident, kind):
-            opened_at, told = payload.get("opened_at") or incident.get("opened_at"), incident.get("severity")
+            opened_at = payload.get("opened_at") or incident.get("opened_at")
+            told = self._planner.heard_of(each for each in self.entries if each["incident_id"] == incident["incident_id"])
             wait = self._left_to_wait(incident, payload["resolved_at"]) if kind == "resolved" else timedelta(0)
             self._planner.announce(entry, self._now, incident.get("group_id"), opened_at=opened_at, told=told, wait=wait)
         return entry

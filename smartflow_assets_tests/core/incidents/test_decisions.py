@@ -72,11 +72,25 @@ def test_of_what_is_snoozed_people_hear_only_that_it_is_over():
 
 def test_a_snooze_that_is_over_reminds_whoever_was_told():
     source = after("..ww", lambda decisions, name: decisions.snooze(name, at(6)))
-    goes_on(source, "..wwccc")
+    goes_on(source, "..wwwww")
     source.decide(lambda decisions: decisions.wake(only(source)["incident_id"]), now=at(7), by_whom="smartflow")
     assert source.said() == ["opened", "reminder"] and only(source)["state"] == "open"
     told = in_order(source.log)[-1]["payload"]
-    assert told["next_step"].startswith("The snooze of ann is over.") and told["value"] == 1600
+    assert told["next_step"].startswith("The snooze of ann is over.") and told["value"] == 1500
+
+
+def test_what_became_worse_in_a_snooze_is_told_as_worse_after_it():
+    source = after("..ww", lambda decisions, name: decisions.snooze(name, at(6)))
+    goes_on(source, "..wwccccc")
+    source.decide(lambda decisions: decisions.wake(only(source)["incident_id"]), now=at(9), by_whom="smartflow")
+    assert source.said() == ["opened", "escalated"]
+
+
+def test_nobody_is_reminded_of_what_is_over():
+    source = in_runs("..wwwwww", [])
+    for decide in (Decisions.remind, lambda decisions, name: decisions.resolve(name, at(8))):
+        source.decide(lambda decisions, what=decide: what(decisions, only(source)["incident_id"]), now=at(8))
+    assert source.said() == ["opened", "resolved"]
 
 
 def test_what_became_worth_telling_in_a_snooze_is_told_after_it():
