@@ -25,6 +25,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import WarehouseBusyError, is_interrupt
 from smartflow_assets.defs.assets import ASSETS
+from smartflow_assets.defs.assets.alerting import incidents
 from smartflow_assets.defs.jobs import LAUNCHPAD, run_sources
 from smartflow_assets.defs.metadata import made
 from smartflow_assets.defs.names import EACH_SOURCE, MONITOR_MANY_JOB, OPTIONS, PARTITION_SET, prefixed
@@ -163,13 +164,14 @@ class _OneAfterTheOther:
     def _is_time_to_tell(self) -> bool:
         return time.monotonic() - self.told > TOLD_EVERY.total_seconds()
 
-    def _tell(self, at_work_on: tuple[str, ...] = ()) -> None:
-        """Send what the sources so far have to tell; `at_work_on`: the one whose lock is held."""
+    def _tell(self, at_work_on: tuple[str, ...] = (), *, is_judged: bool = False) -> None:
+        """Send what the sources so far have to tell; `at_work_on`: the one whose lock is held, which has more to tell once its incidents
+        are up to date (`is_judged`): what waits may be taken back until then."""
         if not self.options.dry_run and self.options.send:
             settings = self.options.settings
             drained = deliver(
                 self.context.run_id,
-                (*self.watched, *at_work_on),
+                (*self.watched, *(at_work_on if is_judged else ())),
                 now=self.options.clock or datetime.now(UTC),
                 warehouse=open_warehouse(settings),
                 settings=settings,
@@ -213,10 +215,10 @@ class _OneAfterTheOther:
 
     def _all_stages(self, name: str, report: SourceReport) -> None:
         """One stage after the other, in the order of the graph; what depends on one that failed is skipped."""
-        unmade = list[dg.AssetsDefinition]()
+        unmade, is_judged = list[dg.AssetsDefinition](), False
         for asset in ASSETS:
             if self._is_time_to_tell():
-                self._tell(at_work_on=(name,))
+                self._tell(at_work_on=(name,), is_judged=is_judged)
             if asset.asset_deps[asset.key] & {each.key for each in unmade}:
                 unmade.append(asset)
                 continue
@@ -232,6 +234,7 @@ class _OneAfterTheOther:
                 log.say_all()
                 report.failed(asset.key.path[-1])
                 unmade.append(asset)
+            is_judged |= asset is incidents
         report.unmade(unmade)
 
     def _closed(self, report: SourceReport) -> Outcome:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 import pytest
 
+from smartflow_assets.defs import many_sources
 from smartflow_assets.defs.execute import execute_many
 from smartflow_assets_tests.end_to_end.conftest import opened
 from smartflow_assets_tests.homes import START, STEP, Home, daily_series, write_rows
@@ -71,3 +72,17 @@ def test_it_is_one_message_with_twenty_members_and_one_recovery(broken: Home) ->
     assert broken.count("incidents", "state <> 'resolved'") == 0
     [group] = broken.table("incidents", "source = '*'").to_dict("records")
     assert group["resolved_at"] == broken.table("incidents")["resolved_at"].max()
+
+
+@pytest.mark.soak
+def test_what_waits_is_told_by_a_run_of_several_only_after_a_look_at_its_source(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many_sources, "TOLD_EVERY", timedelta(0))
+    window = {"from": (START + BROKEN_AT * STEP).isoformat(), "until": (START + CALM_AT * STEP).isoformat()}
+    with opened(tmp_path_factory.mktemp("waiting")) as home:
+        for name in SOURCES:
+            home.write_source(name, YAML.format(name=name, more="").replace("to: [file]", f"to: [file], maintenance: [{window}]"))
+        for until in (1000, 1106, CALM_AT + 20):  # by then the message is due, and what it tells of is over
+            watch(home, write(home, until))
+        assert home.sent().empty and home.count("incidents") > 0
