@@ -24,8 +24,9 @@ from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.bundling import Wait
 from smartflow_assets.core.incidents.event_log import DELIVERY, FRESHNESS, OF_PROFILE, OF_SERIES, READABILITY, row_dicts
 from smartflow_assets.core.incidents.holds import Telling
-from smartflow_assets.core.incidents.lifecycle import Silence, advance, cause_of, scope
+from smartflow_assets.core.incidents.lifecycle import Silence, advance, scope
 from smartflow_assets.core.incidents.run_failures import Failure
+from smartflow_assets.core.incidents.series_track import cause_of
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.series.series_id import metric_and_dimensions, series_id
 from smartflow_assets.stages import profile, readability, withheld_removals

@@ -25,7 +25,7 @@ from smartflow_assets.core.feedback import Verdict
 from smartflow_assets.core.feedback.expectations import SIZE
 from smartflow_assets.core.incidents.decisions import SHORT, Decisions, Said
 from smartflow_assets.core.incidents.event_log import FRESHNESS, OF_SERIES, Row, row_dicts
-from smartflow_assets.core.incidents.lifecycle import EXPECTED_BY
+from smartflow_assets.core.incidents.series_track import EXPECTED_BY
 from smartflow_assets.core.temporal.recurring_time import RecurringTime
 from smartflow_assets.core.text_format import number
 from smartflow_assets.stages.alerting import writes_of

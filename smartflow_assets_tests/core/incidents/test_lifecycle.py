@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from smartflow_assets.core.anomalies.grouping import anomaly_id
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import fold, in_order, log_entry
-from smartflow_assets.core.incidents.lifecycle import HEALED, RECONFIGURED
+from smartflow_assets.core.incidents.series_track import HEALED, RECONFIGURED
 from smartflow_assets_tests.core.simulated_source import POLICY, STEP, Source, at, in_runs
 
 # 40 points: a spike, a pause, the same matter again, a gap, calm

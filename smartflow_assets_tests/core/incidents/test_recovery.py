@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartflow_assets.core.anomalies import grouping
-from smartflow_assets.core.incidents import lifecycle, recovery
+from smartflow_assets.core.incidents import lifecycle, recovery, series_track
 from smartflow_assets.core.incidents.alert_planning import SEND_COLUMNS
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, Row, fold, row_dicts
@@ -157,7 +157,7 @@ def test_the_return_to_what_was_usual_is_not_what_a_recovery_tells_of():
     """The band has followed the outage down, so that the first usual rows look like a spike."""
     first = {"direction": "drop", "started_at": START, "value": 0.0}
     back = {"direction": "spike", "started_at": START + 2 * DAY, "value": 100.0}
-    assert lifecycle._Track({}, POLICY, {}, START + 3 * DAY, taken=[first, back])._newest == first
+    assert series_track.Track({}, POLICY, {}, START + 3 * DAY, taken=[first, back])._newest == first
 
 
 def test_a_gap_is_no_new_level():
