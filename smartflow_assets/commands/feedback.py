@@ -77,8 +77,8 @@ def give(
     series rises until what is as strange and as large is not flagged. expected: its time is not learnt from, and nobody hears of
     look-alikes at that time of the week that are at most 1.25 times as large.
 
-    Each acts from the next run on, until --for is over or it is taken back. Of a group it is said of all members. A second word takes the
-    place of the first.
+    Each acts from the next run on, until --for is over or it is taken back. Of a group it is said of all members, in all
+    of its sources; of a silence or a blocked load among them only true_positive. A second word takes the place of the first.
     """
     from smartflow_assets.stages.feedback import Word
 
@@ -233,9 +233,11 @@ def _patiently(write: "Callable[[timedelta], Given]") -> "Given":
 
 def _say(warehouse: "Warehouse", given: "Given", rows: dict[str, dict[str, Any]]) -> None:
     from smartflow_assets.stages.feedback import BY_FEEDBACK
+    from smartflow_assets.stages.incident_views import named_by
 
+    rows = rows | named_by(warehouse, [each.incident_id for each in given.said if each.incident_id not in rows])
     for each in given.said:
-        row = rows.get(each.incident_id, {"source": "", "series": "", "cause": ""})
+        row = rows[each.incident_id]
         named = " ".join(filter(None, (each.incident_id[:8], row["source"], row["series"] or row["cause"])))
         terminal.result(f"{named}: {each.text}")
     planned = given.sends[given.sends["status"] == "planned"] if len(given.sends) else given.sends

@@ -6,9 +6,9 @@ that is taken back is told.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,19 +18,22 @@ from smartflow_assets.adapters.outbox import of_incidents
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-from smartflow_assets.adapters.warehouse.writes import Append, Write
+from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.errors import DecisionError
 from smartflow_assets.core.feedback import Verdict
 from smartflow_assets.core.feedback.expectations import SIZE
+from smartflow_assets.core.incidents.alert_planning import Advance
 from smartflow_assets.core.incidents.decisions import SHORT, Decisions, Said
-from smartflow_assets.core.incidents.event_log import FRESHNESS, OF_SERIES, Row, row_dicts
+from smartflow_assets.core.incidents.event_log import FRESHNESS, GROUP, OF_SERIES, Row, row_dicts
 from smartflow_assets.core.incidents.series_track import EXPECTED_BY
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.temporal.recurring_time import RecurringTime
 from smartflow_assets.core.text_format import number
 from smartflow_assets.stages.alerting import writes_of
 from smartflow_assets.stages.decisions import AND_THEIR_GROUPS, end_of_data, timezone_of
 from smartflow_assets.stages.feedback_effects import ACTING
+from smartflow_assets.stages.group_feedback import GroupFeedback, Members, groups_judged, members_meant
 
 BY_FEEDBACK = "feedback"
 """The `run_id` of what is written here. Another one than that of other decisions, since a run makes something of it."""
@@ -69,33 +72,60 @@ def give(warehouse: Warehouse, catalogue: Catalogue, words: Sequence[Word], *, b
     """Write words down, all or none. DecisionError for one that cannot be; WarehouseBusyError when a run of one of the sources lasts longer
     than `patience`."""
     known = _incidents(warehouse, [word.incident_id for word in words])
-    sources = sorted({known[word.incident_id]["source"] for word in words})
-    with _locked(catalogue, sources, patience):
-        acts = [
-            _Act(
+    is_over_sources = any(row["cause"] == GROUP for row in known.values())
+    with ExitStack() as stack:
+        stack.enter_context(_locked(catalogue, [OF_NO_SOURCE] if is_over_sources else [], patience))  # first, as a pass over groups does
+        meant = [
+            _Meant(word, members_meant(warehouse, word.incident_id, word.verdict, word.where))
+            if known[word.incident_id]["cause"] == GROUP
+            else _Meant(word, Members([known[word.incident_id]], [], []))
+            for word in words
+        ]
+        sources = sorted({row["source"] for each in meant for row in each.members.meant})
+        stack.enter_context(_locked(catalogue, [source for source in sources if source != OF_NO_SOURCE or not is_over_sources], patience))
+        acts = {
+            source: _Act(
                 warehouse,
                 catalogue,
                 source,
-                [word.incident_id for word in words if known[word.incident_id]["source"] == source],
+                [row["incident_id"] for each in meant for row in each.members.meant if row["source"] == source],
                 by_whom,
                 now,
             )
             for source in sources
-        ]
-        for act in acts:
-            for word in words:
-                if known[word.incident_id]["source"] == act.source:
-                    act.give(word)
-        return _written(warehouse, acts)
+        }
+        given = list[tuple[_Meant, str, int]]()
+        for each in meant:
+            is_group = known[each.word.incident_id]["cause"] == GROUP
+            feedback_id, news = _group_word_id(each.word, now) if is_group else "", 0
+            for row in each.members.meant:
+                news += acts[row["source"]].give(replace(each.word, incident_id=row["incident_id"]), feedback_id)
+            given += [(each, feedback_id, news)] if is_group else []
+
+        def close(groups: GroupFeedback) -> None:
+            for each, feedback_id, news in given:
+                word = each.word
+                groups.give(word.incident_id, word.verdict, word.note, feedback_id, each.members, news)
+
+        return _written(warehouse, acts.values(), [each.word.incident_id for each, *_ in given], close)
 
 
 def undo(warehouse: Warehouse, catalogue: Catalogue, feedback_id: str, *, by_whom: str, now: datetime, patience: timedelta) -> Given:
     """Take back what was said, of all incidents of which it was said."""
-    source, incident_ids = _said_of(warehouse, feedback_id)
-    with _locked(catalogue, [source], patience):
-        act = _Act(warehouse, catalogue, source, incident_ids, by_whom, now)
-        act.undo(feedback_id, incident_ids)
-        return _written(warehouse, [act])
+    said = _said_of(warehouse, feedback_id)
+    verdict, of_groups = said[0]["verdict"], groups_judged(warehouse, feedback_id)
+    by_source = {
+        source: [row["incident_id"] for row in said if row["source"] == source] for source in sorted({row["source"] for row in said})
+    }
+    with _locked(catalogue, sorted({*by_source, *([OF_NO_SOURCE] if of_groups else [])}), patience):
+        acts = [_Act(warehouse, catalogue, source, ids, by_whom, now) for source, ids in by_source.items()]
+        count = sum(act.undo(feedback_id, ids) for act, ids in zip(acts, by_source.values(), strict=True))
+
+        def close(groups: GroupFeedback) -> None:
+            for each in of_groups if count else ():
+                groups.undo(each, verdict, feedback_id)
+
+        return _written(warehouse, acts, of_groups, close)
 
 
 def beginning_with(warehouse: Warehouse, start: str) -> list[str]:
@@ -146,18 +176,19 @@ class _Act:
         self.decisions = Decisions(events, sends, policy, now=now, by_whom=by_whom, run_id=run_id, timezone=self._zone)
         self.rows, self._rules = list[Row](), dict[str, list[str]]()
 
-    def give(self, word: Word) -> None:
-        """One word of one incident, and of all that are told by it."""
+    def give(self, word: Word, feedback_id: str = "") -> int:
+        """One word of one incident, and of all that are told by it -> of how many of them it is new. `feedback_id`: that of a word that is
+        said of others as well."""
         incident = self._incidents[word.incident_id]
         members = [each for each in self._incidents.values() if each["group_id"] == word.incident_id and each["cause"] in OF_SERIES]
         self._refuse(word, incident)
-        feedback_id = self._id(word.incident_id, word.verdict, word.note, str(word.recurs))
+        feedback_id = feedback_id or self._id(word.incident_id, word.verdict, word.note, str(word.recurs))
         rows = [self._row(each, word, feedback_id) for each in (incident, *members)]
         news = [row for row in rows if not self._is_known(row)]
         name = word.incident_id
         if not news:
             self.decisions.said.append(Said(name, f"is called {word.verdict} already", has_changed=False))
-            return
+            return 0
         text = self._effect(incident, rows[0])
         text += f"; the same of {len(members)} that {'is' if len(members) == 1 else 'are'} told with it" if members else ""
         self.decisions.said.append(Said(name, f"called {word.verdict}: {text} ({feedback_id[:SHORT]})"))
@@ -172,14 +203,15 @@ class _Act:
         if word.verdict == "false_positive" and incident["state"] != "resolved":
             at = end_of_data(self._warehouse, self._catalogue, name, self._now)
             self.decisions.resolve(name, at, "; ".join(filter(None, ("false positive", word.note))))
+        return len(news)
 
-    def undo(self, feedback_id: str, incident_ids: Sequence[str]) -> None:
-        """Take back one word."""
+    def undo(self, feedback_id: str, incident_ids: Sequence[str]) -> int:
+        """Take back one word -> of how many incidents."""
         acting = [row for row in self._acting.values() if row["feedback_id"] == feedback_id]
         if not acting:
             text = "is taken back already, or something else was said of it since"
             self.decisions.said.append(Said(incident_ids[0], text, has_changed=False))
-            return
+            return 0
         own = self._id(feedback_id, "undone")
         for row in acting:
             kept = {name: row[name] for name in ("source", "incident_id", "series", "cause", "opened_at", "last_seen_at")}
@@ -190,6 +222,19 @@ class _Act:
             self._wake(feedback_id, row["series"], f"what was expected was taken back by {self._by_whom}")
         stays = "; it stays resolved" if acting[0]["verdict"] == "false_positive" else ""
         self.decisions.said.append(Said(incident_ids[0], f"{acting[0]['verdict']} taken back: it acts no more from the next run on{stays}"))
+        return len(acting)
+
+    def groups(self, ids: Sequence[str], steps: Sequence[Advance]) -> GroupFeedback:
+        """What is to become of groups over several sources, by the same person at the same moment."""
+        return GroupFeedback(
+            self._warehouse,
+            self._catalogue,
+            ids,
+            steps,
+            now=self._now,
+            by_whom=self._by_whom,
+            run_id=f"{BY_FEEDBACK} {self._now.isoformat()}",
+        )
 
     def frame(self) -> pd.DataFrame:
         """The rows to append to `feedback`."""
@@ -300,17 +345,36 @@ _REMEDIES = {
 _OTHER = "`smartflow incidents snooze {id} 2h` puts it off, `smartflow incidents resolve {id}` ends it."
 
 
-def _written(warehouse: Warehouse, acts: Iterable[_Act]) -> Given:
-    said, sends, writes = list[Said](), list[pd.DataFrame](), list[Write]()
-    for act in acts:
-        said += act.decisions.said
-        step = act.decisions.conclude()
-        sends.append(step.sends)
-        if act.rows:
-            writes += [Append("feedback", act.frame()), *writes_of(step)]
+@dataclass(frozen=True)
+class _Meant:
+    """A word, and the incidents of which it is said: its own, or those of a group over several sources."""
+
+    word: Word
+    members: Members
+
+
+def _group_word_id(word: Word, now: datetime) -> str:
+    parts = (OF_NO_SOURCE, now.isoformat(), word.incident_id, word.verdict, word.note, str(word.recurs))
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+
+def _written(warehouse: Warehouse, acts: Collection[_Act], of_groups: Sequence[str], close: Callable[[GroupFeedback], None]) -> Given:
+    """Write down what the acts make of their sources, and then `close` of the groups over several of them, in one commit."""
+    steps = [act.decisions.conclude() for act in acts]
+    said = [each for act in acts for each in act.decisions.said]
+    writes = [
+        write for act, step in zip(acts, steps, strict=True) if act.rows for write in (Append("feedback", act.frame()), *writes_of(step))
+    ]
+    if of_groups:
+        (act, *_) = acts
+        groups = act.groups(of_groups, steps)
+        close(groups)
+        steps.append(groups.decisions.conclude())
+        said = [*groups.decisions.said, *said]
+        writes += writes_of(steps[-1]) if len(steps[-1].events) else []
     if writes:
         warehouse.commit(BY_FEEDBACK, writes)
-    return Given(said, pd.concat(sends, ignore_index=True))
+    return Given(said, pd.concat([step.sends for step in steps], ignore_index=True))
 
 
 def _locked(catalogue: Catalogue, sources: Sequence[str], patience: timedelta) -> ExitStack:
@@ -329,9 +393,12 @@ def _incidents(warehouse: Warehouse, ids: Sequence[str]) -> dict[str, Row]:
     return {row["incident_id"]: row for row in rows}
 
 
-def _said_of(warehouse: Warehouse, feedback_id: str) -> tuple[str, list[str]]:
-    rows = warehouse.read("SELECT source, incident_id FROM feedback WHERE feedback_id = ? AND verdict IS NOT NULL", [feedback_id])
-    return str(rows["source"].iloc[0]), list(rows["incident_id"])
+def _said_of(warehouse: Warehouse, feedback_id: str) -> list[Row]:
+    return row_dicts(
+        warehouse.read(
+            "SELECT source, incident_id, verdict FROM feedback WHERE feedback_id = ? AND verdict IS NOT NULL ORDER BY rowid", [feedback_id]
+        )
+    )
 
 
 def _at(moment: Any, timezone: str) -> str:

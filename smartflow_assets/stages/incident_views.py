@@ -87,6 +87,12 @@ def beginning_with(warehouse: Warehouse, start: str) -> list[Row]:
     return row_dicts(warehouse.read("SELECT * FROM incidents WHERE starts_with(incident_id, ?) ORDER BY incident_id", [start]))
 
 
+def named_by(warehouse: Warehouse, ids: Sequence[str]) -> dict[str, Row]:
+    """The incidents with these ids."""
+    rows = row_dicts(warehouse.read("SELECT * FROM incidents WHERE list_contains(?, incident_id)", [list(ids)])) if ids else []
+    return {row["incident_id"]: row for row in rows}
+
+
 def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime, beside: Mapping[str, Any] = MappingProxyType({})) -> Known:
     """All that is known of an incident; `beside` are facts of its message that the warehouse does not hold: owner, runbook, link."""
     ids = [incident["incident_id"]]

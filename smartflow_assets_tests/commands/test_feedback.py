@@ -38,7 +38,7 @@ def test_who_says_that_an_incident_is_expected_reads_what_follows_and_may_take_i
     shown = smartflow("incidents", "show", name).out
     assert "judged" in shown and "expected; fri 00:00-05:00; the sale" in shown
     undone = smartflow("feedback", "undo", row["feedback_id"][:6], "--by", "ben")
-    assert (undone.code, undone.out) == (0, f"{name[:8]}: expected taken back: it acts no more from the next run on\n")
+    assert (undone.code, undone.out) == (0, f"{name[:8]} shop orders: expected taken back: it acts no more from the next run on\n")
     assert "nothing: taken back by ben" in smartflow("feedback", "list").out
     assert smartflow("feedback", "undo", row["feedback_id"]).out.endswith("is taken back already, or something else was said of it since\n")
 

@@ -14,10 +14,13 @@ from smartflow_assets.adapters.outbox import channel_lock
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.core.errors import DecisionError, WarehouseBusyError
+from smartflow_assets.core.feedback import Verdict
 from smartflow_assets.stages import source_groups
 from smartflow_assets.stages.alerting import Failure, close_incidents_of, committed, drain_outbox, record_failures
 from smartflow_assets.stages.channel_trials import sources_of
 from smartflow_assets.stages.decisions import decide, pass_time
+from smartflow_assets.stages.feedback import Given, Word, give
 from smartflow_assets.stages.incident_views import Wanted, known, listed
 from smartflow_assets.stages.maintenance.retention import prune_by_settings
 from smartflow_assets.stages.source_groups import group_sources
@@ -191,6 +194,24 @@ def test_people_decide_about_all_of_it(sources: Sources) -> None:
     assert [subject.split(" 2 ")[0] for subject in sources.send()] == ["[resolved]"]
     sources.mend("shop", "pay")
     assert sources.send() == [] and sources.incident("*")["recovered_at"] is not None
+
+
+def test_of_loads_alone_no_word_but_right_can_be_said(sources: Sources) -> None:
+    sources.break_("shop", "pay")
+    sources.send()
+    name = sources.incident("*")["incident_id"]
+
+    def said(verdict: Verdict) -> Given:
+        words = [Word(name, verdict)]
+        return give(sources.home.warehouse, sources.catalogue, words, by_whom="anna", now=sources.now, patience=timedelta(0))
+
+    with pytest.raises(DecisionError, match=r"is of pay load:1 .* cannot be expected.*true_positive.*can be said.*incidents resolve"):
+        said("expected")
+    with AdvisoryLock(sources.home.settings.source_lock("pay")).exclusive(timedelta(0), "a run"), pytest.raises(WarehouseBusyError):
+        said("true_positive")
+    assert sources.home.count("feedback") == 0
+    said("true_positive")
+    assert {*sources.home.table("feedback")["source"]} == {"shop", "pay"}
 
 
 def test_who_is_split_off_is_told_alone_and_an_empty_group_is_over(sources: Sources) -> None:

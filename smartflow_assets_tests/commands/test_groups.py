@@ -1,0 +1,126 @@
+"""`smartflow incidents` and `smartflow feedback` where something breaks in several sources at once: one line, one page, one word."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from smartflow_assets_tests.commands.conftest import Smartflow, in_folder, rows_of
+from smartflow_assets_tests.commands.test_incidents import listed
+
+SOURCE = """\
+name: {name}
+read: {{type: csv, path: feeds/{name}.csv, time: ts}}
+metrics: [{{name: packs, column: n, aggregate: sum, dimensions: [place]}}]
+time_bucket: {{every: 1h, settle: 0s}}
+schedule: manual
+detectors: [{{type: mad}}]
+rules: [{{type: threshold, name: flood, metric: packs, above: 500, severity: critical}}]
+freshness: {{warn_after: 1h}}
+profile: off
+tags: {{product: parcels}}
+owner: team:{name}
+runbook: https://wiki.example.com/{name}
+alerts: {{to: [file], max_age: 3650 days}}
+"""
+PLACES = ('Köln "Süd" 🛒', "it's $HOME, `x`!", "b")
+AS_OF = "2026-03-06T03:00Z"
+
+
+def write_feed(folder: Path, name: str, until: int, places: tuple[str, ...], flood: int = 900) -> None:
+    """Hours of rows from 2026-03-01 on, flooded from 2026-03-06 on."""
+    quoted = ['"' + place.replace('"', '""') + '"' for place in places]
+    rows = [
+        f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z,{flood if hour >= 120 else 100 + hour % 7},{place}\n"
+        for hour in range(until)
+        for place in quoted
+    ]
+    (folder / f"data/feeds/{name}.csv").write_text("ts,n,place\n" + "".join(rows))
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store and a shop, which refers to it, that are flooded in the same hour, and a silence of the till in that hour: told as one."""
+    folder = tmp_path_factory.mktemp("broken")
+    for part in ("sources", "feeds"):
+        (folder / "data" / part).mkdir(parents=True)
+    (folder / "data/channels.yaml").write_text("file: {type: file}\n")
+    for name in ("lager", "shop", "till"):
+        is_till = name == "till"
+        write_feed(folder, name, 121 if is_till else 123, PLACES if name == "lager" else ("b",), flood=100 if is_till else 900)
+        more = "contract: {references: [{column: place, source: lager}]}\n" if name == "shop" else ""
+        (folder / f"data/sources/{name}.yaml").write_text(SOURCE.format(name=name) + more)
+    with in_folder(folder) as smartflow:
+        answer = smartflow("run", "--as-of", AS_OF)
+        assert answer.code == 0, answer
+    return folder
+
+
+@pytest.fixture
+def there(broken: Path, copied: Callable[[Path], Path]) -> Iterator[Path]:
+    yield copied(broken)
+
+
+def id_of(smartflow: Smartflow) -> str:
+    (row,) = listed(smartflow, "--cause", "group")
+    return row["incident_id"]
+
+
+def judged(smartflow: Smartflow) -> list[tuple[str, str, str, str]]:
+    """source, verdict, state and id of each row of the audit."""
+    rows = rows_of(smartflow, "SELECT source, verdict, state, feedback_id FROM marts.feedback_audit ORDER BY source, series")
+    return [tuple(row.values()) for row in rows]
+
+
+def states(smartflow: Smartflow) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in rows_of(smartflow, "SELECT source, state FROM incidents"):
+        found.setdefault(row["source"], set()).add(row["state"])
+    return found
+
+
+def test_a_word_on_a_group_is_said_of_all_its_series_and_names_what_it_leaves_out(smartflow: Smartflow, there: Path) -> None:
+    name = id_of(smartflow)
+    answer = smartflow("feedback", name[:8], "false_positive", "--note", "a trial", "--by", "anna")
+    assert answer.code == 0, answer
+    first, *others = answer.out.splitlines()
+    assert first.startswith(f"{name[:8]} * group: called false_positive, said of 4 of 2 sources (lager, shop); of till freshness (")
+    assert first.partition(") it cannot be said")[2] and [line.split()[1] for line in others] == ["lager", "lager", "shop", "shop"]
+    rows = judged(smartflow)
+    assert [row[:3] for row in rows] == [("lager", "false_positive", "acts")] * 3 + [("shop", "false_positive", "acts")]
+    assert len({row[3] for row in rows}) == 1
+    assert states(smartflow) == {"*": {"open"}, "lager": {"resolved"}, "shop": {"resolved"}, "till": {"open"}}  # the silence goes on
+    assert "false_positive; a trial" in smartflow("incidents", "show", name).out
+    again = smartflow("feedback", name, "false_positive", "--note", "a trial")
+    assert again.code == 0 and again.out.count("is called false_positive already") == 3 and len(judged(smartflow)) == 4
+
+
+def test_taken_back_it_is_taken_back_of_all_of_it(smartflow: Smartflow, there: Path) -> None:
+    name = id_of(smartflow)
+    smartflow("feedback", name, "expected", "--recurs", "fri 00:00-04:00")
+    [*_, (*_, word)] = judged(smartflow)
+    answer = smartflow("feedback", "undo", word[:8], "--by", "ben")
+    assert answer.code == 0 and [line.split()[1] for line in answer.out.splitlines()] == ["lager", "shop"]
+    assert {row[2] for row in judged(smartflow)} == {"undone"}
+    shown = smartflow("incidents", "show", name).out
+    assert "expected taken back" in shown and "ben" in shown
+    assert smartflow("feedback", "undo", word).out.count("is taken back already") == 2
+
+
+def test_a_group_of_false_alarms_alone_is_over_and_told_so_once(smartflow: Smartflow, there: Path) -> None:
+    name = id_of(smartflow)
+    (silence,) = rows_of(smartflow, "SELECT incident_id FROM incidents WHERE cause = 'freshness'")
+    smartflow("incidents", "split", silence["incident_id"])
+    answer = smartflow("feedback", name, "false_positive", "--by", "anna")
+    assert f"{name[:8]} * group: resolved" in answer.out and "to be told: resolved to file" in answer.err
+    (row,) = rows_of(smartflow, "SELECT state, resolved_by, resolved_at, last_seen_at FROM incidents WHERE cause = 'group'")
+    assert (row["state"], row["resolved_by"]) == ("resolved", "anna")
+    assert row["resolved_at"] == row["last_seen_at"]  # in the time of the data
+    sends = rows_of(smartflow, "SELECT incident_id FROM alert_sends WHERE event = 'resolved' AND status = 'planned'")
+    assert [send["incident_id"] for send in sends] == [name]
+
+
+def test_right_can_be_said_of_a_silence_as_well(smartflow: Smartflow, there: Path) -> None:
+    answer = smartflow("feedback", id_of(smartflow), "true_positive")
+    assert answer.code == 0 and "said of 5 of 3 sources (lager, shop, till)" in answer.out and "cannot" not in answer.out
+    assert states(smartflow)["lager"] == {"open"}
