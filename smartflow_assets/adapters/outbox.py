@@ -110,7 +110,7 @@ class Background(Protocol):
     """What a message says beside what its incident knows; it is the caller's, since it takes the configuration."""
 
     def facts(self, source: str, incident_id: str) -> Mapping[str, Any]:
-        """owner, runbook and link of a source, and the page of the incident: those that there are."""
+        """owner, owners, runbook and link of a source, and the page of the incident: those that there are."""
         ...
 
     def picture(self, message: Message) -> bytes | None:

@@ -1,6 +1,7 @@
 """`smartflow incidents list | show`: what is wrong, who has it, what was told to whom. What people do is in `incident_decisions`."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -90,7 +91,7 @@ def list_incidents(
         return
     if rows:
         columns = ["id", "source", "series", "severity", "state", "since", "lasting", "title", "with it", "owner"]
-        terminal.table(columns, [_row(row, catalogue) for row in rows], right=["with it"], styles=STYLES)
+        terminal.table(columns, [_row(row, _owner(row, warehouse, catalogue), catalogue) for row in rows], right=["with it"], styles=STYLES)
     else:
         terminal.result(_calm(state, wanted.sources))
     if warehouse and state is None:
@@ -107,17 +108,19 @@ def show(
     the SQL that shows its data."""
     from smartflow_assets.stages.decisions import timezone_of
     from smartflow_assets.stages.incident_views import as_json, known
+    from smartflow_assets.stages.message_background import MessageBackground
 
     if format is Format.csv:
         raise terminal.UsageError("an incident is shown as table or json", remedy="`smartflow incidents list --format csv` prints rows.")
     warehouse, catalogue = opened()
     row = found(warehouse, incident)
-    each = known(require(warehouse), row, timezone_of(catalogue, row["source"]), datetime.now(UTC))
+    beside = MessageBackground(require(warehouse), catalogue, os.environ).facts(row["source"], row["incident_id"])
+    each = known(require(warehouse), row, timezone_of(catalogue, row["source"]), datetime.now(UTC), beside)
     if format is Format.json:
         from smartflow_assets.core.json_value import json_value
 
-        owner = catalogue.sources[row["source"]].owner if row["source"] in catalogue.sources else None
-        terminal.result(json.dumps(json_value(as_json(each) | {"owner": owner}, write_other=str), indent=2, ensure_ascii=False))
+        owners = {name: each.message.facts[name] for name in ("owner", "owners")}
+        terminal.result(json.dumps(json_value(as_json(each) | owners, write_other=str), indent=2, ensure_ascii=False))
     else:
         _show(each, catalogue)
 
@@ -158,13 +161,13 @@ def found(warehouse: "Warehouse | None", start: str) -> dict[str, Any]:
 
 
 def _show(each: "Known", catalogue: "Catalogue") -> None:
-    from smartflow_assets.stages.incident_views import said_of
+    from smartflow_assets.stages.incident_views import said_of, sql_command, unowned
 
     incident = each.incident
-    source = catalogue.sources.get(incident["source"])
     terminal.result(each.message.text.rstrip("\n"))
     terminal.result(f"State:          {_state(incident, catalogue)}")
-    terminal.result(f"Owner:          {source.owner if source and source.owner else 'nobody (owner: in its YAML)'}")
+    if not any(line.label == "Owner" for line in each.message.content.lines) and (nobody := unowned(incident)):
+        terminal.result(f"Owner:          {nobody}")
     if incident["group_id"]:
         terminal.result(f"Told with:      {incident['group_id']}")
     terminal.result("\ntold", style="bold")
@@ -196,14 +199,22 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
         states = [[_state(row, catalogue), row["title"]] for row in each.members]
         terminal.table(columns, [[*row, *state] for row, state in zip(rows, states, strict=True)], styles=STYLES)
     terminal.result("\nits data", style="bold")
-    terminal.result(f'smartflow sql "{each.sql}"')
+    terminal.result(sql_command(each.sql))
 
 
-def _row(row: Mapping[str, Any], catalogue: "Catalogue") -> Sequence[object]:
+def _owner(row: Mapping[str, Any], warehouse: "Warehouse | None", catalogue: "Catalogue") -> str | None:
+    from smartflow_assets.stages.message_background import MessageBackground
+
+    """Who answers for an incident; of a group over sources the owner of the likely root."""
+    if warehouse is None or row["source"] in catalogue.sources:
+        return catalogue.sources[row["source"]].owner
+    return MessageBackground(warehouse, catalogue, {}).facts(row["source"], row["incident_id"])["owner"]
+
+
+def _row(row: Mapping[str, Any], owner: str | None, catalogue: "Catalogue") -> Sequence[object]:
     from smartflow_assets.core.text_format import lasting
     from smartflow_assets.stages.incident_views import lasting_of
 
-    source = catalogue.sources.get(row["source"])
     return [
         row["incident_id"][:8],
         row["source"],
@@ -214,7 +225,7 @@ def _row(row: Mapping[str, Any], catalogue: "Catalogue") -> Sequence[object]:
         lasting(lasting_of(dict(row), datetime.now(UTC))),
         row["title"],
         row["member_count"] or "",
-        source.owner if source else None,
+        owner,
     ]
 
 

@@ -18,14 +18,14 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.plan import said_differences
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.incidents.event_log import Row, read_payload, row_dicts
+from smartflow_assets.core.incidents.event_log import GROUP, Row, read_payload, row_dicts
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.reports import html_page
 from smartflow_assets.core.reports.document import Link, safe_address
 from smartflow_assets.core.reports.incident_page import IncidentFacts, incident_document
 from smartflow_assets.core.text_format import zone
 from smartflow_assets.stages.decisions import timezone_of
-from smartflow_assets.stages.incident_views import Known, known, said_of, state_of
+from smartflow_assets.stages.incident_views import Known, known, members_called, said_of, sql_command, state_of, unowned
 from smartflow_assets.stages.message_background import MessageBackground, page_path, ui_address
 from smartflow_assets.stages.run import SourceRun
 
@@ -144,6 +144,11 @@ def _facts(warehouse: Warehouse, catalogue: Catalogue, incident: Row, now: datet
     beside = {**background.facts(source, str(incident["incident_id"])), "page": None}  # a page does not lead to itself
     each = known(warehouse, incident, timezone, now, beside)
 
+    began = {} if source == OF_NO_SOURCE else {source: incident["opened_at"]}
+    if incident["cause"] == GROUP:  # of which each source changes by itself
+        for member in reversed(each.members):
+            began[member["source"]] = member["opened_at"]
+
     def at(moment: datetime) -> str:
         local = pd.Timestamp(moment).tz_convert(timezone)
         return f"{local:%Y-%m-%d %H:%M} {zone(local)}"
@@ -154,8 +159,8 @@ def _facts(warehouse: Warehouse, catalogue: Catalogue, incident: Row, now: datet
         state=state_of(incident, at),
         shown_at=at(now),
         picture=background.picture(each.message),
-        changes=[] if source == OF_NO_SOURCE else _changes(warehouse, source, incident["opened_at"], each.events[0]["happened_at"], at),
-        changes_asked=source != OF_NO_SOURCE,
+        changes=_changes(warehouse, began, each.events[0]["happened_at"], at),
+        changes_asked=bool(began),
         timeline=[
             [at(event["happened_at"]), event["event"], event["by_whom"] or "", event["severity"], said_of(event["payload"], at)]
             for event in each.events
@@ -171,16 +176,30 @@ def _facts(warehouse: Warehouse, catalogue: Catalogue, incident: Row, now: datet
             if event["event"] == "commented"
         ],
         members=_members(each, at),
+        members_called=members_called(each),
+        reasons=_reasons(each),
         links=_links(each, environment),
         steps=_steps(each),
-        sql=each.sql,
+        sql=sql_command(each.sql),
+        unowned=unowned(incident),
     )
 
 
 def _changes(
-    warehouse: Warehouse, source: str, began_at: datetime, found_at: datetime, at: Callable[[datetime], str]
+    warehouse: Warehouse, began: Mapping[str, datetime], found_at: datetime, at: Callable[[datetime], str]
 ) -> Sequence[tuple[str, str]]:
-    """What changed within a day before it began or was found, the newest first."""
+    """What changed within a day before it began, by source, or was found, the newest first; of several sources each names its own."""
+    rows = {
+        (moment, f"{source}: {what}" if len(began) > 1 else what)
+        for source, began_at in began.items()
+        for moment, what in _changes_of(warehouse, source, began_at, found_at)
+    }
+    newest = sorted(rows, reverse=True)
+    more = [("", f"and {len(newest) - MOST_CHANGES:,} more")] if len(newest) > MOST_CHANGES else []
+    return [*((at(moment), what) for moment, what in newest[:MOST_CHANGES]), *more]
+
+
+def _changes_of(warehouse: Warehouse, source: str, began_at: datetime, found_at: datetime) -> list[tuple[datetime, str]]:
     given = [source, began_at - BEFORE, began_at, found_at - BEFORE, found_at]
     rows = [(row["at"], str(row["what"])) for row in row_dicts(warehouse.read(_CHANGES, given))]
     for row in row_dicts(warehouse.read(_CONFIGURATIONS, given)):
@@ -189,25 +208,45 @@ def _changes(
         elif row["before"] and row["configuration"]:
             differences = said_differences(read_payload(row["before"]), read_payload(row["configuration"]))
             rows += [(row["held_from"], f"setting {each}") for each in differences]
-    rows = sorted(set(rows), key=lambda row: (row[0], row[1]), reverse=True)
-    more = [("", f"and {len(rows) - MOST_CHANGES:,} more")] if len(rows) > MOST_CHANGES else []
-    return [*((at(moment), what) for moment, what in rows[:MOST_CHANGES]), *more]
+    return rows
 
 
 def _members(each: Known, at: Callable[[datetime], str]) -> list[list[str]]:
-    """Its own series first, where others are told with it, then these, the worst first."""
+    """Its own series first, where others are told with it, then these, the worst first. A group over sources has none of its own, and each
+    row begins with its source."""
+    is_group = each.incident["cause"] == GROUP
     if not each.members:
         return []
     order = {"critical": 0, "warning": 1, "info": 2}
-    others = sorted(each.members, key=lambda row: (order.get(row["severity"], 3), row["opened_at"], row["series"]))
-    return [[str(row["series"]), row["severity"], state_of(row, at), str(row["title"])] for row in (each.incident, *others)]
+    others = sorted(each.members, key=lambda row: (order.get(row["severity"], 3), row["opened_at"], row["source"], row["series"]))
+    rows = others if is_group else [each.incident, *others]
+    return [
+        [
+            *([str(row["source"])] if is_group else []),
+            str(row["series"] or row["cause"]),
+            row["severity"],
+            state_of(row, at),
+            str(row["title"]),
+        ]
+        for row in rows
+    ]
+
+
+def _reasons(each: Known) -> list[tuple[str, str]]:
+    """Of a group over sources what is known of each member, the likely root first."""
+    if each.incident["cause"] != GROUP:
+        return []
+    known_of = {row["incident_id"]: row for row in each.members}
+    told = [known_of[member["incident_id"]] for member in each.message.facts["members"] if member["incident_id"] in known_of]
+    return [(f"{row['source']} {row['series'] or row['cause']}", str(row["body"] or row["title"])) for row in told]
 
 
 def _links(each: Known, environment: Mapping[str, str]) -> list[Link]:
     """The runbook, the incidents of the source in Dagster, and the run that opened it; only addresses that a browser may follow."""
     facts, ui = each.message.facts, ui_address(environment)
     links = [Link(facts["runbook"], facts["runbook"])] if facts["runbook"] and safe_address(facts["runbook"]) else []
-    links += [Link("its source in Dagster", facts["link"])] if facts["link"] else []
+    root = facts["sources"][0] if each.incident["cause"] == GROUP and facts["sources"] else "its source"
+    links += [Link(f"{root} in Dagster", facts["link"])] if facts["link"] else []
     runs = [str(event["run_id"]) for event in each.events if event["event"] in ("opened", "reopened") and _is_run(str(event["run_id"]))]
     return [*links, *([Link(f"the run that opened it ({runs[-1][:8]})", f"{ui}/runs/{runs[-1]}")] if ui and runs else [])]
 

@@ -3,6 +3,7 @@
 What a message says of an incident is said here too, in the same words. Which is meant by the beginning of an id is found here.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.incidents.event_log import FRESHNESS, GROUP, OF_SERIES, Row, in_order, row_dicts
 from smartflow_assets.core.incidents.groups import members_of
 from smartflow_assets.core.incidents.messages import Message, render
+from smartflow_assets.core.incidents.source_group_events import who
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 
 State = Literal["open", "acknowledged", "snoozed", "suppressed", "resolved", "all"]
 _STATES: dict[str | None, tuple[str, ...]] = {
@@ -110,6 +113,8 @@ def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime, bes
         | {"timezone": timezone, **beside, "body": incident["body"], "title": incident["title"]}
     )
     facts |= {name: incident[name] for name in ("opened_at", "resolved_at", "resolved_reason", "last_seen_at")}
+    if incident["cause"] == GROUP:  # which has no newest anomaly of its own
+        facts["ended_at"] = incident["last_seen_at"]
     facts |= {"next_step": newest[-1]["next_step"]} if newest and incident["cause"] not in OF_SERIES else {"next_step": None}
     is_over = incident["state"] == "resolved"
     happened_at = incident["resolved_at"] if is_over else now
@@ -122,6 +127,20 @@ def lasting_of(incident: Row, now: datetime) -> timedelta:
     newest = now if incident["cause"] in (FRESHNESS, GROUP) else incident["last_seen_at"] or incident["opened_at"]
     end = incident["resolved_at"] if incident["state"] == "resolved" else newest
     return max(pd.Timestamp(end) - incident["opened_at"], timedelta(0))
+
+
+def members_called(each: Known) -> str:
+    """What it is made of: `6 series`, and over several sources `5 incidents of 3 sources`."""
+    if each.incident["cause"] != GROUP:
+        return f"{len(each.members) + 1} series"
+    return who(each.members, len(each.members), len({row["source"] for row in each.members}))
+
+
+def unowned(incident: Mapping[str, Any]) -> str:
+    """What is said of one for which nobody answers; nothing of what is of no source."""
+    if incident["cause"] == GROUP:
+        return "nobody (owner: in the YAML of its sources)"
+    return "" if incident["source"] == OF_NO_SOURCE else "nobody (owner: in its YAML)"
 
 
 def said_of(payload: Mapping[str, Any], at: Callable[[datetime], str]) -> str:
@@ -157,6 +176,18 @@ def as_json(each: Known) -> dict[str, Any]:
     }
 
 
+def sql_command(sql: str) -> str:
+    """The command line that shows these rows, to be pasted into a POSIX shell as it is.
+
+    >>> print(sql_command("SELECT 'a, b'"))
+    smartflow sql "SELECT 'a, b'"
+    >>> print(sql_command("SELECT '$x'"))
+    smartflow sql 'SELECT '"'"'$x'"'"''
+    """
+    is_plain = not set(sql) & set('"$`\\!')  # what means something between double quotes, ! where people type
+    return f'smartflow sql "{sql}"' if is_plain else f"smartflow sql {shlex.quote(sql)}"
+
+
 def _sql(incident: Row) -> str:
     """The statement that shows what it was made of."""
     source, series = quoted_text(incident["source"]), quoted_text(incident["series"] or "")
@@ -169,8 +200,10 @@ def _sql(incident: Row) -> str:
             f"AND series = {series} AND observed_at {window} ORDER BY observed_at"
         )
     if incident["cause"] == GROUP:
+        name = quoted_text(incident["incident_id"])
         return (
-            f"SELECT source, series, cause, severity, state, opened_at, title FROM incidents WHERE group_id = '{incident['incident_id']}'"
+            "SELECT source, series, cause, severity, state, opened_at, title FROM incidents "
+            f"WHERE group_id = {name} OR group_id IN (SELECT incident_id FROM incidents WHERE group_id = {name}) ORDER BY opened_at, source"
         )
     if incident["cause"] in OF_SERIES:
         return f"SELECT * FROM anomalies WHERE source = {source} AND series = {series} AND started_at {window} ORDER BY started_at"

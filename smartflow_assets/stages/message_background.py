@@ -55,6 +55,11 @@ _STRANGEST = """
         PARTITION BY floor(epoch(observed_at) / $5) ORDER BY coalesce(raw_score, 0) DESC, observed_at) = 1
     ORDER BY observed_at
 """
+_SOURCES = """
+SELECT from_json(payload->'sources', '["VARCHAR"]') AS sources FROM incident_events
+WHERE incident_id = ? AND json_array_length(payload->'sources') > 0
+ORDER BY (payload->>'sequence')::BIGINT DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,22 @@ class MessageBackground:
     environment: Mapping[str, str]
 
     def facts(self, source: str, incident_id: str) -> Mapping[str, Any]:
-        """owner, runbook, link and page."""
-        known, settings = self.catalogue.sources.get(source), self.catalogue.settings
+        """owner, owners, runbook, link and page; of a group over sources those of the likely root, and the owners of all."""
+        names, settings = (self._sources_of(incident_id) if source == OF_NO_SOURCE else [source]), self.catalogue.settings
+        known = self.catalogue.sources.get(names[0]) if names else None
+        owners = {name: each.owner for name in names if (each := self.catalogue.sources.get(name)) and each.owner}
         return {
             "page": report_address(page_path(settings, incident_id), settings, self.environment),
             "owner": known.owner if known else None,
+            "owners": owners,
             "runbook": known.runbook if known else None,
-            "link": None if source == OF_NO_SOURCE else page_of(source, self.environment),
+            "link": page_of(names[0], self.environment) if names else None,
         }
+
+    def _sources_of(self, incident_id: str) -> list[str]:
+        """The sources of a group, the likely root first, as was last said of it; none of what is of no source."""
+        told = self.warehouse.read(_SOURCES, [incident_id])["sources"]
+        return list(told.iloc[0]) if len(told) else []
 
     def picture(self, message: Message) -> bytes | None:
         """The series of the message, or the first four of its group; of a silence the rows before it."""
@@ -90,7 +103,7 @@ class MessageBackground:
             return None
         end = end or datetime.fromisoformat(facts["happened_at"])
         until = max(end, _moment(facts["resolved_at"]) or end)  # a recovery shows the calm as well
-        shown: Sequence[dict[str, Any]] = facts["members"][:MOST_PANELS] or [dict(facts)]
+        shown: Sequence[dict[str, Any]] = _shown_first(facts["members"])[:MOST_PANELS] or [dict(facts)]
         own = {"source": message.source, "cause": facts["cause"]}  # members that an older version told of have neither
         panels = [self._panel(own | each, message.content.step, start, until) for each in shown]
         drawable = [panel for panel in panels if panel is not None and panel.rows["value"].notna().any()]
@@ -123,6 +136,12 @@ class MessageBackground:
         since = start - max(BUCKETS_BEFORE * step, (end - start) / 2)
         width = max(step, (end - since) / MOST_BUCKETS)
         return self.warehouse.read(_STRANGEST.format(rows=of_table), [source, series, since, end, width.total_seconds()])
+
+
+def _shown_first(members: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The members of a group, the first of each source before the others: they tell how it went on from source to source."""
+    first = {member.get("source"): number for number, member in reversed(list(enumerate(members)))}
+    return sorted(members, key=lambda member: members[first[member.get("source")]] is not member)
 
 
 def _drawn_once(panels: Sequence[Panel], start: datetime, end: datetime, timezone: str, tone: str) -> bytes:

@@ -1,5 +1,9 @@
 """`smartflow incidents` and `smartflow feedback` where something breaks in several sources at once: one line, one page, one word."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,7 +11,9 @@ import pytest
 
 from smartflow_assets_tests.commands.conftest import Smartflow, in_folder, rows_of
 from smartflow_assets_tests.commands.test_incidents import listed
+from smartflow_assets_tests.core.reports.test_html_page import Read
 
+ROOT = Path(__file__).parents[2]
 SOURCE = """\
 name: {name}
 read: {{type: csv, path: feeds/{name}.csv, time: ts}}
@@ -124,3 +130,61 @@ def test_right_can_be_said_of_a_silence_as_well(smartflow: Smartflow, there: Pat
     answer = smartflow("feedback", id_of(smartflow), "true_positive")
     assert answer.code == 0 and "said of 5 of 3 sources (lager, shop, till)" in answer.out and "cannot" not in answer.out
     assert states(smartflow)["lager"] == {"open"}
+
+
+def page_of(smartflow: Smartflow, name: str) -> Read:
+    answer = smartflow("incidents", "page", name)
+    assert answer.code == 0, answer
+    return Read(Path(answer.out.strip()).read_text())
+
+
+def test_its_page_says_of_each_source_what_that_of_one_says_of_its_own(
+    smartflow: Smartflow, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMARTFLOW_UI_URL", "https://dagster.example.com")
+    page = page_of(smartflow, id_of(smartflow))
+    text, tags = page.text, page.tags
+    assert "All 5 incidents of 3 sources" in text and "All 6" not in text and tags.count("img") == 1
+    members = text.split("All 5 incidents of 3 sources")[1].split("Why it counts")[0]
+    assert members.strip().startswith("sourceseriesseveritystatewhat")
+    assert [members.count(f"{name}{what}") for name, what in (("lager", "packs"), ("shop", "packs"), ("till", "freshness"))] == [3, 1, 1]
+    assert "Rule flood" in text.split("Why it counts as strange")[1].split("What changed before it")[0]
+    changed = text.split("What changed before it")[1].split("What to do")[0]
+    assert all(f"{name}: load of" in changed for name in ("lager", "shop", "till"))
+    assert "smartflow incidents ack" in text.split("What to do")[1].split("Timeline")[0]
+    assert "team:lager (lager)" in text and "team:shop (shop)" in text and "team:till (till)" in text and "nobody" not in text
+    links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    assert links[:2] == [
+        "https://wiki.example.com/lager",
+        "https://dagster.example.com/assets/smartflow/incidents?view=partitions&partition=lager",
+    ]
+    assert "lager in Dagster" in text
+
+
+def test_who_answers_is_said_once_and_of_all_sources(smartflow: Smartflow, there: Path) -> None:
+    name = id_of(smartflow)
+    shown = smartflow("incidents", "show", name).out
+    assert shown.count("Owner:") == 1 and "nobody" not in shown
+    lines = shown[shown.index("Owner:") :].splitlines()[:4]
+    assert [line.removeprefix("Owner:").strip() for line in lines[:3]] == ["team:lager (lager)", "team:till (till)", "team:shop (shop)"]
+    assert "Runbook:        https://wiki.example.com/lager" in lines[3]
+    (told,) = [json.loads(file.read_text()) for file in (there / "data/outbox").glob("*.json")]
+    assert told["owner"] == "team:lager" and told["owners"] == {source: f"team:{source}" for source in ("lager", "till", "shop")}
+    assert "team:shop (shop)" in told["text"]
+    assert smartflow("incidents").out.splitlines()[1].endswith("team:lager")
+
+
+@pytest.mark.integration
+def test_the_command_that_shows_its_data_survives_a_shell(smartflow: Smartflow, there: Path) -> None:
+    (there / "bin").mkdir()
+    (there / "bin/smartflow").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m smartflow_assets.cli "$@"\n')
+    (there / "bin/smartflow").chmod(0o755)
+    environment = os.environ | {"PATH": f"{there / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    for place in ("it''s", "Köln"):
+        (row,) = rows_of(smartflow, f"SELECT incident_id, series FROM incidents WHERE series LIKE '%{place}%'")
+        command = smartflow("incidents", "show", row["incident_id"]).out.splitlines()[-1]
+        page = page_of(smartflow, row["incident_id"]).text
+        assert command.startswith("smartflow sql ") and command in page
+        ran = subprocess.run(["sh", "-c", f"{command} -f json"], cwd=there, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        assert [each["value"] for each in json.loads(ran.stdout) if each["is_anomaly"]] == [900.0] * 3, row

@@ -58,8 +58,14 @@ def of_spike(**more: object) -> Message:
 
 def test_owner_runbook_and_link_are_those_of_the_source(spiked: Home) -> None:
     told = background(spiked, UI).facts("web", "3f0a")
-    assert told == {"page": None, "owner": "team:web", "runbook": "https://wiki.example.com/web", "link": PAGE}
-    assert background(spiked).facts("gone", "3f0a") == {"page": None, "owner": None, "runbook": None, "link": None}
+    assert told == {
+        "page": None,
+        "owner": "team:web",
+        "owners": {"web": "team:web"},
+        "runbook": "https://wiki.example.com/web",
+        "link": PAGE,
+    }
+    assert background(spiked).facts("gone", "3f0a") == {"page": None, "owner": None, "owners": {}, "runbook": None, "link": None}
 
 
 def test_the_link_has_the_prefix_of_the_home_and_is_none_without_an_address() -> None:
@@ -129,6 +135,19 @@ def test_a_group_over_sources_shows_the_first_of_each(spiked: Home) -> None:
     drawn = panels_of(background(spiked), both)
     assert [panel.title for panel in drawn] == ["shop requests", "web requests"]
     assert [panel.rows["value"].max() for panel in drawn] == [1600, 1600]
+
+
+def test_of_many_series_each_source_is_shown_before_a_second_of_the_first(spiked: Home) -> None:
+    spiked.write_source("shop", WEB.replace("name: web", "name: shop") + "detectors: [{type: zscore}]\n")
+    for name in ("web", "shop"):
+        spiked.run_stages(name, START + timedelta(days=1))
+    told = group(7) | {"sources": ["web", "shop"]}
+    told["members"] = [
+        member | {"source": "shop" if number == 6 else "web", "series": "requests", "cause": "anomaly"}
+        for number, member in enumerate(told["members"])
+    ]
+    both = message("opened", incident(source="*", series="", cause="group", opened_at=START + 200 * STEP), facts(**told))
+    assert [panel.title for panel in panels_of(background(spiked), both)] == ["web requests", "shop requests", *["web requests"] * 2]
 
 
 def test_a_picture_that_cannot_be_drawn_keeps_no_message_back(

@@ -256,7 +256,7 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
         ("Details", details),
         ("Resolved", times.until(known["resolved_at"])),
         ("Reason", known["resolved_reason"]),
-        ("Owner", known["owner"]),
+        ("Owner", _owners(known)),
         ("Runbook", known["runbook"]),
         ("Page", known["page"]),
         ("Dagster", known["link"]),
@@ -268,13 +268,26 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
         ("Incident", known["incident_id"]),
     ]
     lines = [
-        Line(label, (text,), label in _FOR_ENGINEERS, text if label in _ADDRESSES else "")
+        Line(label, tuple(texts), label in _FOR_ENGINEERS, texts[0] if label in _ADDRESSES else "")
         for label, value in candidates
-        if value not in (None, False, "") and (text := str(value).strip())
+        if (texts := [text for each in (value if isinstance(value, tuple) else (value or "",)) if (text := str(each).strip())])
     ]
     if not known["members"]:
         return tuple(lines)
     return (lines[0], _members(known), *(line for line in lines[1:] if line.label not in _OF_ONE_SERIES))
+
+
+def _owners(known: Mapping[str, Any]) -> str | tuple[str, ...]:
+    """Who answers for it; of a group over sources each owner with the sources, the likely root first."""
+    if known["cause"] != GROUP or not known["owners"]:
+        return str(known["owner"] or "")
+    by_owner = dict[str, list[str]]()
+    for source in known["sources"]:
+        by_owner.setdefault(known["owners"].get(source) or "nobody", []).append(source)
+    if len(by_owner) == 1:
+        return next(iter(by_owner))
+    said = [f"{owner} ({', '.join(own)})" for owner, own in by_owner.items()]
+    return (*said[:_NAMED_MEMBERS], *([f"and {left} more"] if (left := len(said) - _NAMED_MEMBERS) > 0 else []))
 
 
 def _percent(known: Mapping[str, Any]) -> str:

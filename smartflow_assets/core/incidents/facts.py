@@ -66,6 +66,7 @@ FACTS: dict[str, str] = {
     "member_count": "How many they are; null for one alone.",
     "next_step": "What to do next.",
     "owner": "Who answers for the source: team:name or an address.",
+    "owners": "Who answers for each of the sources, source to owner; the likely root of a group first.",
     "runbook": "The page that says what to do, from the source's YAML.",
     "page": "The page of the incident, where SMARTFLOW_PAGES_URL is set.",
     "link": "The incidents of the source in Dagster, where SMARTFLOW_UI_URL is set.",
@@ -89,6 +90,7 @@ def facts_of(
         list(known["members"] or ()),
         list(known["remedies"] or ()),
     )
+    known["owners"] = dict(known["owners"] or {})
     known["sources"] = list(facts.get("sources") or ([] if known["source"] in (None, OF_NO_SOURCE) else [known["source"]]))
     known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
@@ -106,7 +108,16 @@ def facts_of_several(
     """Exactly the fields of FACTS for a message of several incidents, `members`; null is what is of one incident alone."""
     known: dict[str, Any] = dict.fromkeys(FACTS)
     known |= {"version": VERSION, "idempotency_key": idempotency_key, "event": event, "happened_at": _fact(happened_at)}
-    known |= {"source": source, "severity": severity, "series": "", "dimensions": {}, "detectors": [], "rules": [], "remedies": []}
+    known |= {
+        "source": source,
+        "severity": severity,
+        "series": "",
+        "dimensions": {},
+        "owners": {},
+        "detectors": [],
+        "rules": [],
+        "remedies": [],
+    }
     return known | {"members": list(members), "member_count": len(members)}
 
 

@@ -13,6 +13,8 @@ from smartflow_assets.core.text_format import contributor
 
 MOST_ROWS = 200
 """So many rows of a table are shown."""
+MOST_REASONS = 10
+"""Of so many members of a group it is said why they are strange."""
 _OWN_PLACE = ("Series", "Rules", "Type", "Found by", "Incident", "Runbook", "Dagster", "Next")  # of a message's lines
 
 
@@ -21,7 +23,9 @@ class IncidentFacts:
     """What is known of an incident, its times in words already. `content` is what a message would say of it now.
 
     `changes`: when, what; `timeline`: when, event, who, severity, note; `deliveries`: when, event, channel, status, attempt, error;
-    `comments`: when, who, what; `members`: series, severity, state, title; `steps` and `sql` are lines to be copied.
+    `comments`: when, who, what; `members`: series, severity, state, title, before them the source where there are several, and
+    `members_called` what they are; `reasons`: of a group over sources who and why, the likely root first; `steps` and `sql` are lines to be
+    copied.
     """
 
     incident_id: str
@@ -34,8 +38,11 @@ class IncidentFacts:
     timeline: Sequence[Sequence[str]] = ()
     deliveries: Sequence[Sequence[str]] = ()
     untold: str = ""
+    unowned: str = ""
     comments: Sequence[Sequence[str]] = ()
     members: Sequence[Sequence[Cell]] = ()
+    members_called: str = ""
+    reasons: Sequence[tuple[str, str]] = ()
     links: Sequence[Link] = ()
     steps: Sequence[str] = ()
     sql: str = field(default="", repr=False)
@@ -46,11 +53,12 @@ def incident_document(facts: IncidentFacts) -> Document:
     content = facts.content
     parts: list[Part] = [_summary(facts)]
     if facts.picture is not None:
-        what = f"the worst of {len(facts.members)} series" if facts.members else "the series and its usual range"
+        what = f"the first of {facts.members_called}" if facts.members else "the series and its usual range"
         parts.append(Picture(facts.picture, f"{content.headline}: {what} around the incident"))
     if facts.members:
-        parts += [Heading(f"All {len(facts.members)} series"), *_table(["series", "severity", "state", "what"], facts.members)]
-    parts += _why(content)
+        columns = ["source", "series", "severity", "state", "what"][-len(facts.members[0]) :]
+        parts += [Heading(f"All {facts.members_called}"), *_table(columns, facts.members)]
+    parts += _why(content, facts.reasons)
     if facts.changes_asked:
         parts.append(Heading("What changed before it"))
         parts += _table(["when", "what"], facts.changes) or [Paragraph("Nothing that is written down: no setting, column, model or load.")]
@@ -61,7 +69,7 @@ def incident_document(facts: IncidentFacts) -> Document:
     parts.append(Heading("Who was told"))
     parts += _table(["when", "of", "channel", "status", "attempt", "error"], facts.deliveries) or [Paragraph(facts.untold or "Nobody.")]
     if facts.sql:
-        parts += [Heading("Its data"), Code([f'smartflow sql "{facts.sql}"'])]
+        parts += [Heading("Its data"), Code([facts.sql])]
     parts.append(Paragraph(f"Incident {facts.incident_id}, as it stood on {facts.shown_at}."))
     return Document(title=content.headline, parts=parts, kicker=f"{content.kicker}".strip(), tone=content.tone)
 
@@ -70,13 +78,13 @@ def _summary(facts: IncidentFacts) -> Terms:
     """Who answers for it, since when, how bad; the lines of a message, and where to read on."""
     lines = [line for line in facts.content.lines if line.label not in _OWN_PLACE or (line.label == "Series" and not facts.members)]
     said: list[tuple[str, Sequence[Cell]]] = [("State", [facts.state]), *((line.label, line.texts) for line in lines)]
-    if not any(line.label == "Owner" for line in lines):
-        said.append(("Owner", ["nobody (owner: in its YAML)"]))
+    if facts.unowned and not any(line.label == "Owner" for line in lines):
+        said.append(("Owner", [facts.unowned]))
     return Terms([*said, *(((link.address == link.text and "Runbook") or "Dagster", [link]) for link in facts.links)])
 
 
-def _why(content: Content) -> list[Part]:
-    """Kind, rules, and the shares of detectors and slices."""
+def _why(content: Content, reasons: Sequence[tuple[str, str]]) -> list[Part]:
+    """Kind, rules, and the shares of detectors and slices; of a group over sources what is known of each member."""
     known = content.facts
     said = {line.label: line for line in content.lines}
     rows: list[tuple[str, Sequence[Cell]]] = [(label, said[label].texts) for label in ("Type", "Rules") if label in said]
@@ -87,6 +95,8 @@ def _why(content: Content) -> list[Part]:
         rows.append(("Found by", said["Found by"].texts))
     if slices := _shares(_mapping(known["slices"])):
         rows.append(("Whose rows", [f"{slices} of the change"]))
+    rows += [(who, [why]) for who, why in reasons[:MOST_REASONS]]
+    rows += [("", [f"and {left:,} more"])] if (left := len(reasons) - MOST_REASONS) > 0 else []
     return [Heading("Why it counts as strange"), Terms(rows)] if rows else []
 
 
