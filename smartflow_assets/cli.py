@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from smartflow_assets.commands import (
     backtest,
@@ -81,6 +81,21 @@ def smartflow(
         terminal.result(context.get_help())
 
 
+class _Command(TyperCommand):
+    """A command that says what is meant where a value looks like an option: -2h."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            written = str(getattr(error, "option_name", ""))
+            if written[1:2].isdigit():
+                error.message = (  # pyright: ignore[reportAttributeAccessIssue]
+                    f"{written}… begins with - and was read as an option. A length has no sign (2h); what does begin with - comes after --"
+                )
+            raise
+
+
 def _command(name: str, function: Callable[..., None], examples: str, to: typer.Typer | None = None) -> None:
     """Register `function` with the app, or a group of it, with -v and with errors in one line."""
     signature = inspect.signature(function)
@@ -112,7 +127,7 @@ def _command(name: str, function: Callable[..., None], examples: str, to: typer.
     paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
     help_text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     shown = "\n".join(f"  {line}" for line in examples.strip().replace("[", r"\[").splitlines())
-    (to or app).command(name, help=help_text, epilog=f"[bold]Examples[/bold]\n{shown}")(command)
+    (to or app).command(name, cls=_Command, help=help_text, epilog=f"[bold]Examples[/bold]\n{shown}")(command)
 
 
 def _group(default: str, of_words: str = "") -> type[TyperGroup]:

@@ -89,6 +89,9 @@ def snooze(
     now, named = datetime.now(UTC), ids if until else ids[:-1]
     if not named:
         raise terminal.UsageError("for how long, or of which incident?", remedy="smartflow incidents snooze ID 2h, or --until TIME.")
+    if until and (length_too := next((each for each in ids if _is_duration(each)), None)):
+        what = f"{length_too} and --until {until} both say for how long"
+        raise terminal.UsageError(what, remedy=f"Give one of them: smartflow incidents snooze ID {length_too}, or ID --until {until}.")
     length = None if until else home.duration(ids[-1], "LENGTH")
     if length is not None and length.total_seconds() <= 0:
         raise terminal.UsageError(f"{ids[-1]} is no time to come", remedy="`smartflow incidents wake ID` ends a snooze.")
@@ -218,6 +221,18 @@ def _heard(source: str, sends: "pd.DataFrame") -> str:
     told = [f"{' and '.join(dict.fromkeys(own['event']))} to {channel}" for channel, own in planned.groupby("channel", sort=False)]
     runs = "any source" if source == "*" else source
     return f"to be told: {', '.join(told)}, by the next run of {runs}, or within half a minute while `smartflow ui` runs"
+
+
+def _is_duration(text: str) -> bool:
+    """Whether it says a length, which no id does: an id has no unit behind its figures but d, and four signs at least."""
+    from smartflow_assets.core.temporal.notation import parse_duration
+    from smartflow_assets.stages.incident_views import LEAST_SIGNS
+
+    try:
+        parse_duration(text)
+    except ValueError:
+        return False
+    return len(text) < LEAST_SIGNS or not set(text.lower()) <= set("0123456789abcdef")
 
 
 def _until(text: str, catalogue: "Catalogue", source: str, now: datetime) -> datetime:

@@ -60,19 +60,24 @@ def list_incidents(
             show_default=False,
         ),
     ] = None,
-    source: Annotated[list[str] | None, typer.Option("--source", metavar="SOURCE", help="Only of this source.", show_default=False)] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="SOURCE", help="Only of this source; * is what is of none, or of several.", show_default=False),
+    ] = None,
     cause: Annotated[
         str, typer.Option("--cause", metavar="CAUSE", help="Only of this cause: anomaly, freshness, …", show_default=False)
     ] = "",
     severity: Annotated[
         str, typer.Option("--severity", metavar="SEVERITY", help="Only info, warning or critical.", show_default=False)
     ] = "",
+    members: Annotated[bool, typer.Option("--members", help="Also what people are told of by another one, a line each.")] = False,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Not over before a time, or so long ago: 7d.", show_default=False)
     ] = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="How to print the rows.")] = Format.table,
 ) -> None:
-    """List what is wrong, worst first. What people are told of together is one line; how many others that are stands in `with it`.
+    """List what is wrong, worst first. What people are told of together is one line; how many others that are stands in `with it`, and
+    --members lists these too.
 
     Times are in the zone of the source. The beginning of an id, four signs at least, names an incident in the other commands.
     """
@@ -82,7 +87,7 @@ def list_incidents(
     _refuse_stranger("--state", state, get_args(State))
     _refuse_stranger("--severity", severity, SEVERITIES)
     warehouse, catalogue = opened()
-    wanted = Wanted(state, home.named(source, catalogue) if source else (), cause, severity, _since(since))  # pyright: ignore[reportArgumentType]
+    wanted = Wanted(state, _sources(source or (), warehouse, catalogue), cause, severity, _since(since), members)  # pyright: ignore[reportArgumentType]
     rows = listed(warehouse, wanted) if warehouse else []
     if format is not Format.table:
         import pandas as pd
@@ -98,6 +103,19 @@ def list_incidents(
         for row in listed(warehouse, Wanted("snoozed", wanted.sources)):
             who = f"{row['source']} {row['series'] or row['cause']}"
             terminal.note(f"{who} ({row['incident_id'][:8]}) is {_state(row, catalogue)}")
+
+
+def _sources(asked: Sequence[str], warehouse: "Warehouse | None", catalogue: "Catalogue") -> list[str]:
+    """The sources asked for: also what is of none, and those that have incidents though their file is gone. UsageError for a stranger."""
+    from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
+    from smartflow_assets.stages.incident_views import sources_with_incidents
+
+    there = {*catalogue.names, OF_NO_SOURCE}
+    if warehouse is not None and not there.issuperset(asked):
+        there |= sources_with_incidents(warehouse)
+    if strangers := [name for name in asked if name not in there]:
+        home.named(strangers, catalogue)
+    return list(dict.fromkeys(asked))
 
 
 def show(
@@ -181,16 +199,11 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
             f"nobody: {'alerts names no channel' if not to.all_channels else f'it is told from {to.min_severity} on, or with another one'}"
         )
     terminal.result("\ntimeline", style="bold")
-    events = [
-        [
-            _at(row["happened_at"], incident, catalogue),
-            row["event"],
-            row["by_whom"],
-            row["severity"],
-            said_of(row["payload"], lambda moment: _at(moment, incident, catalogue)),
-        ]
-        for row in each.events
-    ]
+    events = list[list[str]]()
+    for row in each.events:
+        first, *more = said_of(row["payload"], lambda moment: _at(moment, incident, catalogue)).splitlines() or [""]
+        when = _at(row["happened_at"], incident, catalogue)
+        events += [[when, row["event"], row["by_whom"], row["severity"], first], *(["", "", "", "", line] for line in more)]
     terminal.table(["when", "event", "by", "severity", "note"], events, styles=STYLES)
     if each.members:
         terminal.result("\nwith it", style="bold")
@@ -224,7 +237,7 @@ def _row(row: Mapping[str, Any], owner: str | None, catalogue: "Catalogue") -> S
         _at(row["opened_at"], row, catalogue),
         lasting(lasting_of(dict(row), datetime.now(UTC))),
         row["title"],
-        row["member_count"] or "",
+        f"told by {row['group_id'][:8]}" if row["is_member"] else row["member_count"] or "",
         owner,
     ]
 

@@ -33,13 +33,14 @@ _STATES: dict[str | None, tuple[str, ...]] = {
     "all": ("open", "acknowledged", "suppressed", "resolved"),
 }
 _LISTED = f"""
-SELECT incidents.*, coalesce(members.member_count, 0) AS member_count FROM incidents
-LEFT JOIN {MEMBERS} AS members USING (incident_id)
+SELECT incidents.*, coalesce(members.member_count, 0) AS member_count,
+       EXISTS (SELECT 1 FROM incidents AS leader WHERE leader.incident_id = incidents.group_id
+               AND (leader.state <> 'resolved' OR incidents.state = 'resolved')) AS is_member
+FROM incidents LEFT JOIN {MEMBERS} AS members USING (incident_id)
 WHERE list_contains($1, state) AND (len($2) = 0 OR list_has_any($2, list_append(coalesce(members.sources, []::VARCHAR[]), source)))
 AND ($3 = '' OR cause = $3) AND ($4 = '' OR severity = $4) AND (resolved_at IS NULL OR resolved_at >= $5)
 AND CASE $6 WHEN 'snoozed' THEN snoozed_until IS NOT NULL WHEN 'suppressed' THEN suppressed_by IS NOT NULL ELSE TRUE END
-AND NOT EXISTS (SELECT 1 FROM incidents AS leader WHERE leader.incident_id = incidents.group_id
-                AND (leader.state <> 'resolved' OR incidents.state = 'resolved'))
+AND ($7 OR NOT is_member)
 ORDER BY list_position(['open', 'acknowledged', 'suppressed', 'resolved'], state) // 3,
          list_position(['critical', 'warning', 'info'], severity), opened_at, incident_id
 """
@@ -54,13 +55,15 @@ LEAST_SIGNS = 4
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which incidents are asked for; by default those that are open or acknowledged, of all sources. `since`: not over before."""
+    """Which incidents are asked for; by default those that are open or acknowledged, of all sources. `since`: not over before;
+    `has_members`: also those that people are told of by another one."""
 
     state: State | None = None
     sources: Sequence[str] = ()
     cause: str = ""
     severity: str = ""
     since: datetime | None = None
+    has_members: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,22 @@ def listed(warehouse: Warehouse, wanted: Wanted) -> list[Row]:
     """The incidents asked for, worst first, those that are told with another one counted with it (`member_count`)."""
     rows = warehouse.read(
         _LISTED,
-        [list(_STATES[wanted.state]), list(wanted.sources), wanted.cause, wanted.severity, wanted.since or _BEGINNING, wanted.state or ""],
+        [
+            list(_STATES[wanted.state]),
+            list(wanted.sources),
+            wanted.cause,
+            wanted.severity,
+            wanted.since or _BEGINNING,
+            wanted.state or "",
+            wanted.has_members,
+        ],
     )
     return row_dicts(rows)
+
+
+def sources_with_incidents(warehouse: Warehouse) -> set[str]:
+    """The sources of which there is an incident, whether their file is there or not."""
+    return {*warehouse.read("SELECT DISTINCT source FROM incidents")["source"]}
 
 
 def beginning_with(warehouse: Warehouse, start: str) -> list[Row]:
@@ -123,8 +139,8 @@ def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime, bes
 
 
 def lasting_of(incident: Row, now: datetime) -> timedelta:
-    """From its beginning to its end, to its newest anomaly while it is open; of a silence, and of what broke in several sources, to now."""
-    newest = now if incident["cause"] in (FRESHNESS, GROUP) else incident["last_seen_at"] or incident["opened_at"]
+    """From its beginning to its end, while it is open to the newest data in which it was seen; of a silence to now."""
+    newest = now if incident["cause"] == FRESHNESS else incident["last_seen_at"] or incident["opened_at"]
     end = incident["resolved_at"] if incident["state"] == "resolved" else newest
     return max(pd.Timestamp(end) - incident["opened_at"], timedelta(0))
 

@@ -188,3 +188,55 @@ def test_the_command_that_shows_its_data_survives_a_shell(smartflow: Smartflow, 
         ran = subprocess.run(["sh", "-c", f"{command} -f json"], cwd=there, env=environment, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
         assert [each["value"] for each in json.loads(ran.stdout) if each["is_anomaly"]] == [900.0] * 3, row
+
+
+def test_groups_are_listed_by_their_source_and_members_where_they_are_asked_for(smartflow: Smartflow, there: Path) -> None:
+    name = id_of(smartflow)
+    assert [row["incident_id"] for row in listed(smartflow, "--source", "*")] == [name]
+    rows = listed(smartflow, "--members")
+    assert sorted(row["source"] for row in rows) == ["*", "lager", "lager", "lager", "shop", "till"]
+    assert [row["source"] for row in listed(smartflow, "--members", "--source", "till")] == ["*", "till"]
+    told = [line for line in smartflow("incidents", "list", "--members").out.splitlines() if f"told by {name[:8]}" in line]
+    assert len(told) == 3  # the leader of each source; the others are told by these
+    assert smartflow("incidents", "list", "--source", "lgaer").err.count("Did you mean lager?") == 1
+
+
+def test_incidents_of_a_source_whose_file_is_gone_are_listed(smartflow: Smartflow, there: Path) -> None:
+    (there / "data/sources/till.yaml").unlink()
+    assert [row["source"] for row in listed(smartflow, "--state", "all", "--members", "--source", "till")] == ["*", "till"]
+    for source in (there / "data/sources").iterdir():
+        source.unlink()
+    answer = smartflow("incidents", "list", "--source", "till", "--state", "all")
+    assert answer.code == 0 and id_of(smartflow)[:8] in answer.out, answer
+
+
+def test_a_group_lasts_to_the_newest_data_in_which_it_was_seen(smartflow: Smartflow, there: Path) -> None:
+    (line,) = smartflow("incidents").out.splitlines()[1:]
+    assert "  3 h  " in line
+    assert "Lasting:        3 h" in smartflow("incidents", "show", id_of(smartflow)).out
+
+
+def test_a_comment_of_several_lines_is_shown_as_such(smartflow: Smartflow, there: Path) -> None:
+    name = id_of(smartflow)
+    smartflow("incidents", "comment", name, "the <b>belt</b> stands\nthe supplier knows", "--by", "anna")
+    shown = smartflow("incidents", "show", name).out.splitlines()
+    (at,) = [number for number, line in enumerate(shown) if "the <b>belt</b> stands" in line]
+    assert shown[at].index("the <b>") == shown[at + 1].index("the supplier knows") and shown[at + 1].strip() == "the supplier knows"
+    page = smartflow("incidents", "page", name).out.strip()
+    assert "the &lt;b&gt;belt&lt;/b&gt; stands\nthe supplier knows" in Path(page).read_text()
+    assert "td{white-space:pre-line}" in Path(page).read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-2h",), "-2… begins with - and was read as an option. A length has no sign (2h)"),
+        (("2h", "--until", "2036-12-01T08:00"), "2h and --until 2036-12-01T08:00 both say for how long. Give one of them"),
+    ],
+)
+def test_a_snooze_that_cannot_be_says_how_it_is_written(
+    smartflow: Smartflow, there: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    answer = smartflow("incidents", "snooze", id_of(smartflow), *arguments)
+    assert answer.code == 2 and message in " ".join(answer.err.replace("│", " ").split())
+    assert states(smartflow)["*"] == {"open"}

@@ -113,7 +113,7 @@ def test_two_that_are_tied_are_one_message_and_one_end(sources: Sources) -> None
     sources.mend("shop")
     assert sources.send() == []
     sources.mend("pay")
-    assert sources.send() == ["[resolved] 2 sources after 30 min"]
+    assert sources.send() == ["[resolved] 2 sources: pay and 1 more, after 30 min"]
     assert sources.incident("*")["resolved_reason"].startswith("all of it is over: ")
     assert sources.send() == [] and sources.group() == 0
 
@@ -160,7 +160,7 @@ def test_a_newcomer_that_is_tied_joins_and_a_stranger_is_told(sources: Sources) 
     sources.mend("shop", "pay")
     assert sources.send() == []
     sources.mend("late")
-    assert [subject.split(" after")[0] for subject in sources.send()] == ["[resolved] 3 sources"]
+    assert [subject.split(":")[0] for subject in sources.send()] == ["[resolved] 3 sources"]
 
 
 def test_it_goes_to_all_who_would_have_heard_and_off_is_told_alone(sources: Sources) -> None:

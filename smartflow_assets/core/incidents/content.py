@@ -15,7 +15,7 @@ from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.headline import Usual, measured, of_group, of_value, without_unit
 from smartflow_assets.core.incidents.event_log import GROUP
 from smartflow_assets.core.incidents.shortening import one_line
-from smartflow_assets.core.incidents.source_group_events import root_of
+from smartflow_assets.core.incidents.source_group_events import named_root_of, root_of
 from smartflow_assets.core.incidents.source_group_events import who as who_of
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE, matter_of
 from smartflow_assets.core.text_format import clock, lasting, number, zone
@@ -166,6 +166,8 @@ def _heading(known: Mapping[str, Any], times: Times) -> _Heading:
         lasted = f" after {_lasted(known, times)}" if known["duration_seconds"] else ""
         if is_of_none:
             return _Heading(tag, str(matter or known["cause"]), lasted)
+        if members and known["cause"] == GROUP:
+            return _Heading(tag, who, f": {named_root_of(members, known['member_count'])}{lasted and f',{lasted}'}")
         return _Heading(tag, who if known["series"] or known["cause"] == GROUP else f"{who} {known['cause'] or ''}", lasted)
     said = _said_of_group(known) if members else _title(known)
     if is_of_none:
@@ -254,6 +256,7 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
         ("Incident since", times.at(since) + again),
         ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] and (is_over or not details) else ""),
         ("Details", details),
+        ("Acknowledged by", "" if is_over else _acknowledged(known, times)),
         ("Resolved", times.until(known["resolved_at"])),
         ("Reason", known["resolved_reason"]),
         ("Owner", _owners(known)),
@@ -288,6 +291,15 @@ def _owners(known: Mapping[str, Any]) -> str | tuple[str, ...]:
         return next(iter(by_owner))
     said = [f"{owner} ({', '.join(own)})" for owner, own in by_owner.items()]
     return (*said[:_NAMED_MEMBERS], *([f"and {left} more"] if (left := len(said) - _NAMED_MEMBERS) > 0 else []))
+
+
+def _acknowledged(known: Mapping[str, Any], times: Times) -> str:
+    """Who has it, and since when by the clock: with the day of the week where that says it, with the date where it is longer ago."""
+    if not known["acknowledged_by"] or not known["acknowledged_at"]:
+        return ""
+    at, told = (datetime.fromisoformat(known[name]).astimezone(times.zone) for name in ("acknowledged_at", "happened_at"))
+    day = f"{at:%a}" if abs(told - at) < 6 * _DAY else f"{at:%Y-%m-%d}"
+    return f"{known['acknowledged_by']}, {day} {at:%H:%M} {zone(at)}"
 
 
 def _percent(known: Mapping[str, Any]) -> str:

@@ -215,7 +215,11 @@ class Decisions:
     def _is_over(self, incident: Row) -> bool:
         if incident["state"] != "resolved":
             return False
-        self._say(incident["incident_id"], f"is resolved already, since {self._at(incident['resolved_at'])}", has_changed=False)
+        self._say(
+            incident["incident_id"],
+            f"is resolved already, since {self._at(incident['resolved_at'])} in the time of its data",
+            has_changed=False,
+        )
         return True
 
     def _members(self, incident_id: str) -> list[Row]:

@@ -31,6 +31,8 @@ FACTS: dict[str, str] = {
     "remedy that failed.",
     "severity": "info, warning or critical.",
     "state": "open, acknowledged, resolved or suppressed.",
+    "acknowledged_by": "Who has taken it on by the time of the message.",
+    "acknowledged_at": "Since when, by the clock.",
     "title": "The incident in a few words.",
     "anomaly_type": "point, contextual, collective, …",
     "value": "The value at its strangest.",

@@ -175,6 +175,16 @@ def root_of(members: Sequence[Mapping[str, Any]], said: str, count: int) -> str:
     return of_group(f"{root['source']} {root['series']}" if root["series"] else f"{root['source']}:", said, count)
 
 
+def named_root_of(members: Sequence[Mapping[str, Any]], count: int) -> str:
+    """The first of a group by its name, and how many others there are.
+
+    >>> named_root_of([{"source": "shop", "series": "packs"}], 6), named_root_of([{"source": "shop", "series": ""}], 1)
+    ('shop packs and 5 more', 'shop')
+    """
+    root = f"{members[0]['source']} {members[0]['series']}".strip()
+    return f"{root} and {count - 1:,} more" if count > 1 else root
+
+
 def who(members: Sequence[Mapping[str, Any]], count: int, sources: int) -> str:
     """What a group is of; where a whole source is a member it is no series.
 

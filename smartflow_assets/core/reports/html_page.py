@@ -32,7 +32,7 @@ body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 -apple-syste
 main{max-width:1120px;margin:0 auto;padding:28px 32px 60px;background:var(--paper);overflow-wrap:anywhere}
 h1{font-size:24px;line-height:1.3;margin:0 0 8px}h2{font-size:18px;margin:36px 0 8px}p{margin:4px 0 12px;color:var(--soft)}
 p.kicker{margin:0;font-weight:600;color:var(--soft)}p.lead{font-size:17px;color:var(--ink)}a{color:var(--link)}
-h1,h2,p,td,th,dd,dt{unicode-bidi:plaintext}
+h1,h2,p,td,th,dd,dt{unicode-bidi:plaintext}td{white-space:pre-line}
 div.wide{overflow-x:auto;margin:0 0 12px}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--line);vertical-align:top;
