@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from smartflow_assets.core.incidents.event_log import GROUP, OF_SERIES, READABILITY
+from smartflow_assets.core.incidents.length import lasted_until
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.json_value import json_value
 
@@ -52,7 +53,9 @@ FACTS: dict[str, str] = {
     "again_since": "When it was there again, in the time of the data, for an incident that was over and came back within reopen_within.",
     "resolved_at": "When it was over, in the time of the data.",
     "resolved_reason": "Why it was resolved.",
-    "duration_seconds": "From opened_at to resolved_at, or to ended_at while it is open.",
+    "duration_seconds": "How long it lasted: of what is found in series, from opened_at to the end of the last anomalous bucket, without "
+    "the calm that proved its end; of steps, checks, loads and silences, and of a group with one of these, to resolved_at. While it is "
+    "open, to ended_at.",
     "detectors": "The detectors that found it.",
     "rules": "The rules that it breaks.",
     "contributions": "Share of each detector, or column, in the surprise.",
@@ -63,8 +66,8 @@ FACTS: dict[str, str] = {
     "members": "The series that broke together, the worst first (over several sources the likely root first), up to 100: incident_id, "
     "source, series, cause, severity, title, opened_at, metric, dimensions, unit, value, expected, lower, upper, deviation_percent, "
     "anomaly_score and rules of each. Empty for one alone. Of a digest "
-    "and of what was held back: all incidents, with source, event, state, resolved_at, duration_seconds, member_count and standing (began, "
-    "still on, came and went or ended) as well.",
+    "and of what was held back: all incidents, with source, event, state, resolved_at, duration_seconds, member_count, sources, page and "
+    "standing (began, still on, came and went or ended) as well.",
     "member_count": "How many they are; null for one alone.",
     "next_step": "What to do next.",
     "owner": "Who answers for the source: team:name or an address.",
@@ -96,7 +99,8 @@ def facts_of(
     known["sources"] = list(facts.get("sources") or ([] if known["source"] in (None, OF_NO_SOURCE) else [known["source"]]))
     known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
-    known["duration_seconds"] = _duration(known)
+    last_seen = [_fact(facts.get(name, incident.get(name))) for name in ("last_seen_at", "members_seen_at")]
+    known["duration_seconds"] = _duration(known, max(filter(None, last_seen), default=None, key=datetime.fromisoformat))
     if event == "resolved":
         known["state"] = "resolved"
     elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before
@@ -120,7 +124,8 @@ def facts_of_several(
         "rules": [],
         "remedies": [],
     }
-    return known | {"members": list(members), "member_count": len(members)}
+    sources = list(dict.fromkeys(source for member in members for source in member["sources"]))
+    return known | {"members": list(members), "member_count": len(members), "sources": sources}
 
 
 _BROKEN = "sql \"select message from schema_checks where source = '{0}' and not is_passed order by checked_at desc limit 9\""
@@ -149,13 +154,21 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
     return f"Run: smartflow doctor, then: smartflow run{source}"
 
 
-def _duration(known: Mapping[str, Any]) -> float | None:
-    """From the opening, which is the beginning in the data, to the resolution or the newest anomalous bucket."""
-    start = known["opened_at"] or known["started_at"]
-    end = (known["resolved_at"] or known["happened_at"]) if known["event"] == "resolved" else known["ended_at"]
+def _duration(known: Mapping[str, Any], last_seen_at: str | None) -> float | None:
+    """From the opening, which is the beginning in the data, to the end of the trouble or of the newest anomalous bucket; `last_seen_at`
+    is the end of the last of these buckets, of a group that of all."""
+    start, end = _moment(known["opened_at"] or known["started_at"]), _moment(known["ended_at"])
+    if start is not None and known["event"] == "resolved":
+        causes = [known["cause"], *(member.get("cause") for member in known["members"])]
+        resolved_at = _moment(known["resolved_at"] or known["happened_at"])
+        end = resolved_at and lasted_until(causes, start, _moment(last_seen_at), resolved_at)
     if start is None or end is None:
         return None
-    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+    return max(0.0, (end - start).total_seconds())
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _fact(value: Any) -> Any:

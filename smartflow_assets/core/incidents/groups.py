@@ -17,7 +17,7 @@ from smartflow_assets.core.severity import RANK
 
 MOST_MEMBERS = 100
 """So many members stand in a message, the worst; the others are counted."""
-_OF_MEMBERS = ("members", "member_count", "sources", "owner", "runbook")
+_OF_MEMBERS = ("members", "member_count", "members_seen_at", "sources", "owner", "runbook")
 _FACTS = ("metric", "dimensions", "unit", "value", "expected", "lower", "upper", "deviation_percent", "anomaly_score", "rules")
 
 
@@ -107,9 +107,10 @@ def _in_words(last: str, reasons: Counter[str]) -> str:
 def members_told(
     incidents: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]], depths: Mapping[str, int] | None = None
 ) -> Row:
-    """What the payload of a group's event says of its members, its leader among them: `members`, the worst first, as far as they
-    are named, and `member_count`. `incidents` and, for each, what is known of its newest anomaly. `depths`: of a group over sources, how
-    far downstream each source is; the likely root comes first then, which is the furthest upstream, the earliest, the worst."""
+    """What the payload of a group's event says of its members, its leader among them: `members`, the worst first, as far as they are
+    named, `member_count`, and `members_seen_at`, when the last of them was last there. `incidents` and, for each, what is known of its
+    newest anomaly. `depths`: of a group over sources, how far downstream each source is; the likely root comes first then, which is the
+    furthest upstream, the earliest, the worst."""
 
     def order(pair: tuple[Mapping[str, Any], Mapping[str, Any]]) -> tuple[Any, ...]:
         incident, known = pair
@@ -122,7 +123,8 @@ def members_told(
         | {name: known.get(name) for name in _FACTS}
         for incident, known in both[:MOST_MEMBERS]
     ]
-    return {"members": named, "member_count": len(both)}
+    last_seen = max((seen for incident in incidents if (seen := incident.get("last_seen_at")) is not None), default=None)
+    return {"members": named, "member_count": len(both), "members_seen_at": last_seen}
 
 
 def members_of(entries: Iterable[Row]) -> Row:

@@ -114,7 +114,7 @@ def test_the_message_names_ten_worst_first_and_counts_the_rest():
     assert named[1] == "revenue{region=00}: 1,500, usually 430 to 560 (940 above); warning"
     assert named[10] == "and 10 more" and named[11].startswith("Incident since:")
     assert not any(label in opened.text for label in ("Value:", "Found by:", "Rules:"))
-    assert resolved.subject == "[resolved] 20 series of web after 55 min"
+    assert resolved.subject == "[resolved] 20 series of web after 40 min"
     assert opened.facts["member_count"] == 20 and len(opened.facts["members"]) == 20
     assert opened.facts["members"][0]["series"] == "revenue{region=07}" and opened.facts["members"][0]["value"] == 1600.0
     assert json.loads(json.dumps(opened.facts, allow_nan=False)) == opened.facts

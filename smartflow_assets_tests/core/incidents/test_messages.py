@@ -115,6 +115,36 @@ def test_resolved_subject_says_how_long_it_lasted():
     assert resolved.facts["duration_seconds"] == 1500
 
 
+@pytest.mark.parametrize(
+    ("bucket", "bad", "calm", "said"), [("1D", 1, 1, "1 day"), ("7D", 1, 1, "7 days"), ("1h", 2, 1, "2 h"), ("5min", 3, 3, "15 min")]
+)
+def test_the_calm_that_proved_the_end_is_no_part_of_how_long_it_lasted(bucket: str, bad: int, calm: int, said: str):
+    step, since = pd.Timedelta(bucket).to_pytimedelta(), NINE.replace(hour=0, minute=0)
+    end = {"last_seen_at": since + bad * step, "resolved_at": since + (bad + calm) * step}
+    over = message("resolved", {"opened_at": since} | end, {"bucket_seconds": step.total_seconds()})
+    assert over.subject == f"[resolved] web_traffic requests after {said}"
+    assert over.facts["duration_seconds"] == (bad * step).total_seconds()
+    assert over.facts["resolved_at"] == end["resolved_at"].isoformat() and f"Lasted:         {said}\n" in over.text
+
+
+@pytest.mark.parametrize(
+    ("cause", "of_members", "minutes"),
+    [
+        *(("anomaly", ["anomaly", "anomaly"], 20), ("group", ["anomaly", "volume"], 20)),
+        *(("freshness", [], 25), ("check:columns_are_as_agreed", [], 25), ("load:1", [], 25), ("clean_series", [], 25)),
+        *(("group", ["anomaly", "freshness"], 25), ("freshness", ["freshness", "anomaly"], 25)),
+    ],
+)
+def test_a_group_lasts_as_long_as_its_last_and_what_has_no_buckets_until_it_is_resolved(cause: str, of_members: list[str], minutes: int):
+    members = [
+        {"source": "web", "series": "a", "severity": "info", "title": "5", "unit": None, "metric": "a", "cause": each}
+        for each in of_members
+    ]
+    end = {"cause": cause, "last_seen_at": NINE + timedelta(minutes=5), "resolved_at": NINE + timedelta(minutes=25)}
+    seen = {"members": members, "member_count": len(members), "members_seen_at": NINE + timedelta(minutes=20)} if members else {}
+    assert message("resolved", end, {"sources": ["web", "shop"]} | seen).facts["duration_seconds"] == minutes * 60
+
+
 def test_escalation_and_reminder_are_told_apart():
     assert message("escalated").subject.startswith("[escalated to critical] web_traffic requests: 1,600")
     assert message("reminder").subject.startswith("[still critical] web_traffic requests: 1,600")
