@@ -4,6 +4,7 @@ Rules, explanations, incidents and plots put numbers into sentences; they take t
 the same in a violation, a mail and a plot.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import isfinite
 
@@ -102,6 +103,17 @@ def earlier(length: timedelta) -> str:
             count = length // span
             return f"{count} {unit}{'s' if count != 1 else ''} earlier"
     return f"{max(1, length // timedelta(minutes=1))} minutes earlier"
+
+
+def names(these: Sequence[str], noun: str) -> str:
+    """Names as they are said together; more than three are counted.
+
+    >>> names(["a"], "source"), names(["a", "b", "c"], "source"), names(["a", "b", "c", "d"], "source"), names([], "source")
+    ('a', 'a, b and c', '4 sources', '')
+    """
+    if len(these) > 3:
+        return f"{len(these):,} {noun}s"
+    return " and ".join(filter(None, (", ".join(these[:-1]), *these[-1:])))
 
 
 def day(local: datetime) -> str:

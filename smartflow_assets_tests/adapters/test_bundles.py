@@ -72,12 +72,13 @@ def test_a_digest_is_one_message_at_its_time_with_all_that_is_due(warehouse: War
     assert send(warehouse, at=EIGHT + 5 * MINUTE, mail=receiver(**DAILY)) == Drained(sent=3, planned_left=1)
     [digest] = taken
     assert digest.event == digest.facts["event"] == "digest" and digest.facts["source"] == "*"
+    assert digest.facts["sources"] == ["shop", "web"]
     assert incidents(digest) == [("began", "began"), ("passed", "came and went")]
     assert digest.happened_at == EIGHT
     assert digest.subject.startswith(
-        "[digest] 2 incidents of 2 sources: 2 critical; 1 began, 1 came and went. Worst: shop requests: 1,601, "
+        "[digest] 2 incidents of shop and web: 2 critical; 1 began, 1 came and went. Worst: shop requests: 1,601, "
     )
-    assert "critical · web requests: 1,602, usually 430 to 560 (1,042 above); was on for 25 min" in digest.text
+    assert "critical · web requests: 1,602, usually 430 to 560 (1,042 above); was on from 2024-03-04 09:35 UTC for 25 min" in digest.text
     keys = {key for status, key in ledger(warehouse, "status", "sent_with") if status in ("claimed", "sent")}
     assert keys == {digest.idempotency_key}
 
@@ -181,7 +182,7 @@ def test_a_digest_reaches_mail_hook_and_files(warehouse: Warehouse) -> None:
         channels = {name: type(one).model_validate(one.model_dump() | DAILY) for name, one in channels.items()}
         assert send(warehouse, at=EIGHT, **channels) == Drained(sent=6)
         [letter], [(headers, body)] = smtp.mails, hooks.posts
-    assert letter["Subject"].startswith("[digest] 2 incidents of 2 sources")
+    assert letter["Subject"].startswith("[digest] 2 incidents of ")
     assert json.loads(body)["text"] == letter["Subject"] and len(json.loads(body)["of"]) == 2 and json.loads(body)["key"] is None
     eml, facts = sorted((warehouse.path.parent.parent / "outbox").iterdir())
     assert eml.name.startswith("20240305T080000Z-all-digest-") and json.loads(facts.read_text())["member_count"] == 2

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
-from smartflow_assets.core.incidents.content import Content, Line, Times, in_short
+from smartflow_assets.core.incidents.content import Content, Line, Link, Times, in_short
 from smartflow_assets.core.incidents.shortening import one_line
 from smartflow_assets.core.severity import RANK, SEVERITIES, Severity, worst
-from smartflow_assets.core.text_format import lasting
+from smartflow_assets.core.text_format import lasting, names
 
 BundleKind = Literal["digest", "held_back"]
 """Why incidents are told together: that is how the channel tells all, or its rate limit left no room for each."""
@@ -74,23 +74,23 @@ def told_of(contents: Sequence[Content], still_on: Sequence[Content], at: dateti
 def bundle_of(kind: BundleKind, told: tuple[Told, ...], known: Mapping[str, Any], *, at: datetime, timezone: str, why: str = "") -> Bundle:
     """The content of these incidents. `at` is the moment of the bundle, shown in `timezone`; `why` says why they come together.
     `known` are the facts of the message."""
-    sources = list(dict.fromkeys(one.content.facts["source"] for one in told))
+    sources = list(dict.fromkeys(source for one in told for source in one.content.facts["sources"]))
     name = "digest" if kind == "digest" else "held back"
-    who = f"{_count(len(told), 'incident')} of {sources[0] if len(sources) == 1 else _count(len(sources), 'source')}"
+    who = _count(len(told), "incident") + (f" of {names(sources, 'source')}" if sources else "")
     how = _how(told)
     sentence = one_line(f"[{name}] {who}: {how}. Worst: {told[0].short}")
     beside = [("Why together", why), ("Time", f"{at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M %Z}")]
-    going_on = [one.severity for one in told if one.standing in ("began", "still on")]
-    severity = worst(going_on)
+    # What came and went is news to the reader, and as bad as it was; green is for what they had heard of.
+    news = [one.severity for one in told if one.standing != "ended"]
     bundle = Bundle(
         event=kind,
-        tone=severity if going_on else "resolved",
+        tone=worst(news) if news else "resolved",
         kicker=f"{name} · {who}",
         headline=how[:1].upper() + how[1:],
         sentence=sentence,
         subject=one_line(sentence, _LONGEST_SUBJECT),
         lines=(),
-        links=told[0].content.links if len(sources) == 1 else (),
+        links=_links(told, sources),
         timezone=timezone,
         step=timedelta(minutes=1),
         facts=known,
@@ -102,7 +102,7 @@ def bundle_of(kind: BundleKind, told: tuple[Told, ...], known: Mapping[str, Any]
 
 _OF_A_MEMBER = (
     *("incident_id", "source", "series", "cause", "state", "title", "opened_at", "resolved_at", "duration_seconds", "metric", "dimensions"),
-    *("unit", "value", "expected", "lower", "upper", "deviation_percent", "anomaly_score", "rules", "member_count"),
+    *("unit", "value", "expected", "lower", "upper", "deviation_percent", "anomaly_score", "rules", "member_count", "sources", "page"),
 )
 
 
@@ -126,7 +126,8 @@ def _told(standing: Standing, contents: Sequence[Content], at: datetime) -> Told
     short, times = in_short(facts), Times(ZoneInfo(content.timezone), content.step)
     since = facts["opened_at"] or facts["started_at"]
     if content.is_over:
-        lasted = f"was on for {times.length(facts['duration_seconds'])}" if facts["duration_seconds"] else "is over"
+        began = f"was on from {times.at(since)}" if since else "is over"
+        lasted = f"{began} for {times.length(facts['duration_seconds'])}" if facts["duration_seconds"] else began
     elif since and (length := at - datetime.fromisoformat(since)) >= timedelta(minutes=1):
         lasted = f"on for {lasting(length)}, since {times.at(since)}"
     else:
@@ -143,15 +144,26 @@ def _how(told: Iterable[Told]) -> str:
     return f"{', '.join(bad)}; {', '.join(stand)}"
 
 
+def _links(told: Sequence[Told], sources: Sequence[str]) -> tuple[Link, ...]:
+    """The page of the worst, and what else there is of the one source."""
+    page, others = told[0].content.facts["page"], told[0].content.links
+    label = "The incident" if len(told) == 1 else "The worst incident"
+    return (
+        *((Link(label, page),) if page else ()),
+        *(link for link in others if link.address != page and len(sources) == 1),
+    )
+
+
 def _sections(told: Sequence[Told], most: int) -> tuple[Line, ...]:
-    """A line for each standing, with the worst incidents of all in it and how many more there are of it."""
+    """A line for each standing, with the worst incidents of all in it, where their pages are, and how many more there are of it."""
     named, lines = told[:most], list[Line]()
     for standing in _STANDINGS:
-        texts = [one.text for one in named if one.standing == standing]
+        own = [one for one in named if one.standing == standing]
+        texts, pages = [one.text for one in own], tuple(one.content.facts["page"] or "" for one in own)
         left = sum(one.standing == standing for one in told) - len(texts)
         more = [f"and {left:,} more" if texts else _count(left, "incident")] if left else []
         if texts or more:
-            lines.append(Line(standing[:1].upper() + standing[1:], (*texts, *more)))
+            lines.append(Line(standing[:1].upper() + standing[1:], (*texts, *more), pages=(*pages, *("" for _ in more))))
     return tuple(lines)
 
 

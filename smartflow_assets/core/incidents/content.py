@@ -7,6 +7,7 @@ lengths; what programs read are the facts beside it.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from math import nan
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -32,12 +33,19 @@ _DAY = timedelta(days=1)
 
 
 class Line(NamedTuple):
-    """A label with one text or several, of which each is a line; `address` is where the text leads to, `is_small` is for engineers."""
+    """A label with one text or several, of which each is a line; `address` is where the text leads to, `is_small` is for engineers. In a
+    bundle each of the texts is of an incident, and `pages` says where each leads, empty for nowhere."""
 
     label: str
     texts: tuple[str, ...]
     is_small: bool = False
     address: str = ""
+    pages: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Each text with where it leads."""
+        return zip_longest(self.texts, self.pages[: len(self.texts)] or ((self.address,) * len(self.texts)), fillvalue="")
 
     @property
     def text(self) -> str:

@@ -35,9 +35,9 @@ def _rows(line: Line, names: Mapping[str, str], *, is_first: bool) -> str:
     ruler, top = ("border-top:1px solid #e8eaed;", 10) if is_first else ("", 2 if line.is_small else 4)
     ink, size = ("#80868b", "font-size:12px;") if line.is_small else ("#202124", "")
     cells = ""
-    for place, text in enumerate(line.texts):
+    for place, (text, address) in enumerate(line.rows):
         style = f"{ruler if not place else ''}vertical-align:top;padding:{top}px"
-        shown = f'<a href="{escape(line.address)}" style="{_LINK}">{escape(names.get(text, text))}</a>' if line.address else escape(text)
+        shown = f'<a href="{escape(address)}" style="{_LINK}">{escape(names.get(text, text))}</a>' if address else escape(text)
         cells += (
             f'<tr><td style="{style} 16px 4px 0;{size}color:#5f6368;white-space:nowrap;width:1%">{"" if place else escape(line.label)}</td>'
             f'<td style="{style} 0 4px 0;{size}color:{ink};overflow-wrap:anywhere">{shown}</td></tr>'
