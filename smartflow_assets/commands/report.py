@@ -45,6 +45,7 @@ def report(
 
     if week and since:
         raise terminal.UsageError("--week and --since: give one of them")
+    is_pdf = _is_pdf(output, pdf)
     settings = home.open_home()
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.defs.resources import open_warehouse
@@ -52,10 +53,19 @@ def report(
     now, catalogue = datetime.now(UTC), Catalogue.load(settings)
     period = _period(week, since, now, home_timezone(settings))
     warehouse = open_warehouse(settings) if settings.warehouse_file.exists() else None
-    path = writable(output) if output else report_path(settings, period, is_pdf=pdf)
-    is_pdf = pdf or path.suffix.lower() == ".pdf"
+    path = writable(output) if output else report_path(settings, period, is_pdf=is_pdf)
     written(warehouse, catalogue, period, now=now, path=path, is_of_home=output is None, is_pdf=is_pdf)
     terminal.result(os.fspath(path))
+
+
+def _is_pdf(output: Path | None, pdf: bool) -> bool:
+    """Whether a PDF is to be written. UsageError for a file whose name says something else."""
+    ending = output.suffix.lower() if output else ""
+    known = (".pdf",) if pdf else (".html", ".htm", ".pdf")
+    if output and ending not in known:
+        what = "--pdf writes a PDF" if pdf else "a report is HTML or PDF"
+        raise terminal.UsageError(f"-o {output}: {what}", remedy=f"Let the name end in {'.pdf' if pdf else '.html or .pdf'}.")
+    return pdf or ending == ".pdf"
 
 
 def _period(week: str | None, since: str | None, now: datetime, timezone: str) -> "Period":

@@ -13,15 +13,17 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from smartflow_assets.adapters.warehouse.told_together import MEMBERS
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue, defaults_of
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.incidents.event_log import Row, row_dicts
+from smartflow_assets.core.incidents.event_log import GROUP, Row, row_dicts
+from smartflow_assets.core.incidents.length import lasted_until
 from smartflow_assets.core.reports.weekly_report import SourceWeek, WeekFacts, WeekIncident
 from smartflow_assets.core.temporal.week import Period
 from smartflow_assets.stages.message_background import page_path
 
-_INCIDENTS = """
+_INCIDENTS = f"""
 WITH events AS (
     SELECT incident_id, min(happened_at) FILTER (event = 'opened') AS found_at,
            arg_min(run_id, happened_at) FILTER (event = 'opened') AS found_by,
@@ -29,13 +31,14 @@ WITH events AS (
            max(happened_at) FILTER (event = 'resolved') AS closed_at, arg_max(run_id, happened_at) FILTER (event = 'resolved') AS closed_by
     FROM incident_events GROUP BY incident_id),
 sent AS (SELECT incident_id, count(*) AS messages FROM alert_sends WHERE status = 'sent' GROUP BY incident_id),
-members AS (SELECT group_id AS incident_id, count(*) AS member_count FROM incidents WHERE group_id IS NOT NULL GROUP BY group_id),
+members AS (SELECT * FROM {MEMBERS}),
 points AS (SELECT incident_id, sum(point_count) AS point_count
            FROM (SELECT DISTINCT incident_id, unnest(anomaly_ids) AS anomaly_id FROM incident_events) JOIN anomalies USING (anomaly_id)
            WHERE started_at >= $1 - INTERVAL 30 DAY GROUP BY incident_id)
 SELECT own.*, coalesce(events.found_at, own.opened_at) AS found_at, events.acknowledged_at AS first_acknowledged_at,
        CASE WHEN own.state = 'resolved' AND closed_by <> found_by THEN events.closed_at END AS closed_at,
-       coalesce(messages, 0) AS messages, coalesce(member_count, 0) AS member_count, coalesce(point_count, 0) AS point_count
+       coalesce(messages, 0) AS messages, coalesce(member_count, 0) AS member_count, coalesce(point_count, 0) AS point_count,
+       members.sources, members.member_causes, members.members_seen_at
 FROM incidents AS own LEFT JOIN events USING (incident_id) LEFT JOIN sent USING (incident_id) LEFT JOIN members USING (incident_id)
 LEFT JOIN points USING (incident_id)
 WHERE own.group_id IS NULL AND own.opened_at >= $1 AND own.opened_at < $2 ORDER BY own.opened_at, own.incident_id
@@ -44,13 +47,19 @@ _OPEN_TIMES = """
 SELECT source, opened_at, coalesce(resolved_at, $2) AS ended_at FROM incidents
 WHERE opened_at < $2 AND (resolved_at IS NULL OR resolved_at > $1) ORDER BY source, opened_at
 """
+# Of its own are the incidents that people hear of by themselves or by one of several sources.
+_OF_SOURCES = """
+SELECT source, severity, count(*) AS n FROM incidents WHERE opened_at >= $1 AND opened_at < $2
+AND (group_id IS NULL OR group_id IN (SELECT incident_id FROM incidents WHERE cause = 'group')) GROUP BY source, severity
+"""
 _STILL_OPEN = "SELECT count(*) AS n FROM incidents WHERE group_id IS NULL AND state <> 'resolved' AND opened_at < $1"
 _SOURCES = """
-SELECT source, loads.row_count, newest.newest_at, models.model_trained_at, checks.failed_checks, runs.status, open.severity
+SELECT source, loads.row_count, newest.newest_at, first.first_at, models.model_trained_at, checks.failed_checks, runs.status, open.severity
 FROM (SELECT unnest($3::VARCHAR[]) AS source)
 LEFT JOIN (SELECT source, sum(new_count) AS row_count FROM ingestions WHERE ingested_at >= $1 AND ingested_at < $2 GROUP BY source) AS loads
   USING (source)
 LEFT JOIN (SELECT source, max(last_at) AS newest_at FROM ingestions WHERE ingested_at < $2 GROUP BY source) AS newest USING (source)
+LEFT JOIN (SELECT source, min(first_at) AS first_at FROM ingestions GROUP BY source) AS first USING (source)
 LEFT JOIN (SELECT source, max(trained_at) AS model_trained_at FROM trained_models WHERE trained_at < $2 GROUP BY source) AS models
   USING (source)
 LEFT JOIN (SELECT source, count(*) AS failed_checks FROM schema_checks WHERE NOT is_passed AND checked_at >= $1 AND checked_at < $2
@@ -106,7 +115,7 @@ def week_facts(
 ) -> WeekFacts:
     """Everything that the report of a period says. `folder` is where the report will lie, from which links lead to pages."""
     if warehouse is None:
-        return WeekFacts(period, now, [_source(name, {}, 1.0, catalogue) for name in catalogue.names], [], [])
+        return WeekFacts(period, now, [_source(name, {}, 1.0, {}, catalogue, now) for name in catalogue.names], [], [])
     start, end = period.start, min(period.end, now)
     before = period.earlier(4).start
     with warehouse.reading():
@@ -114,12 +123,15 @@ def week_facts(
         def rows(query: str, *given: Any) -> list[Row]:
             return row_dicts(warehouse.read(query, list(given or (start, end))))
 
+        own: dict[str, dict[str, int]] = {}
+        for row in rows(_OF_SOURCES):
+            own.setdefault(row["source"], {})[row["severity"]] = int(row["n"])
         calm = _calm_shares(warehouse.read(_OPEN_TIMES, [start, end]), start, end)
         return WeekFacts(
             period=period,
             made_at=now,
             sources=[
-                _source(row["source"], row, calm.get(row["source"], 1.0), catalogue)
+                _source(row["source"], row, calm.get(row["source"], 1.0), own.get(row["source"], {}), catalogue, end)
                 for row in rows(_SOURCES, start, end, list(catalogue.names))
             ],
             incidents=[_incident(row, catalogue.settings, folder) for row in rows(_INCIDENTS, start, end)],
@@ -146,6 +158,9 @@ def _has_feedback(warehouse: Warehouse) -> bool:
 def _incident(row: Row, settings: Settings, folder: Path | None) -> WeekIncident:
     page = page_path(settings, row["incident_id"])
     has_page = folder is not None and page.is_file()
+    seen = max(filter(None, (row["last_seen_at"], row["members_seen_at"])), default=row["opened_at"])
+    causes = [row["cause"], *(() if row["member_causes"] is None else row["member_causes"])]
+    ended_at = row["resolved_at"]
     return WeekIncident(
         incident_id=row["incident_id"],
         source=row["source"],
@@ -155,8 +170,8 @@ def _incident(row: Row, settings: Settings, folder: Path | None) -> WeekIncident
         state="snoozed" if row["state"] == "suppressed" else row["state"],
         title=row["title"] or row["cause"],
         began_at=row["opened_at"],
-        ended_at=row["resolved_at"],
-        last_seen_at=row["last_seen_at"] or row["opened_at"],
+        ended_at=None if ended_at is None else lasted_until(causes, row["opened_at"], seen, ended_at),
+        last_seen_at=seen,
         found_at=row["found_at"],
         acknowledged_at=row["first_acknowledged_at"],
         closed_at=row["closed_at"],
@@ -165,13 +180,15 @@ def _incident(row: Row, settings: Settings, folder: Path | None) -> WeekIncident
         point_count=int(row["point_count"]),
         messages=int(row["messages"]),
         page=Path(os.path.relpath(page, folder)).as_posix() if has_page and folder is not None else "",
+        sources=tuple(row["sources"]) if row["cause"] == GROUP and row["sources"] is not None else (),
     )
 
 
-def _source(name: str, row: Row, calm_share: float, catalogue: Catalogue) -> SourceWeek:
-    is_broken = name in catalogue.broken
+def _source(name: str, row: Row, calm_share: float, severities: Mapping[str, int], catalogue: Catalogue, end: datetime) -> SourceWeek:
+    is_broken, first_at = name in catalogue.broken, row.get("first_at")
+    is_watched = bool(row.get("status") or row.get("newest_at") or severities or (first_at is not None and first_at < end))
     status, severity = row.get("status"), row.get("severity")
-    went = f"last run {status}" if status not in (None, "success") else "calm" if status or row.get("newest_at") else "never run"
+    went = f"last run {status}" if status not in (None, "success") else "calm" if is_watched else "not watched yet"
     state = "its file is broken" if is_broken else severity or went
     return SourceWeek(
         source=name,
@@ -182,6 +199,8 @@ def _source(name: str, row: Row, calm_share: float, catalogue: Catalogue) -> Sou
         failed_checks=int(row.get("failed_checks") or 0),
         model_trained_at=row.get("model_trained_at"),
         is_broken=is_broken,
+        severities=severities,
+        is_watched=is_watched,
     )
 
 

@@ -169,7 +169,7 @@ def test_a_home_in_which_nothing_ran_and_a_broken_file_are_told(home: Home) -> N
     home.write_source("shop", "name: shop\nread: 7\n")
     facts = week_facts(None, Catalogue.load(home.settings), WEEK, now=END)
     assert [(each.source, each.state) for each in facts.sources] == [("shop", "its file is broken")]
-    assert summary(facts)[0] == "Nothing happened: no incident began."
+    assert summary(facts) == ["Nothing was watched then: nothing is known of this week."]
 
 
 @pytest.mark.parametrize(

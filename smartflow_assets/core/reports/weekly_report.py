@@ -6,20 +6,22 @@ takes no room, and a week in which nothing happened says so in a sentence.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from statistics import median as middle_of
 from zoneinfo import ZoneInfo
 
+from smartflow_assets.core.incidents.event_log import GROUP
 from smartflow_assets.core.reports.document import Cell, Document, Heading, Link, Paragraph, Part, Picture, Table
 from smartflow_assets.core.reports.recurring_patterns import Begun, recurring
-from smartflow_assets.core.reports.weekly_plot import COLOURS, weekly_plot
+from smartflow_assets.core.reports.weekly_plot import COLOURS, Bars, weekly_plot
 from smartflow_assets.core.temporal.week import Period
-from smartflow_assets.core.text_format import lasting
+from smartflow_assets.core.text_format import lasting, names
 
 MOST_ROWS = 30
 MOST_NOISY = 10
+_MOST_DAYS, _MOST_WEEKS = 36, 54  # bars of a picture; 30 days by the clock touch 31 dates
 _NO = "–"
 
 
@@ -27,8 +29,9 @@ _NO = "–"
 class WeekIncident:
     """An incident as people were told of it: one of a group, its members counted.
 
-    `began_at` and `ended_at` are of its data; `found_at`, `acknowledged_at` and `closed_at` are of the clock, the last None where it was
-    found when it was over. `messages` are those that went out; `page` leads to its page, where there is one.
+    `began_at` and `ended_at`, until when it lasted, are of its data; `found_at`, `acknowledged_at` and `closed_at` are of the clock, the
+    last None where it was found when it was over. `messages` are those that went out; `page` leads to its page, where there is one;
+    `sources` are those of a group over several.
     """
 
     incident_id: str
@@ -49,6 +52,7 @@ class WeekIncident:
     point_count: int = 0
     messages: int = 0
     page: str = ""
+    sources: tuple[str, ...] = ()
 
     @property
     def lasted(self) -> timedelta:
@@ -58,12 +62,21 @@ class WeekIncident:
     @property
     def who(self) -> str:
         """What it is of."""
+        if self.sources:
+            return names(self.sources, "source")
         return f"{self.source} {self.series or self.cause}" if self.source != "*" else self.cause
+
+    @property
+    def of_sources(self) -> tuple[str, ...]:
+        """The sources that it is of; `*` for none."""
+        return self.sources or (self.source,)
 
 
 @dataclass(frozen=True)
 class SourceWeek:
-    """How a source is at the end of the report, and what the week brought. `calm_share`: the share of it in which no incident was open."""
+    """How a source is at the end of the report, and what the week brought. `calm_share`: the share of it in which no incident was open;
+    `severities`: how many incidents of its own began, those that were told with other sources as well. What was not watched yet has
+    neither."""
 
     source: str
     state: str
@@ -73,6 +86,8 @@ class SourceWeek:
     failed_checks: int
     model_trained_at: datetime | None
     is_broken: bool = False
+    severities: Mapping[str, int] = field(default_factory=dict[str, int])
+    is_watched: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,9 +111,19 @@ class WeekFacts:
     breaches: Sequence[Sequence[str]] = ()
 
     @property
+    def units(self) -> str:
+        """What several such periods are called."""
+        return "weeks" if _is_week(self.period) else f"spans of {span_of(self.period)}"
+
+    @property
     def unit(self) -> str:
         """What a period is called."""
-        return "week" if "W" in self.period.name else "time"
+        return "week" if _is_week(self.period) else f"span of {span_of(self.period)}"
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anything was watched by its end."""
+        return bool(self.incidents) or any(each.is_watched for each in self.sources)
 
     @property
     def until(self) -> datetime:
@@ -106,26 +131,45 @@ class WeekFacts:
         return min(self.period.end, self.made_at)
 
 
+def _is_week(period: Period) -> bool:
+    return "W" in period.name
+
+
+def span_of(period: Period) -> str:
+    """How long it is, in days where it has some."""
+    length = period.end - period.start
+    return lasting(timedelta(days=round(length / timedelta(days=1)))) if length >= timedelta(days=1) else lasting(length)
+
+
 def title_of(period: Period) -> str:
     """Its heading: the week, and from when to when."""
     first, last = _local(period.start, period), _local(period.end - timedelta(seconds=1), period)
+    if not _is_week(period):
+        return f"{first.day} {first:%b}{f' {first.year}' if first.year != last.year else ''} to {last.day} {last:%b %Y}"
     return f"{period.name}: {first:%a} {first.day} {first:%b} to {last:%a} {last.day} {last:%b %Y}"
 
 
 def summary(facts: WeekFacts) -> list[str]:
     """Three sentences for whoever reads no more."""
+    if not facts.is_watched:
+        return [
+            f"Nothing was watched then: nothing is known of this {facts.unit}.",
+            *([] if facts.sources else ["There is no source yet."]),
+        ]
     count, critical = len(facts.incidents), sum(each.severity == "critical" for each in facts.incidents)
     usual = len(facts.earlier) / 4
     sent = _sum(facts.messages, "sent")
     failed = _sum(facts.messages, "failed")
-    calm = _calm(sum(each.calm_share >= 1 for each in facts.sources), len(facts.sources))
-    before = f"a usual {facts.unit} of the four before had {_average(usual)}" if usual else f"the four {facts.unit}s before had none"
+    watched = [each for each in facts.sources if each.is_watched]
+    calm = _calm(sum(each.calm_share >= 1 for each in watched), len(watched))
+    before = f"a usual {facts.unit} of the four before had {_average(usual)}" if usual else f"the four {facts.units} before had none"
     is_open = f"{_counted(facts.still_open, 'incident')} {'is' if facts.still_open == 1 else 'are'} still open" if facts.still_open else ""
     if not count:
         first = f"Nothing happened: no incident began; {before}." if usual else "Nothing happened: no incident began."
         return [first, f"{calm}{f' From before, {is_open}.' if is_open else ''}", _told(sent, failed, [])]
     first = f"{_counted(count, 'incident')} began, {critical or 'none'} of them critical; {before}. {is_open or 'None is still open'}."
-    worst, (noisiest, of_it) = worst_first(facts.incidents)[0], Counter(each.source for each in facts.incidents).most_common(1)[0]
+    worst, of_sources = worst_first(facts.incidents)[0], Counter(name for each in facts.incidents for name in each.of_sources)
+    noisiest, of_it = of_sources.most_common(1)[0]
     second = f"The worst was {worst.who}: {worst.title.rstrip('.')}, for {lasting(worst.lasted)}"
     of_most = f"; {of_it} of {count} were of {'no source' if noisiest == '*' else noisiest}" if of_it > 1 and len(facts.sources) > 1 else ""
     return [first, f"{second}{of_most}.", f"{calm} {_told(sent, failed, facts.incidents)}"]
@@ -145,9 +189,11 @@ def weekly_document(facts: WeekFacts) -> Document:
     parts: list[Part] = [Paragraph(sentence, is_lead=True) for sentence in summary(facts)]
     if period.end > facts.made_at:
         parts.append(Paragraph(f"The time is not over: this is how it stood on {_at(facts.made_at, period)}."))
-    if (picture := weekly_plot(*_bars(facts))) is not None:
-        parts.append(Picture(picture, "incidents of five weeks, and of each day of this one, by severity"))
-    parts += _incidents(facts) + _sources(facts) + _noisy(facts) + _trends(facts) + _patterns(facts) + _messages(facts)
+    if (picture := weekly_plot(*bars_of(facts))) is not None:
+        parts.append(Picture(picture, f"incidents of five {facts.units}, and of the days or weeks of this one, by severity"))
+    if facts.is_watched or any(each.is_broken for each in facts.sources):
+        parts += _incidents(facts) + _sources(facts)
+    parts += _noisy(facts) + _trends(facts) + _patterns(facts) + _messages(facts)
     if facts.verdicts is not None:
         parts += _verdicts(facts.verdicts)
     parts += _listed("Remedies", ["action", "status", "count"], facts.remedies, [2])
@@ -168,7 +214,8 @@ def worst_first(incidents: Sequence[WeekIncident]) -> list[WeekIncident]:
 def _incidents(facts: WeekFacts) -> list[Part]:
     rows: list[Sequence[Cell]] = []
     for each in worst_first(facts.incidents)[:MOST_ROWS]:
-        what = each.title + (f" (and {each.member_count} more series)" if each.member_count else "")
+        is_counted = each.cause == GROUP  # its title says how many they are
+        what = each.title + (f" (and {each.member_count} more series)" if each.member_count and not is_counted else "")
         rows.append(
             [
                 Link(each.incident_id[:8], each.page) if each.page else each.incident_id[:8],
@@ -187,12 +234,10 @@ def _incidents(facts: WeekFacts) -> list[Part]:
 
 
 def _sources(facts: WeekFacts) -> list[Part]:
-    counts = Counter((each.source, each.severity) for each in facts.incidents)
-
     def badness(each: SourceWeek) -> tuple[object, ...]:
         return (
             -each.is_broken,
-            *(-counts[each.source, severity] for severity in COLOURS),
+            *(-each.severities.get(severity, 0) for severity in COLOURS),
             each.calm_share,
             -each.failed_checks,
             each.source,
@@ -204,8 +249,8 @@ def _sources(facts: WeekFacts) -> list[Part]:
             each.state,
             "no row" if each.newest_at is None else f"{lasting(max(facts.until - each.newest_at, timedelta(0)))} old",
             f"{each.row_count:,}",
-            *(str(counts[each.source, severity] or _NO) for severity in COLOURS),
-            f"{100 * each.calm_share:.1f} %",
+            *(str(each.severities.get(severity) or _NO) for severity in COLOURS),
+            f"{100 * each.calm_share:.1f} %" if each.is_watched else _NO,
             str(each.failed_checks or _NO),
             _NO if each.model_trained_at is None else lasting(max(facts.until - each.model_trained_at, timedelta(0))),
         ]
@@ -217,9 +262,9 @@ def _sources(facts: WeekFacts) -> list[Part]:
 
 def _noisy(facts: WeekFacts) -> list[Part]:
     """Series with several incidents, and what docs/tuning.md would turn."""
-    groups: dict[tuple[str, str, str], list[WeekIncident]] = {}
+    groups: dict[tuple[object, ...], list[WeekIncident]] = {}
     for each in facts.incidents:
-        groups.setdefault((each.source, each.series, each.cause), []).append(each)
+        groups.setdefault((each.of_sources, each.series, each.cause), []).append(each)
     noisy = sorted(
         (own for own in groups.values() if len(own) > 1), key=lambda own: (-len(own), -sum(each.messages for each in own), own[0].who)
     )
@@ -242,6 +287,8 @@ def hint(own: Sequence[WeekIncident]) -> str:
         return "freshness: {delay: 3h}"
     if cause == "readability":
         return "on_bad_rows: {warn_above: 5%}"
+    if cause == GROUP:
+        return "nothing to turn: mend what these sources have in common"
     if cause.startswith(("check:", "load:")):
         return "the severity of the promise that breaks, in contract:"
     if cause != "anomaly":
@@ -281,13 +328,13 @@ def _trends(facts: WeekFacts) -> list[Part]:
         middle("median duration", [each.lasted for each in now], [each.lasted for each in before]),
     ]
     shown = [row for row in rows if row[1] not in ("0", _NO) or row[2] not in ("0", _NO)]
-    return _listed(f"Against the four {facts.unit}s before", ["", f"this {facts.unit}", "usual", "change"], shown, [1, 2, 3])
+    return _listed(f"Against the four {facts.units} before", ["", f"this {facts.unit}", "usual", "change"], shown, [1, 2, 3])
 
 
 def _patterns(facts: WeekFacts) -> list[Part]:
     zone = ZoneInfo(facts.period.timezone)
     found = recurring([Begun(each.source, each.began_at.astimezone(zone), each.cause) for each in (*facts.incidents, *facts.earlier)])
-    return [Heading(f"What comes back, in five {facts.unit}s"), *(Paragraph(f"{each}.") for each in found)] if found else []
+    return [Heading(f"What comes back, in five {facts.units}"), *(Paragraph(f"{each}.") for each in found)] if found else []
 
 
 def _messages(facts: WeekFacts) -> list[Part]:
@@ -307,22 +354,43 @@ def _verdicts(verdicts: Mapping[str, int]) -> list[Part]:
     ]
 
 
-def _bars(facts: WeekFacts) -> tuple[list[tuple[str, dict[str, int]]], list[tuple[str, dict[str, int]]]]:
-    """The five weeks, each named by its first day, and the days of this one."""
-    period, zone = facts.period, ZoneInfo(facts.period.timezone)
-    weeks: list[tuple[str, dict[str, int]]] = []
+def bars_of(facts: WeekFacts) -> tuple[Bars, Bars]:
+    """The five spans, each named by its first day, and the days of this one; the weeks, or the months, of one that is long."""
+    period = facts.period
+    spans: list[tuple[str, dict[str, int]]] = []
     for number in (4, 3, 2, 1, 0):
         each = period.earlier(number) if number else period
-        inside = [one for one in (*facts.earlier, *facts.incidents) if each.start <= one.began_at < each.end]
-        first = _local(each.start, period)
-        weeks.append((f"{first.day} {first:%b}", dict(Counter(one.severity for one in inside))))
-    first_day, last_day = period.start.astimezone(zone).date(), (period.end - timedelta(seconds=1)).astimezone(zone).date()
-    days: list[tuple[str, dict[str, int]]] = []
-    for offset in range(min(14, (last_day - first_day).days + 1)):
-        day = first_day + timedelta(days=offset)
-        inside = [one for one in facts.incidents if one.began_at.astimezone(zone).date() == day]
-        days.append((f"{day:%a}" if (last_day - first_day).days < 7 else str(day.day), dict(Counter(one.severity for one in inside))))
-    return weeks, days
+        spans.append((_day(_local(each.start, period).date()), _severities((*facts.earlier, *facts.incidents), each.start, each.end)))
+    unit, firsts = _steps(period)
+    edges = [datetime.combine(day, time(), ZoneInfo(period.timezone)) for day in firsts]
+    ends = [*edges[1:], period.end]
+    within: list[tuple[str, dict[str, int]]] = []
+    for day, start, end in zip(firsts, edges, ends, strict=True):
+        label = f"{day:%a}" if _is_week(period) else f"{day:%b %Y}" if unit == "month" else _day(day)
+        within.append((label, _severities(facts.incidents, start, end)))
+    by = f"incidents of this week by {unit}" if _is_week(period) else f"incidents by {unit}"
+    return Bars(f"incidents by {'week' if _is_week(period) else span_of(period)}", spans), Bars(by, within)
+
+
+def _steps(period: Period) -> tuple[str, list[date]]:
+    """What a bar is of, and the first day of each: days up to five weeks, weeks up to a year, else months."""
+    first, last = _local(period.start, period).date(), _local(period.end - timedelta(seconds=1), period).date()
+    days = (last - first).days + 1
+    if days <= _MOST_DAYS:
+        return "day", [first + timedelta(days=number) for number in range(days)]
+    if days <= _MOST_WEEKS * 7:
+        monday = first - timedelta(days=first.weekday())
+        return "week", [monday + timedelta(days=number) for number in range(0, (last - monday).days + 1, 7)]
+    months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    return "month", [date(number // 12, number % 12 + 1, 1) for number in months]
+
+
+def _severities(incidents: Sequence[WeekIncident], start: datetime, end: datetime) -> dict[str, int]:
+    return dict(Counter(each.severity for each in incidents if start <= each.began_at < end))
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b}"
 
 
 def _listed(

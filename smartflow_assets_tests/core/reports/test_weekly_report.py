@@ -7,8 +7,8 @@ import pytest
 
 from smartflow_assets.core.reports import html_page
 from smartflow_assets.core.reports.document import Document, Heading, Paragraph, Table
-from smartflow_assets.core.reports.weekly_report import SourceWeek, WeekFacts, WeekIncident, hint, summary, weekly_document
-from smartflow_assets.core.temporal.week import week_named
+from smartflow_assets.core.reports.weekly_report import SourceWeek, WeekFacts, WeekIncident, bars_of, hint, summary, weekly_document
+from smartflow_assets.core.temporal.week import Period, week_named
 from smartflow_assets_tests.core.reports.test_html_page import Read
 
 WEEK = week_named("2026-W10", "UTC")
@@ -110,3 +110,64 @@ def test_a_week_that_is_not_over_says_so_and_names_are_text() -> None:
         weekly_document(facts(made_at=datetime(2026, 3, 4, 12, tzinfo=UTC), incidents=[incident(title="<script>", source="<b>")]))
     )
     assert "The time is not over" in page and "script" not in Read(page).tags and "<b>" not in page
+
+
+def rows_of(document: Document, first: str) -> list[list[str]]:
+    return next([[*map(str, row)] for row in part.rows] for part in document.parts if isinstance(part, Table) and part.columns[0] == first)
+
+
+def test_what_was_told_with_other_sources_counts_for_each_of_them() -> None:
+    group = incident(
+        9, source="*", series="", cause="group", severity="critical", title="2 series of 2 sources: shop orders 5", member_count=2
+    )
+    group = replace(group, sources=("shop", "web"))
+    ill = [replace(CALM, source=name, severities={"critical": 1}, calm_share=0.9) for name in ("shop", "web")]
+    document = weekly_document(facts(incidents=[group], sources=[replace(CALM, source="mail"), *ill]))
+    assert [(row[0], row[4], row[7]) for row in rows_of(document, "source")] == [
+        ("shop", "1", "90.0 %"),
+        ("web", "1", "90.0 %"),
+        ("mail", "–", "100.0 %"),
+    ]
+    assert [row[2] for row in rows_of(document, "id")] == ["shop and web: 2 series of 2 sources: shop orders 5"]
+    assert "The worst was shop and web: 2 series of 2 sources" in summary(facts(incidents=[group]))[1]
+
+
+def test_nothing_that_was_not_watched_is_said_to_be_calm() -> None:
+    new = replace(CALM, state="not watched yet", newest_at=None, is_watched=False)
+    nothing = facts(sources=[replace(new, row_count=0)])
+    assert summary(nothing) == ["Nothing was watched then: nothing is known of this week."]
+    assert headings(weekly_document(nothing)) == []
+    partly = facts(sources=[CALM, replace(new, source="web")])
+    assert summary(partly)[1] == "No source had an open incident at any time."
+    assert [(row[0], row[1], row[7]) for row in rows_of(weekly_document(partly), "source")] == [
+        ("shop", "calm", "100.0 %"),
+        ("web", "not watched yet", "–"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "title", "unit", "bars"),
+    [
+        (30, "30 Oct to 29 Nov 2026", "incidents by day", 31),
+        (5, "24 Nov to 29 Nov 2026", "incidents by day", 6),
+        (90, "31 Aug to 29 Nov 2026", "incidents by week", 13),
+        (400, "25 Oct 2025 to 29 Nov 2026", "incidents by month", 14),
+    ],
+)
+def test_a_span_is_told_by_its_dates_and_all_of_it_is_in_the_picture(days: int, title: str, unit: str, bars: int) -> None:
+    end = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    period = Period(f"since-{end - timedelta(days=days):%Y-%m-%d}", end - timedelta(days=days), end, "UTC")
+    began = [period.start, end - timedelta(days=1), end - timedelta(hours=1)]
+    span = facts(period=period, made_at=end, incidents=[replace(incident(), began_at=at) for at in began])
+    document = weekly_document(span)
+    assert document.title == title and f"Against the four spans of {days} days before" in headings(document)
+    spans, within = bars_of(span)
+    assert (spans.title, len(spans.bars), sum(spans.bars[-1][1].values())) == (f"incidents by {days} days", 5, 3)
+    assert (within.title, len(within.bars), sum(sum(each.values()) for _, each in within.bars)) == (unit, bars, 3)
+
+
+def test_a_week_has_a_bar_for_each_of_its_days() -> None:
+    weeks, days = bars_of(facts(incidents=[incident(9), incident(33, severity="critical")]))
+    assert (weeks.title, days.title) == ("incidents by week", "incidents of this week by day")
+    assert [label for label, _ in days.bars] == ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    assert [counts for _, counts in days.bars[:3]] == [{"warning": 1}, {"critical": 1}, {}]
