@@ -153,7 +153,7 @@ def does(row: Row, timezone: str) -> str:
         case "false_positive":
             return f"its time is learnt; the threshold {'was' if is_over else 'is'} raised {until}"
         case _:
-            return f"look-alikes {row['recurs']} {'were' if is_over else 'are'} muted {until}"
+            return f"look-alikes {RecurringTime.parse(row['recurs']).said} {'were' if is_over else 'are'} muted {until}"
 
 
 class _Act:
@@ -326,7 +326,8 @@ class _Act:
             case _:
                 size = f", up to {SIZE:g} times as large," if row["deviation"] is not None else ""
                 until = _at(row["until_at"], self._zone)
-                return f"nobody hears of the like each {row['recurs']} ({self._zone}){size} until {until}; its time is not learnt from"
+                when = RecurringTime.parse(row["recurs"]).said
+                return f"nobody hears of the like {when} ({self._zone}){size} until {until}; its time is not learnt from"
 
     def _unit(self, series: str) -> str:
         source = self._catalogue.sources.get(self.source)

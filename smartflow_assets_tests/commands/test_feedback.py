@@ -20,7 +20,7 @@ def test_who_says_that_an_incident_is_expected_reads_what_follows_and_may_take_i
     assert smartflow("feedback").out == "nobody has said of an incident whether it was right: smartflow feedback INCIDENT VERDICT\n"
     answer = smartflow("feedback", name[:8], "expected", "--note", "the sale", "--by", "anna")
     assert answer.code == 0, answer
-    text = f"{name[:8]} shop orders: called expected: nobody hears of the like each fri 00:00-05:00 (Europe/Berlin), "
+    text = f"{name[:8]} shop orders: called expected: nobody hears of the like every Fri 00:00 to 05:00 (Europe/Berlin), "
     assert answer.out.startswith(f"{text}up to 1.25 times as large, until ")
     (row,) = rows_of(smartflow, "SELECT feedback_id, verdict, recurs, given_by, note, direction FROM feedback")
     assert (row["verdict"], row["recurs"], row["given_by"], row["note"], row["direction"]) == (
@@ -33,7 +33,7 @@ def test_who_says_that_an_incident_is_expected_reads_what_follows_and_may_take_i
     header, line = smartflow("feedback", "list", "shop").out.splitlines()
     assert header.split() == ["id", "given", "by", "source", "series", "incident", "verdict", "does", "muted", "note"]
     assert (
-        line.split()[0] == row["feedback_id"][:8] and "look-alikes fri 00:00-05:00 are muted until " in line and line.endswith("the sale")
+        line.split()[0] == row["feedback_id"][:8] and "look-alikes every Fri 00:00 to 05:00 are muted" in line and line.endswith("the sale")
     )
     shown = smartflow("incidents", "show", name).out
     assert "judged" in shown and "expected; fri 00:00-05:00; the sale" in shown

@@ -7,13 +7,16 @@ import duckdb
 import pandas as pd
 import pytest
 
+from smartflow_assets.adapters.warehouse.writes import Append, Rewrite
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.incidents.decisions import Decisions
+from smartflow_assets.core.incidents.event_log import EVENT_COLUMNS, fold, log_entry
 from smartflow_assets.core.reports.weekly_report import WeekFacts, summary
 from smartflow_assets.core.temporal.week import week_named
 from smartflow_assets.stages.alerting import drain_outbox
 from smartflow_assets.stages.decisions import decide
 from smartflow_assets.stages.incident_pages import write_touched
+from smartflow_assets.stages.incident_views import Wanted, lasting_of, listed
 from smartflow_assets.stages.weekly_report import home_timezone, week_facts
 from smartflow_assets.stages.weekly_report_file import report_path, written
 from smartflow_assets_tests.core.reports.test_html_page import Read
@@ -170,6 +173,61 @@ def test_a_home_in_which_nothing_ran_and_a_broken_file_are_told(home: Home) -> N
     facts = week_facts(None, Catalogue.load(home.settings), WEEK, now=END)
     assert [(each.source, each.state) for each in facts.sources] == [("shop", "its file is broken")]
     assert summary(facts) == ["Nothing was watched then: nothing is known of this week."]
+
+
+def told(home: Home, *incidents: dict) -> None:
+    """Write incidents as they stand, over since two hours after their last anomalous bucket."""
+    entries = []
+    for number, each in enumerate(incidents):
+        row = {"source": "shop", "cause": "anomaly", "series": "orders", "severity": "critical", "hours": 3, **each}
+        opened_at = WEEK.start + HOUR
+        last = opened_at + row["hours"] * HOUR
+        told = {"opened_at": opened_at, "last_seen_at": last, "title": f"title of {row['incident_id']}"}
+        ended = {"resolved_at": last + 2 * HOUR, "resolved_reason": "back to normal"}
+        events = [("opened", told), ("grouped", {"group_id": row.get("group_id")}), ("resolved", ended)]
+        for sequence, (kind, payload) in enumerate(events, 1):
+            at = WEEK.start + number * timedelta(seconds=1)
+            payload |= {"sequence": sequence}
+            entries.append(log_entry(row, kind, severity=row["severity"], happened_at=at, run_id="r", payload=payload))
+    log = pd.DataFrame(entries, columns=EVENT_COLUMNS)
+    ids = tuple(each["incident_id"] for each in incidents)
+    home.warehouse.commit("r", [Append("incident_events", log), Rewrite("incidents", ids, fold(log))])
+
+
+def test_incidents_of_a_group_count_for_their_sources_and_last_to_the_last_bucket_of_all(home: Home) -> None:
+    for name in ("shop", "web", "mail", "feed"):
+        home.write_source(name, SOURCE.replace("NAME", name))
+    told(
+        home,
+        {"incident_id": "g", "source": "*", "cause": "group", "series": "", "hours": 5},
+        {"incident_id": "s1", "group_id": "g"},
+        {"incident_id": "s2", "group_id": "s1", "series": "refunds", "hours": 5},
+        {"incident_id": "w1", "group_id": "g", "source": "web", "severity": "warning"},
+        {"incident_id": "m1", "source": "mail", "hours": 24},
+        {"incident_id": "f1", "source": "feed", "cause": "freshness", "series": ""},
+    )
+    facts = facts_of(home)
+    assert {each.source: each.severities for each in facts.sources} == {
+        "shop": {"critical": 1},  # with refunds in it
+        "web": {"warning": 1},
+        "mail": {"critical": 1},
+        "feed": {"critical": 1},
+    }
+    shares = {each.source: each.calm_share for each in facts.sources}
+    assert shares == pytest.approx({"shop": 1 - 7 / 168, "web": 1 - 5 / 168, "mail": 1 - 26 / 168, "feed": 1 - 5 / 168})
+    said = {each.incident_id: (each.who, each.member_count, each.lasted / HOUR) for each in facts.incidents}
+    assert said == {"g": ("shop and web", 3, 5), "m1": ("mail orders", 0, 24), "f1": ("feed freshness", 0, 5)}
+    rows = {row["incident_id"]: row for row in listed(home.warehouse, Wanted("resolved"))}
+    assert {name: lasting_of(rows[name], END) / HOUR for name in ("g", "m1", "f1")} == {"g": 5, "m1": 24, "f1": 5}
+
+
+def test_a_week_before_anything_was_watched_says_so(home: Home) -> None:
+    home.write_source("shop", SOURCE.replace("NAME", "shop"))
+    told(home, {"incident_id": "m1"})
+    early = week_facts(home.warehouse, Catalogue.load(home.settings), week_named("2020-W10", "UTC"), now=END)
+    assert [(each.state, each.is_watched) for each in early.sources] == [("not watched yet", False)]
+    assert summary(early) == ["Nothing was watched then: nothing is known of this week."]
+    assert facts_of(home).is_watched
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Expectation:
         if self.deviation is not None and (seen.deviation is None or seen.deviation > SIZE * self.deviation):
             return f"larger than {SIZE:g} times what was called expected"
         if seen.last_seen_at > end + LONGER:
-            return f"still there {LONGER // timedelta(minutes=60)} h after {self.recurs}"
+            return f"still there {LONGER // timedelta(minutes=60)} h after its time, {self.recurs.said}"
         return None
 
     def is_of(self, seen: "Seen") -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.core.drift.report import DriftReport
+from smartflow_assets.core.reports.letters import drawable
 from smartflow_assets.core.reports.series_plot import png, quieten
 from smartflow_assets.core.text_format import number
 
@@ -77,7 +78,7 @@ def _draw_categories(axes: "Axes", reference: pd.Series, current: pd.Series) -> 
     before, now = (part.value_counts(normalize=True) for part in (reference, current))
     most = before.add(now, fill_value=0).sort_values(ascending=False, kind="stable").index[:_MOST_CATEGORIES]
     shares = [100 * part.reindex(most).fillna(0).to_numpy(float) for part in (before, now)]
-    labels = [text if len(text) <= 14 else f"{text[:13]}…" for text in map(str, most)]
+    labels = [text if len(text) <= 14 else f"{text[:13]}…" for text in map(drawable, map(str, most))]
     if len(before.index.union(now.index)) > len(most):
         shares = [np.append(share, 100 - share.sum()) for share in shares]
         labels.append("others")

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from smartflow_assets.core.errors import SmartflowError
@@ -27,6 +26,7 @@ from smartflow_assets.core.reports.document import (
     safe_address,
     shown,
 )
+from smartflow_assets.core.reports.letters import drawable, font_files
 
 _INK, _SOFT, _LINE, _LINK = (38, 55, 70), (95, 107, 115), (215, 222, 227), (47, 111, 176)
 _TONES = {"critical": (198, 40, 40), "warning": (161, 92, 0), "info": (47, 111, 176), "resolved": (46, 125, 79)}
@@ -56,9 +56,8 @@ def render(document: Document, *, made_at: datetime) -> bytes:
     pdf.set_creator("SmartFlow")
     pdf.set_margin(14)
     pdf.set_auto_page_break(True, margin=16)
-    folder = _fonts()
-    pdf.add_font(_FONT, "", folder / "DejaVuSans.ttf")
-    pdf.add_font(_FONT, "B", folder / "DejaVuSans-Bold.ttf")
+    for style, file in zip(("", "B"), font_files(), strict=True):
+        pdf.add_font(_FONT, style, file)
     pdf.add_page()
     if document.kicker:
         _line(pdf, document.kicker, 9, _TONES.get(document.tone, _SOFT), "B")
@@ -147,10 +146,4 @@ def _web(cell: Cell) -> str:
 
 def _text(text: str) -> str:
     """Signs that turn the writing direction are left out: nothing would turn it back."""
-    return shown(text).translate(_DIRECTIONS)
-
-
-def _fonts() -> Path:
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return drawable(shown(text).translate(_DIRECTIONS))

@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from smartflow_assets.core.reports.letters import drawable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -102,6 +104,7 @@ def png(figure: "Figure") -> bytes:
     from PIL import Image
 
     for text in figure.findobj(Text):
+        text.set_text(drawable(text.get_text()))
         text.set_parse_math(False)
         text.set_usetex(False)
     canvas = FigureCanvasAgg(figure)

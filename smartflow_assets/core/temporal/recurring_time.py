@@ -76,6 +76,23 @@ class RecurringTime:
                 ends.append(end)
         return max(ends, default=None)
 
+    @property
+    def said(self) -> str:
+        """As a sentence has it.
+
+        >>> RecurringTime.parse("daily 22:00-02:00").said, RecurringTime.parse("mon 09:00-11:00").said
+        ('every day 22:00 to 02:00', 'every Mon 09:00 to 11:00')
+        >>> RecurringTime.parse("mon-fri 22:00-02:00").said, RecurringTime.parse("fri 20:00-mon 06:00").said
+        ('every Mon to Fri 22:00 to 02:00', 'every Fri 20:00 to Mon 06:00')
+        >>> RecurringTime.parse("mon,wed,thu 02:00-03:00").said
+        'every Mon, Wed and Thu 02:00 to 03:00'
+        """
+        days, _, rest = str(self).partition(" ")
+        begins, _, ends = rest.partition("-")
+        first, *others = (day.title() for day in days.split(","))
+        named = f"{', '.join([first, *others[:-1]])} and {others[-1]}" if others else first.replace("-", " to ")
+        return f"every {'day' if days == 'daily' else named} {begins} to {ends[:1].upper()}{ends[1:]}"
+
     def __str__(self) -> str:
         ends, begins = self.begins + self.lasting, _clock(self.begins)
         if self.lasting > DAY:

@@ -80,7 +80,8 @@ def test_what_outlasts_its_time_by_more_than_an_hour_is_told() -> None:
     calm = ran(text(r20="w" * 16), 24)  # rows 20 to 35: over at 03:00
     assert calm.said() == [] and calm.incidents["suppressed_by"].tolist() == ["feedback:ab12"]
     longer = ran(text(r20="w" * 17), 24, 30)
-    assert longer.said() == ["opened", "resolved"] and '"note": "still there 1 h after mon 01:00-02:00"' in "".join(longer.log["payload"])
+    assert longer.said() == ["opened", "resolved"]
+    assert '"note": "still there 1 h after its time, every Mon 01:00 to 02:00"' in "".join(longer.log["payload"])
 
 
 def test_a_return_that_is_no_more_stays_untold_and_one_that_is_more_is_told() -> None:

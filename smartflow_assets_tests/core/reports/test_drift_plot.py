@@ -64,3 +64,8 @@ def test_odd_columns_are_drawn(values):
 def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="no values"):
         picture({"value": np.full(672, np.nan)})
+
+
+def test_a_category_that_the_font_lacks_is_a_box_and_no_warning(recwarn: pytest.WarningsRecorder):
+    assert picture({"c": np.where(NOW, "🛒", "b")}) == picture({"c": np.where(NOW, "□", "b")})
+    assert [str(each.message) for each in recwarn if "Glyph" in str(each.message)] == []

@@ -35,6 +35,11 @@ def test_whatever_the_data_say_makes_a_file(text: str) -> None:
     assert "after all" in text_of(pdf_page.render(Document(text, [*parts, Paragraph("after all")]), made_at=NOW))
 
 
+def test_what_the_font_lacks_is_a_box_and_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    pdf = pdf_page.render(Document("Kasse 🛒", [Paragraph("中 5 €"), Table(["🛒"], [["Köln 🛒"]])]), made_at=NOW)
+    assert all(said in text_of(pdf) for said in ("Kasse □", "□ 5 €", "Köln □")) and caplog.records == []
+
+
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fpdf", None)
     with pytest.raises(SmartflowError, match=r"pip install 'smartflow\[pdf\]'"):

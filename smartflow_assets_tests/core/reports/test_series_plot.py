@@ -98,3 +98,11 @@ def test_a_caption_stands_below_the_picture_in_three_lines_at_most_and_still_fit
 )
 def test_words_of_the_data_are_no_formulas(words):
     assert series_plot(calm(), None, **words) != series_plot(calm(), None, title="t")
+
+
+def test_what_the_font_lacks_is_a_box_and_no_warning(recwarn: pytest.WarningsRecorder):
+    names = {"title": "shop 🛒", "unit": "🛒", "caption": "中 more 🛒"}
+    assert series_plot(calm(), None, **names) == series_plot(
+        calm(), None, **{name: text.replace("🛒", "□").replace("中", "□") for name, text in names.items()}
+    )
+    assert [str(each.message) for each in recwarn if "Glyph" in str(each.message)] == []
