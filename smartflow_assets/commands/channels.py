@@ -81,19 +81,37 @@ def list_channels() -> None:
 def test_channel(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The channel, as data/channels.yaml calls it.", show_default=False)],
 ) -> None:
-    """Send one real message that says it is a test. It is of no incident, and no row of the outbox. Exit code 1, with the reason, when it
-    was not taken.
+    """Send one real message that says it is a test. It is of no incident, and no row of the outbox. One that is taken ends the incidents
+    `delivery:NAME`, of messages that the channel lost. Exit code 1, with the reason, when it was not taken.
     """
     settings = home.open_home()
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.stages.channel_trials import try_channel
 
-    channel = _channel(name, Catalogue.load(settings))
+    catalogue = Catalogue.load(settings)
+    channel = _channel(name, catalogue)
     if error := try_channel(name, channel, settings, now=datetime.now(UTC), environment=os.environ):
         raise DeliveryError(f"channel {name}: {error.rstrip('.')}")
     terminal.result(f"{name}: the test was taken", "green")
     if _type(channel) in _KEPT_OPEN:
         terminal.note(f"{_type(channel)} keeps it open until somebody closes it there")
+    if settings.warehouse_file.exists():
+        _end_lost_deliveries(name, settings, catalogue)
+
+
+def _end_lost_deliveries(name: str, settings: "Settings", catalogue: "Catalogue") -> None:
+    from smartflow_assets.adapters.files.access import private
+    from smartflow_assets.core.errors import WarehouseBusyError
+    from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.stages.alerting import end_lost_deliveries
+
+    warehouse, because = open_warehouse(settings), "a test of the channel was taken"
+    try:
+        with private():
+            if end_lost_deliveries(warehouse, catalogue, name, now=datetime.now(UTC), run_id="channels", because=because):
+                warehouse.publish("channels", is_forced=True)
+    except WarehouseBusyError:
+        terminal.note("somebody writes the warehouse: incidents of messages that it lost end with the next message that it takes")
 
 
 def preview(

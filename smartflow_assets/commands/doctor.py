@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -56,6 +56,7 @@ NETWORK_DISKS = {
 }
 LITTLE_SPACE, NO_SPACE = 2 * 1024**3, 256 * 1024**2
 OLD_COPY = timedelta(days=1)
+OLD_NEWS = timedelta(days=7)  # of messages that were lost on a channel that works again
 FEWEST_POINTS, FEWEST_RUNS = 100_000, 20  # fewer say nothing of how large a million of them is
 LARGE_MILLION, LARGE_HISTORY = 1024**3, 2 * 1024**3  # ten times what a million points of one metric take; runs of a fortnight
 MEBIBYTE = 1024**2
@@ -528,21 +529,37 @@ def _messages(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogu
     rows, waits = undelivered_messages(warehouse), waiting_messages(warehouse, catalogue, now)
     for channel, each in waits.items():
         yield Diagnosis("ok", "messages", f"to {channel}, {', '.join(map(str, each))}")
-        is_planned = (rows["channel"] == channel) & (rows["status"] == "planned")
+        is_planned = (rows["channel"] == channel) & (rows["standing"] == "planned")
         rows.loc[is_planned, "n"] -= sum(wait.count for wait in each)
-    rows = rows[rows["n"] > 0]
-    words = {"failed": "failed", "claimed": "were begun and not ended", "planned": "wait to be sent"}
-    for row in rows.itertuples():
-        level = "fail" if row.status == "failed" else "warn"
-        why = f": {row.error}" if isinstance(row.error, str) and row.error else ""
-        yield Diagnosis(
-            level,
-            "messages",
-            f"{row.n} to {row.channel} {words[str(row.status)]}{why}",
-            "They are sent again by the next run or by `smartflow ui`, once the channel works.",
-        )
+    made_up_for = rows["standing"] == "made up for"
+    rows = rows[(rows["n"] > 0) & ~(made_up_for & (rows["newest_at"] < now - OLD_NEWS))]
+    for row in rows.to_dict("records"):
+        yield _undelivered(row)
     if rows.empty and not waits:
         yield Diagnosis("ok", "messages", "none failed, none waits")
+
+
+def _undelivered(row: dict[str, Any]) -> Diagnosis:
+    """Messages of one channel that have not been sent, and what becomes of them."""
+    why = f": {row['error']}" if isinstance(row["error"], str) and row["error"] else ""
+    told, channel = f"{row['n']} to {row['channel']}", row["channel"]
+    last = f"{row['newest_at']:%Y-%m-%d %H:%M} UTC"
+    if row["standing"] == "given up":
+        remedy = (
+            f"They are not sent again; `smartflow incidents` lists what they were about. Once the channel is mended, `smartflow channels "
+            f"test {channel}`, or the next message that it takes, ends this."
+        )
+        return Diagnosis("fail", "messages", f"{told} given up, the last at {last}{why}", remedy)
+    if row["standing"] == "made up for":
+        return Diagnosis("ok", "messages", f"{told} given up, the last at {last}; the channel has worked since")
+    if row["standing"] == "failed":
+        when = f"from {row['due_at']:%Y-%m-%d %H:%M} UTC on"
+        remedy = f"They are tried again by `smartflow run` or `smartflow ui`, the first {when}."
+        return Diagnosis("fail", "messages", f"{told} failed{why}", remedy)
+    words = {"claimed": "were begun and not ended", "planned": "wait to be sent"}
+    return Diagnosis(
+        "warn", "messages", f"{told} {words[row['standing']]}{why}", "They are sent by the next `smartflow run` or by `smartflow ui`."
+    )
 
 
 COMMANDS = (("doctor", doctor, EXAMPLES),)

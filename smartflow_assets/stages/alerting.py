@@ -52,6 +52,7 @@ __all__ = [
     "close_incidents_of",
     "committed",
     "drain_outbox",
+    "end_lost_deliveries",
     "incidents",
     "record_failures",
     "sent_messages",
@@ -432,7 +433,18 @@ def drain_outbox(
     return drained
 
 
-def _record_deliveries(warehouse: Warehouse, catalogue: Catalogue, drained: Drained, *, now: datetime, run_id: str) -> bool:
+def end_lost_deliveries(warehouse: Warehouse, catalogue: Catalogue, channel: str, *, now: datetime, run_id: str, because: str) -> bool:
+    """A channel works, by something else than a message of the outbox: the incidents of those that it lost are over.
+    -> whether there were any."""
+    if warehouse.read(f"SELECT 1 FROM incidents WHERE cause = ? AND {GOING_ON}", [f"{DELIVERY}:{channel}"]).empty:
+        return False
+    _record_deliveries(warehouse, catalogue, Drained(reached=frozenset({channel})), now=now, run_id=run_id, because=because)
+    return True
+
+
+def _record_deliveries(
+    warehouse: Warehouse, catalogue: Catalogue, drained: Drained, *, now: datetime, run_id: str, because: str = ""
+) -> bool:
     """Open an incident for each source and channel that lost a message, and end those whose channel takes messages again;
     whether there is anything new to tell."""
     failures = {(letter.source, letter.channel): Failure(f"{DELIVERY}:{letter.channel}", letter.error) for letter in drained.dead_letters}
@@ -451,6 +463,7 @@ def _record_deliveries(warehouse: Warehouse, catalogue: Catalogue, drained: Drai
             policy=policy,
             now=now,
             run_id=f"{run_id} {now.isoformat()}",  # a sensor is no run: it may speak of one cause again
+            because=because,
         )
         is_new |= any(not each.sends.empty for each in committed(warehouse, run_id, step))
     return is_new
@@ -496,9 +509,24 @@ def waiting_messages(warehouse: Warehouse, catalogue: Catalogue, now: datetime) 
     return send_ledger.waits_by_channel(warehouse, catalogue.channels, now)
 
 
+_UNDELIVERED = f"""
+WITH works AS (
+    SELECT channel, max(taken_at) AS worked_at FROM (
+        SELECT channel, happened_at AS taken_at FROM marts.alert_log WHERE status = 'sent' UNION ALL
+        SELECT substr(cause, {len(DELIVERY) + 2}), resolved_at FROM incidents WHERE starts_with(cause, '{DELIVERY}:') AND state = 'resolved'
+    ) GROUP BY channel
+)
+SELECT channel, CASE WHEN status <> 'failed' OR due_at IS NOT NULL THEN status
+                     WHEN worked_at > happened_at THEN 'made up for' ELSE 'given up' END AS standing,
+       count(*) AS n, arg_max(error, happened_at) AS error, max(happened_at) AS newest_at, min(due_at) AS due_at
+FROM marts.alert_log LEFT JOIN works USING (channel)
+WHERE is_newest AND status IN ('failed', 'claimed', 'planned') GROUP BY channel, standing ORDER BY channel, standing
+"""
+
+
 def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:
-    """channel, status (failed, claimed or planned), n and the newest error of what has not been sent, by the published copy."""
-    return warehouse.published_read(
-        "SELECT channel, status, count(*) AS n, arg_max(error, happened_at) AS error FROM marts.alert_log "
-        "WHERE is_newest AND status IN ('failed', 'claimed', 'planned') GROUP BY channel, status ORDER BY channel, status"
-    )
+    """channel, standing, n, the newest error, newest_at (of the last attempt) and due_at of what has not been sent, by the published copy.
+
+    `standing`: planned, claimed, failed (it is tried again), given up, or made up for: given up, and the channel has worked since.
+    """
+    return warehouse.published_read(_UNDELIVERED)

@@ -165,3 +165,42 @@ def test_who_opens_and_closes_each_incident_takes_no_bundles(told: Path, smartfl
     refused = smartflow("validate")
     assert refused.code == 1
     assert "pagerduty opens and closes each incident under its own id, so several cannot be one message: leave" in refused.err + refused.out
+
+
+def lost_line(smartflow: Smartflow) -> str:
+    """What the doctor says of messages to slack."""
+    return next(line for line in smartflow("doctor").out.splitlines() if " to slack " in line)
+
+
+@pytest.mark.parametrize("way", ["test", "message"])
+def test_what_was_given_up_is_a_failure_until_the_channel_works(
+    told: Path, smartflow: Smartflow, hooks: HookServer, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("SLACK_URL", hooks.url)
+    home, hooks.answers, now = Home(told), [(400, {}), (400, {})], datetime.now(UTC)
+    catalogue = Catalogue.load(home.settings)
+
+    def deliver(at: datetime) -> None:
+        environment = {"SLACK_URL": hooks.url}
+        drain_outbox(home.warehouse, catalogue, home.settings, now=at, run_id="r", environment=environment)
+        home.warehouse.publish("test", is_forced=True)
+
+    assert "failed: not tried: SLACK_URL is not set" in lost_line(smartflow), "it is tried again"
+    assert "They are tried again by `smartflow run` or `smartflow ui`, the first from 2026-03-03 00:0" in lost_line(smartflow)
+    deliver(now - timedelta(minutes=2))
+    lost = lost_line(smartflow)
+    assert lost.startswith("fail  messages: 2 to slack given up, the last at ") and "answered 400" in lost
+    assert "They are not sent again" in lost and "`smartflow channels test slack`" in lost and "sent again by the next run" not in lost
+    assert list(home.table("incidents", "cause = 'delivery:slack'")["state"]) == ["open"]
+
+    if way == "test":
+        assert smartflow("channels", "test", "slack").code == 0
+    else:
+        incident = home.warehouse.read("SELECT * FROM alert_sends WHERE channel = 'slack' AND status = 'planned'")
+        later = incident.head(1).assign(idempotency_key="another", happened_at=now, due_at=now)
+        home.warehouse.commit("test", [Append("alert_sends", later)])
+        deliver(now)
+    [ended] = home.table("incidents", "cause = 'delivery:slack'").to_dict("records")
+    why = {"test": "a test of the channel was taken", "message": "delivery:slack succeeded again"}[way]
+    assert (ended["state"], ended["resolved_reason"]) == ("resolved", why)
+    assert lost_line(smartflow).startswith("ok    messages: 2 to slack given up") and "the channel has worked since" in lost_line(smartflow)
