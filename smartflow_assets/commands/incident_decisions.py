@@ -181,7 +181,7 @@ def _decide(
             row = titles.get(each.incident_id, {"source": source, "series": "", "cause": ""})
             terminal.result(f"{each.incident_id[:8]} {row['source']} {row['series'] or row['cause']}".rstrip() + f": {each.text}")
         if any(each.has_changed for each in said):
-            terminal.say(_heard(source, sends))
+            terminal.say(_heard(source if source in catalogue.names else None, sends))
     if rows:
         warehouse.publish(BY_PEOPLE, is_forced=True)
 
@@ -213,14 +213,14 @@ def _written(
     raise AssertionError("the last patience either ends or raises")
 
 
-def _heard(source: str, sends: "pd.DataFrame") -> str:
-    """Who hears of it, and when."""
+def _heard(source: str | None, sends: "pd.DataFrame") -> str:
+    """Who hears of it, and when; `source` is None for what no run is of, since its file is gone or it is of several."""
     planned = sends[sends["status"] == "planned"]
     if planned.empty:
         return "nobody is told of that"
     told = [f"{' and '.join(dict.fromkeys(own['event']))} to {channel}" for channel, own in planned.groupby("channel", sort=False)]
-    runs = "any source" if source == "*" else source
-    return f"to be told: {', '.join(told)}, by the next run of {runs}, or within half a minute while `smartflow ui` runs"
+    runs = "`smartflow run`" if source is None else f"run of {source}"
+    return f"to be told: {', '.join(told)}, by the next {runs}, or within half a minute while `smartflow ui` runs"
 
 
 def _is_duration(text: str) -> bool:

@@ -4,6 +4,7 @@ The runs have their partitions, tags and logs in the history that `smartflow ui`
 in a run each. What Dagster says meanwhile stays out of the terminal, unless -v asks for it. One source's failure stops no other.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -85,7 +86,8 @@ def run(
     """Watch sources: read what is new, score it, open and close incidents, tell people once.
 
     All sources when none is named, broken ones too, which then fail alone; those of which a look says that there is nothing to do are
-    left out, as the schedule does: name a source to run it whatever a look says. Several are one run in Dagster. Running it again with
+    left out, as the schedule does: name a source to run it whatever a look says. Several are one run in Dagster. Messages that are due of
+    sources whose file is gone go out as well. Running it again with
     nothing new changes nothing. Prints one line for each source: ok, failed, or silent while it brings no rows; exit code 1 when one
     failed. Looks whether Dagster's daemon still ticks, where one did, and makes an incident of one that is dead.
     """
@@ -113,8 +115,11 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         from smartflow_assets.config.catalogue import Catalogue
 
     catalogue = Catalogue.load(settings)
-    names = home.named(asked, catalogue)
     options = {name: value for name, value in options.items() if value}
+    is_telling = job == "monitor_source" and not options.get("dry_run")
+    if is_telling and not catalogue.names:  # the last source may have left messages
+        _send_of_gone(settings, catalogue, home.clock(options.get("as_of")))
+    names = home.named(asked, catalogue)
     width, failed, runs = max(map(len, names)), [], set[str]()
     with ExitStack() as stack:
         stack.enter_context(terminal.quiet())
@@ -151,7 +156,8 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         _look_for_daemon(settings, catalogue)
         if is_of_several:
             _tell_of_messages(settings, runs)
-        if job == "monitor_source":
+        if is_telling:
+            _send_of_gone(settings, catalogue, home.clock(options.get("as_of")))
             _tell_of_waiting(settings, catalogue, home.clock(options.get("as_of")) or datetime.now(UTC))
     for outcome in failed:
         for failure in outcome.failures:
@@ -261,6 +267,34 @@ def _tell_of_messages(settings: "Settings", runs: set[str]) -> None:
     )
     if said := ", ".join(f"{int(count)} {what}" for what, count in counts.items() if count):
         terminal.result(f"messages: {said}")
+
+
+def _send_of_gone(settings: "Settings", catalogue: "Catalogue", clock: datetime | None) -> None:
+    """Where no daemon runs nobody else sends what sources have left whose file is gone, and what is of none."""
+    from smartflow_assets.adapters.files.access import private
+    from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.defs.sensors import runs_about_to_send
+    from smartflow_assets.stages.run_closing import deliver_orphans
+
+    if not settings.warehouse_file.exists():
+        return
+    now, warehouse = clock or datetime.now(UTC), open_warehouse(settings)
+    try:
+        with private(), terminal.quiet():
+            sources, drained = deliver_orphans(
+                "run",
+                now=now,
+                warehouse=warehouse,
+                settings=settings,
+                catalogue=catalogue,
+                environment=os.environ,
+                leaving=runs_about_to_send(settings, warehouse, now),
+            )
+    except SmartflowError as error:  # the runs are done; the next one sends them
+        terminal.note(f"messages of sources that are gone were not sent: {error}")
+        return
+    if drained.sent or drained.failed:
+        terminal.result(f"messages of {', '.join(sources)}: {drained}")
 
 
 def _tell_of_waiting(settings: "Settings", catalogue: "Catalogue", now: datetime) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 
 from smartflow_assets.adapters.model_store import ModelStore
+from smartflow_assets.adapters.send_ledger import Which, open_sends
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.vocabularies import RunStatus
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -119,6 +120,37 @@ def deliver(
         if is_of_many and (drained.sent or drained.failed):
             incident_pages.write_told(warehouse, catalogue, run_id, now=now, environment=environment)
         return drained
+
+
+def deliver_orphans(
+    run_id: str,
+    *,
+    now: datetime,
+    warehouse: Warehouse,
+    settings: Settings,
+    catalogue: Catalogue,
+    environment: Mapping[str, str],
+    leaving: Collection[str] = (),
+) -> tuple[list[str], Drained]:
+    """Send what is due of sources whose file is gone, and of none, which no run is of; not what the runs `leaving` have planned.
+    -> whose messages wait or waited, and what became of them."""
+    with warehouse.reading():
+        sources = sorted({send["source"] for send in open_sends(warehouse, Which(None, leaving))} - set(catalogue.names))
+        if not sources:
+            return [], Drained()
+        drained = drain_outbox(
+            warehouse,
+            catalogue,
+            settings,
+            now=now,
+            run_id=run_id,
+            environment=environment,
+            sources=sources,
+            leaving=leaving,
+        )
+        if drained.sent or drained.failed or drained.skipped:
+            warehouse.publish(run_id, is_forced=True)
+        return sources, drained
 
 
 def conclude(

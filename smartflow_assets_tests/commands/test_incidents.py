@@ -82,6 +82,26 @@ def test_an_incident_is_shown_with_all_that_is_known_of_it(smartflow: Smartflow,
     assert [event["event"] for event in facts["timeline"]] == ["opened", "acknowledged", "commented"]
 
 
+@pytest.mark.parametrize("is_last", [False, True], ids=["one of two", "the last one"])
+def test_what_a_source_that_is_gone_has_to_tell_goes_out_with_the_next_run(smartflow: Smartflow, there: Path, is_last: bool) -> None:
+    (there / "data/sources/store.yaml").unlink()
+    if is_last:
+        (there / "data/sources/shop.yaml").unlink()
+    answer = smartflow("incidents", "resolve", id_of_gone(smartflow))
+    assert answer.err == "to be told: resolved to file, by the next `smartflow run`, or within half a minute while `smartflow ui` runs\n"
+    assert "messages of store: 1 sent\n" not in smartflow("run", "--dry-run").out
+    run = smartflow("run")
+    assert run.code == int(is_last) and "messages of store: 1 sent\n" in run.out
+    assert list((there / "data/outbox").glob("*-store-resolved-*.eml"))
+    assert "none failed, none waits" in smartflow("doctor").out
+    assert "messages of store" not in smartflow("run").out
+
+
+def id_of_gone(smartflow: Smartflow) -> str:
+    (row,) = (row for row in listed(smartflow, "--state", "all") if row["source"] == "store")
+    return row["incident_id"]
+
+
 def test_who_decides_reads_what_became_of_it_and_who_hears_of_it(smartflow: Smartflow, there: Path) -> None:
     name, short = id_of(smartflow), id_of(smartflow)[:8]
     answer = smartflow("incidents", "ack", name)
