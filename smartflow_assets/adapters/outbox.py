@@ -41,6 +41,7 @@ from smartflow_assets.adapters.send_ledger import (
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
+from smartflow_assets.adapters.web import LONGEST_WAIT
 from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError, is_interrupt
 from smartflow_assets.core.incidents.alert_planning import AlertStatus, message_key
 from smartflow_assets.core.incidents.bundling import Envelope, Wait, packed
@@ -53,7 +54,6 @@ JITTER = 0.2
 MOST_ATTEMPTS = 24
 """Two and a half days of the above: a channel that dies on Friday evening gets its messages on Monday morning."""
 
-_LONGEST_WAIT = timedelta(days=1)  # whatever a receiver asks for
 _LONGEST_ERROR = 500
 _log = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ def wait_after(attempt: int, asked: timedelta | None = None, *, key: str = "") -
         return None
     share = int(hashlib.sha256(f"{key}|{attempt}".encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
     wait = BACKOFF[min(attempt, len(BACKOFF)) - 1] * (1 - JITTER + 2 * JITTER * share)
-    return max(wait, min(asked or timedelta(0), _LONGEST_WAIT) * (1 + JITTER * share))
+    return max(wait, min(asked or timedelta(0), LONGEST_WAIT) * (1 + JITTER * share))
 
 
 class _ChannelDrain:

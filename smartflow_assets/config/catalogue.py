@@ -4,7 +4,7 @@ A file that cannot be used keeps its name, with what is wrong, so that its own r
 says what one file may hold; what runs do with it is the stages' work.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -12,15 +12,15 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from smartflow_assets.adapters.channels import BaseChannel, Channel, FileChannel
+from smartflow_assets.adapters.channels import BUILT_IN, BaseChannel, Channel, FileChannel
 from smartflow_assets.config.home import HomeSettings, read_home
-from smartflow_assets.config.problems import InvalidFileError, place, problems_of
+from smartflow_assets.config.problems import InvalidFileError, dotted, place, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.retention import Retention
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import build_source, by_line, merged, source_schema
-from smartflow_assets.config.yaml_file import YamlFile, read_yaml
+from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import GROUP
@@ -30,6 +30,7 @@ from smartflow_assets.core.nearest_name import did_you_mean
 
 CHANNELS_FILE = "channels.yaml"  # the key of `channel_errors` when the file as a whole cannot be read
 _CHANNEL: TypeAdapter[Any] = TypeAdapter(Channel)
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
@@ -161,13 +162,14 @@ def cross_check(
 def _named_channels(alerts: Any) -> Iterator[tuple[str, tuple[str | int, ...], str]]:
     """Every channel that `alerts` names: the key in words, its place, and the name."""
     routes = alerts.get("routes") if isinstance(alerts, Mapping) else None
-    told: list[tuple[str, tuple[str | int, ...], Any]] = []
+    told: list[tuple[tuple[str | int, ...], Any]] = []
     if isinstance(alerts, Mapping):
-        told.append(("alerts.to", ("alerts", "to"), alerts.get("to")))
+        told.append((("alerts", "to"), alerts.get("to")))
     for index, route in enumerate(routes if isinstance(routes, list) else ()):
         if isinstance(route, Mapping):
-            told.append((f"alerts.routes[{index}].to", ("alerts", "routes", index, "to"), route.get("to")))
-    for key, path, names in told:
+            told.append((("alerts", "routes", index, "to"), route.get("to")))
+    for path, names in told:
+        key = dotted(path)
         if isinstance(names, str):
             yield key, path, names
         for place_of, channel in enumerate(names if isinstance(names, list) else ()):
@@ -215,18 +217,17 @@ def _home(settings: Settings) -> tuple[HomeSettings, SourceError | None]:
 
 def unknown_channels_of_home(catalogue: Catalogue) -> list[SourceError]:
     """Channels that data/home.yaml names and nobody defined. They break no source: their messages wait, and say so."""
-    told = catalogue.home.alerts.to if catalogue.home.alerts is not None else ()
-    if not told or CHANNELS_FILE in catalogue.channel_errors:
+    if CHANNELS_FILE in catalogue.channel_errors or catalogue.home.alerts is None:
         return []
-    files, known = (read_yaml(catalogue.settings.home_file),), {*catalogue.channels, *catalogue.channel_errors}
+    file, known = read_yaml(catalogue.settings.home_file), {*catalogue.channels, *catalogue.channel_errors}
     return [
         SourceError(
-            f"`alerts.to`: there is no channel {channel}",
+            f"`{key}`: there is no channel {channel}",
             source="home",
-            where=place(files, ("alerts", "to", index)),
+            where=place((file,), path),
             remedy=did_you_mean(channel, catalogue.channels, f"data/channels.yaml has {', '.join(catalogue.channels)}."),
         )
-        for index, channel in enumerate(told)
+        for key, path, channel in _named_channels(file.values.get("alerts"))
         if channel not in known
     ]
 
@@ -263,6 +264,10 @@ def _channels(path: Path) -> tuple[dict[str, BaseChannel], dict[str, SourceError
     channels: dict[str, BaseChannel] = {} if "file" in file.values else {"file": FileChannel()}
     errors: dict[str, SourceError] = {}
     for name, values in file.values.items():
+        if wrong := wrong_channel_name(name):
+            where = f"{path}, line {file.line((name,))}"
+            errors[name] = SourceError(f"channel {name!r}: {wrong}", source="channels", where=where, remedy="Call it ops_mail, say.")
+            continue
         try:
             channels[name] = _CHANNEL.validate_python(values)
         except ValidationError as error:
@@ -273,9 +278,36 @@ def _channels(path: Path) -> tuple[dict[str, BaseChannel], dict[str, SourceError
     return channels, errors
 
 
+def wrong_channel_name(name: object) -> str:
+    """Why a channel cannot be called so; empty where it can. Names stand in `alerts.to`, in causes that routes ask for, and in files.
+
+    >>> wrong_channel_name("ops_mail"), wrong_channel_name("Ops (night)"), bool(wrong_channel_name("*")), bool(wrong_channel_name(""))
+    ('', '', True, True)
+    """
+    if not isinstance(name, str):
+        return "a name is a text"
+    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        return f"a name is one line of 1 to {_LONGEST_NAME} letters, without blanks around it"
+    return "* ? [ ] stand for other names in routes, so no name holds one" if any(sign in name for sign in "*?[]") else ""
+
+
+def _is_hidden(values: Any) -> Callable[[Location], bool]:
+    """Whether what stands at a place of a channel may be a secret, so that it is not repeated: all that is not known to be none."""
+    named = values.get("type") if isinstance(values, Mapping) else None
+    kind = next((kind for kind in BUILT_IN if kind.model_fields["type"].default == named), None)
+
+    def hidden(location: Location) -> bool:
+        known = (kind or BaseChannel).model_fields.get(str(location[0])) if location else None
+        return known is None or not known.repr
+
+    return hidden
+
+
 def _channel_problems(error: ValidationError, name: str, file: YamlFile, values: Any) -> Sequence[SourceError]:
     """A value may be a secret that somebody wrote down: it is not repeated."""
-    found = problems_of(error, name="channels", files=(file,), values=values, schema=channel_schema(), at=(name,), is_secret=True)
+    found = problems_of(
+        error, name="channels", files=(file,), values=values, schema=channel_schema(), at=(name,), is_secret=_is_hidden(values)
+    )
     return [
         SourceError(f"channel {name}: {problem.what}", source="channels", where=problem.where, remedy=problem.remedy) for problem in found
     ]

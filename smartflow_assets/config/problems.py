@@ -5,7 +5,7 @@ messages become sentences. Errors of the members of a union that nobody meant ar
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +36,12 @@ _LIMITS = {
     "greater_than_equal": ("at least", "ge"),
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
+}
+_LENGTHS = {
+    "too_short": ("at least", "min_length", "item"),
+    "too_long": ("at most", "max_length", "item"),
+    "string_too_short": ("at least", "min_length", "letter"),
+    "string_too_long": ("at most", "max_length", "letter"),
 }
 _SHORT = 60
 
@@ -74,13 +80,13 @@ def problems_of(
     values: Any,
     schema: Mapping[str, Any],
     at: Location = (),
-    is_secret: bool = False,
+    is_secret: Callable[[Location], bool] = lambda location: False,
     told_below: Sequence[Location] = (),
 ) -> list[SourceError]:
     """The problems that pydantic found in `values`, which came from `files` (the first that says a key is named).
 
     `schema` is the JSON schema of the model, to tell which keys are valid; `at` is where the values stand in the files.
-    `is_secret` keeps what was found out of the sentence; nothing is told of what lies below `told_below`.
+    `is_secret` says where what was found stays out of the sentence; nothing is told of what lies below `told_below`.
     """
     found = [_Problem(detail, values, schema, is_secret, given=_given(files, at)) for detail in _details(error)]
     meant = {problem.meant for problem in found}
@@ -105,7 +111,7 @@ def problems_of(
 def broken_at(error: ValidationError, values: Any, schema: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
     """Where each problem of `values` stands, and its kind as pydantic calls it, `misspelt` for a key that is like a known one; () is a
     problem of the whole."""
-    for problem in (_Problem(detail, values, schema, is_secret=False) for detail in _details(error)):
+    for problem in (_Problem(detail, values, schema) for detail in _details(error)):
         yield problem.location, "misspelt" if problem.meant is not None else problem.kind
 
 
@@ -152,11 +158,11 @@ class _Problem:
         detail: Mapping[str, Any],
         values: Any,
         schema: Mapping[str, Any],
-        is_secret: bool,
+        is_secret: Callable[[Location], bool] = lambda location: False,
         given: Callable[[Location, str], bool] = lambda location, key: False,
     ) -> None:
         self.kind, self.context, self.message = detail["type"], detail.get("ctx", {}), detail["msg"]
-        self.found, self.is_secret = detail.get("input"), is_secret
+        self.found = detail.get("input")
         location: list[str | int] = []
         self.choice: Location | None = None
         self.member = ""
@@ -171,6 +177,7 @@ class _Problem:
                 self.choice = tuple(location)
                 self.member = str(part)
         self.location: Location = tuple(location)
+        self.is_secret = is_secret(self.location)
         self.place = self.location
         is_stranger = self.kind == "extra_forbidden"
         self.holders = _alternatives(schema, _nodes(schema, detail["loc"][:-1] if is_stranger else detail["loc"]))
@@ -212,6 +219,11 @@ class _Problem:
         if self.kind in _LIMITS:
             words, key = _LIMITS[self.kind]
             return f"{name} must be {words} {limit_text(self.context[key])}, found {self._found()}", ""
+        if self.kind in _LENGTHS:
+            at, key, one = _LENGTHS[self.kind]
+            length, found = self.context[key], len(self.found) if isinstance(self.found, Sized) else 0
+            parts = one if length == 1 else f"{one}s"
+            return f"{name} must have {at} {length} {parts}, found {found or 'none'}", ""
         if (expected := _EXPECTED.get(self.kind.removesuffix("_type").removesuffix("_parsing"))) is not None:
             return f"{name} must be {expected}, found {self._found()}", self._quotes(expected)
         return f"{name}: {self.message[0].lower()}{self.message[1:]}, found {self._found()}", ""
@@ -230,7 +242,7 @@ class _Problem:
 
     def _found(self) -> str:
         if self.is_secret:
-            return "something else"
+            return "something else, which is not repeated as it may be a secret"
         if self.found is None:
             return "nothing"
         if isinstance(self.found, bool):
@@ -239,7 +251,7 @@ class _Problem:
             return "keys with values"
         if isinstance(self.found, list | tuple):
             return "a list"
-        text = str(self.found)
+        text = format_duration(self.found) if isinstance(self.found, timedelta) else str(self.found)
         return f"'{text[:_SHORT]}…'" if len(text) > _SHORT else f"'{text}'" if isinstance(self.found, str) else text
 
     def _quotes(self, expected: str) -> str:

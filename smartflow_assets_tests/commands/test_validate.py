@@ -212,3 +212,88 @@ def test_what_defaults_say_of_read_is_for_sources_to_complete(smartflow: Smartfl
     (home / "data/defaults.yaml").write_text("read: {time: {timezone: Europe/Berlin}}\n")
     (home / SOURCE).write_text(SHOP.replace("time: ts", "time: {column: ts}"))
     assert smartflow("validate").code == 0
+
+
+WRONG_CHANNELS = [
+    ("'': {type: file}", "channel '': a name is one line of 1 to 80 letters"),
+    ("'*': {type: file}", "channel '*': * ? [ ] stand for other names in routes"),
+    ('"a\\nb": {type: file}', "channel 'a\\nb': a name is one line"),
+    ("a: {type: webhook, url: 'http://x:1/a?token=plainsecret123'}", "channel a: `url`: parameter token: a secret is never written"),
+    ("a: {type: webhook, url: 'https://x/a?b=1&sig=plainsecret123'}", "channel a: `url`: parameter sig: a secret is never written"),
+    ("a: {type: webhook, url: 'https://hooks.slack.com/services/T000/B000/plainsecret123'}", "whoever knows an address of hooks.slack.com"),
+    ("a: {type: webhook, url: 'https://discord.com/api/webhooks/1/plainsecret123'}", "whoever knows an address of discord.com"),
+    ("a: {type: webhook, url: 'https://firm.webhook.office.com/plainsecret123'}", "whoever knows an address of firm.webhook.office.com"),
+    (
+        "a: {type: webhook, url: 'http://x/a', payload: {token: plainsecret123}}",
+        "channel a: `payload`: field token: a secret is never written",
+    ),
+    ("a: {type: webhook, url: 'http://x/a', payload: {b: [{password: 123456}]}}", "channel a: `payload`: field password: a secret"),
+    ("a: {type: webhook, url: 'http://x/a', timeout: 0s}", "channel a: `timeout` must be greater than 0 seconds, found 0s"),
+    ('a: {type: webhook, url: "http://x/a", headers: {"A\\nB": z}}', "header 'A\\nB': letters, digits and - make its name"),
+    (
+        'a: {type: webhook, url: "http://x/a", headers: {A: "z\\nB: y"}}',
+        "header 'A': letters, digits and - make its name, and its value is one",
+    ),
+    ("a: {type: webhook, url: 'http://x/a', headers: {Idempotency-Key: z}}", "SmartFlow sets the header Idempotency-Key itself"),
+    ("a: {type: email, host: h, sender: a@example.com, to: []}", "channel a: `to` must have at least 1 item, found none."),
+    ("a: {type: email, host: h, port: 99999, sender: a@example.com, to: [b@example.com]}", "`port` must be at most 65535, found 99999."),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), WRONG_CHANNELS)
+def test_what_is_wrong_with_a_channel_is_told_with_its_line_and_without_a_secret(
+    smartflow: Smartflow, home: Path, line: str, said: str
+) -> None:
+    (home / "data/channels.yaml").write_text(f"# where alerts go\n{line}\n")
+    answer = smartflow("validate")
+    assert answer.code == 1 and answer.out.startswith("data/channels.yaml:2: ") and answer.out.count("\n") == 1
+    assert said in answer.out and "plainsecret123" not in answer.out and "123456" not in answer.out
+
+
+def test_what_only_looks_like_a_secret_is_let_through(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/channels.yaml").write_text("""
+issue: {type: webhook, url: "https://x.example.com/issues?page=1", payload: {fields: {project: {key: OPS}, text: "{subject}"}}}
+named: {type: webhook, url: "https://hooks.slack.com/services/${SLACK_PATH}?token=${TOKEN}"}
+filled: {type: webhook, url: "http://x/a", payload: {token: "${TOKEN}", secret: "Bearer ${TOKEN}", key: "{idempotency_key}"}}
+"Ops (night)": {type: file}
+""")
+    assert smartflow("validate").code == 0
+
+
+@pytest.mark.parametrize(
+    ("alerts", "said"),
+    [
+        ("maintenance: [{cron: '0 2 * * sun', lasting: 2h}, {cron: '* * * * *', lasting: 2h}]", "`alerts.maintenance[2]`: a maintenance"),
+        ("maintenance: [{cron: '0 2 * * *', lasting: 30h}]", "lasts 30h is never over, so nobody would be told of anything"),
+        (
+            "maintenance: [{cron: '0 2 31 4 *', lasting: 2h}]",
+            "`alerts.maintenance[1].cron`: '0 2 31 4 *' names a day that no month has, so it",
+        ),
+        ("routes: [{cause: freshnes, to: file}]", "`alerts.routes[1].cause`: there is no cause 'freshnes'; did you mean freshness?"),
+        ("routes: [{cause: ['chek:*', run], to: file}]", "there is no cause 'chek:*'; did you mean check:…?"),
+        (
+            "routes: [{cause: zzz, to: file}]",
+            "known are anomaly, volume, profile, freshness, readability, removal, run, group, daemon, check:…",
+        ),
+        ("routes: [{severity: [], to: file}]", "`alerts.routes[1].severity`: an empty list is for nothing"),
+        (
+            "routes: [{severity: info, to: file}, {severity: info, to: fiel}]",
+            "`alerts.routes[2].to`: there is no channel fiel. Did you mean f",
+        ),
+        (
+            "routes: [{severity: info, to: file}, {severity: inof, to: file}]",
+            "`alerts.routes[2].severity` must be info, warning or critical",
+        ),
+        ("routes: [{cause: ['check:*', raw_records, '*', 'run:nightly', 'load:3f', 'schema*', 're*'], to: file}]", ""),
+        ("maintenance: [{cron: '0 2 * * *', lasting: 23h}, {cron: '*/5 8-17 * * mon-fri', lasting: 30min}]", ""),
+    ],
+)
+def test_what_could_never_tell_anybody_is_refused(smartflow: Smartflow, home: Path, alerts: str, said: str) -> None:
+    (home / SOURCE).write_text(f"{SHOP}alerts: {{to: [file], {alerts}}}\n")
+    answer = smartflow("validate")
+    assert answer.code == bool(said) and said in answer.out and (not said or answer.out.startswith("data/sources/shop.yaml:9: "))
+
+
+def test_a_channel_that_a_route_of_the_home_names_and_nobody_has_is_told(smartflow: Smartflow, home: Path) -> None:
+    (home / "data/home.yaml").write_text("alerts:\n  to: [file]\n  routes:\n    - {cause: daemon, to: fiel}\n")
+    assert smartflow("validate").out == "data/home.yaml:4: `alerts.routes[1].to`: there is no channel fiel. Did you mean file?\n"

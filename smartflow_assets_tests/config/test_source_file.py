@@ -139,7 +139,7 @@ def test_problems_of_read(tmp_path, line, said):
         ("time_bucket: {every: 400 days}", "`time_bucket`: time_bucket.every must be at most 366 days (web.yaml, line 3)."),
         (
             'schedule: "0 6 31 4 *"',
-            "`schedule`: '0 6 31 4 *' names a day that no month has, so the source would never be due (web.yaml, line 3).",
+            "`schedule`: '0 6 31 4 *' names a day that no month has, so it never comes (web.yaml, line 3).",
         ),
         (
             "calendar: {events: [{name: sale, dates: []}]}",

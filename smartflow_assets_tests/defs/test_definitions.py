@@ -11,6 +11,7 @@ import pytest
 
 import smartflow_assets
 from smartflow_assets.adapters.warehouse.tables import RAW_COLUMNS, TABLES
+from smartflow_assets.core.incidents.known_causes import STEPS
 from smartflow_assets.defs.build import ASSETS, build_definitions
 from smartflow_assets.defs.names import prefixed
 from smartflow_assets.defs.resources import RunOptions
@@ -155,3 +156,7 @@ def test_dg_finds_the_project_and_can_load_it(tmp_path):
     assert {job["name"] for job in found["jobs"]} == {
         f"smartflow_{job}" for job in ("monitor_source", "monitor_sources", "prune_home", "train_source", "weekly_report")
     }
+
+
+def test_a_route_may_ask_for_each_step_that_may_fail() -> None:
+    assert {asset.key.path[-1] for asset in ASSETS} == set(STEPS)

@@ -92,7 +92,7 @@ def test_a_channel_that_a_route_names_and_nobody_has_is_a_problem_of_each_source
     catalogue = Catalogue.load(shared.settings)
     assert set(catalogue.broken) == {"web", "shop"}
     said = str(catalogue.broken["web"])
-    assert "`alerts.routes[1].to`: there is no channel pagr" in said and "pager" in said and "line 6" in said
+    assert "`alerts.routes[2].to`: there is no channel pagr" in said and "pager" in said and "line 6" in said
 
 
 def test_a_channel_that_is_down_gets_no_further_reminder_at_each_look(shared: Home):

@@ -41,7 +41,9 @@ class BaseChannel(BaseModel, ABC):
     # the outermost model only, so the model of channels.yaml sets it too.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    timeout: Duration = Field(default=timedelta(seconds=10), description="How long the receiver may take to connect or answer.")
+    timeout: Duration = Field(
+        default=timedelta(seconds=10), gt=timedelta(0), description="How long the receiver may take to connect or answer."
+    )
 
     digest: Digest | None = Field(default=None, description="Send nothing but one message a day or a week, with all that is due.")
     limit: RateLimit | None = Field(default=None, description="How many messages at most; what is more goes together, and later.")

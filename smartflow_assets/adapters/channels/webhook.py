@@ -18,23 +18,33 @@ from smartflow_assets.adapters.channels.base import Preview
 from smartflow_assets.adapters.channels.posting import PostingChannel
 from smartflow_assets.adapters.channels.template import check_template, fill
 from smartflow_assets.adapters.secret_references import Secret, Unresolved, resolve
-from smartflow_assets.adapters.web import has_no_secret_headers, is_web_address
+from smartflow_assets.adapters.web import has_no_secret_fields, has_no_secret_headers, has_no_secret_query, is_no_plain_hook, is_web_address
 from smartflow_assets.core.incidents.messages import Message
+
+_OURS = ("idempotency-key", "x-smartflow-signature")
+
+
+def _leaves_ours(headers: dict[str, str]) -> dict[str, str]:
+    if ours := next((name for name in headers if name.lower() in _OURS), None):
+        raise ValueError(f"SmartFlow sets the header {ours} itself, anew for each message; leave it out")
+    return headers
 
 
 class WebhookChannel(PostingChannel):
     """Post each message to an address."""
 
     type: Literal["webhook"] = "webhook"
-    url: Annotated[str, AfterValidator(is_web_address)] = Field(
+    url: Annotated[str, AfterValidator(is_web_address), AfterValidator(has_no_secret_query), AfterValidator(is_no_plain_hook)] = Field(
         description="Where to post; ${NAME} when the address itself is a secret.", repr=False
     )
     secret: Secret | None = Field(default=None, description="Key of the HMAC-SHA256 signature, as ${NAME}.", repr=False)
-    headers: Annotated[dict[str, str], AfterValidator(has_no_secret_headers)] = Field(
+    headers: Annotated[dict[str, str], AfterValidator(_leaves_ours), AfterValidator(has_no_secret_headers)] = Field(
         default_factory=dict, description="Further headers; secrets as ${NAME}.", repr=False
     )
-    payload: Annotated[dict[str, JsonValue], AfterValidator(check_template)] | None = Field(
-        default=None, description="What to post instead of all facts: texts may hold {subject}, {source}, {value}, … and ${NAME}."
+    payload: Annotated[dict[str, JsonValue], AfterValidator(check_template), AfterValidator(has_no_secret_fields)] | None = Field(
+        default=None,
+        description="What to post instead of all facts: texts may hold {subject}, {source}, {value}, … and ${NAME}.",
+        repr=False,
     )
     accept_redirect_to: tuple[str, ...] = Field(
         default=("script.googleusercontent.com",),

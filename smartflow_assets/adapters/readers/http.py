@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -19,7 +18,7 @@ from smartflow_assets.adapters.readers.http_paging import MomentParameter, Pagin
 from smartflow_assets.adapters.scans import Delimited, JsonRecords, Layout
 from smartflow_assets.adapters.scans.plain_text import likely_delimiter
 from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext
-from smartflow_assets.adapters.web import has_no_secret_headers, has_no_secret_parameters, is_web_address
+from smartflow_assets.adapters.web import has_no_secret_headers, has_no_secret_parameters, has_no_secret_query, is_web_address
 from smartflow_assets.core.temporal.notation import Duration
 
 MOST_PAGES = 100_000
@@ -35,18 +34,13 @@ def _as_texts(parameters: Any) -> Any:
     }
 
 
-def _has_no_secret_query(url: str) -> str:
-    has_no_secret_parameters(dict(parse_qsl(urlsplit(url).query)))
-    return url
-
-
 class HttpReader(DelimitedText, FeedReader, frozen=True):
     """Read a web address. A secret is written ${NAME} and stays in the environment."""
 
     asking: ClassVar = frozenset({"url", "parameters", "headers", "format", "records", "since", "delimiter", "decimal", "encoding"})
 
     type: Literal["http"] = "http"
-    url: Annotated[str, AfterValidator(is_web_address), AfterValidator(_has_no_secret_query)] = Field(
+    url: Annotated[str, AfterValidator(is_web_address), AfterValidator(has_no_secret_query)] = Field(
         description="Address; ${NAME} for what is secret in it.", examples=["https://api.example.com/v1/orders"]
     )
     parameters: Annotated[dict[str, str], BeforeValidator(_as_texts), AfterValidator(has_no_secret_parameters)] = Field(

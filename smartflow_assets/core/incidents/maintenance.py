@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from smartflow_assets.core.temporal.notation import Duration
+from smartflow_assets.core.temporal.notation import Duration, format_duration
 from smartflow_assets.core.temporal.schedule import Schedule, latest_slot
 from smartflow_assets.core.temporal.time_zone import TimeZone
+
+_MOMENTS, _APART = 600, timedelta(hours=29, minutes=11, seconds=13)  # over two years, at all hours and on all days of the week
 
 
 def _checked_cron(text: str) -> str:
@@ -46,26 +48,51 @@ class MaintenanceWindow(BaseModel):
     )
 
     @model_validator(mode="after")
+    def _leaves_time(self) -> Self:
+        """Nobody would ever be told of anything, and nothing would say so."""
+        if self.cron is not None and self.lasting is not None and self.from_ is None and self.until is None and self._covers_all_time():
+            raise ValueError(
+                f"a maintenance window that begins by {self.cron!r} and lasts {format_duration(self.lasting)} is never over, so nobody "
+                "would be told of anything; let it be shorter than the time until it begins again, or write `to: []` to tell nobody"
+            )
+        return self
+
+    def _covers_all_time(self) -> bool:
+        """Whether next to no moment of two years lies outside of it."""
+        begin = datetime(2024, 1, 1, tzinfo=UTC)
+        return all(self.end_of(begin + number * _APART) is not None for number in range(_MOMENTS))
+
+    @model_validator(mode="after")
     def _is_once_or_again(self) -> Self:
         once, again = (self.from_, self.until), (self.cron, self.lasting)
         if (None in once and None in again) or (any(once) and any(again)):
             raise ValueError("a maintenance window needs from and until, or cron and lasting: {cron: '0 2 * * sun', lasting: 2h}")
-        if self.from_ is not None and self.until is not None and self._moment(self.from_) >= self._moment(self.until):
+        if self.from_ is not None and self.until is not None and self._first(self.from_) >= self._last(self.until):
             raise ValueError("a maintenance window begins (from) before it ends (until)")
         return self
 
     def end_of(self, at: datetime) -> datetime | None:
         """When the window is over in which a moment lies; None where it lies in none."""
         if self.from_ is not None and self.until is not None:
-            is_in = self._moment(self.from_) <= at < self._moment(self.until)
-            return self._moment(self.until) if is_in else None
+            is_in = self._first(self.from_) <= at < self._last(self.until)
+            return self._last(self.until) if is_in else None
         assert self.cron is not None and self.lasting is not None
         begin = latest_slot(self.cron, "", at, self.timezone or "UTC")
         assert begin is not None
         return begin + self.lasting if at < begin + self.lasting else None
 
-    def _moment(self, given: datetime) -> datetime:
-        return (given if given.tzinfo else given.replace(tzinfo=ZoneInfo(self.timezone or "UTC"))).astimezone(UTC)
+    def _first(self, given: datetime) -> datetime:
+        return min(self._moments(given))
+
+    def _last(self, given: datetime) -> datetime:
+        return max(self._moments(given))
+
+    def _moments(self, given: datetime) -> tuple[datetime, ...]:
+        """A time without a zone is two moments where clocks are turned back, so that a window covers both."""
+        if given.tzinfo:
+            return (given.astimezone(UTC),)
+        zone = ZoneInfo(self.timezone or "UTC")
+        return tuple(given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def window_of(windows: Sequence[MaintenanceWindow], at: datetime) -> tuple[MaintenanceWindow, datetime] | None:

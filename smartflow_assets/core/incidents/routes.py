@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from smartflow_assets.core.incidents.known_causes import checked_cause
 from smartflow_assets.core.severity import Severity
 from smartflow_assets.core.temporal.time_zone import TimeZone
 
@@ -35,8 +36,20 @@ def _checked_days(text: str) -> str:
     return text
 
 
+def _not_none(given: Any) -> Any:
+    if given in ((), [], {}):
+        raise ValueError("an empty list is for nothing; name what the route is for, or leave the key out")
+    return given
+
+
+def _checked_causes(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(checked_cause(pattern) for pattern in patterns)
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 """One text or a list of them."""
+Named = Annotated[Words, BeforeValidator(_not_none)]
+"""Likewise, at least one."""
 Hours = Annotated[str, AfterValidator(_checked_hours)]
 Days = Annotated[str, AfterValidator(_checked_days)]
 
@@ -85,19 +98,21 @@ class Route(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    severity: Annotated[tuple[Severity, ...], BeforeValidator(_as_many)] = Field(
+    severity: Annotated[tuple[Severity, ...], BeforeValidator(_as_many), BeforeValidator(_not_none)] = Field(
         default=(), description="Only these severities.", examples=["critical", ["warning", "critical"]]
     )
-    cause: Words = Field(
+    cause: Annotated[Named, AfterValidator(_checked_causes)] = Field(
         default=(),
         description="Only incidents of these causes (anomaly, volume, profile, freshness, readability, removal, run, check:<name>, "
         "load:<id>, delivery:<channel>, remediation:<action>, or a step that failed); * stands for anything.",
         examples=["freshness", ["check:*", "load:*"]],
     )
-    series: Words = Field(default=(), description="Only these series; * stands for anything.", examples=["revenue*"])
-    source: Words = Field(default=(), description="Only these sources; * stands for anything. For data/defaults.yaml.", examples=["shop_*"])
-    tags: dict[str, str] = Field(default_factory=dict, description="Only sources with all of these tags.", examples=[{"tier": "critical"}])
-    owner: Words = Field(default=(), description="Only sources of these owners; * stands for anything.", examples=["team:web"])
+    series: Named = Field(default=(), description="Only these series; * stands for anything.", examples=["revenue*"])
+    source: Named = Field(default=(), description="Only these sources; * stands for anything. For data/defaults.yaml.", examples=["shop_*"])
+    tags: Annotated[dict[str, str], BeforeValidator(_not_none)] = Field(
+        default_factory=dict, description="Only sources with all of these tags.", examples=[{"tier": "critical"}]
+    )
+    owner: Named = Field(default=(), description="Only sources of these owners; * stands for anything.", examples=["team:web"])
     hours: Hours | None = Field(
         default=None, description="Only when people are told at this time of day.", examples=["08:00-18:00", "22:00-06:00"]
     )

@@ -26,7 +26,7 @@ def _checked(text: str) -> str:
         return text
     if len(text.split()) == 5 and croniter.is_valid(text) and not _RANDOM.search(text):
         if not _has_slots(text):
-            raise ValueError(f"{text!r} names a day that no month has, so the source would never be due")
+            raise ValueError(f"{text!r} names a day that no month has, so it never comes")
         return text
     try:
         every = parse_duration(text)

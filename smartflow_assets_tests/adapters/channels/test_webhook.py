@@ -119,6 +119,9 @@ def test_waiting_time_may_be_a_date() -> None:
     assert retry_after("Mon, 04 Mar 2024 09:30:00 GMT", now) == timedelta(minutes=30)
     assert retry_after("Mon, 04 Mar 2024 08:30:00 GMT", now) == timedelta(0)
     assert retry_after("Mon, 04 Mar 2024 09:30:00", now) is None
+    for long in ("99999999999999999999", "9" * 5000, "86401", "Mon, 04 Mar 2124 09:30:00 GMT"):
+        assert retry_after(long, now) == timedelta(days=1)
+    assert [retry_after(garbage, now) for garbage in ("", "-1", "1e3", "²", "soon", "Mon, 04 Mar 99999 09:30:00 GMT")] == [None] * 6
 
 
 def test_hanging_receiver_is_given_up_within_the_timeout() -> None:

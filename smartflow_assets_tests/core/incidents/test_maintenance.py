@@ -69,3 +69,41 @@ def test_of_several_windows_the_one_that_is_over_last_counts():
 def test_a_window_that_is_none_is_refused(said: dict):
     with pytest.raises(ValidationError):
         MaintenanceWindow.model_validate(said)
+
+
+@pytest.mark.parametrize(
+    ("begin", "until", "first", "end"),
+    [
+        ("2026-10-25T02:00", "2026-10-25T02:59", "2026-10-25T00:00", "2026-10-25T01:59"),  # 02:00 to 02:59 is there twice
+        ("2026-10-25T01:00", "2026-10-25T02:30", "2026-10-24T23:00", "2026-10-25T01:30"),
+        ("2026-10-25T02:30", "2026-10-25T04:00", "2026-10-25T00:30", "2026-10-25T03:00"),
+        ("2026-03-29T01:30", "2026-03-29T02:30", "2026-03-29T00:30", "2026-03-29T01:30"),  # 02:30 is not there
+    ],
+)
+def test_a_window_covers_both_hours_where_clocks_are_turned_back(begin: str, until: str, first: str, end: str):
+    once = window(from_=begin, until=until, timezone="Europe/Berlin")
+    begins_at, ends_at = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (first, end))
+    minutes = [begins_at + timedelta(minutes=number) for number in range(-1, int((ends_at - begins_at) / timedelta(minutes=1)) + 1)]
+    assert [once.end_of(at) for at in minutes] == [None, *[ends_at] * (len(minutes) - 2), None]
+
+
+@pytest.mark.parametrize(
+    ("cron", "lasting", "is_refused"),
+    [
+        ("* * * * *", "1min", True),
+        ("0 * * * *", "1h", True),
+        ("0 2 * * *", "24h", True),
+        ("0 0 * * mon,thu", "4 days", True),
+        ("0 0 * * mon,thu", "3 days", False),
+        ("0 2 * * *", "23h", False),
+        ("* * * 1-11 *", "1h", False),
+        ("* 8-18 * * *", "1h", False),
+        ("* * * * mon-fri", "1h", False),
+    ],
+)
+def test_a_window_that_is_never_over_is_refused(cron: str, lasting: str, is_refused: bool):
+    if not is_refused:
+        assert window(cron=cron, lasting=lasting).lasting
+        return
+    with pytest.raises(ValidationError, match="is never over, so nobody would be told of anything"):
+        window(cron=cron, lasting=lasting)
