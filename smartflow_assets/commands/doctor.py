@@ -522,6 +522,7 @@ def _published(settings: "Settings", warehouse: "Warehouse", now: datetime) -> D
 
 
 def _messages(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogue", now: datetime) -> Diagnoses:
+    from smartflow_assets.core.incidents.event_log import row_dicts
     from smartflow_assets.stages.alerting import undelivered_messages, waiting_messages
 
     if not settings.published_file.exists():
@@ -533,7 +534,7 @@ def _messages(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogu
         rows.loc[is_planned, "n"] -= sum(wait.count for wait in each)
     made_up_for = rows["standing"] == "made up for"
     rows = rows[(rows["n"] > 0) & ~(made_up_for & (rows["newest_at"] < now - OLD_NEWS))]
-    for row in rows.to_dict("records"):
+    for row in row_dicts(rows):
         yield _undelivered(row)
     if rows.empty and not waits:
         yield Diagnosis("ok", "messages", "none failed, none waits")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import zip_longest
 from math import nan
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from smartflow_assets.core.anomalies import explanation
@@ -279,9 +279,9 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
         ("Incident", known["incident_id"]),
     ]
     lines = [
-        Line(label, tuple(texts), label in _FOR_ENGINEERS, texts[0] if label in _ADDRESSES else "")
+        Line(label, texts, label in _FOR_ENGINEERS, texts[0] if label in _ADDRESSES else "")
         for label, value in candidates
-        if (texts := [text for each in (value if isinstance(value, tuple) else (value or "",)) if (text := str(each).strip())])
+        if (texts := _texts(value))
     ]
     if not known["members"]:
         return tuple(lines)
@@ -308,6 +308,12 @@ def _acknowledged(known: Mapping[str, Any], times: Times) -> str:
     at, told = (datetime.fromisoformat(known[name]).astimezone(times.zone) for name in ("acknowledged_at", "happened_at"))
     day = f"{at:%a}" if abs(told - at) < 6 * _DAY else f"{at:%Y-%m-%d}"
     return f"{known['acknowledged_by']}, {day} {at:%H:%M} {zone(at)}"
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """What there is to say of a value, which may be several texts."""
+    several = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+    return tuple(text for each in several if each not in (None, False) and (text := str(each).strip()))
 
 
 def _percent(known: Mapping[str, Any]) -> str:

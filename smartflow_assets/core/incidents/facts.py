@@ -99,8 +99,9 @@ def facts_of(
     known["sources"] = list(facts.get("sources") or ([] if known["source"] in (None, OF_NO_SOURCE) else [known["source"]]))
     known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
-    last_seen = [_fact(facts.get(name, incident.get(name))) for name in ("last_seen_at", "members_seen_at")]
-    known["duration_seconds"] = _duration(known, max(filter(None, last_seen), default=None, key=datetime.fromisoformat))
+    told: list[str | None] = [_fact(facts.get(name, incident.get(name))) for name in ("last_seen_at", "members_seen_at")]
+    last_seen = max((moment for moment in told if moment), default=None, key=datetime.fromisoformat)
+    known["duration_seconds"] = _duration(known, last_seen)
     if event == "resolved":
         known["state"] = "resolved"
     elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before

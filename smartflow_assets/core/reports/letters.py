@@ -33,7 +33,7 @@ def font_files() -> tuple[Path, Path]:
 @lru_cache(maxsize=1)
 def _known() -> frozenset[int]:
     """What both weights have."""
-    from matplotlib.font_manager import get_font
+    from matplotlib.ft2font import FT2Font
 
-    plain, bold = (frozenset(get_font(str(path)).get_charmap()) for path in font_files())
+    plain, bold = (frozenset(FT2Font(str(path)).get_charmap()) for path in font_files())
     return plain & bold
