@@ -179,11 +179,15 @@ def found(warehouse: "Warehouse | None", start: str) -> dict[str, Any]:
 
 
 def _show(each: "Known", catalogue: "Catalogue") -> None:
-    from smartflow_assets.stages.incident_views import said_of, sql_command, unowned
+    from smartflow_assets.stages.incident_views import said_of, sql_command, state_of, unowned
 
-    incident = each.incident
+    incident, timezone = each.incident, each.message.content.timezone
+
+    def at(moment: datetime) -> str:
+        return _local(moment, timezone)
+
     terminal.result(each.message.text.rstrip("\n"))
-    terminal.result(f"State:          {_state(incident, catalogue)}")
+    terminal.result(f"State:          {state_of(incident, at)}")
     if not any(line.label == "Owner" for line in each.message.content.lines) and (nobody := unowned(incident)):
         terminal.result(f"Owner:          {nobody}")
     if incident["group_id"]:
@@ -191,7 +195,7 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
     terminal.result("\ntold", style="bold")
     if each.sends:
         columns = ["when", "what", "channel", "status", "attempt", "error"]
-        sends = [[_at(row["happened_at"], incident, catalogue), row["event"], *(row[name] for name in columns[2:])] for row in each.sends]
+        sends = [[at(row["happened_at"]), row["event"], *(row[name] for name in columns[2:])] for row in each.sends]
         terminal.table(columns, sends, right=["attempt"])
     else:
         to = catalogue.alert_policy(incident["source"])
@@ -201,8 +205,8 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
     terminal.result("\ntimeline", style="bold")
     events = list[list[str]]()
     for row in each.events:
-        first, *more = said_of(row["payload"], lambda moment: _at(moment, incident, catalogue)).splitlines() or [""]
-        when = _at(row["happened_at"], incident, catalogue)
+        first, *more = said_of(row["payload"], at).splitlines() or [""]
+        when = at(row["happened_at"])
         events += [[when, row["event"], row["by_whom"], row["severity"], first], *(["", "", "", "", line] for line in more)]
     terminal.table(["when", "event", "by", "severity", "note"], events, styles=STYLES)
     if each.members:
@@ -249,12 +253,17 @@ def _state(row: Mapping[str, Any], catalogue: "Catalogue") -> str:
 
 
 def _at(moment: datetime, row: Mapping[str, Any], catalogue: "Catalogue") -> str:
+    from smartflow_assets.stages.decisions import timezone_of
+
+    return _local(moment, timezone_of(catalogue, row["source"]))
+
+
+def _local(moment: datetime, timezone: str) -> str:
     import pandas as pd
 
     from smartflow_assets.core.text_format import zone
-    from smartflow_assets.stages.decisions import timezone_of
 
-    local = pd.Timestamp(moment).tz_convert(timezone_of(catalogue, row["source"]))
+    local = pd.Timestamp(moment).tz_convert(timezone)
     return f"{local:%Y-%m-%d %H:%M} {zone(local)}"
 
 

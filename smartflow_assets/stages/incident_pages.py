@@ -139,10 +139,11 @@ def remove_pages(settings: Settings, warehouse: Warehouse) -> int:
 
 
 def _facts(warehouse: Warehouse, catalogue: Catalogue, incident: Row, now: datetime, environment: Mapping[str, str]) -> IncidentFacts:
-    source, timezone = str(incident["source"]), timezone_of(catalogue, str(incident["source"]))
+    source = str(incident["source"])
     background = MessageBackground(warehouse, catalogue, environment)
     beside = {**background.facts(source, str(incident["incident_id"])), "page": None}  # a page does not lead to itself
-    each = known(warehouse, incident, timezone, now, beside)
+    each = known(warehouse, incident, timezone_of(catalogue, source), now, beside)
+    timezone = each.message.content.timezone
 
     began = {} if source == OF_NO_SOURCE else {source: incident["opened_at"]}
     if incident["cause"] == GROUP:  # of which each source changes by itself

@@ -107,6 +107,12 @@ def beginning_with(warehouse: Warehouse, start: str) -> list[Row]:
     return row_dicts(warehouse.read("SELECT * FROM incidents WHERE starts_with(incident_id, ?) ORDER BY incident_id", [start]))
 
 
+def _shown_in(events: Sequence[Row]) -> Row:
+    """In which zone, and by which buckets, times of a group over sources are shown, as was last said of it."""
+    told = [event["payload"] for event in events if event["payload"].get("sources")]
+    return {name: told[-1][name] for name in ("timezone", "bucket_seconds") if told and name in told[-1]}
+
+
 def named_by(warehouse: Warehouse, ids: Sequence[str]) -> dict[str, Row]:
     """The incidents with these ids."""
     rows = row_dicts(warehouse.read("SELECT * FROM incidents WHERE list_contains(?, incident_id)", [list(ids)])) if ids else []
@@ -131,7 +137,7 @@ def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime, bes
     )
     facts |= {name: incident[name] for name in ("opened_at", "resolved_at", "resolved_reason", "last_seen_at")}
     if incident["cause"] == GROUP:  # which has no newest anomaly of its own
-        facts["ended_at"] = incident["last_seen_at"]
+        facts |= {"ended_at": incident["last_seen_at"], **_shown_in(events)}
     facts |= {"next_step": newest[-1]["next_step"]} if newest and incident["cause"] not in OF_SERIES else {"next_step": None}
     is_over = incident["state"] == "resolved"
     happened_at = incident["resolved_at"] if is_over else now

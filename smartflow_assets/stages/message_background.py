@@ -119,6 +119,8 @@ class MessageBackground:
             return None
         if cause == FRESHNESS:
             series, unit, step = str(Figure("row_count")), "rows", source.profile_bucket
+        elif source.is_bucket_given:  # the sources of a group may have different ones
+            step = source.time_bucket.every
         limits = {
             rule.name: [limit for limit in (rule.below, rule.above) if limit is not None]
             for rule in source.rules

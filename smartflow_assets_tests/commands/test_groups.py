@@ -20,6 +20,7 @@ read: {{type: csv, path: feeds/{name}.csv, time: ts}}
 metrics: [{{name: packs, column: n, aggregate: sum, dimensions: [place]}}]
 time_bucket: {{every: 1h, settle: 0s}}
 schedule: manual
+calendar: {{timezone: Europe/Berlin}}
 detectors: [{{type: mad}}]
 rules: [{{type: threshold, name: flood, metric: packs, above: 500, severity: critical}}]
 freshness: {{warn_after: 1h}}
@@ -158,13 +159,14 @@ def test_its_page_says_of_each_source_what_that_of_one_says_of_its_own(
         "https://wiki.example.com/lager",
         "https://dagster.example.com/assets/smartflow/incidents?view=partitions&partition=lager",
     ]
-    assert "lager in Dagster" in text
+    assert "lager in Dagster" in text and "2026-03-06 04:00 CET" in text.split("Timeline")[1]
 
 
 def test_who_answers_is_said_once_and_of_all_sources(smartflow: Smartflow, there: Path) -> None:
     name = id_of(smartflow)
     shown = smartflow("incidents", "show", name).out
     assert shown.count("Owner:") == 1 and "nobody" not in shown
+    assert "Incident since: 2026-03-06 01:00 CET" in shown and "2026-03-06 04:00 CET  opened" in shown  # the zone that all of them have
     lines = shown[shown.index("Owner:") :].splitlines()[:4]
     assert [line.removeprefix("Owner:").strip() for line in lines[:3]] == ["team:lager (lager)", "team:till (till)", "team:shop (shop)"]
     assert "Runbook:        https://wiki.example.com/lager" in lines[3]
@@ -213,7 +215,7 @@ def test_incidents_of_a_source_whose_file_is_gone_are_listed(smartflow: Smartflo
 def test_a_group_lasts_to_the_newest_data_in_which_it_was_seen(smartflow: Smartflow, there: Path) -> None:
     (line,) = smartflow("incidents").out.splitlines()[1:]
     assert "  3 h  " in line
-    assert "Lasting:        3 h" in smartflow("incidents", "show", id_of(smartflow)).out
+    assert "Lasting:        3 h\n" in smartflow("incidents", "show", id_of(smartflow)).out
 
 
 def test_a_comment_of_several_lines_is_shown_as_such(smartflow: Smartflow, there: Path) -> None:

@@ -146,8 +146,12 @@ def test_of_many_series_each_source_is_shown_before_a_second_of_the_first(spiked
         member | {"source": "shop" if number == 6 else "web", "series": "requests", "cause": "anomaly"}
         for number, member in enumerate(told["members"])
     ]
-    both = message("opened", incident(source="*", series="", cause="group", opened_at=START + 200 * STEP), facts(**told))
-    assert [panel.title for panel in panels_of(background(spiked), both)] == ["web requests", "shop requests", *["web requests"] * 2]
+    both = message(
+        "opened", incident(source="*", series="", cause="group", opened_at=START + 200 * STEP), facts(**told, ended_at=START + 201 * STEP)
+    )
+    drawn = panels_of(background(spiked), both)
+    assert [panel.title for panel in drawn] == ["web requests", "shop requests", *["web requests"] * 2]
+    assert drawn[0].rows["observed_at"].min() == START + 140 * STEP  # by the buckets of its own source
 
 
 def test_a_picture_that_cannot_be_drawn_keeps_no_message_back(
