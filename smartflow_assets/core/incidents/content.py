@@ -254,7 +254,7 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
     again = f", again since {times.after(known['again_since'], since)}" if known["again_since"] else ""
     is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
     details = said.details if is_retold else known["explanation"]  # which say from when to when
-    candidates = [
+    candidates: list[tuple[str, str | tuple[str, ...] | bool | None]] = [
         ("Source", known["source"] if known["source"] != OF_NO_SOURCE else ""),
         ("Sources", ", ".join(known["sources"]) if known["cause"] == GROUP else ""),
         ("Series", known["series"]),
@@ -264,7 +264,7 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
         ("Incident since", times.at(since) + again),
         ("Lasted" if is_over else "Lasting", _lasted(known, times) if known["duration_seconds"] and (is_over or not details) else ""),
         ("Details", details),
-        ("Acknowledged by", "" if is_over else _acknowledged(known, times)),
+        ("Acknowledged", "" if is_over else _acknowledged(known, times)),
         ("Resolved", times.until(known["resolved_at"])),
         ("Reason", known["resolved_reason"]),
         ("Owner", _owners(known)),
@@ -307,7 +307,7 @@ def _acknowledged(known: Mapping[str, Any], times: Times) -> str:
         return ""
     at, told = (datetime.fromisoformat(known[name]).astimezone(times.zone) for name in ("acknowledged_at", "happened_at"))
     day = f"{at:%a}" if abs(told - at) < 6 * _DAY else f"{at:%Y-%m-%d}"
-    return f"{known['acknowledged_by']}, {day} {at:%H:%M} {zone(at)}"
+    return f"by {known['acknowledged_by']}, {day} {at:%H:%M} {zone(at)}"
 
 
 def _texts(value: object) -> tuple[str, ...]:

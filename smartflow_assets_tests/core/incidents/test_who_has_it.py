@@ -11,9 +11,9 @@ from smartflow_assets_tests.core.incidents.formats.extremes import NINE, facts, 
 def test_who_has_it_is_said_with_since_when(event: str) -> None:
     has = incident(state="acknowledged", acknowledged_by="ann", acknowledged_at=NINE - timedelta(hours=1))
     lines = {line.label: line.texts for line in message(event, has, facts(timezone="Europe/Berlin")).content.lines}
-    assert lines["Acknowledged by"] == ("ann, Wed 09:35 CET",)
+    assert lines["Acknowledged"] == ("by ann, Wed 09:35 CET",)
     long_ago = message(event, has | {"acknowledged_at": NINE - timedelta(days=8)})
-    assert "ann, 2026-02-24 09:35 UTC" in long_ago.text and long_ago.facts["acknowledged_by"] == "ann"
+    assert "Acknowledged:   by ann, 2026-02-24 09:35 UTC" in long_ago.text and long_ago.facts["acknowledged_by"] == "ann"
     assert "Acknowledged" not in message(event).text + message("resolved", has).text
 
 
