@@ -1,5 +1,6 @@
 """The report of a week of a real home, its numbers asked a second time by a few lines of their own."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -121,6 +122,17 @@ def test_times_messages_and_rows_are_those_of_the_tables(month: Path) -> None:
     loads = home.table("ingestions")
     assert sum(each.row_count for each in facts.sources) == loads.loc[loads["source"] == "web", "new_count"].sum() > 0
     assert facts.still_open == home.count("incidents", "state <> 'resolved'") == 0
+
+
+@pytest.mark.soak
+def test_one_strange_hour_lasts_an_hour_however_long_the_calm_that_ends_it(month: Path) -> None:
+    home = Home(month)
+    facts, rows = facts_of(home), home.table("incidents")
+    assert {each.lasted for each in (*facts.incidents, *facts.earlier)} == {HOUR}
+    assert set(rows["resolved_at"] - rows["opened_at"]) == {3 * HOUR}  # resolve_after is 2h
+    subjects = [json.loads(path.read_text())["subject"] for path in home.settings.outbox.glob("*.json")]
+    over = [subject for subject in subjects if subject.startswith("[resolved] ")]
+    assert over and all(subject.endswith(" orders after 1 h") for subject in over)
 
 
 @pytest.mark.soak

@@ -99,9 +99,8 @@ def facts_of(
     known["sources"] = list(facts.get("sources") or ([] if known["source"] in (None, OF_NO_SOURCE) else [known["source"]]))
     known["explanation"] = known["explanation"] or _fact(facts.get("body") or incident.get("body"))
     known["next_step"] = known["next_step"] or _next_step(known)
-    told: list[str | None] = [_fact(facts.get(name, incident.get(name))) for name in ("last_seen_at", "members_seen_at")]
-    last_seen = max((moment for moment in told if moment), default=None, key=datetime.fromisoformat)
-    known["duration_seconds"] = _duration(known, last_seen)
+    seen = (_moment(_fact(facts.get(name, incident.get(name)))) for name in ("last_seen_at", "members_seen_at"))
+    known["duration_seconds"] = _duration(known, max((moment for moment in seen if moment), default=None))
     if event == "resolved":
         known["state"] = "resolved"
     elif known["state"] in (None, "resolved"):  # it is over by now, yet this message is of the time before
@@ -155,14 +154,14 @@ def _next_step(known: Mapping[str, Any]) -> str | None:
     return f"Run: smartflow doctor, then: smartflow run{source}"
 
 
-def _duration(known: Mapping[str, Any], last_seen_at: str | None) -> float | None:
+def _duration(known: Mapping[str, Any], last_seen_at: datetime | None) -> float | None:
     """From the opening, which is the beginning in the data, to the end of the trouble or of the newest anomalous bucket; `last_seen_at`
     is the end of the last of these buckets, of a group that of all."""
     start, end = _moment(known["opened_at"] or known["started_at"]), _moment(known["ended_at"])
     if start is not None and known["event"] == "resolved":
         causes = [known["cause"], *(member.get("cause") for member in known["members"])]
         resolved_at = _moment(known["resolved_at"] or known["happened_at"])
-        end = resolved_at and lasted_until(causes, start, _moment(last_seen_at), resolved_at)
+        end = resolved_at and lasted_until(causes, start, last_seen_at, resolved_at)
     if start is None or end is None:
         return None
     return max(0.0, (end - start).total_seconds())

@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false
+# matplotlib leaves the type of a path open.
 """Which signs the font of pictures and PDFs has: DejaVu Sans, which matplotlib brings, has Latin, Greek, Cyrillic, Arabic and Hebrew ones.
 
 What it lacks, such as an emoji in the name of a series, is drawn as a box, here rather than by the library that draws: that warns of each.
