@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -106,6 +106,7 @@ class HookServer:
     calls: list[tuple[str, str]] = field(default_factory=list)  # method and path of each
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     hangs: bool = False
+    heard: Callable[[bytes], None] = lambda body: None  # called with each post, before it is answered
     is_over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -125,6 +126,7 @@ def hook_server(*, port: int | None = None) -> Iterator[HookServer]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             taken.paths.append(self.path)
             taken.posts.append((dict(self.headers), body))
+            taken.heard(body)
             self.answer()
 
         def answer(self) -> None:

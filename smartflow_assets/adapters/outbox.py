@@ -7,17 +7,23 @@ under the lock is of a process that died: it is repeated, at once after the firs
 marked each time. That is at least once, with an idempotency key; no mail server allows more. A message in which five processes have
 died may be what kills them: it is given up.
 
+Channels are served side by side, each in its order: while the message of one is on the wire the others go on, and all else, what is read,
+written and worded, is done by one of them at a time.
+
 Where a channel has a digest or a rate limit, several messages go over the wire as one (`core.incidents.bundling`): their rows are claimed
 and ended together, under the key of the bundle in `sent_with`.
 """
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -148,21 +154,16 @@ def drain(
     of all sources. Raises what the warehouse raises.
     """
     which = Which(sources, leaving)
-    sends = open_sends(warehouse, which)
+    sends, desk = open_sends(warehouse, which), _Desk()
     drains = [
-        _ChannelDrain(warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, which, background or NoBackground())
+        _ChannelDrain(
+            warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, which, background or NoBackground(), desk
+        )
         for name in due_channels(warehouse, channels, sends, now)
     ]
-    for one in drains:
-        lock = channel_lock(warehouse, one.name)
-        with ExitStack() as held:
-            warehouse.release()  # who has the channel's lock is about to write
-            try:
-                held.enter_context(lock.exclusive(patience, run_id))
-            except WarehouseBusyError as busy:
-                _log.warning("channel %s is left to the next drain: %s", one.name, busy)
-                continue
-            one.run()
+    if drains:
+        warehouse.release()  # they open it themselves, and who has a channel's lock is about to write
+        _side_by_side(drains, patience)
     sent, failed, skipped = (sum(getattr(one, name) for one in drains) for name in ("sent", "failed", "skipped"))
     left = open_sends(warehouse, which) if drains else sends
     return Drained(
@@ -174,6 +175,41 @@ def drain(
         reached=frozenset(one.name for one in drains if one.sent),
         waits=waits(warehouse, channels, left, now),
     )
+
+
+def _side_by_side(drains: "Sequence[_ChannelDrain]", patience: timedelta) -> None:
+    """Each channel in a thread of its own, so that none waits for the receiver of another. What one raises ends them all, each after the
+    message that it has on the wire."""
+    if len(drains) == 1:
+        drains[0].run_alone(patience)
+        return
+    with ThreadPoolExecutor(len(drains), "channel") as pool:
+        futures = [pool.submit(copy_context().run, one.run_alone, patience) for one in drains]
+        try:
+            wait(futures)
+        except BaseException:  # somebody ends the run
+            drains[0].desk.is_closed.set()
+            raise
+    for future in futures:
+        future.result()
+
+
+class _Desk:
+    """Where channels read, write and word their messages, one at a time; a channel leaves it while its message is on the wire. Once it is
+    closed none begins another."""
+
+    def __init__(self) -> None:
+        self.turn, self.is_closed = Lock(), Event()
+
+    @contextmanager
+    def left(self, warehouse: Warehouse) -> Iterator[None]:
+        """For as long as the others may work; also others who want to write the warehouse."""
+        warehouse.release()
+        self.turn.release()
+        try:
+            yield
+        finally:
+            self.turn.acquire()
 
 
 def channel_lock(warehouse: Warehouse, channel: str) -> AdvisoryLock:
@@ -214,7 +250,7 @@ def wait_after(attempt: int, asked: timedelta | None = None, *, key: str = "") -
 
 
 class _ChannelDrain:
-    """One channel's part of a drain, run while its lock is held."""
+    """One channel's part of a drain."""
 
     def __init__(
         self,
@@ -227,14 +263,31 @@ class _ChannelDrain:
         outbox_folder: Path,
         which: Which,
         background: Background,
+        desk: _Desk,
     ) -> None:
+        self.desk = desk
         self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
         self.environment, self.outbox_folder, self.which, self.background = environment, outbox_folder, which, background
         self.sent = self.failed = self.skipped = 0
         self.dead_letters: list[DeadLetter] = []
         self.ended: list[Row] = []  # how messages ended, not written yet
 
-    def run(self) -> None:
+    def run_alone(self, patience: timedelta) -> None:
+        """Holding the channel's lock, and, but for the time on the wire, the desk."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(channel_lock(self.warehouse, self.name).exclusive(patience, self.run_id))
+            except WarehouseBusyError as busy:
+                _log.warning("channel %s is left to the next drain: %s", self.name, busy)
+                return
+            try:
+                with self.desk.turn, self.warehouse.reading():
+                    self._run()
+            except BaseException:
+                self.desk.is_closed.set()
+                raise
+
+    def _run(self) -> None:
         sends = self._own_sends()
         stories = _stories(self.warehouse, self.name, sends)
         down = self._reason_not_to_try()
@@ -263,6 +316,8 @@ class _ChannelDrain:
             envelope = envelope.without(stopped)
             if not envelope.rows:
                 continue
+            if self.desk.is_closed.is_set():
+                break
             if down is not None and not is_deadly(envelope.rows[0]):
                 error = DeliveryError(f"not tried: {down}", retry_after=down.retry_after)
                 ended = [self._failure(send, error, attempt_of(send), send["sent_with"]) for send in envelope.rows]
@@ -330,7 +385,8 @@ class _ChannelDrain:
                 message = replace(message, picture=self.background.picture(message))
         except Exception as error:  # of one message, which must not stop the others
             return DeliveryError(f"it cannot be written: {type(error).__name__}: {text_of(error)}")
-        return attempt(self.channel, message, environment=self.environment, outbox_folder=self.outbox_folder)
+        with self.desk.left(self.warehouse):
+            return attempt(self.channel, message, environment=self.environment, outbox_folder=self.outbox_folder)
 
     def _bundle(self, messages: Sequence[Message], key: str) -> Message:
         assert self.channel is not None

@@ -78,6 +78,8 @@ def test_a_hundred_kills_lose_nothing_and_mark_what_may_have_come_twice(tmp_path
     sent = {row["idempotency_key"]: row["sent_with"] or row["idempotency_key"] for row in rows if row["status"] == "sent"}
     bundles = Counter(row["sent_with"] for row in rows if row["status"] == "sent" and row["sent_with"])
     marked = {_mail_id(row["sent_with"] or row["idempotency_key"]) for row in rows if row["is_possible_repeat"]}
+    marked_on = {(row["channel"], row["sent_with"] or row["idempotency_key"]) for row in rows if row["is_possible_repeat"]}
+    in_doubt = Counter(channel for channel, _ in marked_on)
     lost = [key for key, on_the_wire in sent.items() if _mail_id(on_the_wire) not in arrived]
     twice = {key for key, count in arrived.items() if count > 1}
     print(
@@ -86,7 +88,7 @@ def test_a_hundred_kills_lose_nothing_and_mark_what_may_have_come_twice(tmp_path
     )
     assert len(sent) == planned * len(PACES) * 2 and not lost
     assert twice <= marked, "what came twice says that it may have"
-    assert len(marked) <= killed and len(bundles) > 10
+    assert max(in_doubt.values()) <= killed and len(bundles) > 10, "each kill leaves one in doubt on each channel, at most"
     assert set(arrived) == {_mail_id(key) for key in sent.values()}, "nothing came under another key"
 
 

@@ -241,6 +241,7 @@ def test_one_spike_that_grows_over_many_runs_is_one_mail_and_one_recovery(wareho
                 ],
             )
             send(warehouse, at=at(rows), mail=mail(smtp.port))
+        send(warehouse, at=at(32) + timedelta(hours=1), mail=mail(smtp.port))  # until then it could have come back
     assert [mail["Subject"] for mail in smtp.mails] == [
         "[critical] web requests: 1,600, usually 430 to 560 (1,040 above)",
         "[resolved] web requests after 35 min",
@@ -273,6 +274,59 @@ def test_after_one_timeout_the_other_messages_of_the_channel_are_put_off_untried
     assert [status for status in statuses(warehouse) if status == "claimed"] == ["claimed"]
     with hook_server(port=server.port) as server:
         assert send(warehouse, at=NINE + 2 * MINUTE, hook=hook(server.port)) == Drained(sent=4)
+
+
+def test_a_slow_channel_holds_up_no_other(warehouse: Warehouse) -> None:
+    """The slow receiver answers its first message only once the quick ones have all of theirs."""
+    heard, all_there, count = list[str](), threading.Event(), 5
+    for number in range(count):
+        plan(warehouse, "a_slow", "hook", "pager", incident=f"i{number}", at=NINE + number * MINUTE / 60)
+
+    def note(channel: str) -> None:
+        heard.append(channel)
+        if heard.count("hook") == heard.count("pager") == count:
+            all_there.set()
+
+    with hook_server() as slow, hook_server() as quick, hook_server() as pager:
+        servers = {"a_slow": slow, "hook": quick, "pager": pager}
+        quick.heard, pager.heard = lambda body: note("hook"), lambda body: note("pager")
+        slow.heard = lambda body: (note("a_slow"), all_there.wait(20))
+        channels = {name: hook(server.port, timeout="30s") for name, server in servers.items()}
+        assert send(warehouse, at=NINE + MINUTE, **channels) == Drained(sent=3 * count)
+        told = {name: [json.loads(body)["incident_id"] for _, body in server.posts] for name, server in servers.items()}
+    second_of_slow = [place for place, channel in enumerate(heard) if channel == "a_slow"][1]
+    assert set(heard[second_of_slow:]) == {"a_slow"}, "the quick ones had all theirs before"
+    assert set(map(tuple, told.values())) == {tuple(f"i{number}" for number in range(count))}
+    rows = warehouse.read("SELECT channel, idempotency_key, list(status ORDER BY rowid) AS story FROM alert_sends GROUP BY ALL")
+    assert len(rows) == 3 * count and all(list(story) == ["planned", "claimed", "sent"] for story in rows["story"])
+
+
+def test_an_interrupt_on_one_channel_ends_the_others_after_the_message_that_is_on_the_wire(warehouse: Warehouse) -> None:
+    for number in range(3):
+        plan(warehouse, "hook", "pager", incident=f"i{number}", at=NINE + number * MINUTE / 60)
+    on_the_wire, interrupted = threading.Event(), threading.Event()
+
+    def interrupt(message: Message) -> None:
+        on_the_wire.wait(20)
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    def hear(body: bytes) -> None:
+        on_the_wire.set()
+        interrupted.wait(20)
+        with outbox.channel_lock(warehouse, "pager").exclusive(timedelta(seconds=20)):  # the other channel has ended
+            pass
+
+    HOOK[0] = interrupt
+    with hook_server() as slow:
+        slow.heard = hear
+        with pytest.raises(KeyboardInterrupt):
+            send(warehouse, at=NINE + MINUTE, hook=hook(slow.port, timeout="50s"), pager=Recorder())
+        assert len(slow.posts) == 1
+    newest = warehouse.read("SELECT channel, list(status ORDER BY rowid) AS story FROM alert_sends GROUP BY channel ORDER BY channel")
+    assert [list(story) for story in newest["story"]] == [["planned"] * 3 + ["claimed", "sent"], ["planned"] * 3 + ["claimed"]]
+    HOOK[0] = lambda message: None
+    assert send(warehouse, at=NINE + 2 * MINUTE, hook=Recorder(), pager=Recorder()) == Drained(sent=5)
 
 
 def test_refusal_of_one_message_does_not_stop_the_next(warehouse: Warehouse) -> None:

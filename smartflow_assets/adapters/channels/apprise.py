@@ -22,6 +22,7 @@ from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.core.incidents.shortening import one_line
 
 _LOG = logging.getLogger("apprise")
+_one_at_a_time = threading.Lock()  # what it says of one service must not be taken for what it says of another
 _KINDS = {"critical": "failure", "warning": "warning", "info": "info", "resolved": "success"}
 
 
@@ -44,7 +45,7 @@ class AppriseChannel(BaseChannel):
     def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
         url = resolve(self.url, environment)
         apprise = library("apprise", channel="apprise")
-        with _log_of_apprise() as said:
+        with _one_at_a_time, _log_of_apprise() as said:
             service = apprise.Apprise.instantiate(url, asset=_asset(apprise), suppress_exceptions=True)
             if service is None:
                 remedy = f"Correct the variable of {self.url}; github.com/caronc/apprise lists the addresses."
