@@ -57,7 +57,7 @@ def execute(
             facts, _ = facts_of(home, result.run_id)
             failures, notes = tuple(failures_of(home, result.run_id)), notes_of(home, result.run_id)
             close_run(home, result.run_id, settings=settings)
-            facts |= {} if is_dry else told_of(open_warehouse(settings), result.run_id, source)
+            facts |= {} if is_dry else told_of(open_warehouse(settings), result.run_id, source, is_alone=True)
     finally:
         LISTENER.reset(listening)
     return Outcome(source, result.run_id, result.success, failures, facts, notes, time.monotonic() - begun)

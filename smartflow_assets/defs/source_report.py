@@ -18,6 +18,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.defs.jobs import MONITOR_JOB
 from smartflow_assets.defs.metadata import NOTE, StageContext, has_news, told, untold
 from smartflow_assets.defs.names import EACH_SOURCE
@@ -43,18 +44,21 @@ class Outcome:
     seconds: float = 0.0
 
 
-def told_of(warehouse: Warehouse, run_id: str, source: str) -> dict[str, float]:
-    """What a run did to incidents and messages of a source, with its closing: a failed run opens an incident of its own."""
+def told_of(warehouse: Warehouse, run_id: str, source: str, *, is_alone: bool = False) -> dict[str, float]:
+    """What a run did to incidents and messages of a source, with its closing: a failed run opens an incident of its own. With those of no
+    source where the run was of this one alone."""
+    of = [source, *([OF_NO_SOURCE] if is_alone else [])]
     counts = warehouse.read(
         """
         SELECT (SELECT count(*) FROM incident_events WHERE run_id = ? AND source = ? AND event IN ('opened', 'reopened'))
                    AS incidents_opened,
                (SELECT count(*) FROM incident_events WHERE run_id = ? AND source = ? AND event = 'resolved') AS incidents_resolved,
-               (SELECT count(*) FROM alert_sends WHERE run_id = ? AND source = ? AND status = 'sent') AS messages_sent,
+               (SELECT count(*) FROM alert_sends WHERE run_id = ? AND list_contains(?, source) AND status = 'sent') AS messages_sent,
+               (SELECT count(*) FROM alert_sends WHERE run_id = ? AND list_contains(?, source) AND status = 'failed') AS messages_failed,
                (SELECT count(*) FROM remediations WHERE run_id = ? AND source = ? AND status = 'done') AS remedies_done,
                (SELECT count(*) FROM remediations WHERE run_id = ? AND source = ? AND status = 'failed') AS remedies_failed
         """,
-        [run_id, source] * 5,
+        [*[run_id, source] * 2, *[run_id, of] * 2, *[run_id, source] * 2],
     )
     return {str(name): float(count) for name, count in counts.iloc[0].items()}
 

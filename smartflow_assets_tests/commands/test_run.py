@@ -18,6 +18,7 @@ from smartflow_assets.adapters.readers import file_signature
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.defs.execute import Outcome
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow, in_folder, make_home
+from smartflow_assets_tests.receivers import mail_server
 
 
 def _published(home: Path, statement: str) -> list[tuple[object, ...]]:
@@ -49,6 +50,18 @@ def test_one_source_fails_and_the_others_run(smartflow: Smartflow, home: Path) -
         ("lost", "failed"),
         ("shop", "success"),
     ]
+
+
+@pytest.mark.soak
+def test_a_message_that_failed_is_counted_wherever_the_run_tried_it(smartflow: Smartflow, home: Path) -> None:
+    with mail_server() as smtp:
+        smtp.data_answer = "451 try again later"
+        mail = f"{{type: email, host: 127.0.0.1, port: {smtp.port}, security: none, sender: a@example.com, to: [b@example.com]}}"
+        (home / "data/channels.yaml").write_text(f"mail: {mail}\n")
+        lost = SHOP.replace("name: shop", "name: lost").replace("shop.csv", "lost.csv")
+        (home / "data/sources/lost.yaml").write_text(f"{lost}alerts: {{to: [mail]}}\n")
+        line = smartflow("run", "lost").out.splitlines()[0]  # what a failed run opens is told when it is closed
+        assert "  messages 0  messages failed 1  " in line
 
 
 def test_a_source_that_fails_before_its_run_begins_keeps_no_other_from_running(
