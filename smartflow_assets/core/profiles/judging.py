@@ -54,6 +54,8 @@ MOST_RAISED = 2.0
 """By so much, in surprise, alarms of the past may raise the threshold: beyond it they would hide what matters."""
 LOOKS = 3
 """Spans in which each bucket is looked at."""
+ROWS_OF_A_SPREAD = 8
+"""Of fewer rows quartiles say nothing."""
 REGULAR = 0.3
 """Below this ratio of variance to mean rows come by a clock and not by chance."""
 USUAL_SHARE = 0.99
@@ -287,6 +289,8 @@ class _Track:
     ) -> "_Track":
         expected = _expected(figure, values, clock)
         judged = values if without_one is None else np.where(np.isfinite(values), np.clip(expected, *without_one), np.nan)
+        if figure.kind == "spread":
+            judged = np.where(rows >= ROWS_OF_A_SPREAD, judged, np.nan)
         past = values[learnt][np.isfinite(values[learnt])]
         share = float(np.nansum(values[learnt] * rows[learnt]) + 1) / float(rows[learnt][np.isfinite(values[learnt])].sum() + 2)
         measures = _Measures.of(figure, judged, expected, rows, past, float(rows[learnt].sum()))
@@ -353,8 +357,8 @@ class _Measures:
             least = np.full(len(values), 0.02 if figure.kind == "null_share" else 0.1) * rows
         else:
             low, high = np.quantile(past, [0.01, 0.99])
-            variance = np.full(len(values), max(float(high - low), 1e-9) ** 2)
-            least = np.maximum((0.1 if figure.kind == "mean" else 0.3) * size, 0.5 * (high - low))
+            weight, variance = rows, rows * max(float(high - low), 1e-9) ** 2  # of few rows both wander
+            least = np.maximum((0.1 if figure.kind == "mean" else 0.3) * size, 0.5 * (high - low)) * rows
         is_known = np.isfinite(values) & np.isfinite(expected)
         weight, variance, least = (np.where(is_known, each, 0.0) for each in (weight, variance, least))
         weighted, usual = (np.nan_to_num(each) * weight for each in (values, expected))

@@ -18,12 +18,24 @@ BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 """The stretch that the tests look at ends 38 days later."""
 
 
-def judged(rows: np.ndarray, every: timedelta, shares: Mapping[str, np.ndarray] | None = None, until: int | None = None) -> pd.DataFrame:
-    """Verdicts on rows, bucket by bucket, and on shares of categories of `kind` (NaN where one did not come), with the `place` of each."""
+def judged(
+    rows: np.ndarray,
+    every: timedelta,
+    shares: Mapping[str, np.ndarray] | None = None,
+    until: int | None = None,
+    spread: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Verdicts on rows, bucket by bucket, on shares of categories of `kind` (NaN where one did not come), and on the spread of `amount`,
+    with the `place` of each."""
     stretches = Stretches(TimeGrid(every, Calendar()))
     first = int(stretches.grid.number([pd.Timestamp(BEGIN)])[0])
     at = stretches.grid.start(np.arange(first, first + len(rows)))
-    series = {("row_count", ""): rows, **{(str(Figure("category_share", "kind")), name): own for name, own in (shares or {}).items()}}
+    spreads = {} if spread is None else {(str(Figure("spread", "amount")), ""): spread}
+    series = {
+        ("row_count", ""): rows,
+        **spreads,
+        **{(str(Figure("category_share", "kind")), name): own for name, own in (shares or {}).items()},
+    }
     frames = [
         pd.DataFrame(
             {"series": f"{metric}{category}", "metric": metric, "category": category, "observed_at": at, "value": values.astype(float)}
@@ -131,3 +143,17 @@ def test_a_category_that_grew_by_the_absence_of_another_is_not_told():
     found = judged(rows, HOUR, {name: np.where(is_gone, np.nan if name == gone else share / left, share) for name, share in shares.items()})
     assert strange(found, f"category_share(kind){gone}") and strange(found)
     assert not strange(found, f"category_share(kind){other}") and not strange(found, f"category_share(kind){third}")
+
+
+def test_a_spread_of_few_rows_wanders_and_is_not_told_while_one_of_a_day_is():
+    quiet, found_at = list[int](), list[int]()
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        rows = np.tile(np.where(np.arange(24) < 6, 4, 60), 37)
+        amounts = [rng.lognormal(7, 1.2, count) for count in rows]
+        spread = np.array([np.subtract(*np.quantile(each, [0.75, 0.25])) for each in amounts])
+        quiet += strange(judged(rows, HOUR, spread=spread), "spread(amount)")
+        spread[24 * 33 : 24 * 34] *= 2.5
+        found_at += strange(judged(rows, HOUR, spread=spread), "spread(amount)")[:1]
+    assert quiet == []
+    assert len(found_at) == 4 and all(24 * 33 <= place < 24 * 34 for place in found_at)
