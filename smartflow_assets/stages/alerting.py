@@ -447,7 +447,14 @@ def _record_deliveries(
 ) -> bool:
     """Open an incident for each source and channel that lost a message, and end those whose channel takes messages again;
     whether there is anything new to tell."""
-    failures = {(letter.source, letter.channel): Failure(f"{DELIVERY}:{letter.channel}", letter.error) for letter in drained.dead_letters}
+    failures = {
+        (letter.source, letter.channel): Failure(
+            f"{DELIVERY}:{letter.channel}",
+            letter.error,
+            next_step=f"Mend the channel. This ends with the next message that it takes, or a test: smartflow channels test {letter.channel}",
+        )
+        for letter in drained.dead_letters
+    }
     standing = warehouse.read(f"SELECT source, cause FROM incidents WHERE starts_with(cause, ?) AND {GOING_ON}", [f"{DELIVERY}:"])
     reached = {(str(row["source"]), str(row["cause"]).partition(":")[2]) for _, row in standing.iterrows()}
     is_new = False

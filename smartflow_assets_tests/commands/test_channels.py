@@ -192,6 +192,9 @@ def test_what_was_given_up_is_a_failure_until_the_channel_works(
     assert lost.startswith("fail  messages: 2 to slack given up, the last at ") and "answered 400" in lost
     assert "They are not sent again" in lost and "`smartflow channels test slack`" in lost and "sent again by the next run" not in lost
     assert list(home.table("incidents", "cause = 'delivery:slack'")["state"]) == ["open"]
+    messages = [json.loads(path.read_text()) for path in (told / "data" / "outbox").glob("*.json")]
+    [step] = [message["next_step"] for message in messages if message["cause"] == "delivery:slack"]
+    assert step.endswith("or a test: smartflow channels test slack")
 
     if way == "test":
         assert smartflow("channels", "test", "slack").code == 0
