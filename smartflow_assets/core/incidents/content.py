@@ -182,7 +182,8 @@ def _heading(known: Mapping[str, Any], times: Times) -> _Heading:
         again = f"again since {times.after(known['again_since'], known['opened_at'])}: " if known["again_since"] else ""
         return _Heading(tag, "", again + said)
     if event == "opened" and known["again_since"]:
-        who += f" again since {times.after(known['again_since'], known['opened_at'])}"
+        since = times.after(known["again_since"], known["opened_at"])
+        who += f", worse since {since} than {known['closed_by']} left it" if known["closed_by"] else f" again since {since}"
     elif said.startswith(known["source"]):
         return _Heading(tag, "", said)
     if members:
@@ -251,7 +252,9 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
     value, usual, unit = _number(known["value"]), _usual(known), str(known["unit"] or "")
     said, distance = explanation.read(str(known["explanation"] or "")), usual.distance(value, unit)
     is_retold = said.headline == known["title"]  # the subject says it
-    again = f", again since {times.after(known['again_since'], since)}" if known["again_since"] else ""
+    again = (
+        f", {'worse' if known['closed_by'] else 'again'} since {times.after(known['again_since'], since)}" if known["again_since"] else ""
+    )
     is_said = value == value and number(value) in _title(known)  # a flat run is told by the value that stayed
     details = said.details if is_retold else known["explanation"]  # which say from when to when
     candidates: list[tuple[str, str | tuple[str, ...] | bool | None]] = [

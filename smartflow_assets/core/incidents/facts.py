@@ -51,6 +51,7 @@ FACTS: dict[str, str] = {
     "ended_at": "End of its newest anomaly.",
     "opened_at": "When the incident began, in the time of the data.",
     "again_since": "When it was there again, in the time of the data, for an incident that was over and came back within reopen_within.",
+    "closed_by": "Who had resolved it by hand before it got worse, which this message tells; null else.",
     "resolved_at": "When it was over, in the time of the data.",
     "resolved_reason": "Why it was resolved.",
     "duration_seconds": "How long it lasted: of what is found in series, from opened_at to the end of the last anomalous bucket, without "

@@ -271,7 +271,8 @@ class Track:
         ]
         if (was_on or self.is_new or turns) and self._has_worsened(last_seen_at):
             is_over = bool(turns) and turns[-1].kind == "resolved"
-            again = {"again_since": self.standing["resolved_at"]} if self.standing.get("resolved_by") is not None and was_on else {}
+            by_whom = self.standing.get("resolved_by")
+            again = {"again_since": self.standing["resolved_at"], "closed_by": by_whom} if by_whom is not None and was_on else {}
             kinds.insert(len(kinds) - is_over, ("escalated", again))
         recovered_at = {"recovered_at": None if self.is_open else self.resolved_at}
         for kind, more in kinds:
@@ -307,7 +308,7 @@ class Track:
         if self.is_closed:
             worst_at = next((each["started_at"] for each in self.taken if RANK[each["severity"]] == RANK[self._severity()]), None)
             self.again_since = max(filter(None, (worst_at, self.standing["resolved_at"])))
-        self.add("escalated")
+        self.add("escalated", **({"closed_by": self.standing["resolved_by"]} if self.is_closed else {}))
 
     def _has_worsened(self, last_seen_at: datetime) -> bool:
         """Whether people must hear of a worse severity: at once where they were told nothing, else once the incident has

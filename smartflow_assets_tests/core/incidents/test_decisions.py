@@ -12,6 +12,7 @@ from smartflow_assets.core.errors import DecisionError
 from smartflow_assets.core.incidents.decisions import Decisions
 from smartflow_assets.core.incidents.event_log import in_order, row_dicts
 from smartflow_assets.core.incidents.lifecycle import Silence
+from smartflow_assets.core.incidents.messages import render
 from smartflow_assets.core.severity import RANK
 from smartflow_assets_tests.core.simulated_source import POLICY, Source, at, in_runs
 
@@ -130,6 +131,10 @@ def test_what_a_person_resolved_is_open_again_when_it_gets_worse():
     incident = only(source)
     assert (incident["state"], incident["resolved_by"], incident["resolved_at"]) == ("open", None, None)
     assert source.said() == ["opened", "resolved", "opened"]
+    (worse,) = [entry for entry in in_order(source.log) if entry["event"] == "escalated"]
+    told = render(incident | {"severity": "critical"}, "opened", worse["payload"], idempotency_key="k", happened_at=at(8))
+    assert told.subject.startswith("[critical] web requests, worse since 00:20 UTC than ann left it: 1,600, usually")
+    assert ", worse since 00:20 UTC" in told.text
     assert goes_on(source, "..wwwwcc....").said() == ["opened", "resolved", "opened", "resolved"]
 
 
