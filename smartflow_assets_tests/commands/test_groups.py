@@ -125,6 +125,7 @@ def test_a_group_of_false_alarms_alone_is_over_and_told_so_once(smartflow: Smart
     assert row["resolved_at"] == row["last_seen_at"]  # in the time of the data
     sends = rows_of(smartflow, "SELECT incident_id FROM alert_sends WHERE event = 'resolved' AND status = 'planned'")
     assert [send["incident_id"] for send in sends] == [name]
+    assert "Resolved:       2026-03-06 04:00 CET" in smartflow("incidents", "show", name).out
 
 
 def test_right_can_be_said_of_a_silence_as_well(smartflow: Smartflow, there: Path) -> None:

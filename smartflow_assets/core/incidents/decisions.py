@@ -249,7 +249,9 @@ class Decisions:
         entries = self._entries(incident_id)
         told = [entry["payload"] for entry in entries if "metric" in entry["payload"] or "timezone" in entry["payload"]]
         known = {name: value for name, value in told[-1].items() if name not in _NOT_FACTS} if told else {}
-        return known | members_of(entries) | {"timezone": str(self._zone)}
+        is_group = self._incidents[incident_id]["cause"] == GROUP  # which is told in the zone of its sources
+        zone = (known.get("timezone") if is_group else None) or str(self._zone)
+        return known | members_of(entries) | {"timezone": zone}
 
     def _at(self, moment: datetime) -> str:
         local = pd.Timestamp(moment).tz_convert(self._zone)
