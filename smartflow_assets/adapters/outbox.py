@@ -8,7 +8,8 @@ marked each time. That is at least once, with an idempotency key; no mail server
 died may be what kills them: it is given up.
 
 Channels are served side by side, each in its order: while the message of one is on the wire the others go on, and all else, what is read,
-written and worded, is done by one of them at a time.
+written and worded, is done by one of them at a time. Those with a message in which a process has died come after that, one by one: what
+kills its sender is to be blamed alone.
 
 Where a channel has a digest or a rate limit, several messages go over the wire as one (`core.incidents.bundling`): their rows are claimed
 and ended together, under the key of the bundle in `sent_with`.
@@ -154,7 +155,8 @@ def drain(
     of all sources. Raises what the warehouse raises.
     """
     which = Which(sources, leaving)
-    sends, desk = open_sends(warehouse, which), _Desk()
+    every, desk = open_sends(warehouse, Which(None, leaving)), _Desk()
+    sends, doubtful = [send for send in every if which.has(send)], {send["channel"] for send in every if send["status"] == "claimed"}
     drains = [
         _ChannelDrain(
             warehouse, name, channels.get(name), now, run_id, environment, outbox_folder, which, background or NoBackground(), desk
@@ -163,7 +165,10 @@ def drain(
     ]
     if drains:
         warehouse.release()  # they open it themselves, and who has a channel's lock is about to write
-        _side_by_side(drains, patience)
+        _side_by_side([one for one in drains if one.name not in doubtful], patience)
+        for one in drains:  # a process has died in a message of theirs: should one do so again, no other must have its death counted
+            if one.name in doubtful:
+                one.run_alone(patience)
     sent, failed, skipped = (sum(getattr(one, name) for one in drains) for name in ("sent", "failed", "skipped"))
     left = open_sends(warehouse, which) if drains else sends
     return Drained(
@@ -180,8 +185,9 @@ def drain(
 def _side_by_side(drains: "Sequence[_ChannelDrain]", patience: timedelta) -> None:
     """Each channel in a thread of its own, so that none waits for the receiver of another. What one raises ends them all, each after the
     message that it has on the wire."""
-    if len(drains) == 1:
-        drains[0].run_alone(patience)
+    if len(drains) <= 1:
+        for one in drains:
+            one.run_alone(patience)
         return
     with ThreadPoolExecutor(len(drains), "channel") as pool:
         futures = [pool.submit(copy_context().run, one.run_alone, patience) for one in drains]

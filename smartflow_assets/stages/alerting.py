@@ -451,7 +451,7 @@ def _record_deliveries(
         (letter.source, letter.channel): Failure(
             f"{DELIVERY}:{letter.channel}",
             letter.error,
-            next_step=f"Mend the channel. This ends with the next message that it takes, or a test: smartflow channels test {letter.channel}",
+            next_step=f"Mend the channel. This ends with the next message it takes, or a test: smartflow channels test {letter.channel}",
         )
         for letter in drained.dead_letters
     }

@@ -329,6 +329,31 @@ def test_an_interrupt_on_one_channel_ends_the_others_after_the_message_that_is_o
     assert send(warehouse, at=NINE + 2 * MINUTE, hook=Recorder(), pager=Recorder()) == Drained(sent=5)
 
 
+def test_a_message_that_kills_its_sender_takes_no_other_with_it(warehouse: Warehouse) -> None:
+    plan(warehouse, "a_deadly", "pager")
+    both_on_the_wire = threading.Barrier(2, timeout=20)
+
+    def die(message: Message) -> None:  # what a kill leaves: claims without an end
+        both_on_the_wire.wait()
+        raise KeyboardInterrupt
+
+    class Deadly(Recorder):
+        def deliver(self, message: Message, *, environment: Mapping[str, str], outbox: Path) -> None:
+            raise KeyboardInterrupt
+
+    HOOK[0] = die
+    with pytest.raises(KeyboardInterrupt):
+        send(warehouse, a_deadly=Recorder(), pager=Recorder())
+    assert sorted(statuses(warehouse)) == ["claimed"] * 2 + ["planned"] * 2
+    HOOK[0] = lambda message: None
+    for day in range(1, 5):
+        with pytest.raises(KeyboardInterrupt):
+            send(warehouse, at=NINE + timedelta(days=day), a_deadly=Deadly(), pager=Recorder())
+    claims = [channel for channel, status in ledger(warehouse, "channel", "status") if status == "claimed"]
+    assert (claims.count("a_deadly"), claims.count("pager")) == (5, 2) and statuses(warehouse)[-1] == "sent"
+    assert send(warehouse, at=NINE + timedelta(days=9), a_deadly=Deadly(), pager=Recorder()) == Drained(failed=1)
+
+
 def test_refusal_of_one_message_does_not_stop_the_next(warehouse: Warehouse) -> None:
     plan(warehouse, "hook", incident="i1")
     plan(warehouse, "hook", incident="i2", at=NINE + MINUTE)
