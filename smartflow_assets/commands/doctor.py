@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -540,7 +540,7 @@ def _messages(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogu
         yield Diagnosis("ok", "messages", "none failed, none waits")
 
 
-def _undelivered(row: dict[str, Any]) -> Diagnosis:
+def _undelivered(row: Mapping[Any, Any]) -> Diagnosis:
     """Messages of one channel that have not been sent, and what becomes of them."""
     why = f": {row['error']}" if isinstance(row["error"], str) and row["error"] else ""
     told, channel = f"{row['n']} to {row['channel']}", row["channel"]

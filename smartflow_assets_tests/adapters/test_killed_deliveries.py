@@ -88,7 +88,7 @@ def test_a_hundred_kills_lose_nothing_and_mark_what_may_have_come_twice(tmp_path
     )
     assert len(sent) == planned * len(PACES) * 2 and not lost
     assert twice <= marked, "what came twice says that it may have"
-    assert max(in_doubt.values()) <= killed and len(bundles) > 10, "each kill leaves one in doubt on each channel, at most"
+    assert max(in_doubt.values()) <= killed and len(bundles) > 5, "each kill leaves one in doubt on each channel, at most"
     assert set(arrived) == {_mail_id(key) for key in sent.values()}, "nothing came under another key"
 
 
