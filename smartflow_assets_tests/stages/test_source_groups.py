@@ -144,7 +144,7 @@ def test_it_is_worse_when_one_of_it_is_and_back_when_one_is(sources: Sources) ->
     sources.at = 25
     sources.mend("shop")
     assert sources.send() == []  # it has come and gone
-    sources.at = 90
+    sources.at = 150  # two hours of calm
     assert [subject.split(" 2 ")[0] for subject in sources.send()] == ["[resolved]"]
 
 
