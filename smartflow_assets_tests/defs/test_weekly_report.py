@@ -24,7 +24,7 @@ def test_its_job_writes_the_page_of_the_last_week_and_again_the_same(home: Home,
         assert our_job(run.dagster_run, home.instance, home.settings) is None  # nothing is closed after it
     (told,) = run.asset_materializations_for_node("smartflow__weekly_report")
     assert told.metadata["page"].value == str(page) and told.metadata["incidents"].value == 0
-    assert told.metadata["summary"].value.startswith("- Nothing happened: no incident began.")
+    assert told.metadata["summary"].value.startswith("- Nothing was watched then")
     assert page.stat().st_mode & 0o777 == 0o600
 
 

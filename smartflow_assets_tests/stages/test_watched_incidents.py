@@ -37,13 +37,13 @@ def test_what_fails_and_passes_between_two_looks_is_opened_and_ended_in_one_comm
     assert (recorded_up_to(home.warehouse, "1"), recorded_up_to(home.warehouse, "2")) == (7, -1)
 
 
-def test_what_comes_back_within_an_hour_is_the_same_incident_and_later_a_new_one(home):
+def test_what_comes_back_within_an_hour_is_the_same_incident_and_after_two_more_a_new_one(home):
     told(home, (CHECK,), run_id="a")
     told(home, (), {CHECK.cause: "passed"}, at=NOW + timedelta(minutes=1), run_id="b")
     told(home, (CHECK,), at=NOW + timedelta(minutes=30), run_id="c")
     assert home.count("incidents") == 1
     told(home, (), {CHECK.cause: "passed"}, at=NOW + timedelta(minutes=31), run_id="d")
-    told(home, (CHECK,), at=NOW + timedelta(hours=2), run_id="e")
+    told(home, (CHECK,), at=NOW + timedelta(hours=3), run_id="e")
     assert home.count("incidents") == 2
 
 
