@@ -60,7 +60,7 @@ SELECT ingested_at, 'load of ' || origin || ': ' || new_count || ' new rows'
        || CASE WHEN $3 BETWEEN first_at AND last_at AND NOT ({_near("ingested_at")})
           THEN ' (it brought the rows in which the incident begins)' ELSE '' END
 FROM ingestions WHERE source = $1 AND new_count + removed_count + quarantined_count > 0
-AND ({_near("ingested_at")} OR $3 BETWEEN first_at AND last_at)
+AND ({_near("ingested_at")} OR ($3 BETWEEN first_at AND last_at AND ingested_at <= $5))
 UNION ALL
 SELECT happened_at, 'remedy ' || action || ': ' || status || coalesce(', ' || nullif(message, ''), '')
 FROM remediations WHERE source = $1 AND status <> 'dry' AND {_near("happened_at")}

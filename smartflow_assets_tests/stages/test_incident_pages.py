@@ -99,6 +99,17 @@ def test_a_setting_that_changed_the_day_before_is_named(home: Home) -> None:
     assert "setting rules.threshold.above: 1500 -> 1400" in changed
 
 
+def test_a_load_that_came_after_it_is_not_what_changed_before_it(home: Home) -> None:
+    spiked(home, ["eu"])
+    home.run_stages("web", NOON)
+    rows = daily_series(3)
+    rows.loc[270:288, "value"] = 1600
+    write_rows(home.folder / "data" / "examples" / "web.csv", rows.assign(region="eu"))
+    home.run_stages("web", START + timedelta(days=3))
+    changed = Read(page(home, "cause = 'anomaly'")).text.split("What changed before it")[1].split("What to do")[0]
+    assert changed.count("load of") == 1
+
+
 def test_a_silence_has_a_page_with_the_rows_before_it_and_a_failed_step_one_without_a_picture(home: Home) -> None:
     spiked(home, ["eu"])
     home.run_stages("web", NOON + timedelta(hours=3))
