@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from smartflow_assets.core.anomalies import explanation
 from smartflow_assets.core.anomalies.headline import Usual, measured, of_group, of_value, without_unit
 from smartflow_assets.core.incidents.event_log import GROUP
-from smartflow_assets.core.incidents.shortening import one_line
+from smartflow_assets.core.incidents.shortening import one_line, printable
 from smartflow_assets.core.incidents.source_group_events import named_root_of, root_of
 from smartflow_assets.core.incidents.source_group_events import who as who_of
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE, matter_of
@@ -102,7 +102,7 @@ def content_of(known: Mapping[str, Any], *, timezone: str, step: timedelta) -> C
         headline=said[:1].upper() + said[1:],
         sentence=heading.sentence,
         subject=heading.subject,
-        lines=_lines(known, times),
+        lines=tuple(line._replace(texts=tuple(map(printable, line.texts))) for line in _lines(known, times)),
         links=tuple(links),
         timezone=timezone,
         step=step,

@@ -23,6 +23,15 @@ def one_line(text: str, length: int = 2000) -> str:
     return text[: cut if cut > 0 else length - 1].rstrip(" ,;:") + ELLIPSIS
 
 
+def printable(text: str) -> str:
+    """Without controls other than line breaks: an escape sequence or a change of direction in a name is no text.
+
+    >>> printable("n\x1b[31mred\nline")
+    'n [31mred\nline'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
 def utf16_units(text: str) -> int:
     """How long a text is where a letter beyond the basic plane, such as an emoji, counts twice: never less than its letters.
 

@@ -259,3 +259,8 @@ def test_whoever_hears_of_strange_records_is_led_to_them():
 def test_documented_vocabularies_are_those_of_the_code(field: str, vocabulary: Any):
     *first, last = get_args(vocabulary)
     assert FACTS[field].startswith(f"{', '.join(first)} or {last}")
+
+
+def test_controls_in_a_name_are_no_text():
+    told = message(incident={"series": "n{k=\x1b[31mred\u202e}"})
+    assert "n{k= [31mred }" in told.text and not {"\x1b", "\u202e"} & {*told.text, *told.subject}
