@@ -26,8 +26,8 @@ def one_line(text: str, length: int = 2000) -> str:
 def printable(text: str) -> str:
     """Without controls other than line breaks: an escape sequence or a change of direction in a name is no text.
 
-    >>> printable("n\x1b[31mred\nline")
-    'n [31mred\nline'
+    >>> printable("n\\x1b[31mred\\nline")
+    'n [31mred\\nline'
     """
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
