@@ -59,6 +59,11 @@ class Word:
     lasting: timedelta | None = None
     where: str = ""
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What makes it another word."""
+        return self.incident_id, self.verdict, self.note, str(self.recurs)
+
 
 @dataclass(frozen=True)
 class Given:
@@ -97,7 +102,7 @@ def give(warehouse: Warehouse, catalogue: Catalogue, words: Sequence[Word], *, b
         given = list[tuple[_Meant, str, int]]()
         for each in meant:
             is_group = known[each.word.incident_id]["cause"] == GROUP
-            feedback_id, news = _group_word_id(each.word, now) if is_group else "", 0
+            feedback_id, news = _id_of(OF_NO_SOURCE, now, *each.word.parts) if is_group else "", 0
             for row in each.members.meant:
                 news += acts[row["source"]].give(replace(each.word, incident_id=row["incident_id"]), feedback_id)
             given += [(each, feedback_id, news)] if is_group else []
@@ -182,7 +187,7 @@ class _Act:
         incident = self._incidents[word.incident_id]
         members = [each for each in self._incidents.values() if each["group_id"] == word.incident_id and each["cause"] in OF_SERIES]
         self._refuse(word, incident)
-        feedback_id = feedback_id or self._id(word.incident_id, word.verdict, word.note, str(word.recurs))
+        feedback_id = feedback_id or self._id(*word.parts)
         rows = [self._row(each, word, feedback_id) for each in (incident, *members)]
         news = [row for row in rows if not self._is_known(row)]
         name = word.incident_id
@@ -334,7 +339,7 @@ class _Act:
         return (source.units.get(series.partition("{")[0]) or "") if source else ""
 
     def _id(self, *parts: str) -> str:
-        return hashlib.sha256("|".join((self.source, self._given_at.isoformat(), *parts)).encode()).hexdigest()[:16]
+        return _id_of(self.source, self._given_at, *parts)
 
 
 _REMEDIES = {
@@ -354,9 +359,8 @@ class _Meant:
     members: Members
 
 
-def _group_word_id(word: Word, now: datetime) -> str:
-    parts = (OF_NO_SOURCE, now.isoformat(), word.incident_id, word.verdict, word.note, str(word.recurs))
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+def _id_of(source: str, given_at: datetime, *parts: str) -> str:
+    return hashlib.sha256("|".join((source, given_at.isoformat(), *parts)).encode()).hexdigest()[:16]
 
 
 def _written(warehouse: Warehouse, acts: Collection[_Act], of_groups: Sequence[str], close: Callable[[GroupFeedback], None]) -> Given:

@@ -18,7 +18,7 @@ from smartflow_assets.adapters.warehouse.told_together import MEMBERS
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.incidents.event_log import FRESHNESS, GROUP, OF_SERIES, Row, in_order, row_dicts
 from smartflow_assets.core.incidents.groups import members_of
-from smartflow_assets.core.incidents.length import lasted_until
+from smartflow_assets.core.incidents.length import end_of, last_there
 from smartflow_assets.core.incidents.messages import Message, render
 from smartflow_assets.core.incidents.source_group_events import who
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
@@ -147,12 +147,8 @@ def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime, bes
 
 def lasting_of(incident: Row, now: datetime) -> timedelta:
     """How long one of `listed` lasted, while it is open to the newest data in which it was seen; of a silence to now."""
-    seen = [moment for name in ("last_seen_at", "members_seen_at") if (moment := incident.get(name)) is not None]
-    newest = now if incident["cause"] == FRESHNESS else max(seen, default=incident["opened_at"])
-    causes, members = [incident["cause"]], incident.get("member_causes")
-    causes += [] if members is None else [*members]
-    is_over = incident["state"] == "resolved"
-    end = lasted_until(causes, incident["opened_at"], max(seen, default=None), incident["resolved_at"]) if is_over else newest
+    newest = now if incident["cause"] == FRESHNESS else last_there(incident)
+    end = end_of(incident) if incident["state"] == "resolved" else newest
     return max(pd.Timestamp(end) - incident["opened_at"], timedelta(0))
 
 

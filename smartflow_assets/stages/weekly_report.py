@@ -18,7 +18,7 @@ from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue, defaults_of
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents.event_log import GROUP, Row, row_dicts
-from smartflow_assets.core.incidents.length import lasted_until
+from smartflow_assets.core.incidents.length import end_of, last_there
 from smartflow_assets.core.reports.weekly_report import SourceWeek, WeekFacts, WeekIncident
 from smartflow_assets.core.temporal.week import Period
 from smartflow_assets.stages.message_background import page_path
@@ -158,9 +158,6 @@ def _has_feedback(warehouse: Warehouse) -> bool:
 def _incident(row: Row, settings: Settings, folder: Path | None) -> WeekIncident:
     page = page_path(settings, row["incident_id"])
     has_page = folder is not None and page.is_file()
-    seen = max(filter(None, (row["last_seen_at"], row["members_seen_at"])), default=row["opened_at"])
-    causes = [row["cause"], *(() if row["member_causes"] is None else row["member_causes"])]
-    ended_at = row["resolved_at"]
     return WeekIncident(
         incident_id=row["incident_id"],
         source=row["source"],
@@ -170,8 +167,8 @@ def _incident(row: Row, settings: Settings, folder: Path | None) -> WeekIncident
         state="snoozed" if row["state"] == "suppressed" else row["state"],
         title=row["title"] or row["cause"],
         began_at=row["opened_at"],
-        ended_at=None if ended_at is None else lasted_until(causes, row["opened_at"], seen, ended_at),
-        last_seen_at=seen,
+        ended_at=None if row["resolved_at"] is None else end_of(row),
+        last_seen_at=last_there(row),
         found_at=row["found_at"],
         acknowledged_at=row["first_acknowledged_at"],
         closed_at=row["closed_at"],

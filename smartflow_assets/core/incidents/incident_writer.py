@@ -37,7 +37,7 @@ class IncidentWriter:
         entry = self.note(incident, kind, severity, **payload)
         if is_heard(incident, kind):
             opened_at = payload.get("opened_at") or incident.get("opened_at")
-            told = self._planner.heard_of(each for each in self.entries if each["incident_id"] == incident["incident_id"])
+            told = None if kind in ("seen", "resolved") else self._planner.heard_of(self._own(incident))  # for these nobody asks
             wait = self._left_to_wait(incident, payload["resolved_at"]) if kind == "resolved" else timedelta(0)
             self._planner.announce(entry, self._now, incident.get("group_id"), opened_at=opened_at, told=told, wait=wait)
         return entry
@@ -61,8 +61,11 @@ class IncidentWriter:
         self._log.append(entry)
         return entry
 
+    def _own(self, incident: Row) -> list[Row]:
+        return [entry for entry in self.entries if entry["incident_id"] == incident["incident_id"]]
+
     def _returns(self, incident: Row) -> int:
-        return sum(entry["event"] == "reopened" and entry["incident_id"] == incident["incident_id"] for entry in self.entries)
+        return sum(entry["event"] == "reopened" for entry in self._own(incident))
 
     def _left_to_wait(self, incident: Row, over_at: datetime) -> timedelta:
         """How much longer it has to be over before people hear of it: nothing at first or where a person says so, more after each
@@ -73,7 +76,7 @@ class IncidentWriter:
 
     def again_since(self, incident: Row) -> pd.Timestamp | None:
         """Since when an incident is there again that had been over; None when it never came back."""
-        return again_since([entry for entry in self.entries if entry["incident_id"] == incident["incident_id"]])
+        return again_since(self._own(incident))
 
     def conclude(self) -> Advance:
         """What is to be written of all that."""

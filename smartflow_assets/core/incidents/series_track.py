@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from smartflow_assets.core.anomalies import explanation
-from smartflow_assets.core.anomalies.grouping import anomaly_id
+from smartflow_assets.core.anomalies.grouping import ANOMALY_COLUMNS, anomaly_id
 from smartflow_assets.core.feedback.expectations import Expectation, Seen, expected_by
 from smartflow_assets.core.incidents import groups
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
@@ -38,31 +38,7 @@ RECONFIGURED = "the configuration of the source changed, and under the new one n
 EXPECTED_BY = "feedback:"
 """What the `suppressed_by` of an incident that was expected begins with; the id of what a person said follows."""
 TELLING = ("opened", "reopened", "escalated", "woken")
-_ANOMALY_COLUMNS = (
-    "metric",
-    "dimensions",
-    "anomaly_type",
-    "started_at",
-    "ended_at",
-    "peak_at",
-    "point_count",
-    "value",
-    "expected",
-    "lower",
-    "upper",
-    "deviation",
-    "deviation_percent",
-    "direction",
-    "extreme",
-    "anomaly_score",
-    "detectors",
-    "rules",
-    "contributions",
-    "slices",
-    "last_similar_at",
-    "last_similar_seconds",
-    "explanation",
-)
+_ANOMALY_COLUMNS = tuple(name for name in ANOMALY_COLUMNS if name not in ("source", "anomaly_id", "series", "severity", "run_id"))
 _STANDING = ("last_seen_at", "anomaly_count", "severity", "title", "body")  # what makes news when it changes
 
 
