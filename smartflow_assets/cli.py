@@ -41,6 +41,7 @@ from smartflow_assets.commands import (
     report,
     reset,
     run,
+    serve,
     sources,
     sql,
     terminal,
@@ -184,11 +185,17 @@ for group, help_text, commands, default, of_words in (
     ("channels", channels.HELP, channels.COMMANDS, "", ""),
     ("models", models.HELP, models.COMMANDS, "", ""),
     ("contract", contract.HELP, contract.COMMANDS, "", ""),
+    ("serve", serve.HELP, serve.COMMANDS, "start", ""),
 ):
     verbs = typer.Typer(cls=_group(default, of_words), help=help_text, no_args_is_help=not default, rich_markup_mode="rich")
     app.add_typer(verbs, name=group)
     for name, function, examples in commands:
         _command(name, function, examples, to=verbs)
+    if group == "serve":
+        tokens = typer.Typer(help=serve.TOKEN_HELP, no_args_is_help=True, rich_markup_mode="rich")
+        verbs.add_typer(tokens, name="token")
+        for name, function, examples in serve.TOKEN_COMMANDS:
+            _command(name, function, examples, to=tokens)
 
 
 def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:

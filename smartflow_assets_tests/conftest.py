@@ -11,6 +11,7 @@ MARKERS = {  # folders of smartflow_assets_tests; doctests and what stands above
     "adapters": "integration",
     "stages": "integration",
     "defs": "integration",
+    "serve": "integration",
     "commands": "e2e",
     "end_to_end": "e2e",
     "docs": "e2e",

@@ -46,6 +46,7 @@ from smartflow_assets.adapters.send_ledger import (
     waits,
 )
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.readable import Readable
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.adapters.web import LONGEST_WAIT
@@ -497,7 +498,7 @@ SELECT incident_id, message FROM remediations WHERE list_contains(?, incident_id
 """
 
 
-def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, _Story]:
+def _stories(warehouse: Readable, channel: str, sends: list[Row]) -> dict[str, _Story]:
     """The story of each message of a channel, by its idempotency key."""
     ids = sorted({send["incident_id"] for send in sends})
     incidents = {row["incident_id"]: row for row in row_dicts(of_incidents(warehouse, "incidents", ids))}
@@ -521,7 +522,7 @@ def _stories(warehouse: Warehouse, channel: str, sends: list[Row]) -> dict[str, 
     }
 
 
-def message_about(warehouse: Warehouse, incident: str, event: str, channel: str, known: Mapping[str, Any] | None = None) -> Message:
+def message_about(warehouse: Readable, incident: str, event: str, channel: str, known: Mapping[str, Any] | None = None) -> Message:
     """What a channel would be told of an event of an incident now: of its newest event of that kind, or of its newest at all.
     DeliveryError when there is no such incident."""
     log = in_order(of_incidents(warehouse, "incident_events", [incident]))
@@ -537,7 +538,7 @@ def message_about(warehouse: Warehouse, incident: str, event: str, channel: str,
     return _stories(warehouse, channel, [send])[send["idempotency_key"]].message(send, known)
 
 
-def of_incidents(warehouse: Warehouse, table: str, ids: Iterable[str]) -> pd.DataFrame:
+def of_incidents(warehouse: Readable, table: str, ids: Iterable[str]) -> pd.DataFrame:
     """The rows of a table that are of these incidents."""
     return warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [list(ids)])
 

@@ -168,6 +168,14 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         raise typer.Exit(1)
 
 
+def run_one(settings: "Settings", source: str) -> "Outcome":
+    """Watch one source as `smartflow run SOURCE` does, without a word on the terminal: what became of it."""
+    ended = list["Outcome"]()
+    with terminal.quiet(), _opened(settings) as (watch, _):
+        watch("monitor_source", [source], {}, lambda name, stage: None, ended.append)
+    return ended[0]
+
+
 def _look_for_daemon(settings: "Settings", catalogue: "Catalogue") -> None:
     """A dead daemon starts no sensor that could say so. Where none ever ran, or one that ticks, this is one look at a file."""
     from smartflow_assets.stages.heartbeat import needs_a_look

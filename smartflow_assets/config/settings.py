@@ -112,6 +112,11 @@ class Settings:
         return self.state / "exports"
 
     @property
+    def serve(self) -> Path:
+        """What the server keeps beside the warehouse: tokens, its log of events, where it is."""
+        return self.state / "serve"
+
+    @property
     def heartbeat(self) -> Path:
         """Touched by every tick of ours; gone after a clean stop."""
         return self.state / "heartbeat"

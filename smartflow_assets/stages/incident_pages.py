@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from smartflow_assets.adapters.files.report_file import write_report
+from smartflow_assets.adapters.warehouse.readable import Readable
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.plan import said_differences
@@ -90,7 +91,7 @@ ORDER BY list_position(['critical', 'warning', 'info'], severity), opened_at DES
 def incident_page(warehouse: Warehouse, catalogue: Catalogue, incident: Row, *, now: datetime, environment: Mapping[str, str]) -> str:
     """The page of an incident as it stands, as HTML. The same rows, `now` and environment give the same text."""
     with warehouse.reading():
-        return html_page.render(incident_document(_facts(warehouse, catalogue, incident, now, environment)))
+        return html_page.render(incident_document(incident_facts(warehouse, catalogue, incident, now, environment)))
 
 
 def write_pages(
@@ -138,7 +139,10 @@ def remove_pages(settings: Settings, warehouse: Warehouse) -> int:
     return len(pages.keys() - kept)
 
 
-def _facts(warehouse: Warehouse, catalogue: Catalogue, incident: Row, now: datetime, environment: Mapping[str, str]) -> IncidentFacts:
+def incident_facts(
+    warehouse: Readable, catalogue: Catalogue, incident: Row, now: datetime, environment: Mapping[str, str], *, is_drawn: bool = True
+) -> IncidentFacts:
+    """What a page says of an incident; its picture only where `is_drawn`."""
     source = str(incident["source"])
     background = MessageBackground(warehouse, catalogue, environment)
     beside = {**background.facts(source, str(incident["incident_id"])), "page": None}  # a page does not lead to itself
@@ -159,7 +163,7 @@ def _facts(warehouse: Warehouse, catalogue: Catalogue, incident: Row, now: datet
         content=each.message.content,
         state=state_of(incident, at),
         shown_at=at(now),
-        picture=background.picture(each.message),
+        picture=background.picture(each.message) if is_drawn else None,
         changes=_changes(warehouse, began, each.events[0]["happened_at"], at),
         changes_asked=bool(began),
         timeline=[
@@ -187,7 +191,7 @@ def _facts(warehouse: Warehouse, catalogue: Catalogue, incident: Row, now: datet
 
 
 def _changes(
-    warehouse: Warehouse, began: Mapping[str, datetime], found_at: datetime, at: Callable[[datetime], str]
+    warehouse: Readable, began: Mapping[str, datetime], found_at: datetime, at: Callable[[datetime], str]
 ) -> Sequence[tuple[str, str]]:
     """What changed within a day before it began, by source, or was found, the newest first; of several sources each names its own."""
     rows = {
@@ -200,7 +204,7 @@ def _changes(
     return [*((at(moment), what) for moment, what in newest[:MOST_CHANGES]), *more]
 
 
-def _changes_of(warehouse: Warehouse, source: str, began_at: datetime, found_at: datetime) -> list[tuple[datetime, str]]:
+def _changes_of(warehouse: Readable, source: str, began_at: datetime, found_at: datetime) -> list[tuple[datetime, str]]:
     given = [source, began_at - BEFORE, began_at, found_at - BEFORE, found_at]
     rows = [(row["at"], str(row["what"])) for row in row_dicts(warehouse.read(_CHANGES, given))]
     for row in row_dicts(warehouse.read(_CONFIGURATIONS, given)):

@@ -14,6 +14,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.outbox import of_incidents
 from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.adapters.warehouse.readable import Readable
 from smartflow_assets.adapters.warehouse.told_together import MEMBERS
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.incidents.event_log import FRESHNESS, GROUP, OF_SERIES, Row, in_order, row_dicts
@@ -102,7 +103,7 @@ def sources_with_incidents(warehouse: Warehouse) -> set[str]:
     return {*warehouse.read("SELECT DISTINCT source FROM incidents")["source"]}
 
 
-def beginning_with(warehouse: Warehouse, start: str) -> list[Row]:
+def beginning_with(warehouse: Readable, start: str) -> list[Row]:
     """The incidents whose id begins so; all, where the start is empty."""
     return row_dicts(warehouse.read("SELECT * FROM incidents WHERE starts_with(incident_id, ?) ORDER BY incident_id", [start]))
 
@@ -119,7 +120,7 @@ def named_by(warehouse: Warehouse, ids: Sequence[str]) -> dict[str, Row]:
     return {row["incident_id"]: row for row in rows}
 
 
-def known(warehouse: Warehouse, incident: Row, timezone: str, now: datetime, beside: Mapping[str, Any] = MappingProxyType({})) -> Known:
+def known(warehouse: Readable, incident: Row, timezone: str, now: datetime, beside: Mapping[str, Any] = MappingProxyType({})) -> Known:
     """All that is known of an incident; `beside` are facts of its message that the warehouse does not hold: owner, runbook, link."""
     ids = [incident["incident_id"]]
     with warehouse.reading():

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pandas as pd
 
-from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+from smartflow_assets.adapters.warehouse.readable import Readable
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.config.settings import Settings
@@ -66,7 +66,7 @@ ORDER BY (payload->>'sequence')::BIGINT DESC LIMIT 1
 class MessageBackground:
     """`outbox.Background` by the catalogue and the warehouse of a home."""
 
-    warehouse: Warehouse
+    warehouse: Readable
     catalogue: Catalogue
     environment: Mapping[str, str]
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import duckdb
-import numpy as np
 import pandas as pd
 
 from smartflow_assets.adapters.files.access import Share, make_folder
@@ -26,6 +25,7 @@ from smartflow_assets.adapters.warehouse.compaction import FileUse
 from smartflow_assets.adapters.warehouse.engine import READ_ONLY, READ_WRITE, Engines
 from smartflow_assets.adapters.warehouse.held_open import HeldOpen
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.adapters.warehouse.readable import frame_of
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
 from smartflow_assets.adapters.warehouse.writes import Committed, Write
 from smartflow_assets.core.errors import WarehouseError
@@ -122,7 +122,7 @@ class Warehouse:
         Times are `datetime64[us, UTC]`, a MAP is a dict, a list a list, JSON is text.
         """
         with self._held.connection() as connection:
-            return _frame(connection.execute(sql, list(params)))
+            return frame_of(connection.execute(sql, list(params)))
 
     def export(self, sql: str, path: Path, form: str) -> int:
         """Writes the result of one query on the live file to `path` as csv, json, jsonl or parquet, whatever its size; -> rows."""
@@ -135,7 +135,7 @@ class Warehouse:
 
     def published_read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame:
         """The result of one query on the published copy; takes no lock and blocks nobody."""
-        return self._of_published(lambda connection: _frame(connection.execute(sql, list(params))))
+        return self._of_published(lambda connection: frame_of(connection.execute(sql, list(params))))
 
     def _of_published(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         if not self.published.exists():
@@ -371,14 +371,3 @@ def _transact(connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.Duck
                 raise
             _log.info("transaction conflict, attempt %d of %d: %s", attempt, _ATTEMPTS, error)
     raise AssertionError("the loop returns or raises")
-
-
-def _frame(result: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    types = {name: str(type_) for name, type_, *_ in result.description or ()}
-    frame = result.df()
-    for name, type_ in types.items():
-        if type_.endswith("[]"):
-            frame[name] = pd.Series([list(v) if isinstance(v, np.ndarray) else None for v in frame[name]], dtype="object")
-        elif type_.startswith("MAP"):
-            frame[name] = pd.Series([v if isinstance(v, dict) else None for v in frame[name]], dtype="object")
-    return frame

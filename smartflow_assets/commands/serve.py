@@ -1,0 +1,207 @@
+"""`smartflow serve`: the HTTP API and the live page; and the tokens that it is asked with."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smartflow_assets.commands import home, process, terminal
+from smartflow_assets.commands.run import run_one
+from smartflow_assets.core.errors import SmartflowError
+
+if TYPE_CHECKING:
+    from smartflow_assets.config.settings import Settings
+    from smartflow_assets.serve.access.tokens import TokenFile
+
+START_EXAMPLES = """
+smartflow serve
+smartflow serve --port 8081
+smartflow serve --host 0.0.0.0 --allow-host quality.example.org
+smartflow serve --root-path /quality --trust-proxy 127.0.0.1
+"""
+CREATE_EXAMPLES = """
+smartflow serve token create anna --role operator
+smartflow serve token create prometheus --role reader --for 365d
+"""
+LIST_EXAMPLES = """
+smartflow serve token list
+"""
+REVOKE_EXAMPLES = """
+smartflow serve token revoke anna
+"""
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def start(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 opens it to the network, and needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="Port to listen on.")] = 8000,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="Another name that it is asked by; may be repeated.")
+    ] = None,
+    root_path: Annotated[str, typer.Option("--root-path", metavar="PATH", help="Where a proxy shows it, as /quality.")] = "",
+    trust_proxy: Annotated[
+        str, typer.Option("--trust-proxy", metavar="ADDRESS", help="Of this proxy alone forwarded headers are believed.")
+    ] = "",
+    rate: Annotated[
+        float, typer.Option("--rate", min=0, help="Requests a second for each caller, twice as many at once; 0: no limit.")
+    ] = 100.0,
+) -> None:
+    """Open the live page and the API, at http://127.0.0.1:8000.
+
+    It reads the copy that runs publish, and writes only what people decide. On this machine reading is open until the first token is
+    made; whatever changes something needs one. Ctrl-C ends it.
+    """
+    settings = home.open_home()
+    with process.loading():
+        uvicorn = _uvicorn()
+        from smartflow_assets.adapters.files.access import private
+        from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+        from smartflow_assets.config.home import share_of
+        from smartflow_assets.serve.access.tokens import TokenFile
+        from smartflow_assets.serve.app import create_app
+        from smartflow_assets.serve.service import Access, Service
+
+    names = {each.strip().lower() for each in (host, *(allow_host or ())) if each.strip() not in ("0.0.0.0", "::", "")}
+    is_loopback = host in ("127.0.0.1", "localhost", "::1") and not allow_host and not trust_proxy
+    tokens = TokenFile(settings.serve / "tokens.json")
+    if not is_loopback and not tokens.tokens():
+        raise SmartflowError(
+            "whoever reaches this address could read everything: there is no token yet",
+            remedy="Make one first: smartflow serve token create NAME --role admin. Or leave --host out.",
+        )
+    access = Access(frozenset({*names, *LOOPBACK}), is_loopback, root_path.rstrip("/"), rate)
+    warehouse = Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
+    service = Service(settings, warehouse, access, _run_source)
+    app = create_app(service)
+    shown = f"http://{host if host not in ('0.0.0.0', '::') else '127.0.0.1'}:{port}{access.root_path}/"
+    terminal.say(f"{shown}  (sources of {settings.home}; {_told_of(tokens)}; Ctrl-C ends it)")
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="info" if terminal.is_verbose() else "warning",
+        access_log=False,  # addresses hold what people look for
+        server_header=False,
+        root_path=access.root_path,
+        proxy_headers=bool(trust_proxy),
+        forwarded_allow_ips=trust_proxy or None,
+        timeout_graceful_shutdown=10,
+        backlog=512,
+    )
+    with private():
+        _served(uvicorn, config, service)
+
+
+def _served(uvicorn: Any, config: Any, service: Any) -> None:
+    """Run the server until it is told to end; listeners are let go first, since they would wait for ever."""
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            service.listeners.end()
+            super().handle_exit(sig, frame)
+
+    server = Server(config)
+    server.run()
+    if not server.started:
+        raise SmartflowError(
+            f"port {config.port} of {config.host} cannot be used",
+            remedy=f"Is it open already? Else choose another: --port {config.port + 1}.",
+        )
+
+
+def create_token(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Who or what it is for; stands beside what is done with it.", show_default=False)
+    ],
+    role: Annotated[
+        str, typer.Option("--role", help="reader: looks; operator: decides about incidents, sends rows; admin: changes sources as well.")
+    ] = "reader",
+    lasting: Annotated[
+        str | None, typer.Option("--for", metavar="LENGTH", help="How long it holds; default: until revoked.", show_default=False)
+    ] = None,
+) -> None:
+    """Make a token, which is shown this once: `Authorization: Bearer sf_…`."""
+    from smartflow_assets.serve.access.tokens import Role
+
+    if role not in list(Role):
+        raise terminal.UsageError(f"there is no role {role!r}", remedy=f"There are {', '.join(Role)}.")
+    now = datetime.now(UTC)
+    expires_at = now + home.duration(lasting, "--for") if lasting else None
+    if expires_at is not None and expires_at <= now:
+        raise terminal.UsageError(f"--for {lasting} is no time to come")
+    terminal.result(_tokens(home.open_home()).create(name.strip(), Role(role), now, expires_at))
+    terminal.say("this is shown once; data/serve/tokens.json holds its hash alone")
+
+
+def list_tokens() -> None:
+    """List the tokens: what each is called and may do. None of them is shown."""
+    tokens, now = _tokens(home.open_home()).tokens(), datetime.now(UTC)
+    if not tokens:
+        terminal.result("there is no token: smartflow serve token create NAME --role operator")
+        return
+    rows = [
+        [
+            each.token_id,
+            each.name,
+            each.role,
+            f"{each.created_at:%Y-%m-%d}",
+            f"{each.expires_at:%Y-%m-%d %H:%M}" if each.expires_at else "",
+            "has run out" if each.is_expired(now) else "",
+        ]
+        for each in tokens
+    ]
+    terminal.table(["id", "name", "role", "made", "holds until", ""], rows)
+
+
+def revoke_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name or id of a token.", show_default=False)],
+) -> None:
+    """Take a token away; from the next request on it is none."""
+    gone = _tokens(home.open_home()).revoke(name)
+    terminal.result(f"{gone.name} ({gone.role}) is revoked")
+
+
+def _tokens(settings: "Settings") -> "TokenFile":
+    from smartflow_assets.serve.access.tokens import TokenFile
+
+    return TokenFile(settings.serve / "tokens.json")
+
+
+def _told_of(tokens: "TokenFile") -> str:
+    count = len(tokens.tokens())
+    return terminal.count(count, "token") if count else "reading is open on this machine, writing needs a token"
+
+
+def _uvicorn() -> Any:
+    try:
+        import fastapi
+        import uvicorn
+    except ImportError:
+        raise SmartflowError(
+            "the server is not installed", remedy="pip install 'smartflow[serve]' brings it; the rest of SmartFlow does without."
+        ) from None
+    return uvicorn if fastapi else None
+
+
+def _run_source(folder: str, source: str) -> dict[str, Any]:
+    """Run a source as `smartflow run` does, in a process beside the server -> run_id, is_success and failures (what, in words)."""
+    from smartflow_assets.config.settings import HOME_VARIABLE, Settings
+
+    os.environ[HOME_VARIABLE] = folder
+    outcome = run_one(Settings(Path(folder)), source)
+    failures = [f"{failure.cause}: {failure.message}" for failure in outcome.failures]
+    return {"run_id": outcome.run_id, "is_success": outcome.is_success, "failures": failures}
+
+
+HELP = "The live page and the HTTP API. Without a verb: start."
+TOKEN_HELP = "Who may ask the server, and as what."
+COMMANDS = (("start", start, START_EXAMPLES),)
+TOKEN_COMMANDS = (
+    ("create", create_token, CREATE_EXAMPLES),
+    ("list", list_tokens, LIST_EXAMPLES),
+    ("revoke", revoke_token, REVOKE_EXAMPLES),
+)

@@ -1,0 +1,89 @@
+"""What many routes are asked with: times, sources, pages of lists."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.core.nearest_name import did_you_mean
+from smartflow_assets.core.temporal.notation import parse_moment
+from smartflow_assets.serve.problem import Problem
+from smartflow_assets.serve.queries.lists import decoded
+
+SourceName = Annotated[str, Path(description="Name of a source.", pattern="^[a-z][a-z0-9_]{0,47}$", examples=["web_traffic"])]
+Sources = Annotated[list[str] | None, Query(description="Only of these sources.", max_length=200, examples=[["web_traffic"]])]
+Series = Annotated[str | None, Query(description="Only of this series.", max_length=500, examples=["requests"])]
+Severities = Annotated[list[str] | None, Query(description="info, warning or critical.", max_length=3, examples=[["critical"]])]
+From = Annotated[
+    str | None, Query(alias="from", description="From this time on; UTC without a zone.", max_length=64, examples=["2026-03-01T09:00:00Z"])
+]
+To = Annotated[str | None, Query(description="Before this time.", max_length=64, examples=["2026-03-02T09:00:00Z"])]
+Limit = Annotated[int, Query(description="So many items at most.", ge=1, le=500)]
+Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=1000)]
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def moment(text: str | None, field: str) -> datetime | None:
+    """The time that was given. Problem 422 when it is none."""
+    if not text:
+        return None
+    try:
+        found = parse_moment(text)
+        if _EARLIEST <= found <= _LATEST:
+            return found
+    except (ValueError, OverflowError):
+        pass
+    raise Problem(
+        422, f"{field}: {text[:64]!r} is not a time", field=field, remedy="Write it as 2026-03-01T09:35:00Z, between 1900 and 2200."
+    )
+
+
+def span(from_: str | None, to: str | None) -> tuple[datetime | None, datetime | None]:
+    """From when, until when. Problem 422 where it ends before it begins."""
+    start, end = moment(from_, "from"), moment(to, "to")
+    if start and end and start >= end:
+        raise Problem(422, "`from` is not before `to`", field="from")
+    return start, end
+
+
+def known_source(catalogue: Catalogue, name: str) -> str:
+    """The name, if there is such a source. Problem 404 where there is none."""
+    if name not in catalogue.names:
+        raise Problem(404, f"there is no source {name!r}", remedy=did_you_mean(name, catalogue.names, "GET /api/sources lists them."))
+    return name
+
+
+def severities(given: list[str] | None) -> list[str] | None:
+    """Problem 422 for a word that is none."""
+    for each in given or ():
+        if each not in ("info", "warning", "critical"):
+            raise Problem(422, f"severity: {each[:20]!r} is none", field="severity", remedy="There are info, warning and critical.")
+    return given
+
+
+def cursor(text: str | None, *kinds: type) -> list[Any] | None:
+    """The sort key in a cursor of ours, whose parts are of these kinds. Problem 422 for another text."""
+    if text is None:
+        return None
+    try:
+        key = decoded(text)
+        if len(key) == len(kinds):
+            return [kind(part) if kind is not datetime else parse_moment(part) for part, kind in zip(key, kinds, strict=True)]
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise Problem(422, "cursor: it is none of ours", field="cursor", remedy="Give `next` of the page before, as it was.")
+
+
+def owned(catalogue: Catalogue, names: list[str] | None, owner: str | None, tag: str | None) -> list[str] | None:
+    """The sources asked for by name, owner (a part of it) and tag (`key` or `key=value`); None for all."""
+    if not owner and not tag:
+        return names
+    key, _, value = (tag or "").partition("=")
+    return [
+        name
+        for name, source in catalogue.sources.items()
+        if (names is None or name in names)
+        and (not owner or (source.owner and owner.lower() in source.owner.lower()))
+        and (not key or (key in source.tags and (not value or source.tags[key] == value)))
+    ]

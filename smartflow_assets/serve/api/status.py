@@ -1,0 +1,101 @@
+"""How the home stands as a whole, and who asks."""
+
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from smartflow_assets.config.name_prefix import prefix_of
+from smartflow_assets.serve.access.caller import Caller, caller_of, reads, service_of, shown_token
+from smartflow_assets.serve.answers import as_json
+from smartflow_assets.serve.api.answered import answered
+from smartflow_assets.serve.api.asked import Sources
+from smartflow_assets.serve.problem import responses
+from smartflow_assets.serve.queries import state
+from smartflow_assets.stages.heartbeat import last_beat
+from smartflow_assets.stages.message_background import ui_address
+
+router = APIRouter(tags=["state"])
+
+
+class Heartbeat(BaseModel):
+    """Whether Dagster's daemon ticks: `none` where it never did or was stopped on purpose."""
+
+    state: str = Field(description="none, alive or dead", examples=["alive"])
+    seen_at: datetime | None = None
+
+
+class Status(BaseModel):
+    """How the home stands."""
+
+    state: str = Field(description="never_run, ok, warning or critical: the worst of what is open", examples=["ok"])
+    now: datetime
+    version: str
+    source_count: int
+    point_count: int
+    anomaly_count: int
+    anomaly_rate: float = Field(description="Anomalous buckets among all, 0 to 1", examples=[0.004])
+    open_incidents: dict[str, int] = Field(examples=[{"critical": 1, "warning": 0, "info": 2}])
+    published_at: datetime | None
+    last_run_at: datetime | None
+    heartbeat: Heartbeat
+    dagster_url: str | None
+    prefix: str
+
+
+@router.get("/api/me", responses=responses(405), summary="Who am I?")
+def me(request: Request) -> dict[str, Any]:
+    """Name and role of who asks; role is null where a token is needed first."""
+    caller = caller_of(service_of(request), shown_token(request.scope["headers"]))
+    return {"name": caller.name, "role": caller.role, "is_open": caller.token is None and caller.role is not None}
+
+
+@router.get("/api/status", response_model=Status, responses=responses(405))
+def status(request: Request, caller: Annotated[Caller, Depends(reads)]) -> Response:
+    """One look at everything; never older than the published copy."""
+    service = service_of(request)
+    beat = last_beat(service.settings)
+    told: dict[str, Any] = {
+        "state": "never_run",
+        "now": service.now(),
+        "version": version("smartflow"),
+        "source_count": len(service.catalogue().names),
+        "point_count": 0,
+        "anomaly_count": 0,
+        "anomaly_rate": 0.0,
+        "open_incidents": {},
+        "published_at": None,
+        "last_run_at": None,
+        "heartbeat": {"state": "none" if beat is None else "dead" if beat.is_dead else "alive", "seen_at": beat.at if beat else None},
+        "dagster_url": ui_address(service.environment),
+        "prefix": prefix_of(service.environment),
+    }
+    if service.published.generation:
+        with service.published.snapshot() as snapshot:
+            totals, opened = service.totals(snapshot)
+        points = totals.pop("anomalous_point_count") or 0
+        told |= totals | {"open_incidents": {each: opened.get(each, 0) for each in ("critical", "warning", "info")}}
+        told["anomaly_rate"] = points / totals["point_count"] if totals["point_count"] else 0.0
+        told["state"] = next((each for each in ("critical", "warning") if opened.get(each)), "ok")
+    return Response(as_json(told), media_type="application/json")
+
+
+@router.get("/api/stats", responses=responses(405))
+def stats(
+    request: Request,
+    caller: Annotated[Caller, Depends(reads)],
+    source: Sources = None,
+    days: Annotated[int, Query(ge=1, le=400, description="So many days back from the newest data.")] = 30,
+) -> Response:
+    """Anomalies by day, source and severity; messages by channel and status."""
+
+    def build(snapshot: Any) -> dict[str, Any]:
+        newest = state.newest_day(snapshot, source)
+        if newest is None:
+            return {"from": None, "to": None, "by_day": [], "sends": []}
+        start = newest - timedelta(days=days)
+        return {"from": start, "to": newest, "by_day": state.by_day(snapshot, start, newest, source), "sends": state.sends(snapshot, start)}
+
+    return answered(request, service_of(request), build)

@@ -1,0 +1,74 @@
+"""What happens, as it happens: server-sent events, which a page that was away resumes by the number of the last one that it saw."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from smartflow_assets.serve.access.caller import Caller, reads, service_of
+from smartflow_assets.serve.answers import as_json
+from smartflow_assets.serve.api.asked import Sources
+from smartflow_assets.serve.feed import wire
+from smartflow_assets.serve.feed.event_log import read
+from smartflow_assets.serve.problem import responses
+
+router = APIRouter(tags=["stream"])
+HEARTBEAT_SECONDS = 15.0
+
+
+@router.get(
+    "/api/stream/anomalies",
+    responses=responses(405) | {200: {"content": {"text/event-stream": {}}, "description": "Events as long as you listen."}},
+    response_class=StreamingResponse,
+)
+async def stream(
+    request: Request,
+    caller: Annotated[Caller, Depends(reads)],
+    source: Sources = None,
+    last_event_id: Annotated[
+        str | None, Header(description="The number of the last event that was seen: what came after it comes first.", max_length=20)
+    ] = None,
+) -> StreamingResponse:
+    """`anomaly`, `incident` and `delivery` as they come, each with its number; `published` without one when a copy with other rows lies
+    there. A comment each 15 s says that the connection lives. Who does not keep up is disconnected, and resumes."""
+    service = service_of(request)
+    wanted = frozenset(source) if source else None
+    seen = int(last_event_id) if last_event_id and last_event_id.isdigit() else None
+
+    async def events() -> AsyncIterator[bytes]:
+        async with service.listeners.listening() as listener:
+            last = await asyncio.to_thread(lambda: service.events.last_id)
+            at = last if seen is None else min(seen, last)  # a number of another log: from here on
+            yield wire.beginning(at)
+            while missed := await asyncio.to_thread(service.events.after, at):
+                for each in missed:
+                    if wanted is None or each.source in wanted:
+                        yield wire.event(each)
+                at = missed[-1].event_id
+            while True:
+                try:
+                    told = await asyncio.wait_for(listener.queue.get(), HEARTBEAT_SECONDS)
+                except TimeoutError:
+                    yield wire.HEARTBEAT
+                    continue
+                if told is None:
+                    return
+                if told.event_id and told.event_id <= at:
+                    continue
+                at = max(at, told.event_id)
+                if wanted is None or told.source is None or told.source in wanted:
+                    yield told.text
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+@router.get("/api/events", responses=responses(405))
+def events(request: Request, caller: Annotated[Caller, Depends(reads)], limit: Annotated[int, Query(ge=1, le=200)] = 20) -> Response:
+    """The last events of the stream, the newest first, each with its number and kind."""
+    items: list[dict[str, Any]] = [
+        {"id": each.event_id, "kind": each.kind, "source": each.source, "data": read(each)}
+        for each in service_of(request).events.newest(limit)
+    ]
+    return Response(as_json({"items": items, "next": None}), media_type="application/json")

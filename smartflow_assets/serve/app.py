@@ -1,0 +1,63 @@
+"""The app: every route, behind the guard, with errors that say what to do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from smartflow_assets.serve import problem
+from smartflow_assets.serve.access.guard import Guard
+from smartflow_assets.serve.api import ROUTERS
+from smartflow_assets.serve.feed.watcher import Watcher
+from smartflow_assets.serve.requests import Requests
+from smartflow_assets.serve.service import Service
+
+PAGE = Path(__file__).parent / "page"
+_ABOUT = (
+    "What SmartFlow knows, as JSON: series with their bands, anomalies, incidents, checks; and what may be done about it. Times are "
+    "ISO 8601 in UTC. A list has `items` and, where there is more, `next`: ask again with `cursor=` that. Errors are problem+json."
+)
+
+
+def create_app(service: Service) -> FastAPI:
+    """The app of one home. It watches the published copy as long as it runs, and closes the service with it."""
+    watcher = Watcher(service)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watcher.start()
+        try:
+            yield
+        finally:
+            watcher.end()
+            await asyncio.to_thread(watcher.join, 5)
+            service.close()
+
+    app = FastAPI(
+        title="SmartFlow",
+        version=version("smartflow"),
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        root_path=service.access.root_path,
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.service, app.state.requests = service, Requests()
+    problem.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    if PAGE.is_dir():
+        app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    app.add_middleware(Guard, access=service.access, record=app.state.requests.record)
+    return app
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description of the app."""
+    return app.openapi()

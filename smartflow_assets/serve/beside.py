@@ -1,0 +1,101 @@
+"""A process beside the server for what takes long or weighs much: runs, predictions, previews.
+
+The server stays small and goes on answering, and a process that dies takes nothing with it but its own piece of work. It is started by
+the first piece of work and ended when there was none for a while. Functions are handed over by name, with plain values.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+IDLE_AFTER = 600.0  # seconds
+_working = threading.Lock()  # of the process beside: held while it works
+
+
+def _end_with_server() -> None:
+    """Begin the process: once its server is gone, however that ended, it finishes what it is at and ends too."""
+    server = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if server is not None:
+            server.join()
+            with _working:
+                os._exit(0)
+
+    threading.Thread(target=wait, name="waits for the end of the server", daemon=True).start()
+
+
+def _worked(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    with _working:
+        return function(*given)
+
+
+def _started() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_server)
+
+
+class Beside:
+    """One process, which does one thing after the other."""
+
+    def __init__(self, name: str, idle_after: float = IDLE_AFTER) -> None:
+        self.name, self._idle_after = name, idle_after
+        self._pool: ProcessPoolExecutor | None = None
+        self._under_way, self._used_at = 0, 0.0
+        self._timer: threading.Timer | None = None
+        self._mutex = threading.Lock()
+
+    def submit(self, function: Callable[..., Any], *given: Any) -> "Future[Any]":
+        """Have `function(*given)` done; BrokenProcessPool in its result where the process died of it."""
+        with self._mutex:
+            pool = self._pool = self._pool or _started()
+            try:
+                future = pool.submit(_worked, function, given)
+            except BrokenProcessPool:  # the work before it was its end
+                pool = self._pool = _started()
+                future = pool.submit(_worked, function, given)
+            self._under_way += 1
+        future.add_done_callback(lambda done: self._done(pool, done))
+        return future
+
+    async def call(self, function: Callable[..., Any], *given: Any) -> Any:
+        """The same, waited for without holding anybody up."""
+        return await asyncio.wrap_future(self.submit(function, *given))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way or waits."""
+        return self._under_way > 0
+
+    def close(self) -> None:
+        """End the process; what waits is not done any more."""
+        with self._mutex:
+            pool, self._pool = self._pool, None
+            if self._timer is not None:
+                self._timer.cancel()
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _done(self, pool: ProcessPoolExecutor, future: "Future[Any]") -> None:
+        with self._mutex:
+            self._under_way -= 1
+            self._used_at = time.monotonic()
+            if not future.cancelled() and isinstance(future.exception(), BrokenProcessPool) and self._pool is pool:
+                self._pool = None
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = threading.Timer(self._idle_after, self._end_if_idle)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _end_if_idle(self) -> None:
+        with self._mutex:
+            if self._under_way or self._pool is None or time.monotonic() - self._used_at < self._idle_after:
+                return
+            pool, self._pool = self._pool, None
+        pool.shutdown(wait=False)

@@ -1,0 +1,1 @@
+"""What happens, as it happens: events taken from each new copy of the warehouse, numbered, kept, and given to whoever listens."""
