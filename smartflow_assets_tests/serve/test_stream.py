@@ -11,7 +11,7 @@ import pytest
 from smartflow_assets.serve.feed.event_log import Event, EventLog
 from smartflow_assets.serve.feed.listeners import MOST_WAITING, Listener, Told
 from smartflow_assets_tests.homes import START, daily_series, write_rows
-from smartflow_assets_tests.serve.served import NOW, service_of, serving
+from smartflow_assets_tests.serve.served import NOW, SPIKE_AT, service_of, serving
 
 
 class Page(threading.Thread):
@@ -56,11 +56,10 @@ class Page(threading.Thread):
         return self.told
 
 
-def spike(home, row: int) -> None:
-    """Another day with a spike at its end, judged and published."""
+def spike(home, *at: int) -> None:
+    """Another day with spikes in these rows, judged and published."""
     rows = daily_series(8)
-    rows.loc[1900, "value"] = 4000
-    rows.loc[row, "value"] = 4000
+    rows.loc[[SPIKE_AT, *at], "value"] = 4000
     write_rows(home.settings.data / "examples/web.csv", rows)
     home.run_stages("web", START + timedelta(days=8))
     home.warehouse.publish("test", is_forced=True)
@@ -92,7 +91,7 @@ def test_what_is_there_already_is_no_news_and_what_comes_is_told_once_also_over_
         assert first[0][1] == "anomaly" and first[0][2]["started_at"].startswith("2026-03-09T15:20")
         assert "opened" in [event["event"] for _, kind, event in first if kind == "incident"]
     home.warehouse.publish("nothing new", is_forced=True)
-    spike(home, 2290)  # while no server runs
+    spike(home, 2200, 2290)  # while no server runs
     with serving(service_of(home)) as client:
         addresses.append(str(client.base_url))
         known = {event["anomaly_id"] for _, kind, event in pages[0].wait_for(len(keys(home) - before)) if kind == "anomaly"}
