@@ -117,6 +117,11 @@ class Settings:
         return self.state / "serve"
 
     @property
+    def link_key(self) -> Path:
+        """What links in messages are signed with."""
+        return self.serve / "link_key"
+
+    @property
     def heartbeat(self) -> Path:
         """Touched by every tick of ours; gone after a clean stop."""
         return self.state / "heartbeat"

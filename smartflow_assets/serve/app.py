@@ -16,6 +16,7 @@ from smartflow_assets.serve.api import ROUTERS
 from smartflow_assets.serve.feed.watcher import Watcher
 from smartflow_assets.serve.requests import Requests
 from smartflow_assets.serve.service import Service
+from smartflow_assets.serve.submissions.clerk import Clerk
 
 PAGE = Path(__file__).parent / "page"
 _ABOUT = (
@@ -25,16 +26,18 @@ _ABOUT = (
 
 
 def create_app(service: Service) -> FastAPI:
-    """The app of one home. It watches the published copy as long as it runs, and closes the service with it."""
-    watcher = Watcher(service)
+    """The app of one home. It watches the published copy and files what is sent as long as it runs, and closes the service with it."""
+    watcher, clerk = Watcher(service), Clerk(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watcher.start()
+        clerk.start()
         try:
             yield
         finally:
             watcher.end()
+            clerk.end()
             await asyncio.to_thread(watcher.join, 5)
             service.close()
 

@@ -18,6 +18,7 @@ from smartflow_assets.serve.beside import Beside
 from smartflow_assets.serve.feed.event_log import EventLog
 from smartflow_assets.serve.feed.listeners import Listeners
 from smartflow_assets.serve.queries import state
+from smartflow_assets.serve.submissions.ledger import SubmissionLedger
 
 _LOOK_AGAIN_AFTER = 1.0  # seconds: a page asks ten things at once, and the files are the same for all of them
 
@@ -54,6 +55,8 @@ class Service:
         self.events = EventLog(self.settings.serve / "events.sqlite")
         self.listeners = Listeners()
         self.answers = Answers()
+        self.submissions = SubmissionLedger(self.settings.serve / "submissions.sqlite")
+        self.has_submissions = threading.Event()
         self.runs = Beside("runs")
         self.trials = Beside("trials")
         self._totals: tuple[str, dict[str, Any], dict[str, int]] | None = None
@@ -101,6 +104,7 @@ class Service:
         self.runs.close()
         self.trials.close()
         self.events.close()
+        self.submissions.close()
         self.published.close()
 
 

@@ -145,7 +145,11 @@ def incident_facts(
     """What a page says of an incident; its picture only where `is_drawn`."""
     source = str(incident["source"])
     background = MessageBackground(warehouse, catalogue, environment)
-    beside = {**background.facts(source, str(incident["incident_id"])), "page": None}  # a page does not lead to itself
+    beside = {
+        **background.facts(source, str(incident["incident_id"])),
+        "page": None,
+        "act": None,
+    }  # a page does not lead to itself, and lies open
     each = known(warehouse, incident, timezone_of(catalogue, source), now, beside)
     timezone = each.message.content.timezone
 

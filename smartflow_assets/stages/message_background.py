@@ -8,19 +8,21 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pandas as pd
 
+from smartflow_assets.adapters.files.link_key import link_key
 from smartflow_assets.adapters.warehouse.readable import Readable
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.incidents.event_log import FRESHNESS, GROUP, OF_PROFILE, OF_SERIES
 from smartflow_assets.core.incidents.messages import Message
+from smartflow_assets.core.incidents.signed_link import sign
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.profiles.figures import Figure
 from smartflow_assets.core.reports.incident_plot import MOST_PANELS, Panel, incident_plot
@@ -30,6 +32,8 @@ from smartflow_assets.core.series.series_id import RECORDS_METRIC
 UI_VARIABLE = "SMARTFLOW_UI_URL"
 PAGES_VARIABLE = "SMARTFLOW_PAGES_URL"
 """Where a web server shows data/reports."""
+SERVE_VARIABLE = "SMARTFLOW_SERVE_URL"
+"""Where people reach `smartflow serve`."""
 MOST_BUCKETS = 300
 """So many points of a series are drawn; where an incident is longer, each is the strangest of several buckets."""
 BUCKETS_BEFORE = 60
@@ -71,17 +75,26 @@ class MessageBackground:
     environment: Mapping[str, str]
 
     def facts(self, source: str, incident_id: str) -> Mapping[str, Any]:
-        """owner, owners, runbook, link and page; of a group over sources those of the likely root, and the owners of all."""
+        """owner, owners, runbook, link, page and act; of a group over sources those of the likely root, and the owners of all."""
         names, settings = (self._sources_of(incident_id) if source == OF_NO_SOURCE else [source]), self.catalogue.settings
         known = self.catalogue.sources.get(names[0]) if names else None
         owners = {name: each.owner for name in names if (each := self.catalogue.sources.get(name)) and each.owner}
         return {
-            "page": report_address(page_path(settings, incident_id), settings, self.environment),
+            "page": report_address(page_path(settings, incident_id), settings, self.environment)
+            or served_page(incident_id, self.environment),
+            "act": self._act(incident_id),
             "owner": known.owner if known else None,
             "owners": owners,
             "runbook": known.runbook if known else None,
             "link": page_of(names[0], self.environment) if names else None,
         }
+
+    def _act(self, incident_id: str) -> str | None:
+        """Where the incident can be acknowledged without a login; None where nobody has said where the server is."""
+        served = _address(self.environment, SERVE_VARIABLE)
+        if served is None:
+            return None
+        return f"{served}/a/{sign(link_key(self.catalogue.settings.link_key), incident_id, datetime.now(UTC))}"
 
     def _sources_of(self, incident_id: str) -> list[str]:
         """The sources of a group, the likely root first, as was last said of it; none of what is of no source."""
@@ -173,6 +186,12 @@ def page_of(source: str, environment: Mapping[str, str]) -> str | None:
 def ui_address(environment: Mapping[str, str]) -> str | None:
     """Where Dagster's UI is, without a slash at its end; None where nobody has said so."""
     return _address(environment, UI_VARIABLE)
+
+
+def served_page(incident_id: str, environment: Mapping[str, str]) -> str | None:
+    """Where `smartflow serve` shows an incident; None where nobody has said where it is."""
+    served = _address(environment, SERVE_VARIABLE)
+    return f"{served}/#/incident/{incident_id}" if served else None
 
 
 def page_path(settings: Settings, incident_id: str) -> Path:

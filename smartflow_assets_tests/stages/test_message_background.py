@@ -60,12 +60,20 @@ def test_owner_runbook_and_link_are_those_of_the_source(spiked: Home) -> None:
     told = background(spiked, UI).facts("web", "3f0a")
     assert told == {
         "page": None,
+        "act": None,
         "owner": "team:web",
         "owners": {"web": "team:web"},
         "runbook": "https://wiki.example.com/web",
         "link": PAGE,
     }
-    assert background(spiked).facts("gone", "3f0a") == {"page": None, "owner": None, "owners": {}, "runbook": None, "link": None}
+    assert background(spiked).facts("gone", "3f0a") == {
+        "page": None,
+        "act": None,
+        "owner": None,
+        "owners": {},
+        "runbook": None,
+        "link": None,
+    }
 
 
 def test_the_link_has_the_prefix_of_the_home_and_is_none_without_an_address() -> None:

@@ -26,7 +26,7 @@ Tone = Literal["critical", "warning", "info", "resolved"]
 
 _OF_ONE_SERIES = ("Series", "Value", "At its worst", "Usual then", "Difference", "Details", "Rules", "Type", "Found by")
 _FOR_ENGINEERS = ("Remedy", "Next", "Rules", "Type", "Found by", "Incident")  # in smaller print, at the end
-_ADDRESSES = ("Runbook", "Page", "Dagster")
+_ADDRESSES = ("Acknowledge or snooze", "Runbook", "Page", "Dagster")
 _NAMED_MEMBERS = 10
 _LONGEST_SUBJECT = 200  # signs; the text of the message has the whole sentence
 _DAY = timedelta(days=1)
@@ -93,8 +93,8 @@ def content_of(known: Mapping[str, Any], *, timezone: str, step: timedelta) -> C
     heading, is_over = _heading(known, times), known["event"] == "resolved"
     said = one_line(f"over{heading.said}" if is_over else heading.said.removeprefix(": "))
     severity = known["severity"]
-    places = (("The incident", "page"), ("Runbook", "runbook"), ("Open in Dagster", "link"))
-    links = [Link(label, known[name]) for label, name in places if known[name]]
+    places = (("Acknowledge or snooze", "act"), ("The incident", "page"), ("Runbook", "runbook"), ("Open in Dagster", "link"))
+    links = [Link(label, known[name]) for label, name in places if known[name] and not (is_over and name == "act")]
     return Content(
         event=known["event"],
         tone="resolved" if is_over else severity if severity in ("critical", "warning") else "info",
@@ -272,6 +272,7 @@ def _lines(known: Mapping[str, Any], times: Times) -> tuple[Line, ...]:
         ("Reason", known["resolved_reason"]),
         ("Owner", _owners(known)),
         ("Runbook", known["runbook"]),
+        ("Acknowledge or snooze", "" if is_over else known["act"]),
         ("Page", known["page"]),
         ("Dagster", known["link"]),
         ("Remedy", "; ".join(known["remedies"])),

@@ -74,7 +74,8 @@ FACTS: dict[str, str] = {
     "owner": "Who answers for the source: team:name or an address.",
     "owners": "Who answers for each of the sources, source to owner; the likely root of a group first.",
     "runbook": "The page that says what to do, from the source's YAML.",
-    "page": "The page of the incident, where SMARTFLOW_PAGES_URL is set.",
+    "page": "The page of the incident, where SMARTFLOW_PAGES_URL or SMARTFLOW_SERVE_URL is set.",
+    "act": "Where it can be acknowledged or snoozed without a login, once and within a week, where SMARTFLOW_SERVE_URL is set.",
     "link": "The incidents of the source in Dagster, where SMARTFLOW_UI_URL is set.",
     "remedies": "What `remediate` did about it by the time of the message, in sentences; empty for nothing.",
 }

@@ -109,6 +109,10 @@ class EventLog:
             ).fetchone()
         return done is not None
 
+    def forget_link(self, nonce: str) -> None:
+        """It did nothing after all, and may be used again."""
+        self._asked("DELETE FROM used_links WHERE nonce = ?", nonce)
+
     def is_link_used(self, nonce: str) -> bool:
         """Whether a signed link was used."""
         return bool(self._asked("SELECT 1 FROM used_links WHERE nonce = ?", nonce))

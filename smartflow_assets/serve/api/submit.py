@@ -1,0 +1,138 @@
+"""Rows in: one or many for a source that reads an inbox; and what became of them."""
+
+import math
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from smartflow_assets.adapters.readers import InboxReader
+from smartflow_assets.config.source import Source
+from smartflow_assets.serve.access.caller import Caller, operates, reads, service_of
+from smartflow_assets.serve.answers import as_json
+from smartflow_assets.serve.api.asked import known_source
+from smartflow_assets.serve.problem import Problem, responses
+from smartflow_assets.serve.queries.submitted import fate
+from smartflow_assets.serve.submissions.ledger import KeyTakenError, Submission
+
+router = APIRouter(tags=["rows"])
+MOST_ROWS = 5_000
+_MOST_FIELDS = 500
+_ROW = {"at": "2026-03-01T09:35:00Z", "temperature": 21.4, "humidity": 48}
+
+
+class Submitted(BaseModel):
+    """Rows of a source, as its feed has them: the time, dimensions and metrics by the names of their columns."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"source": "greenhouse", "rows": [_ROW]}]})
+    source: str = Field(pattern="^[a-z][a-z0-9_]{0,47}$", description="The source; its `read` has the type inbox.")
+    rows: list[dict[str, Any]] | None = Field(default=None, min_length=1, max_length=MOST_ROWS, description="Many rows.")
+    row: dict[str, Any] | None = Field(default=None, description="One row, in place of `rows`.")
+
+
+class Accepted(BaseModel):
+    """What was accepted, and where to ask what became of it."""
+
+    submission_id: str = Field(examples=["5f0c2b7e9d1a4c33"])
+    source: str
+    row_count: int
+    status_url: str = Field(examples=["/api/submissions/5f0c2b7e9d1a4c33"])
+
+
+@router.post("/api/submit", status_code=202, response_model=Accepted, responses=responses(404, 405, 409, 413))
+def submit(
+    request: Request,
+    caller: Annotated[Caller, Depends(operates)],
+    submitted: Annotated[Submitted, Body()],
+    idempotency_key: Annotated[
+        str | None, Header(max_length=200, description="Names this submission: with the same key and rows it is taken once.")
+    ] = None,
+) -> Response:
+    """Take rows: they are on the disk when this answers, and judged within seconds; `status_url` says what became of them, and the stream
+    what was found. Rows that cannot be read at all are refused here, all others go the way of every feed: checks, quarantine, detection."""
+    service = service_of(request)
+    name, catalogue = submitted.source, service.catalogue()
+    known_source(catalogue, name)
+    source = catalogue.source(name)
+    if not isinstance(source.read, InboxReader):
+        raise Problem(
+            409,
+            f"it reads {source.read.type}: {source.read.describe()}",
+            source=name,
+            remedy="Rows are taken for sources whose read has the type inbox; docs/serve.md has one to copy.",
+        )
+    if (submitted.rows is None) == (submitted.row is None):
+        raise Problem(422, "give `rows` or `row`", field="rows")
+    rows = submitted.rows if submitted.rows is not None else [submitted.row or {}]
+    for place, row in enumerate(rows):
+        _check(row, f"rows.{place}" if submitted.rows is not None else "row", source)
+    key = f"{caller.token.token_id if caller.token else ''} {idempotency_key}" if idempotency_key else None
+    try:
+        taken = service.submissions.add(name, rows, key, caller.name, service.now())
+    except KeyTakenError as error:
+        raise Problem(409, error.what, source=name, remedy=error.remedy) from None
+    service.has_submissions.set()
+    told = {
+        "submission_id": taken.submission_id,
+        "source": name,
+        "row_count": taken.row_count,
+        "status_url": f"{service.access.root_path}/api/submissions/{taken.submission_id}",
+    }
+    return Response(as_json(told), 202, {"Location": told["status_url"]}, media_type="application/json")
+
+
+@router.get("/api/submissions/{submission_id}", responses=responses(404, 405))
+def submission(
+    request: Request,
+    caller: Annotated[Caller, Depends(reads)],
+    submission_id: Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["5f0c2b7e9d1a4c33"])],
+) -> Response:
+    """What became of rows that were sent: waiting, running, done or failed; how many are new, which could not be read, what was flagged at
+    their times. Kept for 30 days."""
+    service = service_of(request)
+    found = service.submissions.find(submission_id)
+    if found is None:
+        raise Problem(404, f"there is no submission {submission_id}", remedy="They are kept for 30 days.")
+    told: dict[str, Any] = {
+        "submission_id": found.submission_id,
+        "source": found.source,
+        "state": found.state,
+        "row_count": found.row_count,
+        "received_at": found.received_at,
+        "ended_at": found.ended_at,
+        "by": found.by_whom,
+        "run_id": found.run_id,
+        "error": found.error,
+    }
+    if found.state in ("done", "failed") and service.published.generation:
+        told |= _fate(service, found)
+    return Response(as_json(told), media_type="application/json")
+
+
+def _fate(service: Any, found: Submission) -> dict[str, Any]:
+    source = service.catalogue().sources.get(found.source)
+    if source is None or found.file is None or found.first_row is None:
+        return {}
+    origin = f"inbox/{found.source}/{found.file}"
+    with service.published.snapshot() as snapshot:
+        told = fate(snapshot, found.source, source.time_column, origin, found.first_row, found.row_count)
+    told["duplicate_count"] = max(0, found.row_count - told["stored_count"] - len(told["quarantined"]))
+    return told
+
+
+def _check(row: dict[str, Any], field: str, source: Source) -> None:
+    """Problem 422 for a row that no reader could make anything of."""
+    if not row or len(row) > _MOST_FIELDS:
+        raise Problem(422, f"{field}: a row has 1 to {_MOST_FIELDS} fields", field=field, source=source.name)
+    for part in source.read.time.parts:
+        if row.get(part) in (None, ""):
+            raise Problem(
+                422,
+                f"{field}.{part}: the time is missing",
+                field=f"{field}.{part}",
+                source=source.name,
+                remedy="Write it as 2026-03-01T09:35:00Z.",
+            )
+    for name, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Problem(422, f"{field}.{name[:100]}: it is no number that JSON knows", field=f"{field}.{name[:100]}", source=source.name)

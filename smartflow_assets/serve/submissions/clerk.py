@@ -1,0 +1,63 @@
+"""The clerk: a thread that files what was sent and has its source run, one source after the other.
+
+What comes while a run is under way waits, and goes with the next one together. A run that fails is told in the submissions that it was
+for; their rows stay in the inbox, so the next run of the source takes them all the same.
+"""
+
+import logging
+import threading
+from concurrent.futures.process import BrokenProcessPool
+
+from smartflow_assets.serve.service import Service
+
+_log = logging.getLogger("smartflow.serve")
+LOOK_AGAIN_AFTER = 30.0  # seconds
+
+
+class Clerk(threading.Thread):
+    """Works for one server."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(name="files submissions", daemon=True)
+        self._service = service
+        self._is_ended = False
+
+    def run(self) -> None:
+        service = self._service
+        while not self._is_ended:
+            try:
+                for source in service.submissions.waiting_sources():
+                    if not self._is_ended:
+                        self._have_run(source)
+            except Exception:
+                _log.exception("submissions could not be filed; it is tried again")
+                service.has_submissions.wait(5)
+            service.has_submissions.wait(LOOK_AGAIN_AFTER)
+            service.has_submissions.clear()
+
+    def end(self) -> None:
+        """File no more; what waits is filed by the next server."""
+        self._is_ended = True
+        self._service.has_submissions.set()
+
+    def _have_run(self, source: str) -> None:
+        service = self._service
+        ids = service.submissions.file_rows(source, service.settings.inbox / source, service.now())
+        if not ids:
+            return
+        run_id, error = None, None
+        try:
+            outcome = service.runs.submit(service.run_source, str(service.settings.home), source).result()
+            run_id = outcome["run_id"] or None
+            if not outcome["is_success"]:
+                error = "; ".join(outcome["failures"]) or "the run failed"
+        except BrokenProcessPool:
+            if self._is_ended:
+                return  # the next server has it run
+            error = "the process of the run died; the next run of the source takes the rows"
+        except Exception as problem:
+            if self._is_ended:
+                return
+            _log.exception("%s: the run of what was submitted failed", source)
+            error = f"{type(problem).__name__}: {problem}"
+        service.submissions.end(ids, service.now(), run_id=run_id, error=error)

@@ -1,0 +1,189 @@
+"""The ledger of submissions, in SQLite beside the warehouse: what was sent, where it was filed, what became of it.
+
+What is answered with 202 is on the disk. Submissions are collected in files of the inbox, a new one each day and after 5,000 rows: each
+is a function of the ledger, so a server that is killed between the two writes it again. A file for each submission would be a hundred
+thousand files a day; one that grows for ever would be read again as a whole by each run.
+"""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from smartflow_assets.adapters.files.access import make_private_folder, private
+from smartflow_assets.core.errors import SmartflowError
+
+ROWS_IN_A_FILE = 5_000
+KEPT = timedelta(days=30)
+_TABLES = """
+CREATE TABLE IF NOT EXISTS submissions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, submission_id TEXT NOT NULL UNIQUE, source TEXT NOT NULL, key TEXT UNIQUE,
+    digest TEXT NOT NULL, rows TEXT, row_count INTEGER NOT NULL, by_whom TEXT NOT NULL, received_at TEXT NOT NULL,
+    state TEXT NOT NULL, file TEXT, first_row INTEGER, run_id TEXT, error TEXT, ended_at TEXT);
+CREATE INDEX IF NOT EXISTS by_file ON submissions (source, file);
+"""
+_COLUMNS = "submission_id, source, row_count, by_whom, received_at, state, file, first_row, run_id, error, ended_at"
+
+
+class KeyTakenError(SmartflowError):
+    """The idempotency key was used for other rows."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One submission. `state`: waiting, running, done or failed; its rows are `first_row` and the next ones of `file` in the inbox."""
+
+    submission_id: str
+    source: str
+    row_count: int
+    by_whom: str
+    received_at: str
+    state: str
+    file: str | None = None
+    first_row: int | None = None
+    run_id: str | None = None
+    error: str | None = None
+    ended_at: str | None = None
+
+
+class SubmissionLedger:
+    """Safe to use from threads and processes."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._connection: sqlite3.Connection | None = None
+        self._mutex = threading.RLock()
+
+    def add(self, source: str, rows: Sequence[dict[str, Any]], key: str | None, by_whom: str, now: datetime) -> Submission:
+        """Keep rows -> the submission; the one from before where the key and the rows are the same. KeyTakenError where the rows differ."""
+        text = "\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
+        digest = hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()
+        submission_id = secrets.token_hex(8)
+        with self._mutex, self._opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if key is not None:
+                there = connection.execute("SELECT digest, submission_id FROM submissions WHERE key = ?", (key,)).fetchone()
+                if there is not None and there[0] != digest:
+                    remedy = "A repeat has the same rows; other rows need another key."
+                    raise KeyTakenError("the Idempotency-Key was used for other rows", source=source, remedy=remedy)
+                if there is not None:
+                    submission_id = there[1]
+            if key is None or there is None:
+                connection.execute(
+                    "INSERT INTO submissions (submission_id, source, key, digest, rows, row_count, by_whom, received_at, state) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+                    (submission_id, source, key, digest, text, len(rows), by_whom, now.isoformat()),
+                )
+        found = self.find(submission_id)
+        assert found is not None
+        return found
+
+    def find(self, submission_id: str) -> Submission | None:
+        """The submission with this id."""
+        rows = self._asked(f"SELECT {_COLUMNS} FROM submissions WHERE submission_id = ?", submission_id)
+        return Submission(*rows[0]) if rows else None
+
+    def waiting_sources(self) -> list[str]:
+        """The sources with submissions that no run has been through."""
+        rows = self._asked("SELECT source FROM submissions WHERE state IN ('waiting', 'running') GROUP BY source ORDER BY min(number)")
+        return [row[0] for row in rows]
+
+    def waiting_count(self) -> int:
+        """So many submissions wait."""
+        return int(self._asked("SELECT count(*) FROM submissions WHERE state = 'waiting'")[0][0])
+
+    def file_rows(self, source: str, folder: Path, now: datetime) -> list[str]:
+        """Put what waits into files of the inbox `folder` -> the submissions that a run can take now; those of a run that died too."""
+        with self._mutex, self._opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            waiting = connection.execute(
+                "SELECT number, row_count FROM submissions WHERE source = ? AND state = 'waiting' AND file IS NULL",
+                (source,),
+            ).fetchall()
+            touched = {
+                row[0]
+                for row in connection.execute(
+                    "SELECT DISTINCT file FROM submissions WHERE source = ? AND state IN ('waiting', 'running') AND file IS NOT NULL",
+                    (source,),
+                )
+            }
+            for number, row_count in waiting:
+                file, first_row = self._place(connection, source, row_count, now)
+                connection.execute("UPDATE submissions SET file = ?, first_row = ? WHERE number = ?", (file, first_row, number))
+                touched.add(file)
+        for file in sorted(touched):
+            self._write(source, folder, file)
+        with self._mutex, self._opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            taken = connection.execute(
+                "UPDATE submissions SET state = 'running' WHERE source = ? AND state IN ('waiting', 'running') AND file IS NOT NULL "
+                "RETURNING submission_id",
+                (source,),
+            ).fetchall()
+        return [row[0] for row in taken]
+
+    def end(self, ids: Sequence[str], now: datetime, *, run_id: str | None, error: str | None) -> None:
+        """A run has been through these, or has failed."""
+        state = "done" if error is None else "failed"
+        with self._mutex, self._opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(
+                "UPDATE submissions SET state = ?, run_id = ?, error = ?, ended_at = ? WHERE submission_id = ?",
+                [(state, run_id, error, now.isoformat(), each) for each in ids],
+            )
+            connection.execute(
+                "DELETE FROM submissions WHERE state IN ('done', 'failed') AND received_at < ? AND file NOT IN "
+                "(SELECT file FROM submissions WHERE file IS NOT NULL AND (state IN ('waiting', 'running') OR received_at >= ?))",
+                [(now - KEPT).isoformat()] * 2,
+            )
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._mutex:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _place(self, connection: sqlite3.Connection, source: str, row_count: int, now: datetime) -> tuple[str, int]:
+        """The file that rows go into, and the number that the first of them has there."""
+        day = f"api-{now:%Y-%m-%d}"
+        newest = connection.execute(
+            "SELECT file, max(first_row + row_count) FROM submissions WHERE source = ? AND file LIKE ? "
+            "GROUP BY file ORDER BY file DESC LIMIT 1",
+            (source, f"{day}-%"),
+        ).fetchone()
+        if newest is None:
+            return f"{day}-0001.jsonl", 1
+        name, next_row = newest
+        if next_row - 1 + row_count <= ROWS_IN_A_FILE:
+            return name, next_row
+        return f"{day}-{int(name.removeprefix(day)[1:5]) + 1:04d}.jsonl", 1
+
+    def _write(self, source: str, folder: Path, file: str) -> None:
+        """Write a file as the ledger says it."""
+        rows = self._asked("SELECT rows FROM submissions WHERE source = ? AND file = ? ORDER BY first_row", source, file)
+        make_private_folder(folder)
+        part = folder / f".{file}.part"
+        with private():
+            part.write_text("\n".join(row[0] for row in rows) + "\n", encoding="utf-8")
+        part.replace(folder / file)
+
+    def _asked(self, sql: str, *given: Any) -> list[Any]:
+        with self._mutex, self._opened() as connection:
+            return connection.execute(sql, given).fetchall()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            make_private_folder(self.file.parent)
+            with private():
+                self._connection = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = FULL")  # what was accepted outlives the machine
+                self._connection.executescript(_TABLES)
+        return self._connection
