@@ -1,6 +1,9 @@
 """`smartflow serve`: the HTTP API and the live page; and the tokens that it is asked with."""
 
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -92,20 +95,58 @@ def start(
         timeout_graceful_shutdown=10,
         backlog=512,
     )
-    with private():
-        _served(uvicorn, config, service)
+    with private(), _alone(settings):
+        _served(uvicorn, config, service, shown)
 
 
-def _served(uvicorn: Any, config: Any, service: Any) -> None:
-    """Run the server until it is told to end; listeners are let go first, since they would wait for ever."""
+@contextmanager
+def _alone(settings: "Settings") -> Iterator[None]:
+    """The one server of this home: what is sent to two would be filed by both."""
+    from datetime import timedelta
+
+    from smartflow_assets.adapters.files.access import make_private_folder
+    from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+    from smartflow_assets.core.errors import WarehouseBusyError
+
+    make_private_folder(settings.serve)
+    try:
+        with AdvisoryLock(settings.serve / "server.lock").exclusive(timedelta(0), holder=f"smartflow serve, process {os.getpid()}"):
+            yield
+    except WarehouseBusyError as error:
+        raise SmartflowError(
+            "a server of this home is running", where=_address_of(settings), remedy="End it first, or open its address."
+        ) from error
+
+
+def _address_of(settings: "Settings") -> str:
+    """Where the running server says that it is."""
+    try:
+        return str(json.loads((settings.serve / "server.json").read_text())["address"])
+    except (OSError, ValueError, KeyError):
+        return str(settings.serve)
+
+
+def _served(uvicorn: Any, config: Any, service: Any, address: str) -> None:
+    """Run the server until it is told to end; listeners are let go first, since they would wait for ever. While it runs, a file says where
+    it is."""
+    file = service.settings.serve / "server.json"
 
     class Server(uvicorn.Server):
+        async def startup(self, *arguments: Any, **options: Any) -> None:
+            await super().startup(*arguments, **options)
+            if self.started:
+                told = {"pid": os.getpid(), "address": address, "started_at": datetime.now(UTC).isoformat()}
+                file.write_text(json.dumps(told) + "\n")
+
         def handle_exit(self, sig: int, frame: Any) -> None:
             service.listeners.end()
             super().handle_exit(sig, frame)
 
     server = Server(config)
-    server.run()
+    try:
+        server.run()
+    finally:
+        file.unlink(missing_ok=True)
     if not server.started:
         raise SmartflowError(
             f"port {config.port} of {config.host} cannot be used",
