@@ -31,6 +31,7 @@ from smartflow_assets.commands import (
     incident_decisions,
     incident_page,
     incidents,
+    metrics,
     models,
     plan,
     process,
@@ -177,6 +178,7 @@ for name, function, examples in (
     *prune.COMMANDS,
     *reset.COMMANDS,
     *doctor.COMMANDS,
+    *metrics.COMMANDS,
 ):
     _command(name, function, examples)
 for group, help_text, commands, default, of_words in (

@@ -142,6 +142,17 @@ def waits(warehouse: _Readable, channels: Mapping[str, BaseChannel], sends: Sequ
     return tuple(Wait(count, reason) for reason, count in counts.items())
 
 
+def waiting_counts(warehouse: _Readable, channels: Mapping[str, BaseChannel], now: datetime) -> Counter[tuple[str, str]]:
+    """How many messages are not ended, by channel and by what they wait for: `held` (a digest or a limit), `retry` (the wait after a
+    failure) or `due` (nothing)."""
+    sends = open_sends(warehouse)
+    counts = Counter((send["channel"], "due" if _is_over(send, now) else "retry") for send in sends)
+    for send, _ in _waiting(warehouse, channels, sends, now):  # all of them would be due otherwise
+        counts[send["channel"], "due"] -= 1
+        counts[send["channel"], "held"] += 1
+    return counts
+
+
 def _waiting(warehouse: _Readable, channels: Mapping[str, BaseChannel], sends: Sequence[Row], now: datetime) -> list[tuple[Row, str]]:
     """The messages that wait for a digest or a limit, and for which."""
     found = list[tuple[Row, str]]()

@@ -516,7 +516,7 @@ def waiting_messages(warehouse: Warehouse, catalogue: Catalogue, now: datetime) 
     return send_ledger.waits_by_channel(warehouse, catalogue.channels, now)
 
 
-_UNDELIVERED = f"""
+UNDELIVERED = f"""
 WITH works AS (
     SELECT channel, max(taken_at) AS worked_at FROM (
         SELECT channel, happened_at AS taken_at FROM marts.alert_log WHERE status = 'sent' UNION ALL
@@ -529,6 +529,7 @@ SELECT channel, CASE WHEN status <> 'failed' OR due_at IS NOT NULL THEN status
 FROM marts.alert_log LEFT JOIN works USING (channel)
 WHERE is_newest AND status IN ('failed', 'claimed', 'planned') GROUP BY channel, standing ORDER BY channel, standing
 """
+"""What `undelivered_messages` answers."""
 
 
 def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:
@@ -536,4 +537,4 @@ def undelivered_messages(warehouse: Warehouse) -> pd.DataFrame:
 
     `standing`: planned, claimed, failed (it is tried again), given up, or made up for: given up, and the channel has worked since.
     """
-    return warehouse.published_read(_UNDELIVERED)
+    return warehouse.published_read(UNDELIVERED)
