@@ -240,7 +240,7 @@ def rows() -> dict[str, list[Panel]]:
             lines(
                 "Open pages",
                 query(f"sum(smartflow_http_stream_clients{{{HERE}}})", "streams"),
-                query(f"sum by (event) (rate(smartflow_http_stream_events_total{{{HERE}}}[$__rate_interval]))", "{{event}} a second"),
+                query(f"sum(rate(smartflow_http_stream_events_total{{{HERE}}}[$__rate_interval]))", "events a second"),
                 span=8,
             ),
             lines(

@@ -17,10 +17,11 @@ MOST_SOURCES = 200
 MOST_CHANNELS = 50
 """The same of channels."""
 OTHER = "_other"
+STREAMS = "/api/stream/"
+"""Routes below it are open as long as a page is."""
 RUN_STATUSES = ("success", "failed", "killed", "canceled")
 SEND_STATUSES = ("sent", "failed", "skipped", "claimed", "planned")
 WAITS = ("due", "retry", "held")
-STREAM_EVENTS = ("anomaly", "incident", "delivery", "published")
 
 Folding = Callable[[Iterable[float]], float]
 LABEL_VALUES: dict[str, str] = {
@@ -33,9 +34,8 @@ LABEL_VALUES: dict[str, str] = {
     "file": "`live`, `published`",
     "version": "of SmartFlow",
     "prefix": "what its names in Dagster begin with",
-    "route": "the template, such as `/api/data/{source}`, never what was asked; `unmatched` for addresses that there are not",
+    "route": "the template, such as `/api/data/{source}`, never what was asked; `other` for files and what is refused",
     "method": "of HTTP; `other` for those that nobody serves",
-    "event": ", ".join(f"`{one}`" for one in STREAM_EVENTS),
 }
 
 
@@ -159,9 +159,8 @@ GROUPS: dict[str, tuple[Metric, ...]] = {
             ("route", "method"),
             "histogram",
         ),
-        Metric("smartflow_http_requests_in_progress", "Requests that are being answered, without streams."),
         Metric("smartflow_http_stream_clients", "Streams of events that are open."),
-        Metric("smartflow_http_stream_events_total", "Events sent, counted for each client.", ("event",), "counter"),
+        Metric("smartflow_http_stream_events_total", "Events that these were sent, counted for each of them.", (), "counter"),
     ),
 }
 METRICS: dict[str, Metric] = {metric.name: metric for group in GROUPS.values() for metric in group}

@@ -80,7 +80,7 @@ class Exposition:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(home)
         if traffic is not None:
-            traffic.register(self._registry)
+            self._registry.register(traffic)
             ProcessCollector(registry=self._registry)
 
     def text(self, accept: str = "") -> tuple[bytes, str]:

@@ -2,8 +2,11 @@
 
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -11,12 +14,20 @@ from fastapi.responses import StreamingResponse
 
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.serve.metrics.exposition import Exposition
-from smartflow_assets.serve.metrics.traffic import App, CountedApp, Traffic
+from smartflow_assets.serve.metrics.traffic import Traffic
 from smartflow_assets_tests.serve.metrics.watched_home import collector
 
 
-def counted_app(settings: Settings, traffic: Traffic) -> App:
+@dataclass
+class Streams:
+    count: int = 0
+    sent_count: int = 0
+
+
+def counted_app(settings: Settings) -> FastAPI:
     """/metrics; an answer, one that fails, and a stream of two events."""
+    streams = Streams()
+    traffic = Traffic(streams)
     app, exposition = FastAPI(), Exposition(collector(settings), traffic)
 
     @app.get("/metrics")
@@ -36,16 +47,27 @@ def counted_app(settings: Settings, traffic: Traffic) -> App:
     def stream() -> StreamingResponse:
         async def events() -> AsyncIterator[str]:
             for event in ("anomaly", "published"):
-                traffic.sent(event)
+                streams.sent_count += 1
                 yield f"event: {event}\n\n"
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
-    return CountedApp(app, traffic)
+    @app.middleware("http")
+    async def counted(request: Request, call_next: Any) -> Response:
+        status, started = 500, time.perf_counter()
+        try:
+            answer = await call_next(request)
+            status = answer.status_code
+            return answer
+        finally:
+            route = getattr(request.scope.get("route"), "path", "other")
+            traffic.record(route, request.method, status, time.perf_counter() - started)
+
+    return app
 
 
 @contextmanager
-def served(app: App) -> Iterator[str]:
+def served(app: FastAPI) -> Iterator[str]:
     """The application on a free port of loopback; yields its address, as host:port."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))

@@ -16,7 +16,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from smartflow_assets.serve.metrics.declarations import METRICS
-from smartflow_assets.serve.metrics.traffic import Traffic
 from smartflow_assets_tests.serve.metrics.counted_server import counted_app, served
 from smartflow_assets_tests.serve.metrics.watched_home import busy_home
 
@@ -131,7 +130,7 @@ def answered(address: str, expression: str, patience: float = 30) -> list[dict]:
 @pytest.mark.soak
 def test_each_question_of_the_dashboard_and_each_recording_is_answered_by_a_real_prometheus(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    app = counted_app(busy_home(home, datetime.now(UTC)), Traffic())
+    app = counted_app(busy_home(home, datetime.now(UTC)))
     with served(app) as server, scraping(tmp_path, server) as address:
         for path in ("api/data/shop", "api/broken", "api/nothing", "api/stream/anomalies"):
             httpx.get(f"http://{server}/{path}")
