@@ -1,7 +1,7 @@
-"""Write the references of this folder from what they describe: the models of the YAML, the tables, the commands.
+"""Write the references of this folder from what they describe: the models of the YAML, the tables, the commands, the metrics.
 
-`python docs/generate.py` writes yaml-reference.md, data-dictionary.md and cli-reference.md; with --check it writes nothing and
-ends with 1 when one of them is not what it would write. The words are those of the models: a description is mended there.
+`python docs/generate.py` writes yaml-reference.md, data-dictionary.md, cli-reference.md and metrics.md; with --check it writes nothing
+and ends with 1 when one of them is not what it would write. The words are those of the models: a description is mended there.
 """
 
 import re
@@ -20,6 +20,7 @@ from smartflow_assets.config.catalogue import channel_schema
 from smartflow_assets.config.home import home_schema
 from smartflow_assets.config.source import DETECTION_KEYS
 from smartflow_assets.config.source_file import source_schema
+from smartflow_assets.serve.metrics.declarations import GROUPS, LABEL_VALUES, MOST_CHANNELS, MOST_SOURCES, OTHER
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- Written by `python docs/generate.py`; edit the models, not this page. -->\n"
@@ -332,7 +333,42 @@ def _anchor(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
-PAGES = {"yaml-reference.md": yaml_reference, "data-dictionary.md": data_dictionary, "cli-reference.md": cli_reference}
+def metrics_reference() -> str:
+    """Every metric with its kind, unit, labels and meaning."""
+    return "\n".join([NOTE, *_metrics_lines()]) + "\n"
+
+
+def _metrics_lines() -> Iterator[str]:
+    yield "# Metrics\n"
+    yield (
+        "What `/metrics` of `smartflow serve` and `smartflow metrics` say of a home. How to have them collected, the alert rules and the "
+        "dashboard: [monitoring](monitoring.md).\n"
+    )
+    yield (
+        "Only what the server counts itself is a counter. What comes from a table is a gauge of what stands there now, or of the last "
+        "day: a table is pruned, and `rate()` would take the rows that went for a restart and count all others as new. A moment is told "
+        "as seconds since 1970: `time() - x` is how long ago it was.\n"
+    )
+    yield (
+        f"At most {MOST_SOURCES} sources and {MOST_CHANNELS} channels have series of their own, the first by name; those of the others "
+        f"become one, `{OTHER}`: counts are summed, of the rest it has the worst.\n"
+    )
+    for title, metrics in GROUPS.items():
+        yield f"## {title}\n"
+        rows = ((f"`{each.name}`", each.kind, each.unit, ", ".join(f"`{label}`" for label in each.labels), each.help) for each in metrics)
+        yield from _table(("metric", "kind", "unit", "labels", "what it says"), rows)
+        yield ""
+    yield "With them come `process_…`: CPU, memory, open files of the server. `smartflow metrics` has none of this group.\n"
+    yield "## Labels\n"
+    yield from _table(("label", "values"), ((f"`{label}`", said) for label, said in LABEL_VALUES.items()))
+
+
+PAGES = {
+    "yaml-reference.md": yaml_reference,
+    "data-dictionary.md": data_dictionary,
+    "cli-reference.md": cli_reference,
+    "metrics.md": metrics_reference,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,16 +9,16 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smartflow_assets.commands import home, terminal
+from smartflow_assets.commands import home, server_diagnosis, terminal
+from smartflow_assets.commands.diagnosis import Diagnoses, Diagnosis
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
@@ -63,23 +63,10 @@ MEBIBYTE = 1024**2
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """One line: how bad, about what, what was found and what to do."""
-
-    level: Literal["ok", "warn", "fail"]
-    about: str
-    what: str
-    remedy: str = ""
-
-
-Diagnoses = Iterable[Diagnosis]
-
-
 def doctor() -> None:
     """Look for what stands in the way: locks, dead runs, a dead daemon, broken files, missing secrets, disks, rows in quarantine, runs and
-    rows newer than the clock, last runs and remedies that failed, paused sources, the age of the published copy; and tell what rows and
-    Dagster's history take on the disk, and what is going to be pruned.
+    rows newer than the clock, last runs and remedies that failed, paused sources, the age of the published copy, a server that does not
+    answer; and tell what rows and Dagster's history take on the disk, and what is going to be pruned.
 
     Marks runs whose process is gone as failed, so that their source goes on, and makes an incident of a dead daemon. Exit code 1 when a
     line says fail.
@@ -110,6 +97,7 @@ def doctor() -> None:
         ("incidents", lambda: _incidents(settings, warehouse)),
         ("published copy", lambda: _published(settings, warehouse, datetime.now(UTC))),
         ("messages", lambda: _messages(settings, warehouse, catalogue, datetime.now(UTC))),
+        ("server", lambda: server_diagnosis.server(settings, os.environ)),
     ]
     worst = 0
     for about, check in checks:

@@ -28,6 +28,7 @@ FOLLOWED = {  # in this order, and how many blocks each must have at least, so t
     DOCS / "own-source.md": 12,
     DOCS / "analysts.md": 10,
     DOCS / "operations.md": 3,
+    DOCS / "monitoring.md": 3,
     DOCS / "extending.md": 5,
     DOCS / "algorithms.md": 3,
     DOCS / "tuning.md": 2,

@@ -28,7 +28,7 @@ LABEL_VALUES: dict[str, str] = {
     "source": f"a source that has a file, by its name; `*` for incidents of no source; `{OTHER}` for all beyond the first {MOST_SOURCES}",
     "channel": f"a channel of data/channels.yaml; `{OTHER}` for all beyond the first {MOST_CHANNELS}",
     "severity": ", ".join(f"`{one}`" for one in SEVERITIES),
-    "status": "",  # said by each metric
+    "status": "said by each metric",
     "wait": "`due` (nothing holds it back), `retry` (it failed and is tried again later), `held` (for a digest or a limit)",
     "state": "`ok`, `broken` (its YAML cannot be used)",
     "file": "`live`, `published`",
@@ -85,7 +85,7 @@ GROUPS: dict[str, tuple[Metric, ...]] = {
         Metric("smartflow_source_last_run_duration_seconds", "How long its last run took.", ("source",), fold=max),
         Metric(
             "smartflow_source_last_look_timestamp_seconds",
-            "When it was looked at last: by a run, or by the schedule, which found nothing to do.",
+            "When it was looked at last: by a run, or by the schedule, which found nothing to do. Told up to ten minutes late.",
             ("source",),
             fold=min,
         ),
@@ -118,7 +118,7 @@ GROUPS: dict[str, tuple[Metric, ...]] = {
         Metric("smartflow_sources_under_way", "Sources that a run has."),
         Metric(
             "smartflow_sources_due",
-            "Sources whose newest slot of their schedule has had no run and no look yet, by the published copy.",
+            "Sources whose newest slot had had no run and no look yet when the published copy was made.",
         ),
         Metric("smartflow_warehouse_locked", "1 while somebody writes the warehouse."),
     ),

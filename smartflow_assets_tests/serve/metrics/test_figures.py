@@ -69,12 +69,13 @@ def test_a_message_for_a_digest_waits_and_is_not_due(tmp_path: Path) -> None:
 
 def test_a_source_is_due_until_it_has_run_or_was_looked_at(tmp_path: Path) -> None:
     settings = make_home(tmp_path, "shop", "web")
+    insert(settings, f"UPDATE snapshot_info SET published_at = TIMESTAMPTZ '{NOW}'")
     assert read(settings, NOW)["smartflow_sources_due"] == {(): 2}
-    insert(settings, "run_log", run("shop", NOW))
-    insert(settings, "run_log", run("web", NOW - timedelta(hours=1)))
+    insert(settings, "run_log", run("shop", NOW), run("web", NOW - timedelta(hours=1)))
     assert read(settings, NOW)["smartflow_sources_due"] == {(): 1}
     insert(settings, "source_looks", {"source": "web", "looked_at": NOW, "outcome": "nothing_new"})
     assert read(settings, NOW)["smartflow_sources_due"] == {(): 0}
+    assert read(settings, NOW + timedelta(hours=1))["smartflow_sources_due"] == {(): 0}, "what was looked at since, the copy does not know"
 
 
 def test_a_run_under_way_is_seen_by_its_locks(tmp_path: Path) -> None:
