@@ -14,7 +14,8 @@ from smartflow_assets.serve import problem
 from smartflow_assets.serve.access.guard import Guard
 from smartflow_assets.serve.api import ROUTERS
 from smartflow_assets.serve.feed.watcher import Watcher
-from smartflow_assets.serve.requests import Requests
+from smartflow_assets.serve.metrics.exposition import Exposition, HomeCollector
+from smartflow_assets.serve.metrics.traffic import Traffic
 from smartflow_assets.serve.service import Service
 from smartflow_assets.serve.submissions.clerk import Clerk
 
@@ -51,13 +52,15 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.service, app.state.requests = service, Requests()
+    traffic = Traffic(service.listeners)
+    home = HomeCollector(service.settings, service.environment, service.catalogue, service.published.snapshot)
+    app.state.service, app.state.exposition = service, Exposition(home, traffic)
     problem.install(app)
     for router in ROUTERS:
         app.include_router(router)
     if PAGE.is_dir():
         app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
-    app.add_middleware(Guard, access=service.access, record=app.state.requests.record)
+    app.add_middleware(Guard, access=service.access, record=traffic.record)
     return app
 
 

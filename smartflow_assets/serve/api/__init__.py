@@ -9,12 +9,12 @@ from smartflow_assets.serve.api import (
     health,
     incidents,
     links,
+    metrics,
     sources,
     status,
     stream,
     submit,
 )
 
-ROUTERS = tuple(
-    each.router for each in (health, status, sources, data, anomalies, incidents, deliveries, checks, export, stream, submit, links)
-)
+_ALL = (health, status, sources, data, anomalies, incidents, deliveries, checks, export, stream, submit, links, metrics)
+ROUTERS = tuple(each.router for each in _ALL)

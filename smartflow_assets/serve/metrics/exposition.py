@@ -13,16 +13,18 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SmartflowError
-from smartflow_assets.serve.metrics.figures import Rows, read_figures
+from smartflow_assets.serve.metrics.figures import read_figures
 from smartflow_assets.serve.metrics.home_files import read_files
 from smartflow_assets.serve.metrics.readings import Readings
 from smartflow_assets.serve.metrics.traffic import Traffic
@@ -39,7 +41,7 @@ class HomeCollector(Collector):
         settings: Settings,
         environ: Mapping[str, str],
         catalogue: Callable[[], Catalogue],
-        snapshot: Callable[[], AbstractContextManager[Rows]],
+        snapshot: Callable[[], AbstractContextManager[Snapshot]],
     ) -> None:
         self._settings, self._environ, self._catalogue, self._snapshot = settings, environ, catalogue, snapshot
         self._lock, self._readings, self._read_at = threading.Lock(), Readings(), -KEPT_SECONDS
@@ -84,9 +86,11 @@ class Exposition:
             ProcessCollector(registry=self._registry)
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
-        """The figures in the format that an Accept header asks for, and its content type; without one, Prometheus text."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        """The figures and their content type: OpenMetrics where an Accept header names it, else Prometheus' text. The client's own
+        choice fails for a version that is none, which strangers may send."""
+        if "application/openmetrics-text" in accept.lower():
+            return openmetrics.generate_latest(self._registry), "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        return self.plain(), CONTENT_TYPE_PLAIN_0_0_4
 
     def plain(self) -> bytes:
         """As the textfile collector of the node exporter reads them."""

@@ -4,14 +4,11 @@ It is asked at each scrape, so nothing here reads the rows of series: ledgers, i
 pruned. Each question of a span is bounded by the clock or by the newest row of its source.
 """
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
-
-import pandas as pd
 
 from smartflow_assets.adapters import send_ledger
 from smartflow_assets.adapters.warehouse.pauses import PAUSES
+from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 from smartflow_assets.adapters.warehouse.quarantine import HELD_COUNTS
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
@@ -19,19 +16,13 @@ from smartflow_assets.core.severity import SEVERITIES
 from smartflow_assets.serve.metrics.declarations import RUN_STATUSES, SEND_STATUSES, WAITS
 from smartflow_assets.serve.metrics.readings import Readings
 from smartflow_assets.stages.alerting import UNDELIVERED
-from smartflow_assets.stages.scheduling.due_sources import LAST_RUNS, last_runs_of, monitoring_due
+from smartflow_assets.stages.scheduling.due_sources import last_runs, monitoring_due
 
 DAY = timedelta(days=1)
 
 
-class Rows(Protocol):
-    """What answers a question with plain rows: one state of the published copy. Times are aware."""
-
-    def rows(self, sql: str, params: Sequence[Any] = (), /) -> list[dict[str, Any]]: ...
-
-
-def read_figures(published: Rows, readings: Readings, catalogue: Catalogue, now: datetime) -> None:
-    """Takes down what the published copy says. Raises what `rows` raises."""
+def read_figures(published: Snapshot, readings: Readings, catalogue: Catalogue, now: datetime) -> None:
+    """Takes down what the published copy says. WarehouseError when it lacks a table."""
     for read in (_copy, _last_runs, _runs_of_the_day, _freshness, _anomalies, _incidents):
         read(published, readings, now)
     _due(published, readings, catalogue)
@@ -44,7 +35,7 @@ SELECT published_at, (SELECT free_blocks / nullif(total_blocks, 0) FROM pragma_d
 """
 
 
-def _copy(published: Rows, readings: Readings, now: datetime) -> None:
+def _copy(published: Snapshot, readings: Readings, now: datetime) -> None:
     for row in published.rows(_COPY):
         readings.add("smartflow_published_timestamp_seconds", _seconds(row["published_at"]))
         readings.add("smartflow_warehouse_free_ratio", row["free_ratio"])
@@ -59,7 +50,7 @@ WHERE source <> '*'
 """
 
 
-def _last_runs(published: Rows, readings: Readings, now: datetime) -> None:
+def _last_runs(published: Snapshot, readings: Readings, now: datetime) -> None:
     for row in published.rows(_LAST_RUNS, [now, now]):
         source, ended_at = row["source"], row["ended_at"]
         readings.add("smartflow_source_last_run_timestamp_seconds", _seconds(ended_at), source=source)
@@ -77,7 +68,7 @@ FROM run_log WHERE started_at > ? AND started_at <= ? AND source <> '*' GROUP BY
 """
 
 
-def _runs_of_the_day(published: Rows, readings: Readings, now: datetime) -> None:
+def _runs_of_the_day(published: Snapshot, readings: Readings, now: datetime) -> None:
     rows_in, rows_scored = dict[str, int](), dict[str, int]()
     for row in published.rows(_RUNS_OF_THE_DAY, [now - DAY, now]):
         source = row["source"]
@@ -96,7 +87,7 @@ _PAUSED = f"SELECT source FROM ({PAUSES}) WHERE coalesce(until_at > ?, TRUE)"
 _SILENT = "SELECT DISTINCT source FROM incidents WHERE cause = 'freshness' AND state <> 'resolved'"
 
 
-def _freshness(published: Rows, readings: Readings, now: datetime) -> None:
+def _freshness(published: Snapshot, readings: Readings, now: datetime) -> None:
     for row in published.rows("SELECT source, max(last_at) AS newest_at FROM ingestions GROUP BY source"):
         readings.add("smartflow_source_newest_row_timestamp_seconds", _seconds(row["newest_at"]), source=row["source"])
     for row in published.rows("SELECT source, max(trained_at) AS at FROM trained_models WHERE trained_at <= ? GROUP BY source", [now]):
@@ -118,7 +109,7 @@ WHERE started_at > newest_at - INTERVAL 1 DAY GROUP BY anomalies.source, severit
 """
 
 
-def _anomalies(published: Rows, readings: Readings, now: datetime) -> None:
+def _anomalies(published: Snapshot, readings: Readings, now: datetime) -> None:
     for row in published.rows(_NEWEST_ANOMALIES):
         readings.add("smartflow_anomalies_last_day", row["n"], source=row["source"], severity=row["severity"])
     for row in published.rows("SELECT severity, count(*) AS n FROM anomalies GROUP BY severity"):
@@ -127,7 +118,7 @@ def _anomalies(published: Rows, readings: Readings, now: datetime) -> None:
     readings.zero("smartflow_anomalies", severity=SEVERITIES)
 
 
-def _incidents(published: Rows, readings: Readings, now: datetime) -> None:
+def _incidents(published: Snapshot, readings: Readings, now: datetime) -> None:
     unacknowledged = dict.fromkeys(SEVERITIES, 0)
     asked = "SELECT source, severity, count(*) AS n, count(*) FILTER (state = 'open') AS of_nobody FROM marts.open_incidents GROUP BY ALL"
     for row in published.rows(asked):
@@ -141,12 +132,12 @@ def _incidents(published: Rows, readings: Readings, now: datetime) -> None:
     readings.zero("smartflow_incidents_snoozed", severity=SEVERITIES)
 
 
-def _due(published: Rows, readings: Readings, catalogue: Catalogue) -> None:
+def _due(published: Snapshot, readings: Readings, catalogue: Catalogue) -> None:
     """By the clock of the copy: of looks after it nothing is known here, and on an idle home every source would seem to be due."""
     for row in published.rows("SELECT published_at AS at FROM snapshot_info"):
         at = row["at"]
         paused = {each["source"] for each in published.rows(_PAUSED, [at])}
-        due = monitoring_due(catalogue, last_runs_of(published.rows(LAST_RUNS, [at, at])), at)
+        due = monitoring_due(catalogue, last_runs(published, at), at)
         readings.add("smartflow_sources_due", len({*due} - paused))
 
 
@@ -155,10 +146,10 @@ SELECT channel, status, count(*) AS n FROM marts.alert_log WHERE is_newest AND h
 """
 
 
-def _messages(published: Rows, readings: Readings, catalogue: Catalogue, now: datetime) -> None:
+def _messages(published: Snapshot, readings: Readings, catalogue: Catalogue, now: datetime) -> None:
     for row in published.rows(_MESSAGES, [now - DAY, now]):
         readings.add("smartflow_messages_last_day", row["n"], channel=row["channel"], status=row["status"])
-    for (channel, wait), count in send_ledger.waiting_counts(_Frames(published), catalogue.channels, now).items():
+    for (channel, wait), count in send_ledger.waiting_counts(published, catalogue.channels, now).items():
         readings.add("smartflow_messages_waiting", count, channel=channel, wait=wait)
     for row in published.rows(UNDELIVERED):
         if row["standing"] == "given up":
@@ -166,17 +157,6 @@ def _messages(published: Rows, readings: Readings, catalogue: Catalogue, now: da
     readings.zero("smartflow_messages_last_day", channel=readings.channels, status=SEND_STATUSES)
     readings.zero("smartflow_messages_waiting", channel=readings.channels, wait=WAITS)
     readings.zero("smartflow_messages_given_up", channel=readings.channels)
-
-
-class _Frames:
-    """The same copy, as the ledger of messages asks it."""
-
-    def __init__(self, published: Rows) -> None:
-        self._published = published
-
-    def read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame:
-        rows: list[Mapping[str, Any]] = [*self._published.rows(sql, params)]
-        return pd.DataFrame(rows)
 
 
 def _seconds(moment: datetime | None) -> float | None:

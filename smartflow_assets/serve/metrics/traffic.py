@@ -46,9 +46,10 @@ class Traffic(Collector):
             self._durations.labels(route, method).observe(seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """One family for each metric of the server."""
-        yield from self._requests.collect()
-        yield from self._durations.collect()
+        """One family for each metric of the server, without `_created`: nobody asks for it, and it makes twice as many series."""
+        for family in (*self._requests.collect(), *self._durations.collect()):
+            family.samples = [each for each in family.samples if not each.name.endswith("_created")]
+            yield family
         yield GaugeMetricFamily(*_declared("smartflow_http_stream_clients"), self._streams.count)
         yield CounterMetricFamily(*_declared("smartflow_http_stream_events_total"), self._streams.sent_count)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from smartflow_assets.adapters.warehouse.readable import Readable
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.temporal.schedule import MANUAL, latest_slot
@@ -31,31 +32,26 @@ class LastRun:
     status: str = "success"
 
 
-LAST_RUNS = """
-WITH log AS (FROM run_log WHERE job = 'monitor_source' AND started_at <= ?),
-     last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source),
-     look AS (SELECT source, max(looked_at) AS looked_at FROM source_looks
-              WHERE outcome = 'nothing_new' AND looked_at <= ? GROUP BY source)
-SELECT log.source AS source, greatest(any_value(last.finished_at), any_value(look.looked_at)) AS finished_at,
-       count(*) FILTER (WHERE log.status = 'killed' AND (last.finished_at IS NULL OR log.started_at > last.finished_at)) AS killed,
-       greatest(max(log.started_at), any_value(look.looked_at)) AS newest_at, arg_max(log.status, log.started_at) AS status
-FROM log JOIN last ON last.source = log.source LEFT JOIN look ON look.source = log.source GROUP BY log.source
-"""
-"""What `last_runs_of` is made of; takes the clock twice."""
-
-
-def last_runs(warehouse: Warehouse, now: datetime) -> dict[str, LastRun]:
+def last_runs(warehouse: Readable, now: datetime) -> dict[str, LastRun]:
     """For each source that has ever been watched."""
-    return last_runs_of(warehouse.read(LAST_RUNS, [now, now]).to_dict("records"))
-
-
-def last_runs_of(rows: Iterable[Mapping[Any, Any]]) -> dict[str, LastRun]:
-    """The same of the rows of `LAST_RUNS`, whoever has read them."""
+    rows = warehouse.read(
+        """
+        WITH log AS (FROM run_log WHERE job = 'monitor_source' AND started_at <= ?),
+             last AS (SELECT source, max(started_at) FILTER (WHERE status <> 'killed') AS finished_at FROM log GROUP BY source),
+             look AS (SELECT source, max(looked_at) AS looked_at FROM source_looks
+                      WHERE outcome = 'nothing_new' AND looked_at <= ? GROUP BY source)
+        SELECT log.source AS source, greatest(any_value(last.finished_at), any_value(look.looked_at)) AS finished_at,
+               count(*) FILTER (WHERE log.status = 'killed' AND (last.finished_at IS NULL OR log.started_at > last.finished_at)) AS killed,
+               greatest(max(log.started_at), any_value(look.looked_at)) AS newest_at, arg_max(log.status, log.started_at) AS status
+        FROM log JOIN last ON last.source = log.source LEFT JOIN look ON look.source = log.source GROUP BY log.source
+        """,
+        [now, now],
+    )
     return {
         str(row["source"]): LastRun(
             _moment(row["newest_at" if row["killed"] >= RETRIES_AT_ONCE else "finished_at"]), int(row["killed"]), str(row["status"])
         )
-        for row in rows
+        for row in rows.to_dict("records")
     }
 
 

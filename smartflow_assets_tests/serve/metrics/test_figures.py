@@ -10,7 +10,6 @@ from smartflow_assets.serve.metrics.declarations import METRICS, MOST_SOURCES, O
 from smartflow_assets.serve.metrics.readings import Readings
 from smartflow_assets_tests.serve.metrics.watched_home import busy_home, by_name, incident, insert, make_home, read, run, send
 
-pytestmark = pytest.mark.integration
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 

@@ -16,8 +16,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from smartflow_assets.serve.metrics.declarations import METRICS
-from smartflow_assets_tests.serve.metrics.counted_server import counted_app, served
-from smartflow_assets_tests.serve.metrics.watched_home import busy_home
+from smartflow_assets_tests.serve.metrics.watched_home import busy_home, service_of
+from smartflow_assets_tests.serve.served import serving
 
 pytestmark = [
     pytest.mark.e2e,
@@ -130,10 +130,9 @@ def answered(address: str, expression: str, patience: float = 30) -> list[dict]:
 @pytest.mark.soak
 def test_each_question_of_the_dashboard_and_each_recording_is_answered_by_a_real_prometheus(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    app = counted_app(busy_home(home, datetime.now(UTC)))
-    with served(app) as server, scraping(tmp_path, server) as address:
-        for path in ("api/data/shop", "api/broken", "api/nothing", "api/stream/anomalies"):
-            httpx.get(f"http://{server}/{path}")
+    with serving(service_of(busy_home(home, datetime.now(UTC)))) as server, scraping(tmp_path, server.base_url.netloc.decode()) as address:
+        for path in ("/api/data/shop", "/api/status", "/api/nothing"):
+            server.get(path)
         assert answered(address, "count_over_time(up[1m]) >= 4"), (tmp_path / "prometheus.log").read_text()
         panels = [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel.get("targets")]
         for panel in panels:

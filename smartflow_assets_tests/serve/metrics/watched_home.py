@@ -10,10 +10,12 @@ from typing import Any
 import duckdb
 
 from smartflow_assets.adapters.warehouse.published_copy import PublishedCopy
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.serve.metrics.exposition import HomeCollector
 from smartflow_assets.serve.metrics.readings import Readings
+from smartflow_assets.serve.service import Access, Service
 from smartflow_assets_tests.empty_warehouse import empty_warehouse
 
 SOURCE = """
@@ -133,6 +135,13 @@ def busy_home(folder: Path, now: datetime) -> Settings:
     insert(settings, "trained_models", {"source": "web", **of_model})
     settings.heartbeat.write_text(f"{time.monotonic():.3f}\n")
     return settings
+
+
+def service_of(settings: Settings, **access: Any) -> Service:
+    """A service of it, as `smartflow serve` makes one."""
+    warehouse = Warehouse(settings.warehouse_file, settings.published_file)
+    hosts = frozenset({"127.0.0.1", "localhost"})
+    return Service(settings, warehouse, Access(hosts, **{"requests_per_second": 0.0, **access}), lambda home, source: {})
 
 
 def collector(settings: Settings) -> HomeCollector:
