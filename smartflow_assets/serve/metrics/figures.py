@@ -103,30 +103,36 @@ def _freshness(published: Snapshot, readings: Readings, now: datetime) -> None:
 
 
 _NEWEST_ANOMALIES = """
-SELECT anomalies.source AS source, severity, count(*) AS n FROM anomalies
+SELECT anomalies.source AS source, coalesce(severity, 'info') AS severity, count(*) AS n FROM anomalies
 JOIN (SELECT source, max(last_at) AS newest_at FROM ingestions GROUP BY source) AS data ON data.source = anomalies.source
-WHERE started_at > newest_at - INTERVAL 1 DAY GROUP BY anomalies.source, severity
+WHERE started_at > newest_at - INTERVAL 1 DAY GROUP BY ALL
 """
 
 
 def _anomalies(published: Snapshot, readings: Readings, now: datetime) -> None:
     for row in published.rows(_NEWEST_ANOMALIES):
         readings.add("smartflow_anomalies_last_day", row["n"], source=row["source"], severity=row["severity"])
-    for row in published.rows("SELECT severity, count(*) AS n FROM anomalies GROUP BY severity"):
+    for row in published.rows("SELECT coalesce(severity, 'info') AS severity, count(*) AS n FROM anomalies GROUP BY ALL"):
         readings.add("smartflow_anomalies", row["n"], severity=row["severity"])
     readings.zero("smartflow_anomalies_last_day", source=readings.of_sources, severity=SEVERITIES)
     readings.zero("smartflow_anomalies", severity=SEVERITIES)
 
 
+_OPEN = """
+SELECT source, coalesce(severity, 'info') AS severity, count(*) AS n, count(*) FILTER (state = 'open') AS of_nobody
+FROM marts.open_incidents GROUP BY ALL
+"""
+_SNOOZED = "SELECT coalesce(severity, 'info') AS severity, count(*) AS n FROM incidents WHERE snoozed_until > ? GROUP BY ALL"
+
+
 def _incidents(published: Snapshot, readings: Readings, now: datetime) -> None:
     unacknowledged = dict.fromkeys(SEVERITIES, 0)
-    asked = "SELECT source, severity, count(*) AS n, count(*) FILTER (state = 'open') AS of_nobody FROM marts.open_incidents GROUP BY ALL"
-    for row in published.rows(asked):
+    for row in published.rows(_OPEN):
         readings.add("smartflow_incidents_open", row["n"], source=row["source"], severity=row["severity"])
         unacknowledged[row["severity"]] += row["of_nobody"]
     for severity, count in unacknowledged.items():
         readings.add("smartflow_incidents_unacknowledged", count, severity=severity)
-    for row in published.rows("SELECT severity, count(*) AS n FROM incidents WHERE snoozed_until > ? GROUP BY severity", [now]):
+    for row in published.rows(_SNOOZED, [now]):
         readings.add("smartflow_incidents_snoozed", row["n"], severity=row["severity"])
     readings.zero("smartflow_incidents_open", source=[*readings.of_sources, OF_NO_SOURCE], severity=SEVERITIES)
     readings.zero("smartflow_incidents_snoozed", severity=SEVERITIES)

@@ -150,3 +150,9 @@ def test_what_is_not_declared_is_refused() -> None:
     readings.add("smartflow_messages_given_up", 3, channel="older")
     readings.add("smartflow_source_silent", None, source="shop")
     assert by_name(readings) == {"smartflow_messages_given_up": {("_other",): 5}}
+
+
+def test_an_incident_of_no_severity_is_told_as_the_least(tmp_path: Path) -> None:
+    settings = make_home(tmp_path, "shop")
+    insert(settings, "incidents", {**incident("shop", 1), "severity": None})
+    assert read(settings, NOW)["smartflow_incidents_open"][("shop", "info")] == 1

@@ -109,7 +109,10 @@ def scraping(folder: Path, target: str) -> Iterator[str]:
 
 def asked(address: str, expression: str) -> list[dict]:
     """The series that an expression has now; AssertionError where Prometheus refuses it."""
-    answer = httpx.get(f"{address}/api/v1/query", params={"query": expression}).json()
+    response = httpx.get(f"{address}/api/v1/query", params={"query": expression})
+    if response.status_code == 503:  # it is starting
+        return []
+    answer = response.json()
     assert answer["status"] == "success", f"{expression}: {answer.get('error')}"
     return answer["data"]["result"]
 
