@@ -1,5 +1,6 @@
 """`smartflow metrics`: the figures without a server."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,14 @@ def test_the_file_is_replaced_as_a_whole_and_everybody_may_read_it(smartflow: Sm
     assert file.stat().st_mode & 0o777 == 0o644 and file.stat().st_ino != before
     assert file.read_text().startswith("# HELP smartflow_build_info")
     assert [each.name for each in home.iterdir() if each.name.startswith(".")] == [], "no part is left"
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool comes with Debian's prometheus")
+def test_promtool_takes_the_file_as_it_is(smartflow: Smartflow, home: Path) -> None:
+    assert smartflow("metrics", "-o", str(home / "smartflow.prom")).code == 0
+    text = (home / "smartflow.prom").read_text()
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_a_file_that_cannot_be_written_is_named_with_what_to_do(smartflow: Smartflow, home: Path) -> None:
