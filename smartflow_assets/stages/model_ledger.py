@@ -4,8 +4,9 @@
 the rows that made models current are the audit. Training, promoting and rolling back all go through `made_current`.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 from smartflow_assets.adapters.warehouse.vocabularies import ModelChange
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
-from smartflow_assets.core.detection import FittedModels, MetricGroup, Scoring
+from smartflow_assets.core.detection import DetectionSettings, FittedModels, MetricGroup, Scoring
 from smartflow_assets.core.errors import ModelError, SourceError
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
@@ -77,7 +78,7 @@ def learnt_from_on(warehouse: Warehouse, source: str) -> datetime | None:
 def current_model(run: SourceRun, group: MetricGroup) -> CurrentModel:
     """The current model, if it fits the configuration and its files are sound. One that cannot be trusted, or was written by
     another version, counts as none: it is trained anew, and the log says so."""
-    return _judged(run, group, lambda row: _loaded(run, row))
+    return _judged(run, group, lambda row: _loaded(run, row, group))
 
 
 def missing_model(run: SourceRun, group: MetricGroup) -> str:
@@ -93,7 +94,8 @@ def _judged(run: SourceRun, group: MetricGroup, take: Callable[[pd.Series], Stor
     models = stored_models(run.warehouse, run.name)
     if models.empty:
         return CurrentModel(missing=FIRST)
-    rows = models[(models["status"] == "current") & (models["series"] == group.label) & (models["fingerprint"] == fingerprint(run, group))]
+    own = models[(models["status"] == "current") & (models["series"] == group.label)]
+    rows = own[[_fits(run, group, row) for row in own.to_dict("records")]]
     if rows.empty:
         return CurrentModel(missing=SETTINGS_CHANGED)
     try:
@@ -103,10 +105,27 @@ def _judged(run: SourceRun, group: MetricGroup, take: Callable[[pd.Series], Stor
         return CurrentModel(missing=f"{UNUSABLE}: {error.what}")
 
 
+def _fits(run: SourceRun, group: MetricGroup, row: Mapping[str, Any]) -> bool:
+    """Whether a model was trained under the settings of the group, or under some that only flag otherwise."""
+    if row["fingerprint"] == fingerprint(run, group):
+        return True
+    try:
+        trained = DetectionSettings.model_validate(json.loads(row["parameters"]))
+    except ValueError:  # of a version, or with a detector, that is not here any more
+        return False
+    return group.settings.learns_like(trained) and row["fingerprint"] == fingerprint(run, replace(group, settings=trained))
+
+
+def wanted_fingerprints(run: SourceRun, groups: Sequence[MetricGroup], models: pd.DataFrame) -> set[str]:
+    """The fingerprints of models that the groups ask for: of one of these models that fits, else of one that is to be trained."""
+    rows = models.to_dict("records")
+    fitting = ((group, next((row for row in rows if _fits(run, group, row)), None)) for group in groups)
+    return {fingerprint(run, group) if row is None else str(row["fingerprint"]) for group, row in fitting}
+
+
 def unusable_because(run: SourceRun, row: pd.Series, groups: Sequence[MetricGroup]) -> str:
     """Why this stored model cannot judge what the YAML says now; empty when it can."""
-    fitting = {(group.label, fingerprint(run, group)) for group in groups}
-    if (row["series"], row["fingerprint"]) not in fitting:
+    if not any(row["series"] == group.label and _fits(run, group, row.to_dict()) for group in groups):
         return "trained under other settings than the YAML's"
     try:
         context_from = _loaded(run, row).fitted.context_from
@@ -118,8 +137,10 @@ def unusable_because(run: SourceRun, row: pd.Series, groups: Sequence[MetricGrou
     return "rows that its state is rebuilt from were pruned" if pruned_to > context_from else ""  # NaT is not
 
 
-def _loaded(run: SourceRun, row: pd.Series) -> StoredModel:
-    return StoredModel(row["model_id"], run.models.restore(_artefact(row), _usable))
+def _loaded(run: SourceRun, row: pd.Series, group: MetricGroup | None = None) -> StoredModel:
+    """The model, which flags as the settings of its group say today."""
+    fitted = run.models.restore(_artefact(row), _usable)
+    return StoredModel(row["model_id"], fitted if group is None else replace(fitted, settings=group.settings))
 
 
 def _artefact(row: pd.Series) -> Mapping[str, Any]:

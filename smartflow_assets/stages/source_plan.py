@@ -11,8 +11,8 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.stages.bucket_resolution import made_under, with_bucket
 from smartflow_assets.stages.configuration_log import last_configuration
 from smartflow_assets.stages.maintenance.announcements import coming_prunings
-from smartflow_assets.stages.metric_groups import fingerprint, metric_groups
-from smartflow_assets.stages.model_ledger import standing_models
+from smartflow_assets.stages.metric_groups import metric_groups
+from smartflow_assets.stages.model_ledger import standing_models, wanted_fingerprints
 from smartflow_assets.stages.moved_times import coming_shift
 from smartflow_assets.stages.replaced_rows import giving_way, once_counted
 from smartflow_assets.stages.run import SourceRun
@@ -24,12 +24,12 @@ def plan_of(name: str, settings: Settings, catalogue: Catalogue, warehouse: Ware
     if not settings.warehouse_file.exists():
         return compare(source, rows_made_under=None)
     run = with_bucket(SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), now, "plan"))
-    stored = standing_models(warehouse, name)["fingerprint"].dropna()
-    wanted = {fingerprint(run, group) for group in metric_groups(run)} if len(stored) else set()
+    models = standing_models(warehouse, name).dropna(subset="fingerprint")
+    wanted = wanted_fingerprints(run, metric_groups(run), models) if len(models) else set[str]()
     plan = compare(
         source,
         rows_made_under=made_under(warehouse, name),
-        models=set(stored),
+        models=set(models["fingerprint"]),
         models_wanted=wanted,
         configuration=last_configuration(warehouse, name),
     )

@@ -14,12 +14,15 @@ import pytest
 from smartflow_assets.adapters import model_store
 from smartflow_assets.adapters.model_store import ModelStore
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.detection.fitted_models import FORM
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.stages import modelling
 from smartflow_assets.stages.maintenance.retention import prune
-from smartflow_assets.stages.model_ledger import promote, rollback, stored_models
+from smartflow_assets.stages.metric_groups import metric_groups
+from smartflow_assets.stages.model_ledger import current_model, promote, rollback, stored_models
 from smartflow_assets.stages.run import SourceRun
+from smartflow_assets.stages.source_plan import plan_of
 from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
 
 SOURCE = """
@@ -95,13 +98,33 @@ def models(home: Home) -> pd.DataFrame:
 def test_each_model_says_why_it_was_trained(watched):
     watch(watched, day(11))  # the stored model is used
     train(watched, day(11), "schedule")
-    watched.write_source("web", SOURCE + "sensitivity: high\n")
+    watched.write_source("web", SOURCE + "detectors: [{type: mad}, {type: seasonal}]\n")
     watch(watched, day(12))
     found = models(watched)
     assert found["trained_because"].tolist() == ["first training", "schedule", "settings changed"]
     assert found["status"].tolist() == ["retired", "retired", "current"]
     assert found["reason"].tolist()[:2] == [f"replaced by {after}" for after in found["model_id"][1:]]
     assert found["replaced_model_id"].tolist()[2] == found["model_id"].tolist()[1]
+
+
+@pytest.mark.parametrize("said", ["sensitivity: high", "threshold: {score: 0.9}", "direction: spike", "ignore_small_changes: 5%"])
+def test_where_the_flag_lies_costs_no_training_and_holds_from_the_next_run_on(watched, said):
+    watched.write_source("web", f"{SOURCE}{said}\n")
+    run = run_of(watched, day(10.5))
+    (group,) = metric_groups(run)
+    model = current_model(run, group).model
+    assert model is not None and model.model_id == models(watched)["model_id"][0]
+    assert model.fitted.settings == group.settings != DetectionSettings()
+    assert plan_of("web", watched.settings, Catalogue.load(watched.settings), watched.warehouse, day(10.5)).effect == "nothing"
+
+
+@pytest.mark.parametrize("said", ["threshold: {false_alerts: 1 per week}", "scale: standard", "ensemble: {combine: max}"])
+def test_what_is_learnt_from_costs_a_training(watched, said):
+    watched.write_source("web", f"{SOURCE}{said}\n")
+    run = run_of(watched, day(10.5))
+    (group,) = metric_groups(run)
+    assert current_model(run, group).missing == "settings changed"
+    assert plan_of("web", watched.settings, Catalogue.load(watched.settings), watched.warehouse, day(10.5)).effect == "retrain"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +252,7 @@ def test_what_cannot_be_gone_back_to_is_refused_and_nothing_changes(watched):
     with pytest.raises(SourceError, match=rf"web: the model {first} of 2026-03-12 00:00 cannot be used: the stored model is gone\. "):
         rollback(run_of(watched, day(11)), None, reason="worse", by_whom="ana")
     kept.rename(watched.settings.models / "web" / first)
-    watched.write_source("web", SOURCE + "sensitivity: high\n")
+    watched.write_source("web", SOURCE + "scale: standard\n")
     run, other = run_of(watched, day(11)), "cannot be used: trained under other settings than the YAML's"
     with pytest.raises(SourceError, match=other):
         rollback(run, None, reason="worse", by_whom="ana")

@@ -20,6 +20,8 @@ from smartflow_assets.core.temporal.notation import Frequency, Rate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FLAG_KEYS = ("sensitivity", "threshold", "direction", "ignore_small_changes")
+"""What decides which scores are flagged; detectors learn and score alike whatever these say."""
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
@@ -94,6 +96,19 @@ class DetectionSettings(BaseModel):
         if self.threshold is not None and self.threshold.score is not None:
             return to_surprise(self.threshold.score)
         return self.ensemble.surprise_threshold(sum(not d.is_guard for d in self.active()) or 1, self.sensitivity)
+
+    def learns_like(self, other: DetectionSettings) -> bool:
+        """Whether a training under `other` leaves what one under these settings would: the two differ at most in where the flag lies.
+        A budget of false alarms is learnt above a threshold, so with one that has to be the same.
+
+        >>> DetectionSettings(sensitivity="high").learns_like(DetectionSettings(direction="drop"))
+        True
+        >>> DetectionSettings(detectors=[{"type": "mad"}]).learns_like(DetectionSettings())
+        False
+        """
+        if self.budget is not None or other.budget is not None:
+            return self == other
+        return self.model_copy(update={key: getattr(other, key) for key in FLAG_KEYS}) == other
 
     @property
     def budget(self) -> Frequency | None:
