@@ -97,7 +97,7 @@ def test_a_model_is_listed_with_what_it_learnt_why_and_whether_it_can_be_used(sm
     assert re.search(r" retired .* 288 +auto +\d+ KiB +yes +by hand$", lines[second])
     for path in (watched / "data/warehouse/models/web" / second).iterdir():
         path.write_bytes(path.read_bytes() + b" ")
-    (watched / "data/sources/web.yaml").write_text(YAML + "sensitivity: high\n")
+    (watched / "data/sources/web.yaml").write_text(YAML + "scale: standard\n")
     assert "trained under other settings than the YAML's" in listed(smartflow("models", "list", "web").out)[first]
     (watched / "data/sources/web.yaml").write_text(YAML)
     assert "is not the one that was trained: its hash differs" in listed(smartflow("models", "list", "web").out)[second]

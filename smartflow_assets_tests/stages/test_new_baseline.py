@@ -94,7 +94,7 @@ def test_later_trainings_begin_at_the_baseline_too(tmp_path, two_days_later):
     accept(home, day(MOVED + 2))
     watch(home, day(MOVED + 4))
     train(home, day(MOVED + 4), "schedule")
-    home.write_source("web", SOURCE + "sensitivity: high\n")
+    home.write_source("web", SOURCE + "scale: standard\n")
     watch(home, day(MOVED + 5))
     found = models(home)
     assert found["trained_because"].tolist() == ["first training", "request: new level since the migration", "schedule", "settings changed"]
