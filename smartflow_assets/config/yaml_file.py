@@ -5,6 +5,7 @@ config.source gives the values their meaning; here they are only values.
 """
 
 import io
+import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -67,11 +68,18 @@ def read_yaml(path: Path) -> YamlFile:
 @lru_cache(maxsize=4096)
 def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
     try:
-        tree = _yaml().load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(
             f"the file is not UTF-8 (byte {error.start})", source=path.stem, where=str(path), remedy="Save it as UTF-8."
         ) from error
+    return parsed_yaml(path, text)
+
+
+def parsed_yaml(path: Path, text: str) -> YamlFile:
+    """The text of a file as `read_yaml` reads it, whatever the file says now."""
+    try:
+        tree = _yaml().load(text)
     except DuplicateKeyError as error:
         key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "a key"
         raise _broken(path, error, f"`{key}` is given twice", "Keep one of the two.") from error
@@ -118,9 +126,12 @@ def edit_yaml(path: Path, change: Callable[[CommentedMap], None]) -> None:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file as a whole, or leave it as it was."""
+    """Write a file as a whole, or leave it as it was. It keeps its rights, and a link to it goes on to be one."""
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text, encoding="utf-8")
+    if path.exists():
+        shutil.copymode(path, temporary)
     temporary.replace(path)
 
 
