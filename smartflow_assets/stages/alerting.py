@@ -49,13 +49,17 @@ __all__ = [
     "Failure",
     "Moved",
     "alert_sends",
+    "bands_of",
+    "blocked_times",
     "close_incidents_of",
     "committed",
     "drain_outbox",
     "end_lost_deliveries",
     "incidents",
+    "profiled_series",
     "record_failures",
     "sent_messages",
+    "silences_since",
     "undelivered_messages",
     "waiting_messages",
     "writes_of",
@@ -222,7 +226,7 @@ def _watch_blocked_loads(run: SourceRun) -> list[Advance]:
     return committed(run.warehouse, run.run_id, step)
 
 
-def _silences(run: SourceRun, since: datetime) -> list[Silence]:
+def silences_since(run: SourceRun, since: datetime) -> list[Silence]:
     """When the whole source was silent, from the last bucket that had rows on."""
     found = run.warehouse.read(
         "SELECT incident_id, opened_at, CASE WHEN resolved_by IS NULL THEN resolved_at ELSE recovered_at END AS over_at FROM incidents "
@@ -233,7 +237,7 @@ def _silences(run: SourceRun, since: datetime) -> list[Silence]:
     return [Silence(str(row["incident_id"]), row["opened_at"] - step, row["over_at"]) for row in row_dicts(found)]
 
 
-def _blocked(run: SourceRun) -> list[Silence]:
+def blocked_times(run: SourceRun) -> list[Silence]:
     """The times of the loads that are or were blocked, of which people are told already."""
     step = run.source.profile_bucket
     found = run.warehouse.read(
@@ -270,8 +274,8 @@ def _advance(
         events = of_incidents(run.warehouse, "incident_events", needed.incident_ids)
         rows = judged_rows(run, needed.rows_since, horizon, of_series=concerned)
         sends = of_incidents(run.warehouse, "alert_sends", needed.incident_ids)
-        silences = [*_silences(run, needed.rows_since), *_blocked(run)]
-        bands = _bands(run, needed.usual_until, horizon, concerned)
+        silences = [*silences_since(run, needed.rows_since), *blocked_times(run)]
+        bands = bands_of(run, needed.usual_until, horizon, concerned)
         recently, expectations = _told_lately(run), expectations_of(run)
         across = over_sources(run.warehouse, needed.incident_ids) if standing["group_id"].notna().any() else {}
     return advance(
@@ -293,7 +297,7 @@ def _advance(
         bands=bands,
         past=standing[standing["series"].isin(concerned)],
         ended=ended,
-        steps=dict.fromkeys(_profiled(standing, anomalies), run.source.profile_bucket),
+        steps=dict.fromkeys(profiled_series(standing, anomalies), run.source.profile_bucket),
         recently=recently,
         across=across,
         expectations=expectations,
@@ -317,13 +321,13 @@ def _told_lately(run: SourceRun) -> list[Telling]:
     return [Telling(**row) for row in row_dicts(told)]
 
 
-def _profiled(incidents: pd.DataFrame, anomalies: pd.DataFrame) -> set[str]:
+def profiled_series(incidents: pd.DataFrame, anomalies: pd.DataFrame) -> set[str]:
     """The series of the profile among them."""
     own = incidents.loc[incidents["cause"].isin(OF_PROFILE), "series"]
     return {*own, *(str(row["series"]) for row in row_dicts(anomalies) if cause_of(row) in OF_PROFILE)}
 
 
-def _bands(run: SourceRun, since: datetime, until: datetime, series: Sequence[str]) -> pd.DataFrame:
+def bands_of(run: SourceRun, since: datetime, until: datetime, series: Sequence[str]) -> pd.DataFrame:
     """The bands of these series, as `recovery.Calm` takes them; by the warehouse, since a month of buckets of seconds does not fit into
     memory."""
     step = run.source.time_bucket.every
@@ -341,7 +345,7 @@ def _bands(run: SourceRun, since: datetime, until: datetime, series: Sequence[st
 
 def _moved(run: SourceRun, steps: Sequence[Advance]) -> Moved:
     still_open = run.warehouse.read("SELECT count(*) AS n FROM marts.open_incidents WHERE source = ?", [run.name])["n"].iloc[0]
-    silences = [silence for silence in _silences(run, run.now) if silence.until is None]
+    silences = [silence for silence in silences_since(run, run.now) if silence.until is None]
     silent_for = run.now - silences[0].since if silences else None
     if not steps:
         return Moved(pd.DataFrame(), 0, 0, int(still_open), 0, 0, "", table_rows(run, "incidents"), silent_for)
