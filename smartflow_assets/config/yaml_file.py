@@ -138,8 +138,7 @@ def replace_file(path: Path, text: str) -> None:
 def edited(text: str, change: Callable[[CommentedMap], None]) -> str:
     """The text of a file after a change of its values. Comments, order and quotes stay, and lines that say nothing of what was
     changed stay to the letter; mappings that come in are written in one line."""
-    untouched = [_written(_yaml().load(text) or CommentedMap(), indent) for indent in _INDENTS]
-    before, indent = max(zip(untouched, _INDENTS, strict=True), key=lambda each: _likeness(text, each[0]))
+    before, indent = _untouched(text)
     tree = _yaml().load(text) or CommentedMap()
     change(tree)
     _write_short(tree)
@@ -150,6 +149,13 @@ def edited(text: str, change: Callable[[CommentedMap], None]) -> str:
     except YAMLError:
         is_same = False
     return found if is_same else after
+
+
+@lru_cache(maxsize=64)
+def _untouched(text: str) -> tuple[str, tuple[int, int, int]]:
+    """A text as ruamel writes it, with the indents that make it most like itself. Kept: a page that tries values asks many times a second."""
+    written = [(_written(_yaml().load(text) or CommentedMap(), indent), indent) for indent in _INDENTS]
+    return max(written, key=lambda each: _likeness(text, each[0]))
 
 
 def _written(tree: CommentedMap, indent: tuple[int, int, int]) -> str:
