@@ -153,7 +153,7 @@ def edited(text: str, change: Callable[[CommentedMap], None]) -> str:
 
 @lru_cache(maxsize=64)
 def _untouched(text: str) -> tuple[str, tuple[int, int, int]]:
-    """A text as ruamel writes it, with the indents that make it most like itself. Kept: a page that tries values asks many times a second."""
+    """A text as ruamel writes it, with the indents that make it most like itself. Kept, since a page that tries values asks often."""
     written = [(_written(_yaml().load(text) or CommentedMap(), indent), indent) for indent in _INDENTS]
     return max(written, key=lambda each: _likeness(text, each[0]))
 
