@@ -66,8 +66,8 @@ class Retention(BaseModel):
     ledgers: Age = Field(
         default=timedelta(days=90),
         description="run_log, ingestions, writes, trained_models, record_models, training_requests, detection_quality, configurations, "
-        "prunings, schema_checks, blocked_loads and drift_checks, by the clock. The newest row of each matter stays, and every model that "
-        "is current or that a rollback goes back to.",
+        "prunings, schema_checks, blocked_loads, drift_checks and api_audit, by the clock. The newest row of each matter stays, and every "
+        "model that is current or that a rollback goes back to.",
     )
     looks: Age = Field(
         default=timedelta(days=7),

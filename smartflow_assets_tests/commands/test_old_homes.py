@@ -15,6 +15,7 @@ import pytest
 
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.stages.audit import Audited, note
 from smartflow_assets.stages.scheduling.looks import look
 from smartflow_assets_tests.homes import Home, stages_until
 
@@ -30,7 +31,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return Home(tmp_path)
 
 
-@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8), (9, 9), (10, 10), (11, 11), (12, 12)], indirect=["old"])
+@pytest.mark.parametrize(("old", "version"), [(7, 7), (8, 8), (9, 9), (10, 10), (11, 11), (12, 12), (13, 13)], indirect=["old"])
 @pytest.mark.soak
 def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: int):
     feed = old.folder / "data/examples/shop.csv"
@@ -47,6 +48,14 @@ def test_an_old_home_opens_and_its_incidents_end(old: Home, smartflow, version: 
     assert set(old.table("incidents", "source = 'shop'")["state"]) == {"resolved"}
     assert old.count("incidents", "source = 'shop'") == 2
     assert (old.folder / f"data/warehouse/smartflow.v{version}.duckdb").exists() == (version < SCHEMA_VERSION)
+
+
+@pytest.mark.parametrize("old", [13], indirect=True)
+def test_version_13_had_no_audit_and_gets_one(old: Home):
+    note(old.warehouse, Audited("shop", "configure", "ann", "admin", "done", "r1", datetime(2026, 3, 23, tzinfo=UTC)))
+    assert old.table("api_audit")[["source", "action", "done_by"]].to_numpy().tolist() == [["shop", "configure", "ann"]]
+    assert old.warehouse.schema_version == SCHEMA_VERSION and old.count("saved_views") == 0
+    assert (old.folder / "data/warehouse/smartflow.v13.duckdb").exists()
 
 
 @pytest.mark.parametrize("old", [12], indirect=True)

@@ -88,7 +88,7 @@ def rewrite(connection: duckdb.DuckDBPyConnection, write: Rewrite) -> list[Chang
         raise WarehouseError(f"{spec.name} was to get only the named rows, but {key} {min(strangers)} is not among them")
     connection.execute(f"DELETE FROM {quoted(spec.name)} WHERE list_contains(?, {key})", [list(write.keys)]).fetchall()
     _insert(connection, spec, rows)
-    return list(_changes(spec, "rewrite", rows))
+    return list(_changes(spec, "rewrite", rows)) if spec.is_audited else []
 
 
 def delete(connection: duckdb.DuckDBPyConnection, write: Delete) -> list[Change]:

@@ -84,7 +84,7 @@ class TableSpec:
     """One table of the warehouse.
 
     `key` is unique (checked when written, there is no primary key: it costs 3.5 times on batches and DuckLake has none);
-    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come. What is appended to a table that is
+    windows are ranges of `time_column`; `is_open` tables take further DOUBLE columns as they come. What is written to a table that is
     not `is_audited` does not stand in `writes`: nothing follows from it, and it would be most of what stands there. Rows of a table
     without `kept` stay.
     """

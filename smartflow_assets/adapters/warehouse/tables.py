@@ -7,6 +7,7 @@ it, `warehouse.py` writes them, `vocabularies.py` and core hold the words that c
 
 from smartflow_assets.adapters.warehouse.table_spec import SOURCE_NAME, Column, Kept, TableSpec
 from smartflow_assets.adapters.warehouse.vocabularies import (
+    AuditOutcome,
     ChangeState,
     ColumnChange,
     Evidence,
@@ -33,7 +34,7 @@ from smartflow_assets.core.remediation.matter import RemedyStatus
 from smartflow_assets.core.series.score_state import ScoreState
 from smartflow_assets.core.severity import Severity
 
-SCHEMA_VERSION = 13  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
+SCHEMA_VERSION = 14  # raise it with any change below, and say in migrations.py how an older file becomes a newer one
 
 TEXT, TIME, NUMBER, COUNT, TRUTH, JSON = "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT", "BOOLEAN", "JSON"
 TEXTS, TEXT_MAP, NUMBER_MAP = "VARCHAR[]", "MAP(VARCHAR, VARCHAR)", "MAP(VARCHAR, DOUBLE)"
@@ -903,8 +904,51 @@ _ALL = (
         kept=Kept("ledgers", "happened_at", newest_of=("state",)),
     ),
     TableSpec(
+        "api_audit",
+        "Who did what over HTTP: a row for each request that changes something, or wanted to. Secrets are in none.",
+        (
+            _always("source", TEXT, "Source that it is about; `*` for what is of none."),
+            _always("happened_at", TIME, "When, by the clock of the server."),
+            _always("done_by", TEXT, "Name of the token; `*` without one."),
+            Column("role", TEXT, "What the token may do: reader, operator or admin."),
+            _always("action", TEXT, "What was asked for, such as configure, submit, ack or save_view."),
+            Column("target", TEXT, "What it is about within the source: an incident, a channel, the name of a view."),
+            Column("before", JSON, "What stood there, where something was changed; of a configuration the keys that were changed."),
+            Column("after", JSON, "What stands there now, or would."),
+            Column.of_words(
+                "outcome",
+                AuditOutcome,
+                {"done": "it is so now", "refused": "it is not allowed, or not valid", "failed": "it could not be done"},
+                is_nullable=False,
+            ),
+            Column("detail", TEXT, "Why it was refused or failed."),
+            _always("request_id", TEXT, "The request, as the log of the server names it."),
+        ),
+        key=(),
+        mode="append",
+        time_column="happened_at",
+        is_audited=False,
+        kept=Kept("ledgers", "happened_at"),
+    ),
+    TableSpec(
+        "saved_views",
+        "What people have set up for themselves on the page: charts, filters, thresholds of their own. A row for each token and name.",
+        (
+            _always("view_id", TEXT, "Of owner and name."),
+            _always("owner", TEXT, "Id of the token whose view it is."),
+            _always("name", TEXT, "What they call it."),
+            _always("value", JSON, "The view, as the page wrote it."),
+            _always("saved_at", TIME, "When it was saved last."),
+        ),
+        key=("view_id",),
+        mode="fold",
+        time_column="saved_at",
+        is_audited=False,
+    ),
+    TableSpec(
         "writes",
-        "Every change of every table but `source_looks`, in order: the audit, and how late data finds what it touches.",
+        "Every change of every table but `source_looks`, `api_audit` and `saved_views`, in order: the audit, and how late data finds what it "
+        "touches.",
         (
             Column("source", TEXT, "Source whose rows were written; null when a write spans several."),
             _always("table_name", TEXT, "Table that was written; raw tables as raw.<source>."),

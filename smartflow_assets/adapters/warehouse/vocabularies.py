@@ -47,3 +47,6 @@ RequestState = Literal["open", "answered"]
 
 PruningState = Literal["announced", "done", "withdrawn"]
 """Whether rows of a source are going to be pruned, were, or stay after all."""
+
+AuditOutcome = Literal["done", "refused", "failed"]
+"""What became of a request that changes something."""

@@ -7,8 +7,8 @@ from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.stages.record_models import remove_models
 
 OF_INCIDENTS = ("incidents", "incident_events", "alert_sends", "feedback")
-KEPT = ("writes", "run_log", "training_requests")
-"""What is known of the runs, and by what earlier windows were told, stays."""
+KEPT = ("writes", "run_log", "training_requests", "api_audit")
+"""What is known of the runs, by what earlier windows were told, and who did what, stays."""
 OF_RAW = ("ingestions", "quarantined_records")
 """What the warehouse deletes with the raw table."""
 
