@@ -947,8 +947,8 @@ _ALL = (
     ),
     TableSpec(
         "writes",
-        "Every change of every table but `source_looks`, `api_audit` and `saved_views`, in order: the audit, and how late data finds what it "
-        "touches.",
+        "Every change of every table but `source_looks`, `api_audit` and `saved_views`, in order: the audit, and how late data finds what "
+        "it touches.",
         (
             Column("source", TEXT, "Source whose rows were written; null when a write spans several."),
             _always("table_name", TEXT, "Table that was written; raw tables as raw.<source>."),

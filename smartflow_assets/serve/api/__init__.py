@@ -3,6 +3,7 @@
 from smartflow_assets.serve.api import (
     anomalies,
     checks,
+    configure,
     data,
     deliveries,
     export,
@@ -10,11 +11,14 @@ from smartflow_assets.serve.api import (
     incidents,
     links,
     metrics,
+    predict,
+    preview,
     sources,
     status,
     stream,
     submit,
 )
 
-_ALL = (health, status, sources, data, anomalies, incidents, deliveries, checks, export, stream, submit, links, metrics)
-ROUTERS = tuple(each.router for each in _ALL)
+_READING = (health, status, sources, data, anomalies, incidents, deliveries, checks, export, stream, metrics)
+_ACTING = (submit, predict, preview, configure, links)
+ROUTERS = tuple(each.router for each in (*_READING, *_ACTING))

@@ -7,6 +7,7 @@ replayed (`backtest`), from models of what lies before the window.
 
 import tempfile
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -96,6 +97,29 @@ class RulePreview:
     method: Method
     limits: tuple[FixedLimit, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def values(self, series: Sequence[str] = (), most: int = 500) -> dict[str, Any]:
+        """As plain values; anomalies and limits of some series or of all, the newest anomalies where there are more than `most`."""
+        after, known = self.after.anomalies, self.before.anomalies
+        shown = after[after["series"].isin(list(series))] if series else after
+        rows = shown.tail(most).to_dict("records")
+        ends = {str(name): own[["started_at", "ended_at"]].to_numpy() for name, own in known.groupby("series")}
+        for row in rows:
+            row["is_new"] = not any(start < row["ended_at"] and end > row["started_at"] for start, end in ends.get(str(row["series"]), ()))
+            row |= {name: None for name in ("value", "expected", "anomaly_score") if pd.isna(row[name])}
+            row |= {name: row[name].to_pydatetime() for name in ("started_at", "ended_at")}
+        return {
+            "source": self.source,
+            "from": self.since,
+            "to": self.until,
+            "before": self.before.counts._asdict(),
+            "after": self.after.counts._asdict(),
+            "anomalies": rows,
+            "is_complete": len(rows) == len(shown),
+            "thresholds": [each._asdict() for each in self.limits if not series or each.series in series],
+            "method": self.method,
+            "notes": list(self.notes),
+        }
 
 
 @dataclass

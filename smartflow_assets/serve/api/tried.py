@@ -1,0 +1,25 @@
+"""What a trial beside the server came to: its values, or the problem that it had."""
+
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from smartflow_assets.serve import trials
+from smartflow_assets.serve.problem import Problem
+from smartflow_assets.serve.service import Service
+
+
+async def values_of(service: Service, trial: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+    """The values of a trial in the home of the service."""
+    try:
+        found = await service.trials.call(trial, str(service.settings.home), *given)
+    except BrokenProcessPool:
+        raise Problem(503, "the process that works beside the server died of it", remedy="Ask for less, or see the log.") from None
+    if trials.PROBLEM in found:
+        raise problem_of(found[trials.PROBLEM])
+    return found
+
+
+def problem_of(told: dict[str, Any]) -> Problem:
+    """The answer for an error that was told as values."""
+    return Problem(told["status"], told["detail"], remedy=told["remedy"], source=told["source"], field=told["field"])

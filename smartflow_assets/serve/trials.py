@@ -1,0 +1,69 @@
+"""What is tried beside the server: a prediction, a preview. Called in a process of its own (`beside`), which loads what detection needs.
+
+Plain values in and out. An error of ours is a value too, since one that is raised does not come through to another process as it is.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from smartflow_assets.config.allowed_changes import ForbiddenChange
+from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.config.settings import Settings
+from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError, WarehouseError
+
+MOST_ANOMALIES = 500
+PROBLEM = "problem"
+
+
+def _as_value(work: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    @functools.wraps(work)
+    def done(*given: Any) -> dict[str, Any]:
+        try:
+            return work(*given)
+        except SmartflowError as error:
+            return {PROBLEM: told(error)}
+
+    return done
+
+
+def told(error: SmartflowError) -> dict[str, Any]:
+    """An error as plain values, with the status that HTTP has for it."""
+    status = 403 if isinstance(error, ForbiddenChange) else 422
+    if isinstance(error, WarehouseError | WarehouseBusyError):
+        status = 503
+    elif error.what == "there is no such source":
+        status = 404
+    return {"status": status, "detail": error.what, "remedy": error.remedy, "source": error.source, "field": error.where}
+
+
+@_as_value
+def predict(home: str, name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What `stages.experiments.prediction` says of rows."""
+    from smartflow_assets.stages.experiments.prediction import predict as predicted
+    from smartflow_assets.stages.experiments.prediction import verdict_values
+
+    settings = Settings(Path(home))
+    found = predicted(name, rows, settings, Catalogue.load(settings), datetime.now(UTC))
+    return {
+        "source": found.source,
+        "model_id": found.model_id,
+        "rows": verdict_values(found.verdicts),
+        "unread": [{"row": row, "reason": reason} for row, reason in sorted(found.unread.items())],
+        "notes": list(found.notes),
+    }
+
+
+@_as_value
+def preview(home: str, name: str, changes: Mapping[str, Any], days: float, series: Sequence[str]) -> dict[str, Any]:
+    """What `stages.experiments.rule_preview` says of changes."""
+    from smartflow_assets.config.configuration_edit import proposed
+    from smartflow_assets.stages.experiments.rule_preview import previewer
+
+    settings = Settings(Path(home))
+    catalogue = Catalogue.load(settings)
+    edit = proposed(settings, catalogue, name, changes)
+    found = previewer(name, settings, catalogue, timedelta(days=days)).preview(edit.source)
+    return found.values(series, MOST_ANOMALIES) | {"diff": edit.diff, "hash": edit.hash}
