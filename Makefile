@@ -2,17 +2,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What SmartFlow itself needs, and with the rest what developers use: torch, statsmodels and the tools, twice the time of the first.
+# What SmartFlow itself needs with its live page, and with the rest what developers use: torch, statsmodels and the tools, twice the time of the first.
 INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test suite test-fast soak lint types layers ui bench clean
+.PHONY: demo serve test suite test-fast soak lint types layers ui bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(INSTALL) .
+	$(INSTALL) '.[serve]'
 	@touch $@
 
 $(DEVELOPING): $(INSTALLED)
@@ -21,6 +21,9 @@ $(DEVELOPING): $(INSTALLED)
 
 demo: $(INSTALLED)  ## run the main job on the bundled sources, with history replayed before your eyes
 	$(BIN)/smartflow demo
+
+serve: $(INSTALLED) ## the live page on the same home, at http://127.0.0.1:8000
+	$(BIN)/smartflow serve
 
 ui: $(INSTALLED)    ## the Dagster UI on the same history, at http://127.0.0.1:3000
 	$(BIN)/smartflow ui

@@ -232,8 +232,11 @@ def main() -> None:
         over.set()
         longest = max(told, key=len)
         same = sum(each == longest for each in told)
-        print(f"{arguments.listeners} listeners, killed and started again in between: {same} heard the same {len(longest)} events, "
-              f"each once: {all(len(each) == len(set(each)) for each in told)}, in order: {all(each == sorted(each) for each in told)}")  # fmt: skip
+        is_once, is_ordered = all(len(each) == len(set(each)) for each in told), all(each == sorted(each) for each in told)
+        print(
+            f"{arguments.listeners} listeners, the server killed and started again meanwhile: {same} heard the same {len(longest)} events, "
+            f"each once: {is_once}, in order: {is_ordered}"
+        )
         time.sleep(5)
         over, told = threading.Event(), [list[int]() for _ in range(10)]
         for each in told:

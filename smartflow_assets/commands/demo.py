@@ -155,7 +155,7 @@ def _print(figures: "list[ExampleFigures]", settings: "Settings") -> None:
     )
     terminal.result(
         f"Precision and recall are of labelled events. Messages: {settings.outbox}. Rows: smartflow sql "
-        '"select * from marts.open_incidents". Pictures: smartflow ui.'
+        '"select * from marts.open_incidents". The live page: smartflow serve. Lineage and runs: smartflow ui.'
     )
 
 

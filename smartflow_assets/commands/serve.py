@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -131,6 +132,8 @@ def _served(uvicorn: Any, config: Any, service: Any, address: str) -> None:
     it is."""
     file = service.settings.serve / "server.json"
 
+    ended_by = list[int]()
+
     class Server(uvicorn.Server):
         async def startup(self, *arguments: Any, **options: Any) -> None:
             await super().startup(*arguments, **options)
@@ -140,13 +143,17 @@ def _served(uvicorn: Any, config: Any, service: Any, address: str) -> None:
 
         def handle_exit(self, sig: int, frame: Any) -> None:
             service.listeners.end()
-            super().handle_exit(sig, frame)
+            self.force_exit = self.should_exit and sig == signal.SIGINT  # a second Ctrl-C waits for nobody
+            self.should_exit = True
+            ended_by.append(sig)
 
     server = Server(config)
     try:
         server.run()
     finally:
         file.unlink(missing_ok=True)
+    if ended_by:
+        raise typer.Exit(130 if ended_by[0] == signal.SIGINT else 0)
     if not server.started:
         raise SmartflowError(
             f"port {config.port} of {config.host} cannot be used",

@@ -2,6 +2,7 @@
 
 from smartflow_assets.serve.api import (
     anomalies,
+    channels,
     checks,
     configure,
     data,
@@ -17,8 +18,9 @@ from smartflow_assets.serve.api import (
     status,
     stream,
     submit,
+    views,
 )
 
 _READING = (health, status, sources, data, anomalies, incidents, deliveries, checks, export, stream, metrics)
-_ACTING = (submit, predict, preview, configure, links)
+_ACTING = (submit, predict, preview, configure, channels, views, links)
 ROUTERS = tuple(each.router for each in (*_READING, *_ACTING))

@@ -14,6 +14,7 @@ from smartflow_assets.core.feedback import Verdict
 from smartflow_assets.core.incidents.event_log import Row
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.json_value import json_value
+from smartflow_assets.serve.access.audit import audited
 from smartflow_assets.serve.access.caller import Caller, operates, reads, service_of
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.answered import answered
@@ -93,7 +94,9 @@ def decide(
     service = service_of(request)
     with service.published.snapshot() as snapshot:
         found = _found(snapshot, incident_id)
-    said = written(service, found, action, decision, caller.name)
+    given = decision.model_dump(by_alias=True, exclude_defaults=True)
+    with audited(request, caller, action, source=found["source"], target=found["incident_id"], after=given):
+        said = written(service, found, action, decision, caller.name)
     with service.published.snapshot() as snapshot:
         told = _known(service, snapshot, found["incident_id"])
     return Response(as_json(told | {"said": said}), media_type="application/json")

@@ -12,8 +12,9 @@ from smartflow_assets.adapters.files.link_key import link_key
 from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.core.incidents.event_log import Row
 from smartflow_assets.core.incidents.signed_link import SignedLink, read
+from smartflow_assets.serve.access.audit import audited
 from smartflow_assets.serve.access.caller import service_of
-from smartflow_assets.serve.api.incidents import Decision, written
+from smartflow_assets.serve.api.incidents import Action, Decision, written
 from smartflow_assets.serve.service import Service
 from smartflow_assets.stages.incident_views import beginning_with
 
@@ -24,6 +25,12 @@ _BUTTONS: dict[Act, tuple[str, str]] = {
     "snooze": ("Snooze for four hours", "nobody hears of it until then, but for its end"),
     "false_positive": ("It is none", "it is resolved, and the like is flagged less; `smartflow feedback undo` takes it back"),
 }
+_DECISIONS: dict[str, tuple[Action, dict[str, str]]] = {
+    "ack": ("ack", {}),
+    "snooze": ("snooze", {"for": "4h"}),
+    "false_positive": ("feedback", {"verdict": "false_positive"}),
+}
+_BY = "a link in a message"
 Signed = Annotated[str, Path(max_length=100)]
 
 
@@ -52,10 +59,10 @@ async def acted(request: Request, signed: Signed) -> Response:
     """Do what a button said, and say what became of it."""
     service, given = service_of(request), parse_qs((await request.body()).decode("utf-8", "replace"))
     act, note = given.get("act", [""])[0], given.get("note", [""])[0][:500]
-    return await run_in_threadpool(_done, service, signed, act, note)
+    return await run_in_threadpool(_done, request, service, signed, act, note)
 
 
-def _done(service: Service, signed: str, act: str, note: str) -> Response:
+def _done(request: Request, service: Service, signed: str, act: str, note: str) -> Response:
     link, incident, refusal = _meant(service, signed)
     if link is None or incident is None:
         return _page(service, "This link leads nowhere", f"<p>{escape(refusal)}</p>", 410)
@@ -64,11 +71,10 @@ def _done(service: Service, signed: str, act: str, note: str) -> Response:
     if not service.events.use_link(link.nonce, service.now().isoformat(), f"{act} {link.incident_id}"):
         return _page(service, "This link leads nowhere", "<p>It was used already.</p>", 410)
     try:
-        if act == "false_positive":
-            said = written(service, incident, "feedback", Decision(note=note, verdict="false_positive"), "a link in a message")
-        else:
-            decision = Decision.model_validate({"note": note} | ({"for": "4h"} if act == "snooze" else {}))
-            said = written(service, incident, "ack" if act == "ack" else "snooze", decision, "a link in a message")
+        action, given = _DECISIONS[act]
+        decision = Decision.model_validate({"note": note} | given)
+        with audited(request, _BY, action, source=incident["source"], target=incident["incident_id"], after={"note": note} | given):
+            said = written(service, incident, action, decision, _BY)
     except SmartflowError as error:
         service.events.forget_link(link.nonce)
         return _page(service, "Nothing was done", f"<p>{escape(str(error))}</p>", 409)

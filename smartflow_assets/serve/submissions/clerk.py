@@ -7,8 +7,10 @@ for; their rows stay in the inbox, so the next run of the source takes them all 
 import logging
 import threading
 from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime
 
 from smartflow_assets.serve.service import Service
+from smartflow_assets.stages.audit import Audited, note
 
 _log = logging.getLogger("smartflow.serve")
 LOOK_AGAIN_AFTER = 30.0  # seconds
@@ -61,3 +63,25 @@ class Clerk(threading.Thread):
             _log.exception("%s: the run of what was submitted failed", source)
             error = f"{type(problem).__name__}: {problem}"
         service.submissions.end(ids, service.now(), run_id=run_id, error=error)
+        self._note(ids, error)
+
+    def _note(self, ids: list[str], error: str | None) -> None:
+        """A row of the audit for each submission, all in one commit: by themselves they would be as many commits as submissions."""
+        service = self._service
+        taken = [each for each in map(service.submissions.find, ids) if each is not None]
+        entries = [
+            Audited(
+                source=each.source,
+                action="submit",
+                done_by=each.by_whom,
+                role=None,
+                outcome="done" if error is None else "failed",
+                request_id=each.submission_id,
+                happened_at=datetime.fromisoformat(each.received_at),
+                target=each.file or "",
+                after={"row_count": each.row_count, "run_id": each.run_id},
+                detail=error or "",
+            )
+            for each in taken
+        ]
+        note(service.warehouse, *entries)
