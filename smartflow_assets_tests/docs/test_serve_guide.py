@@ -52,11 +52,11 @@ def test_each_call_of_the_guide_is_answered(tmp_path):
                 address = json.loads(body)["status_url"]
         for _ in range(600):
             asked = ["curl", "-s", "-H", f"Authorization: Bearer {token}", f"http://127.0.0.1:{port}{address}"]
-            told = json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)
-            if told["state"] in ("done", "failed"):
+            fate = json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)
+            if fate["state"] in ("done", "failed"):
                 break
             time.sleep(0.1)
-        assert (told["state"], told["stored_count"], told["error"]) == ("done", 2, None)
+        assert (fate["state"], fate["stored_count"], fate["error"]) == ("done", 2, None)
     finally:
         server.terminate()
         assert server.wait(20) == 0

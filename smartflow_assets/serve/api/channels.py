@@ -26,7 +26,7 @@ def channels(request: Request, caller: Annotated[Caller, Depends(reads)]) -> Res
         items.append(
             {
                 "channel": name,
-                "type": channel.type if channel else None,
+                "type": getattr(channel, "type", None),
                 "missing": channel.missing(service.environment) if channel else [],
                 "problem": str(catalogue.channel_errors[name]) if name in catalogue.channel_errors else None,
                 "sources": [source for source in catalogue.names if name in catalogue.alert_policy(source).all_channels],

@@ -67,14 +67,13 @@ class SubmissionLedger:
         submission_id = secrets.token_hex(8)
         with self._mutex, self._opened() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            if key is not None:
-                there = connection.execute("SELECT digest, submission_id FROM submissions WHERE key = ?", (key,)).fetchone()
-                if there is not None and there[0] != digest:
-                    remedy = "A repeat has the same rows; other rows need another key."
-                    raise KeyTakenError("the Idempotency-Key was used for other rows", source=source, remedy=remedy)
-                if there is not None:
-                    submission_id = there[1]
-            if key is None or there is None:
+            there = connection.execute("SELECT digest, submission_id FROM submissions WHERE key = ?", (key,)).fetchone()
+            if there is not None and there[0] != digest:
+                remedy = "A repeat has the same rows; other rows need another key."
+                raise KeyTakenError("the Idempotency-Key was used for other rows", source=source, remedy=remedy)
+            if there is not None:
+                submission_id = there[1]
+            else:
                 connection.execute(
                     "INSERT INTO submissions (submission_id, source, key, digest, rows, row_count, by_whom, received_at, state) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
