@@ -1,0 +1,102 @@
+// Asks the server: token, errors, exports. A 401 opens the login once, whoever asks, and then asks again. Reading is revalidated by ETag,
+// which the browser does by itself (`no-cache`).
+import { remember, remembered } from "./storage.js";
+
+const ROOT = new URL("api/", new URL(".", document.baseURI));
+
+export class ApiError extends Error {
+  /** `problem`: as application/problem+json says it. */
+  constructor(status, problem) {
+    super(problem.title ?? `The server answered ${status}`);
+    this.status = status;
+    this.detail = problem.detail ?? this.message;
+    this.remedy = problem.remedy ?? null;
+    this.field = problem.field ?? null;
+  }
+}
+
+let login = async () => false;
+let waiting = null;
+
+/** `ask()` shows the login and answers whether there is a token now. */
+export function onUnknown(ask) {
+  login = ask;
+}
+
+const session = () => {
+  try {
+    return sessionStorage;
+  } catch {
+    return undefined;
+  }
+};
+
+export function token() {
+  return remembered("token", null, session()) ?? remembered("token");
+}
+
+/** Kept as long as the tab lives, or longer where it `isRemembered`. Null: forgotten. */
+export function setToken(text, isRemembered = false) {
+  remember("token", isRemembered ? null : text, session());
+  remember("token", isRemembered ? text : null);
+}
+
+function address(path, query = {}) {
+  const url = new URL(path, ROOT);
+  for (const [name, value] of Object.entries(query)) {
+    for (const each of Array.isArray(value) ? value : [value]) if (each !== null && each !== undefined && each !== "") url.searchParams.append(name, each);
+  }
+  return url;
+}
+
+/** An answer of the server, whatever its status; ApiError where there is none. */
+export async function send(path, { method = "GET", query, body, headers = {}, signal } = {}) {
+  const bearer = token();
+  const given = { ...headers, ...(bearer ? { Authorization: `Bearer ${bearer}` } : {}), ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
+  try {
+    return await fetch(address(path, query), { method, headers: given, body: body === undefined ? undefined : JSON.stringify(body), signal, cache: "no-cache", credentials: "omit" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, { title: "The server does not answer", detail: "The server does not answer.", remedy: "The page goes on by itself once it does: smartflow serve." });
+  }
+}
+
+async function refused(answer) {
+  const problem = await answer.json().catch(() => ({}));
+  return new ApiError(answer.status, typeof problem.detail === "string" || !problem.detail ? problem : { title: problem.title });
+}
+
+/** `send`, once more after a login where the server did not know who asks; ApiError where it refuses. */
+async function asked(path, options) {
+  let answer = await send(path, options);
+  if (answer.status === 401) {
+    waiting ??= login(await refused(answer)).finally(() => (waiting = null));
+    if (await waiting) answer = await send(path, options);
+    else throw new ApiError(401, { title: "Not logged in", detail: "This needs a token.", remedy: "Log in; an admin makes tokens: smartflow serve token create." });
+  }
+  if (!answer.ok) throw await refused(answer);
+  return answer;
+}
+
+async function json(path, options) {
+  const answer = await asked(path, options);
+  return answer.status === 204 ? null : answer.json();
+}
+
+export const get = (path, query, signal) => json(path, { query, signal });
+export const post = (path, body = {}, options = {}) => json(path, { method: "POST", body, ...options });
+export const put = (path, body) => json(path, { method: "PUT", body });
+export const remove = (path) => json(path, { method: "DELETE" });
+export const part = encodeURIComponent;
+
+/** A file of the server, saved by the browser. It is fetched and not linked, since the token goes in a header. */
+export async function download(path, query) {
+  const answer = await asked(path, { query });
+  const name = /filename="?([^";]+)"?/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? `smartflow.${query.format ?? "csv"}`;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  return name;
+}

@@ -1,0 +1,134 @@
+// The charts of a source: pages of series as one scrolls, each series a panel; live movement; what a preview or the reader adds to them.
+import { get, part } from "./api.js";
+import { SeriesChart } from "./chart.js";
+import { failure, h } from "./dom.js";
+import { figure, plural } from "./format.js";
+import { sliding } from "./window.js";
+
+const TICK = 2_000;
+
+/**
+ * `element` stands at once; `show({asked, kind, q, series, isSmall, lines})` asks for the first page. `onWindow`, `onIncident`, `onLine(series)`: what a reader does
+ * to a chart. `preview({anomalies, thresholds} | null)` draws beside what is.
+ */
+export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
+  const grid = h("div", { class: "charts" });
+  const end = h("div", { class: "sentinel" });
+  const element = h("section", { "aria-label": "Charts" }, grid, end);
+  const panels = new Map();
+  let wanted = null;
+  let cursor = null;
+  let asking = null;
+  let range = null;
+  let incidents = [];
+  let previewed = null;
+  let bucket = source.bucket_seconds ?? 300;
+  let ticking = 0;
+
+  const query = () => ({ ...wanted.asked, q: wanted.q, series: wanted.series, points: wanted.isSmall ? 160 : 400 });
+
+  function panel(series) {
+    const chart = new SeriesChart({ height: wanted.isSmall ? 128 : 230, zone: source.timezone, onWindow, onIncident });
+    const now = h("span", { class: "now push" });
+    const header = h("header", {}, h("h3", { title: series.series }, series.series), now, h("button", { type: "button", class: "icon small", "aria-label": `A line of your own on ${series.series}`, title: "A line of your own", onclick: () => onLine(series) }, "―"));
+    const whole = h("article", { class: "panel chart-panel" }, header, chart.element);
+    grid.append(whole);
+    const made = { chart, whole, now, series };
+    panels.set(series.series, made);
+    return made;
+  }
+
+  function fill({ chart, now, series }, slide = 0) {
+    const of = (each) => each.series === series.series;
+    const last = series.value.findLastIndex((value, i) => value !== null && !series.is_forecast?.[i]);
+    now.textContent = last < 0 ? "no values" : figure(series.value[last], series.unit);
+    now.className = `now push ${series.severity?.[last] ?? ""}`;
+    chart.show(series, { range, slide, isSmall: wanted.isSmall, seconds: bucket < 60, incidents: incidents.filter((each) => of(each) || each.series === null || each.series === "*"),
+      preview: previewed?.anomalies.filter(of) ?? [], thresholds: previewed?.thresholds.filter(of) ?? [], lines: wanted.lines.get(series.series) ?? [] });
+  }
+
+  function take(page, isFirst, slide = 0) {
+    bucket = page.bucket_seconds ?? bucket;
+    const newest = Math.max(...page.series.map((each) => each.at.at(-1) ?? -Infinity));
+    if (isFirst) {
+      range = wanted.kind === "live" ? sliding(Number.isFinite(newest) ? newest : Date.parse(page.to), bucket) : [Date.parse(page.from), Math.max(Date.parse(page.to), Number.isFinite(newest) && wanted.kind !== "own" ? newest : 0)];
+      onRange(range, page);
+    }
+    const seen = new Set(incidents.map((each) => `${each.incident_id} ${each.series}`));
+    incidents = isFirst ? page.incidents : [...incidents, ...page.incidents.filter((each) => !seen.has(`${each.incident_id} ${each.series}`))];
+    for (const series of page.series) {
+      const made = panels.get(series.series) ?? panel(series);
+      made.series = series;
+      fill(made, slide);
+    }
+  }
+
+  async function ask(isFirst, { isQuiet = false, slide = 0 } = {}) {
+    asking?.abort();
+    const mine = (asking = new AbortController());
+    try {
+      const limit = isFirst && isQuiet ? Math.max(20, panels.size) : 20; // a refresh asks for all that stands
+      const page = await get(`data/${part(source.source)}`, { ...query(), limit, cursor: isFirst ? null : cursor }, mine.signal);
+      if (mine !== asking) return;
+      if (isFirst) {
+        const names = new Set(page.series.map((each) => each.series));
+        for (const [name, made] of panels) if (!names.has(name)) drop(name, made);
+        grid.querySelectorAll(":scope > :not(.chart-panel)").forEach((each) => each.remove());
+      }
+      take(page, isFirst, slide);
+      cursor = page.next;
+      if (!panels.size) grid.replaceChildren(h("p", { class: "empty" }, wanted.q || wanted.series?.length ? "No series is called like that." : "No rows in this window."));
+      end.textContent = cursor ? `${plural(panels.size, "series", "series")} of ${source.series_count ?? "more"} shown; scroll for more` : "";
+      asking = null;
+      if (cursor && isNear(end)) ask(false);
+    } catch (error) {
+      if (error.name === "AbortError" || mine !== asking) return;
+      asking = null;
+      if (!isQuiet) grid.replaceChildren(failure(error));
+    }
+  }
+
+  function drop(name, { chart, whole }) {
+    chart.dispose();
+    whole.remove();
+    panels.delete(name);
+  }
+
+  const isNear = (place) => place.isConnected && place.getBoundingClientRect().top < innerHeight + 400;
+  const more = new IntersectionObserver(([entry]) => entry.isIntersecting && cursor && !asking && ask(false), { rootMargin: "400px" });
+  more.observe(end);
+
+  function tick() {
+    if (wanted?.kind !== "live" || document.hidden) return;
+    if (!asking) ask(true, { isQuiet: true, slide: TICK });
+  }
+
+  return {
+    element,
+    show(next) {
+      const isOther = wanted && wanted.isSmall !== next.isSmall;
+      wanted = next;
+      grid.classList.toggle("small", next.isSmall);
+      if (isOther) panels.forEach((made, name) => drop(name, made));
+      if (!panels.size) grid.replaceChildren(...Array.from({ length: Math.min(source.series_count || 1, next.isSmall ? 12 : 4) }, () => h("div", { class: "panel skeleton", "aria-hidden": "true", style: { height: next.isSmall ? "170px" : "276px" } })));
+      clearInterval(ticking);
+      if (next.kind === "live") ticking = setInterval(tick, TICK);
+      return ask(true);
+    },
+    refresh(window) {
+      wanted = { ...wanted, ...window };
+      return ask(true, { isQuiet: true });
+    },
+    preview(given) {
+      previewed = given;
+      panels.forEach((made) => fill(made));
+    },
+    range: () => range,
+    leave() {
+      asking?.abort();
+      clearInterval(ticking);
+      more.disconnect();
+      panels.forEach((made, name) => drop(name, made));
+    },
+  };
+}

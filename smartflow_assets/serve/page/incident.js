@@ -1,0 +1,116 @@
+// The page of an incident: what happened, its chart, who was told, its timeline, and what a person may do about it now.
+import { get, part, post } from "./api.js";
+import { SeriesChart } from "./chart.js";
+import { ask } from "./dialogs.js";
+import { chip, failure, fill, h, outward } from "./dom.js";
+import { figure, moment, span, words } from "./format.js";
+import { runLink, stateOf } from "./lists.js";
+import { link } from "./router.js";
+import { sourceOf, sources } from "./sources.js";
+import { table } from "./table.js";
+import { failed, toast } from "./toasts.js";
+
+const NOTE = { name: "note", label: "Note (stands in its timeline)", kind: "area" };
+const VERDICTS = [{ value: "true_positive", title: "It was right" }, { value: "false_positive", title: "A false alarm" }, { value: "expected", title: "Right, but expected: nobody need hear of the like" }];
+const SNOOZES = [["1h", "1 hour"], ["4h", "4 hours"], ["1d", "1 day"], ["3d", "3 days"], ["7d", "1 week"]].map(([value, title]) => ({ value, title }));
+const DO = {
+  ack: { title: "Acknowledge", text: "You take it on. Others hear only if it gets worse, and when it is over.", fields: [NOTE], isFirst: true },
+  resolve: { title: "Resolve", text: "It is over for people. Whoever was told of it hears so.", fields: [NOTE] },
+  snooze: { title: "Snooze", text: "Nobody hears of it until then, unless it is over.", fields: [{ name: "for", label: "For", kind: "choice", choices: SNOOZES }, NOTE] },
+  wake: { title: "Wake", text: "The snooze ends now.", fields: [] },
+  comment: { title: "Comment", fields: [{ ...NOTE, label: "Comment", isRequired: true }] },
+  feedback: { title: "Feedback", text: "Was it right? The next training learns from it.", fields: [{ name: "verdict", label: "Verdict", kind: "choice", choices: VERDICTS }, NOTE] },
+};
+
+function chartPanel(incident, source) {
+  const place = h("div", { class: "incident-charts" });
+  const charts = [];
+  async function load(members) {
+    const names = [...new Set([incident.series, ...members.map((each) => each.series)].filter((name) => name && name !== "*"))].slice(0, 6);
+    if (!names.length || !source) return;
+    const from = Date.parse(incident.opened_at);
+    const to = Date.parse(incident.recovered_at ?? incident.resolved_at ?? incident.last_seen_at ?? incident.opened_at);
+    const bucket = (source.bucket_seconds ?? 300) * 1000;
+    const around = Math.max((to - from) * 1.5, bucket * 60);
+    const range = [from - around, to + around];
+    const page = await get(`data/${part(source.source)}`, { series: names, from: new Date(range[0]).toISOString(), to: new Date(range[1]).toISOString(), points: 400, limit: names.length });
+    for (const series of page.series) {
+      const chart = new SeriesChart({ height: names.length > 1 ? 170 : 240, zone: source.timezone, onIncident: (id) => (location.hash = link(["incident", id])) });
+      charts.push(chart);
+      place.append(h("article", { class: "panel chart-panel" }, h("header", {}, h("h3", {}, h("a", { href: link(["source", source.source], { series: series.series, from: Math.round(range[0]), to: Math.round(range[1]) }) }, series.series)), h("span", { class: "muted push" }, series.unit ?? "")), chart.element));
+      chart.show(series, { range, seconds: source.bucket_seconds < 60, incidents: page.incidents.filter((each) => each.series === series.series || each.incident_id === incident.incident_id) });
+    }
+  }
+  return { element: place, load, leave: () => charts.forEach((chart) => chart.dispose()) };
+}
+
+function section(title, ...content) {
+  return h("section", { class: "panel" }, h("header", {}, h("h2", {}, title)), content);
+}
+
+function factsOf({ incident }, zone, owner) {
+  const ended = incident.recovered_at ?? incident.resolved_at;
+  return [["State", chip(stateOf(incident), stateOf(incident))], incident.source === "*" ? null : ["Source", h("a", { href: link(["source", incident.source]) }, incident.source)], incident.series ? ["Series", incident.series] : null,
+    ["Began", moment(incident.opened_at, zone)], ended ? ["Over", `${moment(ended, zone)} (${span((new Date(ended) - new Date(incident.opened_at)) / 1000)})`] : ["Last seen", moment(incident.last_seen_at, zone)],
+    incident.resolved_reason ? ["Why it is over", incident.resolved_reason] : null, incident.acknowledged_by ? ["Taken on by", incident.acknowledged_by] : null, incident.snoozed_until ? ["Snoozed until", moment(incident.snoozed_until, zone)] : null, owner ? ["Owner", owner] : null].filter(Boolean);
+}
+
+/** What is said of an incident, for a server that says more than this page knows: objects become rows of their own columns. */
+function rows(items, caption, zone) {
+  const names = [...new Set(items.flatMap(Object.keys))].filter((name) => !["incident_id", "source", "run_id", "idempotency_key", "is_newest", "fingerprint", "sent_with", "is_possible_repeat"].includes(name)).filter((name) => items.some((each) => each[name] !== null && typeof each[name] !== "object")).slice(0, 8);
+  const cell = (name) => (item) => (item[name] === null || item[name] === undefined ? null : /_at$|^at$/.test(name) ? moment(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? figure(item[name]) : String(item[name]));
+  return table(names.map((name) => ({ title: words(name), cell: cell(name), kind: /_at$|^at$/.test(name) ? "tight" : null })), items, { caption }).element;
+}
+
+export async function incidentPage({ path: [, id] }) {
+  await sources().catch(() => []);
+  const whole = h("div", {});
+  let charts = null;
+
+  async function act(verb, page) {
+    const kind = DO[verb];
+    const fields = kind.fields.map((field) => (field.name === "verdict" && page.verdicts?.length ? { ...field, choices: page.verdicts } : field));
+    const said = await ask({ title: kind.title, text: kind.text, fields, verb: kind.title });
+    if (!said) return;
+    try {
+      const answer = await post(`incidents/${part(page.incident.incident_id)}/${verb}`, Object.fromEntries(Object.entries(said).filter(([, value]) => value !== "")));
+      toast({ severity: "good", text: `${kind.title}: done`, note: page.headline, isKept: true });
+      draw(answer);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  function draw(page) {
+    const { incident } = page;
+    const source = sourceOf(incident.source);
+    const zone = source?.timezone ?? "UTC";
+    charts?.leave();
+    charts = chartPanel(incident, source);
+    const actions = (page.actions ?? []).filter((verb) => verb in DO);
+    const said = (page.text ?? "").startsWith(page.headline) ? page.text.slice(page.headline.length).replace(/^[.\s]+/, "") : page.text;
+    fill(whole,
+      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, page.headline), said ? h("p", { class: "said" }, said) : null,
+        h("div", { class: "toolbar" }, actions.map((verb) => h("button", { type: "button", class: DO[verb].isFirst ? "primary" : null, "data-verb": verb, onclick: () => act(verb, page) }, DO[verb].title)), h("span", { class: "links push" }, (page.links ?? []).map(({ title, address }) => outward(address, title))))),
+      charts.element,
+      h("div", { class: "two" },
+        h("div", { class: "stack" }, section("Facts", h("dl", { class: "facts tall-facts" }, factsOf(page, zone, incident.owner ?? source?.owner).map(([title, text]) => h("div", {}, h("dt", {}, title), h("dd", {}, text))))),
+          page.members?.length ? section("What belongs to it", rows(page.members, "What belongs to it", zone)) : null,
+          page.changes?.length ? section("What changed before it", rows(page.changes, "What changed before it", zone)) : null,
+          page.feedback?.length ? section("Feedback", rows(page.feedback, "Feedback", zone)) : null),
+        h("div", { class: "stack" }, section("Timeline", page.timeline?.length ? h("ol", { class: "timeline" }, page.timeline.map((each) => h("li", { class: each.severity ?? "" }, h("time", { class: "muted", datetime: each.at }, moment(each.at, zone)), h("div", {}, h("strong", {}, words(each.event)), each.by ? h("span", { class: "muted" }, ` by ${each.by}`) : null, each.said ? h("p", {}, each.said) : null)))) : h("p", { class: "empty" }, "Nothing yet.")),
+          section("Who was told", page.deliveries?.length ? rows(page.deliveries.map(({ happened_at: at, channel, event, status, error }) => ({ at, channel, event, status, error })), "Who was told", zone) : h("p", { class: "empty" }, "Nobody was told.")))),
+      page.sql ? h("details", { class: "panel sql" }, h("summary", {}, "SQL that shows its data"), h("div", { class: "body" }, h("pre", { class: "mono", tabindex: "0" }, page.sql), h("button", { type: "button", onclick: () => navigator.clipboard?.writeText(page.sql).then(() => toast({ severity: "good", text: "Copied" })) }, "Copy"), " ", runLink(incident))) : null);
+    charts.load(page.members ?? []).catch((error) => charts.element.replaceChildren(failure(error)));
+  }
+
+  const load = async () => {
+    try {
+      draw(await get(`incidents/${part(id)}`));
+    } catch (error) {
+      whole.replaceChildren(failure(error));
+    }
+  };
+  await load();
+  return { element: whole, source: null, onEvent: (name, data) => (name === "published" || (name === "incident" && data.incident_id?.startsWith(id))) && !document.querySelector("dialog[open]") && load(), leave: () => charts?.leave() };
+}

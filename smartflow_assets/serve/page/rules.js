@@ -1,0 +1,134 @@
+// The rule editor: sliders and choices of a source's configuration, a preview of what they would have found in four weeks, and saving: first the diff
+// of the YAML, then the file. What may be changed, and between which numbers, is what the server says.
+import { get, part, post } from "./api.js";
+import { open } from "./dialogs.js";
+import { chip, debounced, failure, fill, h } from "./dom.js";
+import { count, figure, moment, words } from "./format.js";
+import { toast } from "./toasts.js";
+
+const titled = (choice) => (typeof choice === "object" && choice !== null && "value" in choice ? choice : { value: choice, title: words(String(choice)) });
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+/** The lines of a unified diff, coloured; each line is text. */
+export function diffOf(text) {
+  return h("pre", { class: "diff", tabindex: "0", "aria-label": "What changes in the file" }, text.trimEnd().split("\n").map((line) => h("span", { class: /^[+-]{3}|^@/.test(line) ? "where" : line.startsWith("+") ? "add" : line.startsWith("-") ? "cut" : null }, line || " ")));
+}
+
+export function rulesPanel(source, { onPreview, onClose }) {
+  const body = h("div", { class: "body" }, h("div", { class: "skeleton tall" }));
+  const element = h("section", { class: "panel rules" }, h("header", {}, h("h2", {}, "Rules and detection"), h("button", { type: "button", class: "icon push", "aria-label": "Close the rules", onclick: onClose }, "×")), body);
+  const changes = new Map();
+  const outcome = h("div", { class: "outcome", "aria-live": "polite" });
+  const save = h("button", { type: "button", class: "primary", disabled: true, onclick: () => confirmSaving() }, "Save …");
+  const undo = h("button", { type: "button", disabled: true, onclick: () => load() }, "Undo");
+  let configuration = null;
+  let asking = null;
+
+  function set(path, value, was) {
+    if (same(value, was)) changes.delete(path);
+    else changes.set(path, value);
+    save.disabled = undo.disabled = changes.size === 0;
+    later();
+  }
+
+  const later = debounced(preview, 350);
+
+  async function preview() {
+    asking?.abort();
+    if (!changes.size) {
+      outcome.replaceChildren(h("p", { class: "muted" }, "Move a slider: the charts show what it would have found in the last four weeks."));
+      return onPreview(null);
+    }
+    const mine = (asking = new AbortController());
+    outcome.setAttribute("aria-busy", "true");
+    try {
+      const found = await post("rules/preview", { source: source.source, changes: Object.fromEntries(changes), days: 28 }, { signal: mine.signal });
+      if (mine !== asking) return;
+      onPreview(found);
+      outcome.replaceChildren(compared(found));
+    } catch (error) {
+      if (error.name === "AbortError" || mine !== asking) return;
+      onPreview(null);
+      outcome.replaceChildren(failure(error));
+    } finally {
+      if (mine === asking) outcome.removeAttribute("aria-busy");
+    }
+    return null;
+  }
+
+  function compared({ before, after, from, to, anomalies }) {
+    const row = (title, was, is, write) => h("tr", {}, h("th", { scope: "row" }, title), h("td", { class: "number" }, write(was)), h("td", { class: "number strong" }, write(is)));
+    return h("div", {},
+      h("table", { class: "compared" }, h("caption", { class: "sr" }, "What would have been found"), h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", { scope: "col", class: "number" }, "now"), h("th", { scope: "col", class: "number" }, "then"))),
+        h("tbody", {}, row("Anomalies", before.anomaly_count, after.anomaly_count, count), row("Alerts per week", before.alerts_per_week, after.alerts_per_week, (value) => figure(value)))),
+      h("p", { class: "muted" }, `${moment(from, source.timezone, false)} to ${moment(to, source.timezone)}`),
+      anomalies.length ? h("details", {}, h("summary", {}, "Which they are"), h("ul", { class: "found" }, anomalies.slice(0, 50).map((each) => h("li", {}, chip(each.severity), h("span", {}, each.series, " ", h("span", { class: "muted" }, moment(each.started_at, source.timezone))))), anomalies.length > 50 ? h("li", {}, `and ${anomalies.length - 50} more`) : null)) : null);
+  }
+
+  function slider({ path, title, value, least, largest, step, unit }) {
+    const id = `rule-${path.replaceAll(".", "-")}`;
+    const range = h("input", { id, type: "range", min: least, max: largest, step: step ?? "any", value });
+    const number = h("input", { type: "number", min: least, max: largest, step: step ?? "any", value, "aria-label": `${title}, as a number` });
+    const moved = (from, to) => () => {
+      if (from.value === "" || !from.checkValidity()) return;
+      to.value = from.value;
+      set(path, Number(from.value), value);
+    };
+    range.addEventListener("input", moved(range, number));
+    number.addEventListener("input", moved(number, range));
+    return h("div", { class: "field slider" }, h("label", { for: id }, title), h("div", { class: "value" }, number, unit ? h("span", { class: "muted" }, unit) : null), range);
+  }
+
+  function choice(path, title, choices, value) {
+    const all = choices.map(titled);
+    if (!all.some((each) => same(each.value, value))) all.unshift({ value, title: value === null || value === undefined ? "as it is by default" : `as it is (${typeof value === "object" ? "own list" : value})` });
+    const field = h("select", { id: `rule-${path.replaceAll(".", "-")}`, onchange: () => set(path, all[field.selectedIndex].value, value) }, all.map((each, place) => h("option", { value: place, selected: same(each.value, value) }, each.title)));
+    return h("div", { class: "field" }, h("label", { for: field.id }, title), field);
+  }
+
+  async function load() {
+    later.cancel();
+    asking?.abort();
+    changes.clear();
+    save.disabled = undo.disabled = true;
+    try {
+      configuration = await get(`configuration/${part(source.source)}`);
+    } catch (error) {
+      body.replaceChildren(failure(error));
+      return;
+    }
+    const { values, choices = {}, sliders } = configuration;
+    const severities = (values.rules ?? []).flatMap((rule, place) => (choices.severities && rule.severity ? [choice(`rules.${place}.severity`, `${rule.name ?? rule.type}: severity`, choices.severities, rule.severity)] : []));
+    fill(body,
+      h("p", { class: "muted mono" }, configuration.file ?? ""),
+      choices.detectors?.length ? choice("detectors", "Detectors", choices.detectors, values.detectors ?? null) : null,
+      choices.sensitivities?.length ? choice("sensitivity", "Sensitivity", choices.sensitivities, values.sensitivity ?? null) : null,
+      sliders.length ? h("div", { class: "sliders" }, sliders.map(slider)) : h("p", { class: "muted" }, "This source has no rule with a number to move."),
+      severities, outcome, h("div", { class: "actions" }, undo, save));
+    preview();
+  }
+
+  async function confirmSaving() {
+    const given = { source: source.source, changes: Object.fromEntries(changes) };
+    save.disabled = true;
+    try {
+      const proposed = await post("configure", { ...given, write: false });
+      const problems = (proposed.problems ?? []).map((problem) => h("p", { class: "error" }, typeof problem === "string" ? problem : (problem.detail ?? problem.message)));
+      const write = h("button", { type: "button", class: "primary", disabled: problems.length > 0, onclick: (event) => event.target.closest("dialog").close("yes") }, "Write the file");
+      const { closed } = open(h("div", { class: "inside" }, h("h2", {}, `Save the rules of ${source.source}?`), h("p", { class: "muted" }, "The next run judges by them. Comments in the file stay."), proposed.diff ? diffOf(proposed.diff) : h("p", {}, "Nothing changes in the file."), problems,
+        h("div", { class: "actions" }, h("button", { type: "button", onclick: (event) => event.target.closest("dialog").close("") }, "Cancel"), write)), { isWide: true, label: "Save the rules" });
+      if ((await closed) !== "yes") return;
+      const said = await post("configure", { ...given, write: true, expected_hash: proposed.hash });
+      if (!said.written) throw new Error("The file was not written.");
+      toast({ severity: "good", text: `${source.source}: rules saved`, note: configuration.file, isKept: true });
+      await load();
+    } catch (error) {
+      outcome.replaceChildren(failure(error));
+    } finally {
+      save.disabled = changes.size === 0;
+    }
+  }
+
+  load();
+  return { element, leave: () => (later.cancel(), asking?.abort()) };
+}

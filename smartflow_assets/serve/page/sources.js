@@ -1,0 +1,30 @@
+// The sources as the server lists them, asked once for all views and again when the copy is new.
+import { get } from "./api.js";
+
+let items = [];
+let asking = null;
+
+async function ask() {
+  const all = [];
+  let cursor = null;
+  do {
+    const page = await get("sources", { limit: 500, cursor });
+    all.push(...page.items);
+    cursor = page.next;
+  } while (cursor);
+  items = all;
+  return items;
+}
+
+/** All sources; `isFresh`: from the server, though they were asked before. */
+export function sources(isFresh = false) {
+  if (isFresh) asking = null;
+  asking ??= ask().catch((error) => {
+    asking = null;
+    throw error;
+  });
+  return asking;
+}
+
+export const sourceOf = (name) => items.find((item) => item.source === name) ?? null;
+export const zoneOf = (name) => sourceOf(name)?.timezone ?? "UTC";

@@ -1,0 +1,67 @@
+// A small line of a source's newest values for the overview: SVG, a few hundred bytes, so that the first paint does not wait for the charting library.
+import { get, part } from "./api.js";
+import { figure } from "./format.js";
+
+const NS = "http://www.w3.org/2000/svg";
+const [WIDTH, HEIGHT] = [260, 44];
+
+function line(x, values, y) {
+  let text = "";
+  let isDown = false;
+  values.forEach((value, i) => {
+    if (value === null) isDown = false;
+    else {
+      text += `${isDown ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
+      isDown = true;
+    }
+  });
+  return text;
+}
+
+function draw(series) {
+  const svg = document.createElementNS(NS, "svg");
+  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("class", "spark");
+  svg.setAttribute("role", "img");
+  const known = [...series.value, ...(series.lower ?? []), ...(series.upper ?? [])].filter((value) => value !== null && value !== undefined);
+  const last = series.value.findLast((value) => value !== null);
+  svg.setAttribute("aria-label", `${series.series}, newest ${figure(last, series.unit)}`);
+  if (!known.length) return svg;
+  const [least, most] = [Math.min(...known), Math.max(...known)];
+  const x = (i) => 2 + (i / Math.max(1, series.at.length - 1)) * (WIDTH - 4);
+  const y = (value) => HEIGHT - 4 - ((value - least) / (most - least || 1)) * (HEIGHT - 8);
+  const add = (name, attributes) => {
+    const element = document.createElementNS(NS, name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    svg.append(element);
+  };
+  const band = series.at.flatMap((_, i) => (series.lower?.[i] != null && series.upper?.[i] != null ? [i] : []));
+  if (band.length > 1) {
+    const upper = band.map((i) => `${x(i).toFixed(1)} ${y(series.upper[i]).toFixed(1)}`);
+    const lower = band.toReversed().map((i) => `${x(i).toFixed(1)} ${y(series.lower[i]).toFixed(1)}`);
+    add("path", { class: "spark-band", d: `M${[...upper, ...lower].join("L")}Z` });
+  }
+  add("path", { class: "spark-line", d: line(x, series.value, y), "vector-effect": "non-scaling-stroke" });
+  series.severity?.forEach((severity, i) => severity && series.value[i] !== null && add("path", { class: `spark-mark ${severity}`, d: `M${x(i).toFixed(1)} ${y(series.value[i]).toFixed(1)}h0`, "vector-effect": "non-scaling-stroke" }));
+  return svg;
+}
+
+const waiting = new Map();
+const observer = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting || !waiting.has(target)) continue;
+    const source = waiting.get(target);
+    waiting.delete(target);
+    observer.unobserve(target);
+    get(`data/${part(source)}`, { limit: 1, points: 120, last: 288 })
+      .then(({ series }) => series[0] && target.replaceChildren(draw(series[0])))
+      .catch(() => target.replaceChildren()); // its card says what is wrong with the source
+  }
+}, { rootMargin: "100px" });
+
+/** Fills an element with the line of a source once it comes into view. */
+export function spark(element, source) {
+  waiting.set(element, source);
+  observer.observe(element);
+}
