@@ -14,7 +14,7 @@ const TICK = 2_000;
 export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
   const grid = h("div", { class: "charts" });
   const end = h("div", { class: "sentinel" });
-  const element = h("section", { "aria-label": "Charts" }, grid, end);
+  const element = h("section", { "aria-label": "Charts" }, h("h2", { class: "sr" }, "Charts"), grid, end);
   const panels = new Map();
   let wanted = null;
   let cursor = null;

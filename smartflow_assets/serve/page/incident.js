@@ -24,6 +24,7 @@ const DO = {
 
 function chartPanel(incident, source) {
   const place = h("div", { class: "incident-charts" });
+  const element = h("section", { "aria-label": "Charts" }, h("h2", { class: "sr" }, "Charts"), place);
   const charts = [];
   async function load(members) {
     const names = [...new Set([incident.series, ...members.map((each) => each.series)].filter((name) => name && name !== "*"))].slice(0, 6);
@@ -41,7 +42,7 @@ function chartPanel(incident, source) {
       chart.show(series, { range, seconds: source.bucket_seconds < 60, incidents: page.incidents.filter((each) => each.series === series.series || each.incident_id === incident.incident_id) });
     }
   }
-  return { element: place, load, leave: () => charts.forEach((chart) => chart.dispose()) };
+  return { element, load, leave: () => charts.forEach((chart) => chart.dispose()) };
 }
 
 function section(title, ...content) {
@@ -94,14 +95,14 @@ export async function incidentPage({ path: [, id] }) {
         h("div", { class: "toolbar" }, actions.map((verb) => h("button", { type: "button", class: DO[verb].isFirst ? "primary" : null, "data-verb": verb, onclick: () => act(verb, page) }, DO[verb].title)), h("span", { class: "links push" }, (page.links ?? []).map(({ title, address }) => outward(address, title))))),
       charts.element,
       h("div", { class: "two" },
+        h("div", { class: "stack" }, section("Timeline", page.timeline?.length ? h("ol", { class: "timeline" }, page.timeline.map((each) => h("li", { class: each.severity ?? "" }, h("time", { class: "muted", datetime: each.at }, moment(each.at, zone)), h("div", {}, h("strong", {}, words(each.event)), each.by ? h("span", { class: "muted" }, ` by ${each.by}`) : null, each.said ? h("p", {}, each.said) : null)))) : h("p", { class: "empty" }, "Nothing yet.")),
+          section("Who was told", page.deliveries?.length ? rows(page.deliveries.map(({ happened_at: at, channel, event, status, error }) => ({ at, channel, event, status, error })), "Who was told", zone) : h("p", { class: "empty" }, "Nobody was told."))),
         h("div", { class: "stack" }, section("Facts", h("dl", { class: "facts tall-facts" }, factsOf(page, zone, incident.owner ?? source?.owner).map(([title, text]) => h("div", {}, h("dt", {}, title), h("dd", {}, text))))),
           page.members?.length ? section("What belongs to it", rows(page.members, "What belongs to it", zone)) : null,
           page.changes?.length ? section("What changed before it", rows(page.changes, "What changed before it", zone)) : null,
-          page.feedback?.length ? section("Feedback", rows(page.feedback, "Feedback", zone)) : null),
-        h("div", { class: "stack" }, section("Timeline", page.timeline?.length ? h("ol", { class: "timeline" }, page.timeline.map((each) => h("li", { class: each.severity ?? "" }, h("time", { class: "muted", datetime: each.at }, moment(each.at, zone)), h("div", {}, h("strong", {}, words(each.event)), each.by ? h("span", { class: "muted" }, ` by ${each.by}`) : null, each.said ? h("p", {}, each.said) : null)))) : h("p", { class: "empty" }, "Nothing yet.")),
-          section("Who was told", page.deliveries?.length ? rows(page.deliveries.map(({ happened_at: at, channel, event, status, error }) => ({ at, channel, event, status, error })), "Who was told", zone) : h("p", { class: "empty" }, "Nobody was told.")))),
+          page.feedback?.length ? section("Feedback", rows(page.feedback, "Feedback", zone)) : null)),
       page.sql ? h("details", { class: "panel sql" }, h("summary", {}, "SQL that shows its data"), h("div", { class: "body" }, h("pre", { class: "mono", tabindex: "0" }, page.sql), h("button", { type: "button", onclick: () => navigator.clipboard?.writeText(page.sql).then(() => toast({ severity: "good", text: "Copied" })) }, "Copy"), " ", runLink(incident))) : null);
-    charts.load(page.members ?? []).catch((error) => charts.element.replaceChildren(failure(error)));
+    charts.load(page.members ?? []).catch((error) => charts.element.append(failure(error)));
   }
 
   const load = async () => {

@@ -136,7 +136,7 @@ export async function overviewPage({ query, status }) {
   status.then(figures.show, (error) => figures.element.replaceChildren(failure(error)));
   parts.forEach((each) => each.load());
   return {
-    element: [h("h1", { class: "sr" }, "Overview"), figures.element, h("div", { class: "two" }, parts[0].element, parts[2].element), parts[1].element],
+    element: [h("h1", { class: "sr" }, "Overview"), figures.element, h("div", { class: "two even" }, parts[0].element, parts[2].element), parts[1].element],
     onStatus: figures.show,
     onEvent: (name) => {
       if (name === "published") parts.forEach((each) => each.load(true));

@@ -62,7 +62,7 @@ function draw() {
   document.getElementById("history-list").replaceChildren(...past.map((message) => h("li", { class: message.severity },
     h("time", { class: "muted", datetime: message.at }, moment(message.at, zoneOf(message.source))),
     shape(message.severity),
-    h("span", {}, h("span", { class: "sr" }, `${message.severity}: `), message.href ? h("a", { href: message.href }, message.text) : message.text, message.note ? h("span", { class: "muted" }, ` ${message.note}`) : null))));
+    h("div", {}, h("span", { class: "sr" }, `${message.severity}: `), message.href ? h("a", { href: message.href }, message.text) : message.text, message.note ? h("small", { class: "muted" }, message.note) : null))));
 }
 
 const known = (severity) => (RANK.includes(severity) ? severity : "info");
