@@ -18,7 +18,7 @@ export class ApiError extends Error {
 let login = async () => false;
 let waiting = null;
 
-/** `ask()` shows the login and answers whether there is a token now. */
+/** `ask(problem, isByHand)` shows the login and answers whether there is a token now; not `isByHand`: a page that only reads. */
 export function onUnknown(ask) {
   login = ask;
 }
@@ -61,16 +61,17 @@ export async function send(path, { method = "GET", query, body, headers = {}, si
   }
 }
 
-async function refused(answer) {
+/** The error that an answer is. */
+export async function refused(answer) {
   const problem = await answer.json().catch(() => ({}));
   return new ApiError(answer.status, typeof problem.detail === "string" || !problem.detail ? problem : { title: problem.title });
 }
 
 /** `send`, once more after a login where the server did not know who asks; ApiError where it refuses. */
-async function asked(path, options) {
+async function asked(path, options = {}) {
   let answer = await send(path, options);
   if (answer.status === 401) {
-    waiting ??= login(await refused(answer)).finally(() => (waiting = null));
+    waiting ??= login(await refused(answer), (options.method ?? "GET") !== "GET").finally(() => (waiting = null));
     if (await waiting) answer = await send(path, options);
     else throw new ApiError(401, { title: "Not logged in", detail: "This needs a token.", remedy: "Log in; an admin makes tokens: smartflow serve token create." });
   }

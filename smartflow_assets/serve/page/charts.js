@@ -67,7 +67,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
     asking?.abort();
     const mine = (asking = new AbortController());
     try {
-      const limit = isFirst && isQuiet ? Math.max(20, panels.size) : 20; // a refresh asks for all that stands
+      const limit = isFirst && isQuiet ? Math.min(100, Math.max(20, panels.size)) : 20; // a refresh asks for all that stands
       const page = await get(`data/${part(source.source)}`, { ...query(), limit, cursor: isFirst ? null : cursor }, mine.signal);
       if (mine !== asking) return;
       if (isFirst) {

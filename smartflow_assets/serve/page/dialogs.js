@@ -1,5 +1,5 @@
 // Dialogs: login, keys, a question with a few fields. Native ones, so Escape closes them and the focus goes back to where it was.
-import { get, setToken, token } from "./api.js";
+import { refused, send, setToken, token } from "./api.js";
 import { failure, h } from "./dom.js";
 import { remember, remembered } from "./storage.js";
 
@@ -41,8 +41,8 @@ export async function login(reason = null) {
     const before = token();
     setToken(field.value.trim(), keep.checked);
     try {
-      const answer = await fetchMe();
-      if (!answer) throw new Error("The server does not know this token.");
+      const answer = await send("me"); // not by `get`, which would ask for a login
+      if (!answer.ok) throw await refused(answer);
       remember("remember", keep.checked);
       form.closest("dialog").close("yes");
     } catch (error) {
@@ -60,11 +60,6 @@ export async function login(reason = null) {
   const isIn = (await closed) === "yes";
   if (isIn) dispatchEvent(new Event("smartflow:login"));
   return isIn;
-}
-
-async function fetchMe() {
-  const me = await get("me");
-  return me.role && me.name ? me : null;
 }
 
 export const KEYS = [["g o", "Overview"], ["g a", "Anomalies"], ["g i", "Incidents"], ["g d", "Deliveries"], ["g c", "Checks"], ["/", "Search"], ["e", "Rules of this source"], ["l", "Live or not"], ["+  −", "Zoom in, zoom out"], ["[  ]", "Earlier, later"],

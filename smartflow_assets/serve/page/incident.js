@@ -49,6 +49,8 @@ function section(title, ...content) {
   return h("section", { class: "panel" }, h("header", {}, h("h2", {}, title)), content);
 }
 
+const when = (at, zone) => (/^\d{4}-\d\d-\d\dT/.test(at ?? "") ? moment(at, zone) : (at ?? "–")); // some times come in words already
+
 function factsOf({ incident }, zone, owner) {
   const ended = incident.recovered_at ?? incident.resolved_at;
   return [["State", chip(stateOf(incident), stateOf(incident))], incident.source === "*" ? null : ["Source", h("a", { href: link(["source", incident.source]) }, incident.source)], incident.series ? ["Series", incident.series] : null,
@@ -59,7 +61,7 @@ function factsOf({ incident }, zone, owner) {
 /** What is said of an incident, for a server that says more than this page knows: objects become rows of their own columns. */
 function rows(items, caption, zone) {
   const names = [...new Set(items.flatMap(Object.keys))].filter((name) => !["incident_id", "source", "run_id", "idempotency_key", "is_newest", "fingerprint", "sent_with", "is_possible_repeat"].includes(name)).filter((name) => items.some((each) => each[name] !== null && typeof each[name] !== "object")).slice(0, 8);
-  const cell = (name) => (item) => (item[name] === null || item[name] === undefined ? null : /_at$|^at$/.test(name) ? moment(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? figure(item[name]) : String(item[name]));
+  const cell = (name) => (item) => (item[name] === null || item[name] === undefined ? null : /_at$|^at$/.test(name) ? when(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? figure(item[name]) : String(item[name]));
   return table(names.map((name) => ({ title: words(name), cell: cell(name), kind: /_at$|^at$/.test(name) ? "tight" : null })), items, { caption }).element;
 }
 
@@ -75,7 +77,7 @@ export async function incidentPage({ path: [, id] }) {
     if (!said) return;
     try {
       const answer = await post(`incidents/${part(page.incident.incident_id)}/${verb}`, Object.fromEntries(Object.entries(said).filter(([, value]) => value !== "")));
-      toast({ severity: "good", text: `${kind.title}: done`, note: page.headline, isKept: true });
+      toast({ severity: "good", text: answer.said?.join("; ") || `${kind.title}: done`, note: page.headline });
       draw(answer);
     } catch (error) {
       failed(error);
@@ -89,16 +91,21 @@ export async function incidentPage({ path: [, id] }) {
     charts?.leave();
     charts = chartPanel(incident, source);
     const actions = (page.actions ?? []).filter((verb) => verb in DO);
-    const said = (page.text ?? "").startsWith(page.headline) ? page.text.slice(page.headline.length).replace(/^[.\s]+/, "") : page.text;
+    const lines = page.lines ?? [];
+    const facts = factsOf(page, zone, incident.owner ?? source?.owner);
+    const known = new Set(facts.map(([title]) => title.toLowerCase()));
+    const said = incident.body ?? "";
+    const text = said.startsWith(page.headline) ? said.slice(page.headline.length).replace(/^[.\s]+/, "") : said;
     fill(whole,
-      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, page.headline), said ? h("p", { class: "said" }, said) : null,
+      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, page.headline), text ? h("p", { class: "said" }, text) : null,
         h("div", { class: "toolbar" }, actions.map((verb) => h("button", { type: "button", class: DO[verb].isFirst ? "primary" : null, "data-verb": verb, onclick: () => act(verb, page) }, DO[verb].title)), h("span", { class: "links push" }, (page.links ?? []).map(({ title, address }) => outward(address, title))))),
       charts.element,
       h("div", { class: "two" },
-        h("div", { class: "stack" }, section("Timeline", page.timeline?.length ? h("ol", { class: "timeline" }, page.timeline.map((each) => h("li", { class: each.severity ?? "" }, h("time", { class: "muted", datetime: each.at }, moment(each.at, zone)), h("div", {}, h("strong", {}, words(each.event)), each.by ? h("span", { class: "muted" }, ` by ${each.by}`) : null, each.said ? h("p", {}, each.said) : null)))) : h("p", { class: "empty" }, "Nothing yet.")),
-          section("Who was told", page.deliveries?.length ? rows(page.deliveries.map(({ happened_at: at, channel, event, status, error }) => ({ at, channel, event, status, error })), "Who was told", zone) : h("p", { class: "empty" }, "Nobody was told."))),
-        h("div", { class: "stack" }, section("Facts", h("dl", { class: "facts tall-facts" }, factsOf(page, zone, incident.owner ?? source?.owner).map(([title, text]) => h("div", {}, h("dt", {}, title), h("dd", {}, text))))),
-          page.members?.length ? section("What belongs to it", rows(page.members, "What belongs to it", zone)) : null,
+        h("div", { class: "stack" }, section("Timeline", page.timeline?.length ? h("ol", { class: "timeline" }, page.timeline.map((each) => h("li", { class: each.severity ?? "" }, h("time", { class: "muted", datetime: each.at }, when(each.at, zone)), h("div", {}, h("strong", {}, words(each.event)), each.by ? h("span", { class: "muted" }, ` by ${each.by}`) : null, each.said ? h("p", {}, each.said) : null)))) : h("p", { class: "empty" }, "Nothing yet.")),
+          section("Who was told", page.deliveries?.length ? rows(page.deliveries, "Who was told", zone) : h("p", { class: "empty" }, page.untold || "Nobody was told."))),
+        h("div", { class: "stack" }, section("Facts", h("dl", { class: "facts tall-facts" }, [...facts, ...lines.filter(({ label }) => label && !known.has(label.toLowerCase())).map(({ label, texts }) => [label, texts.join(", ")])].map(([title, said_]) => h("div", {}, h("dt", {}, title), h("dd", {}, said_))))),
+          page.members?.length ? section(page.members_called || "What belongs to it", rows(page.members, "What belongs to it", zone)) : null,
+          page.reasons?.length ? section("Why it counts as strange", h("dl", { class: "facts tall-facts" }, page.reasons.map(({ of, said: reason }) => h("div", {}, h("dt", {}, of), h("dd", {}, reason))))) : null,
           page.changes?.length ? section("What changed before it", rows(page.changes, "What changed before it", zone)) : null,
           page.feedback?.length ? section("Feedback", rows(page.feedback, "Feedback", zone)) : null)),
       page.sql ? h("details", { class: "panel sql" }, h("summary", {}, "SQL that shows its data"), h("div", { class: "body" }, h("pre", { class: "mono", tabindex: "0" }, page.sql), h("button", { type: "button", onclick: () => navigator.clipboard?.writeText(page.sql).then(() => toast({ severity: "good", text: "Copied" })) }, "Copy"), " ", runLink(incident))) : null);

@@ -23,6 +23,7 @@ const TITLES = { "": "Overview", anomalies: "Anomalies", incidents: "Incidents",
 let view = null;
 let place = null;
 let turn = 0;
+let isGivenUp = false; // who closed the login is asked again when they do something, and not by each list that reloads
 let ahead = 0; // by how much the server's clock is ahead of this one
 let status = askStatus();
 
@@ -53,6 +54,7 @@ function refocus({ name, id, start, key }) {
 }
 
 async function route() {
+  isGivenUp = false;
   const given = { ...read(), status };
   const [kind = ""] = given.path;
   const next = given.path.join("/");
@@ -145,7 +147,12 @@ function sounded(isOn) {
   $("sound").title = isOn ? "Sound is on" : "Sound is off";
 }
 
-onUnknown((error) => login(error.detail));
+onUnknown(async (error, isByHand) => {
+  if (isGivenUp && !isByHand) return false;
+  const isIn = await login(error.detail);
+  isGivenUp = !isIn;
+  return isIn;
+});
 $("theme").addEventListener("click", darken);
 $("sound").addEventListener("click", () => (setSound(!isSounding()), sounded(isSounding())));
 $("help").addEventListener("click", keys);
