@@ -49,8 +49,18 @@ function address(path, query = {}) {
   return url;
 }
 
-/** An answer of the server, whatever its status; ApiError where there is none. */
-export async function send(path, { method = "GET", query, body, headers = {}, signal } = {}) {
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+/** An answer of the server, whatever its status; ApiError where there is none. Too many requests: reading waits as long as the server says. */
+export async function send(path, options = {}) {
+  for (let again = 0; ; again += 1) {
+    const answer = await sent(path, options);
+    if (answer.status !== 429 || again === 3 || (options.method ?? "GET") !== "GET") return answer;
+    await pause(Math.min(10, Number(answer.headers.get("Retry-After")) || 1) + again * Math.random());
+  }
+}
+
+async function sent(path, { method = "GET", query, body, headers = {}, signal } = {}) {
   const bearer = token();
   const given = { ...headers, ...(bearer ? { Authorization: `Bearer ${bearer}` } : {}), ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
   try {

@@ -2,7 +2,7 @@
 import { get, part } from "./api.js";
 import { SeriesChart } from "./chart.js";
 import { failure, h } from "./dom.js";
-import { figure, plural } from "./format.js";
+import { figure, moment, plural, span } from "./format.js";
 import { sliding } from "./window.js";
 
 const TICK = 2_000;
@@ -23,6 +23,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
   let incidents = [];
   let previewed = null;
   let bucket = source.bucket_seconds ?? 300;
+  let resolution = bucket;
   let ticking = 0;
 
   const query = () => ({ ...wanted.asked, q: wanted.q, series: wanted.series, points: wanted.isSmall ? 160 : 400 });
@@ -41,7 +42,9 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
   function fill({ chart, now, series }, slide = 0) {
     const of = (each) => each.series === series.series;
     const last = series.value.findLastIndex((value, i) => value !== null && !series.is_forecast?.[i]);
-    now.textContent = last < 0 ? "no values" : figure(series.value[last], series.unit);
+    const isMean = resolution > bucket && !series.severity?.[last]; // a point that stands for several has their mean, or the strangest of them
+    now.textContent = last < 0 ? "no values" : `${isMean ? "mean " : ""}${figure(series.value[last], series.unit)}`;
+    now.title = last < 0 ? "" : `${moment(series.at[last], source.timezone)}${resolution > bucket ? `, of ${span(resolution)}` : ""}`;
     now.className = `now push ${series.severity?.[last] ?? ""}`;
     chart.show(series, { range, slide, isSmall: wanted.isSmall, seconds: bucket < 60, incidents: incidents.filter((each) => of(each) || each.series === null || each.series === "*"),
       preview: previewed?.anomalies.filter(of) ?? [], thresholds: previewed?.thresholds.filter(of) ?? [], lines: wanted.lines.get(series.series) ?? [] });
@@ -49,6 +52,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
 
   function take(page, isFirst, slide = 0) {
     bucket = page.bucket_seconds ?? bucket;
+    resolution = page.resolution_seconds ?? bucket;
     const newest = Math.max(...page.series.map((each) => each.at.at(-1) ?? -Infinity));
     if (isFirst) {
       range = wanted.kind === "live" ? sliding(Number.isFinite(newest) ? newest : Date.parse(page.to), bucket) : [Date.parse(page.from), Math.max(Date.parse(page.to), Number.isFinite(newest) && wanted.kind !== "own" ? newest : 0)];

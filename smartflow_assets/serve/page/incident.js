@@ -3,7 +3,7 @@ import { get, part, post } from "./api.js";
 import { SeriesChart } from "./chart.js";
 import { ask } from "./dialogs.js";
 import { chip, failure, fill, h, outward } from "./dom.js";
-import { figure, moment, span, words } from "./format.js";
+import { figure, moment, words } from "./format.js";
 import { runLink, stateOf } from "./lists.js";
 import { link } from "./router.js";
 import { sourceOf, sources } from "./sources.js";
@@ -51,17 +51,19 @@ function section(title, ...content) {
 
 const when = (at, zone) => (/^\d{4}-\d\d-\d\dT/.test(at ?? "") ? moment(at, zone) : (at ?? "–")); // some times come in words already
 
-function factsOf({ incident }, zone, owner) {
-  const ended = incident.recovered_at ?? incident.resolved_at;
-  return [["State", chip(stateOf(incident), stateOf(incident))], incident.source === "*" ? null : ["Source", h("a", { href: link(["source", incident.source]) }, incident.source)], incident.series ? ["Series", incident.series] : null,
-    ["Began", moment(incident.opened_at, zone)], ended ? ["Over", `${moment(ended, zone)} (${span((new Date(ended) - new Date(incident.opened_at)) / 1000)})`] : ["Last seen", moment(incident.last_seen_at, zone)],
-    incident.resolved_reason ? ["Why it is over", incident.resolved_reason] : null, incident.acknowledged_by ? ["Taken on by", incident.acknowledged_by] : null, incident.snoozed_until ? ["Snoozed until", moment(incident.snoozed_until, zone)] : null, owner ? ["Owner", owner] : null].filter(Boolean);
+const ELSEWHERE = ["incident", "source", "details", "owner", "state"]; // of the lines of a message: what this page says in another place
+
+/** Title and content of each fact: how it stands now, then the lines that a message about it has. */
+function factsOf({ incident, lines = [] }, zone, owner) {
+  const own = [["State", chip(stateOf(incident), stateOf(incident))], incident.source === "*" ? null : ["Source", h("a", { href: link(["source", incident.source]) }, incident.source)], incident.series ? ["Series", incident.series] : null,
+    incident.acknowledged_by ? ["Taken on by", incident.acknowledged_by] : null, incident.snoozed_until ? ["Snoozed until", moment(incident.snoozed_until, zone)] : null, owner ? ["Owner", owner] : null].filter(Boolean);
+  return [...own, ...lines.filter(({ label }) => !ELSEWHERE.includes(label.toLowerCase()) && !own.some(([title]) => title === label)).map(({ label, texts }) => [label, texts.join(", ")])];
 }
 
 /** What is said of an incident, for a server that says more than this page knows: objects become rows of their own columns. */
 function rows(items, caption, zone) {
-  const names = [...new Set(items.flatMap(Object.keys))].filter((name) => !["incident_id", "source", "run_id", "idempotency_key", "is_newest", "fingerprint", "sent_with", "is_possible_repeat"].includes(name)).filter((name) => items.some((each) => each[name] !== null && typeof each[name] !== "object")).slice(0, 8);
-  const cell = (name) => (item) => (item[name] === null || item[name] === undefined ? null : /_at$|^at$/.test(name) ? when(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? figure(item[name]) : String(item[name]));
+  const names = [...new Set(items.flatMap(Object.keys))].filter((name) => !["incident_id", "source", "run_id", "idempotency_key", "is_newest", "fingerprint", "sent_with", "is_possible_repeat"].includes(name)).filter((name) => items.some((each) => each[name] !== null && each[name] !== "" && typeof each[name] !== "object")).slice(0, 8);
+  const cell = (name) => (item) => (item[name] === null || item[name] === undefined || item[name] === "" ? null : /_at$|^at$/.test(name) ? when(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? figure(item[name]) : String(item[name]));
   return table(names.map((name) => ({ title: words(name), cell: cell(name), kind: /_at$|^at$/.test(name) ? "tight" : null })), items, { caption }).element;
 }
 
@@ -91,19 +93,16 @@ export async function incidentPage({ path: [, id] }) {
     charts?.leave();
     charts = chartPanel(incident, source);
     const actions = (page.actions ?? []).filter((verb) => verb in DO);
-    const lines = page.lines ?? [];
-    const facts = factsOf(page, zone, incident.owner ?? source?.owner);
-    const known = new Set(facts.map(([title]) => title.toLowerCase()));
-    const said = incident.body ?? "";
-    const text = said.startsWith(page.headline) ? said.slice(page.headline.length).replace(/^[.\s]+/, "") : said;
+    const body = incident.body ?? "";
+    const text = body.startsWith(incident.title) ? body.slice(incident.title.length).replace(/^[.\s]+/, "") : body;
     fill(whole,
-      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, page.headline), text ? h("p", { class: "said" }, text) : null,
+      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, incident.title), page.headline === incident.title ? null : h("p", { class: "headline" }, page.headline), text ? h("p", { class: "said" }, text) : null,
         h("div", { class: "toolbar" }, actions.map((verb) => h("button", { type: "button", class: DO[verb].isFirst ? "primary" : null, "data-verb": verb, onclick: () => act(verb, page) }, DO[verb].title)), h("span", { class: "links push" }, (page.links ?? []).map(({ title, address }) => outward(address, title))))),
       charts.element,
       h("div", { class: "two" },
         h("div", { class: "stack" }, section("Timeline", page.timeline?.length ? h("ol", { class: "timeline" }, page.timeline.map((each) => h("li", { class: each.severity ?? "" }, h("time", { class: "muted", datetime: each.at }, when(each.at, zone)), h("div", {}, h("strong", {}, words(each.event)), each.by ? h("span", { class: "muted" }, ` by ${each.by}`) : null, each.said ? h("p", {}, each.said) : null)))) : h("p", { class: "empty" }, "Nothing yet.")),
-          section("Who was told", page.deliveries?.length ? rows(page.deliveries, "Who was told", zone) : h("p", { class: "empty" }, page.untold || "Nobody was told."))),
-        h("div", { class: "stack" }, section("Facts", h("dl", { class: "facts tall-facts" }, [...facts, ...lines.filter(({ label }) => label && !known.has(label.toLowerCase())).map(({ label, texts }) => [label, texts.join(", ")])].map(([title, said_]) => h("div", {}, h("dt", {}, title), h("dd", {}, said_))))),
+          section("Who was told", page.deliveries?.length ? rows(page.deliveries.map(({ at, channel, event, status, attempt, error }) => ({ at, channel, event, status, attempt, error })), "Who was told", zone) : h("p", { class: "empty" }, page.untold || "Nobody was told."))),
+        h("div", { class: "stack" }, section("Facts", h("dl", { class: "facts tall-facts" }, factsOf(page, zone, incident.owner ?? source?.owner).map(([title, said]) => h("div", {}, h("dt", {}, title), h("dd", {}, said))))),
           page.members?.length ? section(page.members_called || "What belongs to it", rows(page.members, "What belongs to it", zone)) : null,
           page.reasons?.length ? section("Why it counts as strange", h("dl", { class: "facts tall-facts" }, page.reasons.map(({ of, said: reason }) => h("div", {}, h("dt", {}, of), h("dd", {}, reason))))) : null,
           page.changes?.length ? section("What changed before it", rows(page.changes, "What changed before it", zone)) : null,

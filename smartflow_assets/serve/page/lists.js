@@ -17,12 +17,12 @@ const ANOMALIES = [
   { title: "Severity", kind: "tight", cell: (item) => chip(item.severity) },
   { title: "Began", kind: "tight", cell: (item) => at(item.started_at, item.source) },
   { title: "Source", kind: "tight", cell: sourceLink },
-  { title: "Series", cell: (item) => h("a", { href: link(["source", item.source], { series: item.series, from: Date.parse(item.started_at) - 6 * 3_600_000, to: Date.parse(item.ended_at) + 6 * 3_600_000 }) }, item.series) },
+  { title: "Series", kind: "name", cell: (item) => h("a", { href: link(["source", item.source], { series: item.series, from: Date.parse(item.started_at) - 6 * 3_600_000, to: Date.parse(item.ended_at) + 6 * 3_600_000 }) }, item.series) },
   { title: "What", kind: "wide", cell: (item) => h("details", { class: "more-text" }, h("summary", {}, headline(item.explanation)), h("p", { class: "muted" }, item.explanation), h("p", {}, runLink(item))) },
   { title: "Value", kind: "number", cell: (item) => figure(item.value) },
   { title: "Usually", kind: "number", cell: (item) => (item.lower === null || item.upper === null ? null : `${figure(item.lower)} to ${figure(item.upper)}`) },
   { title: "Lasted", kind: "number", cell: (item) => between(item.started_at, item.ended_at) },
-  { title: "Found by", cell: (item) => [...(item.rules ?? []).map((rule) => h("span", { class: "tag" }, `rule ${rule}`)), " ", ...(item.detectors ?? []).slice(0, 2).map((name) => h("span", { class: "tag" }, words(name))), (item.detectors ?? []).length > 2 ? ` +${item.detectors.length - 2}` : ""] },
+  { title: "Found by", kind: "tight", cell: foundBy },
   { title: "Incident", kind: "tight", cell: (item) => (item.incident_id ? h("a", { href: link(["incident", item.incident_id]) }, words(item.incident_state ?? "open")) : null) },
 ];
 
@@ -46,6 +46,11 @@ const DELIVERIES = [
   { title: "Attempt", kind: "number", cell: (item) => item.attempt },
   { title: "Error", cell: (item) => item.error },
 ];
+
+function foundBy({ rules, detectors }) {
+  const all = [...(rules ?? []).map((rule) => `rule ${rule}`), ...(detectors ?? []).map(words)];
+  return all.length ? h("span", { title: all.join(", ") }, h("span", { class: "tag" }, all[0]), all.length > 1 ? ` +${all.length - 1}` : null) : null;
+}
 
 const headline = (text) => (text ?? "").split(/\. (?=[A-Z])/)[0] || "–";
 let dagster = null;
