@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from smartflow_assets.serve import problem
 from smartflow_assets.serve.access.guard import Guard
@@ -16,10 +14,10 @@ from smartflow_assets.serve.api import ROUTERS
 from smartflow_assets.serve.feed.watcher import Watcher
 from smartflow_assets.serve.metrics.exposition import Exposition, HomeCollector
 from smartflow_assets.serve.metrics.traffic import Traffic
+from smartflow_assets.serve.page_files import page_files
 from smartflow_assets.serve.service import Service
 from smartflow_assets.serve.submissions.clerk import Clerk
 
-PAGE = Path(__file__).parent / "page"
 _ABOUT = (
     "What SmartFlow knows, as JSON: series with their bands, anomalies, incidents, checks; and what may be done about it. Times are "
     "ISO 8601 in UTC. A list has `items` and, where there is more, `next`: ask again with `cursor=` that. Errors are problem+json."
@@ -58,8 +56,7 @@ def create_app(service: Service) -> FastAPI:
     problem.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    if PAGE.is_dir():
-        app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    app.mount("/", page_files(), name="page")
     app.add_middleware(Guard, access=service.access, record=traffic.record)
     return app
 

@@ -24,6 +24,7 @@ def data(
     source: SourceName,
     series: Annotated[list[str] | None, Query(description="Only these series.", max_length=100, examples=[["cpu"]])] = None,
     metric: Annotated[str | None, Query(description="Only of this metric.", max_length=200)] = None,
+    q: Annotated[str | None, Query(description="Only those whose name holds this, in any case.", max_length=200, examples=["web-0"])] = None,
     from_: From = None,
     to: To = None,
     last: Annotated[int | None, Query(ge=1, le=10_000, description="The newest so many buckets, in place of from and to.")] = None,
@@ -60,7 +61,7 @@ def data(
         until = end or (newest + bucket)
         begin = start or (until - last * bucket if last else until - _WEEK)
         window = asked.window(begin, until, bucket, points)
-        found = asked.names(snapshot, source, window, series=series, metric=metric, after=after, limit=limit + 1)
+        found = asked.names(snapshot, source, window, series=series, metric=metric, text=q, after=after, limit=limit + 1)
         shown = found[:limit]
         columns = asked.points(snapshot, source, window, bucket, [each["series"] for each in shown]) if shown else {}
         units = declared.units if declared else {}

@@ -16,7 +16,8 @@ _SERIES = """
 SELECT series, any_value(metric) AS metric, any_value(dimensions) AS dimensions, count(*) AS point_count
 FROM clean_series WHERE source = $1 AND observed_at >= $2 AND observed_at < $3
   AND ($4 IS NULL OR list_contains($4, series)) AND ($5 IS NULL OR metric = $5) AND series > $6
-GROUP BY series ORDER BY series LIMIT $7
+  AND ($7 IS NULL OR contains(lower(series), lower($7)))
+GROUP BY series ORDER BY series LIMIT $8
 """
 _POINTS = f"""
 WITH clean AS (
@@ -86,10 +87,18 @@ def window(from_at: datetime, to_at: datetime, bucket: timedelta, points: int) -
 
 
 def names(
-    snapshot: Snapshot, source: str, span: Window, *, series: list[str] | None, metric: str | None, after: str, limit: int
+    snapshot: Snapshot,
+    source: str,
+    span: Window,
+    *,
+    series: list[str] | None,
+    metric: str | None,
+    text: str | None,
+    after: str,
+    limit: int,
 ) -> list[dict[str, Any]]:
     """series, metric, dimensions and point_count of what has points in the window, by name, after the name `after`."""
-    return snapshot.rows(_SERIES, [source, span.from_at, span.to_at, series, metric, after, limit])
+    return snapshot.rows(_SERIES, [source, span.from_at, span.to_at, series, metric, after, text or None, limit])
 
 
 def points(snapshot: Snapshot, source: str, span: Window, bucket: timedelta, series: list[str]) -> dict[str, dict[str, list[Any]]]:

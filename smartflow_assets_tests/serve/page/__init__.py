@@ -1,0 +1,1 @@
+"""The page in Debian's chromium, against a real server on loopback."""
