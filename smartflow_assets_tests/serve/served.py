@@ -46,12 +46,17 @@ def token(home: Home, role: Role, name: str = "") -> dict[str, str]:
     return {"Authorization": f"Bearer {service.tokens.create(name or role, role, service.now())}"}
 
 
-@contextmanager
-def serving(service: Service) -> Iterator[httpx.Client]:
-    """Run its app on a free port; the client asks that."""
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(service: Service, port: int | None = None) -> Iterator[httpx.Client]:
+    """Run its app on a free port, or on this one; the client asks that."""
+    port = port or free_port()
     server = uvicorn.Server(
         uvicorn.Config(create_app(service), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
     )

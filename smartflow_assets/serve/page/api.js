@@ -81,7 +81,8 @@ export async function refused(answer) {
 async function asked(path, options = {}) {
   let answer = await send(path, options);
   if (answer.status === 401) {
-    waiting ??= login(await refused(answer), (options.method ?? "GET") !== "GET").finally(() => (waiting = null));
+    const problem = await refused(answer); // before `waiting` is looked at: ten lists ask at once, and one login is enough
+    waiting ??= login(problem, (options.method ?? "GET") !== "GET").finally(() => (waiting = null));
     if (await waiting) answer = await send(path, options);
     else throw new ApiError(401, { title: "Not logged in", detail: "This needs a token.", remedy: "Log in; an admin makes tokens: smartflow serve token create." });
   }

@@ -50,12 +50,19 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
       preview: previewed?.anomalies.filter(of) ?? [], thresholds: previewed?.thresholds.filter(of) ?? [], lines: wanted.lines.get(series.series) ?? [] });
   }
 
+  function rangeOf(page, newest) {
+    const [from, to] = [Date.parse(page.from), Date.parse(page.to)];
+    if (wanted.kind === "live") return sliding(Number.isFinite(newest) ? newest : to, bucket);
+    const first = Math.min(...page.series.map((each) => each.at[0] ?? Infinity));
+    return wanted.kind === "span" && Number.isFinite(first) ? [Math.max(from, first), Math.max(to, newest)] : [from, to]; // a young source fills its charts
+  }
+
   function take(page, isFirst, slide = 0) {
     bucket = page.bucket_seconds ?? bucket;
     resolution = page.resolution_seconds ?? bucket;
     const newest = Math.max(...page.series.map((each) => each.at.at(-1) ?? -Infinity));
     if (isFirst) {
-      range = wanted.kind === "live" ? sliding(Number.isFinite(newest) ? newest : Date.parse(page.to), bucket) : [Date.parse(page.from), Math.max(Date.parse(page.to), Number.isFinite(newest) && wanted.kind !== "own" ? newest : 0)];
+      range = rangeOf(page, newest);
       onRange(range, page);
     }
     const seen = new Set(incidents.map((each) => `${each.incident_id} ${each.series}`));

@@ -6,7 +6,6 @@ import pytest
 from playwright.sync_api import expect
 
 from smartflow_assets_tests.serve.page.browser import HOSTILE, visiting
-from smartflow_assets_tests.serve.served import service_of, serving
 
 
 def test_the_overview_counts_what_the_warehouse_holds(browser, address, page_home):
@@ -45,8 +44,8 @@ def test_markup_in_names_is_shown_as_text(browser, address):
         assert page.locator("main img, main script, main b, main i:not([aria-hidden]), main u").count() == 0
 
 
-def test_a_link_that_is_no_web_address_is_text(browser, page_home, tmp_path):
-    with serving(service_of(page_home)) as client, visiting(browser, str(client.base_url)) as visit:
+def test_a_link_that_is_no_web_address_is_text(browser, address):
+    with visiting(browser, address) as visit:
         page = visit.open("#/source/shop")
         expect(page.get_by_role("link", name="Runbook")).to_have_attribute("href", "https://wiki.example.com/shop")
         shown = page.evaluate("import('./dom.js').then(({ outward }) => outward('javascript:alert(1)', 'x').outerHTML)")

@@ -1,0 +1,137 @@
+"""What happens while the page is open: messages, sound, a server that goes and comes back, decisions."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from smartflow_assets.serve.access.tokens import Role
+from smartflow_assets.serve.feed.event_log import Event, EventLog
+from smartflow_assets_tests.homes import START, daily_series, write_rows
+from smartflow_assets_tests.serve.page.browser import visiting
+from smartflow_assets_tests.serve.served import free_port, service_of, serving, token
+
+pytestmark = pytest.mark.soak
+BEEPS = """
+window.beeps = 0;
+window.AudioContext = class {
+  constructor() { this.state = "running"; this.currentTime = 0; this.destination = {}; }
+  createOscillator() { window.beeps += 1; return { frequency: {}, connect: (next) => next, start() {}, stop() {} }; }
+  createGain() { const gain = { setValueAtTime() {}, exponentialRampToValueAtTime() {} }; return { gain, connect: (next) => next }; }
+};
+"""
+
+
+def push(home, *events: Event) -> None:
+    """As another server of this home would: into the log that all of them read."""
+    EventLog(home.settings.serve / "events.sqlite").take(events, "2026-03-09T00:00:00+00:00")
+
+
+def anomaly(number: int, severity: str = "critical") -> Event:
+    facts = {"source": "web", "series": "requests", "severity": severity, "started_at": START.isoformat(), "explanation": f"{number} <b>requests</b>. Then more."}
+    return Event.of(f"anomaly:pushed-{number}", "anomaly", "web", facts)
+
+
+def test_a_new_anomaly_is_told_by_a_toast_and_one_sound_once_sound_is_on(browser, home):
+    with serving(service_of(home)) as client, visiting(browser, str(client.base_url)) as visit:
+        visit.page.add_init_script(BEEPS)
+        page = visit.open()
+        expect(page.locator("html[data-stream=live]")).to_have_count(1)
+        expect(page.locator("article.source").first).to_be_visible()
+        push(home, anomaly(1))
+        expect(page.locator(".toast")).to_contain_text("1 <b>requests</b>")
+        assert page.evaluate("window.beeps") == 0  # muted until somebody asks for sound
+        page.get_by_role("button", name="Sound").click()
+        expect(page.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "true")
+        before = page.evaluate("window.beeps")
+        page.get_by_role("button", name="Dismiss").click()
+        push(home, anomaly(2, "warning"))
+        expect(page.locator(".toast")).to_contain_text("2 <b>requests</b>")
+        assert page.evaluate("window.beeps") == before + 1
+        page.reload()
+        expect(page.get_by_role("button", name="Sound")).to_have_attribute("aria-pressed", "true")  # remembered
+
+
+def test_two_hundred_at_once_are_three_and_a_number(browser, home):
+    with serving(service_of(home)) as client, visiting(browser, str(client.base_url)) as visit:
+        visit.page.add_init_script(BEEPS)
+        page = visit.open()
+        expect(page.locator("html[data-stream=live]")).to_have_count(1)
+        page.get_by_role("button", name="Sound").click()
+        before = page.evaluate("window.beeps")
+        push(home, *(anomaly(number) for number in range(200)))
+        expect(page.locator(".toast").last).to_contain_text("and 197 more")
+        expect(page.locator(".toast")).to_have_count(4)
+        assert page.evaluate("window.beeps") == before + 2  # the two tones of one critical sound
+        page.locator("#history summary").click()
+        expect(page.locator("#history-list li")).to_have_count(20)
+
+
+def test_deliveries_are_told_as_well(browser, home):
+    with serving(service_of(home)) as client, visiting(browser, str(client.base_url)) as visit:
+        page = visit.open()
+        expect(page.locator("html[data-stream=live]")).to_have_count(1)
+        facts = {"source": "web", "channel": "sheet_webhook", "status": "sent", "event": "opened", "incident_id": None, "title": "4,000 requests", "at": START.isoformat(), "error": None}
+        push(home, Event.of("delivery:1", "delivery", "web", facts))
+        expect(page.locator(".toast.good")).to_contain_text("sheet_webhook: sent")
+
+
+def test_a_page_goes_on_by_itself_after_a_restart_and_misses_nothing(browser, home):
+    port = free_port()
+    with visiting(browser, f"http://127.0.0.1:{port}") as visit:
+        with serving(service_of(home), port):
+            page = visit.open()
+            expect(page.locator("html[data-stream=live]")).to_have_count(1)
+            expect(page.locator("article.source").first).to_be_visible()
+            push(home, anomaly(1))
+            expect(page.locator(".toast")).to_contain_text("1 <b>requests</b>")
+        expect(page.locator("#connection")).to_contain_text("Reconnecting")
+        points = page.locator("#card-points .figure").inner_text()
+        push(home, anomaly(2))  # while no server runs
+        rows = daily_series(8)
+        write_rows(home.settings.data / "examples/web.csv", rows)
+        home.run_stages("web", START + timedelta(days=8))
+        home.warehouse.publish("test", is_forced=True)
+        with serving(service_of(home), port):
+            expect(page.locator("#connection")).to_be_hidden()
+            expect(page.locator(".toast", has_text="2 <b>requests</b>")).to_be_visible()
+            expect(page.locator("#card-points .figure")).not_to_have_text(points)
+        visit.complaints = [each for each in visit.complaints if "ERR_CONNECTION_REFUSED" not in each and "ERR_INCOMPLETE" not in each]  # the browser's own, of the server that was away
+
+
+def test_a_decision_asks_for_a_token_and_is_written(browser, home):
+    secret = token(home, Role.operator, "anna")["Authorization"].removeprefix("Bearer ")
+    reader = token(home, Role.reader, "rita")["Authorization"].removeprefix("Bearer ")
+    incident = home.table("incidents", "state = 'resolved' AND source = 'web'")["incident_id"][0]
+    with serving(service_of(home)) as client, visiting(browser, str(client.base_url)) as visit:
+        page = visit.open(f"#/incident/{incident}")
+        dialog = page.get_by_role("dialog", name="Log in")
+        expect(dialog).to_be_visible()  # tokens were made, so reading is not open any more
+        dialog.get_by_label("Token").fill("sf_wrong")
+        dialog.get_by_role("button", name="Log in").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("the token is not known")
+        dialog.get_by_label("Token").fill(reader)
+        dialog.get_by_role("button", name="Log in").click()
+        expect(page.locator("main h1")).to_contain_text("4,000")
+        page.get_by_role("button", name="Comment").click()
+        page.get_by_label("Comment").fill("who am I?")
+        page.get_by_role("dialog").get_by_role("button", name="Comment").click()
+        expect(page.locator(".toast.critical")).to_contain_text("needs the role operator")
+        page.get_by_role("button", name="rita (reader)").click()  # out
+        page.get_by_role("button", name="Log in").click()
+        dialog.get_by_label("Token").fill(secret)
+        dialog.get_by_label("Remember me").check()
+        dialog.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("button", name="anna (operator)")).to_be_visible()
+        page.get_by_role("button", name="Comment").click()
+        page.get_by_label("Comment").fill("<b>the proxy</b> again")
+        page.get_by_role("dialog").get_by_role("button", name="Comment").click()
+        expect(page.locator(".timeline")).to_contain_text("<b>the proxy</b> again")
+        expect(page.locator(".timeline")).to_contain_text("commented by anna")
+        page.reload()  # remembered
+        expect(page.get_by_role("button", name="anna (operator)")).to_be_visible()
+        assert secret not in page.url and page.evaluate("document.cookie") == ""
+        visit.complaints = [each for each in visit.complaints if not re.search(r"status of 40[13]", each)]  # the browser's own, of answers that were asked for
+    said = home.table("incident_events", "event = 'commented'")
+    assert list(said["by_whom"]) == ["anna"] and "<b>the proxy</b> again" in said["payload"][0]
