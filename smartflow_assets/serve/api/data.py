@@ -24,7 +24,9 @@ def data(
     source: SourceName,
     series: Annotated[list[str] | None, Query(description="Only these series.", max_length=100, examples=[["cpu"]])] = None,
     metric: Annotated[str | None, Query(description="Only of this metric.", max_length=200)] = None,
-    q: Annotated[str | None, Query(description="Only those whose name holds this, in any case.", max_length=200, examples=["web-0"])] = None,
+    q: Annotated[
+        str | None, Query(description="Only those whose name holds this, in any case.", max_length=200, examples=["web-0"])
+    ] = None,
     from_: From = None,
     to: To = None,
     last: Annotated[int | None, Query(ge=1, le=10_000, description="The newest so many buckets, in place of from and to.")] = None,

@@ -6,6 +6,7 @@ import { figure, moment, plural, span } from "./format.js";
 import { sliding } from "./window.js";
 
 const TICK = 2_000;
+const isStill = matchMedia("(prefers-reduced-motion: reduce)");
 
 /**
  * `element` stands at once; `show({asked, kind, q, series, isSmall, lines})` asks for the first page. `onWindow`, `onIncident`, `onLine(series)`: what a reader does
@@ -111,7 +112,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
 
   function tick() {
     if (wanted?.kind !== "live" || document.hidden) return;
-    if (!asking) ask(true, { isQuiet: true, slide: TICK });
+    if (!asking) ask(true, { isQuiet: true, slide: isStill.matches ? 0 : TICK });
   }
 
   return {

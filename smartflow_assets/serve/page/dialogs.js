@@ -31,8 +31,15 @@ export async function ask({ title, text, fields = [], verb, note }) {
   return (await closed) === "yes" ? Object.fromEntries(new FormData(form)) : null;
 }
 
-/** Asks for a token and tries it. True where there is a good one now. */
-export async function login(reason = null) {
+let asking = null;
+
+/** Asks for a token and tries it. True where there is a good one now. Whoever asks while it is open waits for the same answer. */
+export function login(reason = null) {
+  asking ??= askToken(reason).finally(() => (asking = null));
+  return asking;
+}
+
+async function askToken(reason) {
   const field = h("input", { id: "login-token", type: "password", autocomplete: "off", spellcheck: "false", required: true, placeholder: "sf_…", autofocus: true });
   const keep = h("input", { type: "checkbox", checked: remembered("remember", false) });
   const wrong = h("div");

@@ -1,14 +1,17 @@
-// The stream of what happens, read by fetch, since only so a header can carry the token. It resumes after the last event that it had, waits
-// longer after each failure, and takes silence for a broken line: the server sends a heartbeat each 15 s.
-import { send } from "./api.js";
+// What happens, told to whoever asks for it by name: anomaly, incident, delivery, published, state.
+//
+// A browser opens six connections to one server and a stream holds one for ever, so the seventh tab would wait in vain. One tab reads the stream and
+// tells the others; when it goes, another goes on from the last event. Where a browser cannot share (plain HTTP from another machine), each tab reads.
+import { follow, hangUp, pause } from "./stream.js";
 
-const SILENCE = 40_000;
-const LONGEST = 20_000;
+const NAME = `smartflow.events ${new URL(".", document.baseURI).pathname}`;
 const listeners = new Map();
+const others = "locks" in navigator && "BroadcastChannel" in window ? new BroadcastChannel(NAME) : null;
 let lastId = null;
-let state = "connecting";
-let current = null;
+let now = { state: "connecting", again: 0 };
+let isReader = false;
 
+/** `call(data)` at each event of that name; returns what ends it. */
 export function on(name, call) {
   if (!listeners.has(name)) listeners.set(name, new Set());
   listeners.get(name).add(call);
@@ -19,31 +22,10 @@ function tell(name, data) {
   for (const call of listeners.get(name) ?? []) call(data);
 }
 
-function become(next, again = 0) {
-  if (next === state && !again) return;
-  state = next;
-  tell("state", { state, again });
-}
-
-export const isLive = () => state === "live";
-
-/** Splits a stream of text into events; `take({id, event, data})`. Returns what takes a piece of text. */
-export function parser(take) {
-  let rest = "";
-  let event = {};
-  return (text) => {
-    const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
-    rest = lines.pop();
-    for (const line of lines) {
-      if (line === "") {
-        if (event.data !== undefined) take(event);
-        event = {};
-      } else if (!line.startsWith(":")) {
-        const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line);
-        event[name] = name === "data" && event.data !== undefined ? `${event.data}\n${value}` : value;
-      }
-    }
-  };
+function become(state, again = 0) {
+  now = { state, again };
+  tell("state", now);
+  if (isReader) others?.postMessage({ now, lastId });
 }
 
 function take({ id, event = "message", data }) {
@@ -53,55 +35,36 @@ function take({ id, event = "message", data }) {
   } catch {
     return; // half a message of a proxy that broke off
   }
-  if (id) lastId = id;
+  lastId = id ?? lastId;
   tell(event, value);
+  others?.postMessage({ event, value, lastId });
 }
 
-async function listen() {
-  current = new AbortController();
-  let timer = 0;
-  const watch = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => current.abort(), SILENCE);
-  };
-  try {
-    watch();
-    const answer = await send("stream/anomalies", { headers: { Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) }, signal: current.signal });
-    if (!answer.ok) return answer.status;
-    become("live");
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    const feed = parser(take);
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return 0;
-      watch();
-      feed(value);
-    }
-  } catch {
-    return 0;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-const pause = (milliseconds) => new Promise((resolve) => {
-  const timer = setTimeout(resolve, milliseconds);
-  addEventListener("online", () => (clearTimeout(timer), resolve()), { once: true });
+others?.addEventListener("message", ({ data }) => {
+  if (data.isNew) return isReader && others.postMessage({ now, lastId });
+  if (isReader) return null;
+  lastId = data.lastId ?? lastId;
+  if (data.now && (data.now.state !== now.state || data.now.again !== now.again)) become(data.now.state, data.now.again);
+  if (data.event) tell(data.event, data.value);
+  return null;
 });
 
-/** Listens for ever. 401: a login starts it anew (`restart`). */
+async function readIt() {
+  isReader = true;
+  await follow({ lastId: () => lastId, take, become });
+  isReader = false;
+}
+
+/** Listens for ever; after an answer that the token is not known, once more after a login or a while. */
 export async function start() {
-  let failures = 0;
   for (;;) {
-    const began = Date.now();
-    const status = await listen();
-    failures = Date.now() - began > 5_000 ? 1 : failures + 1;
-    const wait = Math.min(LONGEST, 500 * 2 ** failures) * (0.75 + Math.random() / 2);
-    become(status === 401 || status === 403 ? "closed" : "reconnecting", Date.now() + wait);
-    await pause(wait);
+    others?.postMessage({ isNew: true });
+    if (others) await navigator.locks.request(NAME, readIt);
+    else await readIt();
+    become("closed");
+    await Promise.race([pause(30_000), new Promise((resolve) => addEventListener("smartflow:login", resolve, { once: true }))]);
   }
 }
 
-export function restart() {
-  current?.abort();
-}
+/** Once more, with the token as it is now. */
+export const restart = hangUp;

@@ -157,7 +157,13 @@ $("theme").addEventListener("click", darken);
 $("sound").addEventListener("click", () => (setSound(!isSounding()), sounded(isSounding())));
 $("help").addEventListener("click", keys);
 $("views").addEventListener("click", async () => (await import("./views.js")).views());
-$("login").addEventListener("click", () => (token() ? (setToken(null), dispatchEvent(new Event("smartflow:login"))) : login()));
+$("login").addEventListener("click", () => {
+  if (!token()) return login();
+  setToken(null);
+  isGivenUp = true;
+  dispatchEvent(new Event("smartflow:login"));
+  return null;
+});
 $("source-choice").addEventListener("change", (event) => (event.target.value ? go(["source", event.target.value]) : go([])));
 $("history").open = remembered("history", false);
 $("history").addEventListener("toggle", () => remember("history", $("history").open));

@@ -56,12 +56,12 @@ export function rulesPanel(source, { onPreview, onClose }) {
     return null;
   }
 
-  function compared({ before, after, from, to, anomalies }) {
+  function compared({ before, after, from, to, anomalies, notes = [] }) {
     const row = (title, was, is, write) => h("tr", {}, h("th", { scope: "row" }, title), h("td", { class: "number" }, write(was)), h("td", { class: "number strong" }, write(is)));
     return h("div", {},
       h("table", { class: "compared" }, h("caption", { class: "sr" }, "What would have been found"), h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", { scope: "col", class: "number" }, "now"), h("th", { scope: "col", class: "number" }, "then"))),
         h("tbody", {}, row("Anomalies", before.anomaly_count, after.anomaly_count, count), row("Alerts per week", before.alerts_per_week, after.alerts_per_week, (value) => figure(value)))),
-      h("p", { class: "muted" }, `${moment(from, source.timezone, false)} to ${moment(to, source.timezone)}`),
+      h("p", { class: "muted" }, `${moment(from, source.timezone, false)} to ${moment(to, source.timezone)}`), notes.map((note) => h("p", { class: "muted" }, note)),
       anomalies.length ? h("details", {}, h("summary", {}, "Which they are"), h("ul", { class: "found" }, anomalies.slice(0, 50).map((each) => h("li", {}, chip(each.severity), h("span", {}, each.series, " ", h("span", { class: "muted" }, moment(each.started_at, source.timezone))))), anomalies.length > 50 ? h("li", {}, `and ${anomalies.length - 50} more`) : null)) : null);
   }
 

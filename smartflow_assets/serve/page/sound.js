@@ -16,12 +16,22 @@ export function setSound(on) {
   isOn = on;
   remember("sound", on);
   wake();
-  if (on) beep("info");
+  if (on) play("info"); // so that one hears what was turned on
+}
+
+/** Once, however many tabs hear of it: whoever has the lock first sounds. */
+export function beep(severity) {
+  if (!isOn || context?.state !== "running") return;
+  if (!("locks" in navigator)) return play(severity);
+  navigator.locks.request("smartflow.beep", { ifAvailable: true }, async (lock) => {
+    if (!lock) return;
+    play(severity);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+  });
 }
 
 /** One tone; two for what is critical. */
-export function beep(severity) {
-  if (!isOn || !context) return;
+function play(severity) {
   const tones = severity === "critical" ? [880, 660] : severity === "warning" ? [740] : [523];
   tones.forEach((tone, place) => {
     const start = context.currentTime + place * 0.16;

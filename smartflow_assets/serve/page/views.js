@@ -10,7 +10,7 @@ const here = {
   drop: async (name) => remember("views", remembered("views", []).filter((view) => view.name !== name)),
 };
 const there = {
-  list: async () => (await get("views")).items,
+  list: async () => (await get("views")).items.map((view) => ({ name: view.name, ...view.value, ...view.view, ...(view.hash ? { hash: view.hash } : {}) })),
   save: (name, hash) => put(`views/${part(name)}`, { hash }),
   drop: (name) => remove(`views/${part(name)}`),
 };

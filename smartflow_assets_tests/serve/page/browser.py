@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
-HOSTILE = ("<img src=x onerror=alert(1)>", "\"><script>alert(1)</script>", "javascript:alert(1)//{{7*7}}")
+HOSTILE = ("<img src=x onerror=alert(1)>", '"><script>alert(1)</script>', "javascript:alert(1)//{{7*7}}")
 
 
 @contextmanager

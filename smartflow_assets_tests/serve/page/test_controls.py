@@ -186,9 +186,17 @@ def test_a_screen_reader_stumbles_over_nothing_serious(browser, address, page_ho
         for place in (*PLACES, f"#/incident/{incident}", "#/source/web?edit=1"):
             page.goto(f"{address}/{place}")
             expect(page.locator("main .skeleton")).to_have_count(0)
-            found += [(place, each["id"], each["nodes"][0]["target"]) for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+            found += [
+                (place, each["id"], each["nodes"][0]["target"])
+                for each in Axe().run(page).response["violations"]
+                if each["impact"] in ("serious", "critical")
+            ]
         page.keyboard.press("?")
-        found += [("keys", each["id"], each["nodes"][0]["target"]) for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+        found += [
+            ("keys", each["id"], each["nodes"][0]["target"])
+            for each in Axe().run(page).response["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
         assert found == []
 
 

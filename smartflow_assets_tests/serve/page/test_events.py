@@ -29,7 +29,13 @@ def push(home, *events: Event) -> None:
 
 
 def anomaly(number: int, severity: str = "critical") -> Event:
-    facts = {"source": "web", "series": "requests", "severity": severity, "started_at": START.isoformat(), "explanation": f"{number} <b>requests</b>. Then more."}
+    facts = {
+        "source": "web",
+        "series": "requests",
+        "severity": severity,
+        "started_at": START.isoformat(),
+        "explanation": f"{number} <b>requests</b>. Then more.",
+    }
     return Event.of(f"anomaly:pushed-{number}", "anomaly", "web", facts)
 
 
@@ -72,7 +78,16 @@ def test_deliveries_are_told_as_well(browser, home):
     with serving(service_of(home)) as client, visiting(browser, str(client.base_url)) as visit:
         page = visit.open()
         expect(page.locator("html[data-stream=live]")).to_have_count(1)
-        facts = {"source": "web", "channel": "sheet_webhook", "status": "sent", "event": "opened", "incident_id": None, "title": "4,000 requests", "at": START.isoformat(), "error": None}
+        facts = {
+            "source": "web",
+            "channel": "sheet_webhook",
+            "status": "sent",
+            "event": "opened",
+            "incident_id": None,
+            "title": "4,000 requests",
+            "at": START.isoformat(),
+            "error": None,
+        }
         push(home, Event.of("delivery:1", "delivery", "web", facts))
         expect(page.locator(".toast.good")).to_contain_text("sheet_webhook: sent")
 
@@ -97,7 +112,9 @@ def test_a_page_goes_on_by_itself_after_a_restart_and_misses_nothing(browser, ho
             expect(page.locator("#connection")).to_be_hidden()
             expect(page.locator(".toast", has_text="2 <b>requests</b>")).to_be_visible()
             expect(page.locator("#card-points .figure")).not_to_have_text(points)
-        visit.complaints = [each for each in visit.complaints if "ERR_CONNECTION_REFUSED" not in each and "ERR_INCOMPLETE" not in each]  # the browser's own, of the server that was away
+        visit.complaints = [
+            each for each in visit.complaints if "ERR_CONNECTION_REFUSED" not in each and "ERR_INCOMPLETE" not in each
+        ]  # the browser's own, of the server that was away
 
 
 def test_a_decision_asks_for_a_token_and_is_written(browser, home):
@@ -115,7 +132,7 @@ def test_a_decision_asks_for_a_token_and_is_written(browser, home):
         dialog.get_by_role("button", name="Log in").click()
         expect(page.locator("main h1")).to_contain_text("4,000")
         page.get_by_role("button", name="Comment").click()
-        page.get_by_label("Comment").fill("who am I?")
+        page.get_by_role("textbox", name="Comment").fill("who am I?")
         page.get_by_role("dialog").get_by_role("button", name="Comment").click()
         expect(page.locator(".toast.critical")).to_contain_text("needs the role operator")
         page.get_by_role("button", name="rita (reader)").click()  # out
@@ -125,13 +142,34 @@ def test_a_decision_asks_for_a_token_and_is_written(browser, home):
         dialog.get_by_role("button", name="Log in").click()
         expect(page.get_by_role("button", name="anna (operator)")).to_be_visible()
         page.get_by_role("button", name="Comment").click()
-        page.get_by_label("Comment").fill("<b>the proxy</b> again")
+        page.get_by_role("textbox", name="Comment").fill("<b>the proxy</b> again")
         page.get_by_role("dialog").get_by_role("button", name="Comment").click()
         expect(page.locator(".timeline")).to_contain_text("<b>the proxy</b> again")
         expect(page.locator(".timeline")).to_contain_text("commented by anna")
         page.reload()  # remembered
         expect(page.get_by_role("button", name="anna (operator)")).to_be_visible()
         assert secret not in page.url and page.evaluate("document.cookie") == ""
-        visit.complaints = [each for each in visit.complaints if not re.search(r"status of 40[13]", each)]  # the browser's own, of answers that were asked for
+        visit.complaints = [
+            each for each in visit.complaints if not re.search(r"status of 40[13]", each)
+        ]  # the browser's own, of answers that were asked for
     said = home.table("incident_events", "event = 'commented'")
     assert list(said["by_whom"]) == ["anna"] and "<b>the proxy</b> again" in said["payload"][0]
+
+
+def test_many_tabs_share_one_stream_and_go_on_when_the_one_that_reads_is_closed(browser, home):
+    service = service_of(home)
+    with serving(service) as client, visiting(browser, str(client.base_url)) as visit:
+        tabs = [visit.open(), *(visit.page.context.new_page() for _ in range(7))]
+        for tab in tabs:
+            if tab is not visit.page:
+                tab.goto(f"{visit.address}/")
+            expect(tab.locator("html[data-stream=live]")).to_have_count(1)
+        assert service.listeners.count == 1
+        push(home, anomaly(1))
+        for tab in tabs:
+            expect(tab.locator(".toast")).to_contain_text("1 <b>requests</b>")
+        tabs[0].close()
+        expect(tabs[1].locator("#connection")).to_be_hidden()
+        push(home, anomaly(2))
+        for tab in tabs[1:]:
+            expect(tab.locator(".toast", has_text="2 <b>requests</b>")).to_be_visible()

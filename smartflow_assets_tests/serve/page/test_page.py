@@ -20,7 +20,9 @@ def test_the_overview_counts_what_the_warehouse_holds(browser, address, page_hom
         expect(page.locator("#clock")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d UTC$"))
 
 
-@pytest.mark.parametrize("place", ["#/anomalies", "#/incidents?state=all", "#/checks", "#/source/shop", "#/nowhere", "#/source/nothing", "#/source/%E0%A4%A"])
+@pytest.mark.parametrize(
+    "place", ["#/anomalies", "#/incidents?state=all", "#/checks", "#/source/shop", "#/nowhere", "#/source/nothing", "#/source/%E0%A4%A"]
+)
 def test_no_place_asks_elsewhere_or_complains(browser, address, place):
     with visiting(browser, address) as visit:
         page = visit.open(place)
