@@ -82,5 +82,10 @@ export function ago(at, now = Date.now()) {
   return seconds < 60 ? "just now" : `${span(seconds)} ago`;
 }
 
+/** Of what goes on: how long ago it began, or when, once that is longer than two days. */
+export function since(at, zone, now = Date.now()) {
+  return now - new Date(at).getTime() < 2 * 86_400_000 ? `began ${ago(at, now)}` : `since ${moment(at, zone)}`;
+}
+
 /** `memory_exhausted` as `memory exhausted`. */
 export const words = (name) => (name ?? "").replaceAll("_", " ");

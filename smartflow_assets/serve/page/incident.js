@@ -35,6 +35,8 @@ function chartPanel(incident, source) {
     const around = Math.max((to - from) * 1.5, bucket * 60);
     const range = [from - around, to + around];
     const page = await get(`data/${part(source.source)}`, { series: names, from: new Date(range[0]).toISOString(), to: new Date(range[1]).toISOString(), points: 400, limit: names.length });
+    const newest = Math.max(...page.series.map((each) => each.at.at(-1) ?? 0));
+    if (newest) range[1] = Math.min(range[1], Math.max(to, newest) + 4 * bucket); // what goes on ends at the right
     for (const series of page.series) {
       const chart = new SeriesChart({ height: names.length > 1 ? 170 : 240, zone: source.timezone, onIncident: (id) => (location.hash = link(["incident", id])) });
       charts.push(chart);

@@ -1,10 +1,10 @@
 // The first page: four figures, what is open now, all sources with a line each, anomalies by day.
 import { get } from "./api.js";
 import { chip, failure, h, outward, shape } from "./dom.js";
-import { ago, count, moment, percent, plural, short, words } from "./format.js";
+import { ago, count, moment, percent, plural, short, since, words } from "./format.js";
 import { filter, stateOf, tagsOf } from "./lists.js";
 import { change, link } from "./router.js";
-import { sources } from "./sources.js";
+import { sources, zoneOf } from "./sources.js";
 import { spark } from "./spark.js";
 
 const STATES = { ok: "All calm", warning: "Needs a look", critical: "Critical", never_run: "No run yet" };
@@ -56,7 +56,7 @@ function incidentsPanel() {
   async function load() {
     try {
       const { items } = await get("incidents", { limit: 6 });
-      list.replaceChildren(...(items.length ? items.map((item) => h("li", {}, chip(item.severity), h("div", {}, h("a", { href: link(["incident", item.incident_id]) }, item.title), h("div", { class: "muted" }, `${item.source} · ${stateOf(item)} · since ${ago(item.opened_at)}`)))) : [h("li", { class: "empty" }, "Nothing is open. ", h("a", { href: "#/incidents?state=resolved" }, "What was"))]));
+      list.replaceChildren(...(items.length ? items.map((item) => h("li", {}, chip(item.severity), h("div", {}, h("a", { href: link(["incident", item.incident_id]) }, item.title), h("div", { class: "muted" }, `${item.source} · ${stateOf(item)} · ${since(item.opened_at, zoneOf(item.source))}`)))) : [h("li", { class: "empty" }, "Nothing is open. ", h("a", { href: "#/incidents?state=resolved" }, "What was"))]));
     } catch (error) {
       list.replaceChildren(h("li", {}, failure(error)));
     }
@@ -96,7 +96,7 @@ const stateOfSource = (item) => (item.problem ? "broken" : item.is_paused ? "pau
 function sourceCard(item) {
   const state = stateOfSource(item);
   const line = h("div", { class: "line" });
-  spark(line, item.source);
+  spark(line, item.source, item.open_incidents > 0);
   return h("article", { class: `source ${state}` },
     h("div", { class: "title" }, h("h3", {}, h("a", { href: link(["source", item.source]) }, item.source)), item.is_live ? h("span", { class: "tag live" }, "live") : null, chip(state === "calm" ? "good" : state, state)),
     h("p", { class: "about muted" }, item.problem ?? item.description ?? ""),

@@ -1,5 +1,6 @@
 // A small line of a source's newest values for the overview: SVG, a few hundred bytes, so that the first paint does not wait for the charting library.
 import { get, part } from "./api.js";
+import { h } from "./dom.js";
 import { figure } from "./format.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -51,17 +52,25 @@ const waiting = new Map();
 const observer = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting || !waiting.has(target)) continue;
-    const source = waiting.get(target);
+    const { source, isOpen } = waiting.get(target);
     waiting.delete(target);
     observer.unobserve(target);
-    get(`data/${part(source)}`, { limit: 1, points: 120, last: 288 })
-      .then(({ series }) => series[0] && target.replaceChildren(draw(series[0])))
-      .catch(() => target.replaceChildren()); // its card says what is wrong with the source
+    fillWith(target, source, isOpen).catch(() => target.replaceChildren()); // its card says what is wrong with the source
   }
 }, { rootMargin: "100px" });
 
-/** Fills an element with the line of a source once it comes into view. */
-export function spark(element, source) {
-  waiting.set(element, source);
+async function fillWith(target, source, isOpen) {
+  const worst = isOpen ? (await get("incidents", { source, limit: 1 })).items[0]?.series : null;
+  const ask = (series) => get(`data/${part(source)}`, { series, limit: 1, points: 288, last: 288 });
+  let [series] = (await ask(worst)).series;
+  if (!series && worst) [series] = (await ask(null)).series; // an incident of something that is no series of values
+  if (!series) return;
+  const last = series.value.findLast((value) => value !== null);
+  target.replaceChildren(h("p", { class: "spark-name muted" }, h("span", {}, series.series), h("span", {}, figure(last, series.unit))), draw(series));
+}
+
+/** Fills an element with a line of a source once it comes into view: of its first series, or of the one with the worst incident. */
+export function spark(element, source, isOpen) {
+  waiting.set(element, { source, isOpen });
   observer.observe(element);
 }
