@@ -73,6 +73,7 @@ export async function incidentPage({ path: [, id] }) {
   await sources().catch(() => []);
   const whole = h("div", {});
   let charts = null;
+  let of = null;
 
   async function act(verb, page) {
     const kind = DO[verb];
@@ -90,6 +91,7 @@ export async function incidentPage({ path: [, id] }) {
 
   function draw(page) {
     const { incident } = page;
+    of = incident.source;
     const source = sourceOf(incident.source);
     const zone = source?.timezone ?? "UTC";
     charts?.leave();
@@ -121,5 +123,6 @@ export async function incidentPage({ path: [, id] }) {
     }
   };
   await load();
-  return { element: whole, source: null, onEvent: (name, data) => (name === "published" || (name === "incident" && data.incident_id?.startsWith(id))) && !document.querySelector("dialog[open]") && load(), leave: () => charts?.leave() };
+  const isMeant = (name, data) => (name === "published" ? !data.sources || !of || of === "*" || data.sources.includes(of) : name === "incident" && data.incident_id?.startsWith(id));
+  return { element: whole, onEvent: (name, data) => isMeant(name, data) && !document.querySelector("dialog[open]") && load(), leave: () => charts?.leave() };
 }

@@ -81,7 +81,7 @@ const SEVERITIES = ["critical", "warning", "info"];
 function page(title, filters, list, extra = null) {
   return {
     element: [h("div", { class: "head" }, h("h1", {}, title), h("div", { class: "toolbar push" }, filters)), extra, h("section", { class: "panel" }, list.element)],
-    onEvent: (name) => name === "published" && list.load(),
+    onEvent: (name) => name === "published" && list.refresh(),
   };
 }
 

@@ -49,6 +49,7 @@ function draw(series) {
 }
 
 const waiting = new Map();
+const drawn = new Map(); // by source: what a card shows until its newer line has come
 const observer = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting || !waiting.has(target)) continue;
@@ -66,11 +67,13 @@ async function fillWith(target, source, isOpen) {
   if (!series && worst) [series] = (await ask(null)).series; // an incident of something that is no series of values
   if (!series) return;
   const last = series.value.findLast((value) => value !== null);
-  target.replaceChildren(h("p", { class: "spark-name muted" }, h("span", {}, series.series), h("span", {}, figure(last, series.unit))), draw(series));
+  drawn.set(source, [h("p", { class: "spark-name muted" }, h("span", {}, series.series), h("span", {}, figure(last, series.unit))), draw(series)]);
+  target.replaceChildren(...drawn.get(source));
 }
 
 /** Fills an element with a line of a source once it comes into view: of its first series, or of the one with the worst incident. */
 export function spark(element, source, isOpen) {
+  element.replaceChildren(...(drawn.get(source) ?? []));
   waiting.set(element, { source, isOpen });
   observer.observe(element);
 }

@@ -12,12 +12,17 @@ export function table(columns, items, { caption, rowClass } = {}) {
   return { element, add };
 }
 
-/** A list of the API with a button for more. `element` stands at once; `load()` asks anew. */
+/**
+ * A list of the API with a button for more. `element` stands at once; `load()` asks anew. `refresh()` does so where nobody is reading further down or
+ * has opened a row: else it says that there is something newer.
+ */
 export function listing({ path, query = {}, columns, caption, rowClass, empty, size = 50, onCount }) {
   const element = h("div", { class: "listing" }, h("div", { class: "skeleton tall", "aria-hidden": "true" }));
   let asked = 0;
+  let isLonger = false;
   async function load() {
     const mine = ++asked;
+    isLonger = false;
     element.setAttribute("aria-busy", "true");
     try {
       const page = await get(path, { ...query, limit: size });
@@ -39,6 +44,7 @@ export function listing({ path, query = {}, columns, caption, rowClass, empty, s
       try {
         const next = await get(path, { ...query, limit: size, cursor });
         add(next.items);
+        isLonger = true;
         cursor = next.next;
         if (!cursor) button.parentElement.remove();
       } catch (error) {
@@ -48,6 +54,11 @@ export function listing({ path, query = {}, columns, caption, rowClass, empty, s
     } }, "Show more");
     return h("div", {}, whole, h("div", { class: "more" }, button));
   }
+  function refresh() {
+    if (!isLonger && !element.querySelector("details[open]") && !element.contains(document.activeElement)) return load();
+    if (!element.querySelector(".newer")) element.prepend(h("p", { class: "newer" }, "There is something newer. ", h("button", { type: "button", onclick: load }, "Show")));
+    return null;
+  }
   load();
-  return { element, load };
+  return { element, load, refresh };
 }

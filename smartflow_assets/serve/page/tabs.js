@@ -30,5 +30,5 @@ export function tabs(entries, chosen, onChoice) {
     choose(button.dataset.name);
   } }, entries.map(([name, title]) => h("button", { type: "button", role: "tab", id: `${id}-${name}`, "data-name": name, "aria-controls": `${id}-panel`, onclick: () => choose(name) }, title)));
   choose(chosen, false);
-  return { element: h("section", { class: "tabbed" }, list, panel), reload: () => current.load() };
+  return { element: h("section", { class: "tabbed" }, list, panel), reload: () => (current.refresh ?? current.load)() };
 }
