@@ -1,14 +1,16 @@
 """What happens while the page is open: messages, sound, a server that goes and comes back, decisions."""
 
 import re
+import threading
 from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
 
+from smartflow_assets.commands.serve import _run_source
 from smartflow_assets.serve.access.tokens import Role
 from smartflow_assets.serve.feed.event_log import Event, EventLog
-from smartflow_assets_tests.homes import START, daily_series, write_rows
+from smartflow_assets_tests.homes import START, Home, daily_series, write_rows
 from smartflow_assets_tests.serve.page.browser import visiting
 from smartflow_assets_tests.serve.served import free_port, service_of, serving, token
 
@@ -173,3 +175,47 @@ def test_many_tabs_share_one_stream_and_go_on_when_the_one_that_reads_is_closed(
         push(home, anomaly(2))
         for tab in tabs[1:]:
             expect(tab.locator(".toast", has_text="2 <b>requests</b>")).to_be_visible()
+
+
+LIVE = """
+name: live
+read: {type: inbox, time: at}
+metrics: [{name: load, column: load}]
+time_bucket: {every: 5min, settle: 0s}
+rules: [{type: threshold, metric: load, above: 1500, severity: critical}]
+schedule: manual
+"""
+
+
+def test_a_row_that_is_sent_is_judged_told_and_drawn(browser, tmp_path):
+    live = Home(tmp_path / "live")
+    live.write_source("live", LIVE)
+    header = token(live, Role.operator, "feed")
+    history = daily_series(3)
+    with (
+        serving(service_of(live, _run_source)) as client,
+        visiting(browser, str(client.base_url), header["Authorization"].removeprefix("Bearer ")) as visit,
+    ):
+
+        def send(rows):
+            answer = client.post("/api/submit", json={"source": "live", "rows": rows}, headers=header)
+            assert answer.status_code == 202, answer.text
+            address = answer.json()["status_url"]
+            for _ in range(1200):
+                said = client.get(address, headers=header).json()
+                if said["state"] in ("done", "failed"):
+                    break
+                threading.Event().wait(0.1)
+            assert said["error"] is None and said["state"] == "done"
+
+        send([{"at": row.timestamp, "load": row.value} for row in history.itertuples()])
+        page = visit.open("#/source/live?live=1")
+        expect(page.locator("html[data-stream=live]")).to_have_count(1)
+        expect(page.locator(".chart canvas")).to_be_visible()
+        before = page.locator(".chart-panel .now").inner_text()
+        end = START + timedelta(days=3)
+        send([{"at": (end + timedelta(minutes=5 * step)).isoformat(), "load": 5000} for step in range(2)])
+        expect(page.locator(".toast.critical").first).to_contain_text("5,000")
+        expect(page.locator(".chart-panel .now")).to_have_text("5,000")
+        assert before != "5,000"
+        expect(page.locator("#nav-incidents")).to_have_text("1")
