@@ -10,6 +10,7 @@ from smartflow_assets.defs.many_sources import monitor_sources
 from smartflow_assets.defs.names import OPTIONS
 from smartflow_assets.defs.pruning import prune_home_job, prune_schedule
 from smartflow_assets.defs.resources import RunOptions
+from smartflow_assets.defs.rule_preview import preview_rules_job
 from smartflow_assets.defs.schedules import monitor_many_schedule, monitor_schedule, train_schedule
 from smartflow_assets.defs.sensors import all_sensors
 from smartflow_assets.defs.weekly_report import weekly_report, weekly_report_job, weekly_report_schedule
@@ -23,7 +24,7 @@ def build_definitions() -> dg.Definitions:
     """
     return dg.Definitions(
         assets=[*ASSETS, weekly_report],
-        jobs=[monitor_source, monitor_sources, train_source, prune_home_job, weekly_report_job],
+        jobs=[monitor_source, monitor_sources, train_source, prune_home_job, preview_rules_job, weekly_report_job],
         schedules=[monitor_schedule, monitor_many_schedule, train_schedule, prune_schedule, weekly_report_schedule],
         sensors=list(all_sensors()),
         resources={OPTIONS: RunOptions()},

@@ -40,5 +40,6 @@ def stage_of(step_key: str) -> str | None:
 PARTITION_SET = prefixed("sources")
 MONITOR_JOB, TRAIN_JOB, PRUNE_JOB = "monitor_source", "train_source", "prune_home"  # without the prefix, as the warehouse keeps them
 MONITOR_MANY_JOB = "monitor_sources"  # likewise; `run_log.job` counts its runs as those of monitor_source
+PREVIEW_JOB = "preview_rules"
 OPTIONS = prefixed("options")
 EACH_SOURCE = prefixed("each_source")  # the one step of that job

@@ -67,6 +67,7 @@ def test_the_names_of_everything(defs):
     assert sorted(job.name for job in defs.jobs or ()) == [
         "smartflow_monitor_source",
         "smartflow_monitor_sources",
+        "smartflow_preview_rules",
         "smartflow_prune_home",
         "smartflow_train_source",
         "smartflow_weekly_report",
@@ -154,7 +155,7 @@ def test_dg_finds_the_project_and_can_load_it(tmp_path):
     found = json.loads(listed.stdout)
     assert {asset["asset_key"] for asset in found["assets"]} == {asset.key.to_user_string() for asset in (*ASSETS, weekly_report)}
     assert {job["name"] for job in found["jobs"]} == {
-        f"smartflow_{job}" for job in ("monitor_source", "monitor_sources", "prune_home", "train_source", "weekly_report")
+        f"smartflow_{job}" for job in ("monitor_source", "monitor_sources", "preview_rules", "prune_home", "train_source", "weekly_report")
     }
 
 

@@ -25,6 +25,7 @@ from smartflow_assets.core.anomalies import grouping
 from smartflow_assets.core.incidents.event_log import OF_SERIES
 from smartflow_assets.core.incidents.lifecycle import advance
 from smartflow_assets.core.incidents.recovery import BAND_WIDTH
+from smartflow_assets.core.reports import series_plot
 from smartflow_assets.core.rules import Threshold
 from smartflow_assets.core.severity import SEVERITIES
 from smartflow_assets.stages import alerting, profile
@@ -155,6 +156,18 @@ class Previewer:
             "stored" if is_stored else "learnt_anew",
             self._limits(variant),
             tuple(notes),
+        )
+
+    def picture(self, variant: Source, series: str) -> bytes:
+        """One series of the window with what the other form of the source flags."""
+        rows = self.stored.judged(of_source(self.stored.run, variant).source)
+        own = rows[rows["series"] == series]
+        return series_plot.series_plot(
+            own,
+            own[own["is_anomalous"]],
+            title=f"{variant.name} {series}",
+            unit=variant.unit(str(own["metric"].iloc[0])) if len(own) else "",
+            timezone=variant.calendar.timezone,
         )
 
     def _side(self, source: Source) -> Side:
