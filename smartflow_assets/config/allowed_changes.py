@@ -7,7 +7,7 @@ and no value can: rules and detectors are the built-in ones, since one of a pack
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from smartflow_assets.adapters.secret_references import REFERENCE
 from smartflow_assets.core import detectors, rules
@@ -107,12 +107,13 @@ def _is_of(place: Place, allowed: Sequence[str]) -> bool:
 
 def value_at(values: Any, place: Place) -> Any:
     """What stands at a place; None where nothing does."""
+    found = values
     for part in place:
-        is_item = isinstance(values, list) and isinstance(part, int) and part < len(values)
-        if not is_item and not (isinstance(values, Mapping) and part in values):
+        is_item = isinstance(found, list) and isinstance(part, int) and part < len(cast(list[Any], found))
+        if not is_item and not (isinstance(found, Mapping) and part in found):
             return None
-        values = values[part]
-    return values
+        found = cast(Any, found)[part]
+    return found
 
 
 def _check_value(value: Any, path: str, source: str) -> None:

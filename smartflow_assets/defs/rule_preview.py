@@ -1,7 +1,7 @@
 """The job `preview_rules`: what other settings of a source would have found in the last weeks, as a table and a picture.
 
-Nothing is written. Its source is a partition, so the Launchpad offers those that there are; its fields have bounds. What a preview is stands in
-`stages.experiments.rule_preview`; the API offers the same, with any change that may be made over it.
+Nothing is written. Its source is a partition, so the Launchpad offers those that there are; its fields have bounds. What a preview is
+stands in `stages.experiments.rule_preview`; the API offers the same, with any change that may be made over it.
 """
 
 import os

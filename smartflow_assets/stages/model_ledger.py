@@ -105,7 +105,7 @@ def _judged(run: SourceRun, group: MetricGroup, take: Callable[[pd.Series], Stor
         return CurrentModel(missing=f"{UNUSABLE}: {error.what}")
 
 
-def _fits(run: SourceRun, group: MetricGroup, row: Mapping[str, Any]) -> bool:
+def _fits(run: SourceRun, group: MetricGroup, row: Mapping[Any, Any]) -> bool:
     """Whether a model was trained under the settings of the group, or under some that only flag otherwise."""
     if row["fingerprint"] == fingerprint(run, group):
         return True

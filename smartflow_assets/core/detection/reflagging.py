@@ -84,7 +84,7 @@ def reflagged(
             flagged &= is_spike if settings.direction == "spike" else ~is_spike
         flagged &= ~((cut > threshold) & (raw < cut))
         found = (scored & (flagged | guarded)) | (guarded & np.isnan(value))
-        ratio = np.where(lifted | guarded, np.maximum(raw, threshold), raw) / threshold
+        ratio: NDArray[np.float64] = np.where(lifted | guarded, np.maximum(raw, threshold), raw) / threshold
     severity = np.where(ratio >= CRITICAL_RATIO, "critical", np.where(ratio >= WARNING_RATIO, "warning", "info")).astype(object)
     severity[~found] = None
     return rows.assign(is_anomaly=found, threshold=to_anomaly_score(cut), severity=severity)
