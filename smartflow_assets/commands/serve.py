@@ -16,6 +16,7 @@ from smartflow_assets.commands.run import run_one
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.serve.access.tokens import TokenFile
 
@@ -81,6 +82,7 @@ def start(
     warehouse = Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
     service = Service(settings, warehouse, access, _run_source)
     app = create_app(service)
+    _publish_anew(warehouse)
     shown = f"http://{host if host not in ('0.0.0.0', '::') else '127.0.0.1'}:{port}{access.root_path}/"
     terminal.say(f"{shown}  (sources of {settings.home}; {_told_of(tokens)}; Ctrl-C ends it)")
     config = uvicorn.Config(
@@ -98,6 +100,14 @@ def start(
     )
     with private(), _alone(settings):
         _served(uvicorn, config, service, shown)
+
+
+def _publish_anew(warehouse: "Warehouse") -> None:
+    """Publish once more what an older SmartFlow has published: the server asks for what only a copy of today has."""
+    from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
+
+    if (info := warehouse.snapshot_info()) is not None and info.schema_version < SCHEMA_VERSION:
+        warehouse.publish("serve", is_forced=True)
 
 
 @contextmanager

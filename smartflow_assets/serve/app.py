@@ -56,7 +56,7 @@ def create_app(service: Service) -> FastAPI:
     problem.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.mount("/", page_files(), name="page")
+    app.router.default = page_files()  # a mount would answer for routes that are asked by a method which they do not take
     app.add_middleware(Guard, access=service.access, record=traffic.record)
     return app
 

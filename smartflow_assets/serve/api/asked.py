@@ -6,10 +6,13 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.nearest_name import did_you_mean
 from smartflow_assets.core.temporal.notation import parse_moment
 from smartflow_assets.serve.problem import Problem
 from smartflow_assets.serve.queries.lists import decoded
+from smartflow_assets.serve.queries.state import stored_sources
+from smartflow_assets.serve.service import Service
 
 SourceName = Annotated[str, Path(description="Name of a source.", pattern="^[a-z][a-z0-9_]{0,47}$", examples=["web_traffic"])]
 Sources = Annotated[list[str] | None, Query(description="Only of these sources.", max_length=200, examples=[["web_traffic"]])]
@@ -52,6 +55,24 @@ def known_source(catalogue: Catalogue, name: str) -> str:
     if name not in catalogue.names:
         raise Problem(404, f"there is no source {name!r}", remedy=did_you_mean(name, catalogue.names, "GET /api/sources lists them."))
     return name
+
+
+def known_sources(service: Service, names: list[str] | None) -> list[str] | None:
+    """The names, each of a source that has a file or of which something is stored, or `*`. Problem 404 for a stranger."""
+    if not names:
+        return None
+    strangers = sorted({*names} - {*service.catalogue().names, OF_NO_SOURCE})
+    if strangers and service.published.generation:
+        with service.published.snapshot() as snapshot:
+            strangers = sorted({*strangers} - {*stored_sources(snapshot)})
+    if strangers:
+        raise Problem(
+            404,
+            f"there is no source {strangers[0][:60]!r}",
+            field="source",
+            remedy=did_you_mean(strangers[0], service.catalogue().names, "GET /api/sources lists them."),
+        )
+    return names
 
 
 def severities(given: list[str] | None) -> list[str] | None:

@@ -18,7 +18,7 @@ from smartflow_assets.serve.access.audit import audited
 from smartflow_assets.serve.access.caller import Caller, operates, reads, service_of
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.answered import answered
-from smartflow_assets.serve.api.asked import Cursor, Limit, Severities, Sources, cursor, moment, owned, severities
+from smartflow_assets.serve.api.asked import Cursor, Limit, Severities, Sources, cursor, known_sources, moment, owned, severities
 from smartflow_assets.serve.problem import Problem, responses
 from smartflow_assets.serve.queries import lists
 from smartflow_assets.serve.service import Service
@@ -47,7 +47,7 @@ class Decision(BaseModel):
     recurs: str | None = Field(default=None, max_length=60, description="feedback `expected`: when the like comes, as mon 09:00-11:00.")
 
 
-@router.get("/api/incidents", responses=responses(405))
+@router.get("/api/incidents", responses=responses(404, 405))
 def incidents(
     request: Request,
     caller: Annotated[Caller, Depends(reads)],
@@ -62,7 +62,7 @@ def incidents(
 ) -> Response:
     """Incidents that people are told of, the worst first and then the newest; what is told with another one is counted with it."""
     service = service_of(request)
-    wanted, after = owned(service.catalogue(), source, owner, tag), cursor(cursor_, int, datetime, str)
+    wanted, after = owned(service.catalogue(), known_sources(service, source), owner, tag), cursor(cursor_, int, datetime, str)
     chosen = severities(severity)
 
     def build(snapshot: Snapshot) -> dict[str, Any]:

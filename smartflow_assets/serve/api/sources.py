@@ -10,7 +10,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.serve.access.caller import Caller, reads, service_of
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.answered import answered
-from smartflow_assets.serve.api.asked import Sources, owned
+from smartflow_assets.serve.api.asked import Sources, known_sources, owned
 from smartflow_assets.serve.problem import responses
 from smartflow_assets.serve.queries import state
 from smartflow_assets.stages.message_background import page_of
@@ -35,7 +35,7 @@ _SHOWN = (
 _COUNTS = ("series_count", "record_count", "anomaly_count", "open_incidents", "snoozed_incidents")
 
 
-@router.get("/api/sources", responses=responses(405))
+@router.get("/api/sources", responses=responses(404, 405))
 def sources(
     request: Request,
     caller: Annotated[Caller, Depends(reads)],
@@ -46,7 +46,7 @@ def sources(
     """Every source that has a file, by name; `problem` says why one cannot be used."""
     service = service_of(request)
     catalogue = service.catalogue()
-    wanted = owned(catalogue, source, owner, tag)
+    wanted = owned(catalogue, known_sources(service, source), owner, tag)
     names = [name for name in catalogue.names if wanted is None or name in wanted]
 
     def build(snapshot: Snapshot | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from smartflow_assets.config.name_prefix import prefix_of
 from smartflow_assets.serve.access.caller import Caller, caller_of, reads, service_of, shown_token
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.answered import answered
-from smartflow_assets.serve.api.asked import Sources
+from smartflow_assets.serve.api.asked import Sources, known_sources
 from smartflow_assets.serve.problem import responses
 from smartflow_assets.serve.queries import state
 from smartflow_assets.stages.heartbeat import last_beat
@@ -82,7 +82,7 @@ def status(request: Request, caller: Annotated[Caller, Depends(reads)]) -> Respo
     return Response(as_json(told), media_type="application/json")
 
 
-@router.get("/api/stats", responses=responses(405))
+@router.get("/api/stats", responses=responses(404, 405))
 def stats(
     request: Request,
     caller: Annotated[Caller, Depends(reads)],
@@ -91,11 +91,18 @@ def stats(
 ) -> Response:
     """Anomalies by day, source and severity; messages by channel and status."""
 
+    sources = known_sources(service_of(request), source)
+
     def build(snapshot: Any) -> dict[str, Any]:
-        newest = state.newest_day(snapshot, source)
+        newest = state.newest_day(snapshot, sources)
         if newest is None:
             return {"from": None, "to": None, "by_day": [], "sends": []}
         start = newest - timedelta(days=days)
-        return {"from": start, "to": newest, "by_day": state.by_day(snapshot, start, newest, source), "sends": state.sends(snapshot, start)}
+        return {
+            "from": start,
+            "to": newest,
+            "by_day": state.by_day(snapshot, start, newest, sources),
+            "sends": state.sends(snapshot, start),
+        }
 
     return answered(request, service_of(request), build)

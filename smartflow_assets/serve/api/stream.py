@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from smartflow_assets.serve.access.caller import Caller, reads, service_of
 from smartflow_assets.serve.answers import as_json
-from smartflow_assets.serve.api.asked import Sources
+from smartflow_assets.serve.api.asked import Sources, known_sources
 from smartflow_assets.serve.feed import wire
 from smartflow_assets.serve.feed.event_log import read
 from smartflow_assets.serve.problem import responses
@@ -20,7 +20,7 @@ HEARTBEAT_SECONDS = 15.0
 
 @router.get(
     "/api/stream/anomalies",
-    responses=responses(405) | {200: {"content": {"text/event-stream": {}}, "description": "Events as long as you listen."}},
+    responses=responses(404, 405) | {200: {"content": {"text/event-stream": {}}, "description": "Events as long as you listen."}},
     response_class=StreamingResponse,
 )
 async def stream(
@@ -34,7 +34,7 @@ async def stream(
     """`anomaly`, `incident` and `delivery` as they come, each with its number; `published` without one when a copy with other rows lies
     there. A comment each 15 s says that the connection lives. Who does not keep up is disconnected, and resumes."""
     service = service_of(request)
-    wanted = frozenset(source) if source else None
+    wanted = frozenset(known_sources(service, source) or ()) or None
     seen = int(last_event_id) if last_event_id and last_event_id.isdigit() else None
 
     async def events() -> AsyncIterator[bytes]:

@@ -68,3 +68,8 @@ def newest_day(snapshot: Snapshot, sources: list[str] | None) -> datetime | None
     """The newest time of any of these sources' data."""
     rows = snapshot.rows("SELECT max(observed_at) AS newest FROM clean_series WHERE $1 IS NULL OR list_contains($1, source)", [sources])
     return rows[0]["newest"]
+
+
+def stored_sources(snapshot: Snapshot) -> list[str]:
+    """Every source of which a run or an incident is stored, whether its file is still there or not."""
+    return snapshot.columns("SELECT source FROM run_log UNION SELECT source FROM incidents")["source"]
