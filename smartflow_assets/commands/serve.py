@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,8 @@ from smartflow_assets.commands.run import run_one
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
-    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+    from fastapi import FastAPI
+
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.serve.access.tokens import TokenFile
 
@@ -36,6 +38,7 @@ smartflow serve token list
 REVOKE_EXAMPLES = """
 smartflow serve token revoke anna
 """
+_ACCESS = "SMARTFLOW_SERVE_ACCESS"  # what processes that answer are told by the one that started them
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -54,6 +57,9 @@ def start(
     rate: Annotated[
         float, typer.Option("--rate", min=0, help="Requests a second for each caller, twice as many at once; 0: no limit.")
     ] = 100.0,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, help="So many processes answer, and nothing can be changed by any of them.")
+    ] = 1,
 ) -> None:
     """Open the live page and the API, at http://127.0.0.1:8000.
 
@@ -64,11 +70,8 @@ def start(
     with process.loading():
         uvicorn = _uvicorn()
         from smartflow_assets.adapters.files.access import private
-        from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-        from smartflow_assets.config.home import share_of
         from smartflow_assets.serve.access.tokens import TokenFile
-        from smartflow_assets.serve.app import create_app
-        from smartflow_assets.serve.service import Access, Service
+        from smartflow_assets.serve.service import Access
 
     names = {each.strip().lower() for each in (host, *(allow_host or ())) if each.strip() not in ("0.0.0.0", "::", "")}
     is_loopback = host in ("127.0.0.1", "localhost", "::1") and not allow_host and not trust_proxy
@@ -78,15 +81,16 @@ def start(
             "whoever reaches this address could read everything: there is no token yet",
             remedy="Make one first: smartflow serve token create NAME --role admin. Or leave --host out.",
         )
-    access = Access(frozenset({*names, *LOOPBACK}), is_loopback, root_path.rstrip("/"), rate)
-    warehouse = Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
-    service = Service(settings, warehouse, access, _run_source)
-    app = create_app(service)
-    _publish_anew(warehouse)
+    access = Access(frozenset({*names, *LOOPBACK}), is_loopback, root_path.rstrip("/"), rate, is_reading_only=workers > 1)
+    os.environ[_ACCESS] = json.dumps(asdict(access) | {"hosts": sorted(access.hosts)})
+    app = None if workers > 1 else served_app()
+    _publish_anew(settings)
     shown = f"http://{host if host not in ('0.0.0.0', '::') else '127.0.0.1'}:{port}{access.root_path}/"
     terminal.say(f"{shown}  (sources of {settings.home}; {_told_of(tokens)}; Ctrl-C ends it)")
     config = uvicorn.Config(
-        app,
+        app or f"{__name__}:{served_app.__name__}",
+        factory=app is None,
+        workers=workers,
         host=host,
         port=port,
         log_level="info" if terminal.is_verbose() else "warning",
@@ -98,14 +102,36 @@ def start(
         timeout_graceful_shutdown=10,
         backlog=512,
     )
-    with private(), _alone(settings):
-        _served(uvicorn, config, service, shown)
+    with private():
+        if app is None:
+            from uvicorn.supervisors import Multiprocess
+
+            Multiprocess(config, [config.bind_socket()]).run()
+            return
+        with _alone(settings):
+            _served(uvicorn, config, app.state.service, shown)
 
 
-def _publish_anew(warehouse: "Warehouse") -> None:
+def served_app() -> "FastAPI":
+    """The app of the home and the access that the environment names: a process that answers makes it for itself."""
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+    from smartflow_assets.config.home import share_of
+    from smartflow_assets.config.settings import Settings
+    from smartflow_assets.serve.app import create_app
+    from smartflow_assets.serve.service import Access, Service
+
+    settings, told = Settings.from_environment(os.environ), json.loads(os.environ[_ACCESS])
+    warehouse = Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
+    return create_app(Service(settings, warehouse, Access(**told | {"hosts": frozenset(told["hosts"])}), _run_source))
+
+
+def _publish_anew(settings: "Settings") -> None:
     """Publish once more what an older SmartFlow has published: the server asks for what only a copy of today has."""
     from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+    from smartflow_assets.config.home import share_of
 
+    warehouse = Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
     if (info := warehouse.snapshot_info()) is not None and info.schema_version < SCHEMA_VERSION:
         warehouse.publish("serve", is_forced=True)
 

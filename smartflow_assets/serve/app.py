@@ -31,7 +31,8 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watcher.start()
-        clerk.start()
+        if not service.access.is_reading_only:
+            clerk.start()
         try:
             yield
         finally:

@@ -25,12 +25,14 @@ _LOOK_AGAIN_AFTER = 1.0  # seconds: a page asks ten things at once, and the file
 
 @dataclass(frozen=True)
 class Access:
-    """From where the server is asked: the hosts that it answers to, whether all are of this machine, its path behind a proxy."""
+    """From where the server is asked: the hosts that it answers to, whether all are of this machine, its path behind a proxy, and
+    whether it only reads (then several processes may answer)."""
 
     hosts: frozenset[str]
     is_loopback: bool = True
     root_path: str = ""
     requests_per_second: float = 50.0
+    is_reading_only: bool = False
 
 
 def _now() -> datetime:

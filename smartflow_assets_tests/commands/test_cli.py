@@ -38,6 +38,7 @@ COMMANDS = (
     "prune",
     "reset",
     "doctor",
+    "metrics",
 )
 
 

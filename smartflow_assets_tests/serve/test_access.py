@@ -132,3 +132,9 @@ def test_decisions_are_written_with_the_name_of_the_token(home):
         judged = client.post(f"/api/incidents/{name}/feedback", headers=header, json={"verdict": "true_positive"})
         assert judged.status_code == 200 and home.count("feedback", "given_by = 'anna'") == 1
         assert client.post(f"/api/incidents/{name}/feedback", headers=header, json={}).status_code == 422
+
+
+def test_what_a_proxy_hands_on_is_not_of_this_machine(client):
+    assert client.get("/api/status").status_code == 200
+    for header in ("X-Forwarded-For", "Forwarded", "Via"):
+        assert client.get("/api/status", headers={header: "203.0.113.9"}).status_code == 401

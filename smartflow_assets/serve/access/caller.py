@@ -12,6 +12,7 @@ from smartflow_assets.serve.access.tokens import Role, Token
 from smartflow_assets.serve.problem import Problem
 from smartflow_assets.serve.service import Service
 
+_OF_PROXIES = (b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"forwarded", b"via")
 _REMEDY = "smartflow serve token create NAME --role {} makes one; send it as `Authorization: Bearer sf_…`."
 
 
@@ -38,10 +39,12 @@ def shown_token(request_headers: list[tuple[bytes, bytes]]) -> str | None:
     return None
 
 
-def caller_of(service: Service, text: str | None) -> Caller:
-    """Who shows this. Problem 401 for a token that is none (any more)."""
+def caller_of(request: Request) -> Caller:
+    """Who asks. Problem 401 for a token that is none (any more). What a proxy hands on comes from anywhere, so it is not open."""
+    service, text = service_of(request), shown_token(request.scope["headers"])
     if text is None:
-        is_open = service.access.is_loopback and not service.tokens.tokens()
+        is_handed_on = any(name in _OF_PROXIES for name, _ in request.scope["headers"])
+        is_open = service.access.is_loopback and not is_handed_on and not service.tokens.tokens()
         return Caller("anonymous", Role.reader if is_open else None)
     token = service.tokens.found(text, service.now())
     if token is None:
@@ -58,13 +61,15 @@ def may(needed: Role) -> Callable[[Request], Caller]:
     """A dependency of routes: who asks, if they may do what `needed` may. Problem 401 without a token, 403 with one that may not."""
 
     def check(request: Request) -> Caller:
-        caller = caller_of(service_of(request), shown_token(request.scope["headers"]))
+        caller = caller_of(request)
         if caller.role is None or (caller.token is None and needed is not Role.reader):
             raise Problem(
                 401, f"this needs a token with the role {needed}", remedy=_REMEDY.format(needed), headers={"WWW-Authenticate": "Bearer"}
             )
         if not caller.role.may(needed):
             raise Problem(403, f"{caller.name} is a {caller.role}; this needs the role {needed}", remedy=_REMEDY.format(needed))
+        if needed is not Role.reader and service_of(request).access.is_reading_only:
+            raise Problem(403, "this server only reads", remedy="Ask the one that was started without --workers.")
         return caller
 
     return check

@@ -66,6 +66,8 @@ def _done(request: Request, service: Service, signed: str, act: str, note: str) 
     link, incident, refusal = _meant(service, signed)
     if link is None or incident is None:
         return _page(service, "This link leads nowhere", f"<p>{escape(refusal)}</p>", 410)
+    if service.access.is_reading_only:
+        return _page(service, "Nothing was done", "<p>This server only reads.</p>", 403)
     if act not in _BUTTONS:
         return _page(service, "Nothing was done", "<p>Go back, and press one of the buttons.</p>", 422)
     if not service.events.use_link(link.nonce, service.now().isoformat(), f"{act} {link.incident_id}"):

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from smartflow_assets.config.name_prefix import prefix_of
-from smartflow_assets.serve.access.caller import Caller, caller_of, reads, service_of, shown_token
+from smartflow_assets.serve.access.caller import Caller, caller_of, reads, service_of
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.answered import answered
 from smartflow_assets.serve.api.asked import Sources, known_sources
@@ -48,7 +48,7 @@ class Status(BaseModel):
 @router.get("/api/me", responses=responses(405), summary="Who am I?")
 def me(request: Request) -> dict[str, Any]:
     """Name and role of who asks; role is null where a token is needed first."""
-    caller = caller_of(service_of(request), shown_token(request.scope["headers"]))
+    caller = caller_of(request)
     return {"name": caller.name, "role": caller.role, "is_open": caller.token is None and caller.role is not None}
 
 
