@@ -106,6 +106,40 @@ def clients(port: int, name: str, start: str, seconds: float, count: int, header
     return f"{len(times) / seconds:8.0f} req/s   p50 {p50:7.1f} ms   p99 {p99:7.1f} ms   {len(errors)} errors {errors[:1] or ''}"
 
 
+def worked_out(port: int, headers: dict[str, str], rng: random.Random) -> None:
+    """Print what predict, preview and configure take, one after the other: they work in a process beside the server, which the first
+    request of each starts."""
+    at = homes.START + timedelta(minutes=5 * 2_000)
+    row = {"timestamp": f"{at:%Y-%m-%dT%H:%M:%SZ}", "host": "h1", "value": 100.0}
+
+    def limits() -> dict[str, object]:
+        return {"sensitivity": rng.choice(["low", "medium", "high"]), "ignore_small_changes": f"{rng.randrange(1, 30)}%"}
+
+    asked: dict[str, tuple[str, Callable[[], dict[str, object]]]] = {
+        "predict, 1 row": ("/api/predict", lambda: {"source": "wide", "rows": [row]}),
+        "predict of 1 series": ("/api/predict", lambda: {"source": "live", "rows": [{"at": "2026-02-01T00:00:00Z", "load": rng.random()}]}),
+        "preview, 500 series": ("/api/rules/preview", lambda: {"source": "wide", "changes": limits(), "days": 7}),
+        "preview, 1 series": ("/api/rules/preview", lambda: {"source": "live", "changes": limits(), "days": 7}),
+        "configure, not written": ("/api/configure", lambda: {"source": "live", "changes": limits()}),
+    }
+    for name, (address, body) in asked.items():
+        times, first = list[float](), 0.0
+        for number in range(9):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+            begun = time.perf_counter()
+            connection.request("POST", address, json.dumps(body()), headers | {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            told = answer.read()
+            took = 1000 * (time.perf_counter() - begun)
+            first = first or took
+            times += [took] if number else []
+            if answer.status != 200:
+                print(f"{name}: {answer.status} {told[:300]!r}")
+                break
+        else:
+            print(f"{name:24} first {first:8.0f} ms, then median {sorted(times)[4]:8.0f} ms, worst {max(times):8.0f} ms", flush=True)
+
+
 def listen(port: int, headers: dict[str, str], told: list[int], is_over: threading.Event) -> None:
     """Keeps the numbers of all events; comes back where the connection is lost."""
     last = ""
@@ -216,6 +250,8 @@ def main() -> None:
         is_over.set()
         writer.join()
         print(f"meanwhile {written[0]} runs wrote and published", flush=True)
+
+        worked_out(port, headers, rng)
 
         over, told = threading.Event(), [list[int]() for _ in range(arguments.listeners)]
         for each in told:
