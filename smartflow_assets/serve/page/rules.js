@@ -6,6 +6,25 @@ import { chip, debounced, failure, fill, h } from "./dom.js";
 import { count, figure, moment, words } from "./format.js";
 import { toast } from "./toasts.js";
 
+const DETECTORS = [ // the choices that people know by name; every other detector can be tried alone
+  { value: "auto", title: "Ensemble, chosen by the data (auto)" },
+  { value: [{ type: "isolation_forest" }], title: "Isolation forest" },
+  { value: [{ type: "prophet" }], title: "Prophet" },
+  { value: [{ type: "isolation_forest" }, { type: "prophet" }], title: "Isolation forest and Prophet" },
+];
+const CHOICES = [["sensitivity", "Sensitivity"], ["direction", "Which way is strange"], ["ensemble.combine", "How detectors are combined"]];
+const LENGTHS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
+
+/** What a slider in seconds is shown in: the largest unit that its steps are whole numbers of. */
+function shownIn({ unit, step, value, least, largest }) {
+  if (unit !== "seconds") return { unit, factor: 1 };
+  const [name, factor] = LENGTHS.find(([, each]) => [step, value, least, largest].every((number) => number % each === 0)) ?? ["s", 1];
+  return { unit: name, factor };
+}
+
+const clean = (number) => Number(number.toPrecision(10)); // 0.30000000000000004
+const at = (values, path) => path.split(".").reduce((value, part) => value?.[part], values) ?? null;
+
 const titled = (choice) => (typeof choice === "object" && choice !== null && "value" in choice ? choice : { value: choice, title: words(String(choice)) });
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -16,7 +35,8 @@ export function diffOf(text) {
 
 export function rulesPanel(source, { onPreview, onClose }) {
   const body = h("div", { class: "body" }, h("div", { class: "skeleton tall" }));
-  const element = h("section", { class: "panel rules" }, h("header", {}, h("h2", {}, "Rules and detection"), h("button", { type: "button", class: "icon push", "aria-label": "Close the rules", onclick: onClose }, "×")), body);
+  const foot = h("div", { class: "foot" }); // stays in sight while one slides
+  const element = h("section", { class: "panel rules" }, h("header", {}, h("h2", {}, "Rules and detection"), h("button", { type: "button", class: "icon push", "aria-label": "Close the rules", onclick: onClose }, "×")), body, foot);
   const changes = new Map();
   const outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const save = h("button", { type: "button", class: "primary", disabled: true, onclick: () => confirmSaving() }, "Save …");
@@ -31,6 +51,8 @@ export function rulesPanel(source, { onPreview, onClose }) {
     later();
   }
 
+  foot.append(outcome, h("div", { class: "actions" }, undo, save));
+
   const later = debounced(preview, 350);
 
   async function preview() {
@@ -41,6 +63,7 @@ export function rulesPanel(source, { onPreview, onClose }) {
     }
     const mine = (asking = new AbortController());
     outcome.setAttribute("aria-busy", "true");
+    if (changes.has("detectors")) outcome.replaceChildren(h("p", {}, "Detectors learn from what lies before these four weeks and judge them: that takes a while."));
     try {
       const found = await post("rules/preview", { source: source.source, changes: Object.fromEntries(changes), days: 28 }, { signal: mine.signal });
       if (mine !== asking) return;
@@ -62,21 +85,32 @@ export function rulesPanel(source, { onPreview, onClose }) {
       h("table", { class: "compared" }, h("caption", { class: "sr" }, "What would have been found"), h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", { scope: "col", class: "number" }, "now"), h("th", { scope: "col", class: "number" }, "then"))),
         h("tbody", {}, row("Anomalies", before.anomaly_count, after.anomaly_count, count), row("Alerts per week", before.alerts_per_week, after.alerts_per_week, (value) => figure(value)))),
       h("p", { class: "muted" }, `${moment(from, source.timezone, false)} to ${moment(to, source.timezone)}`), notes.map((note) => h("p", { class: "muted" }, note)),
-      anomalies.length ? h("details", {}, h("summary", {}, "Which they are"), h("ul", { class: "found" }, anomalies.slice(0, 50).map((each) => h("li", {}, chip(each.severity), h("span", {}, each.series, " ", h("span", { class: "muted" }, moment(each.started_at, source.timezone))))), anomalies.length > 50 ? h("li", {}, `and ${anomalies.length - 50} more`) : null)) : null);
+      anomalies.length ? h("details", {}, h("summary", {}, "Which they are"), h("ul", { class: "found" }, anomalies.toSorted((a, b) => (b.is_new ?? false) - (a.is_new ?? false)).slice(0, 50).map((each) => h("li", {}, chip(each.severity), h("span", {}, each.series, each.is_new ? h("strong", {}, " new ") : " ", h("span", { class: "muted" }, moment(each.started_at, source.timezone))))), anomalies.length > 50 ? h("li", {}, `and ${anomalies.length - 50} more`) : null)) : null);
   }
 
-  function slider({ path, title, value, least, largest, step, unit }) {
+  function slider(given) {
+    const { path, title, written = "{}" } = given;
+    const { unit, factor } = shownIn(given);
+    const [value, least, largest, step] = [given.value, given.least, given.largest, given.step ?? 0].map((number) => clean(number / factor));
     const id = `rule-${path.replaceAll(".", "-")}`;
-    const range = h("input", { id, type: "range", min: least, max: largest, step: step ?? "any", value });
-    const number = h("input", { type: "number", min: least, max: largest, step: step ?? "any", value, "aria-label": `${title}, as a number` });
+    const bounds = { min: least, max: largest, step: step || "any" };
+    const range = h("input", { id, type: "range", ...bounds, value });
+    const number = h("input", { type: "number", min: least, max: largest, step: "any", value, "aria-label": `${title}, as a number` });
+    const asWritten = (text) => (written === "{}" ? Number(text) : written.replace("{}", String(clean(Number(text) * factor))));
     const moved = (from, to) => () => {
       if (from.value === "" || !from.checkValidity()) return;
       to.value = from.value;
-      set(path, Number(from.value), value);
+      set(path, asWritten(from.value), asWritten(value));
     };
     range.addEventListener("input", moved(range, number));
     number.addEventListener("input", moved(number, range));
     return h("div", { class: "field slider" }, h("label", { for: id }, title), h("div", { class: "value" }, number, unit ? h("span", { class: "muted" }, unit) : null), range);
+  }
+
+  function detectors(known, value) {
+    const named = DETECTORS.filter((each) => each.value === "auto" || each.value.every(({ type }) => known.includes(type)));
+    const alone = known.filter((type) => !named.some((each) => same(each.value, [{ type }]))).map((type) => ({ value: [{ type }], title: `${words(type)}, alone` }));
+    return choice("detectors", "Detectors", [...named, ...alone], value);
   }
 
   function choice(path, title, choices, value) {
@@ -101,10 +135,10 @@ export function rulesPanel(source, { onPreview, onClose }) {
     const severities = (values.rules ?? []).flatMap((rule, place) => (choices.severities && rule.severity ? [choice(`rules.${place}.severity`, `${rule.name ?? rule.type}: severity`, choices.severities, rule.severity)] : []));
     fill(body,
       h("p", { class: "muted mono" }, configuration.file ?? ""),
-      choices.detectors?.length ? choice("detectors", "Detectors", choices.detectors, values.detectors ?? null) : null,
-      choices.sensitivities?.length ? choice("sensitivity", "Sensitivity", choices.sensitivities, values.sensitivity ?? null) : null,
+      choices.detectors?.length ? detectors(choices.detectors, values.detectors ?? null) : null,
+      CHOICES.map(([path, title]) => (choices[path.split(".").at(-1)]?.length ? choice(path, title, choices[path.split(".").at(-1)], at(values, path)) : null)),
       sliders.length ? h("div", { class: "sliders" }, sliders.map(slider)) : h("p", { class: "muted" }, "This source has no rule with a number to move."),
-      severities, outcome, h("div", { class: "actions" }, undo, save));
+      severities);
     preview();
   }
 
@@ -114,7 +148,7 @@ export function rulesPanel(source, { onPreview, onClose }) {
     try {
       const proposed = await post("configure", { ...given, write: false });
       const problems = (proposed.problems ?? []).map((problem) => h("p", { class: "error" }, typeof problem === "string" ? problem : (problem.detail ?? problem.message)));
-      const write = h("button", { type: "button", class: "primary", disabled: problems.length > 0, onclick: (event) => event.target.closest("dialog").close("yes") }, "Write the file");
+      const write = h("button", { type: "button", class: "primary", disabled: problems.length > 0 || !proposed.diff, onclick: (event) => event.target.closest("dialog").close("yes") }, "Write the file");
       const { closed } = open(h("div", { class: "inside" }, h("h2", {}, `Save the rules of ${source.source}?`), h("p", { class: "muted" }, "The next run judges by them. Comments in the file stay."), proposed.diff ? diffOf(proposed.diff) : h("p", {}, "Nothing changes in the file."), problems,
         h("div", { class: "actions" }, h("button", { type: "button", onclick: (event) => event.target.closest("dialog").close("") }, "Cancel"), write)), { isWide: true, label: "Save the rules" });
       if ((await closed) !== "yes") return;

@@ -44,12 +44,13 @@ export function seriesOption(series, { zone = "UTC", range, incidents = [], prev
     itemStyle: { color: colour(`mark-${severity}`), borderColor: colour("surface"), borderWidth: 1, opacity: 1 },
     data: x.flatMap((at, i) => (series.severity?.[i] === severity && series.value[i] !== null ? [item(at, series.value[i])] : [])),
   }));
-  const previewed = preview.flatMap(({ started_at: from, ended_at: to }) => {
+  const ring = (isNew, point) => ({ ...point, itemStyle: { opacity: isNew === false ? 0.45 : 1, borderWidth: isNew === false ? 1.2 : 2.4 } }); // what is found already stays in the background
+  const previewed = preview.flatMap(({ started_at: from, ended_at: to, is_new: isNew }) => {
     const [start, end] = [Date.parse(from), Date.parse(to ?? from)];
-    const inside = series.at.flatMap((at, i) => (at >= start && at <= end && series.value[i] !== null ? [item(at + shift, series.value[i])] : []));
+    const inside = series.at.flatMap((at, i) => (at >= start && at <= end && series.value[i] !== null ? [ring(isNew, item(at + shift, series.value[i]))] : []));
     if (inside.length) return inside;
     const near = nearest(series.at, start); // a coarser point stands for it
-    return near < 0 || Math.abs(series.at[near] - start) > length / 50 ? [] : [item(series.at[near] + shift, series.value[near])];
+    return near < 0 || Math.abs(series.at[near] - start) > length / 50 ? [] : [ring(isNew, item(series.at[near] + shift, series.value[near]))];
   });
   const limits = [...thresholds.map(({ rule, value }) => ({ yAxis: value, name: rule })), ...lines.map((value) => ({ yAxis: value, name: "own line" }))];
   const values = series.value.map((value, i) => (forecast[i] ? null : value));

@@ -109,6 +109,7 @@ export async function sourcePage({ path: [, name], query }) {
     } else if (!isEditing && rules) {
       rules.leave();
       rules = null;
+      side.replaceChildren();
       charts.preview(null);
     }
     charts.show({ ...window, q: next.get("q"), series: next.getAll("series"), isSmall, lines: linesOf(next) });
