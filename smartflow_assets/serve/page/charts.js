@@ -21,6 +21,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
   let cursor = null;
   let asking = null;
   let range = null;
+  let drawnUpTo = null;
   let incidents = [];
   let previewed = null;
   let bucket = source.bucket_seconds ?? 300;
@@ -63,7 +64,10 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
     resolution = page.resolution_seconds ?? bucket;
     const newest = Math.max(...page.series.map((each) => each.at.at(-1) ?? -Infinity));
     if (isFirst) {
-      range = rangeOf(page, newest);
+      const next = rangeOf(page, newest);
+      if (slide && newest === drawnUpTo && ((next[1] - range[1]) / (next[1] - next[0])) * grid.clientWidth < 1) return; // less than a pixel: nothing to draw
+      drawnUpTo = newest;
+      range = next;
       onRange(range, page);
     }
     const seen = new Set(incidents.map((each) => `${each.incident_id} ${each.series}`));

@@ -44,7 +44,7 @@ const DELIVERIES = [
   { title: "Event", kind: "tight", cell: (item) => words(item.event) },
   { title: "Of", kind: "wide", cell: (item) => (item.incident_id ? h("a", { href: link(["incident", item.incident_id]) }, item.title ?? item.incident_id.slice(0, 8)) : item.title) },
   { title: "Attempt", kind: "number", cell: (item) => item.attempt },
-  { title: "Error", cell: (item) => item.error },
+  { title: "Why", cell: (item) => item.error },
 ];
 
 function foundBy({ rules, detectors }) {
@@ -108,23 +108,28 @@ export const tagsOf = (item) => (Array.isArray(item.tags) ? item.tags : Object.e
 export async function deliveriesPage({ query }) {
   const asked = Object.fromEntries(["source", "channel", "status"].map((name) => [name, query.get(name)]));
   const channels = h("section", { class: "panel spaced" }, h("header", {}, h("h2", {}, "Channels")), h("div", { class: "body" }));
-  get("channels").then(({ items }) => channels.lastChild.replaceChildren(items.length ? h("ul", { class: "channels" }, items.map(channel)) : h("p", { class: "muted" }, "No channels yet: data/channels.yaml.")), (error) => channels.lastChild.replaceChildren(failure(error)));
+  Promise.all([get("channels"), get("stats", { days: 30 })]).then(([{ items }, { sends }]) => channels.lastChild.replaceChildren(items.length ? h("ul", { class: "channels" }, items.map((item) => channel(item, (sends ?? []).filter((each) => each.channel === item.channel)))) : h("p", { class: "muted" }, "No channels yet: data/channels.yaml.")), (error) => channels.lastChild.replaceChildren(failure(error)));
   return page("Deliveries", [filter("source", "All sources", query, await names()), filter("status", "All states", query, ["sent", "failed", "planned", "claimed", "skipped"]), asked.channel ? h("button", { type: "button", onclick: () => change({ channel: null }) }, `Channel ${asked.channel} ×`) : null], deliveryList(asked), channels);
 }
 
-function channel(item) {
-  const button = h("button", { type: "button", onclick: async () => {
+/** `sends`: how many messages had which end in 30 days. */
+function channel(item, sends) {
+  const button = h("button", { type: "button", disabled: Boolean(item.problem), onclick: async () => {
     if (!(await ask({ title: `Send a test message to ${item.channel}?`, text: "Whoever reads this channel gets it. It says that it is a test.", verb: "Send" }))) return;
     button.disabled = true;
     try {
       const said = await post(`channels/${part(item.channel)}/test`);
-      toast({ severity: said.status === "sent" ? "good" : "critical", text: `${item.channel}: test ${said.status}`, note: said.error, isKept: true });
+      toast({ severity: said.sent ? "good" : "critical", text: `${item.channel}: test ${said.sent ? "sent" : "failed"}`, note: said.error, isKept: true });
     } catch (error) {
       failed(error);
     }
     button.disabled = false;
   } }, "Send a test message");
-  return h("li", {}, h("div", {}, h("a", { href: link(["deliveries"], { channel: item.channel }) }, item.channel), h("span", { class: "muted" }, ` ${item.type ?? ""}`)), item.last_status ? chip(item.last_status) : null, h("span", { class: "muted" }, item.last_sent_at ? moment(item.last_sent_at) : "nothing sent yet"), button);
+  const wrong = item.problem ?? (item.missing?.length ? `not set: ${item.missing.join(", ")}` : null);
+  return h("li", {}, h("div", {}, h("a", { href: link(["deliveries"], { channel: item.channel }) }, item.channel), h("span", { class: "muted" }, ` ${item.type ?? ""}`)),
+    wrong ? [chip("warning", "not ready"), h("span", {}, wrong)] : null,
+    h("span", { class: "muted" }, item.sources?.length ? `used by ${item.sources.join(", ")}` : "no source sends to it"),
+    sends.map(({ status, count: number }) => chip(status, `${number} ${status}`)), button);
 }
 
 const CHECKS = [

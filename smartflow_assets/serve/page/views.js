@@ -10,7 +10,7 @@ const here = {
   drop: async (name) => remember("views", remembered("views", []).filter((view) => view.name !== name)),
 };
 const there = {
-  list: async () => (await get("views")).items.map((view) => ({ name: view.name, ...view.value, ...view.view, ...(view.hash ? { hash: view.hash } : {}) })),
+  list: async () => (await get("views")).items.map(({ name, value }) => ({ name, hash: value.hash })),
   save: (name, hash) => put(`views/${part(name)}`, { hash }),
   drop: (name) => remove(`views/${part(name)}`),
 };
@@ -18,7 +18,7 @@ const there = {
 export function views() {
   const kept = token() ? there : here;
   const list = h("ul", { class: "views" });
-  const name = h("input", { id: "view-name", type: "text", required: true, maxlength: "80", autofocus: true });
+  const name = h("input", { id: "view-name", type: "text", required: true, maxlength: "80", pattern: "[^\\/]+", title: "A name without a slash", autofocus: true });
   async function draw() {
     try {
       const all = await kept.list();

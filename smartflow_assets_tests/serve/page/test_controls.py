@@ -77,6 +77,28 @@ def test_a_drag_over_a_chart_zooms_and_a_double_click_goes_back(browser, address
         expect(page.locator(".window-line > span").first).to_have_text(before)
 
 
+def test_a_mark_leads_to_its_incident(browser, address, page_home):
+    incident = page_home.table("incidents", "source = 'web'")["incident_id"][0]
+    where = """chart => {
+        const drawn = echarts.getInstanceByDom(chart);
+        const marks = drawn.getOption().series.find(series => series.id === "critical").data;
+        return drawn.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, marks[0].value);
+    }"""
+    with visiting(browser, address) as visit:
+        page = visit.open("#/source/web")
+        expect(page.locator(".chart canvas")).to_be_visible()
+        chart = page.locator(".chart")
+        x, y = chart.evaluate(where)
+        chart.hover(position={"x": x, "y": y})
+        expect(page.locator(".tip-body .strange")).to_have_text("critical")
+        expect(page.locator(".tip-title")).to_contain_text("4,000")
+        chart.click(position={"x": x, "y": y})
+        expect(page).to_have_url(re.compile(f"#/incident/{incident}"))
+        expect(page.locator("main .chart canvas")).to_be_visible()
+        page.go_back()
+        expect(page.locator("main h1")).to_have_text("web")
+
+
 def test_a_line_of_ones_own_is_kept_in_a_view(browser, address):
     with visiting(browser, address) as visit:
         page = visit.open("#/source/web")

@@ -219,3 +219,39 @@ def test_a_row_that_is_sent_is_judged_told_and_drawn(browser, tmp_path):
         expect(page.locator(".chart-panel .now")).to_have_text("5,000")
         assert before != "5,000"
         expect(page.locator("#nav-incidents")).to_have_text("1")
+
+
+def test_a_test_message_is_sent_and_said(browser, home):
+    secret = token(home, Role.operator)["Authorization"].removeprefix("Bearer ")
+    with serving(service_of(home)) as client, visiting(browser, str(client.base_url), secret) as visit:
+        page = visit.open("#/deliveries")
+        row = page.locator(".channels li", has_text="file")
+        expect(row).to_contain_text("used by broken, web")
+        row.get_by_role("button", name="Send a test message").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        row.get_by_role("button", name="Send a test message").click()
+        page.get_by_role("dialog").get_by_role("button", name="Send").click()
+        expect(page.locator(".toast.good")).to_contain_text("file: test sent")
+    assert list(home.table("api_audit", "action = 'try_channel'")["target"]) == ["file"]
+
+
+def test_views_of_a_token_are_kept_by_the_server(browser, home):
+    secret = token(home, Role.reader, "rita")["Authorization"].removeprefix("Bearer ")
+    with serving(service_of(home)) as client:
+        with visiting(browser, str(client.base_url), secret) as visit:
+            page = visit.open("#/incidents?state=all&source=web")
+            expect(page.locator("tbody tr").first).to_be_visible()
+            page.get_by_role("button", name="Saved views").click()
+            page.get_by_label("Save what is shown as").fill("ours")
+            page.get_by_role("button", name="Save", exact=True).click()
+            expect(page.get_by_role("link", name="ours")).to_be_visible()
+        with visiting(browser, str(client.base_url), secret) as visit:  # another browser
+            page = visit.open()
+            page.get_by_role("button", name="Saved views").click()
+            page.get_by_role("link", name="ours").click()
+            expect(page).to_have_url(re.compile("state=all&source=web"))
+            page.get_by_role("button", name="Saved views").click()
+            page.get_by_role("button", name="Delete ours").click()
+            expect(page.get_by_role("dialog")).to_contain_text("None yet.")
+    assert home.count("saved_views") == 0

@@ -21,7 +21,17 @@ def test_the_overview_counts_what_the_warehouse_holds(browser, address, page_hom
 
 
 @pytest.mark.parametrize(
-    "place", ["#/anomalies", "#/incidents?state=all", "#/checks", "#/source/shop", "#/nowhere", "#/source/nothing", "#/source/%E0%A4%A"]
+    "place",
+    [
+        "#/anomalies",
+        "#/incidents?state=all",
+        "#/deliveries",
+        "#/checks",
+        "#/source/shop",
+        "#/nowhere",
+        "#/source/nothing",
+        "#/source/%E0%A4%A",
+    ],
 )
 def test_no_place_asks_elsewhere_or_complains(browser, address, place):
     with visiting(browser, address) as visit:
