@@ -78,8 +78,10 @@ export class SeriesChart {
       incident ? h("p", { class: "tip-title" }, incident.title) : null);
   }
 
+  /** The incident of a point, which stands for a stretch from its time on. */
   #incidentAt(at) {
-    return (this.given.incidents ?? []).find((each) => at >= Date.parse(each.from) && at <= Date.parse(each.to ?? "9999-01-01"));
+    const end = at + (this.given.resolution ?? 1) * 1000;
+    return (this.given.incidents ?? []).find((each) => end > Date.parse(each.from) && at <= Date.parse(each.to ?? "9999-01-01"));
   }
 
   #clicked(event) {

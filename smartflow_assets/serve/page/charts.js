@@ -48,7 +48,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
     now.textContent = last < 0 ? "no values" : `${isMean ? "mean " : ""}${figure(series.value[last], series.unit)}`;
     now.title = last < 0 ? "" : `${moment(series.at[last], source.timezone)}${resolution > bucket ? `, of ${span(resolution)}` : ""}`;
     now.className = `now push ${series.severity?.[last] ?? ""}`;
-    chart.show(series, { range, slide, isSmall: wanted.isSmall, seconds: bucket < 60, incidents: incidents.filter((each) => of(each) || each.series === null || each.series === "*"),
+    chart.show(series, { range, resolution, slide, isSmall: wanted.isSmall, seconds: bucket < 60, incidents: incidents.filter((each) => of(each) || each.series === null || each.series === "*"),
       preview: previewed?.anomalies.filter(of) ?? [], thresholds: previewed?.thresholds.filter(of) ?? [], lines: wanted.lines.get(series.series) ?? [] });
   }
 

@@ -41,7 +41,7 @@ function chartPanel(incident, source) {
       const chart = new SeriesChart({ height: names.length > 1 ? 170 : 240, zone: source.timezone, onIncident: (id) => (location.hash = link(["incident", id])) });
       charts.push(chart);
       place.append(h("article", { class: "panel chart-panel" }, h("header", {}, h("h3", {}, h("a", { href: link(["source", source.source], { series: series.series, from: Math.round(range[0]), to: Math.round(range[1]) }) }, series.series)), h("span", { class: "muted push" }, series.unit ?? "")), chart.element));
-      chart.show(series, { range, seconds: source.bucket_seconds < 60, incidents: page.incidents.filter((each) => each.series === series.series || each.incident_id === incident.incident_id) });
+      chart.show(series, { range, resolution: page.resolution_seconds, seconds: source.bucket_seconds < 60, incidents: page.incidents.filter((each) => each.series === series.series || each.incident_id === incident.incident_id) });
     }
   }
   return { element, load, leave: () => charts.forEach((chart) => chart.dispose()) };
