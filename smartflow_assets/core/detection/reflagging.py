@@ -69,9 +69,10 @@ def reflagged(
 ) -> pd.DataFrame:
     """Rows of anomaly_scores of metrics that are judged by `settings`, which have no budget, as these flag them: is_anomaly, threshold and
     severity. `raises`: by series, as what people call false alarms raises thresholds."""
-    raw, scored = rows["raw_score"].to_numpy(float), (rows["state"] == "scored").to_numpy()
+    raw: NDArray[np.float64] = rows["raw_score"].to_numpy(float)
+    scored: NDArray[np.bool_] = (rows["state"] == "scored").to_numpy()
     value, expected = rows["value"].to_numpy(float), rows["expected"].to_numpy(float)
-    threshold = settings.surprise_threshold
+    threshold: float = settings.surprise_threshold
     cut = _raised(rows, threshold, value - expected, raises)
     with np.errstate(invalid="ignore"):
         if not settings.ensemble.by_flags and any(not detector.is_guard for detector in settings.active()):
@@ -84,7 +85,8 @@ def reflagged(
             flagged &= is_spike if settings.direction == "spike" else ~is_spike
         flagged &= ~((cut > threshold) & (raw < cut))
         found = (scored & (flagged | guarded)) | (guarded & np.isnan(value))
-        ratio: NDArray[np.float64] = np.where(lifted | guarded, np.maximum(raw, threshold), raw) / threshold
+        surprise: NDArray[np.float64] = np.where(lifted | guarded, np.maximum(raw, threshold), raw)
+    ratio = surprise / threshold
     severity = np.where(ratio >= CRITICAL_RATIO, "critical", np.where(ratio >= WARNING_RATIO, "warning", "info")).astype(object)
     severity[~found] = None
     return rows.assign(is_anomaly=found, threshold=to_anomaly_score(cut), severity=severity)
