@@ -44,7 +44,7 @@ class Edit:
 
     @property
     def diff(self) -> str:
-        """The lines that change, without those beside them, which may be of what nobody asked for; values of the environment are left out."""
+        """The lines that change, without those beside them, which nobody asked for; values of the environment are left out."""
         lines = unified_diff(
             self.before.splitlines(), self.after.splitlines(), self.file.name, f"{self.file.name}, proposed", n=0, lineterm=""
         )

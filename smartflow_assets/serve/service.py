@@ -61,6 +61,7 @@ class Service:
         self.has_submissions = threading.Event()
         self.runs = Beside("runs")
         self.trials = Beside("trials")
+        self.learning = Beside("learning")
         self._totals: tuple[str, dict[str, Any], dict[str, int]] | None = None
         self._catalogue: Catalogue | None = None
         self._catalogue_state, self._looked_at = "", 0.0
@@ -105,6 +106,7 @@ class Service:
         """End what works beside the server, and let the files go."""
         self.runs.close()
         self.trials.close()
+        self.learning.close()
         self.events.close()
         self.submissions.close()
         self.published.close()

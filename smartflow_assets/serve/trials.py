@@ -15,7 +15,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError, WarehouseError
 
 MOST_ANOMALIES = 500
-PROBLEM = "problem"
+PROBLEM, TAKES_LONG = "problem", "takes_long"
 
 
 def _as_value(work: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -57,13 +57,15 @@ def predict(home: str, name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str
 
 
 @_as_value
-def preview(home: str, name: str, changes: Mapping[str, Any], days: float, series: Sequence[str]) -> dict[str, Any]:
-    """What `stages.experiments.rule_preview` says of changes."""
+def preview(home: str, name: str, changes: Mapping[str, Any], days: float, series: Sequence[str], is_quick: bool) -> dict[str, Any]:
+    """What `stages.experiments.rule_preview` says of changes; with `is_quick` only `{TAKES_LONG: True}` where detectors would have to learn."""
     from smartflow_assets.config.configuration_edit import proposed
     from smartflow_assets.stages.experiments.rule_preview import previewer
 
     settings = Settings(Path(home))
     catalogue = Catalogue.load(settings)
     edit = proposed(settings, catalogue, name, changes)
-    found = previewer(name, settings, catalogue, timedelta(days=days)).preview(edit.source)
-    return found.values(series, MOST_ANOMALIES) | {"diff": edit.diff, "hash": edit.hash}
+    made = previewer(name, settings, catalogue, timedelta(days=days))
+    if is_quick and not made.is_quick(edit.source):
+        return {TAKES_LONG: True}
+    return made.preview(edit.source).values(series, MOST_ANOMALIES) | {"diff": edit.diff, "hash": edit.hash}

@@ -179,6 +179,7 @@ def test_severity_of_alerts_decides_who_is_told(watched):
     assert usual.anomaly_count == loud.anomaly_count and loud.alert_count < usual.alert_count
 
 
+@pytest.mark.soak
 def test_other_detectors_learn_anew_and_say_so(watched):
     found = preview(watched, {"detectors": [{"type": "mad"}, {"type": "seasonal"}]})
     assert found.method == "learnt_anew" and "learnt anew" in found.notes[0]
@@ -197,6 +198,12 @@ def test_another_copy_is_read_anew_and_the_same_one_is_not(watched):
     assert made(watched, {"sensitivity": "low"})[0] is first
     watched.warehouse.publish("again", is_forced=True)
     assert made(watched, {})[0] is not first and len(rule_preview._kept) <= rule_preview.SOURCES_KEPT
+
+
+def test_more_rows_than_a_preview_holds_are_refused_with_how_many_days_fit(watched, monkeypatch):
+    monkeypatch.setattr("smartflow_assets.stages.experiments.stored_verdicts.MOST_ROWS", 400)
+    with pytest.raises(SourceError, match=r"the last 16 days have 768 rows, and at most 400 are looked at \(days\)\. Ask for 8 days\."):
+        previewer("web", watched.settings, Catalogue.load(watched.settings), LENGTH)
 
 
 def test_a_source_without_rows_and_a_home_without_a_copy_say_so(tmp_path):

@@ -124,10 +124,11 @@ def configure(request: Request, caller: Annotated[Caller, Depends(administers)],
             )
     except InvalidFileError as error:
         audit.note("refused", detail=str(error))
-        told = {"diff": "", "written": False, "hash": hash_of(source_file(service.settings, asked.source).read_text("utf-8-sig"))}
-        return Response(
-            as_json(told | {"problems": [str(each) for each in error.problems]}), 422 if asked.write else 200, media_type="application/json"
-        )
+        if asked.write:
+            raise _problem(error) from None
+        now = hash_of(source_file(service.settings, asked.source).read_text("utf-8-sig"))
+        told = {"diff": "", "written": False, "hash": now, "problems": [str(each) for each in error.problems]}
+        return Response(as_json(told), media_type="application/json")
     except SmartflowError as error:
         audit.note("refused", detail=str(error))
         raise _problem(error) from None

@@ -69,5 +69,5 @@ async def predict(request: Request, caller: Annotated[Caller, Depends(operates)]
     if it were over; rows ahead of what is stored are judged as after an outage, at most 1,000 buckets ahead."""
     service = service_of(request)
     known_source(service.catalogue(), asked.source)
-    found = await values_of(service, trials.predict, asked.source, asked.rows)
+    found = await values_of(service, service.trials, trials.predict, asked.source, asked.rows)
     return Response(as_json(found), media_type="application/json")

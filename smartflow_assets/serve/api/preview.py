@@ -88,5 +88,8 @@ async def preview(request: Request, caller: Annotated[Caller, Depends(operates)]
     of rules and thresholds is answered from what is stored; other detectors learn first. Nothing is written."""
     service = service_of(request)
     known_source(service.catalogue(), asked.source)
-    found = await values_of(service, trials.preview, asked.source, asked.changes, asked.days, asked.series)
+    given = (asked.source, asked.changes, asked.days, asked.series)
+    found = await values_of(service, service.trials, trials.preview, *given, True)
+    if trials.TAKES_LONG in found:  # in a process of its own, so that sliders go on
+        found = await values_of(service, service.learning, trials.preview, *given, False)
     return Response(as_json(found), media_type="application/json")

@@ -132,6 +132,10 @@ class Previewer:
     catalogue: Catalogue
     _sides: OrderedDict[str, Side] = field(default_factory=OrderedDict[str, Side])
 
+    def is_quick(self, variant: Source) -> bool:
+        """Whether what is stored decides, so that nothing has to learn."""
+        return self.stored.is_decided(of_source(self.stored.run, variant).source)
+
     def preview(self, variant: Source) -> RulePreview:
         """What another form of the source would have found. SourceError where new detectors cannot learn from what is there."""
         variant, notes = of_source(self.stored.run, variant).source, list[str]()

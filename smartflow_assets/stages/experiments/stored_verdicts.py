@@ -31,6 +31,9 @@ SCORES = (
     "coalesce(is_anomaly, false) AS is_anomaly, state, severity"
 )
 _HELD = "SELECT series, observed_at FROM clean_series WHERE source = ? AND observed_at >= ? AND observed_at < ? AND repair = 'held'"
+MOST_ROWS = 2_000_000
+"""Rows (buckets x series) that a preview holds: about a gigabyte."""
+_COUNT = "SELECT count(*) AS n FROM anomaly_scores WHERE source = ? AND observed_at >= ?"
 _NEWEST = "SELECT max(observed_at) AS at FROM clean_series WHERE source = ?"
 _COMPONENTS = (
     "SELECT series, observed_at, detector, raw_score, surprise, share FROM detector_scores "
@@ -55,6 +58,11 @@ class StoredVerdicts:
         if pd.isna(newest):
             raise SourceError("it has no rows yet", source=run.name, remedy=f"`smartflow run {run.name}` reads them.")
         until = newest.to_pydatetime() + run.source.time_bucket.every
+        count = int(run.warehouse.read(_COUNT, [run.name, until - length])["n"].iloc[0])
+        if count > MOST_ROWS:
+            fewer = max(int(length.days * MOST_ROWS / count), 1)
+            what = f"the last {length.days} days have {count:,} rows, and at most {MOST_ROWS:,} are looked at"
+            raise SourceError(what, source=run.name, where="days", remedy=f"Ask for {fewer} day{'s' if fewer > 1 else ''}.")
         return cls(run, until - length, until)
 
     def judged(self, source: Source) -> pd.DataFrame:

@@ -91,8 +91,10 @@ def test_who_changed_what_is_kept(asked):
     for changes in ({"read.path": "/etc/passwd"}, {"alerts.to": ["pager"]}, {"description": "${HOME}"}, {"rules.0": {"type": "acme"}}):
         answer = asked.post("configure", {"source": "web", "changes": changes, "write": True})
         assert answer.status_code == 403 and answer.json()["remedy"], answer.text
-    wrong = asked.post("configure", {"source": "web", "changes": {"sensitivity": "highest"}, "write": True})
-    assert wrong.status_code == 422 and "sensitivity" in wrong.json()["problems"][0] and not wrong.json()["written"]
+    wrong = {"source": "web", "changes": {"sensitivity": "highest", "rules.0.above": "many"}}
+    shown, refused = asked.post("configure", wrong).json(), asked.post("configure", wrong | {"write": True})
+    assert not shown["written"] and len(shown["problems"]) == 2 and "sensitivity" in shown["problems"][0] + shown["problems"][1]
+    assert refused.status_code == 422 and refused.headers["content-type"] == "application/problem+json" and refused.json()["remedy"]
     rows = asked.home.table("api_audit", "TRUE ORDER BY happened_at")
     assert rows["outcome"].tolist() == ["done", *["refused"] * 5] and set(rows["done_by"]) == {"admin"} and set(rows["source"]) == {"web"}
     assert json.loads(rows["before"][0]) == {"sensitivity": None} and json.loads(rows["after"][0]) == {"sensitivity": "high"}
