@@ -25,6 +25,8 @@ from smartflow_assets.config.source_file import merged
 from smartflow_assets.config.yaml_file import edited, parsed_yaml
 from smartflow_assets.core.errors import SourceError
 
+_NULLABLE = ("threshold", "ignore_small_changes", "suppress_for", "remind_every")  # null is a value of theirs: none
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -175,9 +177,9 @@ def _put(tree: CommentedMap, place: Place, value: Any, whole: Mapping[str, Any],
     elif not isinstance(holder, dict):
         raise _misplaced(place, "is not the key of a mapping", source)
     elif value is None:
-        if last in holder or value_at(whole, place) is None:
-            holder.pop(last, None)
-        else:
+        if last in holder:
+            del holder[last]
+        elif last in _NULLABLE and value_at(whole, place) is not None:
             holder[last] = None  # the defaults say it: null takes it out
     else:
         holder[last] = value

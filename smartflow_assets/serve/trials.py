@@ -58,7 +58,7 @@ def predict(home: str, name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str
 
 @_as_value
 def preview(home: str, name: str, changes: Mapping[str, Any], days: float, series: Sequence[str], is_quick: bool) -> dict[str, Any]:
-    """What `stages.experiments.rule_preview` says of changes; with `is_quick` only that it takes long, where detectors would have to learn."""
+    """What `stages.experiments.rule_preview` says of changes; with `is_quick` only that it takes long, where detectors have to learn."""
     from smartflow_assets.config.configuration_edit import proposed
     from smartflow_assets.stages.experiments.rule_preview import previewer
 

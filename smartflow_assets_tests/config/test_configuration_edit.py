@@ -95,6 +95,7 @@ def test_places_are_those_of_the_file_whatever_goes(settings):
 
 def test_what_the_defaults_say_is_overruled_in_the_file_alone(settings):
     assert edit(settings, sensitivity="high").values_before == {"sensitivity": "low"}
+    assert not edit(settings, sensitivity=None).is_change, "what the file does not say it cannot take out"
     settings.defaults_file.write_text("threshold: {score: 0.99}\n")
     made = edit(settings, threshold=None)
     assert made.source.threshold is None and changed_lines(made) == ["+threshold:"]
