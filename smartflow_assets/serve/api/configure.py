@@ -1,5 +1,6 @@
 """What a source's YAML says of detection, rules and alerts, how far it can be slid, and changes of it."""
 
+from contextlib import nullcontext, suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Request, Response
@@ -156,6 +157,11 @@ class _Audit:
     def note(self, outcome: Literal["done", "refused", "failed"], edit: Edit | None = None, detail: str = "") -> None:
         if not self._asked.write:
             return
+        # what was refused is answered as such even where nobody could note it; what is done waits for its row
+        with nullcontext() if outcome == "done" else suppress(SmartflowError):
+            self._write(outcome, edit, detail)
+
+    def _write(self, outcome: Literal["done", "refused", "failed"], edit: Edit | None, detail: str) -> None:
         note(
             self._service.warehouse,
             Audited(
