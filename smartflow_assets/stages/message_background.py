@@ -194,6 +194,12 @@ def served_page(incident_id: str, environment: Mapping[str, str]) -> str | None:
     return f"{served}/#/incident/{incident_id}" if served else None
 
 
+def served_source(source: str, environment: Mapping[str, str]) -> str | None:
+    """Where `smartflow serve` shows a source; None where nobody has said where it is."""
+    served = _address(environment, SERVE_VARIABLE)
+    return f"{served}/#/source/{quote(source, safe='')}" if served else None
+
+
 def page_path(settings: Settings, incident_id: str) -> Path:
     """Where the page of an incident is written."""
     return settings.reports / "incidents" / f"{incident_id}.html"

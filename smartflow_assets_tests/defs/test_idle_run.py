@@ -37,6 +37,7 @@ def exported(home: Home) -> dict[str, int]:
 def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Idle]:
     done = Counter[str]()
     with opened(tmp_path_factory.mktemp("idle")) as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMARTFLOW_SERVE_URL", "https://quality.example.com/")
         home.write_source("web", WEB)
         write_rows(home.settings.data / "examples" / "web.csv", daily_series(3))
         assert home.run("web", END).is_success
@@ -91,6 +92,13 @@ def test_every_asset_is_materialised_and_shows_its_counts(idle: Idle) -> None:
     scores = idle.home.instance.fetch_materializations(asset_key("anomaly_scores"), limit=2).records
     newest, before = (record.asset_materialization.metadata for record in scores)
     assert newest["plot"] == dg.MetadataValue.dagster_run(scores[1].run_id) and "base64," in before["plot"].value
+
+
+def test_the_incidents_lead_to_the_live_page(idle: Idle) -> None:
+    assert idle.home.instance is not None
+    event = idle.home.instance.get_latest_materialization_event(asset_key("incidents"))
+    assert event and event.asset_materialization
+    assert event.asset_materialization.metadata["live_page"].value == "https://quality.example.com/#/source/web"
 
 
 def test_a_file_makes_a_source_a_partition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

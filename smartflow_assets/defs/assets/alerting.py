@@ -9,6 +9,7 @@ import dagster as dg
 from smartflow_assets.defs.metadata import NOTE, decoration, kept, numbers, report_metadata, small_table, stage_asset
 from smartflow_assets.defs.resources import RunOptions
 from smartflow_assets.stages import alerting, incident_pages, remediation
+from smartflow_assets.stages.message_background import served_source
 
 
 @stage_asset("incidents", "alerting", ["pandas"], deps=["anomalies"])
@@ -28,6 +29,8 @@ def incidents(context: dg.AssetExecutionContext, options: RunOptions) -> dg.Mate
             "silent_hours": None if moved.silent_for is None else moved.silent_for / timedelta(hours=1),
         }
     )
+    if page := served_source(options.run.name, os.environ):
+        metadata["live_page"] = dg.MetadataValue.url(page)
     if remedied.rows:
         metadata |= numbers({f"remedies_{status}": remedied.count(status) for status in ("done", "failed", "skipped", "dry")})
         metadata[NOTE] = "; ".join(remedied.told)
