@@ -8,10 +8,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from smartflow_assets.serve.access.tokens import Role
 from smartflow_assets.serve.feed.event_log import Event, EventLog
 from smartflow_assets.serve.feed.listeners import MOST_WAITING, Listener, Told
 from smartflow_assets_tests.homes import START, daily_series, write_rows
-from smartflow_assets_tests.serve.served import NOW, SPIKE_AT, service_of, serving
+from smartflow_assets_tests.serve.served import NOW, SPIKE_AT, service_of, serving, token
 
 
 class Page(threading.Thread):
@@ -141,3 +142,15 @@ def test_a_number_of_another_log_begins_here(client, number):
     with client.stream("GET", "/api/stream/anomalies", headers={"Last-Event-ID": number}) as answer:
         assert answer.status_code == 200
         assert next(answer.iter_lines()) == "retry: 2000"
+
+
+def test_a_stream_ends_when_its_token_is_revoked(home, monkeypatch):
+    monkeypatch.setattr("smartflow_assets.serve.api.stream.HEARTBEAT_SECONDS", 0.1)
+    header = token(home, Role.reader, "anna")
+    service = service_of(home)
+    with serving(service) as client, client.stream("GET", "/api/stream/anomalies", headers=header) as answer:
+        lines = answer.iter_lines()
+        beats = (line for line in lines if line.startswith(":"))
+        assert next(beats) and next(beats) and next(beats)
+        service.tokens.revoke("anna")
+        assert len(list(beats)) < 20, "it ends"

@@ -1,18 +1,20 @@
 """What happens, as it happens: server-sent events, which a page that was away resumes by the number of the last one that it saw."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from smartflow_assets.serve.access.caller import Caller, reads, service_of
+from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.serve.access.caller import Caller, caller_of, reads, service_of
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.asked import Sources, known_sources
 from smartflow_assets.serve.feed import wire
 from smartflow_assets.serve.feed.event_log import read
-from smartflow_assets.serve.problem import responses
+from smartflow_assets.serve.problem import Problem, responses
 
 router = APIRouter(tags=["stream"])
 HEARTBEAT_SECONDS = 15.0
@@ -47,11 +49,15 @@ async def stream(
                     if wanted is None or each.source in wanted:
                         yield wire.event(each)
                 at = missed[-1].event_id
+            beat_at = time.monotonic() + HEARTBEAT_SECONDS
             while True:
                 try:
-                    told = await asyncio.wait_for(listener.queue.get(), HEARTBEAT_SECONDS)
+                    told = await asyncio.wait_for(listener.queue.get(), max(0.0, beat_at - time.monotonic()))
                 except TimeoutError:
+                    if not await asyncio.to_thread(_may_still_read, request):
+                        return
                     yield wire.HEARTBEAT
+                    beat_at = time.monotonic() + HEARTBEAT_SECONDS
                     continue
                 if told is None:
                     return
@@ -62,6 +68,14 @@ async def stream(
                     yield told.text
 
     return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+def _may_still_read(request: Request) -> bool:
+    """Whether a token that was good when the stream began still is."""
+    try:
+        return caller_of(request).role is not None
+    except (Problem, SmartflowError):
+        return False
 
 
 @router.get("/api/events", responses=responses(405))
