@@ -7,7 +7,6 @@ share the log.
 
 import json
 import sqlite3
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from smartflow_assets.adapters.files.access import make_private_folder, private
+from smartflow_assets.serve.ledger_file import LedgerFile
 
 MOST_KEPT = 10_000
 """So many events can be resumed from; of older ones the key alone is kept."""
@@ -47,20 +46,17 @@ class EventLog:
     """Safe to use from threads and processes."""
 
     def __init__(self, file: Path) -> None:
-        self.file = file
-        self._connection: sqlite3.Connection | None = None
-        self._mutex = threading.Lock()
+        self._file = LedgerFile(file, _TABLES, is_kept_through_power_cuts=False)
 
     def seen_up_to(self) -> str | None:
         """How far the warehouse was read, as `take` was told; None where it never was."""
-        rows = self._asked("SELECT up_to FROM seen")
+        rows = self._file.asked("SELECT up_to FROM seen")
         return rows[0][0] if rows else None
 
     def take(self, events: Iterable[Event], up_to: str) -> list[Event]:
         """Add what is new of these and note how far the warehouse was read, in one commit -> the new ones, with their numbers."""
         added = list[Event]()
-        with self._mutex, self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.transaction() as connection:
             for each in events:
                 row = connection.execute(
                     "INSERT INTO events (key, kind, source, data) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING RETURNING id",
@@ -76,8 +72,7 @@ class EventLog:
 
     def begin(self, keys: Iterable[str], up_to: str) -> None:
         """Begin with what is there already: it is known, and no news."""
-        with self._mutex, self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.transaction() as connection:
             connection.executemany(
                 "INSERT INTO events (key, kind, source) VALUES (?, 'before', '') ON CONFLICT (key) DO NOTHING", ((key,) for key in keys)
             )
@@ -85,25 +80,24 @@ class EventLog:
 
     def after(self, event_id: int, limit: int = 1000) -> list[Event]:
         """The events after this number, the oldest first."""
-        rows = self._asked(
+        rows = self._file.asked(
             "SELECT key, kind, source, data, id FROM events WHERE id > ? AND data IS NOT NULL ORDER BY id LIMIT ?", event_id, limit
         )
         return [Event(*row) for row in rows]
 
     def newest(self, limit: int) -> Sequence[Event]:
         """The last ones, the newest first."""
-        rows = self._asked("SELECT key, kind, source, data, id FROM events WHERE data IS NOT NULL ORDER BY id DESC LIMIT ?", limit)
+        rows = self._file.asked("SELECT key, kind, source, data, id FROM events WHERE data IS NOT NULL ORDER BY id DESC LIMIT ?", limit)
         return [Event(*row) for row in rows]
 
     @property
     def last_id(self) -> int:
         """The number of the newest event; 0 where there is none."""
-        return int(self._asked("SELECT coalesce(max(id), 0) FROM events")[0][0])
+        return int(self._file.asked("SELECT coalesce(max(id), 0) FROM events")[0][0])
 
     def use_link(self, nonce: str, used_at: str, used_for: str) -> bool:
         """Note that a signed link was used -> False where it was before."""
-        with self._mutex, self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.transaction() as connection:
             done = connection.execute(
                 "INSERT INTO used_links VALUES (?, ?, ?) ON CONFLICT (nonce) DO NOTHING RETURNING nonce", (nonce, used_at, used_for)
             ).fetchone()
@@ -111,36 +105,18 @@ class EventLog:
 
     def forget_link(self, nonce: str) -> None:
         """It did nothing after all, and may be used again."""
-        self._asked("DELETE FROM used_links WHERE nonce = ?", nonce)
+        self._file.asked("DELETE FROM used_links WHERE nonce = ?", nonce)
 
     def is_link_used(self, nonce: str) -> bool:
         """Whether a signed link was used."""
-        return bool(self._asked("SELECT 1 FROM used_links WHERE nonce = ?", nonce))
+        return bool(self._file.asked("SELECT 1 FROM used_links WHERE nonce = ?", nonce))
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        with self._mutex:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._file.close()
 
     def _note(self, connection: sqlite3.Connection, up_to: str) -> None:
         connection.execute("INSERT INTO seen VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET up_to = excluded.up_to", (up_to,))
-
-    def _asked(self, sql: str, *given: Any) -> list[Any]:
-        with self._mutex, self._opened() as connection:
-            return connection.execute(sql, given).fetchall()
-
-    def _opened(self) -> sqlite3.Connection:
-        """As a context it commits, or takes back where an error leaves it."""
-        if self._connection is None:
-            make_private_folder(self.file.parent)
-            with private():
-                self._connection = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                self._connection.execute("PRAGMA synchronous = NORMAL")
-                self._connection.executescript(_TABLES)
-        return self._connection
 
 
 def read(event: Event) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import secrets
 import sqlite3
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from typing import Any
 
 from smartflow_assets.adapters.files.access import make_private_folder, private
 from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.serve.ledger_file import LedgerFile
 
 ROWS_IN_A_FILE = 5_000
 KEPT = timedelta(days=30)
@@ -57,16 +57,14 @@ class SubmissionLedger:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._connection: sqlite3.Connection | None = None
-        self._mutex = threading.RLock()
+        self._file = LedgerFile(file, _TABLES, is_kept_through_power_cuts=True)  # what was accepted outlives the machine
 
     def add(self, source: str, rows: Sequence[dict[str, Any]], key: str | None, by_whom: str, now: datetime) -> Submission:
         """Keep rows -> the submission; the one from before where the key and the rows are the same. KeyTakenError where the rows differ."""
         text = "\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
         digest = hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()
         submission_id = secrets.token_hex(8)
-        with self._mutex, self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.transaction() as connection:
             there = connection.execute("SELECT digest, submission_id FROM submissions WHERE key = ?", (key,)).fetchone()
             if there is not None and there[0] != digest:
                 remedy = "A repeat has the same rows; other rows need another key."
@@ -85,22 +83,21 @@ class SubmissionLedger:
 
     def find(self, submission_id: str) -> Submission | None:
         """The submission with this id."""
-        rows = self._asked(f"SELECT {_COLUMNS} FROM submissions WHERE submission_id = ?", submission_id)
+        rows = self._file.asked(f"SELECT {_COLUMNS} FROM submissions WHERE submission_id = ?", submission_id)
         return Submission(*rows[0]) if rows else None
 
     def waiting_sources(self) -> list[str]:
         """The sources with submissions that no run has been through."""
-        rows = self._asked("SELECT source FROM submissions WHERE state IN ('waiting', 'running') GROUP BY source ORDER BY min(number)")
+        rows = self._file.asked("SELECT source FROM submissions WHERE state IN ('waiting', 'running') GROUP BY source ORDER BY min(number)")
         return [row[0] for row in rows]
 
     def waiting_count(self) -> int:
         """So many submissions wait."""
-        return int(self._asked("SELECT count(*) FROM submissions WHERE state = 'waiting'")[0][0])
+        return int(self._file.asked("SELECT count(*) FROM submissions WHERE state = 'waiting'")[0][0])
 
     def file_rows(self, source: str, folder: Path, now: datetime) -> list[str]:
         """Put what waits into files of the inbox `folder` -> the submissions that a run can take now; those of a run that died too."""
-        with self._mutex, self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.transaction() as connection:
             waiting = connection.execute(
                 "SELECT number, row_count FROM submissions WHERE source = ? AND state = 'waiting' AND file IS NULL",
                 (source,),
@@ -118,8 +115,7 @@ class SubmissionLedger:
                 touched.add(file)
         for file in sorted(touched):
             self._write(source, folder, file)
-        with self._mutex, self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.transaction() as connection:
             taken = connection.execute(
                 "UPDATE submissions SET state = 'running' WHERE source = ? AND state IN ('waiting', 'running') AND file IS NOT NULL "
                 "RETURNING submission_id",
@@ -130,8 +126,7 @@ class SubmissionLedger:
     def end(self, ids: Sequence[str], now: datetime, *, run_id: str | None, error: str | None) -> None:
         """A run has been through these, or has failed."""
         state = "done" if error is None else "failed"
-        with self._mutex, self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._file.transaction() as connection:
             connection.executemany(
                 "UPDATE submissions SET state = ?, run_id = ?, error = ?, ended_at = ? WHERE submission_id = ?",
                 [(state, run_id, error, now.isoformat(), each) for each in ids],
@@ -144,10 +139,7 @@ class SubmissionLedger:
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        with self._mutex:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._file.close()
 
     def _place(self, connection: sqlite3.Connection, source: str, row_count: int, now: datetime) -> tuple[str, int]:
         """The file that rows go into, and the number that the first of them has there."""
@@ -166,23 +158,9 @@ class SubmissionLedger:
 
     def _write(self, source: str, folder: Path, file: str) -> None:
         """Write a file as the ledger says it."""
-        rows = self._asked("SELECT rows FROM submissions WHERE source = ? AND file = ? ORDER BY first_row", source, file)
+        rows = self._file.asked("SELECT rows FROM submissions WHERE source = ? AND file = ? ORDER BY first_row", source, file)
         make_private_folder(folder)
         part = folder / f".{file}.part"
         with private():
             part.write_text("\n".join(row[0] for row in rows) + "\n", encoding="utf-8")
         part.replace(folder / file)
-
-    def _asked(self, sql: str, *given: Any) -> list[Any]:
-        with self._mutex, self._opened() as connection:
-            return connection.execute(sql, given).fetchall()
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            make_private_folder(self.file.parent)
-            with private():
-                self._connection = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                self._connection.execute("PRAGMA synchronous = FULL")  # what was accepted outlives the machine
-                self._connection.executescript(_TABLES)
-        return self._connection
