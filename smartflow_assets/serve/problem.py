@@ -1,6 +1,7 @@
 """Errors as the API tells them: `application/problem+json` (RFC 9457), with the remedy that every error of ours has."""
 
 import logging
+from pathlib import PurePath
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -88,7 +89,8 @@ def of_error(error: SmartflowError) -> Problem:
         status = 409
     elif isinstance(error, SourceError) and error.what == "there is no such source":
         status = 404
-    return Problem(status, error.what, remedy=error.remedy, source=error.source, field=error.where, headers=headers)
+    where = PurePath(error.where).name if error.where.startswith("/") else error.where  # where the home lies is nobody's business
+    return Problem(status, error.what, remedy=error.remedy, source=error.source, field=where, headers=headers)
 
 
 def install(app: FastAPI) -> None:
