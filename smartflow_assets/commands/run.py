@@ -168,10 +168,10 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
         raise typer.Exit(1)
 
 
-def run_one(settings: "Settings", source: str) -> "Outcome":
-    """Watch one source as `smartflow run SOURCE` does, without a word on the terminal: what became of it."""
+def run_one(settings: "Settings", source: str, reason: str) -> "Outcome":
+    """Watch one source as `smartflow run SOURCE` does, without a word on the terminal, for a `reason`: what became of it."""
     ended = list["Outcome"]()
-    with terminal.quiet(), _opened(settings) as (watch, _):
+    with terminal.quiet(), _opened(settings, reason) as (watch, _):
         watch("monitor_source", [source], {}, lambda name, stage: None, ended.append)
     return ended[0]
 
@@ -195,7 +195,7 @@ def _look_for_daemon(settings: "Settings", catalogue: "Catalogue") -> None:
 
 
 @contextmanager
-def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., None], int]]:
+def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tuple[Callable[..., None], int]]:
     """The shared Dagster instance with dead runs failed and closed, and the partitions as the catalogue has them.
 
     -> what runs a job for sources with options, and tells each stage as it begins and each outcome; and how many stages there are.
@@ -228,7 +228,7 @@ def _opened(settings: "Settings") -> Iterator[tuple[Callable[..., None], int]]:
 
         def watch_one(job: str, source: str, options: dict[str, Any], on_stage: OnStage) -> "Outcome":
             try:
-                outcome = execute(instance, settings, job, source, options, on_stage=lambda stage: on_stage(source, stage))
+                outcome = execute(instance, settings, job, source, options, reason=reason, on_stage=lambda stage: on_stage(source, stage))
             except Exception as error:  # before the run began or while it was closed: the other sources are still to run
                 return Outcome(source, "", is_success=False, failures=(_unforeseen(error),))
             run = instance.get_run_by_id(outcome.run_id)

@@ -276,7 +276,7 @@ def _run_source(folder: str, source: str) -> dict[str, Any]:
     from smartflow_assets.config.settings import HOME_VARIABLE, Settings
 
     os.environ[HOME_VARIABLE] = folder
-    outcome = run_one(Settings(Path(folder)), source)
+    outcome = run_one(Settings(Path(folder)), source, "rows over HTTP")
     failures = [f"{failure.cause}: {failure.message}" for failure in outcome.failures]
     return {"run_id": outcome.run_id, "is_success": outcome.is_success, "failures": failures}
 

@@ -20,7 +20,7 @@ _TITLES = {
     403: "This is not allowed",
     404: "There is no such thing",
     405: "This address does not take this method",
-    409: "It is not as you think",
+    409: "It does not go with how things stand",
     413: "The request is too large",
     415: "The body is of another type",
     421: "Another host was asked",

@@ -60,6 +60,10 @@ class Snapshot:
         """Nothing: it is open."""
         return nullcontext()
 
+    def execute(self, sql: str) -> None:
+        """A statement that has no result, such as a setting of this session."""
+        self._executed(sql, ())
+
     def _executed(self, sql: str, params: Sequence[Any]) -> duckdb.DuckDBPyConnection:
         try:
             return self._cursor.execute(sql, list(params))

@@ -138,6 +138,7 @@ class Guard:
             )
         if (
             scope["method"] not in ("GET", "HEAD")
+            and not scope["path"].startswith("/a/")  # a link in a mail acts by its signature, wherever the mail is shown
             and (origin := given.get(b"origin"))
             and _host(origin.partition("://")[2]) not in self._access.hosts
         ):

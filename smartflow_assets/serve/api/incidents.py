@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.feedback import Verdict
+from smartflow_assets.core.incidents.content import Line
 from smartflow_assets.core.incidents.event_log import Row
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.json_value import json_value
@@ -192,7 +193,7 @@ def _known(service: Service, snapshot: Snapshot, start: str) -> dict[str, Any]:
         "incident": json_value(row, write_time=lambda at: pd.Timestamp(at).to_pydatetime()),
         "headline": facts.content.headline,
         "kicker": facts.content.kicker,
-        "lines": [{"label": line.label, "texts": list(line.texts)} for line in facts.content.lines],
+        "lines": [{"label": line.label, "texts": list(line.texts)} for line in facts.content.lines if not _leads_here(line)],
         "state": facts.state,
         "timezone": facts.content.timezone,
         "timeline": [dict(zip(("at", "event", "by", "severity", "said"), each, strict=True)) for each in facts.timeline],
@@ -211,6 +212,11 @@ def _known(service: Service, snapshot: Snapshot, start: str) -> dict[str, Any]:
         "sql": facts.sql,
         "actions": _actions(row),
     }
+
+
+def _leads_here(line: Line) -> bool:
+    """Whether a line only says how to come to what is shown."""
+    return line.label == "Next" and all("smartflow incidents show" in text for text in line.texts)
 
 
 def _actions(row: Row) -> list[Action]:

@@ -68,7 +68,7 @@ def submit(
         _check(row, f"rows.{place}" if submitted.rows is not None else "row", source)
     key = f"{caller.token.token_id if caller.token else ''} {idempotency_key}" if idempotency_key else None
     try:
-        taken = service.submissions.add(name, rows, key, caller.name, service.now())
+        taken = service.submissions.add(name, rows, key, caller.name, service.now(), str(caller.role or ""))
     except KeyTakenError as error:
         raise Problem(409, error.what, source=name, remedy=error.remedy) from None
     service.has_submissions.set()
@@ -87,8 +87,8 @@ def submission(
     caller: Annotated[Caller, Depends(reads)],
     submission_id: Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["5f0c2b7e9d1a4c33"])],
 ) -> Response:
-    """What became of rows that were sent: waiting, running, done or failed; how many are new, which could not be read, what was flagged at
-    their times. Kept for 30 days."""
+    """What became of rows that were sent: waiting, running, done or failed; of how many the time is stored now, which could not be read
+    (counted from 0), what was flagged at their times. Kept for 30 days."""
     service = service_of(request)
     found = service.submissions.find(submission_id)
     if found is None:
@@ -114,10 +114,10 @@ def _fate(service: Any, found: Submission) -> dict[str, Any]:
     if source is None or found.file is None or found.first_row is None:
         return {}
     origin = f"inbox/{found.source}/{found.file}"
+    reading = source.read.time.reading(source.calendar.timezone)
+    times = [" ".join(str(row.get(part, "")) for part in reading.parts) for row in service.submissions.rows_of(found.submission_id)]
     with service.published.snapshot() as snapshot:
-        told = fate(snapshot, found.source, source.time_column, origin, found.first_row, found.row_count)
-    told["duplicate_count"] = max(0, found.row_count - told["stored_count"] - len(told["quarantined"]))
-    return told
+        return fate(snapshot, found.source, reading, origin, found.first_row, times)
 
 
 def _check(row: dict[str, Any], field: str, source: Source) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 
 _TOTALS = """
-SELECT (SELECT count(*) FROM clean_series) AS point_count, (SELECT count(*) FROM anomalies) AS anomaly_count,
+SELECT (SELECT count(value) FROM clean_series) AS point_count, (SELECT count(*) FROM anomalies) AS anomaly_count,
        (SELECT sum(point_count) FROM anomalies) AS anomalous_point_count,
        (SELECT max(ended_at) FROM run_log) AS last_run_at, (SELECT published_at FROM snapshot_info) AS published_at
 """
 _OPEN = "SELECT severity, count(*) AS n FROM marts.open_incidents GROUP BY severity"
-_SERIES = "SELECT source, count(DISTINCT series) AS series_count FROM anomaly_scores GROUP BY source"
+_SERIES = "SELECT source, count(DISTINCT series) AS series_count, count(value) AS record_count FROM clean_series GROUP BY source"
 _WORST = """
 SELECT source, ['info', 'warning', 'critical'][max(list_position(['info', 'warning', 'critical'], severity))] AS worst_severity
 FROM incidents WHERE state IN ('open', 'acknowledged') GROUP BY source

@@ -1,8 +1,14 @@
-"""What became of rows that were sent: how many are stored, which could not be read, what was flagged at their times."""
+"""What became of rows that were sent: how many are stored, which could not be read, what was flagged at their times.
+
+Rows are found again by their time and their file. The number of a row in its file says it of rows that could not be read alone: what a
+later load touches is numbered on.
+"""
 
 from typing import Any
 
-from smartflow_assets.adapters.sql_quoting import quoted
+from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.staging.contract import TimeReading
+from smartflow_assets.adapters.staging.text_parsing import moment
 from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 from smartflow_assets.adapters.warehouse.tables import raw_table
 
@@ -14,24 +20,29 @@ _FLAGGED = """
 SELECT anomaly_id, series, started_at, ended_at, severity, explanation FROM anomalies
 WHERE source = $1 AND ended_at > $2 AND started_at <= $3 ORDER BY started_at DESC, anomaly_id LIMIT 100
 """
+_HAS_TABLE = "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'raw' AND table_name = $1"
 
 
-def fate(snapshot: Snapshot, source: str, time_column: str, origin: str, first_row: int, row_count: int) -> dict[str, Any]:
-    """stored_count, quarantined (row, counted from 0, and reason) and anomalies of rows `first_row` and after of a file."""
-    span = [source, origin, first_row, first_row + row_count]
-    told: dict[str, Any] = {"stored_count": 0, "quarantined": snapshot.rows(_UNREAD, span), "anomalies": []}
-    has_table = snapshot.rows(
-        "SELECT 1 AS one FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'raw' AND table_name = $1",
-        [source],
-    )
-    if has_table:
-        at = '"' + time_column.replace('"', '""') + '"'
+def fate(snapshot: Snapshot, source: str, reading: TimeReading, origin: str, first_row: int, times: list[str]) -> dict[str, Any]:
+    """stored_count, quarantined (row, counted from 0, and reason) and anomalies of rows whose times are these texts, the first of which
+    is row `first_row` of a file."""
+    unread = snapshot.rows(_UNREAD, [source, origin, first_row, first_row + len(times)])
+    told: dict[str, Any] = {"stored_count": 0, "quarantined": unread, "anomalies": []}
+    if snapshot.rows(_HAS_TABLE, [source]):
+        snapshot.execute(f"SET SESSION TimeZone = {quoted_text(reading.zone)}")  # times that name none are of this zone
         [stored] = snapshot.rows(
-            f"SELECT count(*) AS n, min({at}) AS from_at, max({at}) AS to_at FROM {quoted(raw_table(source))} "
-            "WHERE _origin = $1 AND _row >= $2 AND _row < $3",
-            span[1:],
+            f"""
+            WITH given AS (SELECT unnest(CAST($1 AS VARCHAR[])) AS text), sent AS (SELECT {moment("text", reading)} AS moment FROM given)
+            SELECT count(*) AS n, epoch_ms(min(moment)) AS from_ms, epoch_ms(max(moment)) AS to_ms FROM sent
+            WHERE moment IN (SELECT {quoted_column(reading.column)} FROM {quoted(raw_table(source))} WHERE _origin = $2)
+            """,
+            [times, origin],
         )
+        snapshot.execute("SET SESSION TimeZone = 'UTC'")
         told["stored_count"] = stored["n"]
         if stored["n"]:
-            told["anomalies"] = snapshot.rows(_FLAGGED, [source, stored["from_at"], stored["to_at"]])
+            told["anomalies"] = snapshot.rows(
+                _FLAGGED.replace("$2", "make_timestamptz($2 * 1000)").replace("$3", "make_timestamptz($3 * 1000)"),
+                [source, stored["from_ms"], stored["to_ms"]],
+            )
     return told

@@ -74,7 +74,7 @@ class Clerk(threading.Thread):
                 source=each.source,
                 action="submit",
                 done_by=each.by_whom,
-                role=None,
+                role=each.role or None,
                 outcome="done" if error is None else "failed",
                 request_id=each.submission_id,
                 happened_at=datetime.fromisoformat(each.received_at),

@@ -24,11 +24,11 @@ KEPT = timedelta(days=30)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS submissions (
     number INTEGER PRIMARY KEY AUTOINCREMENT, submission_id TEXT NOT NULL UNIQUE, source TEXT NOT NULL, key TEXT UNIQUE,
-    digest TEXT NOT NULL, rows TEXT, row_count INTEGER NOT NULL, by_whom TEXT NOT NULL, received_at TEXT NOT NULL,
+    digest TEXT NOT NULL, rows TEXT, row_count INTEGER NOT NULL, by_whom TEXT NOT NULL, role TEXT NOT NULL, received_at TEXT NOT NULL,
     state TEXT NOT NULL, file TEXT, first_row INTEGER, run_id TEXT, error TEXT, ended_at TEXT);
 CREATE INDEX IF NOT EXISTS by_file ON submissions (source, file);
 """
-_COLUMNS = "submission_id, source, row_count, by_whom, received_at, state, file, first_row, run_id, error, ended_at"
+_COLUMNS = "submission_id, source, row_count, by_whom, role, received_at, state, file, first_row, run_id, error, ended_at"
 
 
 class KeyTakenError(SmartflowError):
@@ -43,6 +43,7 @@ class Submission:
     source: str
     row_count: int
     by_whom: str
+    role: str
     received_at: str
     state: str
     file: str | None = None
@@ -59,7 +60,7 @@ class SubmissionLedger:
         self.file = file
         self._file = LedgerFile(file, _TABLES, is_kept_through_power_cuts=True)  # what was accepted outlives the machine
 
-    def add(self, source: str, rows: Sequence[dict[str, Any]], key: str | None, by_whom: str, now: datetime) -> Submission:
+    def add(self, source: str, rows: Sequence[dict[str, Any]], key: str | None, by_whom: str, now: datetime, role: str = "") -> Submission:
         """Keep rows -> the submission; the one from before where the key and the rows are the same. KeyTakenError where the rows differ."""
         text = "\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
         digest = hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()
@@ -73,9 +74,9 @@ class SubmissionLedger:
                 submission_id = there[1]
             else:
                 connection.execute(
-                    "INSERT INTO submissions (submission_id, source, key, digest, rows, row_count, by_whom, received_at, state) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
-                    (submission_id, source, key, digest, text, len(rows), by_whom, now.isoformat()),
+                    "INSERT INTO submissions (submission_id, source, key, digest, rows, row_count, by_whom, role, received_at, state) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+                    (submission_id, source, key, digest, text, len(rows), by_whom, role, now.isoformat()),
                 )
         found = self.find(submission_id)
         assert found is not None
@@ -85,6 +86,11 @@ class SubmissionLedger:
         """The submission with this id."""
         rows = self._file.asked(f"SELECT {_COLUMNS} FROM submissions WHERE submission_id = ?", submission_id)
         return Submission(*rows[0]) if rows else None
+
+    def rows_of(self, submission_id: str) -> list[dict[str, Any]]:
+        """The rows as they were sent."""
+        found = self._file.asked("SELECT rows FROM submissions WHERE submission_id = ?", submission_id)
+        return [json.loads(line) for line in found[0][0].split("\n")] if found else []
 
     def waiting_sources(self) -> list[str]:
         """The sources with submissions that no run has been through."""
