@@ -86,7 +86,6 @@ def start(
     app = None if workers > 1 else served_app()
     _publish_anew(settings)
     shown = f"http://{host if host not in ('0.0.0.0', '::') else '127.0.0.1'}:{port}{access.root_path}/"
-    terminal.say(f"{shown}  (sources of {settings.home}; {_told_of(tokens)}; Ctrl-C ends it)")
     config = uvicorn.Config(
         app or f"{__name__}:{served_app.__name__}",
         factory=app is None,
@@ -99,16 +98,22 @@ def start(
         root_path=access.root_path,
         proxy_headers=bool(trust_proxy),
         forwarded_allow_ips=trust_proxy or None,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=5,
+        http="h11",  # which limits headers, as httptools does not
+        h11_max_incomplete_event_size=64 * 1024,
+        ws="none",
         backlog=512,
     )
     with private():
+        said = f"{shown}  (sources of {settings.home}; {_told_of(tokens)}; Ctrl-C ends it)"
         if app is None:
+            terminal.say(said)
             from uvicorn.supervisors import Multiprocess
 
             Multiprocess(config, [config.bind_socket()]).run()
             return
         with _alone(settings):
+            terminal.say(said)
             _served(uvicorn, config, app.state.service, shown)
 
 
@@ -132,8 +137,11 @@ def _publish_anew(settings: "Settings") -> None:
     from smartflow_assets.config.home import share_of
 
     warehouse = Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
-    if (info := warehouse.snapshot_info()) is not None and info.schema_version < SCHEMA_VERSION:
-        warehouse.publish("serve", is_forced=True)
+    try:
+        if (info := warehouse.snapshot_info()) is not None and info.schema_version < SCHEMA_VERSION:
+            warehouse.publish("serve", is_forced=True)
+    except SmartflowError as error:  # the copy from before is better than none
+        terminal.note(f"the copy of an older SmartFlow could not be published anew: {error}")
 
 
 @contextmanager

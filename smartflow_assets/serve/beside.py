@@ -7,11 +7,13 @@ the first piece of work and ended when there was none for a while. Functions are
 import asyncio
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Any
 
 IDLE_AFTER = 600.0  # seconds
@@ -46,6 +48,7 @@ class Beside:
     def __init__(self, name: str, idle_after: float = IDLE_AFTER) -> None:
         self.name, self._idle_after = name, idle_after
         self._pool: ProcessPoolExecutor | None = None
+        self._pid: Future[int] | None = None
         self._under_way, self._used_at = 0, 0.0
         self._timer: threading.Timer | None = None
         self._mutex = threading.Lock()
@@ -53,11 +56,11 @@ class Beside:
     def submit(self, function: Callable[..., Any], *given: Any) -> "Future[Any]":
         """Have `function(*given)` done; BrokenProcessPool in its result where the process died of it."""
         with self._mutex:
-            pool = self._pool = self._pool or _started()
+            pool = self._pool or self._begun()
             try:
                 future = pool.submit(_worked, function, given)
             except BrokenProcessPool:  # the work before it was its end
-                pool = self._pool = _started()
+                pool = self._begun()
                 future = pool.submit(_worked, function, given)
             self._under_way += 1
         future.add_done_callback(lambda done: self._done(pool, done))
@@ -72,14 +75,26 @@ class Beside:
         """Whether something is under way or waits."""
         return self._under_way > 0
 
-    def close(self) -> None:
-        """End the process; what waits is not done any more."""
+    def close(self, patience: float = 0.0) -> None:
+        """End the process; what waits is not done any more, and what is under way has so many seconds to end."""
         with self._mutex:
             pool, self._pool = self._pool, None
             if self._timer is not None:
                 self._timer.cancel()
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+        if pool is None:
+            return
+        pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + patience
+        while self._under_way and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if self._under_way and self._pid is not None and self._pid.done() and not self._pid.exception():
+            with suppress(ProcessLookupError):  # an interpreter waits for its children before it ends
+                os.kill(self._pid.result(), signal.SIGKILL)
+
+    def _begun(self) -> ProcessPoolExecutor:
+        self._pool = _started()
+        self._pid = self._pool.submit(os.getpid)
+        return self._pool
 
     def _done(self, pool: ProcessPoolExecutor, future: "Future[Any]") -> None:
         with self._mutex:

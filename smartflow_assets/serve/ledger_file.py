@@ -20,6 +20,7 @@ class LedgerFile:
         self.file, self._tables = file, tables
         self._synchronous = "FULL" if is_kept_through_power_cuts else "NORMAL"
         self._connection: sqlite3.Connection | None = None
+        self._inode = 0
         self._mutex = threading.Lock()
 
     @contextmanager
@@ -58,7 +59,10 @@ class LedgerFile:
             raise WarehouseError(f"SQLite says: {error}", where=str(self.file), remedy=remedy) from error
 
     def _opened(self) -> sqlite3.Connection:
-        """As a context it commits, or takes back where an error leaves it."""
+        """As a context it commits, or takes back where an error leaves it. A file that was taken away is begun anew."""
+        if self._connection is not None and self._inode != self._found():
+            self._connection.close()
+            self._connection = None
         if self._connection is None:
             make_private_folder(self.file.parent)
             with private():
@@ -66,4 +70,12 @@ class LedgerFile:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
                 self._connection.executescript(self._tables)
+                self._inode = self._found()
         return self._connection
+
+    def _found(self) -> int:
+        """What tells the file from another one in its place; 0 where there is none."""
+        try:
+            return self.file.stat().st_ino
+        except FileNotFoundError:
+            return 0

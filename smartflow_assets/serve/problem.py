@@ -1,6 +1,8 @@
 """Errors as the API tells them: `application/problem+json` (RFC 9457), with the remedy that every error of ours has."""
 
+import errno
 import logging
+import traceback
 from pathlib import PurePath
 from typing import Any
 
@@ -9,11 +11,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from smartflow_assets.core.errors import DecisionError, SmartflowError, SourceError, WarehouseBusyError, WarehouseError
+from smartflow_assets.serve.access.tokens import TokenFileError
 from smartflow_assets.serve.answers import as_json
 
 _log = logging.getLogger("smartflow.serve")
+_FRAMES, _LONGEST = -12, 4_000
 _TITLES = {
     400: "The request cannot be understood",
     401: "A token is needed",
@@ -28,6 +33,7 @@ _TITLES = {
     429: "Too many requests",
     500: "Something failed that should not have",
     503: "Not now",
+    507: "There is no room",
 }
 
 
@@ -73,7 +79,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may answer with, for its description: these, and those that every route may."""
     return {
         status: {"model": ProblemBody, "description": _TITLES[status], "content": {"application/problem+json": {}}}
-        for status in sorted({400, 401, 403, 421, 422, 429, 500, 503, *statuses})
+        for status in sorted({400, 401, 403, 421, 422, 429, 500, 503, 507, *statuses})
     }
 
 
@@ -83,7 +89,7 @@ def of_error(error: SmartflowError) -> Problem:
     headers = dict[str, str]()
     if isinstance(error, WarehouseBusyError):
         status, headers = 503, {"Retry-After": "5"}
-    elif isinstance(error, WarehouseError):
+    elif isinstance(error, WarehouseError | TokenFileError):
         status = 503
     elif isinstance(error, DecisionError):
         status = 409
@@ -105,12 +111,21 @@ def install(app: FastAPI) -> None:
             return _of_values(error).response()
         if isinstance(error, HTTPException):
             return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
-        request_id = request.scope.get("state", {}).get("request_id", "")
-        _log.exception("request %s of %s %s failed", request_id, request.method, request.url.path, exc_info=error)
-        return Problem(500, "the server could not answer", remedy=f"Its log says why, under request {request_id}.").response()
+        return unforeseen(error, request.scope).response()
 
-    for kind in (Problem, SmartflowError, RequestValidationError, HTTPException, Exception):
+    for kind in (Problem, SmartflowError, RequestValidationError, HTTPException, OSError):
         app.add_exception_handler(kind, told)
+
+
+def unforeseen(error: Exception, scope: Scope) -> Problem:
+    """An error that nobody thought of, told in the log in a few lines; a full disk is one that people can do something about."""
+    request_id = scope.get("state", {}).get("request_id", "")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _log.error("request %s of %s %s: %s", request_id, scope["method"], scope["path"], error.strerror)
+        return Problem(507, f"{error.strerror}: nothing was done", remedy="Free some space, then ask again.")
+    told = traceback.format_exception(error, limit=_FRAMES)
+    _log.error("request %s of %s %s failed\n%s", request_id, scope["method"], scope["path"], "".join(told)[-_LONGEST:])
+    return Problem(500, "the server could not answer", remedy=f"Its log says why, under request {request_id}.")
 
 
 def _of_values(error: RequestValidationError) -> Problem:

@@ -104,7 +104,7 @@ class Service:
 
     def close(self) -> None:
         """End what works beside the server, and let the files go."""
-        self.runs.close()
+        self.runs.close(patience=4.0)  # a run that is killed is gone on with by the next one
         self.trials.close()
         self.learning.close()
         self.events.close()

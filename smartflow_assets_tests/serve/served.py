@@ -58,7 +58,15 @@ def serving(service: Service, port: int | None = None) -> Iterator[httpx.Client]
     """Run its app on a free port, or on this one; the client asks that."""
     port = port or free_port()
     server = uvicorn.Server(
-        uvicorn.Config(create_app(service), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            create_app(service),
+            host="127.0.0.1",
+            port=port,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+            http="h11",
+            h11_max_incomplete_event_size=64 * 1024,
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

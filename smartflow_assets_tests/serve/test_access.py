@@ -138,3 +138,48 @@ def test_what_a_proxy_hands_on_is_not_of_this_machine(client):
     assert client.get("/api/status").status_code == 200
     for header in ("X-Forwarded-For", "Forwarded", "Via"):
         assert client.get("/api/status", headers={header: "203.0.113.9"}).status_code == 401
+
+
+def test_a_header_that_never_ends_is_ended(client):
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as connection:
+        connection.sendall(b"GET /api/me HTTP/1.1\r\nHost: localhost\r\nX: ")
+        sent = 0
+        try:
+            while sent < 2_000_000:
+                sent += connection.send(b"a" * 10_000)
+            answer = connection.recv(100)
+        except OSError:
+            answer = b""
+        assert sent < 2_000_000 or answer == b"" or b" 400 " in answer
+    assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"note": "\\ud800"}', b'{"note": NaN}', b'{"note": ' + b"[" * 900 + b"]" * 900 + b"}", b'{"note": 1' + b"0" * 400 + b"}", b"{"],
+)
+def test_what_json_cannot_hold_is_refused_at_the_door(home, body):
+    header = token(home, Role.admin) | {"Content-Type": "application/json"}
+    with serving(service_of(home)) as client:
+        for method, address in (("POST", "/api/incidents/abcdabcd/comment"), ("PUT", "/api/views/mine"), ("POST", "/api/submit")):
+            answer = client.request(method, address, content=body, headers=header)
+            assert answer.status_code == 422 and answer.headers["content-type"] == "application/problem+json", (address, answer.text)
+        assert client.get("/api/views", headers=header).json()["items"] == []
+
+
+def test_two_hosts_are_none(client):
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as connection:
+        connection.sendall(b"GET /api/status HTTP/1.1\r\nHost: evil.example\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert connection.recv(100).split(b" ")[1] in (b"400", b"421")
+
+
+def test_a_lost_or_broken_file_of_tokens_lets_nobody_in(home):
+    header = token(home, Role.reader)
+    service = service_of(home)
+    with serving(service) as client:
+        assert client.get("/api/status", headers=header).status_code == 200
+        service.tokens.file.chmod(0o644)
+        told = client.get("/api/status", headers=header)
+        assert told.status_code == 503 and str(home.folder) not in told.text
+        service.tokens.file.unlink()
+        assert client.get("/api/status").status_code == 401 and client.get("/api/status", headers=header).status_code == 401

@@ -66,6 +66,17 @@ def test_later_submissions_are_added_to_the_file_of_the_day_until_it_is_full(led
     assert lines(folder, "api-2026-03-10-0001.jsonl") == [{"at": 9}]
 
 
+def test_a_file_that_the_ledger_has_lost_is_left_alone(ledger, tmp_path):
+    folder = tmp_path / "inbox/live"
+    ledger.add("live", [{"at": 1}], None, "anna", NOW)
+    ledger.end(ledger.file_rows("live", folder, NOW), NOW, run_id="r", error=None)
+    for file in ledger.file.parent.iterdir():  # while the server runs
+        file.unlink()
+    ledger.add("live", [{"at": 2}], None, "anna", NOW)
+    ledger.file_rows("live", folder, NOW)
+    assert lines(folder) == [{"at": 1}] and lines(folder, "api-2026-03-09-0002.jsonl") == [{"at": 2}]
+
+
 def test_a_key_takes_the_same_rows_once_and_no_others(ledger):
     first = ledger.add("live", [{"at": 1}], "key", "anna", NOW)
     assert ledger.add("live", [{"at": 1}], "key", "anna", NOW).submission_id == first.submission_id and ledger.waiting_count() == 1
@@ -83,6 +94,9 @@ def test_what_cannot_be_taken_is_refused_and_nothing_is_kept(live, home):
             ({"source": "live", "rows": [{"load": 1}]}, 422, "rows.0.at"),
             ({"source": "live", "row": {"at": None, "load": 1}}, 422, "row.at"),
             ({"source": "live", "rows": [{"at": "2026-03-09"}] * 5001}, 422, "rows"),
+            ({"source": "live", "rows": [{"at": "2026-03-09", "load": 1}, {"at": "yesterday", "load": 1}]}, 422, "rows.1.at"),
+            ({"source": "live", "row": {"at": "2026-03-09", "load": "55,1"}}, 422, "row.load"),
+            ({"source": "live", "row": {"at": "2026-03-09", "load": [1]}}, 422, "row.load"),
             ({"source": "../live", "row": {"at": 1}}, 422, "source"),
             ({"source": "other", "row": {"at": 1}}, 404, ""),
         ):
@@ -120,7 +134,7 @@ def test_rows_that_are_sent_are_judged_by_a_real_run_and_every_client_can_see_wh
         assert (first["state"], first["stored_count"], first["quarantined"], first["error"]) == ("done", 864, [], None)
         assert ended(sent(rows, **{"Idempotency-Key": "history"})) == first
         later = START + timedelta(days=3)
-        odd = sent([{"at": later.isoformat(), "load": 4000.0}, {"at": "no time", "load": 1}])
+        odd = sent([{"at": later.isoformat(), "load": 4000.0}, {"at": (later + timedelta(minutes=1)).isoformat(), "load": "1e300"}])
         calm = sent([{"at": (later + timedelta(minutes=5)).isoformat(), "load": 500.0}])
         told = ended(odd)
         assert told["stored_count"] == 1 and [each["row"] for each in told["quarantined"]] == [1] and told["state"] == "done"

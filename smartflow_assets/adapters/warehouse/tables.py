@@ -905,7 +905,8 @@ _ALL = (
     ),
     TableSpec(
         "api_audit",
-        "Who did what over HTTP: a row for each request that changes something, or wanted to. Secrets are in none.",
+        "Who did what over HTTP: a row for each request that changes something, or was refused for what it asked; what a role may not ask "
+        "for leaves none. Secrets are in none.",
         (
             _always("source", TEXT, "Source that it is about; `*` for what is of none."),
             _always("happened_at", TIME, "When, by the clock of the server."),

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smartflow_assets.serve.access.caller import shown_token
-from smartflow_assets.serve.problem import Problem
+from smartflow_assets.serve.access.strict_json import refusal
+from smartflow_assets.serve.problem import Problem, unforeseen
 from smartflow_assets.serve.service import Access
 
 MOST_BYTES = 5 * 1024**2
@@ -111,12 +112,19 @@ class Guard:
 
         try:
             problem = self._problem(scope)
+            replayed = received
+            if problem is None and _is_json(scope):
+                problem, replayed = await _read_strictly(received)
             if problem is not None:
                 await _answer(problem, sent)
             else:
-                await self._app(scope, received, sent)
+                await self._app(scope, replayed, sent)
         except _TooLarge:
             pass  # it was answered
+        except Exception as error:  # told here, since what goes on from here ends the connection without a word
+            problem = unforeseen(error, scope)
+            if not status:
+                await _answer(problem, sent)
         finally:
             route = scope.get("route")
             self._record(getattr(route, "path", "") or "other", scope["method"], status or 500, time.perf_counter() - started)
@@ -124,7 +132,7 @@ class Guard:
     def _problem(self, scope: Scope) -> Problem | None:
         headers = scope["headers"]
         given = {name: value.decode("latin-1") for name, value in headers}
-        if _host(given.get(b"host", "")) not in self._access.hosts:
+        if _host(given.get(b"host", "")) not in self._access.hosts or sum(name == b"host" for name, _ in headers) != 1:
             return Problem(
                 421,
                 f"this server does not answer to the host {given.get(b'host', '')[:100]!r}",
@@ -157,6 +165,34 @@ class Guard:
                     headers={"Retry-After": str(max(1, round(wait)))},
                 )
         return None
+
+
+def _is_json(scope: Scope) -> bool:
+    """Whether a route will read the body as JSON, as they do where its type is not named."""
+    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+    return scope["method"] in ("POST", "PUT") and not any(b"form" in kind for kind in kinds)
+
+
+async def _read_strictly(receive: Receive) -> tuple[Problem | None, Receive]:
+    """The problem of a body, if it has one, and what hands the body on."""
+    body, is_last = b"", False
+    while not is_last:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        body += message.get("body", b"")
+        is_last = not message.get("more_body", False)
+    is_handed_on = False
+
+    async def replayed() -> Message:
+        nonlocal is_handed_on
+        if is_handed_on:
+            return await receive()
+        is_handed_on = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    why = refusal(body)
+    return Problem(422, why, field="body", remedy="Send plain JSON in UTF-8.") if why else None, replayed
 
 
 def _too_large() -> Problem:

@@ -53,6 +53,10 @@ class Token:
         return self.expires_at is not None and now >= self.expires_at
 
 
+class TokenFileError(SmartflowError):
+    """The file of tokens cannot be trusted or read, so nobody is let in."""
+
+
 class TokenFile:
     """The tokens of a home. Safe to use from threads and processes: the file is replaced as a whole."""
 
@@ -60,19 +64,29 @@ class TokenFile:
         self.file = file
         self._seen: tuple[int, int, int] | None = None
         self._tokens: tuple[Token, ...] = ()
+        self._was_there = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file of tokens, or was since this process began: one that is lost opens nothing."""
+        self._was_there = self._was_there or self.file.exists()
+        return self._was_there
 
     def tokens(self) -> Sequence[Token]:
-        """All of them, the oldest first. SmartflowError when the file cannot be read, or others may read it."""
+        """All of them, the oldest first. TokenFileError when the file cannot be read, or others may read it."""
         try:
             status = self.file.stat()
         except FileNotFoundError:
             self._seen, self._tokens = None, ()
             return ()
+        self._was_there = True
+        if not self.file.is_file():
+            raise TokenFileError("it is no file", where=str(self.file), remedy="Put it aside; a new one is made with a token.")
         if status.st_mode & 0o077:
-            raise SmartflowError(
+            raise TokenFileError(
                 f"others may read the file of tokens (mode {status.st_mode & 0o777:o})",
                 where=str(self.file),
-                remedy=f"chmod 600 {self.file}, and revoke what others may have read.",
+                remedy=f"chmod 600 the file {self.file.name}, and revoke what others may have read.",
             )
         seen = (status.st_ino, status.st_mtime_ns, status.st_size)
         if seen != self._seen:
@@ -142,7 +156,7 @@ def _read(file: Path) -> tuple[Token, ...]:
             )
             for each in json.loads(file.read_text())
         )
-    except (ValueError, TypeError, KeyError) as error:
-        raise SmartflowError(
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise TokenFileError(
             "the file of tokens cannot be read", where=str(file), remedy="Put its backup back, or remove it and make the tokens anew."
         ) from error

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from smartflow_assets.adapters.readers import InboxReader
+from smartflow_assets.adapters.staging.contract import TimeReading
+from smartflow_assets.adapters.staging.readable_times import unreadable_times
 from smartflow_assets.config.source import Source
 from smartflow_assets.serve.access.caller import Caller, operates, reads, service_of
 from smartflow_assets.serve.answers import as_json
@@ -66,6 +68,7 @@ def submit(
     rows = submitted.rows if submitted.rows is not None else [submitted.row or {}]
     for place, row in enumerate(rows):
         _check(row, f"rows.{place}" if submitted.rows is not None else "row", source)
+    _check_times(rows, "rows" if submitted.rows is not None else "row", source)
     key = f"{caller.token.token_id if caller.token else ''} {idempotency_key}" if idempotency_key else None
     try:
         taken = service.submissions.add(name, rows, key, caller.name, service.now(), str(caller.role or ""))
@@ -106,6 +109,8 @@ def submission(
     }
     if found.state in ("done", "failed") and service.published.generation:
         told |= _fate(service, found)
+        if found.state == "failed" and told.get("stored_count") == found.row_count:
+            told["state"] = "done"  # a later run has taken them
     return Response(as_json(told), media_type="application/json")
 
 
@@ -115,7 +120,7 @@ def _fate(service: Any, found: Submission) -> dict[str, Any]:
         return {}
     origin = f"inbox/{found.source}/{found.file}"
     reading = source.read.time.reading(source.calendar.timezone)
-    times = [" ".join(str(row.get(part, "")) for part in reading.parts) for row in service.submissions.rows_of(found.submission_id)]
+    times = times_of(service.submissions.rows_of(found.submission_id), reading)
     with service.published.snapshot() as snapshot:
         return fate(snapshot, found.source, reading, origin, found.first_row, times)
 
@@ -126,13 +131,37 @@ def _check(row: dict[str, Any], field: str, source: Source) -> None:
         raise Problem(422, f"{field}: a row has 1 to {_MOST_FIELDS} fields", field=field, source=source.name)
     for part in source.read.time.parts:
         if row.get(part) in (None, ""):
-            raise Problem(
-                422,
-                f"{field}.{part}: the time is missing",
-                field=f"{field}.{part}",
-                source=source.name,
-                remedy="Write it as 2026-03-01T09:35:00Z.",
-            )
-    for name, value in row.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise Problem(422, f"{field}.{name[:100]}: it is no number that JSON knows", field=f"{field}.{name[:100]}", source=source.name)
+            raise _refused(f"{field}.{part}", "the time is missing", "Write it as 2026-03-01T09:35:00Z.", source)
+    for column in source.wanted.numbers or ():
+        value = row.get(column)
+        if isinstance(value, str) and not _is_number(value):
+            raise _refused(f"{field}.{column}", f"{value[:40]!r} is no number", "Send a number of JSON: 55.1.", source)
+        if isinstance(value, bool | list | dict):
+            raise _refused(f"{field}.{column}", "it is no number", "Send a number of JSON: 55.1.", source)
+
+
+def _check_times(rows: list[dict[str, Any]], field: str, source: Source) -> None:
+    """Problem 422 for the first row whose time is none."""
+    reading = source.read.time.reading(source.calendar.timezone)
+    bad = unreadable_times(times_of(rows, reading), reading)
+    if bad:
+        where = f"{field}.{bad[0]}" if field == "rows" else field
+        text, more = times_of([rows[bad[0]]], reading)[0][:40], f" ({len(bad)} rows in all)" if len(bad) > 1 else ""
+        formats = " or ".join(reading.formats)
+        raise _refused(f"{where}.{reading.parts[0]}", f"{text!r} is no time{more}", f"The source reads {formats}.", source)
+
+
+def times_of(rows: list[dict[str, Any]], reading: TimeReading) -> list[str]:
+    """The time of each row as a text, as a file would have it."""
+    return [" ".join(str(row.get(part, "")) for part in reading.parts) for row in rows]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return text.strip() == "" or math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _refused(field: str, what: str, remedy: str, source: Source) -> Problem:
+    return Problem(422, f"{field[:150]}: {what}", field=field[:150], source=source.name, remedy=remedy)

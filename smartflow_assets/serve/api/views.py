@@ -30,10 +30,11 @@ def save_view(request: Request, caller: Annotated[Caller, Depends(reads)], name:
     """Save a view in the place of the one of that name."""
     service, owner = service_of(request), _owner(caller)
     there = {each["name"]: each["value"] for each in _views(service, caller)}
+    write = saved(owner, name, value, service.now())  # of what cannot be kept nothing is noted either
     with audited(request, caller, "save_view", target=name, before=there.get(name), after=value):
         if name not in there and len(there) >= MOST_VIEWS:
             raise Problem(409, f"there are {MOST_VIEWS} views already", remedy="Take one out first.")
-        service.warehouse.commit(RUN_ID, [saved(owner, name, value, service.now())])
+        service.warehouse.commit(RUN_ID, [write])
     return Response(as_json({"name": name, "value": value}), media_type="application/json")
 
 

@@ -116,7 +116,7 @@ class SubmissionLedger:
                 )
             }
             for number, row_count in waiting:
-                file, first_row = self._place(connection, source, row_count, now)
+                file, first_row = self._place(connection, source, row_count, folder, now)
                 connection.execute("UPDATE submissions SET file = ?, first_row = ? WHERE number = ?", (file, first_row, number))
                 touched.add(file)
         for file in sorted(touched):
@@ -147,20 +147,20 @@ class SubmissionLedger:
         """Close the file; the next use opens it again."""
         self._file.close()
 
-    def _place(self, connection: sqlite3.Connection, source: str, row_count: int, now: datetime) -> tuple[str, int]:
-        """The file that rows go into, and the number that the first of them has there."""
+    def _place(self, connection: sqlite3.Connection, source: str, row_count: int, folder: Path, now: datetime) -> tuple[str, int]:
+        """The file that rows go into, and the number that the first of them has there. A file that lies there and that the ledger does
+        not know, since it was lost, is left alone."""
         day = f"api-{now:%Y-%m-%d}"
         newest = connection.execute(
             "SELECT file, max(first_row + row_count) FROM submissions WHERE source = ? AND file LIKE ? "
             "GROUP BY file ORDER BY file DESC LIMIT 1",
             (source, f"{day}-%"),
         ).fetchone()
-        if newest is None:
-            return f"{day}-0001.jsonl", 1
-        name, next_row = newest
-        if next_row - 1 + row_count <= ROWS_IN_A_FILE:
-            return name, next_row
-        return f"{day}-{int(name.removeprefix(day)[1:5]) + 1:04d}.jsonl", 1
+        if newest is not None and newest[1] - 1 + row_count <= ROWS_IN_A_FILE:
+            return newest
+        there = [path.name for path in folder.glob(f"{day}-*.jsonl")] + ([newest[0]] if newest else [])
+        last = max((int(name.removeprefix(day)[1:5]) for name in there), default=0)
+        return f"{day}-{last + 1:04d}.jsonl", 1
 
     def _write(self, source: str, folder: Path, file: str) -> None:
         """Write a file as the ledger says it."""

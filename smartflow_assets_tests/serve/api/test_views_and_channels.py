@@ -28,7 +28,6 @@ def test_a_view_is_that_of_its_token(home):
     assert audit(home) == [
         ["anna", "reader", "save_view", "mornings", "done"],
         ["anna", "reader", "save_view", "mornings", "done"],
-        ["anna", "reader", "save_view", "large", "refused"],
         ["anna", "reader", "remove_view", "mornings", "done"],
     ]
 
