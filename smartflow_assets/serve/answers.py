@@ -6,6 +6,8 @@ and are told `304 Not Modified` by the same name (ETag).
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic_core import to_json
@@ -20,6 +22,7 @@ class Answers:
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
         self._state = ""
+        self._turns: dict[str, tuple[threading.Lock, int]] = {}
         self._mutex = threading.Lock()
 
     def get(self, state: str, key: str) -> bytes | None:
@@ -29,6 +32,24 @@ class Answers:
                 self._bodies.move_to_end(key)
                 return self._bodies[key]
             return None
+
+    @contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """One at a time for each question: who comes second finds the answer of the first. When a copy is new, all open pages ask the
+        same."""
+        with self._mutex:
+            turn, waiting = self._turns.get(key, (threading.Lock(), 0))
+            self._turns[key] = (turn, waiting + 1)
+        try:
+            with turn:
+                yield
+        finally:
+            with self._mutex:
+                turn, waiting = self._turns[key]
+                if waiting == 1:
+                    del self._turns[key]
+                else:
+                    self._turns[key] = (turn, waiting - 1)
 
     def keep(self, state: str, key: str, body: bytes) -> None:
         """Keep a body; those of another state go."""

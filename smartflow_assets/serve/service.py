@@ -62,6 +62,7 @@ class Service:
         self.runs = Beside("runs")
         self.trials = Beside("trials")
         self.learning = Beside("learning")
+        self._totals_turn = threading.Lock()
         self._totals: tuple[str, dict[str, Any], dict[str, int]] | None = None
         self._catalogue: Catalogue | None = None
         self._catalogue_state, self._looked_at = "", 0.0
@@ -87,9 +88,10 @@ class Service:
 
     def totals(self, snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, int]]:
         """Totals of the home, and open incidents by severity; worked out once for each copy."""
-        if self._totals is None or self._totals[0] != snapshot.generation:
-            self._totals = (snapshot.generation, state.totals(snapshot), state.open_incidents(snapshot))
-        return dict(self._totals[1]), self._totals[2]
+        with self._totals_turn:
+            if self._totals is None or self._totals[0] != snapshot.generation:
+                self._totals = (snapshot.generation, state.totals(snapshot), state.open_incidents(snapshot))
+            return dict(self._totals[1]), self._totals[2]
 
     def newest_time(self, source: str | None, before: datetime | None) -> datetime:
         """The newest time of the data, of a source or of all, and not after `before`."""

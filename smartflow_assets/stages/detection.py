@@ -5,7 +5,7 @@ time. Only the rows of the windows that cleaning wrote are scored; a score once 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -107,9 +107,10 @@ PICTURE_BEFORE, PICTURE_AFTER = timedelta(days=3), 12  # of the series in the pi
 PICTURE_BUCKETS = 48  # before the anomaly, where three days have fewer
 
 
-def anomaly_scores(run: SourceRun) -> ScoringOutcome:
+def anomaly_scores(run: SourceRun, only: Collection[str] | None = None) -> ScoringOutcome:
     """Score the rows of all pending windows, after the rows before them from which the state is rebuilt. Part of the series by part, so
-    that few states are held at a time; what is pending stays so until the last part is through."""
+    that few states are held at a time; what is pending stays so until the last part is through. `only` these series, where the others
+    are never asked for again: in a copy that is thrown away."""
     run.report("anomaly_scores")
     with run.warehouse.reading():
         pending = pending_windows(run, "anomaly_scores", ["clean_series"])
@@ -120,7 +121,8 @@ def anomaly_scores(run: SourceRun) -> ScoringOutcome:
     scorers = [_GroupScorer(run, group, current_model(run, group).model, raises) for group in groups]
     replayed = merged([*pending, *((scorer.context_from, pending[-1][1]) for scorer in scorers if scorer.context_from)])
     states, anomalous_count, strangest = Counter[str](), 0, pd.DataFrame()
-    for part in series_parts(run, replayed, "anomaly_scores", is_whole=any(group.reads_features for group in groups)):
+    is_whole = any(group.reads_features for group in groups)
+    for part in series_parts(run, replayed, "anomaly_scores", is_whole=is_whole, only=only):
         left = pending
         for batch, rest in batches(run, replayed, len(part.names)):
             wanted, left = split(left, batch[-1][1])

@@ -4,7 +4,7 @@ A stage works on them in `batches`, so that its memory is bounded however long t
 pending after it; a run that is killed between two batches is finished by the next.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,15 +43,22 @@ class SeriesPart:
         return None if self.is_whole else self.names
 
 
-def series_parts(run: SourceRun, windows: Sequence[Window], table: str, *, is_whole: bool = False) -> Iterator[SeriesPart]:
+def series_parts(
+    run: SourceRun, windows: Sequence[Window], table: str, *, is_whole: bool = False, only: Collection[str] | None = None
+) -> Iterator[SeriesPart]:
     """The series of the source, those that only `table` has among them, in parts whose rows in the windows are `BATCH_ROWS` each, at
-    most `MOST_PARTS`. For a stage whose cost is the state of a series: a part goes through all windows before the next begins."""
+    most `MOST_PARTS`. For a stage whose cost is the state of a series: a part goes through all windows before the next begins. `only`
+    these are one part, however many there are."""
     if not windows:
         return
     names = run.warehouse.read(
         f"SELECT series FROM clean_series WHERE source = ? UNION SELECT series FROM {table} WHERE source = ? ORDER BY series",
         [run.name, run.name],
     )["series"].tolist()
+    if only is not None:
+        wanted = tuple(name for name in names if name in only)
+        yield SeriesPart(wanted, is_whole=len(wanted) == len(names))
+        return
     buckets = sum(((end - start) for start, end in windows), timedelta(0)) // run.source.time_bucket.every
     size = max(BATCH_ROWS // max(1, buckets), -(-len(names) // MOST_PARTS), 1)
     if is_whole or size >= len(names):

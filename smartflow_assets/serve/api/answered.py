@@ -17,10 +17,13 @@ def answered(request: Request, service: Service, build: Callable[[Snapshot], Any
     state, key = f"{service.published.generation} {files}", str(request.url.path) + "?" + str(request.url.query)
     body = service.answers.get(state, key)
     if body is None:
-        with service.published.snapshot() as snapshot:
-            state = f"{snapshot.generation} {files}"
-            body = as_json(build(snapshot))
-        service.answers.keep(state, key, body)
+        with service.answers.alone(key):
+            body = service.answers.get(state, key)
+            if body is None:
+                with service.published.snapshot() as snapshot:
+                    state = f"{snapshot.generation} {files}"
+                    body = as_json(build(snapshot))
+                service.answers.keep(state, key, body)
     tag = '"' + hashlib.sha256(f"{state} {key}".encode()).hexdigest()[:24] + '"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == tag:

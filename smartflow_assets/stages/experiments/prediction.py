@@ -7,7 +7,7 @@ is usual is what was before them.
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -110,7 +110,8 @@ def _predicted(run: SourceRun, folder: Path, count: int) -> Prediction:
     judged = read.rows[~read.rows["_row"].isin([*before, *behind])]
     if judged.empty:
         return Prediction(run.name, None, (), unread)
-    run, blocked = _through_stages(replace(run, since=since, until=until), max(judged[time].max(), extent["last_at"]))
+    concerned = {series for series, _ in _places(run, judged)}
+    run, blocked = _through_stages(replace(run, since=since, until=until), max(judged[time].max(), extent["last_at"]), concerned)
     notes = list[str]()
     gap = int((grid.floor(judged[time].min()) - extent["last_at"]) / every) - 1
     if gap > 0:
@@ -123,9 +124,9 @@ def _predicted(run: SourceRun, folder: Path, count: int) -> Prediction:
     return Prediction(run.name, model_id, verdicts, dict(sorted(unread.items())), tuple(notes))
 
 
-def _through_stages(run: SourceRun, newest: pd.Timestamp) -> tuple[SourceRun, str]:
+def _through_stages(run: SourceRun, newest: pd.Timestamp, concerned: Collection[str]) -> tuple[SourceRun, str]:
     """Take the rows and judge them, up to the bucket of the newest, as a run does that comes once this is over; and why the contract blocks
-    the load, if it does."""
+    the load, if it does. A series is judged by itself and by those with its dimensions, so the others are not scored."""
     bucket = run.source.time_bucket
     ingestion.raw_records(run)
     over = preparation.bucket_plan(run).grid.step(newest, 2).to_pydatetime() + bucket.settle_time
@@ -134,7 +135,7 @@ def _through_stages(run: SourceRun, newest: pd.Timestamp) -> tuple[SourceRun, st
         blocked = next((load.reason for load in contracts.schema_checks(run).blocked if load.load_id == RUN_ID), "")
     preparation.clean_series(run)
     preparation.rule_violations(run)
-    detection.anomaly_scores(run)
+    detection.anomaly_scores(run, concerned)
     return run, blocked
 
 
