@@ -4,6 +4,7 @@ The names of the columns are part of what others build on: `timestamp`, `value`,
 score. A score row is anomalous when the detectors flag it or a rule holds, as in `anomalies`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,13 +43,17 @@ def statement(
     export: Export,
     *,
     source: str = "",
+    series: Sequence[str] = (),
+    text: str = "",
     only_anomalies: bool = False,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> str:
-    """The query of an export, in order of time; `since` is included, `until` is not."""
+    """The query of an export, in order of time; `since` is included, `until` is not. `series`: only these; `text`: a part of their name."""
     conditions = [
         *([f"source = {quoted_text(source)}"] if source else []),
+        *([f"series IN ({', '.join(map(quoted_text, series))})"] if series else []),
+        *([f"contains(lower(series), lower({quoted_text(text)}))"] if text else []),
         *([export.anomalous] if only_anomalies else []),
         *([f"{export.time_column} >= TIMESTAMPTZ {quoted_text(since.isoformat())}"] if since else []),
         *([f"{export.time_column} < TIMESTAMPTZ {quoted_text(until.isoformat())}"] if until else []),

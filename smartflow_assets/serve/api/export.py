@@ -29,6 +29,8 @@ def export(
     caller: Annotated[Caller, Depends(reads)],
     what: Literal["scores", "anomalies", "incidents"],
     source: Annotated[str | None, Query(max_length=48, description="Only of this source.")] = None,
+    series: Annotated[list[str] | None, Query(description="Only these series.", max_length=100, examples=[["cpu"]])] = None,
+    q: Annotated[str | None, Query(description="Only series whose name holds this, in any case.", max_length=200)] = None,
     only_anomalies: Annotated[bool, Query(description="Of scores: only anomalous rows. Of incidents: only those of anomalies.")] = False,
     from_: From = None,
     to: To = None,
@@ -41,7 +43,9 @@ def export(
     start, end = span(from_, to)
     if what == "scores" and start is None:
         start = service.newest_time(source, end) - timedelta(days=90)
-    query = statement(EXPORTS[what], source=source or "", only_anomalies=only_anomalies, since=start, until=end)
+    query = statement(
+        EXPORTS[what], source=source or "", series=series or (), text=q or "", only_anomalies=only_anomalies, since=start, until=end
+    )
     folder = tempfile.TemporaryDirectory(prefix=".smartflow-")
     try:
         file = Path(folder.name) / "rows"

@@ -1,5 +1,5 @@
-// Asks the server: token, errors, exports. A 401 opens the login once, whoever asks, and then asks again. Reading is revalidated by ETag,
-// which the browser does by itself (`no-cache`).
+// Asks the server: token, errors, exports. First of all it asks who asks: who may not read yet logs in before anything else is asked. A 401 opens the
+// login once, whoever asks, and then asks again. Reading is revalidated by ETag, which the browser does by itself (`no-cache`).
 import { remember, remembered } from "./storage.js";
 
 const ROOT = new URL("api/", new URL(".", document.baseURI));
@@ -39,7 +39,28 @@ export function token() {
 export function setToken(text, isRemembered = false) {
   remember("token", isRemembered ? null : text, session());
   remember("token", isRemembered ? text : null);
+  me = null;
 }
+
+const ROLES = ["reader", "operator", "admin"];
+let me = null;
+
+/** Who asks, asked once for each token: `{name, role, is_open}`. The role is null where a token is needed first; `is_open`: one reads without a token. */
+export function who() {
+  me ??= send("me").then(async (answer) => {
+    if (answer.ok) return answer.json();
+    const problem = await refused(answer);
+    if (answer.status !== 401) throw problem;
+    return { name: null, role: null, is_open: false, problem };
+  }).catch((error) => {
+    me = null;
+    throw error;
+  });
+  return me;
+}
+
+/** What keeps somebody from what needs a role, in words; null for who may, and for who has no token yet: a login is asked of them then. */
+export const lacks = ({ role, is_open: isOpen }, needed) => (isOpen || role === null || ROLES.indexOf(role) >= ROLES.indexOf(needed) ? null : `needs the role ${needed}: log in with a token of that role`);
 
 function address(path, query = {}) {
   const url = new URL(path, ROOT);
@@ -74,14 +95,17 @@ async function sent(path, { method = "GET", query, body, headers = {}, signal } 
 /** The error that an answer is. */
 export async function refused(answer) {
   const problem = await answer.json().catch(() => ({}));
+  const role = /needs (?:the role|a token with the role) (\w+)/.exec(problem.detail ?? "")?.[1];
+  if (/Authorization/.test(problem.remedy ?? "")) problem.remedy = role ? `Log in with a token of the role ${role}.` : "Log in with another token."; // the server says it to programs
   return new ApiError(answer.status, typeof problem.detail === "string" || !problem.detail ? problem : { title: problem.title });
 }
 
 /** `send`, once more after a login where the server did not know who asks; ApiError where it refuses. */
 async function asked(path, options = {}) {
-  let answer = await send(path, options);
-  if (answer.status === 401) {
-    const problem = await refused(answer); // before `waiting` is looked at: ten lists ask at once, and one login is enough
+  const caller = await who();
+  let answer = caller.role === null ? null : await send(path, options);
+  if (answer === null || answer.status === 401) {
+    const problem = answer ? await refused(answer) : (caller.problem ?? null); // before `waiting` is looked at: ten lists ask at once, and one login is enough
     waiting ??= login(problem, (options.method ?? "GET") !== "GET").finally(() => (waiting = null));
     if (await waiting) answer = await send(path, options);
     else throw new ApiError(401, { title: "Not logged in", detail: "This needs a token.", remedy: "Log in; an admin makes tokens: smartflow serve token create." });

@@ -1,7 +1,7 @@
 // The chart of one series: canvas, tooltip, selection of a window by drag. What it shows is in `series_option`; when it is drawn, in `echarts`.
 import { h, shape } from "./dom.js";
 import { colours, drawnInView, library } from "./echarts.js";
-import { figure, moment, offset } from "./format.js";
+import { figure, moment, offset, told } from "./format.js";
 import { nearest, seriesOption, summary } from "./series_option.js";
 
 const CLICK = 6; // pixels: less is a click, more is a drag
@@ -75,7 +75,7 @@ export class SeriesChart {
         series.low ? row("least to largest", `${figure(series.low[i])} to ${figure(series.high[i])}`) : null,
         series.score?.[i] != null ? row("score", figure(series.score[i])) : null),
       severity ? h("p", { class: `strange ${severity}` }, shape(severity), severity) : null,
-      incident ? h("p", { class: "tip-title" }, incident.title) : null);
+      incident ? h("p", { class: "tip-title" }, told(incident.title, incident.series)) : null);
   }
 
   /** The incident of a point, which stands for a stretch from its time on. */

@@ -1,15 +1,16 @@
 // The charts of a source: pages of series as one scrolls, each series a panel; live movement; what a preview or the reader adds to them.
-import { get, part } from "./api.js";
 import { SeriesChart } from "./chart.js";
-import { failure, h } from "./dom.js";
-import { figure, moment, plural, span } from "./format.js";
+import { failure, h, name } from "./dom.js";
+import { figure, moment, plural, span, whole } from "./format.js";
+import { labels } from "./labels.js";
+import { page as asked } from "./series_pages.js";
 import { sliding } from "./window.js";
 
 const TICK = 2_000;
 const isStill = matchMedia("(prefers-reduced-motion: reduce)");
 
 /**
- * `element` stands at once; `show({asked, kind, q, series, isSmall, lines})` asks for the first page. `onWindow`, `onIncident`, `onLine(series)`: what a reader does
+ * `element` stands at once; `show({asked, kind, q, series, isSmall, isByName, lines})` asks for the first page. `onWindow`, `onIncident`, `onLine(series)`: what a reader does
  * to a chart. `preview({anomalies, thresholds} | null)` draws beside what is.
  */
 export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
@@ -28,26 +29,36 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
   let resolution = bucket;
   let ticking = 0;
 
-  const query = () => ({ ...wanted.asked, q: wanted.q, series: wanted.series, points: wanted.isSmall ? 160 : 400 });
-
   function panel(series) {
     const chart = new SeriesChart({ height: wanted.isSmall ? 128 : 230, zone: source.timezone, onWindow, onIncident });
     const now = h("span", { class: "now push" });
-    const header = h("header", {}, h("h3", { title: series.series }, series.series), now, h("button", { type: "button", class: "icon small", "aria-label": `A line of your own on ${series.series}`, title: "A line of your own", onclick: () => onLine(series) }, "―"));
-    const whole = h("article", { class: "panel chart-panel" }, header, chart.element);
-    grid.append(whole);
-    const made = { chart, whole, now, series };
+    const title = h("h3", { title: series.series });
+    const header = h("header", {}, title, now, h("button", { type: "button", class: "icon small", "aria-label": `A line of your own on ${series.series}`, title: "A line of your own", onclick: () => onLine(series) }, "―"));
+    const made = { chart, whole: h("article", { class: "panel chart-panel" }, header, chart.element), now, title, series, newest: null };
+    grid.append(made.whole);
     panels.set(series.series, made);
     return made;
   }
 
-  function fill({ chart, now, series }, slide = 0) {
+  function entitle() {
+    const short = wanted.isSmall ? labels([...panels.values()].map(({ series }) => series)) : null;
+    for (const { title, series } of panels.values()) title.replaceChildren(name(short?.get(series.series) ?? series.series));
+  }
+
+  /** The value in the head: the newest one itself, or where the window ends before it (or it has none) the last that is drawn. */
+  function head({ now, series, newest, isUpToNow }) {
+    const place = series.value.findLastIndex((value, i) => value !== null && !series.is_forecast?.[i]);
+    const drawn = place < 0 ? null : { value: series.value[place], at: series.at[place], severity: series.severity?.[place], of: resolution > bucket ? `, of ${span(resolution)}` : "" };
+    const shown = newest ?? drawn;
+    now.textContent = shown ? `${newest || (isUpToNow && resolution === bucket) ? "" : "last: "}${figure(shown.value, series.unit)}` : "no values";
+    now.title = shown ? `${whole(shown.value, series.unit)} at ${moment(shown.at, source.timezone)}${newest ? "" : drawn.of}` : "";
+    now.className = `now push ${shown?.severity ?? ""}`;
+  }
+
+  function fill(made, slide = 0) {
+    const { chart, series } = made;
     const of = (each) => each.series === series.series;
-    const last = series.value.findLastIndex((value, i) => value !== null && !series.is_forecast?.[i]);
-    const isMean = resolution > bucket && !series.severity?.[last]; // a point that stands for several has their mean, or the strangest of them
-    now.textContent = last < 0 ? "no values" : `${isMean ? "mean " : ""}${figure(series.value[last], series.unit)}`;
-    now.title = last < 0 ? "" : `${moment(series.at[last], source.timezone)}${resolution > bucket ? `, of ${span(resolution)}` : ""}`;
-    now.className = `now push ${series.severity?.[last] ?? ""}`;
+    head(made);
     chart.show(series, { range, resolution, slide, isSmall: wanted.isSmall, seconds: bucket < 60, incidents: incidents.filter((each) => of(each) || each.series === null || each.series === "*"),
       preview: previewed?.anomalies.filter(of) ?? [], thresholds: previewed?.thresholds.filter(of) ?? [], lines: wanted.lines.get(series.series) ?? [] });
   }
@@ -75,26 +86,29 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
     for (const series of page.series) {
       const made = panels.get(series.series) ?? panel(series);
       made.series = series;
+      made.newest = page.newest?.get(series.series) ?? null;
+      made.isUpToNow = page.isUpToNow;
       fill(made, slide);
     }
+    entitle();
   }
 
   async function ask(isFirst, { isQuiet = false, slide = 0 } = {}) {
     asking?.abort();
     const mine = (asking = new AbortController());
     try {
-      const limit = isFirst && isQuiet ? Math.min(100, Math.max(20, panels.size)) : 20; // a refresh asks for all that stands
-      const page = await get(`data/${part(source.source)}`, { ...query(), limit, cursor: isFirst ? null : cursor }, mine.signal);
+      const page = await asked(source, wanted, { cursor: isFirst ? null : cursor, shown: [...panels.keys()], isAll: !cursor, isAgain: isFirst && isQuiet }, mine.signal);
       if (mine !== asking) return;
-      if (isFirst) {
+      if (isFirst && !page.isOfShown) {
         const names = new Set(page.series.map((each) => each.series));
         for (const [name, made] of panels) if (!names.has(name)) drop(name, made);
         grid.querySelectorAll(":scope > :not(.chart-panel)").forEach((each) => each.remove());
       }
       take(page, isFirst, slide);
-      cursor = page.next;
+      if (!page.isOfShown) cursor = page.next;
       if (!panels.size) grid.replaceChildren(h("p", { class: "empty" }, wanted.q || wanted.series?.length ? "No series is called like that." : "No rows in this window."));
       end.textContent = cursor ? `${plural(panels.size, "series", "series")} of ${source.series_count ?? "more"} shown; scroll for more` : "";
+      if (isFirst && !isQuiet) for (const { series } of page.series) grid.append(panels.get(series).whole); // those that stood there may stand elsewhere now
       asking = null;
       if (cursor && isNear(end)) ask(false);
     } catch (error) {

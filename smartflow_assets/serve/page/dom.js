@@ -1,4 +1,5 @@
 // Makes elements. All text of the page goes through here and becomes text nodes: nothing that comes from data is ever read as HTML.
+import { figure, whole } from "./format.js";
 
 /** `h("a", {href, class, onclick, …}, "text", node, …)`. Null children are left out. Styles go through CSSOM, which the content policy allows. */
 export function h(tag, given = {}, ...children) {
@@ -45,6 +46,12 @@ export function chip(word, text = word) {
   const known = WORDS.includes(word);
   return h("span", { class: known ? `chip ${word}` : "chip" }, word in SHAPES ? shape(word) : null, text ?? "–");
 }
+
+/** A number in about four digits; all of them where one points at it. */
+export const amount = (number, unit = null) => h("span", { title: whole(number, unit) || null }, figure(number, unit));
+
+/** A name that breaks, where it must, between its parts: of `Umsatz{filiale=Köln}` after the brace and the sign. */
+export const name = (text) => h("span", { class: "broken" }, (text ?? "").split(/(?<=[{,=_.|/])/).flatMap((piece, place) => (place ? [h("wbr"), piece] : [piece])));
 
 /** A link to elsewhere, where its address is one of the web; else its text alone (`javascript:` and the like). */
 export function outward(address, text, given = {}) {

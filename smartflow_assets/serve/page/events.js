@@ -2,6 +2,7 @@
 //
 // A browser opens six connections to one server and a stream holds one for ever, so the seventh tab would wait in vain. One tab reads the stream and
 // tells the others; when it goes, another goes on from the last event. Where a browser cannot share (plain HTTP from another machine), each tab reads.
+import { who } from "./api.js";
 import { follow, hangUp, pause } from "./stream.js";
 
 const NAME = `smartflow.events ${new URL(".", document.baseURI).pathname}`;
@@ -59,8 +60,8 @@ async function readIt() {
 export async function start() {
   for (;;) {
     others?.postMessage({ isNew: true });
-    if (others) await navigator.locks.request(NAME, readIt);
-    else await readIt();
+    const { role } = await who().catch(() => ({})); // a server that does not answer is waited for by who reads
+    if (role !== null) await (others ? navigator.locks.request(NAME, readIt) : readIt());
     become("closed");
     await Promise.race([pause(30_000), new Promise((resolve) => addEventListener("smartflow:login", resolve, { once: true }))]);
   }

@@ -1,14 +1,14 @@
 // The page of an incident: what happened, its chart, who was told, its timeline, and what a person may do about it now.
-import { get, part, post } from "./api.js";
+import { get, lacks, part, post, who } from "./api.js";
 import { SeriesChart } from "./chart.js";
 import { ask } from "./dialogs.js";
-import { chip, failure, fill, h, outward } from "./dom.js";
-import { figure, moment, words } from "./format.js";
-import { runLink, stateOf } from "./lists.js";
+import { chip, failure, fill, h, name, outward } from "./dom.js";
+import { figure, lasted, moment, plural, told, words } from "./format.js";
+import { runLink, serverNow, stateOf } from "./lists.js";
 import { link } from "./router.js";
 import { sourceOf, sources } from "./sources.js";
 import { table } from "./table.js";
-import { failed, toast } from "./toasts.js";
+import { deciding, failed, toast } from "./toasts.js";
 
 const NOTE = { name: "note", label: "Note (stands in its timeline)", kind: "area" };
 const VERDICTS = [{ value: "true_positive", title: "It was right" }, { value: "false_positive", title: "A false alarm" }, { value: "expected", title: "Right, but expected: nobody need hear of the like" }];
@@ -53,13 +53,13 @@ function section(title, ...content) {
 
 const when = (at, zone) => (/^\d{4}-\d\d-\d\dT/.test(at ?? "") ? moment(at, zone) : (at ?? "–")); // some times come in words already
 
-const ELSEWHERE = ["incident", "source", "details", "owner", "state"]; // of the lines of a message: what this page says in another place
+const ELSEWHERE = ["incident", "source", "details", "owner", "state", "lasted", "lasting"]; // of the lines of a message: what this page says in another place
 
 /** Title and content of each fact: how it stands now, then the lines that a message about it has. */
 function factsOf({ incident, lines = [] }, zone, owner) {
-  const own = [["State", chip(stateOf(incident), stateOf(incident))], incident.source === "*" ? null : ["Source", h("a", { href: link(["source", incident.source]) }, incident.source)], incident.series ? ["Series", incident.series] : null,
+  const own = [["State", chip(stateOf(incident), stateOf(incident))], incident.source === "*" ? null : ["Source", h("a", { href: link(["source", incident.source]) }, incident.source)], incident.series ? ["Series", name(incident.series)] : null, ["Lasted", lasted(incident, serverNow())],
     incident.acknowledged_by ? ["Taken on by", incident.acknowledged_by] : null, incident.snoozed_until ? ["Snoozed until", moment(incident.snoozed_until, zone)] : null, owner ? ["Owner", owner] : null].filter(Boolean);
-  return [...own, ...lines.filter(({ label }) => !ELSEWHERE.includes(label.toLowerCase()) && !own.some(([title]) => title === label)).map(({ label, texts }) => [label, texts.join(", ")])];
+  return [...own, ...lines.filter(({ label }) => !ELSEWHERE.includes(label.toLowerCase()) && !own.some(([title]) => title === label)).map(({ label, texts }) => [label, told(texts.join(", "), incident.series)])];
 }
 
 /** What is said of an incident, for a server that says more than this page knows: objects become rows of their own columns. */
@@ -74,18 +74,27 @@ export async function incidentPage({ path: [, id] }) {
   const whole = h("div", {});
   let charts = null;
   let of = null;
+  let me = null;
+  let turn = 0; // an answer that was asked for before a decision says nothing of it
 
   async function act(verb, page) {
     const kind = DO[verb];
     const fields = kind.fields.map((field) => (field.name === "verdict" && page.verdicts?.length ? { ...field, choices: page.verdicts } : field));
     const said = await ask({ title: kind.title, text: kind.text, fields, verb: kind.title });
     if (!said) return;
+    const button = whole.querySelector(`[data-verb=${verb}]`);
+    whole.querySelectorAll("[data-verb]").forEach((each) => (each.disabled = true));
+    button?.replaceChildren(`${kind.title} …`); // it waits for a run of the source that is under way
+    deciding(page.incident.incident_id, () => me.name);
     try {
       const answer = await post(`incidents/${part(page.incident.incident_id)}/${verb}`, Object.fromEntries(Object.entries(said).filter(([, value]) => value !== "")));
-      toast({ severity: "good", text: answer.said?.join("; ") || `${kind.title}: done`, note: page.headline });
+      toast({ severity: "good", text: answer.said?.join("; ") || `${kind.title}: done`, note: told(page.headline, page.incident.series) });
+      turn += 1;
+      me = await who();
       draw(answer);
     } catch (error) {
       failed(error);
+      draw(page);
     }
   }
 
@@ -98,17 +107,18 @@ export async function incidentPage({ path: [, id] }) {
     charts = chartPanel(incident, source);
     const actions = (page.actions ?? []).filter((verb) => verb in DO);
     const body = incident.body ?? "";
+    const title = told(incident.title, incident.series);
     const text = body.startsWith(incident.title) ? body.slice(incident.title.length).replace(/^[.\s]+/, "") : body;
     fill(whole,
-      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, incident.title), page.headline === incident.title ? null : h("p", { class: "headline" }, page.headline), text ? h("p", { class: "said" }, text) : null,
-        h("div", { class: "toolbar" }, actions.map((verb) => h("button", { type: "button", class: DO[verb].isFirst ? "primary" : null, "data-verb": verb, onclick: () => act(verb, page) }, DO[verb].title)), h("span", { class: "links push" }, (page.links ?? []).map(({ title, address }) => outward(address, title))))),
+      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, title === incident.title && of !== "*" && incident.series && incident.series !== "*" && !title.includes(incident.series) ? h("span", { class: "of" }, name(incident.series), " ") : null, title, incident.member_count ? h("span", { class: "muted" }, ` and ${plural(incident.member_count, "other")}`) : null), [incident.title, title].includes(page.headline) ? null : h("p", { class: "headline" }, told(page.headline, incident.series)), text ? h("p", { class: "said" }, told(text, incident.series)) : null,
+        h("div", { class: "toolbar" }, actions.map((verb) => h("button", { type: "button", class: DO[verb].isFirst ? "primary" : null, "data-verb": verb, disabled: Boolean(lacks(me, "operator")), title: lacks(me, "operator"), onclick: () => act(verb, page) }, DO[verb].title)), h("span", { class: "links push" }, (page.links ?? []).map(({ title, address }) => outward(address, title))))),
       charts.element,
       h("div", { class: "two" },
-        h("div", { class: "stack" }, section("Timeline", page.timeline?.length ? h("ol", { class: "timeline" }, page.timeline.map((each) => h("li", { class: each.severity ?? "" }, h("time", { class: "muted", datetime: each.at }, when(each.at, zone)), h("div", {}, h("strong", {}, words(each.event)), each.by ? h("span", { class: "muted" }, ` by ${each.by}`) : null, each.said ? h("p", {}, each.said) : null)))) : h("p", { class: "empty" }, "Nothing yet.")),
+        h("div", { class: "stack" }, section("Timeline", page.timeline?.length ? h("ol", { class: "timeline" }, page.timeline.map((each) => h("li", { class: each.severity ?? "" }, h("time", { class: "muted", datetime: each.at }, when(each.at, zone)), h("div", {}, h("strong", {}, words(each.event)), each.by ? h("span", { class: "muted" }, ` by ${each.by}`) : null, each.said ? h("p", {}, told(each.said, incident.series)) : null)))) : h("p", { class: "empty" }, "Nothing yet.")),
           section("Who was told", page.deliveries?.length ? rows(page.deliveries.map(({ at, channel, event, status, attempt, error }) => ({ at, channel, event, status, attempt, error })), "Who was told", zone) : h("p", { class: "empty" }, page.untold || "Nobody was told."))),
         h("div", { class: "stack" }, section("Facts", h("dl", { class: "facts tall-facts" }, factsOf(page, zone, incident.owner ?? source?.owner).map(([title, said]) => h("div", {}, h("dt", {}, title), h("dd", {}, said))))),
           page.members?.length ? section(page.members_called || "What belongs to it", rows(page.members, "What belongs to it", zone)) : null,
-          page.reasons?.length ? section("Why it counts as strange", h("dl", { class: "facts tall-facts" }, page.reasons.map(({ of, said: reason }) => h("div", {}, h("dt", {}, of), h("dd", {}, reason))))) : null,
+          page.reasons?.length ? section("Why it counts as strange", h("dl", { class: "facts tall-facts" }, page.reasons.map(({ of, said: reason }) => h("div", {}, h("dt", {}, of), h("dd", {}, told(reason)))))) : null,
           page.changes?.length ? section("What changed before it", rows(page.changes, "What changed before it", zone)) : null,
           page.feedback?.length ? section("Feedback", rows(page.feedback, "Feedback", zone)) : null)),
       page.sql ? h("details", { class: "panel sql" }, h("summary", {}, "SQL that shows its data"), h("div", { class: "body" }, h("pre", { class: "mono", tabindex: "0" }, page.sql), h("button", { type: "button", onclick: () => navigator.clipboard?.writeText(page.sql).then(() => toast({ severity: "good", text: "Copied" })) }, "Copy"), " ", runLink(incident))) : null);
@@ -116,10 +126,13 @@ export async function incidentPage({ path: [, id] }) {
   }
 
   const load = async () => {
+    const mine = ++turn;
     try {
-      draw(await get(`incidents/${part(id)}`));
+      const page = await get(`incidents/${part(id)}`);
+      me = await who();
+      if (mine === turn) draw(page);
     } catch (error) {
-      whole.replaceChildren(failure(error));
+      if (mine === turn) whole.replaceChildren(failure(error));
     }
   };
   await load();

@@ -1,10 +1,10 @@
 // The lists of anomalies, incidents, deliveries: their columns and filters, on pages of their own and under a source.
 import { get, part, post } from "./api.js";
 import { ask } from "./dialogs.js";
-import { chip, debounced, failure, h, outward } from "./dom.js";
-import { figure, moment, percent, span, words } from "./format.js";
+import { amount, chip, debounced, failure, h, name, outward } from "./dom.js";
+import { count, figure, lasted, moment, percent, span, told, words } from "./format.js";
 import { change, link } from "./router.js";
-import { sources, zoneOf } from "./sources.js";
+import { sourceOf, sources, zoneOf } from "./sources.js";
 import { listing, table } from "./table.js";
 import { failed, toast } from "./toasts.js";
 
@@ -17,23 +17,29 @@ const ANOMALIES = [
   { title: "Severity", kind: "tight", cell: (item) => chip(item.severity) },
   { title: "Began", kind: "tight", cell: (item) => at(item.started_at, item.source) },
   { title: "Source", kind: "tight", cell: sourceLink },
-  { title: "Series", kind: "name", cell: (item) => h("a", { href: link(["source", item.source], { series: item.series, from: Date.parse(item.started_at) - 6 * 3_600_000, to: Date.parse(item.ended_at) + 6 * 3_600_000 }) }, item.series) },
-  { title: "What", kind: "wide", cell: (item) => h("details", { class: "more-text" }, h("summary", {}, headline(item.explanation)), h("p", { class: "muted" }, item.explanation), h("p", {}, runLink(item))) },
-  { title: "Value", kind: "number", cell: (item) => figure(item.value) },
-  { title: "Usually", kind: "number", cell: (item) => (item.lower === null || item.upper === null ? null : `${figure(item.lower)} to ${figure(item.upper)}`) },
+  { title: "Series", kind: "name", cell: (item) => h("a", { href: link(["source", item.source], { series: item.series, from: Date.parse(item.started_at) - 6 * 3_600_000, to: Date.parse(item.ended_at) + 6 * 3_600_000 }) }, name(item.series)) },
+  { title: "What", kind: "wide", cell: (item) => h("details", { class: "more-text" }, h("summary", {}, headline(told(item.explanation, item.series))), h("p", { class: "muted" }, told(item.explanation, item.series)), h("p", {}, runLink(item))) },
+  { title: "Value", kind: "number", cell: (item) => amount(item.value, unitOf(item)) },
+  { title: "Usually", kind: "number", cell: (item) => (item.lower === null || item.upper === null ? null : [amount(item.lower), " to ", amount(item.upper)]) },
   { title: "Lasted", kind: "number", cell: (item) => between(item.started_at, item.ended_at) },
   { title: "Found by", kind: "tight", cell: foundBy },
   { title: "Incident", kind: "tight", cell: (item) => (item.incident_id ? h("a", { href: link(["incident", item.incident_id]) }, words(item.incident_state ?? "open")) : null) },
 ];
 
+const unitOf = (item) => sourceOf(item.source)?.metrics?.find(({ metric }) => metric === item.metric)?.unit ?? null;
+
+/** Of which series an incident is, and how many others are told with it. */
+export const about = (item) => [words(item.cause === "anomaly" ? null : item.cause) || null, item.series && item.series !== "*" ? name(item.series) : null, item.member_count ? `and ${count(item.member_count)} more` : null].filter(Boolean).flatMap((each, place) => (place ? [" · ", each] : [each]));
+
 const INCIDENTS = [
   { title: "Severity", kind: "tight", cell: (item) => chip(item.severity) },
   { title: "State", kind: "tight", cell: (item) => chip(stateOf(item), stateOf(item)) },
   { title: "Source", kind: "tight", cell: sourceLink },
-  { title: "Incident", kind: "wide", cell: (item) => [h("a", { href: link(["incident", item.incident_id]) }, item.title), h("div", { class: "muted" }, [words(item.cause === "anomaly" ? null : item.cause), item.series].filter(Boolean).join(" · "))] },
+  { title: "Incident", kind: "wide", cell: (item) => [h("a", { href: link(["incident", item.incident_id]) }, told(item.title, item.series)), h("div", { class: "muted" }, about(item))] },
   { title: "Began", kind: "tight", cell: (item) => at(item.opened_at, item.source) },
-  { title: "Lasted", kind: "number", cell: (item) => between(item.opened_at, item.recovered_at ?? item.resolved_at ?? item.last_seen_at) },
-  { title: "Owner", cell: (item) => item.acknowledged_by ?? item.owner },
+  { title: "Lasted", kind: "number", cell: (item) => lasted(item, serverNow()) },
+  { title: "Taken on by", kind: "tight", cell: (item) => item.acknowledged_by },
+  { title: "Owner", kind: "tight", cell: (item) => sourceOf(item.source)?.owner },
 ];
 
 const DELIVERIES = [
@@ -42,7 +48,7 @@ const DELIVERIES = [
   { title: "Channel", kind: "tight", cell: (item) => item.channel },
   { title: "Source", kind: "tight", cell: sourceLink },
   { title: "Event", kind: "tight", cell: (item) => words(item.event) },
-  { title: "Of", kind: "wide", cell: (item) => (item.incident_id ? h("a", { href: link(["incident", item.incident_id]) }, item.title ?? item.incident_id.slice(0, 8)) : item.title) },
+  { title: "Of", kind: "wide", cell: (item) => [item.incident_id ? h("a", { href: link(["incident", item.incident_id]) }, told(item.title, item.series) || item.incident_id.slice(0, 8)) : item.title, item.series ? h("div", { class: "muted" }, name(item.series)) : null] },
   { title: "Attempt", kind: "number", cell: (item) => item.attempt },
   { title: "Why", cell: (item) => item.error },
 ];
@@ -52,14 +58,17 @@ function foundBy({ rules, detectors }) {
   return all.length ? h("span", { title: all.join(", ") }, h("span", { class: "tag" }, all[0]), all.length > 1 ? ` +${all.length - 1}` : null) : null;
 }
 
-const headline = (text) => (text ?? "").split(/\. (?=[A-Z])/)[0] || "–";
+export const headline = (text) => (text ?? "").split(/\. (?=[A-Z])/)[0] || "–";
 let dagster = null;
 export const knowsDagster = (address) => (dagster = address);
 export const runLink = (item) => (dagster && item.run_id ? outward(`${dagster.replace(/\/$/, "")}/runs/${part(item.run_id)}`, `Run ${item.run_id.slice(0, 8)} in Dagster`) : null);
 export const stateOf = (item) => (item.snoozed_until && item.state !== "resolved" ? "snoozed" : item.state);
+let ahead = 0; // by how much the server's clock is ahead of this one
+export const knowsTime = (now) => (ahead = Date.parse(now) - Date.now());
+export const serverNow = () => Date.now() + ahead;
 const bySeverity = (item) => item.severity;
 
-export const anomalyList = (query) => listing({ path: "anomalies", query, columns: without(ANOMALIES, query.source), caption: "Anomalies", rowClass: bySeverity, empty: "No anomalies here." });
+export const anomalyList = (query, given = {}) => listing({ ...given, path: "anomalies", query, columns: without(ANOMALIES, query.source), caption: "Anomalies", rowClass: bySeverity, empty: "No anomalies here." });
 export const incidentList = (query) => listing({ path: "incidents", query, columns: without(INCIDENTS, query.source), caption: "Incidents", rowClass: bySeverity, empty: "No incidents here." });
 export const deliveryList = (query) => listing({ path: "alerts", query, columns: without(DELIVERIES, query.source), caption: "Deliveries", empty: "Nobody was told of anything here.", rowClass: (item) => (item.status === "failed" ? "critical" : null) });
 
@@ -135,16 +144,17 @@ function channel(item, sends) {
 const CHECKS = [
   { title: "Result", kind: "tight", cell: (item) => (item.error ? chip("broken") : item.is_passed ? chip("passed") : chip(item.severity ?? "warning", "not met")) },
   { title: "Source", kind: "tight", cell: sourceLink },
-  { title: "Column", cell: (item) => item.column_name },
+  { title: "Column", kind: "name", cell: (item) => name(item.column_name) },
   { title: "What was found", kind: "wide", cell: (item) => item.error ?? item.message },
   { title: "Check", cell: (item) => h("span", { class: "mono muted" }, item.check_name) },
   { title: "Rows against it", kind: "number", cell: (item) => (item.unexpected_count ? `${figure(item.unexpected_count)} (${percent(item.unexpected_percent / 100)})` : null) },
   { title: "Asked", kind: "tight", cell: (item) => at(item.checked_at, item.source) },
 ];
+const UNASKED = ["too few rows", "warming up"]; // rules by which nothing was compared yet
 const DRIFT = [
-  { title: "Result", kind: "tight", cell: (item) => (item.is_drifted ? chip("warning", "shifted") : chip("passed", "no shift")) },
+  { title: "Result", kind: "tight", cell: (item) => (item.is_drifted ? chip("warning", "shifted") : UNASKED.includes(item.rule) ? chip("unknown", item.rule) : chip("passed", "no shift")) },
   { title: "Source", kind: "tight", cell: sourceLink },
-  { title: "Column", cell: (item) => item.column_name },
+  { title: "Column", kind: "name", cell: (item) => name(item.column_name) },
   { title: "What was found", kind: "wide", cell: (item) => item.message },
   { title: "Of its limit", kind: "number", cell: (item) => percent(item.limit_value ? item.statistic / item.limit_value : null) },
   { title: "Asked", kind: "tight", cell: (item) => at(item.checked_at, item.source) },

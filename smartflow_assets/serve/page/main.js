@@ -1,11 +1,11 @@
 // Begins: routes, header, stream. Asks for small things first; each view draws its own skeleton and goes on by itself.
-import { get, onUnknown, setToken, token } from "./api.js";
+import { get, onUnknown, setToken, token, who } from "./api.js";
 import { keys, login } from "./dialogs.js";
 import { failure, h } from "./dom.js";
 import * as events from "./events.js";
 import { clock } from "./format.js";
 import "./keys.js";
-import { anomaliesPage, checksPage, deliveriesPage, incidentsPage, knowsDagster } from "./lists.js";
+import { anomaliesPage, checksPage, deliveriesPage, incidentsPage, knowsDagster, knowsTime, serverNow } from "./lists.js";
 import { overviewPage } from "./overview.js";
 import { go, read } from "./router.js";
 import { isSounding, setSound } from "./sound.js";
@@ -24,13 +24,12 @@ let view = null;
 let place = null;
 let turn = 0;
 let isGivenUp = false; // who closed the login is asked again when they do something, and not by each list that reloads
-let ahead = 0; // by how much the server's clock is ahead of this one
 let status = askStatus();
 
 function askStatus() {
   const asked = get("status");
   asked.then((said) => {
-    ahead = Date.parse(said.now) - Date.now();
+    knowsTime(said.now);
     if (said.dagster_url) knowsDagster(said.dagster_url);
     const open = said.open_incidents ?? {};
     const total = (open.critical ?? 0) + (open.warning ?? 0) + (open.info ?? 0);
@@ -90,7 +89,7 @@ async function route() {
 
 function tick() {
   const { path: [kind, name] } = read();
-  const now = Date.now() + ahead;
+  const now = serverNow();
   $("clock").textContent = clock(now, kind === "source" ? zoneOf(name) : "UTC");
 }
 
@@ -101,11 +100,11 @@ async function fillSources() {
   $("source-choice").value = kind === "source" ? name : "";
 }
 
-async function who() {
-  const me = await get("me").catch(() => null);
+async function greet() {
+  const me = await who().catch(() => null);
   const isIn = Boolean(token() && me?.name);
   $("login").textContent = isIn ? `${me.name} (${me.role})` : "Log in";
-  $("login").title = isIn ? "Log out" : "";
+  $("login").title = isIn ? `${me.name} (${me.role}): log out` : "";
 }
 
 function connection({ state, again }) {
@@ -149,7 +148,7 @@ function sounded(isOn) {
 
 onUnknown(async (error, isByHand) => {
   if (isGivenUp && !isByHand) return false;
-  const isIn = await login(error.detail);
+  const isIn = await login(error?.detail);
   isGivenUp = !isIn;
   return isIn;
 });
@@ -167,7 +166,7 @@ $("login").addEventListener("click", () => {
 $("source-choice").addEventListener("change", (event) => (event.target.value ? go(["source", event.target.value]) : go([])));
 $("history").open = remembered("history", false);
 $("history").addEventListener("toggle", () => remember("history", $("history").open));
-addEventListener("smartflow:login", () => (who(), events.restart(), published({})));
+addEventListener("smartflow:login", () => (greet(), events.restart(), published({})));
 addEventListener("hashchange", route);
 sounded(isSounding());
 events.on("state", connection);
@@ -179,6 +178,6 @@ setInterval(tick, 1_000);
 
 route();
 fillSources().catch(() => null);
-who();
+greet();
 fill().catch(() => null);
 events.start();

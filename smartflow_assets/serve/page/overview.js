@@ -1,8 +1,8 @@
 // The first page: four figures, what is open now, all sources with a line each, anomalies by day.
 import { get } from "./api.js";
 import { chip, failure, h, outward, shape } from "./dom.js";
-import { ago, count, moment, percent, plural, short, since, words } from "./format.js";
-import { filter, stateOf, tagsOf } from "./lists.js";
+import { ago, count, moment, percent, plural, short, since, told, words } from "./format.js";
+import { about, filter, stateOf, tagsOf } from "./lists.js";
 import { change, link } from "./router.js";
 import { sources, zoneOf } from "./sources.js";
 import { spark } from "./spark.js";
@@ -56,7 +56,7 @@ function incidentsPanel() {
   async function load() {
     try {
       const { items } = await get("incidents", { limit: 6 });
-      list.replaceChildren(...(items.length ? items.map((item) => h("li", {}, chip(item.severity), h("div", {}, h("a", { href: link(["incident", item.incident_id]) }, item.title), h("div", { class: "muted" }, `${item.source} · ${stateOf(item)} · ${since(item.opened_at, zoneOf(item.source))}`)))) : [h("li", { class: "empty" }, "Nothing is open. ", h("a", { href: "#/incidents?state=resolved" }, "What was"))]));
+      list.replaceChildren(...(items.length ? items.map((item) => h("li", {}, chip(item.severity), h("div", {}, h("a", { href: link(["incident", item.incident_id]) }, told(item.title, item.series)), h("div", { class: "muted" }, item.source === "*" ? "several sources" : item.source, [about(item)].filter((each) => each.length).map((each) => [" · ", each]), ` · ${stateOf(item)} · ${since(item.opened_at, zoneOf(item.source))}`)))) : [h("li", { class: "empty" }, "Nothing is open. ", h("a", { href: "#/incidents?state=resolved" }, "What was"))]));
     } catch (error) {
       list.replaceChildren(h("li", {}, failure(error)));
     }

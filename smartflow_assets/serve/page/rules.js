@@ -1,6 +1,6 @@
 // The rule editor: sliders and choices of a source's configuration, a preview of what they would have found in four weeks, and saving: first the diff
 // of the YAML, then the file. What may be changed, and between which numbers, is what the server says.
-import { get, part, post } from "./api.js";
+import { get, lacks, part, post, who } from "./api.js";
 import { open } from "./dialogs.js";
 import { chip, debounced, failure, fill, h } from "./dom.js";
 import { count, figure, moment, words } from "./format.js";
@@ -13,6 +13,7 @@ const DETECTORS = [ // the choices that people know by name; every other detecto
   { value: [{ type: "isolation_forest" }, { type: "prophet" }], title: "Isolation forest and Prophet" },
 ];
 const CHOICES = [["sensitivity", "Sensitivity"], ["direction", "Which way is strange"], ["ensemble.combine", "How detectors are combined"]];
+const SLOW = 2_000;
 const LENGTHS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
 
 /** What a slider in seconds is shown in: the largest unit that its steps are whole numbers of. */
@@ -37,32 +38,52 @@ export function rulesPanel(source, { onPreview, onClose }) {
   const body = h("div", { class: "body" }, h("div", { class: "skeleton tall" }));
   const foot = h("div", { class: "foot" }); // stays in sight while one slides
   const element = h("section", { class: "panel rules" }, h("header", {}, h("h2", {}, "Rules and detection"), h("button", { type: "button", class: "icon push", "aria-label": "Close the rules", onclick: onClose }, "×")), body, foot);
+  const fields = h("fieldset", { class: "fields", "aria-label": "Settings" });
   const changes = new Map();
   const outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const save = h("button", { type: "button", class: "primary", disabled: true, onclick: () => confirmSaving() }, "Save …");
   const undo = h("button", { type: "button", disabled: true, onclick: () => load() }, "Undo");
+  const working = h("p", { class: "working", role: "status", hidden: true }, h("i", { class: "spinner", "aria-hidden": "true" }), h("span", {}));
+  const refusal = h("p", { class: "muted", hidden: true });
   let configuration = null;
   let asking = null;
+  let isTried = true; // what stands in the fields, by a preview that came or was refused
+  let busy = 0;
+  let keptFrom = null; // why this person may not save
 
   function set(path, value, was) {
     if (same(value, was)) changes.delete(path);
     else changes.set(path, value);
-    save.disabled = undo.disabled = changes.size === 0;
+    tried(false);
     later();
   }
 
-  foot.append(outcome, h("div", { class: "actions" }, undo, save));
+  /** Whether the counts are of the values as they stand: until then they are marked as old, and nothing can be saved. */
+  function tried(isSo) {
+    isTried = isSo;
+    clearTimeout(busy);
+    working.hidden = isSo;
+    outcome.classList.toggle("is-old", !isSo && changes.size > 0);
+    if (!isSo) {
+      working.lastChild.textContent = `Working out … ${outcome.querySelector(".compared") ? "The counts are of the values before." : ""}`;
+      busy = setTimeout(() => (working.lastChild.textContent = "Working out … The server is busy; this takes a while."), SLOW);
+    }
+    undo.disabled = changes.size === 0;
+    save.disabled = changes.size === 0 || !isSo || Boolean(keptFrom);
+  }
+
+  foot.append(working, outcome, refusal, h("div", { class: "actions" }, undo, save));
 
   const later = debounced(preview, 350);
 
   async function preview() {
     asking?.abort();
     if (!changes.size) {
+      tried(true);
       outcome.replaceChildren(h("p", { class: "muted" }, "Move a slider: the charts show what it would have found in the last four weeks."));
       return onPreview(null);
     }
     const mine = (asking = new AbortController());
-    outcome.setAttribute("aria-busy", "true");
     if (changes.has("detectors")) outcome.replaceChildren(h("p", {}, "Detectors learn from what lies before these four weeks and judge them: that takes a while."));
     try {
       const found = await post("rules/preview", { source: source.source, changes: Object.fromEntries(changes), days: 28 }, { signal: mine.signal });
@@ -73,9 +94,8 @@ export function rulesPanel(source, { onPreview, onClose }) {
       if (error.name === "AbortError" || mine !== asking) return;
       onPreview(null);
       outcome.replaceChildren(failure(error));
-    } finally {
-      if (mine === asking) outcome.removeAttribute("aria-busy");
     }
+    tried(true);
     return null;
   }
 
@@ -124,8 +144,15 @@ export function rulesPanel(source, { onPreview, onClose }) {
     later.cancel();
     asking?.abort();
     changes.clear();
-    save.disabled = undo.disabled = true;
+    tried(true);
     try {
+      const me = await who();
+      keptFrom = lacks(me, "admin");
+      refusal.hidden = !keptFrom;
+      refusal.textContent = keptFrom ? `Saving ${keptFrom}.` : "";
+      save.title = keptFrom ?? "";
+      fields.disabled = Boolean(lacks(me, "operator"));
+      fields.title = fields.disabled ? keptFrom : "";
       configuration = await get(`configuration/${part(source.source)}`);
     } catch (error) {
       body.replaceChildren(failure(error));
@@ -133,12 +160,13 @@ export function rulesPanel(source, { onPreview, onClose }) {
     }
     const { values, choices = {}, sliders } = configuration;
     const severities = (values.rules ?? []).flatMap((rule, place) => (choices.severities && rule.severity ? [choice(`rules.${place}.severity`, `${rule.name ?? rule.type}: severity`, choices.severities, rule.severity)] : []));
-    fill(body,
+    fill(fields,
       h("p", { class: "muted mono" }, configuration.file ?? ""),
       choices.detectors?.length ? detectors(choices.detectors, values.detectors ?? null) : null,
       CHOICES.map(([path, title]) => (choices[path.split(".").at(-1)]?.length ? choice(path, title, choices[path.split(".").at(-1)], at(values, path)) : null)),
       sliders.length ? h("div", { class: "sliders" }, sliders.map(slider)) : h("p", { class: "muted" }, "This source has no rule with a number to move."),
       severities);
+    body.replaceChildren(fields);
     preview();
   }
 
@@ -159,10 +187,11 @@ export function rulesPanel(source, { onPreview, onClose }) {
     } catch (error) {
       outcome.replaceChildren(failure(error));
     } finally {
-      save.disabled = changes.size === 0;
+      tried(isTried);
     }
   }
 
   load();
-  return { element, leave: () => (later.cancel(), asking?.abort()) };
+  addEventListener("smartflow:login", load);
+  return { element, leave: () => (removeEventListener("smartflow:login", load), clearTimeout(busy), later.cancel(), asking?.abort()) };
 }

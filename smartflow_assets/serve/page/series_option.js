@@ -2,7 +2,7 @@
 //
 // The time axis of ECharts knows UTC alone, so all times are shifted by the zone's offset at the end of the window, and labels shift back: ticks
 // lie at the zone's midnights (an hour beside them where the clocks change inside the window), and what is written is always true.
-import { figure, moment, offset, parts, short } from "./format.js";
+import { figure, moment, offset, parts, scale } from "./format.js";
 
 const SYMBOLS = { critical: "diamond", warning: "triangle", info: "circle" };
 const SIZES = { critical: 11, warning: 10, info: 8 };
@@ -57,11 +57,14 @@ export function seriesOption(series, { zone = "UTC", range, incidents = [], prev
   const extremes = [...series.value, ...(series.lower ?? []), ...(series.upper ?? []), ...(series.low ?? []), ...(series.high ?? []), ...limits.map((limit) => limit.yAxis)].filter((value) => value !== null && value !== undefined);
   const least = Math.min(...extremes);
   const most = Math.max(...extremes);
+  const alone = values.flatMap((value, i) => (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null ? [item(x[i], value)] : [])); // no line leads to it
+  const tidy = extremes.length ? scale(least, most, isSmall ? 2 : 4) : figure;
+  const longest = Math.max(0, ...[least, most, (least + most) / 2].filter(Number.isFinite).map((value) => tidy(value).length));
   const margin = (most - least || Math.abs(most) || 1) * 0.06;
   return {
     useUTC: true, animation: slide > 0, animationDuration: 0, animationDurationUpdate: slide, animationEasingUpdate: "linear",
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-    grid: { left: isSmall ? 42 : 54, right: 14, top: 10, bottom: 24 },
+    grid: { left: Math.max(isSmall ? 42 : 54, 14 + 6.4 * longest), right: 14, top: 10, bottom: 24 },
     xAxis: { type: "time", min: range[0] + shift, max: range[1] + shift, axisLine: { lineStyle: { color: colour("edge") } }, axisTick: { show: false }, splitLine: { show: false }, splitNumber: isSmall ? 3 : 7,
       axisLabel: { color: colour("muted"), fontSize: 11, hideOverlap: true, formatter: (at) => tick(at - shift, zone, length) },
       axisPointer: { show: true, type: "line", snap: false, lineStyle: { color: colour("edge-strong"), type: "solid" }, label: { show: false } } },
@@ -70,9 +73,10 @@ export function seriesOption(series, { zone = "UTC", range, incidents = [], prev
     series: [
       ...band, ...spread,
       { type: "line", id: "expected", silent: true, symbol: "none", z: 2, lineStyle: { color: colour("expected"), width: 1.2, type: [4, 3] }, data: x.map((at, i) => item(at, series.expected?.[i])) },
-      { type: "line", id: "value", symbol: x.length < 3 ? "circle" : "none", z: 3, lineStyle: { color: colour("line"), width: isSmall ? 1.2 : 1.5 }, itemStyle: { color: colour("line") }, emphasis: { disabled: true }, data: x.map((at, i) => item(at, values[i])),
+      { type: "line", id: "value", symbol: "none", z: 3, lineStyle: { color: colour("line"), width: isSmall ? 1.2 : 1.5 }, itemStyle: { color: colour("line") }, emphasis: { disabled: true }, data: x.map((at, i) => item(at, values[i])),
         markArea: { silent: false, z: 0, itemStyle: { color: colour("shade") }, cursor: "pointer", data: incidents.map((each) => [{ name: each.incident_id, xAxis: Date.parse(each.from) + shift, label: { show: false } }, { xAxis: Math.max(Date.parse(each.to ?? range[1]), Date.parse(each.from) + length / 400) + shift }]) },
         markLine: { silent: true, symbol: "none", animation: false, lineStyle: { color: colour("mark-preview"), type: "dashed", width: 1.4 }, label: { show: !isSmall, position: "insideEndTop", color: colour("text"), fontSize: 11, formatter: ({ name, value }) => `${name} ${figure(value)}` }, data: limits } },
+      { type: "scatter", id: "alone", z: 3, silent: true, symbol: "circle", symbolSize: isSmall ? 4 : 5, itemStyle: { color: colour("line") }, data: alone },
       ...marks,
       { type: "scatter", id: "preview", z: 6, silent: true, symbol: "circle", symbolSize: 15, itemStyle: { color: "transparent", borderColor: colour("mark-preview"), borderWidth: 2 }, data: previewed },
     ],
@@ -80,7 +84,6 @@ export function seriesOption(series, { zone = "UTC", range, incidents = [], prev
 }
 
 const floor = (value, least) => (least >= 0 && value < 0 ? 0 : value); // what is never negative is drawn from zero
-const tidy = (value) => (Math.abs(value) >= 10_000 ? short(value) : figure(value));
 
 /** The index of the time that lies nearest; -1 of none. */
 export function nearest(times, at) {

@@ -1,10 +1,11 @@
 // The page of a source: what it is, its charts with window and filters, rules with a preview, its lists below.
-import { get, part, download } from "./api.js";
+import { download } from "./api.js";
+import { anomaliesTab } from "./anomalies_tab.js";
 import { chartsOf } from "./charts.js";
 import { ask } from "./dialogs.js";
 import { chip, debounced, h, outward } from "./dom.js";
 import { ago, count, moment, percent, plural } from "./format.js";
-import { anomalyList, checkLists, deliveryList, incidentList, tagsOf } from "./lists.js";
+import { checkLists, deliveryList, incidentList, tagsOf } from "./lists.js";
 import { change, link, read } from "./router.js";
 import { rulesPanel } from "./rules.js";
 import { sources, sourceOf } from "./sources.js";
@@ -37,7 +38,7 @@ async function askLine(series) {
 function about(source) {
   const facts = [
     source.owner ? ["Owner", source.owner] : null,
-    ["Newest row", moment(source.last_observed_at, source.timezone)],
+    ["Newest bucket", moment(source.last_observed_at, source.timezone)],
     ["Last run", source.last_run_at ? `${ago(source.last_run_at)}, ${source.last_run_status}` : "none yet"],
     ["Series", count(source.series_count)],
     ["Anomalies", `${count(source.anomaly_count)} (${percent(source.anomaly_rate)})`],
@@ -52,18 +53,23 @@ function about(source) {
 }
 
 function exportMenu(source, chart) {
+  const chosen = () => ({ series: read().query.getAll("series"), q: read().query.get("q") });
   const save = async (format, isAll) => {
     menu.open = false;
     const range = chart.range();
     try {
-      const name = await download("export/scores", { source: source.source, format, only_anomalies: isAll ? null : "true", from: range && new Date(range[0]).toISOString(), to: range && new Date(range[1]).toISOString() });
+      const name = await download("export/scores", { source: source.source, format, series: chosen().series, q: chosen().q, only_anomalies: isAll ? null : "true", from: range && new Date(range[0]).toISOString(), to: range && new Date(range[1]).toISOString() });
       toast({ severity: "good", text: `Saved ${name}` });
     } catch (error) {
       failed(error);
     }
   };
   const button = (text, format, isAll) => h("button", { type: "button", onclick: () => save(format, isAll) }, text);
-  const menu = h("details", { class: "menu" }, h("summary", {}, "Export"), h("div", {}, h("span", { class: "muted menu-note" }, "The window that is shown"), button("CSV, all points", "csv", true), button("CSV, only anomalies", "csv", false), button("JSON, all points", "json", true), button("JSON, only anomalies", "json", false)));
+  const note = h("span", { class: "muted menu-note" });
+  const menu = h("details", { class: "menu", ontoggle: () => {
+    const { series, q } = chosen();
+    note.textContent = `The window that is shown${series.length ? `, ${plural(series.length, "series", "series")}` : ""}${q ? `, names with “${q}”` : ""}; times are UTC`;
+  } }, h("summary", {}, "Export"), h("div", {}, note, button("CSV, all points", "csv", true), button("CSV, only anomalies", "csv", false), button("JSON, all points", "json", true), button("JSON, only anomalies", "json", false)));
   return menu;
 }
 
@@ -75,7 +81,7 @@ export async function sourcePage({ path: [, name], query }) {
   const shown = h("span", { class: "muted" });
   const charts = chartsOf(source, {
     onWindow: zoomed, onIncident: (id) => (location.hash = link(["incident", id])), onLine: askLine,
-    onRange: ([from, to], page) => (shown.textContent = `${moment(from, source.timezone, false)} to ${moment(to, source.timezone)}${page.resolution_seconds > page.bucket_seconds ? " · each point stands for several" : ""}`),
+    onRange: ([from, to], page) => (lists.current().windowed?.([from, to]), (shown.textContent = `${moment(from, source.timezone, false)} to ${moment(to, source.timezone)}${page.resolution_seconds > page.bucket_seconds ? " · each point stands for several" : ""}`)),
   });
   const { spans, first } = spansFor(source.bucket_seconds);
   const windows = h("div", { class: "group", role: "group", "aria-label": "Window" },
@@ -87,6 +93,7 @@ export async function sourcePage({ path: [, name], query }) {
   const typed = debounced((text) => change({ q: text }, { isQuiet: true }) ?? update(read().query), 300);
   const search = h("input", { type: "search", name: "q", "aria-label": "Search series", placeholder: `Search ${plural(source.series_count ?? 1, "series", "series")}`, value: query.get("q") ?? "", oninput: () => typed(search.value) });
   const size = h("div", { class: "group", role: "group", "aria-label": "Size" }, ["large", "small"].map((each) => h("button", { type: "button", "data-size": each, onclick: () => change({ size: each }) }, each === "large" ? "Large" : "Small")));
+  const order = (source.series_count ?? 1) < 2 ? null : h("select", { "aria-label": "Order", onchange: () => change({ order: order.selectedIndex ? "name" : null }) }, h("option", {}, "Anomalies first"), h("option", {}, "By name"));
   const edit = h("button", { type: "button", "data-key": "e", "aria-expanded": "false", onclick: () => change({ edit: read().query.get("edit") ? null : 1 }) }, "Rules");
   const side = h("aside", { class: "side", "aria-label": "Rules", hidden: true });
   const layout = h("div", { class: "with-side" }, h("div", {}, charts.element), side);
@@ -97,6 +104,7 @@ export async function sourcePage({ path: [, name], query }) {
     const isSmall = (next.get("size") ?? ((source.series_count ?? 1) > 6 ? "small" : "large")) === "small";
     for (const button of windows.children) button.setAttribute("aria-pressed", String(button.dataset.window === (window.kind === "live" ? "live" : window.title)));
     for (const button of size.children) button.setAttribute("aria-pressed", String((button.dataset.size === "small") === isSmall));
+    if (order) order.selectedIndex = next.get("order") === "name" ? 1 : 0;
     windows.classList.toggle("is-live", window.kind === "live");
     reset.hidden = window.kind !== "own" && !next.getAll("series").length;
     const isEditing = Boolean(next.get("edit"));
@@ -112,16 +120,20 @@ export async function sourcePage({ path: [, name], query }) {
       side.replaceChildren();
       charts.preview(null);
     }
-    charts.show({ ...window, q: next.get("q"), series: next.getAll("series"), isSmall, lines: linesOf(next) });
+    charts.show({ ...window, q: next.get("q"), series: next.getAll("series"), isSmall, isByName: next.get("order") === "name", lines: linesOf(next) });
   }
 
   const lists = tabs(
-    [["anomalies", "Anomalies", () => anomalyList({ source: name })], ["incidents", "Incidents", () => incidentList({ source: name, state: "all" })], ["deliveries", "Deliveries", () => deliveryList({ source: name })], ["checks", "Checks and drift", () => checkLists({ source: name })]],
+    [["anomalies", "Anomalies", () => {
+      const made = anomaliesTab(source);
+      if (charts.range()) made.windowed(charts.range());
+      return made;
+    }], ["incidents", "Incidents", () => incidentList({ source: name, state: "all" })], ["deliveries", "Deliveries", () => deliveryList({ source: name })], ["checks", "Checks and drift", () => checkLists({ source: name })]],
     query.get("list"), (chosen) => change({ list: chosen === "anomalies" ? null : chosen }, { isQuiet: true }));
   const legend = h("p", { class: "legend chart-legend muted", "aria-hidden": "true" }, h("span", { class: "key line" }, "value"), h("span", { class: "key band" }, "usual range"), h("span", { class: "key expected" }, "expected"), h("span", { class: "key shade" }, "incident"), chip("critical"), chip("warning"), chip("info"));
   update(query);
   return {
-    element: [about(source), h("div", { class: "toolbar sticky" }, windows, steps, reset, size, search, h("span", { class: "push" }), exportMenu(source, charts), edit), h("div", { class: "window-line" }, shown, legend), layout, lists.element],
+    element: [about(source), h("div", { class: "toolbar sticky" }, windows, steps, reset, size, order, search, h("span", { class: "push" }), exportMenu(source, charts), edit), h("div", { class: "window-line" }, shown, legend), layout, lists.element],
     source: name,
     onQuery: update,
     onEvent: (event, data) => {

@@ -1,6 +1,6 @@
 // A small line of a source's newest values for the overview: SVG, a few hundred bytes, so that the first paint does not wait for the charting library.
 import { get, part } from "./api.js";
-import { h } from "./dom.js";
+import { amount, h } from "./dom.js";
 import { figure } from "./format.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -12,7 +12,7 @@ function line(x, values, y) {
   values.forEach((value, i) => {
     if (value === null) isDown = false;
     else {
-      text += `${isDown ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
+      text += `${isDown ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}${isDown ? "" : "h0"}`; // a point without neighbours is a dot
       isDown = true;
     }
   });
@@ -67,7 +67,7 @@ async function fillWith(target, source, isOpen) {
   if (!series && worst) [series] = (await ask(null)).series; // an incident of something that is no series of values
   if (!series) return;
   const last = series.value.findLast((value) => value !== null);
-  drawn.set(source, [h("p", { class: "spark-name muted" }, h("span", {}, series.series), h("span", {}, figure(last, series.unit))), draw(series)]);
+  drawn.set(source, [h("p", { class: "spark-name muted" }, h("span", { title: series.series }, series.series), amount(last, series.unit)), draw(series)]);
   target.replaceChildren(...drawn.get(source));
 }
 

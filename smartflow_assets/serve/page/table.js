@@ -5,7 +5,7 @@ import { failure, h } from "./dom.js";
 /** `columns`: `[{title, cell(item) -> text or node, kind?: "number"|"tight"|"wide"}]`; `rowClass(item)`: a severity colours the row's edge. */
 export function table(columns, items, { caption, rowClass } = {}) {
   const body = h("tbody");
-  const add = (more) => body.append(...more.map((item) => h("tr", { class: rowClass?.(item) ?? null }, columns.map((column) => h("td", { class: column.kind }, column.cell(item) ?? "–")))));
+  const add = (more) => body.append(...more.map((item) => h("tr", { class: rowClass?.(item) ?? null }, columns.map((column) => h("td", { class: column.kind, "data-title": column.title }, column.cell(item) ?? "–")))));
   add(items);
   const element = h("div", { class: "table", tabindex: "0", role: "region", "aria-label": caption }, // scrollable, so it must be reachable by key
     h("table", {}, h("caption", { class: "sr" }, caption), h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.kind }, column.title)))), body));
@@ -14,10 +14,10 @@ export function table(columns, items, { caption, rowClass } = {}) {
 
 /**
  * A list of the API with a button for more. `element` stands at once; `load()` asks anew. `refresh()` does so where nobody is reading further down or
- * has opened a row: else it says that there is something newer.
+ * has opened a row: else it says that there is something newer. `ask(query)`, `refresh(query)`: with another query.
  */
-export function listing({ path, query = {}, columns, caption, rowClass, empty, size = 50, onCount }) {
-  const element = h("div", { class: "listing" }, h("div", { class: "skeleton tall", "aria-hidden": "true" }));
+export function listing({ path, query = {}, columns, caption, rowClass, empty, size = 50, onCount, isAskedLater = false }) {
+  const element = h("div", { class: `listing ${path}` }, h("div", { class: "skeleton tall", "aria-hidden": "true" }));
   let asked = 0;
   let isLonger = false;
   async function load() {
@@ -54,11 +54,16 @@ export function listing({ path, query = {}, columns, caption, rowClass, empty, s
     } }, "Show more");
     return h("div", {}, whole, h("div", { class: "more" }, button));
   }
-  function refresh() {
+  function refresh(other = query) {
+    query = other;
     if (!isLonger && !element.querySelector("details[open]") && !element.contains(document.activeElement)) return load();
     if (!element.querySelector(".newer")) element.prepend(h("p", { class: "newer" }, "There is something newer. ", h("button", { type: "button", onclick: load }, "Show")));
     return null;
   }
-  load();
-  return { element, load, refresh };
+  function ask(other) {
+    query = other;
+    return load();
+  }
+  if (!isAskedLater) load();
+  return { element, load, refresh, ask };
 }

@@ -3,7 +3,7 @@ import { h } from "./dom.js";
 
 let made = 0;
 
-/** `entries`: `[[name, title, make() -> {element, load}]]`. `reload()` asks anew for what is shown. */
+/** `entries`: `[[name, title, make() -> {element, load}]]`. `reload()` asks anew for what is shown, `current()` is what `make` gave. */
 export function tabs(entries, chosen, onChoice) {
   const id = `tabs-${++made}`;
   const panel = h("div", { role: "tabpanel", id: `${id}-panel`, class: "panel" });
@@ -30,5 +30,5 @@ export function tabs(entries, chosen, onChoice) {
     choose(button.dataset.name);
   } }, entries.map(([name, title]) => h("button", { type: "button", role: "tab", id: `${id}-${name}`, "data-name": name, "aria-controls": `${id}-panel`, onclick: () => choose(name) }, title)));
   choose(chosen, false);
-  return { element: h("section", { class: "tabbed" }, list, panel), reload: () => (current.refresh ?? current.load)() };
+  return { element: h("section", { class: "tabbed" }, list, panel), current: () => current, reload: () => (current.refresh ?? current.load)() };
 }

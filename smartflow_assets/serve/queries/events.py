@@ -36,7 +36,7 @@ ORDER BY log.happened_at DESC, event_id LIMIT {MOST_AT_ONCE}
 _DELIVERIES = f"""
 {_TOUCHED}
 SELECT sends.source, sends.channel, sends.event, sends.status, sends.incident_id, sends.attempt, sends.idempotency_key, sends.error,
-       sends.happened_at AS "at", incidents.title, incidents.severity
+       sends.happened_at AS "at", incidents.series, incidents.title, incidents.severity
 FROM alert_sends AS sends LEFT JOIN incidents USING (incident_id)
 WHERE sends.status IN ('sent', 'failed') AND {_IS_TOUCHED.format("sends", "sends.happened_at")}
 ORDER BY sends.happened_at DESC, idempotency_key LIMIT {MOST_AT_ONCE}

@@ -125,8 +125,8 @@ def deliveries(
         WITH newest AS (SELECT max(happened_at) - INTERVAL {DAYS.days} DAY AS from_at FROM alert_sends),
              log AS (SELECT *, concat_ws(':', idempotency_key, incident_id, event, channel, attempt, status) AS send_id
                      FROM alert_sends WHERE happened_at >= (SELECT from_at FROM newest))
-        SELECT log.* EXCLUDE (run_id), incidents.title, incidents.severity FROM log
-        LEFT JOIN (SELECT incident_id, title, severity FROM incidents) AS incidents USING (incident_id)
+        SELECT log.* EXCLUDE (run_id), incidents.series, incidents.title, incidents.severity FROM log
+        LEFT JOIN (SELECT incident_id, series, title, severity FROM incidents) AS incidents USING (incident_id)
         WHERE ($1 IS NULL OR list_contains($1, log.source)) AND ($2 IS NULL OR channel = $2) AND ($3 IS NULL OR status = $3)
           AND ($4 IS NULL OR (happened_at, send_id) < (CAST($4 AS TIMESTAMPTZ), CAST($5 AS VARCHAR)))
         QUALIFY row_number() OVER (PARTITION BY log.source, idempotency_key, log.incident_id, event, channel

@@ -102,6 +102,15 @@ def test_exports_say_what_the_warehouse_says(client, filled_home):
 
 
 @pytest.mark.parametrize(
+    ("asked", "is_found"),
+    [("series=requests", True), ("series=it's&series=requests", True), ("series=it's", False), ("q=QUEST", True), ("q=%25", False)],
+)
+def test_an_export_holds_the_series_that_are_asked_for(client, filled_home, asked, is_found):
+    rows = client.get(f"/api/export/scores?source=web&format=json&{asked}").json()
+    assert len(rows) == (filled_home.count("anomaly_scores") if is_found else 0)
+
+
+@pytest.mark.parametrize(
     ("address", "status", "said"),
     [
         ("/api/data/wep", 404, "web"),

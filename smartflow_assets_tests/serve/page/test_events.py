@@ -82,6 +82,7 @@ def test_deliveries_are_told_as_well(browser, home):
         expect(page.locator("html[data-stream=live]")).to_have_count(1)
         facts = {
             "source": "web",
+            "series": "requests",
             "channel": "sheet_webhook",
             "status": "sent",
             "event": "opened",
@@ -92,6 +93,7 @@ def test_deliveries_are_told_as_well(browser, home):
         }
         push(home, Event.of("delivery:1", "delivery", "web", facts))
         expect(page.locator(".toast.good")).to_contain_text("sheet_webhook: sent")
+        expect(page.locator(".toast.good")).to_contain_text("web · requests")
 
 
 def test_a_page_goes_on_by_itself_after_a_restart_and_misses_nothing(browser, home):
@@ -127,16 +129,16 @@ def test_a_decision_asks_for_a_token_and_is_written(browser, home):
         page = visit.open(f"#/incident/{incident}")
         dialog = page.get_by_role("dialog", name="Log in")
         expect(dialog).to_be_visible()  # tokens were made, so reading is not open any more
+        expect(page.locator("html[data-stream=closed]")).to_have_count(1)
+        assert visit.complaints == []  # who may not read is asked to log in before anything else is asked for
         dialog.get_by_label("Token").fill("sf_wrong")
         dialog.get_by_role("button", name="Log in").click()
         expect(dialog.get_by_role("alert")).to_contain_text("the token is not known")
         dialog.get_by_label("Token").fill(reader)
         dialog.get_by_role("button", name="Log in").click()
         expect(page.locator("main h1")).to_contain_text("4,000")
-        page.get_by_role("button", name="Comment").click()
-        page.get_by_role("textbox", name="Comment").fill("who am I?")
-        page.get_by_role("dialog").get_by_role("button", name="Comment").click()
-        expect(page.locator(".toast.critical")).to_contain_text("needs the role operator")
+        expect(page.get_by_role("button", name="Comment")).to_be_disabled()
+        expect(page.get_by_role("button", name="Comment")).to_have_attribute("title", re.compile("needs the role operator: log in"))
         page.get_by_role("button", name="rita (reader)").click()  # out
         page.get_by_role("button", name="Log in").click()
         dialog.get_by_label("Token").fill(secret)
@@ -148,6 +150,10 @@ def test_a_decision_asks_for_a_token_and_is_written(browser, home):
         page.get_by_role("dialog").get_by_role("button", name="Comment").click()
         expect(page.locator(".timeline")).to_contain_text("<b>the proxy</b> again")
         expect(page.locator(".timeline")).to_contain_text("commented by anna")
+        page.locator("#history summary").click()
+        expect(page.locator("#history-list")).to_contain_text("commented: ")
+        expect(page.locator(".toast")).to_have_count(1)  # one's own decision is told once
+        expect(page.locator(".toast")).to_have_class(re.compile("good"))
         page.reload()  # remembered
         expect(page.get_by_role("button", name="anna (operator)")).to_be_visible()
         assert secret not in page.url and page.evaluate("document.cookie") == ""

@@ -50,20 +50,45 @@ def test_a_slider_shows_what_it_would_find_and_what_is_saved_is_what_the_next_ru
     assert len(broken) == int((rows["value"][7 * 288 :] > 660).sum()) > 0
 
 
+def test_nothing_is_saved_before_its_preview_has_come(browser, home):
+    with serving(service_of(home)) as client, visiting(browser, str(client.base_url), secret(home, Role.admin)) as visit:
+        held = []
+        visit.page.route("**/api/rules/preview", lambda route: held.append(route))
+        page = visit.open("#/source/web?edit=1")
+        save = page.get_by_role("button", name="Save …")
+        page.get_by_role("spinbutton", name=re.compile("above")).fill("660")
+        expect(page.locator(".working")).to_contain_text("Working out")
+        expect(save).to_be_disabled()
+        expect(page.locator(".working")).to_contain_text("The server is busy")
+        held.pop().fulfill(status=503, json={"title": "busy", "detail": "all workers are busy"})
+        expect(page.locator(".outcome .error")).to_contain_text("all workers are busy")
+        expect(page.locator(".working")).to_be_hidden()
+        expect(save).to_be_enabled()  # refused: the diff may be looked at all the same
+        page.get_by_role("spinbutton", name=re.compile("above")).fill("670")
+        expect(save).to_be_disabled()
+        visit.page.unroute("**/api/rules/preview")
+        visit.complaints = [each for each in visit.complaints if "status of 503" not in each]
+
+
 def test_who_may_not_save_is_told_so_and_nothing_is_written(browser, home):
     before = (home.settings.sources / "web.yaml").read_text()
     with serving(service_of(home)) as client, visiting(browser, str(client.base_url), secret(home, Role.operator)) as visit:
         page = visit.open("#/source/web?edit=1")
         page.get_by_label("Sensitivity").select_option("high")
         expect(page.locator(".compared")).to_be_visible(timeout=60_000)
-        page.get_by_role("button", name="Save …").click()
-        expect(page.locator(".outcome .error")).to_contain_text("needs the role admin")
+        expect(page.locator(".working")).to_be_hidden()
+        expect(page.get_by_role("button", name="Save …")).to_be_disabled()
+        expect(page.locator(".rules .foot")).to_contain_text("Saving needs the role admin")
         page.get_by_role("button", name="Undo").click()
         expect(page.get_by_label("Sensitivity")).to_have_value("1")  # medium, the second of three
         page.get_by_role("button", name="Close the rules").click()
         expect(page.get_by_label("Sensitivity")).to_have_count(0)
         assert "edit" not in page.url
-        visit.complaints = [each for each in visit.complaints if "status of 403" not in each]  # the browser's own
+    with serving(service_of(home)) as client, visiting(browser, str(client.base_url), secret(home, Role.reader)) as visit:
+        page = visit.open("#/source/web?edit=1")
+        expect(page.get_by_label("Sensitivity")).to_be_disabled()
+        expect(page.get_by_role("spinbutton", name=re.compile("above"))).to_be_disabled()
+        expect(page.get_by_role("button", name="Save …")).to_have_attribute("title", re.compile("needs the role admin"))
     assert (home.settings.sources / "web.yaml").read_text() == before
 
 
