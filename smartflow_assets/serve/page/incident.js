@@ -2,8 +2,8 @@
 import { get, lacks, part, post, who } from "./api.js";
 import { SeriesChart } from "./chart.js";
 import { ask } from "./dialogs.js";
-import { chip, failure, fill, h, name, outward } from "./dom.js";
-import { figure, lasted, moment, plural, told, words } from "./format.js";
+import { chip, failure, fill, h, name as broken, outward } from "./dom.js";
+import { figure, lasted, moment, told, words } from "./format.js";
 import { runLink, serverNow, stateOf } from "./lists.js";
 import { link } from "./router.js";
 import { sourceOf, sources } from "./sources.js";
@@ -57,7 +57,7 @@ const ELSEWHERE = ["incident", "source", "details", "owner", "state", "lasted", 
 
 /** Title and content of each fact: how it stands now, then the lines that a message about it has. */
 function factsOf({ incident, lines = [] }, zone, owner) {
-  const own = [["State", chip(stateOf(incident), stateOf(incident))], incident.source === "*" ? null : ["Source", h("a", { href: link(["source", incident.source]) }, incident.source)], incident.series ? ["Series", name(incident.series)] : null, ["Lasted", lasted(incident, serverNow())],
+  const own = [["State", chip(stateOf(incident), stateOf(incident))], incident.source === "*" ? null : ["Source", h("a", { href: link(["source", incident.source]) }, incident.source)], incident.series ? ["Series", broken(incident.series)] : null, [incident.state === "resolved" ? "Lasted" : "How long", lasted(incident, serverNow())],
     incident.acknowledged_by ? ["Taken on by", incident.acknowledged_by] : null, incident.snoozed_until ? ["Snoozed until", moment(incident.snoozed_until, zone)] : null, owner ? ["Owner", owner] : null].filter(Boolean);
   return [...own, ...lines.filter(({ label }) => !ELSEWHERE.includes(label.toLowerCase()) && !own.some(([title]) => title === label)).map(({ label, texts }) => [label, told(texts.join(", "), incident.series)])];
 }
@@ -65,8 +65,8 @@ function factsOf({ incident, lines = [] }, zone, owner) {
 /** What is said of an incident, for a server that says more than this page knows: objects become rows of their own columns. */
 function rows(items, caption, zone) {
   const names = [...new Set(items.flatMap(Object.keys))].filter((name) => !["incident_id", "source", "run_id", "idempotency_key", "is_newest", "fingerprint", "sent_with", "is_possible_repeat"].includes(name)).filter((name) => items.some((each) => each[name] !== null && each[name] !== "" && typeof each[name] !== "object")).slice(0, 8);
-  const cell = (name) => (item) => (item[name] === null || item[name] === undefined || item[name] === "" ? null : /_at$|^at$/.test(name) ? when(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? figure(item[name]) : String(item[name]));
-  return table(names.map((name) => ({ title: words(name), cell: cell(name), kind: /_at$|^at$/.test(name) ? "tight" : null })), items, { caption }).element;
+  const cell = (name) => (item) => (item[name] === null || item[name] === undefined || item[name] === "" ? null : /_at$|^at$/.test(name) ? when(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? figure(item[name]) : name === "series" ? broken(item[name]) : told(String(item[name]), item.series));
+  return table(names.map((name) => ({ title: words(name), cell: cell(name), kind: /_at$|^at$/.test(name) ? "tight" : name === "series" ? "name" : null })), items, { caption }).element;
 }
 
 export async function incidentPage({ path: [, id] }) {
@@ -107,10 +107,12 @@ export async function incidentPage({ path: [, id] }) {
     charts = chartPanel(incident, source);
     const actions = (page.actions ?? []).filter((verb) => verb in DO);
     const body = incident.body ?? "";
-    const title = told(incident.title, incident.series);
+    const [title, headline] = [incident.title, page.headline].map((each) => told(each, incident.series));
+    const isOfOne = incident.series && incident.series !== "*" && !title.includes(incident.series); // else the title says of what it is
+    const heading = isOfOne && headline.startsWith(`${incident.series} `) ? headline.slice(incident.series.length + 1) : title;
     const text = body.startsWith(incident.title) ? body.slice(incident.title.length).replace(/^[.\s]+/, "") : body;
     fill(whole,
-      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, title === incident.title && of !== "*" && incident.series && incident.series !== "*" && !title.includes(incident.series) ? h("span", { class: "of" }, name(incident.series), " ") : null, title, incident.member_count ? h("span", { class: "muted" }, ` and ${plural(incident.member_count, "other")}`) : null), [incident.title, title].includes(page.headline) ? null : h("p", { class: "headline" }, told(page.headline, incident.series)), text ? h("p", { class: "said" }, told(text, incident.series)) : null,
+      h("div", { class: `incident-head ${incident.severity}` }, h("p", { class: "toolbar" }, chip(incident.severity), h("span", { class: "muted" }, words(incident.cause)), h("span", { class: "muted mono push" }, incident.incident_id)), h("h1", {}, isOfOne ? h("span", { class: "of" }, broken(incident.series), " ") : null, heading), [heading, title].includes(headline) || headline.endsWith(heading) ? null : h("p", { class: "headline" }, headline), text ? h("p", { class: "said" }, told(text, incident.series)) : null,
         h("div", { class: "toolbar" }, actions.map((verb) => h("button", { type: "button", class: DO[verb].isFirst ? "primary" : null, "data-verb": verb, disabled: Boolean(lacks(me, "operator")), title: lacks(me, "operator"), onclick: () => act(verb, page) }, DO[verb].title)), h("span", { class: "links push" }, (page.links ?? []).map(({ title, address }) => outward(address, title))))),
       charts.element,
       h("div", { class: "two" },

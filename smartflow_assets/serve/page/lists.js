@@ -1,5 +1,5 @@
 // The lists of anomalies, incidents, deliveries: their columns and filters, on pages of their own and under a source.
-import { get, part, post } from "./api.js";
+import { get, lacks, part, post, who } from "./api.js";
 import { ask } from "./dialogs.js";
 import { amount, chip, debounced, failure, h, name, outward } from "./dom.js";
 import { count, figure, lasted, moment, percent, span, told, words } from "./format.js";
@@ -117,13 +117,13 @@ export const tagsOf = (item) => (Array.isArray(item.tags) ? item.tags : Object.e
 export async function deliveriesPage({ query }) {
   const asked = Object.fromEntries(["source", "channel", "status"].map((name) => [name, query.get(name)]));
   const channels = h("section", { class: "panel spaced" }, h("header", {}, h("h2", {}, "Channels")), h("div", { class: "body" }));
-  Promise.all([get("channels"), get("stats", { days: 30 })]).then(([{ items }, { sends }]) => channels.lastChild.replaceChildren(items.length ? h("ul", { class: "channels" }, items.map((item) => channel(item, (sends ?? []).filter((each) => each.channel === item.channel)))) : h("p", { class: "muted" }, "No channels yet: data/channels.yaml.")), (error) => channels.lastChild.replaceChildren(failure(error)));
+  Promise.all([get("channels"), get("stats", { days: 30 }), who()]).then(([{ items }, { sends }, me]) => channels.lastChild.replaceChildren(items.length ? h("ul", { class: "channels" }, items.map((item) => channel(item, (sends ?? []).filter((each) => each.channel === item.channel), lacks(me, "operator")))) : h("p", { class: "muted" }, "No channels yet: data/channels.yaml.")), (error) => channels.lastChild.replaceChildren(failure(error)));
   return page("Deliveries", [filter("source", "All sources", query, await names()), filter("status", "All states", query, ["sent", "failed", "planned", "claimed", "skipped"]), asked.channel ? h("button", { type: "button", onclick: () => change({ channel: null }) }, `Channel ${asked.channel} ×`) : null], deliveryList(asked), channels);
 }
 
-/** `sends`: how many messages had which end in 30 days. */
-function channel(item, sends) {
-  const button = h("button", { type: "button", disabled: Boolean(item.problem), onclick: async () => {
+/** `sends`: how many messages had which end in 30 days; `refusal`: why this person may send none. */
+function channel(item, sends, refusal) {
+  const button = h("button", { type: "button", disabled: Boolean(item.problem || refusal), title: refusal, onclick: async () => {
     if (!(await ask({ title: `Send a test message to ${item.channel}?`, text: "Whoever reads this channel gets it. It says that it is a test.", verb: "Send" }))) return;
     button.disabled = true;
     try {

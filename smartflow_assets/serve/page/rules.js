@@ -44,7 +44,7 @@ export function rulesPanel(source, { onPreview, onClose }) {
   const save = h("button", { type: "button", class: "primary", disabled: true, onclick: () => confirmSaving() }, "Save …");
   const undo = h("button", { type: "button", disabled: true, onclick: () => load() }, "Undo");
   const working = h("p", { class: "working", role: "status", hidden: true }, h("i", { class: "spinner", "aria-hidden": "true" }), h("span", {}));
-  const refusal = h("p", { class: "muted", hidden: true });
+  const refusal = h("p", { class: "muted refusal", hidden: true });
   let configuration = null;
   let asking = null;
   let isTried = true; // what stands in the fields, by a preview that came or was refused
@@ -80,7 +80,7 @@ export function rulesPanel(source, { onPreview, onClose }) {
     asking?.abort();
     if (!changes.size) {
       tried(true);
-      outcome.replaceChildren(h("p", { class: "muted" }, "Move a slider: the charts show what it would have found in the last four weeks."));
+      outcome.replaceChildren(fields.disabled ? "" : h("p", { class: "muted" }, "Move a slider: the charts show what it would have found in the last four weeks."));
       return onPreview(null);
     }
     const mine = (asking = new AbortController());

@@ -27,4 +27,9 @@ export function sources(isFresh = false) {
 }
 
 export const sourceOf = (name) => items.find((item) => item.source === name) ?? null;
-export const zoneOf = (name) => sourceOf(name)?.timezone ?? "UTC";
+
+/** The zone in which times of a source are shown; of what is of several (`*`) the one that all sources have. */
+export function zoneOf(name) {
+  const zones = name === "*" ? [...new Set(items.map((item) => item.timezone).filter(Boolean))] : [sourceOf(name)?.timezone];
+  return (zones.length === 1 && zones[0]) || "UTC";
+}

@@ -27,7 +27,7 @@ def shown_window(page: Page) -> str:
 def test_charts_come_as_one_scrolls_and_only_those_in_view_are_drawn(browser, address):
     with visiting(browser, address) as visit:
         page = visit.open("#/source/shop?size=large")
-        expect(page.locator("article.chart-panel")).to_have_count(20)
+        expect(page.locator("article.chart-panel")).to_have_count(21)  # a page of 20, and the strange one that is not on it
         expect(page.locator(".chart canvas").first).to_be_visible()
         assert page.locator(".chart canvas").count() < 30
         page.locator(".sentinel").scroll_into_view_if_needed()
@@ -151,6 +151,60 @@ def test_exports_read_back_equal(browser, address, page_home):
             assert len(read[form, "only anomalies"]) == int(table["is_anomaly"].sum()) > 0
         assert [float(row["value"]) for row in read["CSV", "all points"]] == [row["value"] for row in read["JSON", "all points"]]
         assert sorted(row["value"] for row in read["JSON", "all points"]) == sorted(table["value"])
+
+
+def test_series_with_anomalies_come_first_unless_somebody_wants_them_by_name(browser, address):
+    with visiting(browser, address) as visit:
+        page = visit.open("#/source/shop?size=large")
+        expect(page.locator("article.chart-panel")).to_have_count(21)  # a page, and the strange one of another
+        first = charts(page)
+        assert "r26" in first[3] and "r00" in first[4]  # by name it is the last of thirty
+        page.locator(".sentinel").scroll_into_view_if_needed()
+        expect(page.locator("article.chart-panel")).to_have_count(30)
+        assert len({*charts(page)}) == 30
+        page.get_by_label("Order", exact=True).select_option("By name")
+        expect(page).to_have_url(re.compile("order=name"))
+        expect(page.locator("article.chart-panel h3").nth(3)).to_contain_text("r00")
+        page.get_by_role("button", name="Small").click()
+        expect(page.locator("article.chart-panel h3", has_text=re.compile("^r05$"))).to_be_visible()  # what all have in common is left out
+
+
+def test_anomalies_are_those_of_the_window_of_the_charts_or_all(browser, address, page_home):
+    spike = page_home.table("anomalies", "source = 'web'")["started_at"][0]
+    before = [int(spike.timestamp() * 1000) - hours * 3_600_000 for hours in (30, 6)]
+    with visiting(browser, address) as visit:
+        page = visit.open(f"#/source/web?from={before[0]}&to={before[1]}")
+        tab = page.get_by_role("tabpanel")
+        expect(tab).to_contain_text("In the window of the charts: 2026-03-07 08:20 to 2026-03-08 08:20 UTC")
+        expect(tab).to_contain_text("No anomalies here.")
+        expect(page.locator(".chart-panel .now")).to_contain_text("last: ")  # the window ends before the newest bucket
+        tab.get_by_role("button", name="All anomalies").click()
+        expect(tab.locator("tbody tr")).to_have_count(page_home.count("anomalies", "source = 'web'"))
+        page.get_by_role("button", name="Reset").click()
+        expect(tab).to_contain_text("All anomalies of this source")
+        tab.get_by_role("button", name="Only the window of the charts").click()
+        expect(tab.locator("tbody tr")).to_have_count(1)
+        newest = page_home.table("clean_series", "source = 'web'").sort_values("observed_at")["value"].iloc[-1]
+        expect(page.locator(".chart-panel .now")).to_have_text(f"{newest:g}")  # and not the mean of the last point
+
+
+def test_an_export_of_a_search_holds_what_was_found(browser, address):
+    with visiting(browser, address) as visit:
+        page = visit.open("#/source/shop?q=r05")
+        expect(page.locator("article.chart-panel")).to_have_count(1)
+        page.locator(".menu summary").click()
+        expect(page.locator(".menu-note")).to_contain_text("names with “r05”; times are UTC")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="CSV, all points").click()
+        rows = list(csv.DictReader(io.StringIO(saved.value.path().read_text())))
+        assert rows and {"r05" in row["series"] for row in rows} == {True}
+
+
+def test_on_a_phone_an_incident_says_what_is_wrong_below_its_severity(browser, address):
+    with visiting(browser, address, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True) as visit:
+        page = visit.open("#/incidents?state=all&source=web")
+        severity, title = page.locator("tbody .chip").first.bounding_box(), page.locator("tbody td.wide a").first.bounding_box()
+        assert severity and title and title["y"] > severity["y"] and title["x"] + title["width"] <= 360
 
 
 def test_light_and_dark_follow_the_system_until_somebody_chooses(browser, address):
