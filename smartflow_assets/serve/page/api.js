@@ -39,15 +39,17 @@ export function token() {
 export function setToken(text, isRemembered = false) {
   remember("token", isRemembered ? null : text, session());
   remember("token", isRemembered ? text : null);
-  me = null;
 }
 
 const ROLES = ["reader", "operator", "admin"];
-let me = null;
+let [me, meOf] = [null, null];
 
 /** Who asks, asked once for each token: `{name, role, is_open}`. The role is null where a token is needed first; `is_open`: one reads without a token. */
 export function who() {
-  me ??= send("me").then(async (answer) => {
+  const bearer = token(); // another tab may have logged in
+  if (me && meOf === bearer) return me;
+  meOf = bearer;
+  me = send("me").then(async (answer) => {
     if (answer.ok) return answer.json();
     const problem = await refused(answer);
     if (answer.status !== 401) throw problem;
@@ -76,6 +78,7 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
 export async function send(path, options = {}) {
   for (let again = 0; ; again += 1) {
     const answer = await sent(path, options);
+    if (answer.status === 401 && path !== "me") me = null; // the token was revoked, or reading is not open any more
     if (answer.status !== 429 || again === 3 || (options.method ?? "GET") !== "GET") return answer;
     await pause(Math.min(10, Number(answer.headers.get("Retry-After")) || 1) + again * Math.random());
   }

@@ -2,8 +2,8 @@
 import { get, lacks, part, post, who } from "./api.js";
 import { SeriesChart } from "./chart.js";
 import { ask } from "./dialogs.js";
-import { chip, failure, fill, h, name as broken, outward } from "./dom.js";
-import { figure, lasted, moment, told, words } from "./format.js";
+import { amount, chip, failure, fill, h, name as broken, outward } from "./dom.js";
+import { lasted, moment, told, words } from "./format.js";
 import { runLink, serverNow, stateOf } from "./lists.js";
 import { link } from "./router.js";
 import { sourceOf, sources } from "./sources.js";
@@ -65,7 +65,7 @@ function factsOf({ incident, lines = [] }, zone, owner) {
 /** What is said of an incident, for a server that says more than this page knows: objects become rows of their own columns. */
 function rows(items, caption, zone) {
   const names = [...new Set(items.flatMap(Object.keys))].filter((name) => !["incident_id", "source", "run_id", "idempotency_key", "is_newest", "fingerprint", "sent_with", "is_possible_repeat"].includes(name)).filter((name) => items.some((each) => each[name] !== null && each[name] !== "" && typeof each[name] !== "object")).slice(0, 8);
-  const cell = (name) => (item) => (item[name] === null || item[name] === undefined || item[name] === "" ? null : /_at$|^at$/.test(name) ? when(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? figure(item[name]) : name === "series" ? broken(item[name]) : told(String(item[name]), item.series));
+  const cell = (name) => (item) => (item[name] === null || item[name] === undefined || item[name] === "" ? null : /_at$|^at$/.test(name) ? when(item[name], zone) : ["status", "severity", "state"].includes(name) ? chip(item[name]) : typeof item[name] === "number" ? amount(item[name]) : name === "series" ? broken(item[name]) : told(String(item[name]), item.series));
   return table(names.map((name) => ({ title: words(name), cell: cell(name), kind: /_at$|^at$/.test(name) ? "tight" : name === "series" ? "name" : null })), items, { caption }).element;
 }
 
