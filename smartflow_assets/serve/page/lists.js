@@ -19,14 +19,12 @@ const ANOMALIES = [
   { title: "Source", kind: "tight", cell: sourceLink },
   { title: "Series", kind: "name", cell: (item) => h("a", { href: link(["source", item.source], { series: item.series, from: Date.parse(item.started_at) - 6 * 3_600_000, to: Date.parse(item.ended_at) + 6 * 3_600_000 }) }, name(item.series)) },
   { title: "What", kind: "wide", cell: (item) => h("details", { class: "more-text" }, h("summary", {}, headline(told(item.explanation, item.series))), h("p", { class: "muted" }, told(item.explanation, item.series)), h("p", {}, runLink(item))) },
-  { title: "Value", kind: "number", cell: (item) => amount(item.value, unitOf(item)) },
+  { title: "Value", kind: "number", cell: (item) => amount(item.value) },
   { title: "Usually", kind: "number", cell: (item) => (item.lower === null || item.upper === null ? null : [amount(item.lower), " to ", amount(item.upper)]) },
   { title: "Lasted", kind: "number", cell: (item) => between(item.started_at, item.ended_at) },
   { title: "Found by", kind: "tight", cell: foundBy },
   { title: "Incident", kind: "tight", cell: (item) => (item.incident_id ? h("a", { href: link(["incident", item.incident_id]) }, words(item.incident_state ?? "open")) : null) },
 ];
-
-const unitOf = (item) => sourceOf(item.source)?.metrics?.find(({ metric }) => metric === item.metric)?.unit ?? null;
 
 /** Of which series an incident is, and how many others are told with it. */
 export const about = (item) => [words(item.cause === "anomaly" ? null : item.cause) || null, item.series && item.series !== "*" ? name(item.series) : null, item.member_count ? `and ${count(item.member_count)} more` : null].filter(Boolean).flatMap((each, place) => (place ? [" · ", each] : [each]));
@@ -144,7 +142,7 @@ function channel(item, sends, refusal) {
 const CHECKS = [
   { title: "Result", kind: "tight", cell: (item) => (item.error ? chip("broken") : item.is_passed ? chip("passed") : chip(item.severity ?? "warning", "not met")) },
   { title: "Source", kind: "tight", cell: sourceLink },
-  { title: "Column", kind: "name", cell: (item) => name(item.column_name) },
+  { title: "Column", kind: "name", cell: (item) => (item.column_name ? name(item.column_name) : null) },
   { title: "What was found", kind: "wide", cell: (item) => item.error ?? item.message },
   { title: "Check", cell: (item) => h("span", { class: "mono muted" }, item.check_name) },
   { title: "Rows against it", kind: "number", cell: (item) => (item.unexpected_count ? `${figure(item.unexpected_count)} (${percent(item.unexpected_percent / 100)})` : null) },
@@ -154,7 +152,7 @@ const UNASKED = ["too few rows", "warming up"]; // rules by which nothing was co
 const DRIFT = [
   { title: "Result", kind: "tight", cell: (item) => (item.is_drifted ? chip("warning", "shifted") : UNASKED.includes(item.rule) ? chip("unknown", item.rule) : chip("passed", "no shift")) },
   { title: "Source", kind: "tight", cell: sourceLink },
-  { title: "Column", kind: "name", cell: (item) => name(item.column_name) },
+  { title: "Column", kind: "name", cell: (item) => (item.column_name ? name(item.column_name) : null) },
   { title: "What was found", kind: "wide", cell: (item) => item.message },
   { title: "Of its limit", kind: "number", cell: (item) => percent(item.limit_value ? item.statistic / item.limit_value : null) },
   { title: "Asked", kind: "tight", cell: (item) => at(item.checked_at, item.source) },
