@@ -40,6 +40,12 @@ def test_a_broken_source_is_listed_with_what_is_wrong(client):
     assert client.get("/api/sources?owner=nobody").json()["items"] == []
 
 
+def test_a_message_says_of_which_series_it_was(client, filled_home):
+    items = client.get("/api/alerts").json()["items"]
+    known = dict(filled_home.table("incidents")[["incident_id", "series"]].itertuples(index=False))
+    assert items and [each["series"] for each in items] == [known[each["incident_id"]] for each in items]
+
+
 def test_every_bucket_of_a_short_window_is_a_point(client, filled_home):
     told = client.get("/api/data/web?last=60").json()
     [series] = told["series"]
