@@ -108,7 +108,7 @@ export async function incidentPage({ path: [, id] }) {
     const actions = (page.actions ?? []).filter((verb) => verb in DO);
     const body = incident.body ?? "";
     const [title, headline] = [incident.title, page.headline].map((each) => told(each, incident.series));
-    const isOfOne = incident.series && incident.series !== "*" && !title.includes(incident.series); // else the title says of what it is
+    const isOfOne = incident.series && incident.series !== "*" && !` ${title}`.includes(` ${incident.series}`); // else the title says of what it is
     const heading = isOfOne && headline.startsWith(`${incident.series} `) ? headline.slice(incident.series.length + 1) : title;
     const text = body.startsWith(incident.title) ? body.slice(incident.title.length).replace(/^[.\s]+/, "") : body;
     fill(whole,
