@@ -26,7 +26,7 @@ PLAIN = tuple(f"r{number:02d}" for number in range(27))  # with the hostile ones
 
 @pytest.fixture(scope="session")
 def page_home(tmp_path_factory):
-    """`web` with one spike, and `shop` with thirty series, three of which have markup for a name; these and the last have an incident that goes on."""
+    """`web` with one spike, `shop` with thirty series: three called as markup; these and the last have an incident that goes on."""
     home: Home = filled(tmp_path_factory.mktemp("page"))
     home.write_source("shop", SHOP)
     hourly = daily_series(7, step=timedelta(hours=1))
