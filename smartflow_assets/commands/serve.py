@@ -19,6 +19,7 @@ from smartflow_assets.core.errors import SmartflowError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.serve.access.tokens import TokenFile
 
@@ -119,24 +120,28 @@ def start(
 
 def served_app() -> "FastAPI":
     """The app of the home and the access that the environment names: a process that answers makes it for itself."""
-    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-    from smartflow_assets.config.home import share_of
     from smartflow_assets.config.settings import Settings
     from smartflow_assets.serve.app import create_app
     from smartflow_assets.serve.service import Access, Service
 
     settings, told = Settings.from_environment(os.environ), json.loads(os.environ[_ACCESS])
-    warehouse = Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
-    return create_app(Service(settings, warehouse, Access(**told | {"hosts": frozenset(told["hosts"])}), _run_source))
+    access = Access(**told | {"hosts": frozenset(told["hosts"])})
+    return create_app(Service(settings, _warehouse(settings), access, _run_source))
+
+
+def _warehouse(settings: "Settings") -> "Warehouse":
+    """As `defs` opens it, without the thousand modules of Dagster."""
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
+    from smartflow_assets.config.home import share_of
+
+    return Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
 
 
 def _publish_anew(settings: "Settings") -> None:
     """Publish once more what an older SmartFlow has published: the server asks for what only a copy of today has."""
     from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
-    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
-    from smartflow_assets.config.home import share_of
 
-    warehouse = Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
+    warehouse = _warehouse(settings)
     try:
         if (info := warehouse.snapshot_info()) is not None and info.schema_version < SCHEMA_VERSION:
             warehouse.publish("serve", is_forced=True)
