@@ -74,8 +74,8 @@ def export(
     warehouse = Warehouse(settings.warehouse_file, settings.published_file)
     if source:
         _check_source(source, warehouse)
-    span = {"since": home.moment(since, "--from"), "until": home.moment(until, "--to")}
-    query = statement(EXPORTS[what], source=source, only_anomalies=only_anomalies, **span)
+    start, end = home.moment(since, "--from"), home.moment(until, "--to")
+    query = statement(EXPORTS[what], source=source, only_anomalies=only_anomalies, since=start, until=end)
     form = format.value if format else format_of(output) if output else "csv"
     if output is not None:
         if not output.parent.is_dir():
