@@ -24,6 +24,7 @@ NOT_HERE = {  # commands of the pages that the tests do not run, and why
     "cd ": "only after the clone",
     "make ": "installs, or replays for a minute; the end-to-end tests do that",
     "smartflow ui": "runs until it is ended; end_to_end/test_dagster_ui.py runs it",
+    "smartflow serve": "runs until it is ended; docs/test_serve_guide.py runs it",
     "smartflow restore": "commands/test_backup.py restores; here it would take the home of the next pages away",
     "sudo ": "changes the machine",
     "crontab": "changes the machine",
