@@ -14,7 +14,7 @@ export function anomaliesTab(source) {
   let listed = null;
   const list = anomalyList({ source: source.source }, { isAskedLater: true });
   const says = h("span", {});
-  const other = h("button", { type: "button", onclick: () => ((isAll = !isAll), list.ask(asked())) });
+  const other = h("button", { type: "button", onclick: () => ((isAll = !isAll), list.ask(asked())) }, "All anomalies");
   const element = h("div", {}, h("p", { class: "window-note muted" }, says, other), list.element);
 
   function asked() {

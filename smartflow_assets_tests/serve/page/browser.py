@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = ("<img src=x onerror=alert(1)>", '"><script>alert(1)</script>', "javascript:alert(1)//{{7*7}}")
@@ -47,6 +47,7 @@ def visiting(browser: Browser, address: str, token: str | None = None, **context
     """A tab of its own, logged in where there is a token; the block fails if the page left the server, complained, or ran data as code."""
     opened = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | context)  # pyright: ignore[reportArgumentType]
     opened.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)  # what has to come through a copy and the stream takes its time on a busy machine
     page = opened.new_page()
     visit = Visit(page, address.rstrip("/"))
     page.on("console", lambda message: visit.complaints.append(message.text) if message.type in ("error", "warning") else None)
