@@ -11,6 +11,8 @@ const others = "locks" in navigator && "BroadcastChannel" in window ? new Broadc
 let lastId = null;
 let now = { state: "connecting", again: 0 };
 let isReader = false;
+let logins = 0; // one that comes while the server is asked who this is must not be waited for again
+addEventListener("smartflow:login", () => (logins += 1));
 
 /** `call(data)` at each event of that name; returns what ends it. */
 export function on(name, call) {
@@ -30,13 +32,14 @@ function become(state, again = 0) {
 }
 
 function take({ id, event = "message", data }) {
+  lastId = id ?? lastId;
+  if (data === undefined) return;
   let value;
   try {
     value = JSON.parse(data);
   } catch {
     return; // half a message of a proxy that broke off
   }
-  lastId = id ?? lastId;
   tell(event, value);
   others?.postMessage({ event, value, lastId });
 }
@@ -59,10 +62,12 @@ async function readIt() {
 /** Listens for ever; after an answer that the token is not known, once more after a login or a while. */
 export async function start() {
   for (;;) {
+    const before = logins;
     others?.postMessage({ isNew: true });
     const { role } = await who().catch(() => ({})); // a server that does not answer is waited for by who reads
     if (role !== null) await (others ? navigator.locks.request(NAME, readIt) : readIt());
     become("closed");
+    if (logins !== before) continue;
     await Promise.race([pause(30_000), new Promise((resolve) => addEventListener("smartflow:login", resolve, { once: true }))]);
   }
 }
