@@ -32,14 +32,13 @@ function become(state, again = 0) {
 }
 
 function take({ id, event = "message", data }) {
-  lastId = id ?? lastId;
-  if (data === undefined) return;
   let value;
   try {
     value = JSON.parse(data);
   } catch {
     return; // half a message of a proxy that broke off
   }
+  lastId = id ?? lastId;
   tell(event, value);
   others?.postMessage({ event, value, lastId });
 }

@@ -15,7 +15,7 @@ export function parser(take) {
     rest = lines.pop();
     for (const line of lines) {
       if (line === "") {
-        if (event.data !== undefined || event.id !== undefined) take(event); // a number alone is what to come back with
+        if (event.data !== undefined) take(event);
         event = {};
       } else if (!line.startsWith(":")) {
         const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line);
