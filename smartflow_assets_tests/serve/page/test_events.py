@@ -145,6 +145,7 @@ def test_a_decision_asks_for_a_token_and_is_written(browser, home):
         dialog.get_by_label("Remember me").check()
         dialog.get_by_role("button", name="Log in").click()
         expect(page.get_by_role("button", name="anna (operator)")).to_be_visible()
+        page.wait_for_timeout(5_000)  # until the stream is open again: what happens before is in the lists alone
         page.get_by_role("button", name="Comment").click()
         page.get_by_role("textbox", name="Comment").fill("<b>the proxy</b> again")
         page.get_by_role("dialog").get_by_role("button", name="Comment").click()
