@@ -16,7 +16,6 @@ from smartflow_assets.core.errors import SmartflowError
 if TYPE_CHECKING:
     from smartflow_assets.config.settings import Settings
 
-URL_VARIABLE = "SMARTFLOW_SERVE_URL"
 EXTRA = ("fastapi", "uvicorn", "prometheus_client")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PATIENCE_SECONDS = 3.0  # a server under load still says within it that it lives
@@ -103,11 +102,13 @@ def _tokens(settings: "Settings", running: dict[str, Any] | None) -> Diagnoses:
 
 
 def _address(environ: Mapping[str, str], running: dict[str, Any] | None) -> Diagnoses:
-    address = environ.get(URL_VARIABLE, "")
+    from smartflow_assets.stages.message_background import SERVE_VARIABLE
+
+    address = environ.get(SERVE_VARIABLE, "")
     if address and (urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname):
         remedy = "Say under which address people reach the page: https://quality.example.org"
-        yield Diagnosis("fail", URL_VARIABLE, "it is no address of http or https, so messages cannot link to the page", remedy)
+        yield Diagnosis("fail", SERVE_VARIABLE, "it is no address of http or https, so messages cannot link to the page", remedy)
     elif address:
-        yield Diagnosis("ok", URL_VARIABLE, "messages link to the page")
+        yield Diagnosis("ok", SERVE_VARIABLE, "messages link to the page")
     elif running:
-        yield Diagnosis("ok", URL_VARIABLE, "not set here: messages that are sent from here do not link to the page")
+        yield Diagnosis("ok", SERVE_VARIABLE, "not set here: messages that are sent from here do not link to the page")

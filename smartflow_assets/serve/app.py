@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -60,8 +59,3 @@ def create_app(service: Service) -> FastAPI:
     app.router.default = page_files()  # a mount would answer for routes that are asked by a method which they do not take
     app.add_middleware(Guard, access=service.access, record=traffic.record)
     return app
-
-
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description of the app."""
-    return app.openapi()

@@ -45,8 +45,8 @@ def _started() -> ProcessPoolExecutor:
 class Beside:
     """One process, which does one thing after the other."""
 
-    def __init__(self, name: str, idle_after: float = IDLE_AFTER) -> None:
-        self.name, self._idle_after = name, idle_after
+    def __init__(self, idle_after: float = IDLE_AFTER) -> None:
+        self._idle_after = idle_after
         self._pool: ProcessPoolExecutor | None = None
         self._pid: Future[int] | None = None
         self._under_way, self._used_at = 0, 0.0
@@ -69,11 +69,6 @@ class Beside:
     async def call(self, function: Callable[..., Any], *given: Any) -> Any:
         """The same, waited for without holding anybody up."""
         return await asyncio.wrap_future(self.submit(function, *given))
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is under way or waits."""
-        return self._under_way > 0
 
     def close(self, patience: float = 0.0) -> None:
         """End the process; what waits is not done any more, and what is under way has so many seconds to end."""

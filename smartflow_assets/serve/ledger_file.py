@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smartflow_assets.adapters.files.access import make_private_folder, private
+from smartflow_assets.adapters.files.inode import inode
 from smartflow_assets.core.errors import WarehouseBusyError, WarehouseError
 
 
@@ -60,7 +61,7 @@ class LedgerFile:
 
     def _opened(self) -> sqlite3.Connection:
         """As a context it commits, or takes back where an error leaves it. A file that was taken away is begun anew."""
-        if self._connection is not None and self._inode != self._found():
+        if self._connection is not None and self._inode != inode(self.file):
             self._connection.close()
             self._connection = None
         if self._connection is None:
@@ -70,12 +71,5 @@ class LedgerFile:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
                 self._connection.executescript(self._tables)
-                self._inode = self._found()
+                self._inode = inode(self.file)
         return self._connection
-
-    def _found(self) -> int:
-        """What tells the file from another one in its place; 0 where there is none."""
-        try:
-            return self.file.stat().st_ino
-        except FileNotFoundError:
-            return 0

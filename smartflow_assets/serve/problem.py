@@ -3,7 +3,6 @@
 import errno
 import logging
 import traceback
-from pathlib import PurePath
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,9 +12,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from smartflow_assets.core.errors import DecisionError, SmartflowError, SourceError, WarehouseBusyError, WarehouseError
-from smartflow_assets.serve.access.tokens import TokenFileError
+from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.serve.answers import as_json
+from smartflow_assets.serve.error_values import error_values
 
 _log = logging.getLogger("smartflow.serve")
 _FRAMES, _LONGEST = -12, 4_000
@@ -85,18 +84,8 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def of_error(error: SmartflowError) -> Problem:
     """An error of ours as an answer."""
-    status = 422
-    headers = dict[str, str]()
-    if isinstance(error, WarehouseBusyError):
-        status, headers = 503, {"Retry-After": "5"}
-    elif isinstance(error, WarehouseError | TokenFileError):
-        status = 503
-    elif isinstance(error, DecisionError):
-        status = 409
-    elif isinstance(error, SourceError) and error.what == "there is no such source":
-        status = 404
-    where = PurePath(error.where).name if error.where.startswith("/") else error.where  # where the home lies is nobody's business
-    return Problem(status, error.what, remedy=error.remedy, source=error.source, field=where, headers=headers)
+    headers = {"Retry-After": "5"} if isinstance(error, WarehouseBusyError) else None
+    return Problem(**error_values(error), headers=headers)
 
 
 def install(app: FastAPI) -> None:

@@ -59,9 +59,9 @@ class Service:
         self.answers = Answers()
         self.submissions = SubmissionLedger(self.settings.serve / "submissions.sqlite")
         self.has_submissions = threading.Event()
-        self.runs = Beside("runs")
-        self.trials = Beside("trials")
-        self.learning = Beside("learning")
+        self.runs = Beside()
+        self.trials = Beside()
+        self.learning = Beside()
         self._totals_turn = threading.Lock()
         self._totals: tuple[str, dict[str, Any], dict[str, int]] | None = None
         self._catalogue: Catalogue | None = None

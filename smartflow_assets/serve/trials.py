@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from smartflow_assets.config.allowed_changes import ForbiddenChange
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError, WarehouseError
+from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.serve.error_values import error_values
 
 MOST_ANOMALIES = 500
 PROBLEM, TAKES_LONG = "problem", "takes_long"
@@ -24,19 +24,9 @@ def _as_value(work: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, An
         try:
             return work(*given)
         except SmartflowError as error:
-            return {PROBLEM: told(error)}
+            return {PROBLEM: error_values(error)}
 
     return done
-
-
-def told(error: SmartflowError) -> dict[str, Any]:
-    """An error as plain values, with the status that HTTP has for it."""
-    status = 403 if isinstance(error, ForbiddenChange) else 422
-    if isinstance(error, WarehouseError | WarehouseBusyError):
-        status = 503
-    elif error.what == "there is no such source":
-        status = 404
-    return {"status": status, "detail": error.what, "remedy": error.remedy, "source": error.source, "field": error.where}
 
 
 @_as_value

@@ -17,6 +17,14 @@ from smartflow_assets.serve.app import create_app
 from smartflow_assets.serve.service import Access, Service
 from smartflow_assets_tests.homes import START, WEB, Home, daily_series, write_rows
 
+LIVE = """
+name: live
+read: {type: inbox, time: at}
+metrics: [{name: load, column: load}]
+time_bucket: {every: 5min, settle: 0s}
+rules: [{type: threshold, metric: load, above: 1500, severity: critical}]
+schedule: manual
+"""
 SPIKE_AT = 1900  # row of the spike, in the last day of a week
 NOW = START + timedelta(days=7)
 

@@ -37,7 +37,7 @@ def gone(pid: int) -> bool:
 
 
 def test_work_goes_on_in_a_new_process_after_one_that_died():
-    beside = Beside("trial")
+    beside = Beside()
     first = beside.submit(own_pid).result()
     assert first != os.getpid()
     with pytest.raises(BrokenProcessPool):
@@ -47,13 +47,13 @@ def test_work_goes_on_in_a_new_process_after_one_that_died():
 
 
 def test_a_process_without_work_ends_after_a_while():
-    beside = Beside("trial", idle_after=0.2)
+    beside = Beside(idle_after=0.2)
     assert gone(beside.submit(own_pid).result())
     beside.close()
 
 
 def test_closing_waits_for_nobody_who_does_not_end():
-    beside = Beside("trial")
+    beside = Beside()
     pid = beside.submit(own_pid).result()
     beside.submit(time.sleep, 600)
     beside.close(patience=0.2)

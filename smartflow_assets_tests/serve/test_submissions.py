@@ -10,17 +10,9 @@ from smartflow_assets.commands.serve import _run_source
 from smartflow_assets.serve.access.tokens import Role
 from smartflow_assets.serve.submissions.ledger import ROWS_IN_A_FILE, KeyTakenError, SubmissionLedger
 from smartflow_assets_tests.homes import START, Home, daily_series
-from smartflow_assets_tests.serve.served import service_of, serving, token
+from smartflow_assets_tests.serve.served import LIVE, service_of, serving, token
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
-LIVE = """
-name: live
-read: {type: inbox, time: at}
-metrics: [{name: load, column: load}]
-time_bucket: {every: 5min, settle: 0s}
-rules: [{type: threshold, metric: load, above: 1500, severity: critical}]
-schedule: manual
-"""
 
 
 @pytest.fixture

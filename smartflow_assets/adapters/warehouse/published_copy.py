@@ -18,6 +18,7 @@ import pandas as pd
 
 from smartflow_assets.adapters.duckdb_errors import warehouse_error
 from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.adapters.warehouse import publishing
 from smartflow_assets.adapters.warehouse.readable import frame_of
 from smartflow_assets.core.errors import WarehouseError
 
@@ -83,11 +84,7 @@ class PublishedCopy:
     @property
     def generation(self) -> str:
         """Which copy lies there now; empty where nothing was published yet."""
-        try:
-            status = self.file.stat()
-        except FileNotFoundError:
-            return ""
-        return f"{status.st_ino:x}-{status.st_mtime_ns:x}"
+        return publishing.generation(self.file)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -123,9 +120,7 @@ class PublishedCopy:
         for attempt in range(1, _ATTEMPTS + 1):
             generation = self.generation
             if not generation:
-                raise WarehouseError(
-                    "nothing is published yet", where=str(self.file), remedy="Run `smartflow run` first, or `smartflow demo`."
-                )
+                raise publishing.not_published(self.file)
             engine = duckdb.connect(":memory:", config=self._config)
             try:
                 engine.execute("SET GLOBAL TimeZone = 'UTC'")

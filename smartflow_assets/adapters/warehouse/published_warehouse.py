@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import duckdb
 
-from smartflow_assets.adapters.warehouse import migrations
+from smartflow_assets.adapters.warehouse import migrations, publishing
 from smartflow_assets.adapters.warehouse.engine import READ_ONLY
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -25,11 +25,7 @@ class PublishedWarehouse(Warehouse):
     @property
     def generation(self) -> str:
         """Which copy lies there now: another one has another name; empty where there is none."""
-        try:
-            status = self.published.stat()
-        except FileNotFoundError:
-            return ""
-        return f"{status.st_ino:x}-{status.st_mtime_ns:x}"
+        return publishing.generation(self.published)
 
     def commit(self, run_id: str, writes: Sequence[Write]) -> NoReturn:
         """Refused."""
@@ -45,9 +41,7 @@ class PublishedWarehouse(Warehouse):
         for attempt in range(1, _ATTEMPTS + 1):
             generation = self.generation
             if not generation:
-                raise WarehouseError(
-                    "nothing is published yet", where=str(self.published), remedy="Run `smartflow run` first, or `smartflow demo`."
-                )
+                raise publishing.not_published(self.published)
             try:
                 connection = stack.enter_context(self._opened(self.published, READ_ONLY))
             except WarehouseError:

@@ -28,6 +28,20 @@ def is_due(live: Path, published: Path) -> bool:
     return time.time() - published.stat().st_mtime >= interval(live.stat().st_size).total_seconds()
 
 
+def generation(published: Path) -> str:
+    """Which copy lies there: another one has another name; empty where there is none."""
+    try:
+        status = published.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}"
+
+
+def not_published(published: Path) -> WarehouseError:
+    """What is said where there is no copy yet."""
+    return WarehouseError("nothing is published yet", where=str(published), remedy="Run `smartflow run` first, or `smartflow demo`.")
+
+
 def interval(size: int) -> timedelta:
     """How long a large file of so many bytes is not published again.
 

@@ -18,6 +18,7 @@ import duckdb
 import pandas as pd
 
 from smartflow_assets.adapters.files.access import Share, make_folder
+from smartflow_assets.adapters.files.inode import inode
 from smartflow_assets.adapters.files.result_file import write_relation
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
 from smartflow_assets.adapters.warehouse import commits, compaction, migrations, publishing
@@ -139,11 +140,7 @@ class Warehouse:
 
     def _of_published(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
         if not self.published.exists():
-            raise WarehouseError(
-                "nothing is published yet",
-                where=str(self.published),
-                remedy="Run `smartflow run` first, or `smartflow demo`.",
-            )
+            raise publishing.not_published(self.published)
         for attempt in range(1, _ATTEMPTS + 1):
             opened_file = self.published.stat().st_ino
             try:
@@ -270,14 +267,14 @@ class Warehouse:
             return False
 
         def stamp(connection: duckdb.DuckDBPyConnection) -> None:
-            if self._file_with_views != _inode(self.path):
+            if self._file_with_views != inode(self.path):
                 migrations.create_views(connection)
             connection.execute("UPDATE snapshot_info SET published_at = ?, run_id = ?", [datetime.now(UTC), run_id]).fetchall()
 
         with self._alone(run_id):
             with self._writable() as connection:
                 _transact(connection, stamp)
-                self._file_with_views = _inode(self.path)
+                self._file_with_views = inode(self.path)
                 connection.execute("CHECKPOINT warehouse").fetchall()
             publishing.publish(self.path, self.published, self._share)
         return True
@@ -342,18 +339,10 @@ class Warehouse:
     @property
     def _is_ready(self) -> bool:
         """Whether the file is the one that was made ready; somebody may have removed it since, or put another in its place."""
-        return bool(self._ready_file) and self._ready_file == _inode(self.path)
+        return bool(self._ready_file) and self._ready_file == inode(self.path)
 
     def _opened(self, file: Path, mode: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         return self._engines.attached(file, mode, self._lock_timeout)
-
-
-def _inode(file: Path) -> int:
-    """What tells one file from another that is put in its place; 0 where there is none."""
-    try:
-        return file.stat().st_ino
-    except FileNotFoundError:
-        return 0
 
 
 def _transact(connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:

@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.nearest_name import did_you_mean
+from smartflow_assets.core.severity import SEVERITIES
 from smartflow_assets.core.temporal.notation import parse_moment
 from smartflow_assets.serve.problem import Problem
 from smartflow_assets.serve.queries.lists import decoded
@@ -53,7 +54,7 @@ def span(from_: str | None, to: str | None) -> tuple[datetime | None, datetime |
 def known_source(catalogue: Catalogue, name: str) -> str:
     """The name, if there is such a source. Problem 404 where there is none."""
     if name not in catalogue.names:
-        raise Problem(404, f"there is no source {name!r}", remedy=did_you_mean(name, catalogue.names, "GET /api/sources lists them."))
+        raise _stranger(catalogue, name)
     return name
 
 
@@ -66,20 +67,20 @@ def known_sources(service: Service, names: list[str] | None) -> list[str] | None
         with service.published.snapshot() as snapshot:
             strangers = sorted({*strangers} - {*stored_sources(snapshot)})
     if strangers:
-        raise Problem(
-            404,
-            f"there is no source {strangers[0][:60]!r}",
-            field="source",
-            remedy=did_you_mean(strangers[0], service.catalogue().names, "GET /api/sources lists them."),
-        )
+        raise _stranger(service.catalogue(), strangers[0])
     return names
+
+
+def _stranger(catalogue: Catalogue, name: str) -> Problem:
+    remedy = did_you_mean(name, catalogue.names, "GET /api/sources lists them.")
+    return Problem(404, f"there is no source {name[:60]!r}", field="source", remedy=remedy)
 
 
 def severities(given: list[str] | None) -> list[str] | None:
     """Problem 422 for a word that is none."""
     for each in given or ():
-        if each not in ("info", "warning", "critical"):
-            raise Problem(422, f"severity: {each[:20]!r} is none", field="severity", remedy="There are info, warning and critical.")
+        if each not in SEVERITIES:
+            raise Problem(422, f"severity: {each[:20]!r} is none", field="severity", remedy=f"There are {', '.join(SEVERITIES)}.")
     return given
 
 

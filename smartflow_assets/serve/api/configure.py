@@ -12,13 +12,11 @@ from smartflow_assets.config.problems import InvalidFileError
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.core.severity import SEVERITIES
-from smartflow_assets.serve import trials
 from smartflow_assets.serve.access.caller import Caller, administers, reads, service_of
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.asked import SourceName, known_source
 from smartflow_assets.serve.api.preview import CHANGES, Changes
-from smartflow_assets.serve.api.tried import problem_of
-from smartflow_assets.serve.problem import Problem, responses
+from smartflow_assets.serve.problem import of_error, responses
 from smartflow_assets.serve.queries.ranges import value_ranges
 from smartflow_assets.serve.service import Service
 from smartflow_assets.serve.sliders import sliders
@@ -126,13 +124,13 @@ def configure(request: Request, caller: Annotated[Caller, Depends(administers)],
     except InvalidFileError as error:
         audit.note("refused", detail=str(error))
         if asked.write:
-            raise _problem(error) from None
+            raise of_error(error) from None
         now = hash_of(source_file(service.settings, asked.source).read_text("utf-8-sig"))
         told = {"diff": "", "written": False, "hash": now, "problems": [str(each) for each in error.problems]}
         return Response(as_json(told), media_type="application/json")
     except SmartflowError as error:
         audit.note("refused", detail=str(error))
-        raise _problem(error) from None
+        raise of_error(error) from None
     if asked.write and edit.is_change:
         audit.note("done", edit)  # before the file is touched: no change without its row
         try:
@@ -140,7 +138,7 @@ def configure(request: Request, caller: Annotated[Caller, Depends(administers)],
         except BaseException as error:
             audit.note("failed", edit, detail=str(error))
             if isinstance(error, SmartflowError):
-                raise _problem(error) from None
+                raise of_error(error) from None
             raise
         service.forget_catalogue()
     is_written = asked.write and edit.is_change
@@ -178,11 +176,6 @@ class _Audit:
                 detail=detail,
             ),
         )
-
-
-def _problem(error: SmartflowError) -> Problem:
-    told = trials.told(error)
-    return problem_of(told | ({"status": 409} if isinstance(error, LostUpdate) else {}))
 
 
 def _values(source: Source) -> dict[str, Any]:

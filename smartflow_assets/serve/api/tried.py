@@ -17,10 +17,5 @@ async def values_of(service: Service, beside: Beside, trial: Callable[..., dict[
     except BrokenProcessPool:
         raise Problem(503, "the process that works beside the server died of it", remedy="Ask for less, or see the log.") from None
     if trials.PROBLEM in found:
-        raise problem_of(found[trials.PROBLEM])
+        raise Problem(**found[trials.PROBLEM])
     return found
-
-
-def problem_of(told: dict[str, Any]) -> Problem:
-    """The answer for an error that was told as values."""
-    return Problem(told["status"], told["detail"], remedy=told["remedy"], source=told["source"], field=told["field"])

@@ -15,6 +15,7 @@ from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.severity import SEVERITIES
 from smartflow_assets.serve.metrics.declarations import RUN_STATUSES, SEND_STATUSES, WAITS
 from smartflow_assets.serve.metrics.readings import Readings
+from smartflow_assets.serve.queries.events import published_at
 from smartflow_assets.stages.alerting import UNDELIVERED
 from smartflow_assets.stages.scheduling.due_sources import last_runs, monitoring_due
 
@@ -140,8 +141,7 @@ def _incidents(published: Snapshot, readings: Readings, now: datetime) -> None:
 
 def _due(published: Snapshot, readings: Readings, catalogue: Catalogue) -> None:
     """By the clock of the copy: of looks after it nothing is known here, and on an idle home every source would seem to be due."""
-    for row in published.rows("SELECT published_at AS at FROM snapshot_info"):
-        at = row["at"]
+    if (at := published_at(published)) is not None:
         paused = {each["source"] for each in published.rows(_PAUSED, [at])}
         due = monitoring_due(catalogue, last_runs(published, at), at)
         readings.add("smartflow_sources_due", len({*due} - paused))

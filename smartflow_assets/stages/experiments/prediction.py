@@ -22,7 +22,6 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.anomalies.headline import Usual, measured, of_value
 from smartflow_assets.core.detection import minimum_rows
-from smartflow_assets.core.errors import WarehouseError
 from smartflow_assets.core.incidents.event_log import row_dicts
 from smartflow_assets.core.series.series_id import series_id
 from smartflow_assets.core.severity import Severity
@@ -80,7 +79,7 @@ def predict(name: str, rows: Sequence[Mapping[str, Any]], settings: Settings, ca
     nothing was published yet."""
     source = catalogue.source(name)
     if not settings.published_file.exists():
-        raise WarehouseError("nothing is published yet", where=str(settings.published_file), remedy="Run `smartflow run` first.")
+        raise publishing.not_published(settings.published_file)
     with tempfile.TemporaryDirectory(prefix="smartflow-predict-") as folder:
         apart = settings.with_state_in(Path(folder))
         apart.warehouse_file.parent.mkdir(parents=True)
