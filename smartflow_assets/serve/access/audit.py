@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
+from smartflow_assets.adapters.warehouse.vocabularies import AuditOutcome
 from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.serve.access.caller import Caller, service_of
 from smartflow_assets.serve.problem import Problem
@@ -24,8 +25,8 @@ def audited(
     after: Mapping[str, Any] | None = None,
 ) -> Iterator[None]:
     """Note what is done inside, by a token or by whom a text says. What is done stands even where nobody could note it."""
-    name, role = (caller, None) if isinstance(caller, str) else (caller.name, caller.role)
-    outcome, detail = "done", ""
+    outcome: AuditOutcome = "done"
+    detail = ""
     try:
         yield
     except (Problem, SmartflowError) as error:
@@ -35,19 +36,13 @@ def audited(
         outcome, detail = "failed", type(error).__name__
         raise
     finally:
-        service = service_of(request)
-        entry = Audited(
-            source=source,
-            action=action,
-            done_by=name,
-            role=role,
-            outcome=outcome,
-            request_id=request.scope["state"]["request_id"],
-            happened_at=service.now(),
-            target=target,
-            before=before,
-            after=after,
-            detail=detail,
-        )
         with suppress(SmartflowError):
-            note(service.warehouse, entry)
+            note_request(request, caller, action, outcome, source=source, target=target, before=before, after=after, detail=detail)
+
+
+def note_request(request: Request, caller: Caller | str, action: str, outcome: AuditOutcome, **facts: Any) -> None:
+    """Note one request, with the facts of `Audited` that it has. SmartflowError where that cannot be written."""
+    service = service_of(request)
+    name, role = (caller, None) if isinstance(caller, str) else (caller.name, caller.role)
+    about = {"source": "", "request_id": request.scope["state"]["request_id"], "happened_at": service.now()} | facts
+    note(service.warehouse, Audited(action=action, done_by=name, role=role, outcome=outcome, **about))

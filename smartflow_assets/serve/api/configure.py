@@ -1,26 +1,26 @@
 """What a source's YAML says of detection, rules and alerts, how far it can be slid, and changes of it."""
 
 from contextlib import nullcontext, suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from smartflow_assets.adapters.warehouse.vocabularies import AuditOutcome
 from smartflow_assets.config.allowed_changes import BUILT_IN, OF_ALERTS
 from smartflow_assets.config.configuration_edit import Edit, hash_of, proposed, source_file
 from smartflow_assets.config.problems import InvalidFileError
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.core.severity import SEVERITIES
+from smartflow_assets.serve.access.audit import note_request
 from smartflow_assets.serve.access.caller import Caller, administers, reads, service_of
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.asked import SourceName, known_source
 from smartflow_assets.serve.api.preview import CHANGES, Changes
 from smartflow_assets.serve.problem import of_error, responses
 from smartflow_assets.serve.queries.ranges import value_ranges
-from smartflow_assets.serve.service import Service
 from smartflow_assets.serve.sliders import sliders
-from smartflow_assets.stages.audit import Audited, note
 from smartflow_assets.stages.configuration_changes import LostUpdate, write
 
 router = APIRouter(tags=["configuration"])
@@ -111,7 +111,7 @@ def configure(request: Request, caller: Annotated[Caller, Depends(administers)],
     service = service_of(request)
     catalogue = service.catalogue()
     known_source(catalogue, asked.source)
-    audit = _Audit(service, caller, asked, request.scope["state"]["request_id"])
+    audit = _Audit(request, caller, asked)
     try:
         edit = proposed(service.settings, catalogue, asked.source, asked.changes)
         if asked.expected_hash is not None and asked.expected_hash != edit.hash:
@@ -149,33 +149,17 @@ def configure(request: Request, caller: Annotated[Caller, Depends(administers)],
 class _Audit:
     """The rows of one request. What was only looked at leaves none; what was refused does."""
 
-    def __init__(self, service: Service, caller: Caller, asked: ToConfigure, request_id: str) -> None:
-        self._service, self._caller, self._asked, self._request_id = service, caller, asked, request_id
+    def __init__(self, request: Request, caller: Caller, asked: ToConfigure) -> None:
+        self._request, self._caller, self._asked = request, caller, asked
 
-    def note(self, outcome: Literal["done", "refused", "failed"], edit: Edit | None = None, detail: str = "") -> None:
+    def note(self, outcome: AuditOutcome, edit: Edit | None = None, detail: str = "") -> None:
         if not self._asked.write:
             return
+        facts: dict[str, Any] = {} if edit is None else {"before": edit.values_before, "after": edit.values_after}
+        facts |= {"source": self._asked.source, "target": ", ".join(self._asked.changes)[:200], "detail": detail}
         # what was refused is answered as such even where nobody could note it; what is done waits for its row
         with nullcontext() if outcome == "done" else suppress(SmartflowError):
-            self._write(outcome, edit, detail)
-
-    def _write(self, outcome: Literal["done", "refused", "failed"], edit: Edit | None, detail: str) -> None:
-        note(
-            self._service.warehouse,
-            Audited(
-                self._asked.source,
-                "configure",
-                self._caller.name,
-                self._caller.role,
-                outcome,
-                self._request_id,
-                self._service.now(),
-                target=", ".join(self._asked.changes)[:200],
-                before=None if edit is None else edit.values_before,
-                after=None if edit is None else edit.values_after,
-                detail=detail,
-            ),
-        )
+            note_request(self._request, self._caller, "configure", outcome, **facts)
 
 
 def _values(source: Source) -> dict[str, Any]:
