@@ -80,6 +80,11 @@ class AdvisoryLock:
                 self._take(lock, fcntl.LOCK_SH, started, timeout)
             yield timedelta(seconds=time.monotonic() - started)
 
+    def is_wanted(self) -> bool:
+        """Whether somebody waits to hold the lock alone, or does: they have taken the turnstile."""
+        with self._opened(self._turnstile) as turnstile:
+            return not _try(turnstile, fcntl.LOCK_SH)
+
     def holder(self) -> Holder | None:
         """Who holds the lock exclusively now; None when nobody does, whatever the file still says.
 

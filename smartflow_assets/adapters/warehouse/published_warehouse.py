@@ -36,6 +36,9 @@ class PublishedWarehouse(Warehouse):
         with ExitStack() as stack:
             yield self._attached(stack)
 
+    def _may_linger(self) -> bool:
+        return False  # a copy is replaced at any time, and nobody is kept from it
+
     def _attached(self, stack: ExitStack) -> duckdb.DuckDBPyConnection:
         """The copy, opened; one that was replaced while DuckDB looked it up is tried again."""
         for attempt in range(1, _ATTEMPTS + 1):

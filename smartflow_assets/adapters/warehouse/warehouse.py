@@ -2,13 +2,13 @@
 
 Each use opens the file, works and closes it, under an advisory lock on `<file>.lock`: writers alone, our readers together.
 So writers of many processes queue instead of failing, and nobody holds the file while computing; reads that follow each other share
-one opening (`reading`). What is written is a list
-of values (`writes.py`), applied in one transaction (`commits.py`); everybody who only looks reads the published copy.
+one opening, by `reading` or because it lingers for some milliseconds (`lingering.py`). What is written is a list of values (`writes.py`),
+applied in one transaction (`commits.py`); everybody who only looks reads the published copy.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import duckdb
 import pandas as pd
 
-from smartflow_assets.adapters.files.access import Share, make_folder
+from smartflow_assets.adapters.files.access import Share, make_folder, private
 from smartflow_assets.adapters.files.inode import inode
 from smartflow_assets.adapters.files.result_file import write_relation
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_text
@@ -25,6 +25,7 @@ from smartflow_assets.adapters.warehouse import commits, compaction, migrations,
 from smartflow_assets.adapters.warehouse.compaction import FileUse
 from smartflow_assets.adapters.warehouse.engine import READ_ONLY, READ_WRITE, Engines
 from smartflow_assets.adapters.warehouse.held_open import HeldOpen
+from smartflow_assets.adapters.warehouse.lingering import Lingering
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.readable import frame_of
 from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
@@ -75,7 +76,8 @@ class Warehouse:
         self._lock_timeout = lock_timeout
         self._lock = AdvisoryLock(path.with_name(path.name + ".lock"), is_beside_shared=True)
         self._engines = Engines(path, memory_limit)
-        self._held = HeldOpen(self._readable)
+        self._lingering = Lingering(self._readable, self._may_linger)
+        self._held = HeldOpen(self._lingering.connection)
         self._ready_file = self._file_with_views = 0  # inodes of the file that is known to be of today's version, and to have today's views
 
     @property
@@ -115,14 +117,14 @@ class Warehouse:
 
     def release(self) -> None:
         """Let others write before something that takes long, in the middle of a `reading`; the next read opens the file again."""
-        self._held.close()
+        self._close()
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> pd.DataFrame:
         """The result of one query on the live file, for the steps of a run; others read the published copy.
 
         Times are `datetime64[us, UTC]`, a MAP is a dict, a list a list, JSON is text.
         """
-        with self._held.connection() as connection:
+        with private(), self._held.connection() as connection:
             return frame_of(connection.execute(sql, list(params)))
 
     def export(self, sql: str, path: Path, form: str) -> int:
@@ -233,7 +235,7 @@ class Warehouse:
 
     def file_use(self) -> FileUse:
         """How large the live file is, and how much of it is free."""
-        with self._held.connection() as connection:
+        with private(), self._held.connection() as connection:
             return compaction.file_use(connection)
 
     def compact(self, run_id: str = "") -> FileUse | None:
@@ -299,7 +301,7 @@ class Warehouse:
 
     @contextmanager
     def _alone(self, run_id: str = "") -> Iterator[None]:
-        self._held.close()  # we should wait for ourselves otherwise
+        self._close()  # we should wait for ourselves otherwise
         with self._lock.exclusive(self._lock_timeout, run_id):
             yield
 
@@ -308,7 +310,7 @@ class Warehouse:
         if not self._is_ready:
             with self._alone():
                 self._make_ready()
-        with self._lock.shared(self._lock_timeout), self._opened(self.path, READ_ONLY) as connection:
+        with self._lock.shared(self._lock_timeout), self._engines.attached(self.path, READ_ONLY, self._lock_timeout) as connection:
             migrations.found_version(connection)
             yield connection
 
@@ -341,8 +343,17 @@ class Warehouse:
         """Whether the file is the one that was made ready; somebody may have removed it since, or put another in its place."""
         return bool(self._ready_file) and self._ready_file == inode(self.path)
 
-    def _opened(self, file: Path, mode: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        return self._engines.attached(file, mode, self._lock_timeout)
+    def _may_linger(self) -> bool:
+        return self._is_ready and not self._lock.is_wanted()
+
+    def _close(self) -> None:
+        self._held.close()
+        self._lingering.close()
+
+    @contextmanager
+    def _opened(self, file: Path, mode: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        with private(), self._engines.attached(file, mode, self._lock_timeout) as connection:
+            yield connection
 
 
 def _transact(connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:

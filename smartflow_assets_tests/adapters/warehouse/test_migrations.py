@@ -135,6 +135,7 @@ def test_failed_upgrade_leaves_the_file_as_it_was(old, monkeypatch):
 def test_newer_file_is_refused_with_a_sentence(warehouse, is_known):
     if is_known:
         warehouse.read("SELECT 1 AS one")
+        warehouse.release()
     with duckdb.connect(warehouse.path) as newer:
         newer.execute("UPDATE snapshot_info SET schema_version = 99")
     sentence = f"the file has schema version 99, this SmartFlow knows {tables.SCHEMA_VERSION}. Upgrade SmartFlow, or"
