@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from smartflow_assets.serve import problem
 from smartflow_assets.serve.access.guard import Guard
 from smartflow_assets.serve.api import ROUTERS
+from smartflow_assets.serve.api.known_parameters import only_known_parameters
 from smartflow_assets.serve.feed.watcher import Watcher
 from smartflow_assets.serve.metrics.exposition import Exposition, HomeCollector
 from smartflow_assets.serve.metrics.traffic import Traffic
@@ -48,6 +49,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         root_path=service.access.root_path,
         lifespan=lifespan,
+        dependencies=[Depends(only_known_parameters)],
         generate_unique_id_function=lambda route: route.name,
     )
     traffic = Traffic(service.listeners)

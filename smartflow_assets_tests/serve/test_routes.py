@@ -65,6 +65,27 @@ def test_each_route_answers_each_role_as_it_may(home):
     assert asked > 80
 
 
+def test_a_parameter_that_a_route_does_not_know_is_refused(client):
+    answer = client.get("/api/anomalies", params={"seriess": "web"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "seriess")
+    assert answer.json()["remedy"] == "Did you mean series?"
+    assert client.get("/api/me?x=1").json()["remedy"] == "It takes none."
+    assert client.get("/a/none?utm_source=mail").status_code == 410  # of the link, to which mail programs add theirs
+
+
+def test_each_address_that_is_read_tells_its_head_alone(client):
+    for route in routes():
+        if "GET" not in route.methods or "stream" in route.path:
+            continue
+        address = re.sub(r"{(\w+)}", lambda match: FILLED[match[1]], route.path)
+        head, whole = client.head(address), client.get(address)
+        assert (head.status_code, head.headers["content-type"]) == (whole.status_code, whole.headers["content-type"]), address
+        assert not head.content, address
+    with client.stream("HEAD", "/api/stream/anomalies") as answer:
+        assert answer.status_code == 200
+    assert client.head("/").status_code == 200
+
+
 def test_the_stream_asks_for_a_token_too(home):
     token(home, Role.reader)
     with serving(service_of(home)) as client:

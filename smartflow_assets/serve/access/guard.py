@@ -81,6 +81,7 @@ class Guard:
             return
         started, status, is_refused = time.perf_counter(), 0, False
         scope.setdefault("state", {})["request_id"] = request_id = secrets.token_hex(8)
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the server sends the head alone
 
         async def sent(message: Message) -> None:
             nonlocal status
@@ -118,7 +119,7 @@ class Guard:
             if problem is not None:
                 await _answer(problem, sent)
             else:
-                await self._app(scope, replayed, sent)
+                await self._app(asked, replayed, sent)
         except _TooLarge:
             pass  # it was answered
         except Exception as error:  # told here, since what goes on from here ends the connection without a word
@@ -126,7 +127,7 @@ class Guard:
             if not status:
                 await _answer(problem, sent)
         finally:
-            route = scope.get("route")
+            route = asked.get("route")
             self._record(getattr(route, "path", "") or "other", scope["method"], status or 500, time.perf_counter() - started)
 
     def _problem(self, scope: Scope) -> Problem | None:

@@ -5,14 +5,7 @@ let items = [];
 let asking = null;
 
 async function ask() {
-  const all = [];
-  let cursor = null;
-  do {
-    const page = await get("sources", { limit: 500, cursor });
-    all.push(...page.items);
-    cursor = page.next;
-  } while (cursor);
-  items = all;
+  items = (await get("sources")).items;
   return items;
 }
 

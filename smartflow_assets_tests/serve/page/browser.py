@@ -67,7 +67,7 @@ def visiting(browser: Browser, address: str, token: str | None = None, **context
     try:
         yield visit
         assert visit.external == []
-        assert visit.complaints == []
+        assert visit.complaints == [], str(visit.complaints)
         assert visit.dialogs == []
     finally:
         opened.close()
