@@ -6,8 +6,8 @@ const SILENCE = 40_000;
 const LONGEST = 20_000;
 let current = null;
 
-/** Splits a stream of text into events; `take({id, event, data})`. Returns what takes a piece of text. */
-export function parser(take) {
+/** Splits a stream of text into events; `take({id, event, data})`, `begin(id)` of a number without one. Returns what takes a piece of text. */
+export function parser(take, begin) {
   let rest = "";
   let event = {};
   return (text) => {
@@ -16,6 +16,7 @@ export function parser(take) {
     for (const line of lines) {
       if (line === "") {
         if (event.data !== undefined) take(event);
+        else if (event.id !== undefined) begin(event.id);
         event = {};
       } else if (!line.startsWith(":")) {
         const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line);
@@ -26,7 +27,7 @@ export function parser(take) {
 }
 
 /** Reads one connection to its end -> the status of an answer that was no stream, else 0. */
-async function listen(lastId, onOpen, take) {
+async function listen(lastId, onOpen, take, begin) {
   const mine = (current = new AbortController());
   let timer = 0;
   const watch = () => {
@@ -39,7 +40,7 @@ async function listen(lastId, onOpen, take) {
     if (!answer.ok) return answer.status;
     onOpen();
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    const feed = parser(take);
+    const feed = parser(take, begin);
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return 0;
@@ -64,9 +65,10 @@ export const pause = (milliseconds) => new Promise((resolve) => {
  */
 export async function follow({ lastId, take, become }) {
   let failures = 0;
+  let beginning = null; // where nothing happened before the connection was lost, it resumes from there
   for (;;) {
     const began = Date.now();
-    const status = await listen(lastId(), () => become("live"), take);
+    const status = await listen(lastId() ?? beginning, () => become("live"), take, (id) => (beginning ??= id));
     if (status === 401 || status === 403) return;
     failures = Date.now() - began > 5_000 ? 1 : failures + 1;
     const wait = Math.min(LONGEST, 500 * 2 ** failures) * (0.75 + Math.random() / 2);

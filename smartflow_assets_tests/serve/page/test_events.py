@@ -96,15 +96,17 @@ def test_deliveries_are_told_as_well(browser, home):
         expect(page.locator(".toast.good")).to_contain_text("web · requests")
 
 
-def test_a_page_goes_on_by_itself_after_a_restart_and_misses_nothing(browser, home):
+@pytest.mark.parametrize("is_told_before", [True, False], ids=["after an event", "after none"])
+def test_a_page_goes_on_by_itself_after_a_restart_and_misses_nothing(browser, home, is_told_before):
     port = free_port()
     with visiting(browser, f"http://127.0.0.1:{port}") as visit:
         with serving(service_of(home), port):
             page = visit.open()
             expect(page.locator("html[data-stream=live]")).to_have_count(1)
             expect(page.locator("article.source").first).to_be_visible()
-            push(home, anomaly(1))
-            expect(page.locator(".toast")).to_contain_text("1 <b>requests</b>")
+            if is_told_before:
+                push(home, anomaly(1))
+                expect(page.locator(".toast")).to_contain_text("1 <b>requests</b>")
         expect(page.locator("#connection")).to_contain_text("Reconnecting")
         points = page.locator("#card-points .figure").inner_text()
         push(home, anomaly(2))  # while no server runs
