@@ -32,7 +32,7 @@ SENSITIVITY = {"low": 1.25, "medium": 1.0, "high": 0.83}
 class Ensemble(BaseModel):
     """`ensemble: {combine: vote, at_least: 2, members: [zscore, iqr, seasonal]}`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     combine: Literal["mean", "vote", "any", "max"] = Field(
         default="mean",

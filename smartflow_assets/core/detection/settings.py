@@ -28,7 +28,7 @@ _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 class ThresholdSettings(BaseModel):
     """`threshold: {score: 0.99}`, `threshold: {false_alerts: 1 per week}`, or both."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     score: float | None = Field(
         default=None, gt=0, lt=1, description="anomaly score, 0 to 1, from which a row is anomalous, instead of sensitivity"
@@ -60,7 +60,7 @@ def _change(value: object) -> object:
 class DetectionSettings(BaseModel):
     """How a series is judged; every key can stand in a source's YAML."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detectors: Literal["auto"] | tuple[Detector, ...] = Field(
         default="auto",

@@ -75,7 +75,7 @@ class History:
 class BaseDetector(BaseModel, frozen=True):
     """Parent of all detectors; a subclass adds `type: Literal[...]`, its parameters and `score`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
     anomalies: ClassVar[tuple[str, ...]] = ()

@@ -46,7 +46,7 @@ class Difference:
 class BaseDriftTest(BaseModel, frozen=True):
     """Parent of all drift tests; a subclass adds `type: Literal[...]`, the default of `at_least` and `compare`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
     at_least: float = Field(description="The smallest statistic that counts as drift, however sure it is.")

@@ -12,7 +12,7 @@ from smartflow_assets.core.temporal.notation import Duration
 class DriftSettings(BaseModel):
     """The newest rows compared with those before them: has a distribution moved, further than it usually does?"""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     reference: Annotated[Duration, Field(description="How much before the current window it is compared with.")] = timedelta(days=28)
     current: Annotated[Duration, Field(description="The newest rows, which are judged.")] = timedelta(days=7)

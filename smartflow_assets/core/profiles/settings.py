@@ -10,7 +10,7 @@ from smartflow_assets.core.temporal.notation import Duration, Frequency, Rate
 class ProfileSettings(BaseModel):
     """Rows, missing values, categories and the like of each bucket, as series that are judged by their own past."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     every: Duration = Field(
         default=timedelta(hours=1),

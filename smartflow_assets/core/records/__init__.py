@@ -29,7 +29,7 @@ DetectorOrName = Annotated[
 class Records(BaseModel):
     """Judge each row by itself, beside the series that rows become."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     columns: tuple[str, ...] = Field(
         default=(),

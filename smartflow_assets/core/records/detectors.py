@@ -25,7 +25,7 @@ FINEST = 1e-6  # of the mean variance, added to each: columns that are copies of
 
 
 class _RecordDetector(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RecordMahalanobis(_RecordDetector):

@@ -33,7 +33,7 @@ class Finding(NamedTuple):
 class BaseRule(BaseModel):
     """Name, reach and weight of a rule; `type` and the parameters come with each rule."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
 
     name: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,63}$", description="What anomalies and messages call it; default: its type.")
     metric: str | None = Field(default=None, description="The metric it holds for; default: every metric of the source.")

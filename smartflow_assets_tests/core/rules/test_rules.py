@@ -235,6 +235,8 @@ def test_what_is_no_condition_over_metrics_is_refused(when):
     [
         ({"type": "threshold"}, "needs `below`, `above` or both"),
         ({"type": "threshold", "below": 9, "above": 1}, "swap the two"),
+        ({"type": "threshold", "above": "NaN"}, "finite"),
+        ({"type": "ratio_to_median", "at_least": float("inf")}, "finite"),
         ({"type": "ratio_to_median"}, "needs `at_least`"),
         ({"type": "rate_of_change"}, "needs `rises_by`"),
         ({"type": "rate_of_change", "rises_by": "fast"}, "is not a size of change"),
