@@ -53,9 +53,9 @@ class SourceArrivals:
     def is_recording(self) -> bool:
         """Whether every load brought rows that were old already: a feed that is alive has brought a fresh one at some time."""
         freshest = self._freshest_age
-        if freshest is None or freshest <= arrivals.RECORDING_AFTER * self.plan.every:
+        if freshest is None or freshest <= arrivals.recording_after(self.plan.every):
             return False
-        return len(self._ages) < arrivals.REGULAR_LOADS and freshest > arrivals.RECORDING_AFTER * self.known.distance
+        return len(self._ages) < arrivals.REGULAR_LOADS and freshest > arrivals.recording_after(self.known.distance)
 
     @property
     def recording(self) -> str:
@@ -160,7 +160,7 @@ class SourceArrivals:
     def _may_be_recording(self) -> bool:
         """Whether only how far apart its rows are says that it is a recording, or none."""
         freshest = self._freshest_age
-        is_old = freshest is not None and freshest > arrivals.RECORDING_AFTER * self.plan.every
+        is_old = freshest is not None and freshest > arrivals.recording_after(self.plan.every)
         return is_old and len(self._ages) < arrivals.REGULAR_LOADS
 
     def _lasting_of_rules(self) -> dict[MissingRule, timedelta]:

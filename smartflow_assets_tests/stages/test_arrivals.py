@@ -144,6 +144,16 @@ def test_an_old_file_is_a_recording(home: Home) -> None:
     assert home.table("incidents", "cause = 'freshness'").empty
 
 
+def test_a_row_each_second_may_be_a_minute_old_when_it_is_loaded(home: Home) -> None:
+    home.write_source("ticks", "name: ticks\nread: {type: csv, path: examples/ticks.csv, time: at}\n")
+    at = pd.date_range(START, periods=600, freq="1s")
+    write_rows(home.settings.data / "examples/ticks.csv", pd.DataFrame({"at": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "n": 100}))
+    run = home.source_run("ticks", START + timedelta(minutes=11))
+    ingestion.raw_records(run)
+    arrived = SourceArrivals(run, bucket_plan(run))
+    assert not arrived.is_recording and arrived.is_watched
+
+
 @pytest.mark.soak
 def test_a_feed_that_was_ever_fresh_is_no_recording(home: Home) -> None:
     """Two loads while it lived; then nobody looked for a night in which it died."""

@@ -15,12 +15,22 @@ from smartflow_assets.core.temporal.time_grid import TimeGrid
 HISTORY = timedelta(weeks=12)
 """How far back arrivals are looked at."""
 REGULAR_LOADS, DELAY_LOADS, DELAY_QUANTILE = 10, 100, 0.95
-RECORDING_AFTER = 10  # usual distances between the newest row of the freshest load and its ingestion
+RECORDING_AFTER, RECORDING_LEAST = 10, timedelta(hours=1)  # see `recording_after`
 WEEKS = 4  # the earlier weeks that say how many rows are usual at an hour
 LONGER_THAN_BEFORE = 2.5  # times the longest pause that was no exception: one false alarm a year where five rows a week come at any time
 WEEKS_AN_EXCEPTION = 4  # one pause in so many weeks may be an outage, which is no measure of what is usual
 YOUNG = timedelta(days=1)  # silence of a source without an earlier week, in the time of working days
 WEEK = timedelta(weeks=1)
+
+
+def recording_after(distance: timedelta) -> timedelta:
+    """How old the newest row of the freshest load is at least in a recording, whose rows are so far apart: of rows each second, as of those
+    each five minutes, a load may well wait an hour.
+
+    >>> recording_after(timedelta(seconds=1)), recording_after(timedelta(days=1))
+    (datetime.timedelta(seconds=3600), datetime.timedelta(days=10))
+    """
+    return max(RECORDING_AFTER * distance, RECORDING_LEAST)
 
 
 def usual_delay(ages: np.ndarray, first_age: float = 0.0) -> timedelta:
