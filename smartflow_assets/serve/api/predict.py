@@ -12,6 +12,7 @@ from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.asked import known_source
 from smartflow_assets.serve.api.tried import values_of
 from smartflow_assets.serve.problem import responses
+from smartflow_assets.serve.submissions import remarks
 
 router = APIRouter(tags=["trials"])
 MOST_ROWS = 10_000
@@ -68,6 +69,8 @@ async def predict(request: Request, caller: Annotated[Caller, Depends(operates)]
     """Say of rows what a run would say once they are ingested, by the stored model and the rules. Nothing is written. A bucket is judged as
     if it were over; rows ahead of what is stored are judged as after an outage, at most 1,000 buckets ahead."""
     service = service_of(request)
-    known_source(service.catalogue(), asked.source)
+    catalogue = service.catalogue()
+    known_source(catalogue, asked.source)
+    odd = remarks.of_columns(asked.rows, catalogue.source(asked.source))
     found = await values_of(service, service.trials, trials.predict, asked.source, asked.rows)
-    return Response(as_json(found), media_type="application/json")
+    return Response(as_json({**found, "notes": [*odd, *found["notes"]]}), media_type="application/json")

@@ -15,6 +15,7 @@ from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.asked import known_source
 from smartflow_assets.serve.problem import Problem, responses
 from smartflow_assets.serve.queries.submitted import fate
+from smartflow_assets.serve.submissions import remarks
 from smartflow_assets.serve.submissions.ledger import KeyTakenError, Submission
 
 router = APIRouter(tags=["rows"])
@@ -39,6 +40,7 @@ class Accepted(BaseModel):
     source: str
     row_count: int
     status_url: str = Field(examples=["/api/submissions/5f0c2b7e9d1a4c33"])
+    notes: list[str] = Field(description="What is odd about the rows, which are taken all the same.", examples=[[]])
 
 
 @router.post("/api/submit", status_code=202, response_model=Accepted, responses=responses(404, 405, 409, 413))
@@ -69,6 +71,7 @@ def submit(
     for place, row in enumerate(rows):
         _check(row, f"rows.{place}" if submitted.rows is not None else "row", source)
     _check_times(rows, "rows" if submitted.rows is not None else "row", source)
+    reading = source.read.time.reading(source.calendar.timezone)
     key = f"{caller.token.token_id if caller.token else ''} {idempotency_key}" if idempotency_key else None
     try:
         taken = service.submissions.add(name, rows, key, caller.name, service.now(), str(caller.role or ""))
@@ -80,6 +83,7 @@ def submit(
         "source": name,
         "row_count": taken.row_count,
         "status_url": f"{service.access.root_path}/api/submissions/{taken.submission_id}",
+        "notes": [*remarks.of_columns(rows, source), *remarks.of_times(times_of(rows, reading), reading, service.now())],
     }
     return Response(as_json(told), 202, {"Location": told["status_url"]}, media_type="application/json")
 
