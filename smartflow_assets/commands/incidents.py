@@ -179,7 +179,7 @@ def found(warehouse: "Warehouse | None", start: str) -> dict[str, Any]:
 
 
 def _show(each: "Known", catalogue: "Catalogue") -> None:
-    from smartflow_assets.stages.incident_views import said_of, sql_command, state_of, unowned
+    from smartflow_assets.stages.incident_views import sql_command, state_of, told_of, unowned
 
     incident, timezone = each.incident, each.message.content.timezone
 
@@ -204,8 +204,8 @@ def _show(each: "Known", catalogue: "Catalogue") -> None:
         )
     terminal.result("\ntimeline", style="bold")
     events = list[list[str]]()
-    for row in each.events:
-        first, *more = said_of(row["payload"], at).splitlines() or [""]
+    for row, said in told_of(each.events, at):
+        first, *more = said.splitlines() or [""]
         when = at(row["happened_at"])
         events += [[when, row["event"], row["by_whom"], row["severity"], first], *(["", "", "", "", line] for line in more)]
     terminal.table(["when", "event", "by", "severity", "note"], events, styles=STYLES)

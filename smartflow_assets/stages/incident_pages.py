@@ -26,7 +26,7 @@ from smartflow_assets.core.reports.document import Link, safe_address
 from smartflow_assets.core.reports.incident_page import IncidentFacts, incident_document
 from smartflow_assets.core.text_format import zone
 from smartflow_assets.stages.decisions import timezone_of
-from smartflow_assets.stages.incident_views import Known, known, members_called, said_of, sql_command, state_of, unowned
+from smartflow_assets.stages.incident_views import Known, known, members_called, sql_command, state_of, told_of, unowned
 from smartflow_assets.stages.message_background import MessageBackground, page_path, ui_address
 from smartflow_assets.stages.run import SourceRun
 
@@ -171,8 +171,8 @@ def incident_facts(
         changes=_changes(warehouse, began, each.events[0]["happened_at"], at),
         changes_asked=bool(began),
         timeline=[
-            [at(event["happened_at"]), event["event"], event["by_whom"] or "", event["severity"], said_of(event["payload"], at)]
-            for event in each.events
+            [at(event["happened_at"]), event["event"], event["by_whom"] or "", event["severity"], said]
+            for event, said in told_of(each.events, at)
         ],
         deliveries=[
             [at(send["happened_at"]), send["event"], send["channel"], send["status"], str(send["attempt"]), send["error"] or ""]

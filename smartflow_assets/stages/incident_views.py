@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -175,6 +176,17 @@ def said_of(payload: Mapping[str, Any], at: Callable[[datetime], str]) -> str:
     if "group_id" in payload:
         parts.append(f"with {payload['group_id'][:8]}" if payload["group_id"] else "by itself")
     return "; ".join(part for part in parts if part)
+
+
+def told_of(events: Sequence[Row], at: Callable[[datetime], str]) -> list[tuple[Row, str]]:
+    """The events of an incident, each with what it says. A feed that comes in small pieces lets each run see it again: where that follows
+    itself, the last one stands for all, so that decisions are not lost among them."""
+    told = list[tuple[Row, str]]()
+    for _, alike in groupby(events, lambda row: row["severity"] if row["event"] == "seen" else id(row)):
+        rows = list(alike)
+        said = said_of(rows[-1]["payload"], at) if len(rows) == 1 else f"{len(rows)} times since {at(rows[0]['happened_at'])}"
+        told.append((rows[-1], said))
+    return told
 
 
 def state_of(incident: Mapping[str, Any], at: Callable[[datetime], str]) -> str:
