@@ -58,7 +58,7 @@ function incidentsPanel() {
       const { items } = await get("incidents", { limit: 6 });
       list.replaceChildren(...(items.length ? items.map((item) => h("li", {}, chip(item.severity), h("div", {}, h("a", { href: link(["incident", item.incident_id]) }, told(item.title, item.series)), h("div", { class: "muted" }, item.source === "*" ? "several sources" : item.source, [about(item)].filter((each) => each.length).map((each) => [" · ", each]), ` · ${stateOf(item)} · ${since(item.opened_at, zoneOf(item.source))}`)))) : [h("li", { class: "empty" }, "Nothing is open. ", h("a", { href: "#/incidents?state=resolved" }, "What was"))]));
     } catch (error) {
-      list.replaceChildren(h("li", {}, failure(error)));
+      list.replaceChildren(h("li", { class: "empty" }, failure(error)));
     }
   }
   return { element, load };

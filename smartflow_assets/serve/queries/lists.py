@@ -69,8 +69,10 @@ def anomalies(
                         FROM (SELECT unnest(anomaly_ids) AS anomaly_id, incident_id FROM incident_events
                               WHERE list_has_any(anomaly_ids, (SELECT list(anomaly_id) FROM found)))
                         GROUP BY anomaly_id)
-        SELECT found.*, owners.incident_id, incidents.state AS incident_state
-        FROM found LEFT JOIN owners USING (anomaly_id) LEFT JOIN (SELECT incident_id, state FROM incidents) AS incidents USING (incident_id)
+        SELECT found.*, owners.incident_id, standing.incident_state
+        FROM found LEFT JOIN owners USING (anomaly_id) LEFT JOIN
+             (SELECT incident_id, CASE WHEN snoozed_until IS NULL OR state = 'resolved' THEN state ELSE 'snoozed' END AS incident_state
+              FROM incidents) AS standing USING (incident_id)
         ORDER BY started_at DESC, anomaly_id DESC
         """,
         [sources, series, severity, from_at, to_at, *(after or (None, None)), limit + 1],
