@@ -5,7 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 from smartflow_assets.config.allowed_changes import ForbiddenChange
-from smartflow_assets.core.errors import DecisionError, SmartflowError, SourceError, WarehouseBusyError, WarehouseError
+from smartflow_assets.core.errors import DecisionError, ModelError, SmartflowError, SourceError, WarehouseBusyError, WarehouseError
 from smartflow_assets.serve.access.tokens import TokenFileError
 from smartflow_assets.stages.configuration_changes import LostUpdate
 
@@ -13,16 +13,18 @@ _STATUSES: tuple[tuple[type[SmartflowError], int], ...] = (
     (ForbiddenChange, 403),
     (LostUpdate, 409),
     (DecisionError, 409),
+    (ModelError, 409),
     (WarehouseBusyError, 503),
     (WarehouseError, 503),
     (TokenFileError, 503),
 )
+_NOT_THERE = ("there is no such source", "there is no such series")
 
 
 def error_values(error: SmartflowError) -> dict[str, Any]:
     """status, detail, remedy, source and field: the arguments of a Problem. Where the home lies is left out: it is nobody's business."""
     status = next((number for kind, number in _STATUSES if isinstance(error, kind)), 422)
-    if isinstance(error, SourceError) and error.what == "there is no such source":
+    if isinstance(error, SourceError) and error.what in _NOT_THERE:
         status = 404
     where = PurePath(error.where).name if error.where.startswith("/") else error.where
     return {"status": status, "detail": error.what, "remedy": error.remedy, "source": error.source, "field": where}

@@ -1,5 +1,6 @@
 """What the routes are given: the home, the copy that is read, who may ask, what happens, and what works beside the server."""
 
+import asyncio
 import os
 import threading
 import time
@@ -62,6 +63,8 @@ class Service:
         self.runs = Beside()
         self.trials = Beside()
         self.learning = Beside()
+        self.under_way = dict[str, asyncio.Future[bytes]]()
+        """Answers that are worked out beside the server now, by copy, files and question; known to the event loop alone."""
         self._totals_turn = threading.Lock()
         self._totals: tuple[str, dict[str, Any], dict[str, int]] | None = None
         self._catalogue: Catalogue | None = None

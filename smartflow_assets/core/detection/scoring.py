@@ -115,17 +115,9 @@ def score_series(
     if name not in fitted.series:
         verdicts.note_all(order, "warming up: the series is newer than the last training")
         return
-    settings, facts = fitted.settings, fitted.series[name]
-    detectors = settings.active()
-    verdicts.columns = {d.type: d.columns(fitted.fitted[d.type], fitted.feature_names) for d in detectors}
-    scorer = SeriesScorer(
-        detectors,
-        tuple(fitted.fitted.get(d.type, ModelParts()) for d in detectors),
-        settings.ensemble,
-        fitted.surprise_threshold(name),
-        facts,
-        fitted.calendar_effects,
-    )
+    settings = fitted.settings
+    verdicts.columns = {d.type: d.columns(fitted.fitted[d.type], fitted.feature_names) for d in settings.active()}
+    scorer = scorer_of(fitted, name)
     start = int(np.searchsorted(times, _moment(fitted.context_from)))
     scored_from = int(np.searchsorted(times, _moment(fitted.scored_from)))
     least = minimum_rows(settings, fitted.step)
@@ -156,6 +148,19 @@ def score_series(
             verdicts.put_components(name, times[at], part, is_shown)
         if report:
             report(len(rows))
+
+
+def scorer_of(fitted: FittedModels, name: str) -> SeriesScorer:
+    """What scores one of the series that the model knows."""
+    detectors = fitted.settings.active()
+    return SeriesScorer(
+        detectors,
+        tuple(fitted.fitted.get(d.type, ModelParts()) for d in detectors),
+        fitted.settings.ensemble,
+        fitted.surprise_threshold(name),
+        fitted.series[name],
+        fitted.calendar_effects,
+    )
 
 
 def _cores() -> int:

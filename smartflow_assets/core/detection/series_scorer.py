@@ -7,7 +7,7 @@ a pure function of the rows since the state was started: how they were split mak
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -156,6 +156,17 @@ class SeriesScorer:
         return ScoredBlock(
             expected, lower, upper, combined, flagged, guarded, rows.is_missing, raw, surprise, np.concatenate(column_shares)
         )
+
+    def of_band(self) -> SeriesScorer:
+        """A scorer that says the same of expected, lower and upper, for a quarter of the time: with the guards, and the one member whose
+        own band people are shown, if it is alone. What detectors read of features is no part of a band."""
+        alone = self._members.sum() == 1
+        kept = [
+            (detector, fitted)
+            for detector, fitted, is_member in zip(self.detectors, self.fitted, self._members, strict=True)
+            if (alone and is_member and not detector.needs_features) or (detector.is_guard and not detector.is_joint)
+        ]
+        return replace(self, detectors=tuple(each for each, _ in kept), fitted=tuple(each for _, each in kept))
 
     def _off_zero(
         self, lower: NDArray[np.float64], upper: NDArray[np.float64], least: NDArray[np.float64]

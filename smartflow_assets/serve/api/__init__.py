@@ -8,6 +8,7 @@ from smartflow_assets.serve.api import (
     data,
     deliveries,
     export,
+    forecast,
     health,
     incidents,
     links,
@@ -21,6 +22,6 @@ from smartflow_assets.serve.api import (
     views,
 )
 
-_READING = (health, status, sources, data, anomalies, incidents, deliveries, checks, export, stream, metrics)
+_READING = (health, status, sources, data, forecast, anomalies, incidents, deliveries, checks, export, stream, metrics)
 _ACTING = (submit, predict, preview, configure, channels, views, links)
 ROUTERS = tuple(each.router for each in (*_READING, *_ACTING))

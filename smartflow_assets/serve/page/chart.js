@@ -2,17 +2,18 @@
 import { h, shape } from "./dom.js";
 import { colours, drawnInView, library } from "./echarts.js";
 import { figure, moment, offset, told } from "./format.js";
-import { nearest, seriesOption, summary } from "./series_option.js";
+import { expectation, nearest, seriesOption, summary } from "./series_option.js";
 
 const CLICK = 6; // pixels: less is a click, more is a drag
 
 export class SeriesChart {
-  /** `onWindow([from, to] | null)`: a stretch was dragged over, or a double click asks for all. `onIncident(id)`. */
-  constructor({ height = 220, zone = "UTC", onWindow, onIncident }) {
+  /** `onWindow([from, to] | null)`: a stretch was dragged over, or a double click asks for all. `onIncident(id)`. `onDrawn()`: it was drawn just now. */
+  constructor({ height = 220, zone = "UTC", onWindow, onIncident, onDrawn }) {
     this.element = h("div", { class: "chart", role: "img", style: { height: `${height}px` } });
     this.zone = zone;
     this.onWindow = onWindow;
     this.onIncident = onIncident;
+    this.onDrawn = onDrawn;
     this.series = null;
     this.given = {};
     this.drawn = null;
@@ -26,7 +27,7 @@ export class SeriesChart {
   show(series, given) {
     this.series = series;
     this.given = { ...this.given, ...given };
-    this.element.setAttribute("aria-label", summary(series, this.zone));
+    this.element.setAttribute("aria-label", summary(series, this.zone, this.given.forecast));
     if (this.isInView) this.#draw();
   }
 
@@ -58,19 +59,26 @@ export class SeriesChart {
     // the text is a node and not HTML: a name of a series may be markup, and the content policy forbids style attributes
     option.tooltip = { trigger: "axis", confine: false, appendTo: document.body, className: "tip", transitionDuration: 0, borderWidth: 0, padding: 0, backgroundColor: "transparent", extraCssText: "box-shadow: none", formatter: (params) => this.#tip(params) };
     this.drawn.setOption(option, { replaceMerge: ["series"], lazyUpdate: false });
+    this.onDrawn?.();
   }
 
   #tip(params) {
     const { series, zone } = this;
-    const i = nearest(series.at, (Array.isArray(params) ? params[0] : params).axisValue - this.shift);
+    const at = (Array.isArray(params) ? params[0] : params).axisValue - this.shift;
+    const i = nearest(series.at, at);
     if (i < 0) return "";
     const row = (title, text) => h("tr", {}, h("th", { scope: "row" }, title), h("td", {}, text));
+    const { forecast } = this.given;
+    const ahead = forecast ? nearest(forecast.at, at) : -1;
+    if (ahead >= 0 && Math.abs(forecast.at[ahead] - at) < Math.abs(series.at[i] - at)) {
+      return h("div", { class: "tip-body" }, h("p", { class: "muted" }, moment(forecast.at[ahead], zone, true, this.given.seconds)), h("table", {}, row("expected", expectation(forecast, ahead, series.unit))));
+    }
     const severity = series.severity?.[i];
     const usual = series.lower?.[i] != null && series.upper?.[i] != null ? `${figure(series.lower[i])} to ${figure(series.upper[i])}` : null;
     const incident = this.#incidentAt(series.at[i]);
     return h("div", { class: "tip-body" },
       h("p", { class: "muted" }, moment(series.at[i], zone, true, this.given.seconds)),
-      h("table", {}, row(series.is_forecast?.[i] ? "forecast" : "value", figure(series.value[i], series.unit)),
+      h("table", {}, row("value", figure(series.value[i], series.unit)),
         usual ? row("usually", usual) : null,
         series.low ? row("least to largest", `${figure(series.low[i])} to ${figure(series.high[i])}`) : null,
         series.score?.[i] != null ? row("score", figure(series.score[i])) : null),

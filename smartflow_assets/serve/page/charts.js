@@ -1,6 +1,7 @@
 // The charts of a source: pages of series as one scrolls, each series a panel; live movement; what a preview or the reader adds to them.
 import { SeriesChart } from "./chart.js";
 import { failure, h, name } from "./dom.js";
+import { beyond, endWith, forecastsOf } from "./forecast.js";
 import { figure, moment, plural, span, whole } from "./format.js";
 import { labels } from "./labels.js";
 import { page as asked } from "./series_pages.js";
@@ -18,6 +19,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
   const end = h("div", { class: "sentinel" });
   const element = h("section", { "aria-label": "Charts" }, h("h2", { class: "sr" }, "Charts"), grid, end);
   const panels = new Map();
+  const forecasts = forecastsOf(source.source);
   let wanted = null;
   let cursor = null;
   let asking = null;
@@ -30,11 +32,11 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
   let ticking = 0;
 
   function panel(series) {
-    const chart = new SeriesChart({ height: wanted.isSmall ? 128 : 230, zone: source.timezone, onWindow, onIncident });
+    const chart = new SeriesChart({ height: wanted.isSmall ? 128 : 230, zone: source.timezone, onWindow, onIncident, onDrawn: () => foretell(made) });
     const now = h("span", { class: "now push" });
     const title = h("h3", { title: series.series });
     const header = h("header", {}, title, now, h("button", { type: "button", class: "icon small", "aria-label": `A line of your own on ${series.series}`, title: "A line of your own", onclick: () => onLine(series) }, "―"));
-    const made = { chart, whole: h("article", { class: "panel chart-panel" }, header, chart.element), now, title, series, newest: null };
+    const made = { chart, whole: h("article", { class: "panel chart-panel" }, header, chart.element), now, title, series, newest: null, forecast: null, askedAt: null };
     grid.append(made.whole);
     panels.set(series.series, made);
     return made;
@@ -47,7 +49,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
 
   /** The value in the head: the newest one itself, or where the window ends before it (or it has none) the last that is drawn. */
   function head({ now, series, newest, isUpToNow }) {
-    const place = series.value.findLastIndex((value, i) => value !== null && !series.is_forecast?.[i]);
+    const place = series.value.findLastIndex((value) => value !== null);
     const drawn = place < 0 ? null : { value: series.value[place], at: series.at[place], severity: series.severity?.[place], of: resolution > bucket ? `, of ${span(resolution)}` : "" };
     const shown = newest ?? drawn;
     now.textContent = shown ? `${newest || (isUpToNow && resolution === bucket) ? "" : "last: "}${figure(shown.value, series.unit)}` : "no values";
@@ -59,8 +61,22 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
     const { chart, series } = made;
     const of = (each) => each.series === series.series;
     head(made);
-    chart.show(series, { range, resolution, slide, isSmall: wanted.isSmall, seconds: bucket < 60, incidents: incidents.filter((each) => of(each) || each.series === null || each.series === "*"),
+    const foretold = isForetold(made) ? made.forecast : null;
+    const until = wanted.kind === "own" ? range[1] : endWith(foretold, range);
+    chart.show(series, { range, until, forecast: beyond(foretold, series.at.at(-1), until), resolution, slide, isSmall: wanted.isSmall, seconds: bucket < 60, incidents: incidents.filter((each) => of(each) || each.series === null || each.series === "*"),
       preview: previewed?.anomalies.filter(of) ?? [], thresholds: previewed?.thresholds.filter(of) ?? [], lines: wanted.lines.get(series.series) ?? [] });
+  }
+
+  const isForetold = ({ series, isUpToNow }) => !wanted.isSmall && isUpToNow && series.expected?.at(-1) != null;
+
+  /** Ask what comes after a chart's newest bucket, once for each; it is drawn when it has come, and the one before stands until then. */
+  function foretell(made) {
+    if (!isForetold(made) || made.askedAt === made.upTo) return;
+    made.askedAt = made.upTo;
+    forecasts.ask(made.series.series, (found) => {
+      made.forecast = found;
+      if (panels.get(made.series.series) === made) fill(made);
+    });
   }
 
   function rangeOf(page, newest) {
@@ -88,6 +104,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
       made.series = series;
       made.newest = page.newest?.get(series.series) ?? null;
       made.isUpToNow = page.isUpToNow;
+      made.upTo = wanted.kind === "own" ? source.last_observed_at : page.to;
       fill(made, slide);
     }
     entitle();
@@ -158,6 +175,7 @@ export function chartsOf(source, { onWindow, onIncident, onLine, onRange }) {
       asking?.abort();
       clearInterval(ticking);
       more.disconnect();
+      forecasts.leave();
       panels.forEach((made, name) => drop(name, made));
     },
   };

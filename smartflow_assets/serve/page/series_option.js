@@ -1,4 +1,4 @@
-// What a series looks like, as an option of ECharts: band, range, expected line, values, marks by severity, incidents, thresholds. Pure.
+// What a series looks like, as an option of ECharts: band, range, expected line, values, forecast, marks by severity, incidents, thresholds. Pure.
 //
 // The time axis of ECharts knows UTC alone, so all times are shifted by the zone's offset at the end of the window, and labels shift back: ticks
 // lie at the zone's midnights (an hour beside them where the clocks change inside the window), and what is written is always true.
@@ -30,15 +30,17 @@ const item = (at, value) => ({ name: String(at), value: [at, value ?? null] }); 
 
 /**
  * series: as /api/data gives it. range: [from, to] in ms. incidents, preview (`[{started_at, ended_at, severity}]`), thresholds (`[{rule, value}]`), lines
- * (numbers of the reader's own): of this series alone. isSmall: a small multiple. slide: milliseconds of the movement in live mode.
+ * (numbers of the reader's own): of this series alone. forecast: `{at, expected, lower, upper}` behind its rows, until: where the chart then ends. isSmall: a
+ * small multiple. slide: milliseconds of the movement in live mode.
  */
-export function seriesOption(series, { zone = "UTC", range, incidents = [], preview = [], thresholds = [], lines = [], isSmall = false, slide = 0, colour }) {
+export function seriesOption(series, { zone = "UTC", range, incidents = [], preview = [], thresholds = [], lines = [], forecast = null, until = range[1], isSmall = false, slide = 0, colour }) {
   const shift = offset(range[1], zone);
   const x = series.at.map((at) => at + shift);
-  const length = range[1] - range[0];
-  const forecast = series.is_forecast ?? [];
+  const length = until - range[0];
   const band = series.lower && series.upper ? area("band", x, series.lower, series.upper, colour("band"), "band") : [];
   const spread = series.low && series.high ? area("range", x, series.low, series.high, colour("range"), "range") : [];
+  const ahead = forecast?.at.map((at) => at + shift) ?? [];
+  const foretold = forecast ? area("forecast band", ahead, forecast.lower, forecast.upper, colour("forecast"), "forecast band") : [];
   const marks = Object.keys(SYMBOLS).map((severity) => ({
     type: "scatter", id: severity, z: 5, symbol: SYMBOLS[severity], symbolSize: isSmall ? SIZES[severity] - 3 : SIZES[severity], cursor: "pointer",
     itemStyle: { color: colour(`mark-${severity}`), borderColor: colour("surface"), borderWidth: 1, opacity: 1 },
@@ -53,10 +55,12 @@ export function seriesOption(series, { zone = "UTC", range, incidents = [], prev
     return near < 0 || Math.abs(series.at[near] - start) > length / 50 ? [] : [ring(isNew, item(series.at[near] + shift, series.value[near]))];
   });
   const limits = [...thresholds.map(({ rule, value }) => ({ yAxis: value, name: rule })), ...lines.map((value) => ({ yAxis: value, name: "own line" }))];
-  const values = series.value.map((value, i) => (forecast[i] ? null : value));
-  const extremes = [...series.value, ...(series.lower ?? []), ...(series.upper ?? []), ...(series.low ?? []), ...(series.high ?? []), ...limits.map((limit) => limit.yAxis)].filter((value) => value !== null && value !== undefined);
-  const least = Math.min(...extremes);
-  const most = Math.max(...extremes);
+  const values = series.value;
+  const extremes = [...values, ...(forecast?.expected ?? []), ...(series.lower ?? []), ...(series.upper ?? []), ...(series.low ?? []), ...(series.high ?? []), ...limits.map((limit) => limit.yAxis)].filter((value) => value !== null && value !== undefined);
+  const [lowest, highest] = [Math.min(...extremes), Math.max(...extremes)];
+  const room = (highest - lowest) / 2; // a wide range must not flatten what came
+  const least = Math.min(lowest, Math.max(lowest - room, ...(forecast?.lower.length ? [Math.min(...forecast.lower)] : [lowest])));
+  const most = Math.max(highest, Math.min(highest + room, ...(forecast?.upper.length ? [Math.max(...forecast.upper)] : [highest])));
   const alone = values.flatMap((value, i) => (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null ? [item(x[i], value)] : [])); // no line leads to it
   const tidy = extremes.length ? scale(least, most, isSmall ? 2 : 4) : figure;
   const longest = Math.max(0, ...[least, most, (least + most) / 2].filter(Number.isFinite).map((value) => tidy(value).length));
@@ -65,13 +69,14 @@ export function seriesOption(series, { zone = "UTC", range, incidents = [], prev
     useUTC: true, animation: slide > 0, animationDuration: 0, animationDurationUpdate: slide, animationEasingUpdate: "linear",
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
     grid: { left: Math.max(isSmall ? 42 : 54, 14 + 6.4 * longest), right: 14, top: 10, bottom: 24 },
-    xAxis: { type: "time", min: range[0] + shift, max: range[1] + shift, axisLine: { lineStyle: { color: colour("edge") } }, axisTick: { show: false }, splitLine: { show: false }, splitNumber: isSmall ? 3 : 7,
+    xAxis: { type: "time", min: range[0] + shift, max: until + shift, axisLine: { lineStyle: { color: colour("edge") } }, axisTick: { show: false }, splitLine: { show: false }, splitNumber: isSmall ? 3 : 7,
       axisLabel: { color: colour("muted"), fontSize: 11, hideOverlap: true, formatter: (at) => tick(at - shift, zone, length) },
       axisPointer: { show: true, type: "line", snap: false, lineStyle: { color: colour("edge-strong"), type: "solid" }, label: { show: false } } },
     yAxis: { type: "value", min: extremes.length ? floor(least - margin, least) : null, max: extremes.length ? most + margin : null, splitNumber: isSmall ? 2 : 4, axisLine: { show: false }, axisTick: { show: false },
       splitLine: { lineStyle: { color: colour("grid") } }, axisLabel: { color: colour("muted"), fontSize: 11, formatter: tidy, showMinLabel: false, showMaxLabel: false, hideOverlap: true } },
     series: [
-      ...band, ...spread,
+      ...band, ...foretold, ...spread,
+      { type: "line", id: "forecast", silent: true, symbol: "none", z: 3, lineStyle: { color: colour("line"), width: 1.4, type: [6, 4] }, data: ahead.map((at, i) => item(at, forecast.expected[i])) },
       { type: "line", id: "expected", silent: true, symbol: "none", z: 2, lineStyle: { color: colour("expected"), width: 1.2, type: [4, 3] }, data: x.map((at, i) => item(at, series.expected?.[i])) },
       { type: "line", id: "value", symbol: "none", z: 3, lineStyle: { color: colour("line"), width: isSmall ? 1.2 : 1.5 }, itemStyle: { color: colour("line") }, emphasis: { disabled: true }, data: x.map((at, i) => item(at, values[i])),
         markArea: { silent: false, z: 0, itemStyle: { color: colour("shade") }, cursor: "pointer", data: incidents.map((each) => [{ name: each.incident_id, xAxis: Date.parse(each.from) + shift, label: { show: false } }, { xAxis: Math.max(Date.parse(each.to ?? range[1]), Date.parse(each.from) + length / 400) + shift }]) },
@@ -97,11 +102,15 @@ export function nearest(times, at) {
   return Math.abs(times[high] - at) < Math.abs(times[low] - at) ? high : low;
 }
 
+/** `123 (90 to 150)`: what is expected of a bucket to come. */
+export const expectation = ({ expected, lower, upper }, i, unit = null) => `${figure(expected[i], unit)} (${figure(lower[i])} to ${figure(upper[i])})`;
+
 /** A sentence on a series for those who do not see it. */
-export function summary(series, zone) {
+export function summary(series, zone, forecast = null) {
   const last = series.value.findLastIndex((value) => value !== null);
   const strange = (series.severity ?? []).filter(Boolean).length;
   if (last < 0) return `${series.series}: no values in this window`;
   const usual = series.lower?.[last] != null ? `, usually ${figure(series.lower[last])} to ${figure(series.upper?.[last])}` : "";
-  return `${series.series}: ${figure(series.value[last], series.unit)} at ${moment(series.at[last], zone)}${usual}; ${strange} strange points in this window`;
+  const next = forecast ? `; expected next ${expectation(forecast, 0)}, at ${moment(forecast.at.at(-1), zone)} ${expectation(forecast, forecast.at.length - 1)}` : "";
+  return `${series.series}: ${figure(series.value[last], series.unit)} at ${moment(series.at[last], zone)}${usual}; ${strange} strange points in this window${next}`;
 }

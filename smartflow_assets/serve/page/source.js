@@ -130,7 +130,7 @@ export async function sourcePage({ path: [, name], query }) {
       return made;
     }], ["incidents", "Incidents", () => incidentList({ source: name, state: "all" })], ["deliveries", "Deliveries", () => deliveryList({ source: name })], ["checks", "Checks and drift", () => checkLists({ source: name })]],
     query.get("list"), (chosen) => change({ list: chosen === "anomalies" ? null : chosen }, { isQuiet: true }));
-  const legend = h("p", { class: "legend chart-legend muted", "aria-hidden": "true" }, h("span", { class: "key line" }, "value"), h("span", { class: "key band" }, "usual range"), h("span", { class: "key expected" }, "expected"), h("span", { class: "key shade" }, "incident"), chip("critical"), chip("warning"), chip("info"));
+  const legend = h("p", { class: "legend chart-legend muted", "aria-hidden": "true" }, h("span", { class: "key line" }, "value"), h("span", { class: "key band" }, "usual range"), h("span", { class: "key expected" }, "expected"), h("span", { class: "key forecast" }, "forecast"), h("span", { class: "key shade" }, "incident"), chip("critical"), chip("warning"), chip("info"));
   update(query);
   return {
     element: [about(source), h("div", { class: "toolbar sticky" }, windows, steps, reset, size, order, search, h("span", { class: "push" }), exportMenu(source, charts), edit), h("div", { class: "window-line" }, shown, legend), layout, lists.element],
