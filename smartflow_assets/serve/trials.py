@@ -12,7 +12,7 @@ from typing import Any
 
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.core.errors import ModelError, SmartflowError
 from smartflow_assets.serve.error_values import error_values
 
 MOST_ANOMALIES = 500
@@ -49,11 +49,21 @@ def predict(home: str, name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str
 
 @_as_value
 def forecast(home: str, name: str, series: str, buckets: int | None) -> dict[str, Any]:
-    """What `stages.experiments.forecast` says of the next buckets of a series."""
+    """What `stages.experiments.forecast` says of the next buckets of a series; no buckets, and why, where no model can say."""
     from smartflow_assets.stages.experiments.forecast import forecast as foretold
 
     settings = Settings(Path(home))
-    return foretold(name, series, settings, Catalogue.load(settings), buckets).values()
+    try:
+        return foretold(name, series, settings, Catalogue.load(settings), buckets).values() | {"why_not": None}
+    except ModelError as error:
+        nothing = dict.fromkeys(("metric", "model_id", "newest_at")) | {
+            "origin_count": 0,
+            "at": [],
+            "expected": [],
+            "lower": [],
+            "upper": [],
+        }
+        return {"source": name, "series": series, **nothing, "why_not": f"{error.what}. {error.remedy}"}
 
 
 @_as_value

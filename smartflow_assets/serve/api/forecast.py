@@ -22,10 +22,10 @@ class Forecast(BaseModel):
 
     source: str = Field(examples=["web_traffic"])
     series: str = Field(examples=["requests"])
-    metric: str = Field(examples=["requests"])
+    metric: str | None = Field(examples=["requests"])
     unit: str = Field(examples=["requests"])
-    model_id: str = Field(description="The model that says it.", examples=["8b8ffa6c761d1d10"])
-    newest_at: datetime = Field(description="Start of the newest bucket of the source: the first one here comes after it.")
+    model_id: str | None = Field(description="The model that says it.", examples=["8b8ffa6c761d1d10"])
+    newest_at: datetime | None = Field(description="Start of the newest bucket of the source: the first one here comes after it.")
     origin_count: int = Field(
         description="Earlier forecasts that the range was measured on; 0: too few, and the range is that of one bucket.", examples=[60]
     )
@@ -33,9 +33,10 @@ class Forecast(BaseModel):
     expected: list[float | None] = Field(examples=[[220.4]])
     lower: list[float | None] = Field(description="19 of 20 values of earlier forecasts lay between lower and upper.", examples=[[77.1]])
     upper: list[float | None] = Field(examples=[[363.7]])
+    why_not: str | None = Field(description="Why there are no buckets, and when there will be.", examples=[None])
 
 
-@router.get("/api/forecast/{source}", response_model=Forecast, responses=responses(404, 405, 409))
+@router.get("/api/forecast/{source}", response_model=Forecast, responses=responses(404, 405))
 async def forecast(
     request: Request,
     caller: Annotated[Caller, Depends(reads)],
@@ -46,13 +47,13 @@ async def forecast(
     ] = None,
 ) -> Response:
     """What the stored model expects of the next buckets of a series, and within which range: as wide as earlier forecasts so far ahead
-    were wrong. Nothing is trained and nothing written. 409 where no model can say."""
+    were wrong. Nothing is trained and nothing written. No buckets where no model can say yet: `why_not` says when."""
     service = service_of(request)
     catalogue = service.catalogue()
     known_source(catalogue, source)
 
     async def work() -> dict[str, Any]:
         found = await values_of(service, service.trials, trials.forecast, source, series, buckets)
-        return found | {"unit": catalogue.source(source).unit(found["metric"])}
+        return found | {"unit": catalogue.source(source).unit(found["metric"]) if found["metric"] else ""}
 
     return await answered_beside(request, service, work)

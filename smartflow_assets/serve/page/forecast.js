@@ -25,9 +25,9 @@ export function forecastsOf(source) {
     isAsking = true;
     for (const [series, take] of waiting) {
       waiting.delete(series);
-      const found = await get(`forecast/${part(source)}`, { series }, leaving.signal).catch(() => null); // no model can say, or the server went away: the chart is whole without
+      const found = await get(`forecast/${part(source)}`, { series }, leaving.signal).catch(() => null); // the server went away: the chart is whole without
       if (leaving.signal.aborted) return;
-      if (found) take(found);
+      if (found?.at.length) take(found);
     }
     isAsking = false;
   }

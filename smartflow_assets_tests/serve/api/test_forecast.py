@@ -18,7 +18,7 @@ def test_the_answer_is_what_the_stage_says(client, filled_home):
     told = client.get(ADDRESS)
     assert told.status_code == 200, told.text
     said = forecast("web", "requests", filled_home.settings, Catalogue.load(filled_home.settings)).values()
-    assert told.json() == said | {"newest_at": "2026-03-08T23:55:00Z", "unit": ""}
+    assert told.json() == said | {"newest_at": "2026-03-08T23:55:00Z", "unit": "", "why_not": None}
     assert told.json()["at"][0] == NOW.timestamp() * 1000 and len(told.json()["at"]) == 200
     assert len(client.get(f"{ADDRESS}&buckets=12").json()["upper"]) == 12
     again = client.get(ADDRESS, headers={"If-None-Match": told.headers["etag"]})
@@ -71,4 +71,4 @@ def test_a_reader_may_and_without_a_model_the_answer_says_when(tmp_path):
         home.run_stages("web", START + timedelta(days=0.5), stages_until("clean_series"))
         home.warehouse.publish("test", is_forced=True)
         untrained = client.get(ADDRESS, headers=header)
-        assert untrained.status_code == 409 and "288 buckets" in untrained.json()["remedy"]
+        assert untrained.status_code == 200 and untrained.json()["at"] == [] and "288 buckets" in untrained.json()["why_not"]
