@@ -1,17 +1,20 @@
 // What a series looks like, as an option of ECharts: band, range, expected line, values, forecast, marks by severity, incidents, thresholds. Pure.
 //
 // The time axis of ECharts knows UTC alone, so all times are shifted by the zone's offset at the end of the window, and labels shift back: ticks
-// lie at the zone's midnights (an hour beside them where the clocks change inside the window), and what is written is always true.
+// lie at the zone's midnights, or an hour beside them where the clocks change inside the window.
 import { figure, moment, offset, parts, scale } from "./format.js";
 
 const SYMBOLS = { critical: "diamond", warning: "triangle", info: "circle" };
 const SIZES = { critical: 11, warning: 10, info: 8 };
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-function tick(at, zone, length) {
-  const p = parts(at, zone);
+const DAY = 86_400_000;
+
+/** What stands at a place of the shifted axis. One that stands for a day is called so, also where a change of the clocks puts it an hour beside. */
+function tick(shifted, shift, zone, length) {
+  const p = length > 2 * DAY && shifted % DAY === 0 ? parts(shifted, "UTC") : parts(shifted - shift, zone);
   const day = `${Number(p.day)} ${MONTHS[p.month - 1]}`;
-  if (length > 300 * 86_400_000) return p.day === "01" && p.month === "01" ? p.year : MONTHS[p.month - 1] + (length > 700 * 86_400_000 ? ` ${p.year.slice(2)}` : "");
+  if (length > 300 * DAY) return p.day === "01" && p.month === "01" ? p.year : MONTHS[p.month - 1] + (length > 700 * DAY ? ` ${p.year.slice(2)}` : "");
   if (p.hour === "00" && p.minute === "00" && p.second === "00") return day;
   return length < 600_000 ? `${p.hour}:${p.minute}:${p.second}` : `${p.hour}:${p.minute}`;
 }
@@ -70,7 +73,7 @@ export function seriesOption(series, { zone = "UTC", range, incidents = [], prev
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
     grid: { left: Math.max(isSmall ? 42 : 54, 14 + 6.4 * longest), right: 14, top: 10, bottom: 24 },
     xAxis: { type: "time", min: range[0] + shift, max: until + shift, axisLine: { lineStyle: { color: colour("edge") } }, axisTick: { show: false }, splitLine: { show: false }, splitNumber: isSmall ? 3 : 7,
-      axisLabel: { color: colour("muted"), fontSize: 11, hideOverlap: true, formatter: (at) => tick(at - shift, zone, length) },
+      axisLabel: { color: colour("muted"), fontSize: 11, hideOverlap: true, formatter: (at) => tick(at, shift, zone, length) },
       axisPointer: { show: true, type: "line", snap: false, lineStyle: { color: colour("edge-strong"), type: "solid" }, label: { show: false } } },
     yAxis: { type: "value", min: extremes.length ? floor(least - margin, least) : null, max: extremes.length ? most + margin : null, splitNumber: isSmall ? 2 : 4, axisLine: { show: false }, axisTick: { show: false },
       splitLine: { lineStyle: { color: colour("grid") } }, axisLabel: { color: colour("muted"), fontSize: 11, formatter: tidy, showMinLabel: false, showMaxLabel: false, hideOverlap: true } },

@@ -77,6 +77,17 @@ def test_small_names_are_what_tells_series_apart(page):
     assert named(of("cpu")) == ["cpu"]
 
 
+def test_days_are_called_by_their_date_on_both_sides_of_a_change_of_the_clocks(page):
+    """The last week of October in Berlin: the axis stands an hour beside the midnights before it."""
+    labels = page.evaluate("""() => import('./series_option.js').then(({ seriesOption }) => {
+        const [from, to] = [Date.UTC(2026, 9, 23, 22), Date.UTC(2026, 9, 27, 23)];
+        const shown = { zone: "Europe/Berlin", range: [from, to], colour: () => "red" };
+        const { xAxis } = seriesOption({ series: "x", at: [from, to], value: [1, 2] }, shown);
+        return [24, 25, 26, 27].flatMap((day) => [0, 12].map((hour) => xAxis.axisLabel.formatter(Date.UTC(2026, 9, day, hour))));
+    })""")
+    assert labels == ["24 Oct", "13:00", "25 Oct", "12:00", "26 Oct", "12:00", "27 Oct", "12:00"]
+
+
 def test_a_point_without_neighbours_is_a_dot(page):
     drawn = page.evaluate("""() => import('./series_option.js').then(({ seriesOption }) => {
         const series = { series: "x", at: [0, 1, 2, 3, 4, 5].map((hour) => hour * 3600000), value: [7, null, 8, 9, null, 5] };
