@@ -297,8 +297,10 @@ def test_a_look_that_cannot_be_taken_is_no_reason_for_a_run_to_fail(web: Home, m
 
 
 def test_the_published_copy_is_made_for_looks_every_ten_minutes(web: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not publish_looks(web.warehouse)  # nothing to replace yet
     web.warehouse.publish("run")
+    assert not publish_looks(web.warehouse)
+    web.settings.published_file.unlink()
+    assert publish_looks(web.warehouse)  # nobody can read what was taken away
     assert not publish_looks(web.warehouse)
     monkeypatch.setattr(looks, "COPIED_EACH", timedelta(0))
     assert not publish_looks(web.warehouse)  # nobody has looked since

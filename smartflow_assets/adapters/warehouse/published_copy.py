@@ -69,7 +69,8 @@ class Snapshot:
         try:
             return self._cursor.execute(sql, list(params))
         except duckdb.Error as error:
-            raise warehouse_error(error, Path("the published copy")) from error
+            name = Path("the published copy")
+            raise publishing.copy_error(warehouse_error(error, name), error, name) from error
 
 
 class PublishedCopy:
@@ -128,13 +129,21 @@ class PublishedCopy:
             except duckdb.Error as error:
                 engine.close()
                 if attempt == _ATTEMPTS:
-                    raise warehouse_error(error, self.file) from error
+                    raise publishing.copy_error(warehouse_error(error, self.file), error, self.file) from error
                 time.sleep(0.05)
                 continue
             if self.generation == generation:
-                return _Held(generation, engine)
+                return _Held(generation, self._whole(engine))
             engine.close()
         raise WarehouseError("the published copy was replaced each time it was opened", where=str(self.file), remedy="Try again.")
+
+    def _whole(self, engine: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        try:
+            publishing.require_whole(engine, "published", self.file)
+        except WarehouseError:
+            engine.close()
+            raise
+        return engine
 
     def _retire(self) -> None:
         if self._held is not None:

@@ -47,9 +47,10 @@ class PublishedWarehouse(Warehouse):
                 raise publishing.not_published(self.published)
             try:
                 connection = stack.enter_context(self._opened(self.published, READ_ONLY))
-            except WarehouseError:
+                publishing.require_whole(connection, "warehouse", self.published)
+            except WarehouseError as error:
                 if attempt == _ATTEMPTS or self.generation == generation:
-                    raise
+                    raise publishing.copy_error(error, error.__cause__, self.published) from error.__cause__
                 continue
             version = migrations.found_version(connection)
             if version != SCHEMA_VERSION:

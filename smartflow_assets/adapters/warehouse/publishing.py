@@ -1,7 +1,7 @@
 """The copy that everybody reads: `analyst.duckdb`, replaced as a whole so that no reader blocks a writer.
 
-Who has the old copy open keeps it until they close it. This module decides when a copy is due and copies the
-bytes; the warehouse holds the writer's lock meanwhile.
+Who has the old copy open keeps it until they close it. This module decides when a copy is due, copies the bytes, and says what is wrong
+with a copy; the warehouse holds the writer's lock meanwhile.
 """
 
 import fcntl
@@ -12,12 +12,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
+
 from smartflow_assets.adapters.files.access import Share, make_folder, offer, private
-from smartflow_assets.core.errors import WarehouseError
+from smartflow_assets.core.errors import SmartflowError, WarehouseError
 
 AT_ONCE_BELOW_BYTES = 256 * 1024**2  # copies in 0.2 s; larger files are published at most once in
 INTERVAL = timedelta(minutes=1)  # for each gibibyte that they have begun, so that copies write 18 MB a second at most
 _GIBIBYTE = 1024**3
+_DAMAGES = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
 _FICLONE = 0x40049409  # Linux: share the blocks of another file (btrfs, xfs), in no time whatever the size
 
 
@@ -40,6 +43,30 @@ def generation(published: Path) -> str:
 def not_published(published: Path) -> WarehouseError:
     """What is said where there is no copy yet."""
     return WarehouseError("nothing is published yet", where=str(published), remedy="Run `smartflow run` first, or `smartflow demo`.")
+
+
+def require_whole(connection: duckdb.DuckDBPyConnection, name: str, published: Path) -> None:
+    """WarehouseError for a copy, attached as `name`, that was cut off: DuckDB opens it, and only questions that reach behind the cut fail.
+
+    Its header counts free blocks at its end that DuckDB has taken off, so a cut shows where it leaves less than what is in use.
+    """
+    found = connection.execute("SELECT block_size * used_blocks FROM pragma_database_size() WHERE database_name = ?", [name]).fetchone()
+    has, used = published.stat().st_size, found[0] if found else 0
+    if has < used:
+        what = f"the published copy was cut off: {used:,} bytes of it are in use, and {has:,} are there"
+        raise WarehouseError(what, where=str(published), remedy=_makes_anew(published))
+
+
+def copy_error(error: SmartflowError, cause: BaseException | None, published: Path) -> SmartflowError:
+    """The error as it is, or where DuckDB could not read the copy (`cause`) one that says what makes it anew."""
+    if error.remedy or not isinstance(cause, _DAMAGES):
+        return error
+    return WarehouseError(f"the published copy cannot be read: {error.what}", where=error.where, remedy=_makes_anew(published))
+
+
+def _makes_anew(published: Path) -> str:
+    first = "Take away the folder in its place; then " if published.is_dir() else ""
+    return f"{first}`smartflow run` makes it anew, also where nothing is new."
 
 
 def interval(size: int) -> timedelta:
@@ -78,7 +105,7 @@ def copy_over(live: Path, published: Path, prepare: Callable[[Path], None] = lam
         raise WarehouseError(
             f"the warehouse could not be published: {error.strerror}",
             where=str(published),
-            remedy="Free some space; the copy from before is still there.",
+            remedy=_makes_anew(published) if published.is_dir() else "Free some space; the copy from before is still there.",
         ) from error
 
 

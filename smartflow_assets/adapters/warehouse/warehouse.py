@@ -147,12 +147,13 @@ class Warehouse:
             opened_file = self.published.stat().st_ino
             try:
                 with self._opened(self.published, READ_ONLY) as connection:
+                    publishing.require_whole(connection, "warehouse", self.published)
                     return work(connection)
-            except WarehouseError:
+            except WarehouseError as error:
                 # DuckDB opens a file by its name more than once while it attaches it: replaced in between, it meets half of two
                 # copies (once in some 4,000 reads while eight processes published without a pause)
                 if attempt == _ATTEMPTS or self.published.stat().st_ino == opened_file:
-                    raise
+                    raise publishing.copy_error(error, error.__cause__, self.published) from error.__cause__
         raise AssertionError("the loop returns or raises")
 
     def pending(self, source: str, table: str, upstream: Sequence[str]) -> list[Window]:
@@ -260,12 +261,13 @@ class Warehouse:
         return use
 
     def publish(self, run_id: str, *, is_forced: bool = False) -> bool:
-        """Replaces the published copy by the warehouse as it is now; False when that has nothing new or the last one is too young.
+        """Replaces the published copy by the warehouse as it is now; False when that has nothing new and the last one is sound, or that
+        is too young.
 
         Readers of the old copy keep it until they close it. A small file is published at once, a large one as seldom as
         `publishing.interval` says, unless forced.
         """
-        if not is_forced and not (publishing.is_due(self.path, self.published) and self._has_news()):
+        if not is_forced and not (publishing.is_due(self.path, self.published) and (self._has_news() or not self.has_sound_copy())):
             return False
 
         def stamp(connection: duckdb.DuckDBPyConnection) -> None:
@@ -291,6 +293,13 @@ class Warehouse:
         ).iloc[0]
         made_at = pd.Timestamp(self.published.stat().st_mtime, unit="s", tz="UTC")
         return not (stamp["published_at"] <= made_at and not stamp["written_at"] > stamp["published_at"])  # NaT is neither
+
+    def has_sound_copy(self) -> bool:
+        """Whether there is a published copy that can be read: nobody has taken it away or cut it off."""
+        try:
+            return self.snapshot_info() is not None
+        except WarehouseError:
+            return False
 
     def snapshot_info(self) -> SnapshotInfo | None:
         """When the published copy was made and by which run; None when there is none."""

@@ -18,12 +18,12 @@ def health() -> dict[str, str]:
 
 @router.get("/ready", responses=responses(405), summary="Can it answer?")
 def ready(request: Request) -> dict[str, Any]:
-    """Once something is published, and can be opened; 503 before."""
+    """Once something is published, and can be read; 503 before."""
     service = service_of(request)
     if not service.published.generation:
         raise Problem(
             503, "nothing is published yet", remedy="Run `smartflow run` first, or `smartflow demo`.", headers={"Retry-After": "5"}
         )
     with service.published.snapshot() as snapshot:
-        snapshot.rows("SELECT schema_version FROM snapshot_info")
+        service.totals(snapshot)
     return {"status": "ready"}

@@ -122,10 +122,11 @@ def standing(warehouse: Warehouse) -> dict[str, Standing]:
 
 
 def publish_looks(warehouse: Warehouse) -> bool:
-    """Let the published copy tell of looks as well; every run publishes it, so only where the last one is long ago. Whether it did."""
+    """Let the published copy tell of looks as well; every run publishes it, so only where the last one is long ago, or is gone or damaged.
+    Whether it did."""
     copy = warehouse.published
     is_old = copy.exists() and time.time() - copy.stat().st_mtime >= COPIED_EACH.total_seconds()
-    return is_old and warehouse.publish("look")
+    return (is_old or not warehouse.has_sound_copy()) and warehouse.publish("look")
 
 
 def note_nothing_new(run: SourceRun) -> bool:

@@ -1,0 +1,43 @@
+"""A published copy that was damaged or taken away while the server runs: all that looks at it says the same, and what makes it anew."""
+
+import pytest
+
+from smartflow_assets_tests.commands.conftest import call
+from smartflow_assets_tests.serve.served import service_of, serving
+
+ASKED = ("/ready", "/api/status", "/api/sources", "/api/anomalies", "/api/data/web", "/api/alerts", "/api/export/anomalies")
+
+
+def readable(client) -> float:
+    [line] = [line for line in client.get("/metrics").text.splitlines() if line.startswith("smartflow_published_readable ")]
+    return float(line.split()[1])
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_a_copy_that_was_cut_off_is_told_everywhere(home, monkeypatch, share):
+    monkeypatch.setenv("SMARTFLOW_HOME", str(home.folder))
+    whole, part = home.settings.published_file.read_bytes(), home.settings.published_file.with_suffix(".new")
+    with serving(service_of(home)) as client:
+        assert client.get("/ready").status_code == 200
+        part.write_bytes(whole[: int(share * len(whole))])
+        part.replace(home.settings.published_file)
+        for address in ASKED:
+            answer = client.get(address)
+            assert answer.status_code == 503, address
+            assert "`smartflow run` makes it anew" in answer.json()["remedy"], address
+        assert readable(client) == 0
+    [line] = [line for line in call("doctor").out.splitlines() if "published copy:" in line]
+    assert line.startswith("fail") and "`smartflow run` makes it anew" in line
+    assert "smartflow_published_readable 0.0" in call("metrics").out
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_is_no_copy_at_all_is_told_with_a_remedy(home, is_folder):
+    file = home.settings.published_file
+    file.unlink()
+    file.mkdir() if is_folder else file.write_bytes(b"garbage" * 10_000)
+    with serving(service_of(home)) as client:
+        for address in ASKED:
+            answer = client.get(address)
+            assert answer.status_code == 503, address
+            assert ("folder" in answer.json()["remedy"]) == is_folder and "`smartflow run`" in answer.json()["remedy"]
