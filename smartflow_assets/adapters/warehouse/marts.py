@@ -31,6 +31,29 @@ _IS_ONE_OF_ITS_SOURCE = is_told_by_itself("leader.source = incidents.source")
 
 _HAS_A_FILE = "source NOT IN (SELECT source FROM configurations GROUP BY source HAVING arg_max(is_gone, rowid))"
 _IS_ANOMALY = "coalesce(scores.is_anomaly, FALSE) OR broken.rules IS NOT NULL"
+_JUDGED = """
+WITH newest AS (SELECT source, arg_max(configuration, rowid) AS configuration FROM configurations WHERE NOT is_gone GROUP BY source),
+     rules AS (SELECT source, rule->>'metric' AS metric
+               FROM (SELECT source, unnest(from_json(configuration->'rules', '["JSON"]')) AS rule FROM newest)
+               UNION
+               SELECT source, metric->>'name'
+               FROM (SELECT source, unnest(from_json(configuration->'metrics', '["JSON"]')) AS metric FROM newest)
+               WHERE json_array_length(metric->'rules') > 0),
+     with_value AS (SELECT source, metric, count(value) AS n FROM clean_series GROUP BY source, metric),
+     scored AS (SELECT source, metric, count(*) AS n FROM anomaly_scores WHERE state = 'scored' GROUP BY source, metric),
+     by_metric AS (SELECT source, CASE WHEN EXISTS (FROM rules WHERE rules.source = with_value.source
+                                                    AND coalesce(rules.metric, with_value.metric) = with_value.metric)
+                                       THEN with_value.n ELSE coalesce(scored.n, 0) END AS n
+                   FROM with_value LEFT JOIN scored USING (source, metric)),
+     found AS (SELECT source, count(*) AS n
+               FROM (SELECT source, series, observed_at FROM anomaly_scores WHERE is_anomaly AND state = 'scored'
+                     UNION SELECT source, series, observed_at FROM rule_violations) GROUP BY source)
+SELECT source, coalesce(found.n, 0) AS anomalous_count,
+       CAST(greatest(sum(by_metric.n), coalesce(found.n, 0)) AS BIGINT) AS judged_count
+FROM by_metric LEFT JOIN found USING (source) GROUP BY source, found.n
+"""
+"""Points that were judged and those of them that are anomalous: detectors judge what they score, rules every value of their metrics. A
+bucket without a value, which the rule `missing` finds, counts as judged once it is found."""
 _ALL = (
     Mart(
         "marts.anomalies_latest",
@@ -77,14 +100,17 @@ _ALL = (
     Mart(
         "marts.source_health",
         "One row for each source that has a file: its last run, when it was looked at last (by a run, or by the schedule, which found "
-        "nothing to do), how far its data goes, how much of it is anomalous, what is open, what is snoozed and until when the first, "
-        "whether a remedy has paused its schedule.",
+        "nothing to do), how far its data goes, what is open, what is snoozed and until when the first, whether a remedy has paused its "
+        "schedule; how many points were judged (judged_count: those that detectors scored, and every value of a metric that has a rule), "
+        "how many of them are anomalous, and the share of these (anomaly_rate).",
         "SELECT source, last_run_status, last_observed_at, anomaly_rate, open_incidents FROM marts.source_health",
         f"""
         SELECT sources.source, runs.last_run_at, runs.last_run_status,
                greatest(runs.last_run_at, looks.looked_at) AS last_looked_at, series.last_observed_at,
                coalesce(series.record_count, 0) AS record_count, coalesce(found.anomaly_count, 0) AS anomaly_count,
-               scores.anomaly_rate, coalesce(unresolved.open_incidents, 0) AS open_incidents,
+               coalesce(judged.judged_count, 0) AS judged_count, coalesce(judged.anomalous_count, 0) AS anomalous_count,
+               judged.anomalous_count / nullif(judged.judged_count, 0) AS anomaly_rate,
+               coalesce(unresolved.open_incidents, 0) AS open_incidents,
                coalesce(snoozed.snoozed_incidents, 0) AS snoozed_incidents, snoozed.snoozed_until, models.model_trained_at,
                pauses.source IS NOT NULL AND coalesce(pauses.until_at > now(), TRUE) AS is_paused, pauses.until_at AS paused_until
         FROM (SELECT source FROM run_log UNION SELECT source FROM ingestions UNION SELECT source FROM clean_series) AS sources
@@ -95,11 +121,7 @@ _ALL = (
         LEFT JOIN (SELECT source, max(observed_at) AS last_observed_at, count(*) AS record_count
                    FROM clean_series GROUP BY source) AS series USING (source)
         LEFT JOIN (SELECT source, count(*) AS anomaly_count FROM anomalies GROUP BY source) AS found USING (source)
-        LEFT JOIN (SELECT scores.source, avg(CAST({_IS_ANOMALY} AS DOUBLE)) AS anomaly_rate
-                   FROM anomaly_scores AS scores
-                   LEFT JOIN (SELECT DISTINCT source, series, observed_at, TRUE AS rules FROM rule_violations) AS broken
-                     USING (source, series, observed_at)
-                   WHERE scores.state = 'scored' GROUP BY scores.source) AS scores USING (source)
+        LEFT JOIN ({_JUDGED}) AS judged USING (source)
         LEFT JOIN (SELECT source, count(*) AS open_incidents FROM incidents
                    WHERE state IN ('open', 'acknowledged') AND {_IS_ONE_OF_ITS_SOURCE} GROUP BY source) AS unresolved USING (source)
         LEFT JOIN (SELECT source, count(*) AS snoozed_incidents, min(snoozed_until) AS snoozed_until FROM incidents

@@ -23,6 +23,7 @@ _SHOWN = (
     "last_looked_at",
     "last_observed_at",
     "record_count",
+    "judged_count",
     "anomaly_count",
     "anomaly_rate",
     "open_incidents",
@@ -32,7 +33,7 @@ _SHOWN = (
     "is_paused",
     "paused_until",
 )
-_COUNTS = ("series_count", "record_count", "anomaly_count", "open_incidents", "snoozed_incidents")
+_COUNTS = ("series_count", "record_count", "judged_count", "anomaly_count", "open_incidents", "snoozed_incidents")
 
 
 @router.get("/api/sources", responses=responses(404, 405))

@@ -35,8 +35,9 @@ class Status(BaseModel):
     version: str
     source_count: int
     point_count: int
+    judged_count: int = Field(description="Points that were judged: those that detectors scored, and every value of a metric with a rule")
     anomaly_count: int
-    anomaly_rate: float = Field(description="Anomalous buckets among all, 0 to 1", examples=[0.004])
+    anomaly_rate: float | None = Field(description="Anomalous points among those that were judged, 0 to 1", examples=[0.004])
     open_incidents: dict[str, int] = Field(examples=[{"critical": 1, "warning": 0, "info": 2}])
     published_at: datetime | None
     last_run_at: datetime | None
@@ -63,8 +64,9 @@ def status(request: Request, caller: Annotated[Caller, Depends(reads)]) -> Respo
         "version": version("smartflow"),
         "source_count": len(service.catalogue().names),
         "point_count": 0,
+        "judged_count": 0,
         "anomaly_count": 0,
-        "anomaly_rate": 0.0,
+        "anomaly_rate": None,
         "open_incidents": {},
         "published_at": None,
         "last_run_at": None,
@@ -75,9 +77,7 @@ def status(request: Request, caller: Annotated[Caller, Depends(reads)]) -> Respo
     if service.published.generation:
         with service.published.snapshot() as snapshot:
             totals, opened = service.totals(snapshot)
-        points = totals.pop("anomalous_point_count") or 0
         told |= totals | {"open_incidents": {each: opened.get(each, 0) for each in ("critical", "warning", "info")}}
-        told["anomaly_rate"] = points / totals["point_count"] if totals["point_count"] else 0.0
         told["state"] = next((each for each in ("critical", "warning") if opened.get(each)), "ok")
     return Response(as_json(told), media_type="application/json")
 

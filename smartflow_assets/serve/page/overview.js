@@ -40,7 +40,7 @@ function cards() {
     const open = status.open_incidents ?? {};
     const said = ["critical", "warning", "info"].filter((severity) => open[severity]).map((severity) => `${open[severity]} ${severity}`);
     notes.state.textContent = said.length ? `open: ${said.join(", ")}` : "no open incidents";
-    countTo(figures.points, status.point_count, (value) => short(Math.round(value ?? 0)));
+    countTo(figures.points, status.judged_count, (value) => short(Math.round(value ?? 0)));
     notes.points.textContent = `${plural(status.source_count ?? 0, "source")} · copy of ${moment(status.published_at)}`;
     countTo(figures.anomalies, status.anomaly_count, (value) => count(Math.round(value ?? 0)));
     notes.anomalies.textContent = `last run ${ago(status.last_run_at)}`;

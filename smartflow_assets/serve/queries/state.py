@@ -7,8 +7,9 @@ from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 
 _TOTALS = """
 SELECT (SELECT count(value) FROM clean_series) AS point_count, (SELECT count(*) FROM anomalies) AS anomaly_count,
-       (SELECT sum(point_count) FROM anomalies) AS anomalous_point_count,
+       coalesce(sum(judged_count), 0)::BIGINT AS judged_count, sum(anomalous_count) / nullif(sum(judged_count), 0) AS anomaly_rate,
        (SELECT max(ended_at) FROM run_log) AS last_run_at, (SELECT published_at FROM snapshot_info) AS published_at
+FROM marts.source_health
 """
 _OPEN = "SELECT severity, count(*) AS n FROM marts.open_incidents GROUP BY severity"
 _SERIES = "SELECT source, count(DISTINCT series) AS series_count, count(value) AS record_count FROM clean_series GROUP BY source"
@@ -35,7 +36,7 @@ WHERE status IN ('sent', 'failed', 'skipped') AND happened_at >= $1 GROUP BY cha
 
 
 def totals(snapshot: Snapshot) -> dict[str, Any]:
-    """point_count, anomaly_count, anomalous_point_count, last_run_at and published_at of the home."""
+    """point_count, anomaly_count, judged_count, anomaly_rate, last_run_at and published_at of the home."""
     return snapshot.rows(_TOTALS)[0]
 
 

@@ -86,8 +86,27 @@ def test_open_incidents_know_their_messages(filled):
 
 
 def test_source_health_sums_a_source_up(filled):
-    sql = "SELECT last_run_status, record_count, anomaly_count, anomaly_rate, open_incidents FROM marts.source_health"
-    assert filled(sql) == [["success", 4, 3, 0.5, 1]]
+    sql = "SELECT last_run_status, record_count, anomaly_count, open_incidents FROM marts.source_health"
+    assert filled(sql) == [["success", 4, 3, 1]]
+
+
+@pytest.mark.parametrize(
+    ("of_source", "of_metric", "judged"),
+    [
+        ("[]", "[]", 2),  # what detectors scored, none of which is of memory
+        ('[{"name": "too_high"}]', "[]", 4),
+        ('[{"name": "too_high", "metric": "memory"}]', "[]", 4),
+        ("[]", '[{"name": "too_high"}]', 4),
+        ('[{"name": "too_high", "metric": "disk"}]', "[]", 2),
+    ],
+)
+def test_the_anomaly_rate_is_of_what_detectors_scored_and_rules_looked_at(filled, warehouse, of_source, of_metric, judged):
+    text = f'{{"rules": {of_source}, "metrics": [{{"name": "memory", "rules": {of_metric}}}, {{"name": "cpu", "rules": []}}]}}'
+    row = {"source": "web", "is_gone": False, "held_from": START, "configuration": text}
+    warehouse.commit("run", [Append("configurations", pd.DataFrame([row]))])
+    warehouse.publish("again")
+    [found] = filled("SELECT anomalous_count, judged_count, anomaly_rate FROM marts.source_health")
+    assert found == [2, judged, 2 / judged]
 
 
 def test_a_source_whose_file_is_gone_leaves_and_comes_back_with_it(filled, warehouse):

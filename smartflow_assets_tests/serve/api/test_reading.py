@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from smartflow_assets_tests.homes import START, STEP
+from smartflow_assets_tests.homes import START, STEP, daily_series, write_rows
 from smartflow_assets_tests.serve.served import NOW, SPIKE_AT, service_of, serving
 
 SPIKE = START + SPIKE_AT * STEP
@@ -30,6 +30,30 @@ def test_status_counts_what_the_warehouse_holds(client, filled_home):
         client.get("/api/incidents").json()["items"]
     )
     assert told["source_count"] == 2
+
+
+WARMING_UP = """
+name: doors
+read: {type: csv, path: examples/doors.csv, time: timestamp}
+metrics: [{name: opened, column: value, aggregate: sum}]
+time_bucket: {every: 5min, settle: 0s}
+rules: [{type: threshold, metric: opened, above: 500}]
+"""
+
+
+def test_the_share_of_anomalous_points_is_the_same_everywhere(home):
+    home.write_source("doors", WARMING_UP)
+    write_rows(home.settings.data / "examples/doors.csv", daily_series(2))  # too few for detectors: rules alone judge them
+    home.run_stages("doors", START + timedelta(days=2), run_id="doors")
+    home.warehouse.publish("doors", is_forced=True)
+    with serving(service_of(home)) as client:
+        told, items = client.get("/api/status").json(), client.get("/api/sources").json()["items"]
+    sources = {each["source"]: each for each in items}
+    broken = home.count("(SELECT DISTINCT observed_at FROM rule_violations WHERE source = 'doors')")
+    assert sources["doors"]["judged_count"] == 576 and sources["doors"]["anomaly_rate"] == broken / 576 > 0.3
+    assert told["judged_count"] == sum(each["judged_count"] for each in items) == 2016 + 576
+    flagged = sum(each["judged_count"] * (each["anomaly_rate"] or 0) for each in items)
+    assert told["anomaly_rate"] == pytest.approx(flagged / told["judged_count"])
 
 
 def test_a_broken_source_is_listed_with_what_is_wrong(client):
