@@ -102,7 +102,7 @@ def stats(
             "from": start,
             "to": newest,
             "by_day": state.by_day(snapshot, start, newest, sources),
-            "sends": state.sends(snapshot, start),
+            "sends": state.sends(snapshot, start, sources),
         }
 
     return answered(request, service_of(request), build)

@@ -26,12 +26,13 @@ SELECT source, median(gap) AS bucket_seconds FROM (
 ) GROUP BY source
 """
 _DAYS = """
-SELECT day, source, severity, anomaly_count AS anomalies FROM marts.anomaly_history
-WHERE day > $1 AND day <= $2 AND ($3 IS NULL OR list_contains($3, source)) ORDER BY day, source, severity LIMIT 20000
+SELECT day, source, severity, sum(anomaly_count)::BIGINT AS anomalies FROM marts.anomaly_history
+WHERE day > $1 AND day <= $2 AND ($3 IS NULL OR list_contains($3, source)) GROUP BY ALL ORDER BY day, source, severity LIMIT 20000
 """
 _SENDS = """
 SELECT channel, status, count(*) AS count FROM alert_sends
-WHERE status IN ('sent', 'failed', 'skipped') AND happened_at >= $1 GROUP BY channel, status ORDER BY channel, status
+WHERE status IN ('sent', 'failed', 'skipped') AND happened_at >= $1 AND ($2 IS NULL OR list_contains($2, source))
+GROUP BY channel, status ORDER BY channel, status
 """
 
 
@@ -60,9 +61,9 @@ def by_day(snapshot: Snapshot, from_at: datetime, to_at: datetime, sources: list
     return snapshot.rows(_DAYS, [from_at.date(), to_at.date(), sources])
 
 
-def sends(snapshot: Snapshot, from_at: datetime) -> list[dict[str, Any]]:
+def sends(snapshot: Snapshot, from_at: datetime, sources: list[str] | None) -> list[dict[str, Any]]:
     """Messages by channel and status since a time."""
-    return snapshot.rows(_SENDS, [from_at])
+    return snapshot.rows(_SENDS, [from_at, sources])
 
 
 def newest_day(snapshot: Snapshot, sources: list[str] | None) -> datetime | None:

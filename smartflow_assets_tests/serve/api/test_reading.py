@@ -4,6 +4,7 @@ import csv
 import io
 from datetime import datetime, timedelta
 
+import pandas as pd
 import pytest
 
 from smartflow_assets_tests.homes import START, STEP, daily_series, write_rows
@@ -32,6 +33,15 @@ def test_status_counts_what_the_warehouse_holds(client, filled_home):
     assert told["source_count"] == 2
 
 
+SHOP = """
+name: shop
+read: {type: csv, path: examples/shop.csv, time: timestamp}
+metrics: [{name: orders, column: value, aggregate: sum}]
+dimensions: [region]
+time_bucket: {every: 1h, settle: 0s}
+rules: [{type: threshold, metric: orders, above: 1500, severity: critical}]
+alerts: {to: [file]}
+"""
 WARMING_UP = """
 name: doors
 read: {type: csv, path: examples/doors.csv, time: timestamp}
@@ -54,6 +64,26 @@ def test_the_share_of_anomalous_points_is_the_same_everywhere(home):
     assert told["judged_count"] == sum(each["judged_count"] for each in items) == 2016 + 576
     flagged = sum(each["judged_count"] * (each["anomaly_rate"] or 0) for each in items)
     assert told["anomaly_rate"] == pytest.approx(flagged / told["judged_count"])
+
+
+def test_days_and_sends_are_summed_by_what_they_say_and_of_the_sources_that_are_asked_for(home):
+    home.write_source("shop", SHOP)
+    rows = daily_series(7, step=timedelta(hours=1))
+    rows.loc[len(rows) - 3 :, "value"] = 4000
+    write_rows(home.settings.data / "examples/shop.csv", pd.concat([rows.assign(region=region) for region in ("eu", "us", "asia")]))
+    home.run_stages("shop", NOW, run_id="shop")
+    home.warehouse.publish("shop", is_forced=True)
+    sql = "SELECT source, severity, count(*) AS n FROM anomalies WHERE started_at > TIMESTAMPTZ '2026-03-08' GROUP BY ALL"
+    stored = {tuple(row[:2]): row[2] for row in home.warehouse.read(sql).itertuples(index=False)}
+    with serving(service_of(home)) as client:
+        told = client.get("/api/stats?days=1").json()
+        of = {name: client.get(f"/api/stats?source={name}").json()["sends"] for name in ("web", "shop")}
+    days = [(each["day"], each["source"], each["severity"]) for each in told["by_day"]]
+    assert len(days) == len(set(days)), "one for each day, source and severity"
+    assert {(each["source"], each["severity"]): each["anomalies"] for each in told["by_day"]} == stored and max(stored.values()) == 3
+    for name, sends in of.items():
+        counted = home.count("alert_sends", f"status IN ('sent', 'failed', 'skipped') AND source = '{name}'")
+        assert sum(each["count"] for each in sends) == counted
 
 
 def test_a_broken_source_is_listed_with_what_is_wrong(client):
