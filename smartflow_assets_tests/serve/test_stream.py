@@ -11,6 +11,7 @@ import pytest
 from smartflow_assets.serve.access.tokens import Role
 from smartflow_assets.serve.feed.event_log import Event, EventLog
 from smartflow_assets.serve.feed.listeners import MOST_WAITING, Listener, Told
+from smartflow_assets.serve.queries.lists import encoded
 from smartflow_assets_tests.homes import START, daily_series, write_rows
 from smartflow_assets_tests.serve.served import NOW, SPIKE_AT, service_of, serving, token
 
@@ -135,6 +136,21 @@ def test_a_listener_that_does_not_keep_up_is_let_go():
 
     found = asyncio.run(told())
     assert found[-1] is None and [each.event_id for each in found[:-1]] == list(range(1, MOST_WAITING + 1))
+
+
+def test_pages_of_events_are_the_whole_log(home):
+    service = service_of(home)
+    service.events.take((Event.of(f"anomaly:{number}", "anomaly", "web", {"number": number}) for number in range(12)), "2026-03-01")
+    with serving(service) as client:
+        pages, cursor = [], {}
+        while cursor is not None:
+            page = client.get("/api/events", params={"limit": 5, **cursor}).json()
+            pages.append([each["data"]["number"] for each in page["items"]])
+            cursor = {"cursor": page["next"]} if page["next"] else None
+        for wrong in ("bm9uZQ", encoded(["x"])):
+            assert client.get("/api/events", params={"cursor": wrong}).status_code == 422
+        assert len(client.get("/api/events", params={"cursor": encoded([10**30])}).json()["items"]) == 12
+    assert pages == [[11, 10, 9, 8, 7], [6, 5, 4, 3, 2], [1, 0]]
 
 
 @pytest.mark.parametrize("number", ["999999", "-1", "x", "0"])

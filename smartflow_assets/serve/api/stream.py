@@ -11,10 +11,11 @@ from fastapi.responses import StreamingResponse
 from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.serve.access.caller import Caller, caller_of, reads, service_of
 from smartflow_assets.serve.answers import as_json
-from smartflow_assets.serve.api.asked import Sources, known_sources
+from smartflow_assets.serve.api.asked import Cursor, Sources, cursor, known_sources
 from smartflow_assets.serve.feed import wire
 from smartflow_assets.serve.feed.event_log import read
 from smartflow_assets.serve.problem import Problem, responses
+from smartflow_assets.serve.queries.lists import encoded
 
 router = APIRouter(tags=["stream"])
 HEARTBEAT_SECONDS = 15.0
@@ -79,10 +80,17 @@ def _may_still_read(request: Request) -> bool:
 
 
 @router.get("/api/events", responses=responses(405))
-def events(request: Request, caller: Annotated[Caller, Depends(reads)], limit: Annotated[int, Query(ge=1, le=200)] = 20) -> Response:
+def events(
+    request: Request,
+    caller: Annotated[Caller, Depends(reads)],
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    cursor_: Annotated[Cursor, Query(alias="cursor")] = None,
+) -> Response:
     """The last events of the stream, the newest first, each with its number and kind."""
+    [before] = cursor(cursor_, int) or [None]
+    found = service_of(request).events.newest(limit + 1, before)
     items: list[dict[str, Any]] = [
-        {"id": each.event_id, "kind": each.kind, "source": each.source, "data": read(each)}
-        for each in service_of(request).events.newest(limit)
+        {"id": each.event_id, "kind": each.kind, "source": each.source, "data": read(each)} for each in found[:limit]
     ]
-    return Response(as_json({"items": items, "next": None}), media_type="application/json")
+    more = encoded([items[-1]["id"]]) if len(found) > limit else None
+    return Response(as_json({"items": items, "next": more}), media_type="application/json")

@@ -18,6 +18,7 @@ from smartflow_assets.serve.ledger_file import LedgerFile
 
 MOST_KEPT = 10_000
 """So many events can be resumed from; of older ones the key alone is kept."""
+_LARGEST = 2**63 - 1  # that SQLite has
 _TABLES = """
 CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
                                    source TEXT NOT NULL, data TEXT);
@@ -85,9 +86,13 @@ class EventLog:
         )
         return [Event(*row) for row in rows]
 
-    def newest(self, limit: int) -> Sequence[Event]:
-        """The last ones, the newest first."""
-        rows = self._file.asked("SELECT key, kind, source, data, id FROM events WHERE data IS NOT NULL ORDER BY id DESC LIMIT ?", limit)
+    def newest(self, limit: int, before: int | None = None) -> Sequence[Event]:
+        """The last ones, or the last before a number, the newest first."""
+        rows = self._file.asked(
+            "SELECT key, kind, source, data, id FROM events WHERE data IS NOT NULL AND id < ? ORDER BY id DESC LIMIT ?",
+            _LARGEST if before is None else min(before, _LARGEST),
+            limit,
+        )
         return [Event(*row) for row in rows]
 
     @property
