@@ -89,6 +89,11 @@ class Service:
                 self._looked_at = time.monotonic()
             return self._catalogue, self._catalogue_state
 
+    @property
+    def is_copy_lost(self) -> bool:
+        """Whether there is a warehouse and no copy of it: somebody took it away, or the first run has not published yet."""
+        return not self.published.generation and self.settings.warehouse_file.exists()
+
     def totals(self, snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, int]]:
         """Totals of the home, and open incidents by severity; worked out once for each copy."""
         with self._totals_turn:

@@ -44,7 +44,7 @@ def sources(
     owner: Annotated[str | None, Query(max_length=100, description="A part of who answers for it.")] = None,
     tag: Annotated[str | None, Query(max_length=100, description="A tag: key, or key=value.")] = None,
 ) -> Response:
-    """Every source that has a file, by name; `problem` says why one cannot be used."""
+    """Every source that has a file, by name; `problem` says why one cannot be used. Where the published copy is missing counts are null."""
     service = service_of(request)
     catalogue = service.catalogue()
     wanted = owned(catalogue, known_sources(service, source), owner, tag)
@@ -55,7 +55,10 @@ def sources(
         return {"items": [_item(catalogue, name, health.get(name, {}), service.environment) for name in names], "next": None}
 
     if not service.published.generation:
-        return Response(as_json(build(None)), media_type="application/json")
+        told = build(None)
+        if service.is_copy_lost:
+            told["items"] = [each | dict.fromkeys(_COUNTS) for each in told["items"]]
+        return Response(as_json(told), media_type="application/json")
     return answered(request, service, build)
 
 

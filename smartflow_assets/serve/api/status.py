@@ -30,15 +30,21 @@ class Heartbeat(BaseModel):
 class Status(BaseModel):
     """How the home stands."""
 
-    state: str = Field(description="never_run, ok, warning or critical: the worst of what is open", examples=["ok"])
+    state: str = Field(
+        description="ok, warning or critical: the worst of what is open; never_run; copy_missing: there are rows, and no published copy",
+        examples=["ok"],
+    )
+    remedy: str | None = Field(description="What makes the copy anew where it is missing; no figure is known then", examples=[None])
     now: datetime
     version: str
     source_count: int
-    point_count: int
-    judged_count: int = Field(description="Points that were judged: those that detectors scored, and every value of a metric with a rule")
-    anomaly_count: int
+    point_count: int | None
+    judged_count: int | None = Field(
+        description="Points that were judged: those that detectors scored, and every value of a metric with a rule"
+    )
+    anomaly_count: int | None
     anomaly_rate: float | None = Field(description="Anomalous points among those that were judged, 0 to 1", examples=[0.004])
-    open_incidents: dict[str, int] = Field(examples=[{"critical": 1, "warning": 0, "info": 2}])
+    open_incidents: dict[str, int] | None = Field(examples=[{"critical": 1, "warning": 0, "info": 2}])
     published_at: datetime | None
     last_run_at: datetime | None
     heartbeat: Heartbeat
@@ -60,6 +66,7 @@ def status(request: Request, caller: Annotated[Caller, Depends(reads)]) -> Respo
     beat = last_beat(service.settings)
     told: dict[str, Any] = {
         "state": "never_run",
+        "remedy": None,
         "now": service.now(),
         "version": version("smartflow"),
         "source_count": len(service.catalogue().names),
@@ -74,7 +81,10 @@ def status(request: Request, caller: Annotated[Caller, Depends(reads)]) -> Respo
         "dagster_url": ui_address(service.environment),
         "prefix": prefix_of(service.environment),
     }
-    if service.published.generation:
+    if service.is_copy_lost:
+        told |= {"state": "copy_missing", "remedy": "`smartflow run` makes the published copy anew, also where nothing is new."}
+        told |= dict.fromkeys(("point_count", "judged_count", "anomaly_count", "open_incidents"))
+    elif service.published.generation:
         with service.published.snapshot() as snapshot:
             totals, opened = service.totals(snapshot)
         told |= totals | {"open_incidents": {each: opened.get(each, 0) for each in ("critical", "warning", "info")}}

@@ -6,7 +6,7 @@ import * as events from "./events.js";
 import { clock } from "./format.js";
 import "./keys.js";
 import { anomaliesPage, checksPage, deliveriesPage, incidentsPage, knowsDagster, knowsTime, serverNow } from "./lists.js";
-import { overviewPage } from "./overview.js";
+import { overviewPage, STATES } from "./overview.js";
 import { go, read } from "./router.js";
 import { isSounding, setSound } from "./sound.js";
 import { sources, zoneOf } from "./sources.js";
@@ -35,9 +35,8 @@ function askStatus() {
     const total = (open.critical ?? 0) + (open.warning ?? 0) + (open.info ?? 0);
     $("nav-incidents").hidden = !total;
     $("nav-incidents").textContent = String(total);
-    const words = { ok: "All calm", warning: "Needs a look", critical: "Critical", never_run: "No run yet" };
     $("state").className = `state is-${said.state}`;
-    $("state").lastElementChild.textContent = words[said.state] ?? said.state;
+    $("state").lastElementChild.textContent = STATES[said.state] ?? said.state;
     view?.onStatus?.(said);
   }, () => {
     $("state").className = "state";

@@ -7,8 +7,10 @@ import { change, link } from "./router.js";
 import { sources, zoneOf } from "./sources.js";
 import { spark } from "./spark.js";
 
-const STATES = { ok: "All calm", warning: "Needs a look", critical: "Critical", never_run: "No run yet" };
+export const STATES = { ok: "All calm", warning: "Needs a look", critical: "Critical", never_run: "No run yet", copy_missing: "Copy missing" };
 const isStill = matchMedia("(prefers-reduced-motion: reduce)");
+
+const whole = (value) => (value === null || value === undefined ? null : Math.round(value));
 
 /** Counts up from what stood there. */
 function countTo(element, value, write) {
@@ -39,11 +41,11 @@ function cards() {
     figures.state.textContent = STATES[status.state] ?? words(status.state);
     const open = status.open_incidents ?? {};
     const said = ["critical", "warning", "info"].filter((severity) => open[severity]).map((severity) => `${open[severity]} ${severity}`);
-    notes.state.textContent = said.length ? `open: ${said.join(", ")}` : "no open incidents";
-    countTo(figures.points, status.judged_count, (value) => short(Math.round(value ?? 0)));
-    notes.points.textContent = `${plural(status.source_count ?? 0, "source")} · copy of ${moment(status.published_at)}`;
-    countTo(figures.anomalies, status.anomaly_count, (value) => count(Math.round(value ?? 0)));
-    notes.anomalies.textContent = `last run ${ago(status.last_run_at)}`;
+    notes.state.textContent = status.remedy ? told(status.remedy) : said.length ? `open: ${said.join(", ")}` : "no open incidents";
+    countTo(figures.points, status.judged_count, (value) => short(whole(value)));
+    notes.points.textContent = `${plural(status.source_count ?? 0, "source")} · ${status.published_at ? `copy of ${moment(status.published_at)}` : "no published copy"}`;
+    countTo(figures.anomalies, status.anomaly_count, (value) => count(whole(value)));
+    notes.anomalies.textContent = status.remedy ? "last run unknown" : `last run ${ago(status.last_run_at)}`;
     countTo(figures.rate, status.anomaly_rate, percent);
     notes.rate.textContent = "of the points judged";
   }
@@ -91,7 +93,7 @@ function daysPanel() {
   return { element, load };
 }
 
-const stateOfSource = (item) => (item.problem ? "broken" : item.is_paused ? "paused" : item.open_incidents ? (item.worst_severity ?? "warning") : item.last_run_status === "failure" || item.last_run_status === "failed" ? "failed" : item.last_run_at ? "calm" : "never run");
+const stateOfSource = (item) => (item.problem ? "broken" : item.is_paused ? "paused" : item.open_incidents ? (item.worst_severity ?? "warning") : item.last_run_status === "failure" || item.last_run_status === "failed" ? "failed" : item.last_run_at ? "calm" : item.record_count === null ? "unknown" : "never run");
 
 function sourceCard(item) {
   const state = stateOfSource(item);

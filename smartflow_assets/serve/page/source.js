@@ -39,7 +39,7 @@ function about(source) {
   const facts = [
     source.owner ? ["Owner", source.owner] : null,
     ["Newest bucket", moment(source.last_observed_at, source.timezone)],
-    ["Last run", source.last_run_at ? `${ago(source.last_run_at)}, ${source.last_run_status}` : "none yet"],
+    ["Last run", source.last_run_at ? `${ago(source.last_run_at)}, ${source.last_run_status}` : source.record_count === null ? "unknown: the published copy is missing" : "none yet"],
     ["Series", count(source.series_count)],
     ["Anomalies", `${count(source.anomaly_count)} (${percent(source.anomaly_rate)})`],
     source.is_paused ? ["Paused", source.paused_until ? `until ${moment(source.paused_until, source.timezone)}` : "until somebody resumes it"] : null,

@@ -41,3 +41,17 @@ def test_what_is_no_copy_at_all_is_told_with_a_remedy(home, is_folder):
             answer = client.get(address)
             assert answer.status_code == 503, address
             assert ("folder" in answer.json()["remedy"]) == is_folder and "`smartflow run`" in answer.json()["remedy"]
+
+
+def test_a_copy_that_was_taken_away_is_no_home_without_figures(home):
+    with serving(service_of(home)) as client:
+        assert client.get("/api/status").json()["point_count"] == 2016
+        home.settings.published_file.unlink()
+        told = client.get("/api/status").json()
+        assert told["state"] == "copy_missing" and "`smartflow run`" in told["remedy"]
+        unknown = ("point_count", "judged_count", "anomaly_count", "anomaly_rate", "open_incidents", "published_at", "last_run_at")
+        assert [told[name] for name in unknown] == [None] * len(unknown)
+        [broken, web] = client.get("/api/sources").json()["items"]
+        assert web["record_count"] is None and web["open_incidents"] is None and broken["problem"]
+        home.warehouse.publish("nothing new")
+        assert client.get("/api/status").json()["point_count"] == 2016

@@ -196,10 +196,11 @@ def test_before_anything_is_published_the_page_is_there_and_says_so(tmp_path):
     from smartflow_assets_tests.homes import Home
 
     empty = Home(tmp_path)
+    empty.settings.warehouse_file.unlink()
     with serving(service_of(empty)) as client:
         assert client.get("/health").status_code == 200
         assert client.get("/ready").status_code == 503
-        assert client.get("/api/status").json()["state"] == "never_run"
+        assert client.get("/api/status").json()["state"] == "never_run" and client.get("/api/status").json()["remedy"] is None
         answer = client.get("/api/anomalies")
         assert answer.status_code == 503 and "smartflow run" in answer.json()["remedy"]
 

@@ -123,6 +123,20 @@ def test_a_page_goes_on_by_itself_after_a_restart_and_misses_nothing(browser, ho
         ]  # the browser's own, of the server that was away
 
 
+def test_a_copy_that_was_taken_away_is_said_in_the_place_of_figures(browser, home):
+    home.settings.published_file.unlink()
+    with serving(service_of(home)) as client, visiting(browser, str(client.base_url)) as visit:
+        page = visit.open()
+        expect(page.locator("#state")).to_have_text("Copy missing")
+        expect(page.locator("#card-state")).to_contain_text("smartflow run")
+        for card in ("points", "anomalies", "rate"):
+            expect(page.locator(f"#card-{card} .figure")).to_have_text("–")
+        expect(page.locator("article.source", has_text="web")).to_contain_text("unknown")
+        expect(page.locator("article.source dd").nth(4)).to_have_text("–")
+        expect(page.locator("main")).not_to_contain_text("never run")
+        visit.complaints = [each for each in visit.complaints if "503" not in each]  # the browser's own, of lists that need the copy
+
+
 def test_a_decision_asks_for_a_token_and_is_written(browser, home):
     secret = token(home, Role.operator, "anna")["Authorization"].removeprefix("Bearer ")
     reader = token(home, Role.reader, "rita")["Authorization"].removeprefix("Bearer ")
