@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -39,6 +40,7 @@ smartflow serve token list
 REVOKE_EXAMPLES = """
 smartflow serve token revoke anna
 """
+_BACKLOG = 512
 _ACCESS = "SMARTFLOW_SERVE_ACCESS"  # what processes that answer are told by the one that started them
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -103,19 +105,21 @@ def start(
         http="h11",  # which limits headers, as httptools does not
         h11_max_incomplete_event_size=64 * 1024,
         ws="none",
-        backlog=512,
+        backlog=_BACKLOG,
     )
     with private():
         said = f"{shown}  (sources of {settings.home}; {_told_of(tokens)}; Ctrl-C ends it)"
         if app is None:
-            terminal.say(said)
             from uvicorn.supervisors import Multiprocess
 
-            Multiprocess(config, [config.bind_socket()]).run()
+            listening = _listening(host, port)
+            terminal.say(said)
+            Multiprocess(config, [listening]).run()
             return
         with _alone(settings):
+            listening = _listening(host, port)
             terminal.say(said)
-            _served(uvicorn, config, app.state.service, shown)
+            _served(uvicorn, config, listening, app.state.service, shown)
 
 
 def served_app() -> "FastAPI":
@@ -176,7 +180,24 @@ def _address_of(settings: "Settings") -> str:
         return str(settings.serve)
 
 
-def _served(uvicorn: Any, config: Any, service: Any, address: str) -> None:
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens: an address that is said is one that answers. SmartflowError where it cannot be had."""
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen(_BACKLOG)
+    except OSError as error:
+        found.close()
+        raise SmartflowError(
+            f"port {port} of {host} cannot be used: {(error.strerror or str(error)).lower()}",
+            remedy="End what listens there, or choose another port: --port.",
+        ) from error
+    found.set_inheritable(True)  # for --workers
+    return found
+
+
+def _served(uvicorn: Any, config: Any, listening: socket.socket, service: Any, address: str) -> None:
     """Run the server until it is told to end; listeners are let go first, since they would wait for ever. While it runs, a file says where
     it is."""
     file = service.settings.serve / "server.json"
@@ -198,16 +219,13 @@ def _served(uvicorn: Any, config: Any, service: Any, address: str) -> None:
 
     server = Server(config)
     try:
-        server.run()
+        server.run([listening])
     finally:
         file.unlink(missing_ok=True)
     if ended_by:
         raise typer.Exit(130 if ended_by[0] == signal.SIGINT else 0)
     if not server.started:
-        raise SmartflowError(
-            f"port {config.port} of {config.host} cannot be used",
-            remedy=f"Is it open already? Else choose another: --port {config.port + 1}.",
-        )
+        raise SmartflowError("the server could not start", remedy="smartflow -v serve says more.")
 
 
 def create_token(

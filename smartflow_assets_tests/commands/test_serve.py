@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -55,6 +56,16 @@ def test_tokens_are_made_listed_and_revoked(home):
 def test_the_network_gets_nothing_without_a_token(home):
     answer = call("serve", "--host", "0.0.0.0")
     assert answer.code == 1 and "no token yet" in answer.err
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_a_port_that_is_taken_is_told_before_an_address_is_said(home, options):
+    token(home, Role.reader)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = call("serve", "--port", str(port), *options)
+    assert answer.code == 1 and f"port {port} of 127.0.0.1 cannot be used" in answer.err and "--port" in answer.err
+    assert "http://" not in answer.err, "nobody answers there"
 
 
 @pytest.mark.soak
