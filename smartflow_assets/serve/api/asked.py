@@ -12,6 +12,7 @@ from smartflow_assets.core.severity import SEVERITIES
 from smartflow_assets.core.temporal.notation import parse_moment
 from smartflow_assets.serve.problem import Problem
 from smartflow_assets.serve.queries.lists import decoded
+from smartflow_assets.serve.queries.series import stored_series
 from smartflow_assets.serve.queries.state import stored_sources
 from smartflow_assets.serve.service import Service
 
@@ -74,6 +75,18 @@ def known_sources(service: Service, names: list[str] | None) -> list[str] | None
 def _stranger(catalogue: Catalogue, name: str) -> Problem:
     remedy = did_you_mean(name, catalogue.names, "GET /api/sources lists them.")
     return Problem(404, f"there is no source {name[:60]!r}", field="source", remedy=remedy)
+
+
+def known_series(service: Service, names: list[str] | None, source: str | None) -> list[str] | None:
+    """The names, each of a series of which something is stored. Problem 404 for a stranger."""
+    if names:
+        with service.published.snapshot() as snapshot:
+            known = stored_series(snapshot, source)
+        for name in names:
+            if name not in known:
+                remedy = did_you_mean(name, known, "GET /api/data/SOURCE lists those of a source.")
+                raise Problem(404, f"there is no series {name[:120]!r}", source=source or "", field="series", remedy=remedy)
+    return names
 
 
 def severities(given: list[str] | None) -> list[str] | None:

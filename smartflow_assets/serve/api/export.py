@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from smartflow_assets.adapters.files.exports import EXPORTS, statement
 from smartflow_assets.serve.access.caller import Caller, reads, service_of
-from smartflow_assets.serve.api.asked import From, To, known_source, span
+from smartflow_assets.serve.api.asked import From, To, known_series, known_source, span
 from smartflow_assets.serve.problem import responses
 
 router = APIRouter(tags=["data"])
@@ -40,6 +40,7 @@ def export(
     service = service_of(request)
     if source:
         known_source(service.catalogue(), source)
+    known_series(service, series, source)
     start, end = span(from_, to)
     if what == "scores" and start is None:
         start = service.newest_time(source, end) - timedelta(days=90)

@@ -52,6 +52,11 @@ SELECT median(gap) AS gap FROM (
     FROM (SELECT series, observed_at FROM clean_series WHERE source = $1 ORDER BY observed_at DESC LIMIT 500)
 )
 """
+_STORED = """
+SELECT series FROM clean_series WHERE $1 IS NULL OR source = $1
+UNION SELECT series FROM anomalies WHERE $1 IS NULL OR source = $1
+UNION SELECT series FROM incidents WHERE series IS NOT NULL AND ($1 IS NULL OR source = $1)
+"""
 _NEWEST = "SELECT max(observed_at) AS at FROM clean_series WHERE source = $1"
 
 
@@ -67,6 +72,11 @@ class Window:
 def newest_at(snapshot: Snapshot, source: str) -> datetime | None:
     """Start of the newest bucket of a source; None where it has none."""
     return snapshot.rows(_NEWEST, [source])[0]["at"]
+
+
+def stored_series(snapshot: Snapshot, source: str | None) -> list[str]:
+    """Every series of a source, or of all, of which a value, an anomaly or an incident is stored."""
+    return snapshot.columns(_STORED, [source])["series"]
 
 
 def bucket_of(snapshot: Snapshot, source: str) -> timedelta:
