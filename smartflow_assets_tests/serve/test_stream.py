@@ -153,7 +153,7 @@ def test_pages_of_events_are_the_whole_log(home):
     assert pages == [[11, 10, 9, 8, 7], [6, 5, 4, 3, 2], [1, 0]]
 
 
-@pytest.mark.parametrize("number", ["999999", "-1", "x", "0"])
+@pytest.mark.parametrize("number", ["999999", "-1", "x", "0", "1" * 23, "1" * 5000, b"\xb2"])
 def test_a_number_of_another_log_begins_here(client, number):
     with client.stream("GET", "/api/stream/anomalies", headers={"Last-Event-ID": number}) as answer:
         assert answer.status_code == 200

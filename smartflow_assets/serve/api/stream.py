@@ -31,14 +31,15 @@ async def stream(
     caller: Annotated[Caller, Depends(reads)],
     source: Sources = None,
     last_event_id: Annotated[
-        str | None, Header(description="The number of the last event that was seen: what came after it comes first.", max_length=20)
+        str | None,
+        Header(description="The number of the last event that was seen: what came after it comes first. What is none begins here."),
     ] = None,
 ) -> StreamingResponse:
     """`anomaly`, `incident` and `delivery` as they come, each with its number; `published` without one when a copy with other rows lies
     there. A comment each 15 s says that the connection lives. Who does not keep up is disconnected, and resumes."""
     service = service_of(request)
     wanted = frozenset(known_sources(service, source) or ()) or None
-    seen = int(last_event_id) if last_event_id and last_event_id.isdigit() else None
+    seen = _number(last_event_id or "")
 
     async def events() -> AsyncIterator[bytes]:
         async with service.listeners.listening() as listener:
@@ -69,6 +70,11 @@ async def stream(
                     yield told.text
 
     return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+def _number(text: str) -> int | None:
+    """The number of an event of ours; None for what can be none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _may_still_read(request: Request) -> bool:
