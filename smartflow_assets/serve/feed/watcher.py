@@ -1,7 +1,7 @@
 """What watches the copy: a thread that looks each half second whether another one lies there, and makes events of what is new in it.
 
 What may be new is found by the table `writes`, as the stages find what is pending: windows that were written since the last look. What
-of it is known already the log of events knows. A look that fails is told in the log of the server and made again.
+of it is known already the log of events knows. A look that fails is told in the log of the server, once for each reason, and made again.
 """
 
 import logging
@@ -9,13 +9,14 @@ import threading
 from datetime import UTC, datetime
 
 from smartflow_assets.adapters.warehouse.published_copy import Snapshot
+from smartflow_assets.core.errors import SmartflowError
 from smartflow_assets.serve.feed import wire
 from smartflow_assets.serve.feed.event_log import Event
 from smartflow_assets.serve.feed.listeners import Told
 from smartflow_assets.serve.queries import events as asked
 from smartflow_assets.serve.service import Service
 
-EACH = 0.5  # seconds
+EACH, AFTER_A_FAILURE = 0.5, 5.0  # seconds
 _log = logging.getLogger("smartflow.serve")
 
 
@@ -26,16 +27,17 @@ class Watcher(threading.Thread):
         super().__init__(name="watches the published copy", daemon=True)
         self._service = service
         self._generation, self._told_up_to = "", 0
-        self._is_ended = threading.Event()
+        self._is_ended, self._failure = threading.Event(), ""
 
     def run(self) -> None:
         self._told_up_to = self._service.events.last_id
         while not self._is_ended.wait(EACH):
             try:
                 self.look()
-            except Exception:
-                _log.exception("the published copy could not be looked at; it is tried again")
-                self._is_ended.wait(5)
+                self._failure = ""
+            except Exception as error:
+                self._log(error)
+                self._is_ended.wait(AFTER_A_FAILURE)
 
     def end(self) -> None:
         """Stop looking."""
@@ -53,6 +55,15 @@ class Watcher(threading.Thread):
             service.listeners.tell(Told(published))
         elif service.listeners.count:  # another server of this home may have been first
             self._tell()
+
+    def _log(self, error: Exception) -> None:
+        """One line for each reason, since it lasts until somebody does something; with where it came from for what nobody thought of."""
+        said = f"{type(error).__name__}: {error}"
+        if said != self._failure:
+            self._failure = said
+            _log.error(
+                "the published copy cannot be looked at, which is tried again: %s", error, exc_info=not isinstance(error, SmartflowError)
+            )
 
     def _tell(self) -> None:
         while news := self._service.events.after(self._told_up_to):

@@ -1,7 +1,10 @@
 """A published copy that was damaged or taken away while the server runs: all that looks at it says the same, and what makes it anew."""
 
+import threading
+
 import pytest
 
+from smartflow_assets.serve.feed import watcher
 from smartflow_assets_tests.commands.conftest import call
 from smartflow_assets_tests.serve.served import service_of, serving
 
@@ -55,3 +58,17 @@ def test_a_copy_that_was_taken_away_is_no_home_without_figures(home):
         assert web["record_count"] is None and web["open_incidents"] is None and broken["problem"]
         home.warehouse.publish("nothing new")
         assert client.get("/api/status").json()["point_count"] == 2016
+
+
+def test_the_log_says_once_why_it_cannot_be_read(home, monkeypatch, caplog):
+    monkeypatch.setattr(watcher, "EACH", 0.01)
+    monkeypatch.setattr(watcher, "AFTER_A_FAILURE", 0.01)
+    file, whole = home.settings.published_file, home.settings.published_file.read_bytes()
+    with serving(service_of(home)) as client:
+        for content in (b"garbage" * 10_000, whole[: len(whole) // 2]):
+            file.with_suffix(".new").write_bytes(content)
+            file.with_suffix(".new").replace(file)
+            threading.Event().wait(4)  # an opening is tried for a second
+        assert client.get("/ready").status_code == 503
+    told = [each for each in caplog.records if "cannot be looked at" in each.getMessage()]
+    assert len(told) == 2 and not any(each.exc_info for each in told)
