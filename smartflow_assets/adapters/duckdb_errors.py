@@ -35,7 +35,8 @@ def warehouse_error(error: duckdb.Error, file: Path) -> SmartflowError:
         holder = _HOLDER.search(text)
         who = f"{holder['program']} (PID {holder['pid']})" if holder else "this process"
         remedy = "Close it there" + (f" (or: kill {holder['pid']})" if holder else "")
-        return WarehouseBusyError(f"{file} is open in {who}", remedy=f"{remedy}; to look at data, open the published copy, read-only.")
+        remedy = f"{remedy}; to look at data, open the published copy, read-only."
+        return WarehouseBusyError(f"{file.name} is open in {who}", where=str(file), remedy=remedy)
     if is_disk_full(error):
         free = shutil.disk_usage(file.parent).free / 1024**2
         return WarehouseError(

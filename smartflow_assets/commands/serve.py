@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +41,8 @@ REVOKE_EXAMPLES = """
 smartflow serve token revoke anna
 """
 _BACKLOG = 512
+_PATIENCE = timedelta(seconds=8)
+"""So long whoever pressed a button waits for others to let go of the warehouse; a run waits for a minute."""
 _ACCESS = "SMARTFLOW_SERVE_ACCESS"  # what processes that answer are told by the one that started them
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -134,11 +136,11 @@ def served_app() -> "FastAPI":
 
 
 def _warehouse(settings: "Settings") -> "Warehouse":
-    """As `defs` opens it, without the thousand modules of Dagster."""
+    """As `defs` opens it, without the thousand modules of Dagster and with less patience."""
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.home import share_of
 
-    return Warehouse(settings.warehouse_file, settings.published_file, share=share_of(settings))
+    return Warehouse(settings.warehouse_file, settings.published_file, lock_timeout=_PATIENCE, share=share_of(settings))
 
 
 def _publish_anew(settings: "Settings") -> None:
@@ -156,8 +158,6 @@ def _publish_anew(settings: "Settings") -> None:
 @contextmanager
 def _alone(settings: "Settings") -> Iterator[None]:
     """The one server of this home: what is sent to two would be filed by both."""
-    from datetime import timedelta
-
     from smartflow_assets.adapters.files.access import make_private_folder
     from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
     from smartflow_assets.core.errors import WarehouseBusyError

@@ -1,5 +1,9 @@
-"""Who did what: a row of `api_audit` for each request that changes something or wanted to, however it ended."""
+"""Who did what: a row of `api_audit` for each request that changes something or wanted to, however it ended.
 
+But for one: what was refused because others hold the warehouse has no row, since that would wait for them too. The log has it.
+"""
+
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -7,10 +11,12 @@ from typing import Any
 from fastapi import Request
 
 from smartflow_assets.adapters.warehouse.vocabularies import AuditOutcome
-from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.serve.access.caller import Caller, service_of
 from smartflow_assets.serve.problem import Problem
 from smartflow_assets.stages.audit import Audited, note
+
+_log = logging.getLogger("smartflow.serve")
 
 
 @contextmanager
@@ -25,10 +31,15 @@ def audited(
     after: Mapping[str, Any] | None = None,
 ) -> Iterator[None]:
     """Note what is done inside, by a token or by whom a text says. What is done stands even where nobody could note it."""
-    outcome: AuditOutcome = "done"
+    outcome: AuditOutcome | None = "done"
     detail = ""
     try:
         yield
+    except WarehouseBusyError as error:
+        outcome = None
+        request_id, name = request.scope["state"]["request_id"], caller if isinstance(caller, str) else caller.name
+        _log.warning("request %s: %s of %s by %s was refused: %s", request_id, action, target or source, name, error)
+        raise
     except (Problem, SmartflowError) as error:
         outcome, detail = "refused", error.detail if isinstance(error, Problem) else str(error)
         raise
@@ -36,8 +47,9 @@ def audited(
         outcome, detail = "failed", type(error).__name__
         raise
     finally:
-        with suppress(SmartflowError):
-            note_request(request, caller, action, outcome, source=source, target=target, before=before, after=after, detail=detail)
+        if outcome is not None:
+            with suppress(SmartflowError):
+                note_request(request, caller, action, outcome, source=source, target=target, before=before, after=after, detail=detail)
 
 
 def note_request(request: Request, caller: Caller | str, action: str, outcome: AuditOutcome, **facts: Any) -> None:

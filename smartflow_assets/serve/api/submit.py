@@ -1,6 +1,7 @@
 """Rows in: one or many for a source that reads an inbox; and what became of them."""
 
 import math
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
@@ -21,6 +22,7 @@ from smartflow_assets.serve.submissions.ledger import KeyTakenError, Submission
 router = APIRouter(tags=["rows"])
 MOST_ROWS = 5_000
 _MOST_FIELDS = 500
+_USUAL = timedelta(seconds=20)
 _ROW = {"at": "2026-03-01T09:35:00Z", "temperature": 21.4, "humidity": 48}
 
 
@@ -94,8 +96,8 @@ def submission(
     caller: Annotated[Caller, Depends(reads)],
     submission_id: Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["5f0c2b7e9d1a4c33"])],
 ) -> Response:
-    """What became of rows that were sent: waiting, running, done or failed; of how many the time is stored now, which could not be read
-    (counted from 0), what was flagged at their times. Kept for 30 days."""
+    """What became of rows that were sent: waiting, running, done or failed (`note`: why it takes so long); of how many the time is stored
+    now, which could not be read (counted from 0), what was flagged at their times. Kept for 30 days."""
     service = service_of(request)
     found = service.submissions.find(submission_id)
     if found is None:
@@ -110,12 +112,20 @@ def submission(
         "by": found.by_whom,
         "run_id": found.run_id,
         "error": found.error,
+        "note": _note(found, service.now()),
     }
     if found.state in ("done", "failed") and service.published.generation:
         told |= _fate(service, found)
         if found.state == "failed" and told.get("stored_count") == found.row_count:
             told["state"] = "done"  # a later run has taken them
     return Response(as_json(told), media_type="application/json")
+
+
+def _note(found: Submission, now: datetime) -> str | None:
+    """Why nothing has become of it yet, where that takes longer than a run usually does."""
+    if found.state not in ("waiting", "running") or now - datetime.fromisoformat(found.received_at) < _USUAL:
+        return None
+    return "Its run has not ended: it takes long, or waits for another one or for who holds the warehouse, whom `smartflow doctor` names."
 
 
 def _fate(service: Any, found: Submission) -> dict[str, Any]:

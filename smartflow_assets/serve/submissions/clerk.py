@@ -6,14 +6,16 @@ for; their rows stay in the inbox, so the next run of the source takes them all 
 
 import logging
 import threading
+import time
 from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 
+from smartflow_assets.core.errors import WarehouseBusyError
 from smartflow_assets.serve.service import Service
 from smartflow_assets.stages.audit import Audited, note
 
 _log = logging.getLogger("smartflow.serve")
-LOOK_AGAIN_AFTER = 30.0  # seconds
+LOOK_AGAIN_AFTER, PATIENCE = 30.0, 60.0  # seconds; nobody waits for its rows, so it has more patience than a request
 
 
 class Clerk(threading.Thread):
@@ -84,4 +86,12 @@ class Clerk(threading.Thread):
             )
             for each in taken
         ]
-        note(service.warehouse, *entries)
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                note(service.warehouse, *entries)
+                return
+            except WarehouseBusyError as busy:
+                if self._is_ended or time.monotonic() > until:
+                    _log.warning("%d submissions have no row in api_audit: %s", len(entries), busy)
+                    return

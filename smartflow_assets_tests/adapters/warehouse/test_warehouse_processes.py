@@ -116,7 +116,7 @@ def test_stranger_who_holds_the_live_file_is_named(first_version, start, is_read
     with pytest.raises(WarehouseBusyError) as refused:
         impatient.commit("run", [Replace("clean_series", "web", clean([2]), at(0), at(workers.ROWS))])
     assert "smartflow.duckdb is open in " in str(refused.value)
-    assert f"(PID {stranger.pid}). Close it there (or: kill {stranger.pid})" in str(refused.value)
+    assert f"(PID {stranger.pid})" in refused.value.what and f"Close it there (or: kill {stranger.pid})" in refused.value.remedy
     stranger.kill()
     stranger.join()
     assert versions(impatient) == [[1, workers.ROWS]]
