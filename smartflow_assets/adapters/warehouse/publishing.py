@@ -6,6 +6,7 @@ with a copy; the warehouse holds the writer's lock meanwhile.
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ AT_ONCE_BELOW_BYTES = 256 * 1024**2  # copies in 0.2 s; larger files are publish
 INTERVAL = timedelta(minutes=1)  # for each gibibyte that they have begun, so that copies write 18 MB a second at most
 _GIBIBYTE = 1024**3
 _DAMAGES = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+_FOLDER = re.compile('"/[^"]*/')
 _FICLONE = 0x40049409  # Linux: share the blocks of another file (btrfs, xfs), in no time whatever the size
 
 
@@ -58,10 +60,12 @@ def require_whole(connection: duckdb.DuckDBPyConnection, name: str, published: P
 
 
 def copy_error(error: SmartflowError, cause: BaseException | None, published: Path) -> SmartflowError:
-    """The error as it is, or where DuckDB could not read the copy (`cause`) one that says what makes it anew."""
+    """The error as it is, or where DuckDB could not read the copy (`cause`) one that says what makes it anew; where the file lies stands in
+    `where` alone."""
     if error.remedy or not isinstance(cause, _DAMAGES):
         return error
-    return WarehouseError(f"the published copy cannot be read: {error.what}", where=error.where, remedy=_makes_anew(published))
+    what = _FOLDER.sub('"', error.what)
+    return WarehouseError(f"the published copy cannot be read: {what}", where=error.where, remedy=_makes_anew(published))
 
 
 def _makes_anew(published: Path) -> str:

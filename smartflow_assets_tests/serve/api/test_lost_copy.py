@@ -43,6 +43,7 @@ def test_what_is_no_copy_at_all_is_told_with_a_remedy(home, is_folder):
         for address in ASKED:
             answer = client.get(address)
             assert answer.status_code == 503, address
+            assert str(home.folder) not in answer.text
             assert ("folder" in answer.json()["remedy"]) == is_folder and "`smartflow run`" in answer.json()["remedy"]
 
 
