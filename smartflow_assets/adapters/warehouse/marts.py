@@ -31,7 +31,7 @@ _IS_ONE_OF_ITS_SOURCE = is_told_by_itself("leader.source = incidents.source")
 
 _HAS_A_FILE = "source NOT IN (SELECT source FROM configurations GROUP BY source HAVING arg_max(is_gone, rowid))"
 _IS_ANOMALY = "coalesce(scores.is_anomaly, FALSE) OR broken.rules IS NOT NULL"
-_JUDGED = """
+JUDGED = """
 WITH newest AS (SELECT source, arg_max(configuration, rowid) AS configuration FROM configurations WHERE NOT is_gone GROUP BY source),
      rules AS (SELECT source, rule->>'metric' AS metric
                FROM (SELECT source, unnest(from_json(configuration->'rules', '["JSON"]')) AS rule FROM newest)
@@ -121,7 +121,7 @@ _ALL = (
         LEFT JOIN (SELECT source, max(observed_at) AS last_observed_at, count(*) AS record_count
                    FROM clean_series GROUP BY source) AS series USING (source)
         LEFT JOIN (SELECT source, count(*) AS anomaly_count FROM anomalies GROUP BY source) AS found USING (source)
-        LEFT JOIN ({_JUDGED}) AS judged USING (source)
+        LEFT JOIN ({JUDGED}) AS judged USING (source)
         LEFT JOIN (SELECT source, count(*) AS open_incidents FROM incidents
                    WHERE state IN ('open', 'acknowledged') AND {_IS_ONE_OF_ITS_SOURCE} GROUP BY source) AS unresolved USING (source)
         LEFT JOIN (SELECT source, count(*) AS snoozed_incidents, min(snoozed_until) AS snoozed_until FROM incidents

@@ -3,14 +3,17 @@
 from datetime import datetime
 from typing import Any
 
+from smartflow_assets.adapters.warehouse.marts import JUDGED
 from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 
-_TOTALS = """
+_TOTALS = f"""
 SELECT (SELECT count(value) FROM clean_series) AS point_count, (SELECT count(*) FROM anomalies) AS anomaly_count,
        coalesce(sum(judged_count), 0)::BIGINT AS judged_count, sum(anomalous_count) / nullif(sum(judged_count), 0) AS anomaly_rate,
        (SELECT max(ended_at) FROM run_log) AS last_run_at, (SELECT published_at FROM snapshot_info) AS published_at
-FROM marts.source_health
+FROM ({JUDGED})
 """
+_JUDGED = f"SELECT *, anomalous_count / nullif(judged_count, 0) AS anomaly_rate FROM ({JUDGED})"  # marts of an older copy have it not
+_UNJUDGED = {"judged_count": 0, "anomalous_count": 0, "anomaly_rate": None}
 _OPEN = "SELECT severity, count(*) AS n FROM marts.open_incidents GROUP BY severity"
 _SERIES = "SELECT source, count(DISTINCT series) AS series_count, count(value) AS record_count FROM clean_series GROUP BY source"
 _WORST = """
@@ -48,8 +51,8 @@ def open_incidents(snapshot: Snapshot) -> dict[str, int]:
 
 def health(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     """marts.source_health by source, with series_count, worst_severity and bucket_seconds."""
-    found = {str(row["source"]): row for row in snapshot.rows("FROM marts.source_health")}
-    for sql in (_SERIES, _WORST, _BUCKETS):
+    found = {str(row["source"]): row | _UNJUDGED for row in snapshot.rows("FROM marts.source_health")}
+    for sql in (_JUDGED, _SERIES, _WORST, _BUCKETS):
         for row in snapshot.rows(sql):
             if row["source"] in found:
                 found[row["source"]] |= row
