@@ -110,6 +110,7 @@ def test_what_is_open_is_known_though_nothing_is_new(web: Home, cause: str, stat
 
 def insert(home: Home, table: str, rows: list[dict[str, object]]) -> None:
     """As if they had been there before the last run."""
+    home.warehouse.release()
     with duckdb.connect(str(home.warehouse.path)) as connection:
         for row in rows:
             connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))

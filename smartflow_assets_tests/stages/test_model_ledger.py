@@ -174,6 +174,7 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
 def test_a_model_that_cannot_be_read_for_whatever_reason_is_trained_anew_and_says_so(watched, change, why):
     model_id = models(watched)["model_id"][0]
     sha256 = rewritten(watched.settings.models / "web" / model_id, change)
+    watched.warehouse.release()
     with duckdb.connect(str(watched.settings.warehouse_file)) as file:
         file.execute("UPDATE trained_models SET sha256 = ?", [sha256])
     answers = watched.run_stages("web", day(10.5))

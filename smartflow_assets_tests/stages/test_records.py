@@ -290,6 +290,7 @@ def test_a_model_that_another_version_wrote_otherwise_is_learnt_anew_and_the_run
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["parameters"]["rows_per_day"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    home.warehouse.release()
     with duckdb.connect(str(home.settings.warehouse_file)) as file:
         file.execute("UPDATE record_models SET sha256 = ?", [model_store._hash(folder)])
     answers = home.run_stages("pay", START + timedelta(days=13), TO_JUDGE)
