@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
+from smartflow_assets.adapters.staging.readable_times import odd_times
 from smartflow_assets.config.source import Source
 from smartflow_assets.serve.access.tokens import Role
 from smartflow_assets.serve.submissions import remarks
@@ -49,8 +50,12 @@ def test_columns_that_the_source_reads_and_rows_lack_are_named(greenhouse, rows,
 
 def test_times_ahead_of_the_clock_are_named(greenhouse):
     reading = greenhouse.read.time.reading("Europe/Berlin")
-    assert remarks.of_times(["2026-03-09 13:04:59", "2026-03-09T12:04:59Z"], reading, NOW) == []
-    assert remarks.of_times(["2026-03-09 13:06", "2126-03-09"], reading, NOW) == [
+
+    def said(*times: str) -> list[str]:
+        return remarks.of_times(times, odd_times(times, reading, NOW + remarks.CLOCKS_DIFFER).ahead)
+
+    assert said("2026-03-09 13:04:59", "2026-03-09T12:04:59Z") == []
+    assert said("2026-03-09 13:06", "2126-03-09") == [
         "2 rows lie ahead of the clock (2026-03-09 13:06): stored, and judged once the clock is there"
     ]
 

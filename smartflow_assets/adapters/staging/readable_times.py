@@ -1,7 +1,8 @@
-"""Which texts are times to a source, by the SQL that its rows are read with, for what refuses rows before they are staged."""
+"""Which texts are times to a source, by the SQL that its rows are read with, for what looks at rows before they are staged."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import duckdb
 
@@ -10,28 +11,28 @@ from smartflow_assets.adapters.staging.contract import TimeReading
 from smartflow_assets.adapters.staging.text_parsing import moment
 
 
-def unreadable_times(texts: Sequence[str], reading: TimeReading) -> list[int]:
-    """The places of texts that are no times.
+class OddTimes(NamedTuple):
+    """The places of texts that are no times, and of times that lie after a moment."""
 
-    >>> unreadable_times(["2026-03-01 09:35", "yesterday"], TimeReading("at", ("at",), ("iso",), "Europe/Berlin"))
-    [1]
-    """
-    return _places(texts, reading, f"{moment('text', reading)} IS NULL")
+    unreadable: list[int]
+    ahead: list[int]
 
 
-def times_after(texts: Sequence[str], reading: TimeReading, at: datetime) -> list[int]:
-    """The places of times that lie after a moment.
+def odd_times(texts: Sequence[str], reading: TimeReading, after: datetime) -> OddTimes:
+    """What is odd about these times; `after` is the latest that is not ahead.
 
     >>> reading = TimeReading("at", ("at",), ("iso",), "Europe/Berlin")
-    >>> times_after(["2026-03-01 09:35", "2126-03-01 09:35"], reading, datetime.fromisoformat("2026-03-02T00:00Z"))
-    [1]
+    >>> odd_times(["2026-03-01 09:35", "yesterday", "2126-03-01 09:35"], reading, datetime.fromisoformat("2026-03-02T00:00Z"))
+    OddTimes(unreadable=[1], ahead=[2])
     """
-    return _places(texts, reading, f"{moment('text', reading)} > $2", at)
-
-
-def _places(texts: Sequence[str], reading: TimeReading, condition: str, *bound: datetime) -> list[int]:
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         connection.execute(f"SET TimeZone = {quoted_text(reading.zone)}")
-        given = "SELECT unnest(CAST($1 AS VARCHAR[])) AS text, unnest(range(len($1))) AS place"
-        rows = connection.execute(f"SELECT place FROM ({given}) WHERE {condition} ORDER BY place", [list(texts), *bound]).fetchall()
-    return [int(place) for (place,) in rows]
+        rows = connection.execute(
+            f"""
+            WITH given AS (SELECT unnest(CAST($1 AS VARCHAR[])) AS text, unnest(range(len($1))) AS place),
+                 moments AS (SELECT place, {moment("text", reading)} AS moment FROM given)
+            SELECT place, moment IS NULL FROM moments WHERE moment IS NULL OR moment > $2 ORDER BY place
+            """,
+            [list(texts), after],
+        ).fetchall()
+    return OddTimes(*([int(place) for place, is_none in rows if is_none is wanted] for wanted in (True, False)))

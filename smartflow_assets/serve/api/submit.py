@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from smartflow_assets.adapters.readers import InboxReader
 from smartflow_assets.adapters.staging.contract import TimeReading
-from smartflow_assets.adapters.staging.readable_times import unreadable_times
+from smartflow_assets.adapters.staging.readable_times import odd_times
 from smartflow_assets.config.source import Source
 from smartflow_assets.serve.access.caller import Caller, operates, reads, service_of
 from smartflow_assets.serve.answers import as_json
@@ -72,8 +72,11 @@ def submit(
     rows = submitted.rows if submitted.rows is not None else [submitted.row or {}]
     for place, row in enumerate(rows):
         _check(row, f"rows.{place}" if submitted.rows is not None else "row", source)
-    _check_times(rows, "rows" if submitted.rows is not None else "row", source)
     reading = source.read.time.reading(source.calendar.timezone)
+    times = times_of(rows, reading)
+    odd = odd_times(times, reading, service.now() + remarks.CLOCKS_DIFFER)
+    if odd.unreadable:
+        raise _no_time(times, odd.unreadable, submitted.rows is not None, reading, source)
     key = f"{caller.token.token_id if caller.token else ''} {idempotency_key}" if idempotency_key else None
     try:
         taken = service.submissions.add(name, rows, key, caller.name, service.now(), str(caller.role or ""))
@@ -85,7 +88,7 @@ def submit(
         "source": name,
         "row_count": taken.row_count,
         "status_url": f"{service.access.root_path}/api/submissions/{taken.submission_id}",
-        "notes": [*remarks.of_columns(rows, source), *remarks.of_times(times_of(rows, reading), reading, service.now())],
+        "notes": [*remarks.of_columns(rows, source), *remarks.of_times(times, odd.ahead)],
     }
     return Response(as_json(told), 202, {"Location": told["status_url"]}, media_type="application/json")
 
@@ -154,15 +157,13 @@ def _check(row: dict[str, Any], field: str, source: Source) -> None:
             raise _refused(f"{field}.{column}", "it is no number", "Send a number of JSON: 55.1.", source)
 
 
-def _check_times(rows: list[dict[str, Any]], field: str, source: Source) -> None:
-    """Problem 422 for the first row whose time is none."""
-    reading = source.read.time.reading(source.calendar.timezone)
-    bad = unreadable_times(times_of(rows, reading), reading)
-    if bad:
-        where = f"{field}.{bad[0]}" if field == "rows" else field
-        text, more = times_of([rows[bad[0]]], reading)[0][:40], f" ({len(bad)} rows in all)" if len(bad) > 1 else ""
-        formats = " or ".join(reading.formats)
-        raise _refused(f"{where}.{reading.parts[0]}", f"{text!r} is no time{more}", f"The source reads {formats}.", source)
+def _no_time(times: list[str], bad: list[int], is_of_many: bool, reading: TimeReading, source: Source) -> Problem:
+    """The answer for the first text that is no time."""
+    where = f"rows.{bad[0]}" if is_of_many else "row"
+    text, more = times[bad[0]][:40], f" ({len(bad)} rows in all)" if len(bad) > 1 else ""
+    return _refused(
+        f"{where}.{reading.parts[0]}", f"{text!r} is no time{more}", f"The source reads {' or '.join(reading.formats)}.", source
+    )
 
 
 def times_of(rows: list[dict[str, Any]], reading: TimeReading) -> list[str]:

@@ -2,15 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from smartflow_assets.adapters.staging.contract import TimeReading
-from smartflow_assets.adapters.staging.readable_times import times_after
 from smartflow_assets.config.source import Source
 from smartflow_assets.core.nearest_name import nearest_name
 
 CLOCKS_DIFFER = timedelta(minutes=5)
+"""Who sends may be so far ahead without being told."""
 
 
 def of_columns(rows: Sequence[Mapping[str, Any]], source: Source) -> list[str]:
@@ -28,9 +27,8 @@ def of_columns(rows: Sequence[Mapping[str, Any]], source: Source) -> list[str]:
     return [f"{count} row{'s' if count > 1 else ''} {said}" for said, count in found.items()]
 
 
-def of_times(times: Sequence[str], reading: TimeReading, now: datetime) -> list[str]:
-    """A sentence where rows lie ahead of the clock: until it is there, they say nothing of how fresh the source is."""
-    ahead = times_after(times, reading, now + CLOCKS_DIFFER)
+def of_times(times: Sequence[str], ahead: Sequence[int]) -> list[str]:
+    """A sentence where rows, at these places, lie ahead of the clock: until it is there, they say nothing of how fresh the source is."""
     if not ahead:
         return []
     rows = f"{len(ahead)} rows lie" if len(ahead) > 1 else "1 row lies"
