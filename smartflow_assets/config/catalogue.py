@@ -21,7 +21,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import build_source, by_line, merged, source_schema
 from smartflow_assets.config.yaml_file import Location, YamlFile, read_yaml
-from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.errors import NotThereError, SourceError
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import GROUP
 from smartflow_assets.core.incidents.routes import Route
@@ -76,13 +76,13 @@ class Catalogue:
         return tuple(sorted({*self.sources, *self.broken}))
 
     def source(self, name: str) -> Source:
-        """The source; its InvalidFileError when its file is broken, SourceError when there is no such file."""
+        """The source; its InvalidFileError when its file is broken, NotThereError when there is no such file."""
         if name in self.broken:
             raise self.broken[name]
         if name not in self.sources:
             known = f"There are {', '.join(self.names)}." if self.names else "There is none yet."
             hint = did_you_mean(name, self.names, known)
-            raise SourceError("there is no such source", source=name, where=str(self.settings.sources), remedy=hint)
+            raise NotThereError("there is no such source", source=name, where=str(self.settings.sources), remedy=hint)
         return self.sources[name]
 
     def alert_policy(self, name: str) -> AlertPolicy:

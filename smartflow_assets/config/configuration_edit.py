@@ -23,7 +23,7 @@ from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.source import Source
 from smartflow_assets.config.source_file import merged
 from smartflow_assets.config.yaml_file import edited, parsed_yaml
-from smartflow_assets.core.errors import SourceError
+from smartflow_assets.core.errors import NotThereError, SourceError
 
 _NULLABLE = ("threshold", "ignore_small_changes", "suppress_for", "remind_every")  # null is a value of theirs: none
 
@@ -72,7 +72,7 @@ def source_file(settings: Settings, name: str) -> Path:
     """The YAML file of a source."""
     found = next((path for path in source_files(settings) if path.stem == name), None)
     if found is None:
-        raise SourceError("there is no such source", source=name, where=str(settings.sources))
+        raise NotThereError("there is no such source", source=name, where=str(settings.sources))
     return found
 
 

@@ -35,6 +35,10 @@ class SourceError(SmartflowError):
     """A source cannot be read, or its YAML file is wrong."""
 
 
+class NotThereError(SourceError):
+    """What was asked for by its name does not exist."""
+
+
 class WarehouseBusyError(SmartflowError):
     """Somebody else holds the warehouse or a source, longer than we may wait."""
 

@@ -18,7 +18,7 @@ from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.core.detection import MetricGroup, minimum_rows
 from smartflow_assets.core.detection.outlook import MOST_ROWS, Outlook, outlook, rows_ahead
-from smartflow_assets.core.errors import ModelError, SourceError
+from smartflow_assets.core.errors import ModelError, NotThereError
 from smartflow_assets.core.nearest_name import did_you_mean
 from smartflow_assets.stages import preparation
 from smartflow_assets.stages.bucket_resolution import with_bucket
@@ -27,7 +27,6 @@ from smartflow_assets.stages.model_ledger import FIRST, StoredModel, current_mod
 from smartflow_assets.stages.run import SourceRun
 
 RUN_ID = "forecast"
-NO_SERIES = "there is no such series"
 _NEWEST = "SELECT max(observed_at) AS at FROM clean_series WHERE source = ?"
 _METRIC = "SELECT any_value(metric) AS metric FROM clean_series WHERE source = ? AND series = ?"
 _NAMES = "SELECT DISTINCT series FROM clean_series WHERE source = ? ORDER BY series LIMIT 10000"
@@ -61,7 +60,7 @@ class Forecast:
 
 
 def forecast(name: str, series: str, settings: Settings, catalogue: Catalogue, buckets: int | None = None) -> Forecast:
-    """What is expected of the next buckets of a series, as many as make a season unless said. SourceError for a source or a series that
+    """What is expected of the next buckets of a series, as many as make a season unless said. NotThereError for a source or a series that
     there is not, ModelError where no model can say, WarehouseError where nothing was published yet."""
     source, warehouse = catalogue.source(name), PublishedWarehouse(settings.warehouse_file, settings.published_file)
     run = SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), datetime.now(UTC), RUN_ID, is_sending=False)
@@ -70,14 +69,12 @@ def forecast(name: str, series: str, settings: Settings, catalogue: Catalogue, b
 
 
 def _forecast(run: SourceRun, series: str, buckets: int | None) -> Forecast:
-    newest, metric = (
-        run.warehouse.read(_NEWEST, [run.name])["at"].iloc[0],
-        run.warehouse.read(_METRIC, [run.name, series])["metric"].iloc[0],
-    )
+    newest = run.warehouse.read(_NEWEST, [run.name])["at"].iloc[0]
+    metric = run.warehouse.read(_METRIC, [run.name, series])["metric"].iloc[0]
     if pd.isna(metric):
         names = run.warehouse.read(_NAMES, [run.name])["series"].tolist()
         otherwise = f"/api/data/{run.name} lists them." if names else f"`smartflow run {run.name}` reads rows."
-        raise SourceError(NO_SERIES, source=run.name, where="series", remedy=did_you_mean(series, names, otherwise))
+        raise NotThereError("there is no such series", source=run.name, where="series", remedy=did_you_mean(series, names, otherwise))
     grid, every = preparation.bucket_plan(run).grid, run.source.time_bucket.every
     [group] = [group for group in metric_groups(run) if metric in group.metrics]
     model = _model(run, group)
