@@ -63,8 +63,8 @@ class Service:
         self.runs = Beside()
         self.trials = Beside()
         self.learning = Beside()
-        self.under_way = dict[str, asyncio.Future[bytes]]()
-        """Answers that are worked out beside the server now, by copy, files and question; known to the event loop alone."""
+        self.under_way = dict[tuple[str, str], asyncio.Future[bytes]]()
+        """Answers that are worked out beside the server now, by (copy and files, question); known to the event loop alone."""
         self._totals_turn = threading.Lock()
         self._totals: tuple[str, dict[str, Any], dict[str, int]] | None = None
         self._catalogue: Catalogue | None = None

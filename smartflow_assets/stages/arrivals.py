@@ -52,10 +52,7 @@ class SourceArrivals:
     @cached_property
     def is_recording(self) -> bool:
         """Whether every load brought rows that were old already: a feed that is alive has brought a fresh one at some time."""
-        freshest = self._freshest_age
-        if freshest is None or freshest <= arrivals.recording_after(self.plan.every):
-            return False
-        return len(self._ages) < arrivals.REGULAR_LOADS and freshest > arrivals.recording_after(self.known.distance)
+        return self._may_be_recording and self._is_older_than(arrivals.recording_after(self.known.distance))
 
     @property
     def recording(self) -> str:
@@ -159,9 +156,7 @@ class SourceArrivals:
     @property
     def _may_be_recording(self) -> bool:
         """Whether only how far apart its rows are says that it is a recording, or none."""
-        freshest = self._freshest_age
-        is_old = freshest is not None and freshest > arrivals.recording_after(self.plan.every)
-        return is_old and len(self._ages) < arrivals.REGULAR_LOADS
+        return self._is_older_than(arrivals.recording_after(self.plan.every)) and len(self._ages) < arrivals.REGULAR_LOADS
 
     def _lasting_of_rules(self) -> dict[MissingRule, timedelta]:
         """The rules `missing`, each with the silence that breaks it."""
@@ -195,9 +190,9 @@ class SourceArrivals:
             "GROUP BY _ingested_at ORDER BY _ingested_at"
         )["age"]
 
-    @property
-    def _freshest_age(self) -> pd.Timedelta | None:
-        return self._load_ages.min() if len(self._load_ages) else None
+    def _is_older_than(self, limit: timedelta) -> bool:
+        """Whether the newest row of every load was."""
+        return len(self._load_ages) > 0 and self._load_ages.min() > limit
 
     @property
     def _first_age(self) -> float:

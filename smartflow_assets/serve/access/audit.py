@@ -13,6 +13,7 @@ from fastapi import Request
 from smartflow_assets.adapters.warehouse.vocabularies import AuditOutcome
 from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
 from smartflow_assets.serve.access.caller import Caller, service_of
+from smartflow_assets.serve.access.tokens import Role
 from smartflow_assets.serve.problem import Problem
 from smartflow_assets.stages.audit import Audited, note
 
@@ -37,7 +38,7 @@ def audited(
         yield
     except WarehouseBusyError as error:
         outcome = None
-        request_id, name = request.scope["state"]["request_id"], caller if isinstance(caller, str) else caller.name
+        request_id, (name, _) = request.scope["state"]["request_id"], _name_and_role(caller)
         _log.warning("request %s: %s of %s by %s was refused: %s", request_id, action, target or source, name, error)
         raise
     except (Problem, SmartflowError) as error:
@@ -55,6 +56,10 @@ def audited(
 def note_request(request: Request, caller: Caller | str, action: str, outcome: AuditOutcome, **facts: Any) -> None:
     """Note one request, with the facts of `Audited` that it has. SmartflowError where that cannot be written."""
     service = service_of(request)
-    name, role = (caller, None) if isinstance(caller, str) else (caller.name, caller.role)
+    name, role = _name_and_role(caller)
     about = {"source": "", "request_id": request.scope["state"]["request_id"], "happened_at": service.now()} | facts
     note(service.warehouse, Audited(action=action, done_by=name, role=role, outcome=outcome, **about))
+
+
+def _name_and_role(caller: Caller | str) -> tuple[str, Role | None]:
+    return (caller, None) if isinstance(caller, str) else (caller.name, caller.role)

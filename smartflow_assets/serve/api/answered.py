@@ -41,9 +41,9 @@ async def answered_beside(request: Request, service: Service, work: Callable[[],
                 service.answers.keep(state, key, made)
             return made
 
-        if (task := service.under_way.get(f"{state} {key}")) is None:
-            task = service.under_way[f"{state} {key}"] = asyncio.ensure_future(build())
-            task.add_done_callback(lambda _: service.under_way.pop(f"{state} {key}", None))
+        if (task := service.under_way.get((state, key))) is None:
+            task = service.under_way[state, key] = asyncio.ensure_future(build())
+            task.add_done_callback(lambda _: service.under_way.pop((state, key), None))
         body = await asyncio.shield(task)  # others may wait for it, whoever goes
     return _named(request, state, key, body)
 

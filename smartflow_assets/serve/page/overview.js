@@ -10,7 +10,7 @@ import { spark } from "./spark.js";
 export const STATES = { ok: "All calm", warning: "Needs a look", critical: "Critical", never_run: "No run yet", copy_missing: "Copy missing" };
 const isStill = matchMedia("(prefers-reduced-motion: reduce)");
 
-const whole = (value) => (value === null || value === undefined ? null : Math.round(value));
+const rounded = (value) => (value === null || value === undefined ? null : Math.round(value));
 
 /** Counts up from what stood there. */
 function countTo(element, value, write) {
@@ -42,9 +42,9 @@ function cards() {
     const open = status.open_incidents ?? {};
     const said = ["critical", "warning", "info"].filter((severity) => open[severity]).map((severity) => `${open[severity]} ${severity}`);
     notes.state.textContent = status.remedy ? told(status.remedy) : said.length ? `open: ${said.join(", ")}` : "no open incidents";
-    countTo(figures.points, status.judged_count, (value) => short(whole(value)));
+    countTo(figures.points, status.judged_count, (value) => short(rounded(value)));
     notes.points.textContent = `${plural(status.source_count ?? 0, "source")} · ${status.published_at ? `copy of ${moment(status.published_at)}` : "no published copy"}`;
-    countTo(figures.anomalies, status.anomaly_count, (value) => count(whole(value)));
+    countTo(figures.anomalies, status.anomaly_count, (value) => count(rounded(value)));
     notes.anomalies.textContent = status.remedy ? "last run unknown" : `last run ${ago(status.last_run_at)}`;
     countTo(figures.rate, status.anomaly_rate, percent);
     notes.rate.textContent = "of the points judged";

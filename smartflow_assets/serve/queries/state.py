@@ -12,6 +12,9 @@ SELECT (SELECT count(value) FROM clean_series) AS point_count, (SELECT count(*) 
        (SELECT max(ended_at) FROM run_log) AS last_run_at, (SELECT published_at FROM snapshot_info) AS published_at
 FROM ({JUDGED})
 """
+_HEALTH = """
+SELECT COLUMNS(lambda name: name NOT IN ('judged_count', 'anomalous_count', 'anomaly_rate')) FROM marts.source_health
+"""  # those are not asked of it, so it does not work them out
 _JUDGED = f"SELECT *, anomalous_count / nullif(judged_count, 0) AS anomaly_rate FROM ({JUDGED})"  # marts of an older copy have it not
 _UNJUDGED = {"judged_count": 0, "anomalous_count": 0, "anomaly_rate": None}
 _OPEN = "SELECT severity, count(*) AS n FROM marts.open_incidents GROUP BY severity"
@@ -51,7 +54,7 @@ def open_incidents(snapshot: Snapshot) -> dict[str, int]:
 
 def health(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     """marts.source_health by source, with series_count, worst_severity and bucket_seconds."""
-    found = {str(row["source"]): row | _UNJUDGED for row in snapshot.rows("FROM marts.source_health")}
+    found = {str(row["source"]): row | _UNJUDGED for row in snapshot.rows(_HEALTH)}
     for sql in (_JUDGED, _SERIES, _WORST, _BUCKETS):
         for row in snapshot.rows(sql):
             if row["source"] in found:

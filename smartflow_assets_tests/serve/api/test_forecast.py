@@ -6,12 +6,18 @@ from datetime import timedelta
 import pytest
 
 from smartflow_assets.config.catalogue import Catalogue
+from smartflow_assets.core.detection.outlook import MOST_ROWS
 from smartflow_assets.serve.access.tokens import Role
+from smartflow_assets.serve.api.forecast import MOST_BUCKETS
 from smartflow_assets.stages.experiments.forecast import forecast
 from smartflow_assets_tests.homes import START, WEB, Home, daily_series, stages_until, write_rows
 from smartflow_assets_tests.serve.served import NOW, service_of, serving, token
 
 ADDRESS = "/api/forecast/web?series=requests"
+
+
+def test_as_many_buckets_may_be_asked_for_as_are_worth_it():
+    assert MOST_BUCKETS == MOST_ROWS  # of the server, which does not load what detection needs
 
 
 def test_the_answer_is_what_the_stage_says(client, filled_home):
