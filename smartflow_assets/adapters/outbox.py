@@ -59,6 +59,10 @@ from smartflow_assets.core.incidents.messages import Message, bundled, render
 JITTER = 0.2
 """So far each wait is from BACKOFF, by the message's key: a hundred messages must not reach a receiver that is back in one moment."""
 
+MOST_PICTURES = 20
+"""So many messages of a channel come with a picture in one drain, the oldest: drawing takes longer than telling, and in a storm the last
+would wait minutes for pictures that nobody leafs through."""
+
 MOST_ATTEMPTS = 24
 """Two and a half days of the above: a channel that dies on Friday evening gets its messages on Monday morning."""
 
@@ -275,7 +279,7 @@ class _ChannelDrain:
         self.desk = desk
         self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
         self.environment, self.outbox_folder, self.which, self.background = environment, outbox_folder, which, background
-        self.sent = self.failed = self.skipped = 0
+        self.sent = self.failed = self.skipped = self.pictures = 0
         self.dead_letters: list[DeadLetter] = []
         self.ended: list[Row] = []  # how messages ended, not written yet
 
@@ -388,8 +392,9 @@ class _ChannelDrain:
         try:
             messages = [self._told(send, stories[send["idempotency_key"]]) for send in rows]
             message = messages[0] if key is None else self._bundle(messages, key)
-            if key is None and self.channel.wants_picture:
+            if key is None and self.channel.wants_picture and self.pictures < MOST_PICTURES:
                 message = replace(message, picture=self.background.picture(message))
+                self.pictures += message.picture is not None
         except Exception as error:  # of one message, which must not stop the others
             return DeliveryError(f"it cannot be written: {type(error).__name__}: {text_of(error)}")
         with self.desk.left(self.warehouse):

@@ -16,7 +16,7 @@ import pytest
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.channels import BaseChannel, EmailChannel, FileChannel, WebhookChannel
-from smartflow_assets.adapters.outbox import JITTER, MOST_ATTEMPTS, DeadLetter, Drained, drain
+from smartflow_assets.adapters.outbox import JITTER, MOST_ATTEMPTS, MOST_PICTURES, DeadLetter, Drained, NoBackground, drain
 from smartflow_assets.adapters.send_ledger import BACKOFF
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -262,6 +262,30 @@ def test_what_went_out_is_listed_as_it_was_said(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.soak
+class Drawing(NoBackground):
+    """Has a picture for each message, but for what is of incident i05."""
+
+    def picture(self, message: Message) -> bytes | None:
+        return None if message.incident_id == "i05" else b"picture"
+
+
+def test_in_a_storm_the_oldest_messages_have_pictures_and_nobody_waits_for_more(warehouse: Warehouse, tmp_path: Path) -> None:
+    for number in range(MOST_PICTURES + 10):
+        plan(warehouse, "file", incident=f"i{number:02d}", at=NINE + number * MINUTE)
+    drained = drain(
+        warehouse,
+        {"file": FileChannel()},
+        now=NINE + timedelta(hours=2),
+        run_id="r2",
+        environment={},
+        outbox_folder=tmp_path / "outbox",
+        background=Drawing(),
+    )
+    mails = [path.read_bytes() for path in sorted((tmp_path / "outbox").glob("*.eml"))]
+    assert drained.sent == len(mails) == MOST_PICTURES + 10
+    assert [b"image/png" in mail for mail in mails] == [number != 5 and number <= MOST_PICTURES for number in range(len(mails))]
+
+
 def test_after_one_timeout_the_other_messages_of_the_channel_are_put_off_untried(warehouse: Warehouse) -> None:
     for number in range(4):
         plan(warehouse, "hook", incident=f"i{number}")
