@@ -7,7 +7,20 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from smartflow_assets.serve.access.caller import Caller, reads, service_of
 from smartflow_assets.serve.api.answered import answered
-from smartflow_assets.serve.api.asked import Cursor, From, Limit, Series, Severities, Sources, To, cursor, known_sources, severities, span
+from smartflow_assets.serve.api.asked import (
+    Cursor,
+    From,
+    Limit,
+    Series,
+    Severities,
+    Sources,
+    To,
+    cursor,
+    known_series,
+    known_sources,
+    severities,
+    span,
+)
 from smartflow_assets.serve.problem import responses
 from smartflow_assets.serve.queries import lists
 
@@ -31,6 +44,7 @@ def anomalies(
     sources = known_sources(service_of(request), source)
 
     def build(snapshot: lists.Snapshot) -> dict[str, object]:
+        known_series(snapshot, [series] if series else None, sources)
         items, more = lists.anomalies(
             snapshot, sources=sources, series=series, severity=wanted, from_at=start, to_at=end, limit=limit, after=after
         )

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query
 
+from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.core.incidents.watched import OF_NO_SOURCE
 from smartflow_assets.core.nearest_name import did_you_mean
@@ -77,15 +78,14 @@ def _stranger(catalogue: Catalogue, name: str) -> Problem:
     return Problem(404, f"there is no source {name[:60]!r}", field="source", remedy=remedy)
 
 
-def known_series(service: Service, names: list[str] | None, source: str | None) -> list[str] | None:
-    """The names, each of a series of which something is stored. Problem 404 for a stranger."""
+def known_series(snapshot: Snapshot, names: list[str] | None, sources: list[str] | None) -> list[str] | None:
+    """The names, each of a series of which something is stored of these sources, or of any. Problem 404 for a stranger."""
     if names:
-        with service.published.snapshot() as snapshot:
-            known = stored_series(snapshot, source)
+        known = stored_series(snapshot, sources)
         for name in names:
             if name not in known:
                 remedy = did_you_mean(name, known, "GET /api/data/SOURCE lists those of a source.")
-                raise Problem(404, f"there is no series {name[:120]!r}", source=source or "", field="series", remedy=remedy)
+                raise Problem(404, f"there is no series {name[:120]!r}", source=", ".join(sources or ()), field="series", remedy=remedy)
     return names
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from smartflow_assets.adapters.warehouse.published_copy import Snapshot
 from smartflow_assets.serve.access.caller import Caller, reads, service_of
 from smartflow_assets.serve.api.answered import answered
-from smartflow_assets.serve.api.asked import Cursor, From, SourceName, To, cursor, known_source, span
+from smartflow_assets.serve.api.asked import Cursor, From, SourceName, To, cursor, known_series, known_source, span
 from smartflow_assets.serve.problem import Problem, responses
 from smartflow_assets.serve.queries import series as asked
 from smartflow_assets.serve.queries.lists import encoded
@@ -59,6 +59,7 @@ def data(
                 "incidents": [],
                 "next": None,
             }
+        known_series(snapshot, series, [source])
         bucket = declared.time_bucket.every if declared and declared.is_bucket_given else asked.bucket_of(snapshot, source)
         until = end or (newest + bucket)
         begin = start or (until - last * bucket if last else until - _WEEK)

@@ -40,7 +40,8 @@ def export(
     service = service_of(request)
     if source:
         known_source(service.catalogue(), source)
-    known_series(service, series, source)
+    with service.published.snapshot() as snapshot:
+        known_series(snapshot, series, [source] if source else None)
     start, end = span(from_, to)
     if what == "scores" and start is None:
         start = service.newest_time(source, end) - timedelta(days=90)

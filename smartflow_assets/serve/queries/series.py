@@ -53,9 +53,10 @@ SELECT median(gap) AS gap FROM (
 )
 """
 _STORED = """
-SELECT series FROM clean_series WHERE $1 IS NULL OR source = $1
-UNION SELECT series FROM anomalies WHERE $1 IS NULL OR source = $1
-UNION SELECT series FROM incidents WHERE series IS NOT NULL AND ($1 IS NULL OR source = $1)
+SELECT series FROM clean_series WHERE $1 IS NULL OR list_contains($1, source)
+UNION SELECT series FROM anomaly_scores WHERE $1 IS NULL OR list_contains($1, source)
+UNION SELECT series FROM anomalies WHERE $1 IS NULL OR list_contains($1, source)
+UNION SELECT series FROM incidents WHERE series IS NOT NULL AND ($1 IS NULL OR list_contains($1, source))
 """
 _NEWEST = "SELECT max(observed_at) AS at FROM clean_series WHERE source = $1"
 
@@ -74,9 +75,9 @@ def newest_at(snapshot: Snapshot, source: str) -> datetime | None:
     return snapshot.rows(_NEWEST, [source])[0]["at"]
 
 
-def stored_series(snapshot: Snapshot, source: str | None) -> list[str]:
-    """Every series of a source, or of all, of which a value, an anomaly or an incident is stored."""
-    return snapshot.columns(_STORED, [source])["series"]
+def stored_series(snapshot: Snapshot, sources: list[str] | None) -> list[str]:
+    """Every series of these sources, or of all, of which a value, a score, an anomaly or an incident is stored."""
+    return snapshot.columns(_STORED, [sources])["series"]
 
 
 def bucket_of(snapshot: Snapshot, source: str) -> timedelta:
