@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+from smartflow_assets.core.declared import Declared
 
 ALL = "*"
 
 
-class AlertsFor(BaseModel):
+class AlertsFor(Declared):
     """Patterns as a shell has them (`*`, `?`, `[ab]`); `*` takes slashes too. The word `*` in the place of all is each of them.
 
     >>> AlertsFor.model_validate("*").has_job("nightly"), AlertsFor(assets=("shop/*",)).has_asset("crm/orders")
     (True, False)
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     assets: tuple[str, ...] = Field(
         default=(),

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from smartflow_assets.adapters.files.access import Share
 from smartflow_assets.adapters.secret_references import Secret
@@ -12,14 +12,13 @@ from smartflow_assets.config.problems import InvalidFileError, problems_of
 from smartflow_assets.config.readable_schema import ReadableSchema
 from smartflow_assets.config.settings import Settings
 from smartflow_assets.config.yaml_file import read_yaml
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 
 
-class HomeSettings(BaseModel):
+class HomeSettings(Declared):
     """Settings of the home. Every key may be left out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     share: Share | None = Field(
         default=None,

@@ -7,10 +7,11 @@ Times of rows count back from the newest row of the source, so a recording of ye
 from datetime import timedelta
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.temporal.notation import format_duration, parse_duration
 
 NEVER = timedelta.max
@@ -37,14 +38,12 @@ Age = Annotated[
 ]
 
 
-class Retention(BaseModel):
+class Retention(Declared):
     """How long rows and history stay. `never`, as a value or in the place of all, prunes nothing.
 
     >>> Retention(raw="2 years").raw.days, Retention.model_validate("never").runs == NEVER
     (730, True)
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     raw: Age = Field(
         default=timedelta(days=365),

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from smartflow_assets.adapters.aggregation.buckets import MetricColumn
 from smartflow_assets.adapters.readers import Reader, Wanted
@@ -22,6 +22,7 @@ from smartflow_assets.config.problems import refuse
 from smartflow_assets.config.retention import Retention
 from smartflow_assets.config.yaml_file import YamlFile
 from smartflow_assets.core.contracts.contract import Contract
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.drift.settings import DriftSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
@@ -63,10 +64,8 @@ def _is_page(address: str) -> str:
     return address
 
 
-class Training(BaseModel):
+class Training(Declared):
     """What models learn from, and how often."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     window: Duration = Field(default=timedelta(days=60), gt=timedelta(0), description="How far back a training looks.")
     every: Duration = Field(default=timedelta(days=1), gt=timedelta(0), description="How old a model may become.")

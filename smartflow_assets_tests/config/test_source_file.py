@@ -122,6 +122,7 @@ def test_problems_of_read(tmp_path, line, said):
         ("detectors: [{type: zscore, windw: 20}]", "`detectors[1].windw`: did you mean `detectors[1].window`? (web.yaml, line 3)."),
         ("detectors: [{type: zscore, window: 2}]", "`detectors[1].window` must be at least 10, found 2 (web.yaml, line 3)."),
         ("rules: [{type: threshold, blow: 1}]", "`rules[1].blow`: did you mean `rules[1].below`? (web.yaml, line 3)."),
+        ("rules: [{type: threshold, above: .nan}]", "`rules[1].above`: input should be a finite number, found nan (web.yaml, line 3)."),
         ("rules: [5]", "`rules[1]` must be keys with values, found 5 (web.yaml, line 3)."),
         ("tags: {tier: 1}", '`tags.tier` must be text, found 1 (web.yaml, line 3). Put it in quotes: "1".'),
         ("dimensions: region", "`dimensions` must be a list, found 'region' (web.yaml, line 3). Write [region]."),

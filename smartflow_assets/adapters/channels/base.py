@@ -12,9 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from smartflow_assets.adapters.secret_references import redact, references
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.incidents.digest import Digest
 from smartflow_assets.core.incidents.messages import Message
 from smartflow_assets.core.incidents.rate_limit import RateLimit
@@ -34,12 +35,12 @@ class Preview:
         return cls(json.dumps(body, indent=2, ensure_ascii=False), {".png": picture} if picture else {})
 
 
-class BaseChannel(BaseModel, ABC):
+class BaseChannel(Declared, ABC):
     """Settings common to all channels."""
 
     # hide_input: a password that somebody wrote into the file must not come back in the error that refuses it. pydantic heeds
     # the outermost model only, so the model of channels.yaml sets it too.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     timeout: Duration = Field(
         default=timedelta(seconds=10), gt=timedelta(0), description="How long the receiver may take to connect or answer."

@@ -23,7 +23,7 @@ def _column_alone(value: Any) -> Any:
 class BaseReader(BaseModel, ABC, frozen=True):
     """Keys that every reader has."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
     time: Annotated[TimeColumn, BeforeValidator(_column_alone, json_schema_input_type=str | TimeColumn)] = Field(

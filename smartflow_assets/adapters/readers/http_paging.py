@@ -8,16 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from smartflow_assets.adapters.staging.contract import is_format
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.temporal.notation import Duration
 
 
-class MomentParameter(BaseModel):
+class MomentParameter(Declared):
     """A parameter that takes a time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     parameter: str = Field(min_length=1, description="Name of the parameter.", examples=["from", "updated_since"])
     format: Annotated[str, AfterValidator(is_format)] = Field(
@@ -52,10 +51,8 @@ class SinceParameter(MomentParameter):
         return self.start.replace(tzinfo=ZoneInfo(timezone)) if self.start and self.start.tzinfo is None else self.start
 
 
-class Paging(BaseModel):
+class Paging(Declared):
     """From one page to the next."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     by: Literal["page", "offset", "cursor", "link"] = Field(
         description="page: a number that counts up; offset: how many rows to leave out; cursor: a value that each page gives "

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
+from pydantic import Field, GetJsonSchemaHandler, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from smartflow_assets.adapters.scans.base import ENOUGH
 from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.core.declared import Declared
 
 BadRows = Literal["quarantine", "drop", "keep"]
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -58,14 +59,12 @@ Percentage = Annotated[
 ]
 
 
-class BadRowPolicy(BaseModel):
+class BadRowPolicy(Declared):
     """What becomes of bad rows, and how many are too many. `on_bad_rows: drop` is short for `{do: drop}`.
 
     >>> BadRowPolicy.model_validate("keep").do, BadRowPolicy.model_validate({"fail_above": "50%"}).fail_above
     ('keep', 0.5)
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     do: BadRows = Field(
         default="quarantine",

@@ -12,10 +12,11 @@ from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from smartflow_assets.adapters.staging.bad_rows import BadRows
 from smartflow_assets.adapters.warehouse.writes import MissingRows
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.temporal.time_zone import TimeZone
 
 UTC_NAMES = ("UTC", "Etc/UTC", "GMT")
@@ -43,10 +44,8 @@ def are_formats(formats: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return formats
 
 
-class TimeColumn(BaseModel):
+class TimeColumn(Declared):
     """The column that says when, or the two, and how to read it. `time: ts` is short for `time: {column: ts}`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     column: str = Field(default="", description="Name of the column in the data. Either this or `columns` is required.")
     columns: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(

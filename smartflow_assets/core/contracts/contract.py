@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -27,6 +26,7 @@ from pydantic_core import CoreSchema
 
 from smartflow_assets.core.contracts.expectation_types import EXPECTATION_TYPES, ROW_TYPES, ROWS_QUERY, column_arguments
 from smartflow_assets.core.contracts.expectations import Expectation, Scope
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.nearest_name import did_you_mean
 from smartflow_assets.core.preparation.row_condition import Column, Comparison, columns, parse_condition
 from smartflow_assets.core.severity import Severity
@@ -75,8 +75,8 @@ def max_null_share(percent: float) -> float:
     return round(1 - percent / 100, 10)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True, validate_by_alias=True)
+class _Part(Declared):
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_alias=True, allow_inf_nan=True)  # bounds say it in words of their own
 
     severity: Severity = Field(
         default="warning", description="How bad a breach is. Critical alone blocks: the rows of the load stay out of everything downstream."
@@ -282,7 +282,7 @@ class RowCount(_Part):
 class ListedExpectation(_RowPart):
     """Any expectation of Great Expectations: its type and its own arguments, under their names there."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     type: str = Field(description="Its type name.", examples=["expect_column_mean_to_be_between"])
 
@@ -330,11 +330,11 @@ def can_divert(kind: str, arguments: Mapping[str, Any]) -> bool:
     return kind in ROW_TYPES and arguments.get("mostly") in (None, 1) and "unexpected_rows_query" not in arguments
 
 
-class Contract(BaseModel):
+class Contract(Declared):
     """What the rows of a source promise. A breach is told; one of severity critical also keeps the rows of its load out of everything
     downstream until they are released, and `on_breach: quarantine` keeps out the rows that break it alone."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     columns: Annotated[dict[str, ColumnContract], Field(description="What each column promises.")] = Field(default_factory=dict)
     unique_together: tuple[Together, ...] = Field(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.series.baseline import Normal
 from smartflow_assets.core.series.blocks import Rows, State
 
@@ -29,10 +30,8 @@ SENSITIVITY = {"low": 1.25, "medium": 1.0, "high": 0.83}
 """Times the threshold, in surprise."""
 
 
-class Ensemble(BaseModel):
+class Ensemble(Declared):
     """`ensemble: {combine: vote, at_least: 2, members: [zscore, iqr, seasonal]}`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     combine: Literal["mean", "vote", "any", "max"] = Field(
         default="mean",

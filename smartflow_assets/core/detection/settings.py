@@ -9,8 +9,9 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.detection.ensemble import Ensemble
 from smartflow_assets.core.detectors import AUTO, GUARDS, BaseDetector, Detector
 from smartflow_assets.core.series.scaling import Scale
@@ -25,10 +26,8 @@ FLAG_KEYS = ("sensitivity", "threshold", "direction", "ignore_small_changes")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
-class ThresholdSettings(BaseModel):
+class ThresholdSettings(Declared):
     """`threshold: {score: 0.99}`, `threshold: {false_alerts: 1 per week}`, or both."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     score: float | None = Field(
         default=None, gt=0, lt=1, description="anomaly score, 0 to 1, from which a row is anomalous, instead of sensitivity"
@@ -57,10 +56,8 @@ def _change(value: object) -> object:
     return value
 
 
-class DetectionSettings(BaseModel):
+class DetectionSettings(Declared):
     """How a series is judged; every key can stand in a source's YAML."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detectors: Literal["auto"] | tuple[Detector, ...] = Field(
         default="auto",

@@ -3,16 +3,15 @@
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.drift import DriftTest
 from smartflow_assets.core.temporal.notation import Duration
 
 
-class DriftSettings(BaseModel):
+class DriftSettings(Declared):
     """The newest rows compared with those before them: has a distribution moved, further than it usually does?"""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     reference: Annotated[Duration, Field(description="How much before the current window it is compared with.")] = timedelta(days=28)
     current: Annotated[Duration, Field(description="The newest rows, which are judged.")] = timedelta(days=7)

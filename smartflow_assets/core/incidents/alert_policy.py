@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.incidents.maintenance import MaintenanceWindow, window_of
 from smartflow_assets.core.incidents.routes import Route, channels_of
 from smartflow_assets.core.severity import RANK, Severity
@@ -28,10 +29,8 @@ def _or_never(value: Any) -> Any:
 _OR_OFF = WithJsonSchema({"anyOf": [{"enum": ["off"]}, {"type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*[A-Za-z]+\s*)+$"}]})
 
 
-class AlertPolicy(BaseModel):
+class AlertPolicy(Declared):
     """Who is told of which incidents, and when an incident is over."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     to: tuple[str, ...] = Field(
         default=(), description="Names of channels of data/channels.yaml; none: incidents are recorded, nobody is told."

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.temporal.time_zone import TimeZone
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -24,10 +25,10 @@ def _is_clock(text: str) -> str:
     return text
 
 
-class Digest(BaseModel):
+class Digest(Declared):
     """All that is due, in one message a day or a week."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     every: Literal["day", "week"] = Field(default="day", description="How often.")
     on: Weekday | None = Field(default=None, description="The day, of a digest of every week: mon, tue, wed, thu, fri, sat or sun.")

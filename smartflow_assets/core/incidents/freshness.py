@@ -9,11 +9,12 @@ from typing import Any, Literal, Self, cast
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from smartflow_assets.core.anomalies.grouping import anomaly_id
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.incidents.alert_planning import Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.event_log import FRESHNESS, Row, fold, is_going_on, row_dicts
@@ -26,14 +27,12 @@ from smartflow_assets.core.text_format import lasting
 _MODES: dict[Any, str] = {"auto": "auto", "off": "off", True: "auto", False: "off"}  # YAML reads a bare `off` as false
 
 
-class Freshness(BaseModel):
+class Freshness(Declared):
     """How old the newest row may become: learnt (`auto`), never too old (`off`), or as given.
 
     >>> Freshness.model_validate("off").mode, Freshness.model_validate({"warn_after": "15min"}).mode
     ('off', 'given')
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Literal["auto", "off", "given"] = Field(
         default="auto",

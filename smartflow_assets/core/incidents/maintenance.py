@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.temporal.notation import Duration, format_duration
 from smartflow_assets.core.temporal.schedule import Schedule, latest_slot
 from smartflow_assets.core.temporal.time_zone import TimeZone
@@ -24,15 +25,13 @@ def _checked_cron(text: str) -> str:
     return text
 
 
-class MaintenanceWindow(BaseModel):
+class MaintenanceWindow(Declared):
     """Once (`from`, `until`) or again and again (`cron`, `lasting`).
 
     >>> window = MaintenanceWindow.model_validate({"cron": "0 2 * * sun", "lasting": "2h", "timezone": "Europe/Berlin"})
     >>> window.end_of(datetime(2026, 3, 1, 1, 30, tzinfo=UTC))
     datetime.datetime(2026, 3, 1, 3, 0, tzinfo=datetime.timezone.utc)
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     from_: datetime | None = Field(default=None, alias="from", description="When it begins.", examples=["2026-12-01T22:00"])
     until: datetime | None = Field(default=None, description="When it is over.", examples=["2026-12-02T02:00"])

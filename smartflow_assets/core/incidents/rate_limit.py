@@ -6,15 +6,16 @@ Only the arithmetic of moments; `bundling` decides with it what goes alone and w
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.temporal.notation import Duration, format_duration
 
 
-class RateLimit(BaseModel):
+class RateLimit(Declared):
     """At most so many messages in any span; what is more goes together in one, and later."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     messages: int = Field(ge=1, description="How many at most.")
     per: Duration = Field(gt=timedelta(0), description="In any span so long, such as 1h.")

@@ -12,8 +12,9 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.incidents.known_causes import checked_cause
 from smartflow_assets.core.severity import Severity
 from smartflow_assets.core.temporal.time_zone import TimeZone
@@ -89,14 +90,12 @@ def read_days(text: str) -> frozenset[int]:
     return frozenset(days)
 
 
-class Route(BaseModel):
+class Route(Declared):
     """What it is for, every key that is given, and to whom that goes.
 
     >>> Route(severity="critical", hours="22:00-06:00", to="pager").to
     ('pager',)
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     severity: Annotated[tuple[Severity, ...], BeforeValidator(_as_many), BeforeValidator(_not_none)] = Field(
         default=(), description="Only these severities.", examples=["critical", ["warning", "critical"]]

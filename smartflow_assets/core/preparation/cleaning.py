@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple, Self, cast
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.preparation import transforms
 from smartflow_assets.core.preparation.transforms import Treatment
 from smartflow_assets.core.series.lifetimes import no_absences
@@ -36,10 +37,10 @@ CLEAN_COLUMNS = ["series", "metric", "dimensions", "observed_at", "value", "valu
 LONGEST_BUCKET = timedelta(days=366)
 
 
-class TimeBucket(BaseModel):
+class TimeBucket(Declared):
     """How time is cut, how long a bucket may settle, and what stands in for buckets without rows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(validate_default=True)
 
     every: Duration = Field(
         default=timedelta(minutes=5),

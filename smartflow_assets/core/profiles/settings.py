@@ -2,15 +2,14 @@
 
 from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.temporal.notation import Duration, Frequency, Rate
 
 
-class ProfileSettings(BaseModel):
+class ProfileSettings(Declared):
     """Rows, missing values, categories and the like of each bucket, as series that are judged by their own past."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     every: Duration = Field(
         default=timedelta(hours=1),

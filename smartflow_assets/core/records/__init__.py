@@ -7,8 +7,9 @@ together, `explanation` says it to people. Here is what a source's YAML may say 
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.records.detectors import RecordDetector, RecordMahalanobis
 from smartflow_assets.core.temporal.notation import Frequency, Rate
 
@@ -26,10 +27,8 @@ DetectorOrName = Annotated[
 ]
 
 
-class Records(BaseModel):
+class Records(Declared):
     """Judge each row by itself, beside the series that rows become."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     columns: tuple[str, ...] = Field(
         default=(),

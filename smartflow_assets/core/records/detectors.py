@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.detectors.isolation_forest import IsolationForest
 from smartflow_assets.core.model_parts import ModelParts
 
@@ -24,11 +25,7 @@ TRIMMED = 0.97
 FINEST = 1e-6  # of the mean variance, added to each: columns that are copies of each other would else find every rounding strange
 
 
-class _RecordDetector(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class RecordMahalanobis(_RecordDetector):
+class RecordMahalanobis(Declared):
     """Distance of the numeric columns from what is usual for the record's categories, beside each other, plus how rare those are.
 
     The raw score is the squared Mahalanobis distance of the residuals plus -2 ln(share) of each category, as a likelihood has
@@ -79,7 +76,7 @@ class RecordMahalanobis(_RecordDetector):
         return distance**2
 
 
-class RecordForest(_RecordDetector):
+class RecordForest(Declared):
     """scikit-learn's forest on the numeric columns, on their residuals and on how rare the categories are.
 
     The raw score is that of the detector `isolation_forest`. It finds holes within the usual ranges that a distance does not

@@ -68,7 +68,7 @@ class Hands(Protocol):
 class BaseAction(BaseModel, ABC, frozen=True):
     """An action; `type` and the parameters come with each."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.remediation import ActionOrName
 from smartflow_assets.core.remediation.base import BaseAction
 from smartflow_assets.core.remediation.matter import Kind, Matter
@@ -13,7 +14,7 @@ from smartflow_assets.core.remediation.run import Run
 from smartflow_assets.core.severity import RANK, Severity
 
 
-class RemedyCondition(BaseModel):
+class RemedyCondition(Declared):
     """Which incidents an entry is for.
 
     >>> from smartflow_assets.core.remediation.matter import kinds_of
@@ -22,8 +23,6 @@ class RemedyCondition(BaseModel):
     >>> [RemedyCondition(cause=kind, **more).fits(surge) for kind, more in asked]
     [True, False, False]
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cause: Kind = Field(
         description="anomaly (of a series), rule (an anomaly that breaks a rule), volume (too many or too few rows), profile (another "
@@ -47,10 +46,8 @@ def _by_cause(value: Any) -> Any:
     return {"cause": value} if isinstance(value, str) else value
 
 
-class Remedy(BaseModel):
+class Remedy(Declared):
     """One entry: what is done when something is wrong."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: Annotated[RemedyCondition, BeforeValidator(_by_cause, json_schema_input_type=Kind | RemedyCondition)] = Field(
         description="What is wrong: a cause, or {cause: anomaly, metric: requests, severity: critical}."

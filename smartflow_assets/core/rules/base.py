@@ -11,8 +11,9 @@ from typing import Annotated, Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.severity import Severity
 from smartflow_assets.core.temporal.notation import Duration
 from smartflow_assets.core.typed_rows import typed_rows
@@ -30,10 +31,10 @@ class Finding(NamedTuple):
     text: str
 
 
-class BaseRule(BaseModel):
+class BaseRule(Declared):
     """Name, reach and weight of a rule; `type` and the parameters come with each rule."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     name: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,63}$", description="What anomalies and messages call it; default: its type.")
     metric: str | None = Field(default=None, description="The metric it holds for; default: every metric of the source.")

@@ -11,22 +11,21 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.temporal.event import Event
 from smartflow_assets.core.temporal.time_zone import TimeZone
 
 Times = pd.Series | pd.DatetimeIndex | Sequence[pd.Timestamp]
 
 
-class Calendar(BaseModel):
+class Calendar(Declared):
     """Time zone, holidays and events of a source.
 
     >>> Calendar(timezone="Europe/Berlin", holidays="DE").is_holiday([pd.Timestamp("2026-12-24T23:30Z")])
     array([ True])
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     timezone: TimeZone = Field(
         default="UTC",

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from smartflow_assets.core.declared import Declared
 
 MOST_DAYS = 366
 """Days of one range: what lasts longer is a level, not an event."""
 
 
-class DateRange(BaseModel):
+class DateRange(Declared):
     """Several days in a row, the first and the last included."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     from_: date = Field(alias="from", description="The first day.", examples=["2026-12-01"])
     to: date = Field(description="The last day.", examples=["2026-12-24"])
@@ -32,14 +32,12 @@ def _is_day_or_range(value: Any) -> object:
         raise ValueError("write a day such as 2026-11-27, or several in a row such as {from: 2026-12-01, to: 2026-12-24}") from None
 
 
-class Event(BaseModel):
+class Event(Declared):
     """A kind of day, and when it was and will be; days are those of the calendar's zone.
 
     >>> Event.model_validate({"name": "black friday", "dates": ["2025-11-28", {"from": "2026-11-27", "to": "2026-11-28"}]}).days
     (datetime.date(2025, 11, 28), datetime.date(2026, 11, 27), datetime.date(2026, 11, 28))
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=60, description="What people call it; it stands in messages.", examples=["black friday"])
     dates: tuple[Annotated[date | DateRange, BeforeValidator(_is_day_or_range)], ...] = Field(
