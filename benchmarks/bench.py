@@ -41,7 +41,7 @@ Work = Callable[[Path], Taken]
 class Figure:
     """One line of the table. `prepare` makes the home that `ours` and all of `beside` are given, anew for each repeat; where what is
     measured leaves it as it was (`is_lasting`), lines with the same `prepare` share one. `unit` is what is stated: CPU seconds, or what
-    the process prints."""
+    the process prints. What takes a minute and has nothing beside it is taken once (`is_long`)."""
 
     name: str
     what: str
@@ -51,6 +51,7 @@ class Figure:
     beside: Mapping[str, Work] = field(default_factory=dict)
     unit: str = "CPU s"
     is_lasting: bool = False
+    is_long: bool = False
 
 
 def run(*names: str, as_of: datetime | None = None) -> Work:
@@ -162,6 +163,7 @@ def figures() -> list[Figure]:
             "45 s wall",
             lambda home: homes.many_series(home, 1000, 2000),
             run(as_of=wide_end),
+            is_long=True,
         ),
         Figure(
             "short",
@@ -191,7 +193,7 @@ def figures() -> list[Figure]:
             )
             for tier, what, aim in (("default", "default ensemble", "200,000"), ("statistical", "statistical tier", "1,000,000"))
         ),
-        Figure("demo", "`smartflow demo`", "60 s wall", fresh_demo, lambda home: measure(home, "demo")),
+        Figure("demo", "`smartflow demo`", "60 s wall", fresh_demo, lambda home: measure(home, "demo"), is_long=True),
         Figure(
             "idle200",
             "`smartflow run` of all 200 sources with nothing new",
@@ -217,6 +219,7 @@ def figures() -> list[Figure]:
             python("in_process.py", "ui", "HOME", "60"),
             unit="cores",
             is_lasting=True,
+            is_long=True,
         ),
     ]
 
@@ -322,10 +325,11 @@ def main() -> None:
     known = {figure.name: figure for figure in figures()}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"which of {','.join(known)}; all when not given")
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=3, help="how often a line is taken, but for those that take a minute (default: 3)")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for the table and the JSON")
     parser.add_argument("--against", type=Path, help="the JSON of an earlier run")
     arguments = parser.parse_args()
+    repeats = {name: 1 if figure.is_long else arguments.repeat for name, figure in known.items()}
     names = arguments.only.split(",") if arguments.only else list(known)
     if unknown := [name for name in names if name not in known]:
         parser.error(f"there is no figure {', '.join(unknown)}; there are {', '.join(known)}")
@@ -334,11 +338,11 @@ def main() -> None:
     file = arguments.out / f"bench-{began['taken_at'].replace(':', '')[:17]}.json"
     with tempfile.TemporaryDirectory(prefix="smartflow-bench-") as folder, Progress(console=Console(stderr=True)) as progress:
         home = partial(prepared, lasting={}, folder=Path(folder))
-        bar = progress.add_task("bench", total=sum((1 + len(known[name].beside)) * arguments.repeat for name in names))
+        bar = progress.add_task("bench", total=sum((1 + len(known[name].beside)) * repeats[name] for name in names))
         for name in names:
             progress.update(bar, description=name)
             try:
-                results[name] = measured(known[name], arguments.repeat, home, lambda: progress.advance(bar))
+                results[name] = measured(known[name], repeats[name], home, lambda: progress.advance(bar))
             except SystemExit as error:  # one line that cannot be taken must not cost the others of an hour
                 failed[name] = str(error)
             file.write_text(json.dumps({"machine": began, "figures": results, "ratios": ratios(results)}, indent=2) + "\n")

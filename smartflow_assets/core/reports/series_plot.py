@@ -112,7 +112,7 @@ def png(figure: "Figure") -> bytes:
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     picture = picture.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     out = BytesIO()
-    picture.save(out, format="png", optimize=True)
+    picture.save(out, format="png", compress_level=6)  # 9 is a twentieth smaller and takes seven times as long
     return out.getvalue()
 
 
