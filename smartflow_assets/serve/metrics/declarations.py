@@ -97,7 +97,7 @@ GROUPS: dict[str, tuple[Metric, ...]] = {
         ),
         Metric(
             "smartflow_source_newest_row_timestamp_seconds",
-            "The time of the newest row that it brought: how fresh its data is.",
+            "The time of the newest row that it brought, no later than it came: how fresh its data is.",
             ("source",),
             fold=min,
         ),

@@ -85,11 +85,12 @@ def _runs_of_the_day(published: Snapshot, readings: Readings, now: datetime) -> 
 
 
 _PAUSED = f"SELECT source FROM ({PAUSES}) WHERE coalesce(until_at > ?, TRUE)"
+_NEWEST_ROW = "max(least(last_at, ingested_at))"  # a row that is dated ahead of the clock says no more than that it came
 _SILENT = "SELECT DISTINCT source FROM incidents WHERE cause = 'freshness' AND state <> 'resolved'"
 
 
 def _freshness(published: Snapshot, readings: Readings, now: datetime) -> None:
-    for row in published.rows("SELECT source, max(last_at) AS newest_at FROM ingestions GROUP BY source"):
+    for row in published.rows(f"SELECT source, {_NEWEST_ROW} AS newest_at FROM ingestions GROUP BY source"):
         readings.add("smartflow_source_newest_row_timestamp_seconds", _seconds(row["newest_at"]), source=row["source"])
     for row in published.rows("SELECT source, max(trained_at) AS at FROM trained_models WHERE trained_at <= ? GROUP BY source", [now]):
         readings.add("smartflow_source_model_trained_timestamp_seconds", _seconds(row["at"]), source=row["source"])
@@ -103,9 +104,9 @@ def _freshness(published: Snapshot, readings: Readings, now: datetime) -> None:
         readings.zero(name, source=readings.of_sources)
 
 
-_NEWEST_ANOMALIES = """
+_NEWEST_ANOMALIES = f"""
 SELECT anomalies.source AS source, coalesce(severity, 'info') AS severity, count(*) AS n FROM anomalies
-JOIN (SELECT source, max(last_at) AS newest_at FROM ingestions GROUP BY source) AS data ON data.source = anomalies.source
+JOIN (SELECT source, {_NEWEST_ROW} AS newest_at FROM ingestions GROUP BY source) AS data ON data.source = anomalies.source
 WHERE started_at > newest_at - INTERVAL 1 DAY GROUP BY ALL
 """
 

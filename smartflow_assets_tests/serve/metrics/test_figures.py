@@ -43,6 +43,16 @@ def test_freshness_is_the_time_of_the_newest_row_and_silence_what_is_unusual(bus
     assert busy["smartflow_source_lag_seconds"] == {("shop",): 90, ("web",): 90}
 
 
+def test_a_row_that_is_dated_ahead_of_the_clock_makes_nothing_fresher_than_its_load(tmp_path: Path) -> None:
+    settings = make_home(tmp_path, "shop")
+    load = {"source": "shop", "origin": "f", "row_count": 10, "duplicate_count": 0}
+    ahead, usual = NOW + timedelta(days=36_500), NOW - timedelta(hours=3)
+    insert(settings, "ingestions", load | {"content_hash": "a", "last_at": ahead, "ingested_at": NOW - timedelta(days=2)})
+    assert read(settings, NOW)["smartflow_source_newest_row_timestamp_seconds"] == {("shop",): seconds(days=2)}
+    insert(settings, "ingestions", load | {"content_hash": "b", "last_at": usual, "ingested_at": NOW})
+    assert read(settings, NOW)["smartflow_source_newest_row_timestamp_seconds"] == {("shop",): seconds(hours=3)}
+
+
 def test_anomalies_and_incidents_are_counted_by_severity(busy: dict) -> None:
     assert busy["smartflow_anomalies"] == {("info",): 0, ("warning",): 3, ("critical",): 0}
     assert busy["smartflow_anomalies_last_day"][("web", "warning")] == 2, "of the newest day of its data"
