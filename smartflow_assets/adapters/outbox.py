@@ -55,6 +55,8 @@ from smartflow_assets.core.incidents.alert_planning import AlertStatus, message_
 from smartflow_assets.core.incidents.bundling import Envelope, Wait, packed
 from smartflow_assets.core.incidents.event_log import Row, in_order, row_dicts
 from smartflow_assets.core.incidents.messages import Message, bundled, render
+from smartflow_assets.core.severity import RANK
+from smartflow_assets.core.text_format import lasting
 
 JITTER = 0.2
 """So far each wait is from BACKOFF, by the message's key: a hundred messages must not reach a receiver that is back in one moment."""
@@ -65,6 +67,12 @@ would wait minutes for pictures that nobody leafs through."""
 
 MOST_ATTEMPTS = 24
 """Two and a half days of the above: a channel that dies on Friday evening gets its messages on Monday morning."""
+
+LONGEST_UNTRIED = sum(BACKOFF[:-1], (MOST_ATTEMPTS - len(BACKOFF)) * BACKOFF[-1])
+"""As long as that a message waits for a channel that takes none of those before it."""
+
+LONGEST_PAUSE = timedelta(seconds=30)
+"""So long, all in all, a drain waits for a receiver that asks it to come a little slower, before it leaves the rest to the next one."""
 
 _LONGEST_ERROR = 500
 _log = logging.getLogger(__name__)
@@ -280,6 +288,7 @@ class _ChannelDrain:
         self.warehouse, self.name, self.channel, self.now, self.run_id = warehouse, name, channel, now, run_id
         self.environment, self.outbox_folder, self.which, self.background = environment, outbox_folder, which, background
         self.sent = self.failed = self.skipped = self.pictures = 0
+        self.patience = LONGEST_PAUSE
         self.dead_letters: list[DeadLetter] = []
         self.ended: list[Row] = []  # how messages ended, not written yet
 
@@ -301,12 +310,13 @@ class _ChannelDrain:
     def _run(self) -> None:
         sends = self._own_sends()
         stories = _stories(self.warehouse, self.name, sends)
-        down = self._reason_not_to_try()
+        down, down_until = self._reason_not_to_try(), None
         waiting: set[str] = set()  # incidents with an earlier message that must go first, and does not go now
         not_tried: list[Row] = []
 
         def in_turn(send: Row) -> tuple:
-            return send["planned_at"], stories[send["idempotency_key"]].sequence, send["incident_id"]
+            story = stories[send["idempotency_key"]]
+            return send["planned_at"], *story.place, send["incident_id"], story.sequence
 
         sent = sent_of(self.warehouse, self.name, self.channel)
         ready = list[Row]()
@@ -330,11 +340,12 @@ class _ChannelDrain:
             if self.desk.is_closed.is_set():
                 break
             if down is not None and not is_deadly(envelope.rows[0]):
-                error = DeliveryError(f"not tried: {down}", retry_after=down.retry_after)
-                ended = [self._failure(send, error, attempt_of(send), send["sent_with"]) for send in envelope.rows]
+                ended = [self._put_off(send, down, down_until) for send in envelope.rows]
                 not_tried += ended
             else:
                 ended, down = self._attempt(envelope, stories)
+                down = None if down is None or self._waited_for(down) else down
+                down_until = max((row["due_at"] for row in ended if row["due_at"] is not None), default=self.now + BACKOFF[-1])
             for row in ended:
                 if row["due_at"] is not None:
                     stopped.add(row["incident_id"])
@@ -358,7 +369,7 @@ class _ChannelDrain:
 
     def _give_up_lost(self, send: Row) -> None:
         error = DeliveryError(f"incident {send['incident_id']} or its event is not in the warehouse", is_final=True)
-        row = self._failure(send, error, attempt_of(send), send["sent_with"])
+        row = self._failure(send, error, attempt_of(send), send["sent_with"], tries=send["tries"])
         self.ended.append(row)
         self.failed += 1
         self.dead_letters.append(DeadLetter(send["source"], self.name, row["error"]))
@@ -380,7 +391,8 @@ class _ChannelDrain:
         if error is None:
             ended = [self._row(send, "sent", attempt, envelope.key) for send in rows]
         else:
-            ended = [self._failure(send, error, attempt, envelope.key) for send in rows]
+            tries = 1 + max(send["tries"] for send in rows)
+            ended = [self._failure(send, error, attempt, envelope.key, tries=tries) for send in rows]
             told = rows[0]["event"] if len(rows) == 1 else f"{rows[0]['event']} and {len(rows) - 1} more, as one,"
             _log.warning("channel %s: message %s of %s failed: %s", self.name, told, rows[0]["source"], ended[0]["error"])
         self.ended += ended
@@ -411,13 +423,32 @@ class _ChannelDrain:
             "digest", messages, idempotency_key=key, happened_at=digest.after(newest), still_on=still_on, timezone=digest.timezone
         )
 
-    def _failure(self, send: Row, error: DeliveryError, attempt: int, sent_with: str | None) -> Row:
-        wait = None if error.is_final else wait_after(attempt, error.retry_after, key=sent_with or send["idempotency_key"])
-        text = str(error) if self.channel is None else told_without_secrets(error, self.channel, self.environment)
-        if wait is None and not error.is_final:
-            text += f" Given up after {attempt} attempts."
-        due_at = None if wait is None else self.now + wait
-        return self._row(send, "failed", attempt, sent_with, error=text[:_LONGEST_ERROR], due_at=due_at)
+    def _waited_for(self, down: DeliveryError) -> bool:
+        """Whether the receiver, which asked for a pause, has had it, so that the next message may be tried."""
+        if down.retry_after is None or down.retry_after > self.patience:
+            return False
+        self.patience -= down.retry_after
+        self._write()
+        with self.desk.left(self.warehouse):
+            return not self.desk.is_closed.wait(down.retry_after.total_seconds())
+
+    def _put_off(self, send: Row, down: DeliveryError, until: datetime | None) -> Row:
+        """The row of a message that is not tried, since its channel took none of those before it: it is due when they are. Where none was
+        tried either (`until` is None), it waits longer each time."""
+        error = DeliveryError(f"not tried: {down}", retry_after=down.retry_after)
+        if until is None:
+            return self._failure(send, error, attempt_of(send), send["sent_with"], tries=attempt_of(send))
+        is_over = self.now - send["planned_at"] >= LONGEST_UNTRIED
+        text = self._said(error) + (f" Given up after {lasting(LONGEST_UNTRIED)}." if is_over else "")
+        return self._row(send, "failed", attempt_of(send), send["sent_with"], error=text, due_at=None if is_over else until)
+
+    def _failure(self, send: Row, error: DeliveryError, attempt: int, sent_with: str | None, *, tries: int) -> Row:
+        wait = None if error.is_final else wait_after(tries, error.retry_after, key=sent_with or send["idempotency_key"])
+        text = self._said(error) + (f" Given up after {tries} attempts." if wait is None and not error.is_final else "")
+        return self._row(send, "failed", attempt, sent_with, error=text, due_at=None if wait is None else self.now + wait)
+
+    def _said(self, error: DeliveryError) -> str:
+        return str(error) if self.channel is None else told_without_secrets(error, self.channel, self.environment)
 
     def _row(
         self,
@@ -438,7 +469,7 @@ class _ChannelDrain:
             "happened_at": self.now,
             "is_possible_repeat": is_possible_repeat,
             "sent_with": sent_with,
-            "error": error,
+            "error": error and error[:_LONGEST_ERROR],
             "run_id": self.run_id,
         }
 
@@ -461,6 +492,13 @@ class _Story:
     def is_lost(self) -> bool:
         """Whether nothing can be told, since the incident is gone."""
         return self.incident is None or self.event is None
+
+    @property
+    def place(self) -> tuple[int, datetime | None]:
+        """Among what was planned at the same time: the worst incidents first, then those that began first."""
+        if self.incident is None:
+            return 1, None
+        return -RANK[self.incident["severity"]], self.incident["opened_at"]
 
     @property
     def sequence(self) -> int:

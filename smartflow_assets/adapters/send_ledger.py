@@ -31,6 +31,7 @@ _OPEN = """
     )
     SELECT * EXCLUDE (is_death) FROM (
         SELECT *, min(happened_at) OVER message AS planned_at, count(*) FILTER (is_death) OVER message AS deaths,
+            count(*) FILTER (status = 'claimed') OVER message AS tries,
             bool_or(status = 'claimed') OVER message AS is_tried, row_number() OVER (
             message ORDER BY attempt DESC, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END DESC) AS age
         FROM attempts WINDOW message AS (PARTITION BY idempotency_key, channel)
@@ -116,7 +117,7 @@ def is_deadly(send: Row) -> bool:
 
 
 def attempt_of(send: Row) -> int:
-    """The number of the attempt that comes next; the planned row carries that of the first."""
+    """The number of the attempt that comes next, of those that were put off untried too; the planned row carries that of the first."""
     return int(send["attempt"]) + (send["status"] != "planned")
 
 

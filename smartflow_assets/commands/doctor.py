@@ -544,7 +544,7 @@ def _undelivered(row: Mapping[Any, Any]) -> Diagnosis:
     if row["standing"] == "failed":
         when = f"from {row['due_at']:%Y-%m-%d %H:%M} UTC on"
         remedy = f"They are tried again by `smartflow run` or `smartflow ui`, the first {when}."
-        return Diagnosis("fail", "messages", f"{told} failed{why}", remedy)
+        return Diagnosis("fail", "messages", f"{told} {'wait' if why.startswith(': not tried') else 'failed'}{why}", remedy)
     words = {"claimed": "were begun and not ended", "planned": "wait to be sent"}
     return Diagnosis(
         "warn", "messages", f"{told} {words[row['standing']]}{why}", "They are sent by the next `smartflow run` or by `smartflow ui`."

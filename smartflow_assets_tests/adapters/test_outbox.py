@@ -16,7 +16,7 @@ import pytest
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.channels import BaseChannel, EmailChannel, FileChannel, WebhookChannel
-from smartflow_assets.adapters.outbox import JITTER, MOST_ATTEMPTS, MOST_PICTURES, DeadLetter, Drained, NoBackground, drain
+from smartflow_assets.adapters.outbox import JITTER, LONGEST_UNTRIED, MOST_ATTEMPTS, MOST_PICTURES, DeadLetter, Drained, NoBackground, drain
 from smartflow_assets.adapters.send_ledger import BACKOFF
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -298,6 +298,50 @@ def test_after_one_timeout_the_other_messages_of_the_channel_are_put_off_untried
     assert [status for status in statuses(warehouse) if status == "claimed"] == ["claimed"]
     with hook_server(port=server.port) as server:
         assert send(warehouse, at=NINE + 2 * MINUTE, hook=hook(server.port)) == Drained(sent=4)
+
+
+def test_what_was_not_tried_is_due_with_what_failed_and_has_lost_no_attempt(warehouse: Warehouse) -> None:
+    for number in range(3):
+        plan(warehouse, "hook", incident=f"i{number}")
+    moment = NINE
+    with hook_server() as server:
+        server.answers = [(503, {})] * (MOST_ATTEMPTS - 1)
+        for _ in range(MOST_ATTEMPTS - 1):
+            assert send(warehouse, at=moment, hook=hook(server.port)) == Drained(failed=1, skipped=2, planned_left=3)
+            newest = ledger(warehouse, "incident_id", "due_at")
+            (moment,) = {max(due for incident, due in newest if incident == name and due) for name in ("i0", "i1", "i2")}
+        assert send(warehouse, at=moment, hook=hook(server.port)) == Drained(sent=3)
+    assert LONGEST_UNTRIED * (1 - JITTER) < moment - NINE < LONGEST_UNTRIED * (1 + JITTER)
+
+
+def test_what_no_drain_has_tried_for_so_long_is_given_up(warehouse: Warehouse) -> None:
+    for number in range(2):
+        plan(warehouse, "hook", incident=f"i{number}")
+    with hook_server() as server:
+        server.answers = [(503, {})] * 2
+        assert send(warehouse, hook=hook(server.port)) == Drained(failed=1, skipped=1, planned_left=2)
+        drained = send(warehouse, at=NINE + LONGEST_UNTRIED, hook=hook(server.port))
+    assert "not tried" in drained.dead_letters[0].error and "Given up after 2 days 10 h." in drained.dead_letters[0].error
+    assert drained.failed == 1 and drained.skipped == 1 and drained.planned_left == 1
+
+
+def test_a_receiver_that_asks_for_short_pauses_gets_all_messages_in_one_drain(warehouse: Warehouse) -> None:
+    for number in range(9):
+        plan(warehouse, "hook", incident=f"i{number}", at=NINE + number * MINUTE)
+    with hook_server() as server:
+        server.answers = [(200, {}), (200, {}), (429, {"Retry-After": "0"})] * 3
+        assert send(warehouse, at=NINE + 10 * MINUTE, hook=hook(server.port)) == Drained(sent=6, failed=3, planned_left=3)
+        assert send(warehouse, at=NINE + 12 * MINUTE, hook=hook(server.port)) == Drained(sent=3)
+
+
+def test_the_worst_is_told_first_then_what_began_first(warehouse: Warehouse, recorded: list[Message]) -> None:
+    for name, severity, hour in (("a", "info", 1), ("b", "warning", 3), ("c", "critical", 2), ("d", "warning", 1), ("e", "critical", 3)):
+        plan(warehouse, "pager", incident=name)
+        opened_at = NINE - timedelta(hours=hour)
+        row = warehouse.read("SELECT * FROM incidents WHERE incident_id = ?", [name]).assign(severity=severity, opened_at=opened_at)
+        warehouse.commit("r1", [Rewrite("incidents", [name], row)])
+    assert send(warehouse, pager=Recorder()) == Drained(sent=5)
+    assert [message.incident_id for message in recorded] == ["e", "c", "b", "d", "a"]
 
 
 def test_a_slow_channel_holds_up_no_other(warehouse: Warehouse) -> None:

@@ -185,7 +185,7 @@ def test_what_was_given_up_is_a_failure_until_the_channel_works(
         drain_outbox(home.warehouse, catalogue, home.settings, now=at, run_id="r", environment=environment)
         home.warehouse.publish("test", is_forced=True)
 
-    assert "failed: not tried: SLACK_URL is not set" in lost_line(smartflow), "it is tried again"
+    assert "wait: not tried: SLACK_URL is not set" in lost_line(smartflow), "it is tried again"
     assert "They are tried again by `smartflow run` or `smartflow ui`, the first from 2026-03-03 00:0" in lost_line(smartflow)
     deliver(now - timedelta(minutes=2))
     lost = lost_line(smartflow)
