@@ -87,6 +87,12 @@ class Made:
     table_rows: int
 
 
+NO_NUMBERS = (
+    "no column holds numbers, so no series is made of them: only how many rows come is watched, and what they hold (docs/quality.md). "
+    "Name what is to be counted, such as metrics: [{name: orders, aggregate: count}]"
+)
+
+
 @dataclass(frozen=True)
 class Judged:
     """Violations found in the windows that were new or changed: how many, and the last of them."""
@@ -110,6 +116,8 @@ def clean_series(run: SourceRun) -> Cleaned:
         written, known = _clean(run, known, axis, planned)
     with run.warehouse.reading():
         newest, note, stored = _newest(run), arrived.recording if written else "", table_rows(run, "clean_series")
+        if axis is not None and known.empty and not buckets.metrics_of(run.warehouse, run.name, arrived.plan):
+            note = NO_NUMBERS
     if note:
         run.warn(note)
     lag = None if pd.isna(newest) else (run.now - newest - run.source.time_bucket.every).total_seconds()

@@ -166,3 +166,15 @@ def test_what_a_metric_measures_is_said_by_the_plan_and_rebuilt(tmp_path):
     fresh = made(tmp_path / "fresh", LOAD | {"transform": "difference"}, SALES, stages=until_clean)
     pd.testing.assert_frame_equal(results(home)["clean_series"], results(fresh)["clean_series"], check_exact=True)
     np.testing.assert_array_equal(home.table("clean_series", "metric = 'load'").sort_values("observed_at")["value"].head(1), [np.nan])
+
+
+def test_a_table_without_a_number_says_that_no_series_is_made_of_it(home: Home) -> None:
+    file = home.settings.data / "examples/notes.csv"
+    file.write_text("timestamp,note\n" + "".join(f"2026-03-0{day}T00:00:00Z,day {day}\n" for day in range(1, 9)))
+    read = "name: notes\nread: {type: csv, path: examples/notes.csv, time: timestamp}\n"
+    home.write_source("notes", read)
+    done = home.run_stages("notes", START + timedelta(days=9))["clean_series"]
+    assert done.note.startswith("no column holds numbers") and done.series_count == 0
+    home.write_source("notes", read + "metrics: [{name: rows, aggregate: count}]\n")
+    done = home.run_stages("notes", START + timedelta(days=9, hours=1))["clean_series"]
+    assert "no column" not in done.note and done.series_count == 1

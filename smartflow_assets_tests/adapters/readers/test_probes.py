@@ -68,6 +68,14 @@ def test_a_file_that_was_written_a_moment_ago_says_nothing_yet(tmp_path: Path, p
     assert probe(type="csv", path="a.csv") is None
 
 
+def test_a_file_that_is_dated_in_the_future_is_known_all_the_same(tmp_path: Path, probe: Probe) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("at,value\n")
+    os.utime(file, (4e9, 4e9))
+    seen = probe(type="csv", path="a.csv")
+    assert seen is not None and seen == probe(type="csv", path="a.csv")
+
+
 def test_a_file_that_is_not_there_is_told_as_by_a_run(probe: Probe) -> None:
     with pytest.raises(SourceError, match=r"read\.path: no file matches a\.csv"):
         probe(type="csv", path="a.csv")
