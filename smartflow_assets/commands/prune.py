@@ -114,7 +114,7 @@ def _tell(done: "list[Pruned]") -> None:
     if rows:
         terminal.table(["source", "table", "rows"], rows, right=["rows"])
     else:
-        terminal.result("nothing is that old")
+        terminal.result("nothing is pruned yet" if any(pruned.due_at is not None for pruned in done) else "nothing is that old")
     for pruned in done:
         if pruned.due_at is not None or (pruned.problem and pruned.is_left):
             terminal.note(str(pruned))

@@ -186,7 +186,7 @@ def test_from_cron_what_is_much_is_announced_before_it_goes(smartflow: Smartflow
     monkeypatch.setattr("smartflow_assets.defs.pruning.prune_home", prune_home)
     told, gone = smartflow("prune", "--announced"), smartflow("prune")
     assert asked == [False, True]
-    assert "old rows are pruned, 7 of anomaly_scores" in told.err and "nothing is that old" in told.out
+    assert "old rows are pruned, 7 of anomaly_scores" in told.err and "nothing is pruned yet" in told.out
     assert "anomaly_scores" in gone.out and not gone.err
     assert smartflow("prune", "--announced", "--older-than", "10d").code == 2
 
