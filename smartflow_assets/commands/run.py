@@ -120,7 +120,7 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
     if is_telling and not catalogue.names:  # the last source may have left messages
         _send_of_gone(settings, catalogue, home.clock(options.get("as_of")))
     names = home.named(asked, catalogue)
-    width, failed, runs = max(map(len, names)), [], set[str]()
+    width, failed, runs, of_all = max(map(len, names)), [], set[str](), tuple["Failure", ...]()
     with ExitStack() as stack:
         stack.enter_context(terminal.quiet())
         watch, stage_count = stack.enter_context(_opened(settings))
@@ -149,7 +149,7 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             failed.extend([] if outcome.is_success else [outcome])
 
         if left:
-            watch(job, left, options, on_stage, on_end)
+            of_all = watch(job, left, options, on_stage, on_end)
     if options.get("dry_run"):
         terminal.say("a dry run: nothing was written, nothing was sent")
     else:
@@ -161,10 +161,12 @@ def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Fact
             _tell_of_waiting(settings, catalogue, home.clock(options.get("as_of")) or datetime.now(UTC))
     for outcome in failed:
         for failure in outcome.failures:
-            terminal.error(_failure(outcome.source, failure.cause, full_disk.told_of_history(failure.message) or failure.message))
+            terminal.error(_failure(outcome.source, failure.cause, _told(failure)))
         if not outcome.failures:
             terminal.error(f"{outcome.source}: the run failed without a reason (run again with -v, or see it in `smartflow ui`)")
-    if failed:
+    for failure in of_all:
+        terminal.error(_told(failure))
+    if failed or of_all:
         raise typer.Exit(1)
 
 
@@ -195,10 +197,11 @@ def _look_for_daemon(settings: "Settings", catalogue: "Catalogue") -> None:
 
 
 @contextmanager
-def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tuple[Callable[..., None], int]]:
+def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tuple[Callable[..., tuple["Failure", ...]], int]]:
     """The shared Dagster instance with dead runs failed and closed, and the partitions as the catalogue has them.
 
-    -> what runs a job for sources with options, and tells each stage as it begins and each outcome; and how many stages there are.
+    -> what runs a job for sources with options, tells each stage as it begins and each outcome, and gives back what went wrong once all
+    sources were through; and how many stages there are.
     """
     with process.loading():
         import dagster as dg
@@ -237,12 +240,12 @@ def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tupl
                 raise KeyboardInterrupt  # Dagster caught it and ended the run
             return outcome
 
-        def watch_all(job: str, sources: Sequence[str], options: dict[str, Any], on_stage: OnStage, on_end: OnEnd) -> None:
+        def watch_all(job: str, sources: Sequence[str], options: dict[str, Any], on_stage: OnStage, on_end: OnEnd) -> tuple["Failure", ...]:
             if job != MONITOR_JOB or len(sources) == 1:
                 for source in sources:
                     on_end(watch_one(job, source, options, on_stage))
-                return
-            left = list(sources)
+                return ()
+            left, of_all = list(sources), tuple["Failure", ...]()
 
             def ended(outcome: "Outcome") -> None:
                 left.remove(outcome.source)
@@ -252,8 +255,10 @@ def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tupl
                 failures = execute_many(instance, settings, sources, options, on_stage=on_stage, on_end=ended)
             except Exception as error:
                 failures = (_unforeseen(error),)
+                of_all = () if left else failures
             for source in left.copy():  # the run failed before it came to them
                 ended(Outcome(source, "", is_success=False, failures=failures))
+            return of_all
 
         yield watch_all, len(ASSETS)
 
@@ -352,6 +357,10 @@ def _line(outcome: "Outcome", facts: Facts, width: int) -> str:
     if outcome.is_success:
         state = next((word for word, fact in (("blocked", BLOCKED), ("silent", SILENT)) if outcome.facts.get(fact)), "ok")
     return "  ".join([f"{outcome.source:<{width}}", f"{state:<6}", *numbers, f"{outcome.seconds:.1f} s"])
+
+
+def _told(failure: "Failure") -> str:
+    return full_disk.told_of_history(failure.message) or failure.message
 
 
 def _failure(source: str, cause: str, message: str) -> str:

@@ -75,7 +75,8 @@ def execute_many(
 ) -> tuple[Failure, ...]:
     """Watch several sources in one run and close it; `on_end` is told the outcome of each as it ends, `on_stage` each stage of each source.
 
-    -> why the run failed as a whole, where it did. KeyboardInterrupt where somebody ended it.
+    -> why the run failed as a whole, where it did. KeyboardInterrupt where somebody ended it; what cannot be sent or published when all
+    are through is raised.
     """
     is_dry = bool(options.get("dry_run"))
     tags = {SOURCES_TAG: told_names(sources), REASON_TAG: reason} | ({DRY_RUN_TAG: "true"} if is_dry else {})

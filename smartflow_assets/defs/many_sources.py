@@ -23,7 +23,7 @@ from pydantic import Field
 from smartflow_assets.adapters.outbox import Drained
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.errors import WarehouseBusyError, is_interrupt
+from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError, is_interrupt
 from smartflow_assets.defs.assets import ASSETS
 from smartflow_assets.defs.assets.alerting import incidents
 from smartflow_assets.defs.jobs import LAUNCHPAD, run_sources
@@ -152,7 +152,7 @@ class _OneAfterTheOther:
                     on_end(outcome)
                 yield outcome
                 if self._is_time_to_tell():
-                    self._conclude(is_publishing_forced=False)
+                    self._conclude_for_now()
             if busy and deadline is None:
                 deadline = time.monotonic() + SOURCE_LOCK_PATIENCE.total_seconds()
                 self.context.log.info(f"other runs work on {told_names(busy)}; waiting up to {SOURCE_LOCK_PATIENCE}")
@@ -182,6 +182,14 @@ class _OneAfterTheOther:
             if drained != Drained():
                 self.context.log.info(f"messages: {drained}")
         self.told = time.monotonic()
+
+    def _conclude_for_now(self) -> None:
+        """What cannot be sent or published now is once more at the end; the other sources are still to be watched."""
+        try:
+            self._conclude(is_publishing_forced=False)
+        except SmartflowError as error:
+            self.context.log.warning(f"not all was sent and published yet: {error}")
+            self.told = time.monotonic()
 
     def _conclude(self, *, is_publishing_forced: bool) -> None:
         self._tell()

@@ -2,7 +2,8 @@
 
 A failed step skips everything below it, incidents, sends and snapshot included. So each run is closed from outside:
 `smartflow run` calls this itself, two run-status sensors call it for all other runs. Whoever comes second finds the run in
-`run_log` and does nothing. A run of several sources closes each of them when it has done it; here is closed what it died in.
+`run_log` and does nothing. A run of several sources closes each of them when it has done it; here is closed what it died in,
+and sent and published what it could not.
 """
 
 import os
@@ -67,8 +68,8 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
         for record in records:
             close(record, warehouse=warehouse, settings=settings, catalogue=catalogue)
             report_failed(instance, record)
-        if records or (is_of_many(run) and run.tags.get(KILLED_TAG)):  # it may have died before it sent and published what it had closed
-            now = max((record.now for record in records), default=datetime.now(UTC))
+        if records or _is_unfinished(instance, run):
+            now = max((record.now for record in records), default=_clock(_options(run), datetime.now(UTC)) or datetime.now(UTC))
             if _options(run).get("send", True):
                 deliver(
                     run_id,
@@ -83,6 +84,15 @@ def close_run(instance: dg.DagsterInstance, run_id: str, *, settings: Settings |
             is_forced = any(record.status != "success" for record in records)
             conclude(run_id, now=now, warehouse=warehouse, settings=settings, catalogue=catalogue, is_publishing_forced=is_forced)
     return Closed(is_new=bool(records), failures=tuple(failure for record in records for failure in record.failures))
+
+
+def _is_unfinished(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run of several may have ended before it sent and published what it had closed: it was killed, or failed by something else
+    than its sources, of which it speaks when all else is done."""
+    if not is_of_many(run) or run.tags.get(KILLED_TAG):
+        return is_of_many(run)
+    failed = (entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE))
+    return any(event is not None and event.step_failure_data.user_failure_data is None for event in failed)
 
 
 def _tell_of_pruning(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> None:

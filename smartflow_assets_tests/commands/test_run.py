@@ -1,5 +1,6 @@
 """`smartflow run` and `train` through Dagster, in a real home."""
 
+import errno
 import os
 import re
 import signal
@@ -16,7 +17,9 @@ import pytest
 
 from smartflow_assets.adapters.readers import file_signature
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+from smartflow_assets.config.settings import Settings
 from smartflow_assets.defs.execute import Outcome
+from smartflow_assets.defs.resources import open_warehouse
 from smartflow_assets_tests.commands.conftest import SHOP, Smartflow, in_folder, make_home
 from smartflow_assets_tests.receivers import mail_server
 
@@ -80,6 +83,28 @@ def test_a_source_that_fails_before_its_run_begins_keeps_no_other_from_running(
     assert answer.code == 1
     assert [line.split()[:2] for line in answer.out.splitlines()] == [["shop", "ok"], ["lost", "failed"]]
     assert "error: lost: run: LookupError: no partition is called lost" in answer.err
+
+
+@pytest.mark.soak
+def test_several_sources_of_which_nothing_could_be_published_end_with_1_and_one_reason(
+    smartflow: Smartflow, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (home / f"data/sources/{name}.yaml").write_text(f"name: {name}\nread: {{type: csv, path: feeds/{name}.csv, time: ts}}\n")
+        (home / f"data/feeds/{name}.csv").write_text("ts,n\n2026-03-01T00:00:00Z,1\n")
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("smartflow_assets.adapters.warehouse.publishing.clone", no_space)
+    answer = smartflow("run", "one", "two")
+    assert [line.split()[:2] for line in answer.out.splitlines()] == [["one", "ok"], ["two", "ok"]]
+    (error,) = [line for line in answer.err.splitlines() if line.startswith("error")]
+    assert error.startswith("error: the warehouse could not be published: No space left on device (")
+    assert error.endswith("Free some space; the copy from before is still there.")
+    assert answer.code == 1
+    log = open_warehouse(Settings(home)).read("SELECT source, status FROM run_log ORDER BY source")
+    assert log.to_numpy().tolist() == [["one", "success"], ["two", "success"]]
 
 
 @pytest.fixture(scope="module")
