@@ -218,6 +218,7 @@ def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tupl
         from smartflow_assets.defs.run_closing import close_run
         from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
         from smartflow_assets.defs.source_partitions import match_partitions
+        from smartflow_assets.stages.scheduling.turns import in_turn
 
     with private(), kept_connections(), open_instance(settings.dagster_home, captures_output=terminal.is_verbose()) as instance:
         settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
@@ -242,7 +243,7 @@ def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tupl
 
         def watch_all(job: str, sources: Sequence[str], options: dict[str, Any], on_stage: OnStage, on_end: OnEnd) -> tuple["Failure", ...]:
             if job != MONITOR_JOB or len(sources) == 1:
-                for source in sources:
+                for source in in_turn(sources, open_warehouse(settings), settings):
                     on_end(watch_one(job, source, options, on_stage))
                 return ()
             left, of_all = list(sources), tuple["Failure", ...]()

@@ -61,6 +61,7 @@ def sources() -> None:
         state = "broken" if source is None else known.get("last_run_status") or "never run"
         if state == "success":
             state = "blocked" if name in blocked else "silent" if name in silent else state
+        state = "killed" if source is not None and _was_killed(settings, name) else state
         rows.append(
             [
                 name,
@@ -100,6 +101,16 @@ def sources() -> None:
         terminal.note(f"of no source: {terminal.count(len(others) - _MOST_NOTES, 'more incident')}")
     for note in _columns_of_text(settings, catalogue):
         terminal.note(note)
+
+
+def _was_killed(settings: "Settings", name: str) -> bool:
+    """Whether the process of its last run is gone, also before anybody has closed that run."""
+    from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+
+    try:
+        return AdvisoryLock(settings.source_lock(name)).abandoned_at() is not None
+    except PermissionError:  # somebody else's home: what is published has to do
+        return False
 
 
 def _schedule(source: "Source | None", known: dict[str, Any]) -> str:

@@ -4,7 +4,8 @@ It calls the bodies of the assets, as their own steps do, and reports what they 
 skips what depends on it, in this source alone. Each source is closed as soon as it is done, so `run_log` says of each what became of it,
 whatever becomes of the rest of the run; what a dead run leaves is done by `run_closing`. Messages are planned with each source and sent
 when all are through, each minute in a run that takes long, so that what breaks together is told together. The run as a whole fails if a
-source has failed, after all others are done. A source that another run works on is left for the end.
+source has failed, after all others are done. A source that another run works on is left for the end, and so is one that took its last run
+down (`scheduling/turns`).
 """
 
 import logging
@@ -34,6 +35,7 @@ from smartflow_assets.defs.resources import SOURCE_LOCK_PATIENCE, RunOptions, op
 from smartflow_assets.defs.run_closing import close_source
 from smartflow_assets.defs.source_report import Outcome, SourceReport
 from smartflow_assets.stages.run_closing import conclude, deliver, unsuccessful_sources
+from smartflow_assets.stages.scheduling.turns import in_turn
 
 MOST_NAMES = 5  # in a tag; more are counted
 TOLD_EVERY = timedelta(minutes=1)  # while the run goes on: messages are sent, and what was written is published
@@ -47,7 +49,9 @@ ON_END: ContextVar[Callable[[Outcome], None] | None] = ContextVar("on_end", defa
 class Sources(dg.Config):
     """Which sources a run is of."""
 
-    sources: list[str] = Field(default=[], description="Names of sources, in the order in which they are watched. Empty: all of them.")
+    sources: list[str] = Field(
+        default=[], description="Names of sources, watched in this order, those last whose last run was killed. Empty: all."
+    )
 
 
 def told_names(names: Sequence[str]) -> str:
@@ -80,9 +84,10 @@ def each_source(context: dg.OpExecutionContext, config: Sources) -> None:
         context.instance.add_run_tags(context.run_id, {SOURCES_TAG: told_names(names)})
     if not options.dry_run:
         context.instance.add_dynamic_partitions(PARTITION_SET, names)
+    turns = in_turn(names, open_warehouse(options.settings), options.settings)
     failed = [
         outcome
-        for outcome in _OneAfterTheOther(context, options, catalogue, _untold(context, options, names)).outcomes(names)
+        for outcome in _OneAfterTheOther(context, options, catalogue, _untold(context, options, names)).outcomes(turns)
         if not outcome.is_success
     ]
     causes = [f"{outcome.source} ({', '.join(failure.cause for failure in outcome.failures)})" for outcome in failed]

@@ -107,6 +107,25 @@ def test_several_sources_of_which_nothing_could_be_published_end_with_1_and_one_
     assert log.to_numpy().tolist() == [["one", "success"], ["two", "success"]]
 
 
+@pytest.mark.soak
+def test_a_source_that_takes_its_process_down_costs_itself_alone(
+    smartflow: Smartflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / "data/sources").mkdir(parents=True)
+    monkeypatch.chdir(home)
+    (home / "deadly.py").write_text("import os\n\ndef die():\n    os._exit(0)\n\ndef rows():\n    return [{'ts': '2026-03-01', 'n': 1}]\n")
+    for name, function in (("a", "die"), ("b", "rows"), ("c", "rows")):
+        reader = f"{{type: python, function: 'deadly:{function}', time: ts}}"
+        (home / f"data/sources/{name}.yaml").write_text(f"name: {name}\nread: {reader}\nschedule: manual\n")
+    command = [sys.executable, "-m", "smartflow_assets.cli", "run"]
+    environment = os.environ | {"SMARTFLOW_HOME": str(home), "PYTHONPATH": os.pathsep.join((str(home), *filter(None, sys.path)))}
+    outs = [subprocess.run(command, env=environment, capture_output=True, text=True).stdout for _ in range(2)]
+    assert [[line.split()[:2] for line in out.splitlines()] for out in outs] == [[], [["b", "ok"], ["c", "ok"]]]
+    states = [line.split()[:2] for line in smartflow("sources").out.splitlines() if line.split()[:1] == ["a"]]
+    assert states == [["a", "killed"]]
+
+
 @pytest.fixture(scope="module")
 def after_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = make_home(tmp_path_factory.mktemp("ran"))

@@ -95,6 +95,14 @@ class AdvisoryLock:
         with self._opened(self.path) as lock:
             return None if _try(lock, fcntl.LOCK_SH) else self._written_holder()
 
+    def abandoned_at(self) -> datetime | None:
+        """When somebody took the lock whose process ended while it held it; None where it was given back, is held or was taken since."""
+        if not self.path.exists():
+            return None
+        with self._opened(self.path) as lock:
+            status = os.fstat(lock)
+            return datetime.fromtimestamp(status.st_mtime, UTC) if status.st_size and _try(lock, fcntl.LOCK_SH) else None
+
     def remove(self) -> None:
         """Delete the files of a lock that nobody will ask for again, such as a run's."""
         self.path.unlink(missing_ok=True)

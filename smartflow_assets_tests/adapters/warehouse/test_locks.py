@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,16 @@ def test_killed_holder_frees_the_lock(lock, foreign_holder):
     assert lock.holder() is None
     with lock.exclusive(AT_ONCE):
         assert lock.holder() is not None
+
+
+def test_a_lock_is_abandoned_from_the_death_of_its_holder_until_it_is_taken_again(lock, foreign_holder):
+    assert lock.abandoned_at() is None  # it lives
+    foreign_holder.kill()
+    foreign_holder.wait()
+    assert abs(lock.abandoned_at() - datetime.now(UTC)) < timedelta(minutes=1)
+    with lock.exclusive(AT_ONCE):
+        pass
+    assert lock.abandoned_at() is None
 
 
 def test_readers_share_and_keep_writers_out(lock):
