@@ -33,7 +33,6 @@ TRAIN_EXAMPLES = """
 smartflow train
 smartflow train web_traffic --as-of 2026-02-17T10:00
 """
-INTERRUPTED = "DagsterExecutionInterruptedError"  # the failure of a step that Ctrl-C stopped
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Work on a copy: nothing is written, nothing is sent.")]
 Facts = Sequence[tuple[str, str]]
 OnStage = Callable[[str, str], None]  # source, stage
@@ -204,8 +203,6 @@ def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tupl
     sources were through; and how many stages there are.
     """
     with process.loading():
-        import dagster as dg
-
         from smartflow_assets.adapters.files.access import private
         from smartflow_assets.config.catalogue import Catalogue
         from smartflow_assets.defs.build import ASSETS
@@ -232,14 +229,9 @@ def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tupl
 
         def watch_one(job: str, source: str, options: dict[str, Any], on_stage: OnStage) -> "Outcome":
             try:
-                outcome = execute(instance, settings, job, source, options, reason=reason, on_stage=lambda stage: on_stage(source, stage))
+                return execute(instance, settings, job, source, options, reason=reason, on_stage=lambda stage: on_stage(source, stage))
             except Exception as error:  # before the run began or while it was closed: the other sources are still to run
                 return Outcome(source, "", is_success=False, failures=(_unforeseen(error),))
-            run = instance.get_run_by_id(outcome.run_id)
-            is_canceled = run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
-            if is_canceled or any(INTERRUPTED in failure.message for failure in outcome.failures):
-                raise KeyboardInterrupt  # Dagster caught it and ended the run
-            return outcome
 
         def watch_all(job: str, sources: Sequence[str], options: dict[str, Any], on_stage: OnStage, on_end: OnEnd) -> tuple["Failure", ...]:
             if job != MONITOR_JOB or len(sources) == 1:

@@ -18,7 +18,7 @@ from smartflow_assets.defs.many_sources import ON_END, config_of_many, told_name
 from smartflow_assets.defs.names import MONITOR_MANY_JOB, OPTIONS, PARTITION_SET, prefixed
 from smartflow_assets.defs.partitions import DRY_RUN_TAG, REASON_TAG, SOURCE_TAG, SOURCES_TAG
 from smartflow_assets.defs.resources import LISTENER, Listener, open_warehouse
-from smartflow_assets.defs.run_closing import close_run, facts_of, failures_of, failures_of_many, notes_of
+from smartflow_assets.defs.run_closing import close_run, facts_of, failures_of, failures_of_many, notes_of, was_interrupted
 from smartflow_assets.defs.source_report import Outcome, told_of
 from smartflow_assets.stages.alerting import Failure
 
@@ -35,7 +35,7 @@ def execute(
 ) -> Outcome:
     """Run `job`, named without its prefix, for `source` and close the run.
 
-    `options` are fields of RunOptions; `on_stage` is told each stage as it begins.
+    `options` are fields of RunOptions; `on_stage` is told each stage as it begins. KeyboardInterrupt where somebody ended the run.
     """
     is_dry = bool(options.get("dry_run"))
     job = prefixed(job)
@@ -58,8 +58,11 @@ def execute(
             failures, notes = tuple(failures_of(home, result.run_id)), notes_of(home, result.run_id)
             close_run(home, result.run_id, settings=settings)
             facts |= {} if is_dry else told_of(open_warehouse(settings), result.run_id, source, is_alone=True)
+            is_interrupted = not result.success and was_interrupted(home, result.run_id)
     finally:
         LISTENER.reset(listening)
+    if is_interrupted:
+        raise KeyboardInterrupt  # Dagster caught it and ended the run
     return Outcome(source, result.run_id, result.success, failures, facts, notes, time.monotonic() - begun)
 
 

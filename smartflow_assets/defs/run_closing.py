@@ -7,7 +7,7 @@ and sent and published what it could not.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -179,20 +179,28 @@ def _reported(instance: dg.DagsterInstance, run_id: str) -> dict[str, tuple[dict
 
 def failures_of_many(instance: dg.DagsterInstance, run_id: str) -> tuple[Failure, ...] | None:
     """Why a run of several failed as a whole; None where somebody ended it."""
-    run = instance.get_run_by_id(run_id)
-    if run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING):
+    if was_interrupted(instance, run_id):
         return None
+    return next(((Failure("run", reason_of(error)),) for error in _errors_of(instance, run_id)), ())
+
+
+def was_interrupted(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether somebody ended the run: in a stage, before the first one while it waited for its turn, or from the UI."""
+    run = instance.get_run_by_id(run_id)
+    is_canceled = run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
+    return is_canceled or any(map(_is_interrupt, _errors_of(instance, run_id)))
+
+
+def _errors_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[Any]:
+    """What steps of the run, and the run as a whole, failed by; nothing of one that was failed from outside."""
     for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}):
         event = entry.dagster_event
         if event is None or not event.event_specific_data:
             continue
         is_step = event.event_type == dg.DagsterEventType.STEP_FAILURE
         error = event.step_failure_data.error if is_step else event.job_failure_data.error
-        if _is_interrupt(error):
-            return None
         if error is not None:
-            return (Failure("run", reason_of(error)),)
-    return ()
+            yield error
 
 
 def _record(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings) -> RunRecord:
@@ -308,6 +316,7 @@ def failures_of(instance: dg.DagsterInstance, run_id: str) -> list[Failure]:
             steps.append(Failure(cause=str(named(event.step_key)), message=reason_of(event.step_failure_data.error)))
         elif event.event_type == dg.DagsterEventType.RUN_FAILURE:
             error = event.job_failure_data.error if event.event_specific_data else None  # failed from outside: no data
+            is_interrupted = is_interrupted or _is_interrupt(error)
             whole.append(Failure(cause="run", message=reason_of(error) if error else event.message or "the run failed"))
         else:
             checks += check_failure(event.asset_check_evaluation_data)

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from smartflow_assets.defs.dead_runs import fail_dead_runs
 from smartflow_assets.defs.execute import execute
@@ -111,6 +112,22 @@ def test_a_run_killed_in_some_stages_is_finished_by_the_next(tmp_path, monkeypat
         assert home.count("alert_sends", "status = 'sent'") == sent + 2 * is_told  # that one opened and resolved
         assert len(list(home.settings.outbox.glob("*.eml"))) == sent + 2 * is_told
         assert home.count("run_log", "status = 'killed'") == len(stages)
+
+
+@pytest.mark.parametrize("error", [DagsterExecutionInterruptedError, KeyboardInterrupt])
+@pytest.mark.parametrize("is_waiting", [True, False], ids=["while it waits for the warehouse", "in a stage"])
+def test_a_run_that_somebody_ends_is_canceled_and_no_incident(home, monkeypatch, is_waiting, error):
+    web = prepared(home.folder, monkeypatch, home.instance)
+
+    def end(*_: object, **__: object) -> None:
+        raise error
+
+    if is_waiting:
+        monkeypatch.setattr("smartflow_assets.defs.resources.appearance", end)
+    with pytest.raises(KeyboardInterrupt):
+        execute(home.instance, web.settings, "monitor_source", "web", {}, on_stage=end)
+    assert web.table("run_log")["status"].tolist() == ["canceled"]
+    assert web.count("incidents") == 0
 
 
 AFTER_DETECTION = [pytest.param("anomalies", marks=pytest.mark.soak), "incidents", pytest.param("alert_sends", marks=pytest.mark.soak)]
