@@ -341,7 +341,7 @@ def _daemon(settings: "Settings", catalogue: "Catalogue") -> Diagnoses:
 
 
 def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
-    if not settings.warehouse_file.exists():
+    if not (settings.warehouse_file.exists() or settings.published_file.exists()):
         yield Diagnosis("ok", "warehouse", "none yet", "`smartflow run` makes it.")
         return
     rows = sum(warehouse.tables().values())

@@ -127,3 +127,23 @@ def test_a_run_under_way_is_not_disturbed(smartflow: Smartflow, home: Path, back
         answer = smartflow("restore", str(backed_up), "--replace")
     assert answer.code == 1 and "a run is under way: run abc" in answer.err
     assert not list((home / "data").glob("before-restore-*"))
+
+
+@pytest.mark.soak
+def test_a_run_makes_no_new_warehouse_beside_the_published_copy_of_one_that_is_gone(
+    smartflow: Smartflow, home: Path, backed_up: Path
+) -> None:
+    live, published = home / "data/warehouse/smartflow.duckdb", home / "data/warehouse/analyst.duckdb"
+    live.unlink()
+    copy = published.read_bytes()
+    for command in (["run"], ["run", "shop"], ["train", "shop"]):
+        answer = smartflow(*command)
+        assert answer.code == 1 and "the warehouse is gone; its published copy" in answer.err and "smartflow restore DIR" in answer.err
+    looked_at = smartflow("doctor")
+    assert looked_at.code == 1 and "fail  warehouse: the warehouse is gone" in looked_at.out
+    assert not live.exists() and published.read_bytes() == copy
+    assert smartflow("incidents", "list").code == 0
+    assert smartflow("restore", str(backed_up), "--replace").code == 0
+    assert warehouse_of(home).tables()["anomaly_scores"] == 120
+    (aside,) = (home / "data").glob("before-restore-*")
+    assert (aside / "warehouse/analyst.duckdb").read_bytes() == copy

@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -73,6 +73,17 @@ def _makes_anew(published: Path) -> str:
     return f"{first}`smartflow run` makes it anew, also where nothing is new."
 
 
+def warehouse_gone(live: Path, published: Path, published_at: datetime | None) -> WarehouseError:
+    """What is said where a warehouse was published and is no longer there: a new one would be published over the last copy of what people
+    have said and done. `published_at` is None for a copy that cannot be read."""
+    beside = "which cannot be read either"
+    remedy = f"Put a backup back: `smartflow restore DIR --replace`. To begin anew instead, move {published} away."
+    if published_at:
+        beside = f"of {published_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        remedy += f" Without a backup, go on from the copy: cp {published} {live}"
+    return WarehouseError(f"the warehouse is gone; its published copy, {beside}, is still there", where=str(live), remedy=remedy)
+
+
 def interval(size: int) -> timedelta:
     """How long a large file of so many bytes is not published again.
 
@@ -102,7 +113,7 @@ def copy_over(live: Path, published: Path, prepare: Callable[[Path], None] = lam
         clone(live, part)
         prepare(part)
         # A log that a writing analyst left belongs to the old copy; beside the new one DuckDB would try to replay it.
-        published.with_name(published.name + ".wal").unlink(missing_ok=True)
+        log_of(published).unlink(missing_ok=True)
         part.replace(published)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -125,8 +136,20 @@ def put_in_place(part: Path, live: Path) -> None:
 
 
 def _require_folded_in(live: Path) -> None:
-    if live.with_name(live.name + ".wal").exists():
+    if log_of(live).exists():
         raise WarehouseError("the warehouse has a log that is not folded in, so a copy would lack rows", where=str(live))
+
+
+def move_aside(file: Path, aside: Path) -> None:
+    """Moves a file of the warehouse, if it is there, into a folder that is made for it."""
+    if file.exists():
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(aside)
+
+
+def log_of(file: Path) -> Path:
+    """Where DuckDB keeps what is not folded into a file yet."""
+    return file.with_name(file.name + ".wal")
 
 
 def clone(source: Path, target: Path) -> None:

@@ -215,8 +215,10 @@ class Warehouse:
         return len(found) > 0
 
     def copy_to(self, target: Path) -> None:
-        """Copies the live file, if there is one, for a run that must leave no trace."""
+        """Copies the live file, if there is one, for a run that must leave no trace, or for a backup."""
         if not self.path.exists():
+            if self.published.exists():
+                raise self._gone()
             return
         with self._alone():
             with self._writable() as connection:
@@ -225,14 +227,17 @@ class Warehouse:
             publishing.clone(self.path, target)
 
     def put_back(self, copy: Path, aside: Path) -> None:
-        """Makes a copy of `copy`, a warehouse of this version or an older one, the live file; the present one is moved to `aside`."""
+        """Makes a copy of `copy`, a warehouse of this version or an older one, the live file; the present one is moved to `aside`.
+
+        Where that is gone or cannot be opened its published copy is moved beside it: nothing later is left.
+        """
         with self._alone():
-            if self.path.exists():
-                with self._writable() as connection:
-                    connection.execute("CHECKPOINT warehouse").fetchall()
-                aside.parent.mkdir(parents=True, exist_ok=True)
-                self.path.replace(aside)
+            is_sound = self._is_there() and self._is_folded_in()
+            publishing.move_aside(self.path, aside)
+            publishing.move_aside(publishing.log_of(self.path), publishing.log_of(aside))
             publishing.copy_over(copy, self.path)
+            if not is_sound:
+                publishing.move_aside(self.published, aside.with_name(self.published.name))
 
     def file_use(self) -> FileUse:
         """How large the live file is, and how much of it is free."""
@@ -331,13 +336,40 @@ class Warehouse:
             migrations.found_version(connection)  # another process may have upgraded it since
             yield connection
 
+    def _is_there(self) -> bool:
+        """Whether there is a live file with anything in it; DuckDB takes an empty one for a new database."""
+        return self.path.exists() and self.path.stat().st_size > 0
+
+    def _is_folded_in(self) -> bool:
+        """Whether the live file could be opened, and its log folded in; the caller holds the lock alone."""
+        try:
+            with self._writable() as connection:
+                connection.execute("CHECKPOINT warehouse").fetchall()
+        except WarehouseError as error:
+            _log.warning("%s is moved as it is: %s", self.path, error)
+            return False
+        return True
+
+    def _gone(self) -> WarehouseError:
+        """The error where a new warehouse would be made beside the published copy of one that is gone."""
+        try:
+            info = self.snapshot_info()
+        except WarehouseError:
+            info = None
+        return publishing.warehouse_gone(self.path, self.published, info and info.published_at)
+
     def _make_ready(self) -> None:
         """Creates the file, or brings an older one up to date after a copy; the caller holds the lock alone."""
         make_folder(self.path.parent)
         self._engines.sweep()
+        was_published = self.published.exists()
+        if was_published and not self._is_there():
+            raise self._gone()
         with self._opened(self.path, READ_WRITE) as connection:
             version = migrations.found_version(connection)
             if version is None:
+                if was_published:  # DuckDB's own command line makes a file without tables where there is none
+                    raise self._gone()
                 _transact(connection, lambda new: migrations.upgrade(new, None))
         if version is not None and version < SCHEMA_VERSION:
             copy = self.path.with_name(f"{self.path.stem}.v{version}{self.path.suffix}")
