@@ -16,6 +16,9 @@ from smartflow_assets.core.errors import SmartflowError, SourceError, WarehouseB
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _LINE = re.compile(r"^ *(Original Line|LINE \d+):.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 _FULL = re.compile(r"no space left|disk quota|file too large|out of disk|max_temp_directory_size|could not write", re.IGNORECASE)
+_DAMAGED = re.compile(
+    r"could not read (enough bytes )?from file|not a valid DuckDB database|corrupt database|serialization error", re.IGNORECASE
+)
 
 
 def is_busy(error: duckdb.Error) -> bool:
@@ -26,6 +29,11 @@ def is_busy(error: duckdb.Error) -> bool:
 def is_disk_full(error: duckdb.Error) -> bool:
     """Whether there was no room to write. An error of the content is none: it repeats its line, which may say anything."""
     return not isinstance(error, duckdb.InvalidInputException) and _FULL.search(str(error)) is not None
+
+
+def is_damaged(error: duckdb.Error) -> bool:
+    """Whether a file that DuckDB opens is cut off, or holds other bytes than it wrote."""
+    return not isinstance(error, duckdb.ProgrammingError) and _DAMAGED.search(str(error)) is not None
 
 
 def warehouse_error(error: duckdb.Error, file: Path) -> SmartflowError:

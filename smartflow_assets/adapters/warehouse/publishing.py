@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from smartflow_assets.adapters.duckdb_errors import is_damaged
 from smartflow_assets.adapters.files.access import Share, make_folder, offer, private
 from smartflow_assets.core.errors import SmartflowError, WarehouseError
 
@@ -22,6 +23,10 @@ AT_ONCE_BELOW_BYTES = 256 * 1024**2  # copies in 0.2 s; larger files are publish
 INTERVAL = timedelta(minutes=1)  # for each gibibyte that they have begun, so that copies write 18 MB a second at most
 _GIBIBYTE = 1024**3
 _DAMAGES = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+_PUTS_BACK = (
+    "Put a backup back: `smartflow restore DIR --replace` moves this file aside. Without one move it aside yourself; `smartflow run` "
+    "then says how to go on from the published copy."
+)
 _FOLDER = re.compile('"/[^"]*/')
 _FICLONE = 0x40049409  # Linux: share the blocks of another file (btrfs, xfs), in no time whatever the size
 
@@ -48,15 +53,33 @@ def not_published(published: Path) -> WarehouseError:
 
 
 def require_whole(connection: duckdb.DuckDBPyConnection, name: str, published: Path) -> None:
-    """WarehouseError for a copy, attached as `name`, that was cut off: DuckDB opens it, and only questions that reach behind the cut fail.
+    """WarehouseError for a copy, attached as `name`, that was cut off."""
+    if cut := _cut_off(connection, name, published):
+        raise WarehouseError(f"the published copy {cut}", where=str(published), remedy=_makes_anew(published))
+
+
+def require_live_whole(connection: duckdb.DuckDBPyConnection, live: Path) -> None:
+    """WarehouseError for a warehouse that was cut off: what is left of it would be published over the last copy that is whole."""
+    if cut := _cut_off(connection, "warehouse", live):
+        raise WarehouseError(f"the warehouse {cut}", where=str(live), remedy=_PUTS_BACK)
+
+
+def _cut_off(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> str:
+    """What is said of a file, attached as `name`, that was cut off: DuckDB opens it, and only questions that reach behind the cut fail.
 
     Its header counts free blocks at its end that DuckDB has taken off, so a cut shows where it leaves less than what is in use.
     """
     found = connection.execute("SELECT block_size * used_blocks FROM pragma_database_size() WHERE database_name = ?", [name]).fetchone()
-    has, used = published.stat().st_size, found[0] if found else 0
-    if has < used:
-        what = f"the published copy was cut off: {used:,} bytes of it are in use, and {has:,} are there"
-        raise WarehouseError(what, where=str(published), remedy=_makes_anew(published))
+    has, used = file.stat().st_size, found[0] if found else 0
+    return f"was cut off: {used:,} bytes of it are in use, and {has:,} are there" if has < used else ""
+
+
+def live_error(error: WarehouseError, cause: BaseException | None, live: Path) -> WarehouseError:
+    """The error as it is, or where DuckDB found the live file damaged (`cause`) one that says how to go on."""
+    if not isinstance(cause, duckdb.Error) or not is_damaged(cause):
+        return error
+    what = _FOLDER.sub('"', error.what)
+    return WarehouseError(f"the warehouse is damaged: {what}", where=str(live), remedy=_PUTS_BACK)
 
 
 def copy_error(error: SmartflowError, cause: BaseException | None, published: Path) -> SmartflowError:

@@ -324,7 +324,7 @@ class Warehouse:
         if not self._is_ready:
             with self._alone():
                 self._make_ready()
-        with self._lock.shared(self._lock_timeout), self._engines.attached(self.path, READ_ONLY, self._lock_timeout) as connection:
+        with self._lock.shared(self._lock_timeout), self._in_engine(self.path, READ_ONLY) as connection:
             migrations.found_version(connection)
             yield connection
 
@@ -366,6 +366,7 @@ class Warehouse:
         if was_published and not self._is_there():
             raise self._gone()
         with self._opened(self.path, READ_WRITE) as connection:
+            publishing.require_live_whole(connection, self.path)
             version = migrations.found_version(connection)
             if version is None:
                 if was_published:  # DuckDB's own command line makes a file without tables where there is none
@@ -393,8 +394,18 @@ class Warehouse:
 
     @contextmanager
     def _opened(self, file: Path, mode: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        with private(), self._engines.attached(file, mode, self._lock_timeout) as connection:
+        with private(), self._in_engine(file, mode) as connection:
             yield connection
+
+    @contextmanager
+    def _in_engine(self, file: Path, mode: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            with self._engines.attached(file, mode, self._lock_timeout) as connection:
+                yield connection
+        except WarehouseError as error:
+            if file != self.path:
+                raise
+            raise publishing.live_error(error, error.__cause__, file) from error.__cause__
 
 
 def _transact(connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:

@@ -25,6 +25,15 @@ def make_one_without_tables(file):
     duckdb.connect(str(file), config={"storage_compatibility_version": STORAGE_VERSION}).close()
 
 
+def change_a_block(file):
+    whole = file.read_bytes()
+    file.write_bytes(whole[:20_000] + b"other bytes" + whole[20_011:])
+
+
+def cut_to_its_head(file):
+    file.write_bytes(file.read_bytes()[:100])
+
+
 @pytest.fixture
 def warehouse(tmp_path):
     shutil.copyfile(empty_warehouse(), tmp_path / "live.duckdb")
@@ -96,7 +105,7 @@ def test_it_goes_on_from_the_copy_with_the_command_that_the_error_names(warehous
     warehouse.commit("run", [])
 
 
-@pytest.mark.parametrize("loss", [delete, empty, cut_off, overwrite])
+@pytest.mark.parametrize("loss", [delete, empty, cut_off, overwrite, change_a_block])
 def test_a_backup_is_put_back_in_its_place_and_what_is_left_is_moved_aside(warehouse, backup, tmp_path, loss):
     loss(warehouse.path)
     left, copy = warehouse.path.exists() and warehouse.path.read_bytes(), warehouse.published.read_bytes()
@@ -105,3 +114,35 @@ def test_a_backup_is_put_back_in_its_place_and_what_is_left_is_moved_aside(wareh
     assert (aside.exists() and aside.read_bytes()) == left
     assert (tmp_path / "aside" / "published.duckdb").read_bytes() == copy
     assert warehouse.publish("restore", is_forced=True) and warehouse.has_sound_copy()
+
+
+@pytest.mark.parametrize("damage", [cut_off, cut_to_its_head, overwrite, change_a_block])
+def test_a_damaged_one_is_named_with_what_puts_a_backup_back(warehouse, damage):
+    damage(warehouse.path)
+    left, copy = warehouse.path.read_bytes(), warehouse.published.read_bytes()
+    next_process = Warehouse(warehouse.path, warehouse.published)
+    for use in USES:
+        with pytest.raises(WarehouseError, match=r"the warehouse (is damaged|was cut off)") as told:
+            use(next_process)
+        assert told.value.where == str(warehouse.path) and "`smartflow restore DIR --replace`" in told.value.remedy
+    assert warehouse.path.read_bytes() == left and warehouse.published.read_bytes() == copy
+
+
+def test_a_cut_that_duckdb_does_not_see_is_seen_before_it_is_published(warehouse):
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("CREATE TABLE raw.shop AS SELECT range, md5(CAST(range AS VARCHAR)) AS text FROM range(100000)")
+        connection.execute("CHECKPOINT")
+        connection.execute("CREATE TABLE raw.other AS SELECT 1 AS one")
+    block = 256 * 1024
+    cut = warehouse.path.read_bytes()[:-block]
+    warehouse.path.write_bytes(cut)
+    copy = warehouse.published.read_bytes()
+    with pytest.raises(WarehouseError, match=r"the warehouse was cut off"):
+        Warehouse(warehouse.path, warehouse.published).publish("run", is_forced=True)
+    assert warehouse.published.read_bytes() == copy
+
+
+def test_what_is_wrong_with_a_statement_is_no_damage(warehouse):
+    with pytest.raises(WarehouseError) as told:
+        warehouse.read("SELECT 'corrupt database' FROM no_such_table")
+    assert not told.value.remedy

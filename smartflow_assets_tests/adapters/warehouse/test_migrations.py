@@ -160,7 +160,7 @@ def test_file_of_somebody_else_is_left_alone(tmp_path):
 
 def test_file_that_is_no_database_is_named(tmp_path):
     (tmp_path / "smartflow.duckdb").write_text("not a database, but long enough to look like one to a careless reader" * 100)
-    with pytest.raises(WarehouseError, match=r"not a valid DuckDB database file.*smartflow.duckdb"):
+    with pytest.raises(WarehouseError, match=r"the warehouse is damaged: .*not a valid DuckDB database file.*smartflow.duckdb"):
         Warehouse(tmp_path / "smartflow.duckdb", tmp_path / "analyst.duckdb").commit("run", [])
 
 
