@@ -7,6 +7,7 @@ command does is in `commands`.
 
 import functools
 import inspect
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -211,6 +212,7 @@ def main() -> None:
     """Entry point of the script `smartflow`."""
     process.open_streams()
     warnings.formatwarning = _warning
+    logging.getLogger("smartflow_assets.adapters.warehouse").addHandler(terminal.Notes(logging.WARNING))
     try:
         app()
     except SystemExit as end:

@@ -5,6 +5,7 @@ respected (rich does it). What is said is the business of the commands.
 """
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -57,6 +58,13 @@ def say(text: str, style: str = "") -> None:
 def note(text: str) -> None:
     """`note: …` on stderr: something that the user should know and that stops nothing."""
     _kind("note", text, "yellow")
+
+
+class Notes(logging.Handler):
+    """Warnings of ours as notes: also those that come while others write to nowhere."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
 
 
 def error(text: str) -> None:

@@ -199,7 +199,8 @@ def test_quiet_keeps_the_noise_of_libraries_out_and_lets_our_own_words_through(t
         "    print('noise'); print('noise', file=sys.stderr); os.write(2, b'noise'); logging.error('noise')\n"
         "    subprocess.run(['echo', 'noise'])\n"
         "    terminal.result('line'); terminal.say('talk')\n"
+        "    log = logging.getLogger('ours'); log.addHandler(terminal.Notes(logging.WARNING)); log.info('noise'); log.warning('waiting')\n"
         "print('after')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("before\nline\nafter\n", "talk\n")
+    assert (done.stdout, done.stderr) == ("before\nline\nafter\n", "talk\nnote: waiting\n")

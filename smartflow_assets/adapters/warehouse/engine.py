@@ -20,6 +20,7 @@ import duckdb
 
 from smartflow_assets.adapters.duckdb_errors import is_busy, warehouse_error
 from smartflow_assets.adapters.sql_quoting import quoted_text
+from smartflow_assets.adapters.warehouse.waiting import Waiting
 
 STORAGE_VERSION = "v1.4.0"  # what DuckDB 1.4 and later, and today's tools, can open
 READ_ONLY, READ_WRITE = "READ_ONLY", f"STORAGE_VERSION '{STORAGE_VERSION}'"
@@ -101,13 +102,14 @@ class Engines:
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, file: Path, mode: str, timeout: timedelta) -> None:
-    deadline = time.monotonic() + timeout.total_seconds()
+    waiting = Waiting()
     while True:
         try:
             connection.execute(f"ATTACH {quoted_text(file)} AS warehouse ({mode})")
         except duckdb.Error as error:
-            if not is_busy(error) or time.monotonic() >= deadline:
+            if not is_busy(error) or waiting.waited >= timeout:
                 raise
+            waiting.tell(lambda busy=error: warehouse_error(busy, file).what)
             time.sleep(0.05)
         else:
             connection.execute("USE warehouse")

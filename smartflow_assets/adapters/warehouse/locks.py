@@ -7,7 +7,6 @@ readers shared) and the sources (one run at a time). POSIX and local disks only.
 
 import fcntl
 import json
-import logging
 import os
 import random
 import socket
@@ -19,9 +18,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from smartflow_assets.adapters.files.access import make_folder, make_private_folder
+from smartflow_assets.adapters.warehouse.waiting import Waiting
 from smartflow_assets.core.errors import WarehouseBusyError
 
-_log = logging.getLogger(__name__)
 _RETRY_SECONDS = (0.002, 0.012)  # jittered; ten writers of 30 ms each then wait 0.3 s at most (measured)
 
 
@@ -57,28 +56,28 @@ class AdvisoryLock:
 
         Raises `WarehouseBusyError` naming the holder after `timeout` (zero: one try).
         """
-        started = time.monotonic()
+        waiting = Waiting()
         with self._opened(self.path) as lock:
             with self._opened(self._turnstile) as turnstile:
-                self._take(turnstile, fcntl.LOCK_EX, started, timeout)
-                self._take(lock, fcntl.LOCK_EX, started, timeout)
+                self._take(turnstile, fcntl.LOCK_EX, waiting, timeout)
+                self._take(lock, fcntl.LOCK_EX, waiting, timeout)
             me = Holder(holder, os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
             os.ftruncate(lock, 0)
             os.pwrite(lock, json.dumps(asdict(me)).encode(), 0)
             try:
-                yield timedelta(seconds=time.monotonic() - started)
+                yield waiting.waited
             finally:
                 os.ftruncate(lock, 0)  # the next holder must not be taken for us before it has written its name
 
     @contextmanager
     def shared(self, timeout: timedelta) -> Iterator[timedelta]:
         """Hold the lock beside other readers; yields how long that took. Raises as `exclusive` does."""
-        started = time.monotonic()
+        waiting = Waiting()
         with self._opened(self.path) as lock:
             with self._opened(self._turnstile) as turnstile:
-                self._take(turnstile, fcntl.LOCK_SH, started, timeout)
-                self._take(lock, fcntl.LOCK_SH, started, timeout)
-            yield timedelta(seconds=time.monotonic() - started)
+                self._take(turnstile, fcntl.LOCK_SH, waiting, timeout)
+                self._take(lock, fcntl.LOCK_SH, waiting, timeout)
+            yield waiting.waited
 
     def is_wanted(self) -> bool:
         """Whether somebody waits to hold the lock alone, or does: they have taken the turnstile."""
@@ -118,24 +117,20 @@ class AdvisoryLock:
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may still hold the descriptor: closing is not enough
             os.close(descriptor)
 
-    def _take(self, descriptor: int, mode: int, started: float, timeout: timedelta) -> None:
-        deadline = started + max(timeout.total_seconds(), 3 * _RETRY_SECONDS[1])  # a probe of holder() is no reason to give up
-        is_told = False
+    def _take(self, descriptor: int, mode: int, waiting: Waiting, timeout: timedelta) -> None:
+        patience = max(timeout, timedelta(seconds=3 * _RETRY_SECONDS[1]))  # a probe of holder() is no reason to give up
         while not _try(descriptor, mode):
-            waited = time.monotonic() - started
-            if waited > 1 and not is_told:
-                is_told = True
-                _log.info("waiting for %s, held by %s", self.path, self.holder() or "readers")
-            if time.monotonic() >= deadline:
+            waiting.tell(lambda: self._held_by(self.holder()))
+            if waiting.waited >= patience:
                 holder = self.holder()
-                who = str(holder) if holder else "processes that read"
                 raise WarehouseBusyError(
-                    f"{self.path} is held by {who}; gave up after {waited:.1f} s",
+                    f"{self._held_by(holder)}; gave up after {waiting.waited.total_seconds():.1f} s",
                     remedy="Wait for it to end" + (f", or end it with: kill {holder.pid}." if holder else "."),
                 )
             time.sleep(random.uniform(*_RETRY_SECONDS))
-        if is_told:
-            _log.info("got %s after %.1f s", self.path, time.monotonic() - started)
+
+    def _held_by(self, holder: Holder | None) -> str:
+        return f"{self.path} is held by {holder or 'processes that read'}"
 
     def _written_holder(self) -> Holder:
         text = ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from smartflow_assets.adapters.warehouse import waiting
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.core.errors import WarehouseBusyError
 
@@ -55,6 +56,21 @@ def test_timeout_names_run_pid_and_remedy(lock, foreign_holder):
         pass
     assert f"run run-7, PID {foreign_holder.pid} on" in str(refused.value)
     assert f"end it with: kill {foreign_holder.pid}." in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", ["exclusive", "shared"])
+def test_a_long_wait_is_told_once_with_who_holds_it(lock, foreign_holder, caplog, monkeypatch, mode):
+    monkeypatch.setattr(waiting, "TOLD_AFTER", timedelta(seconds=0.1))
+    with pytest.raises(WarehouseBusyError), getattr(lock, mode)(timedelta(seconds=0.3)):
+        pass
+    (told,) = caplog.messages
+    assert told.startswith(f"waiting: {lock.path} is held by run run-7, PID {foreign_holder.pid} on ")
+
+
+def test_a_short_wait_is_not_told(lock, foreign_holder, caplog):
+    with pytest.raises(WarehouseBusyError), lock.exclusive(timedelta(seconds=0.3)):
+        pass
+    assert not caplog.messages
 
 
 def test_killed_holder_frees_the_lock(lock, foreign_holder):

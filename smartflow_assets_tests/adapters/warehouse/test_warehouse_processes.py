@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
+from smartflow_assets.adapters.warehouse import waiting
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Replace
 from smartflow_assets.core.errors import WarehouseBusyError, WarehouseError
@@ -109,13 +110,15 @@ def test_notebook_that_holds_the_published_copy_blocks_nobody(first_version, sta
 
 
 @pytest.mark.parametrize("is_read_only", [True, False])
-def test_stranger_who_holds_the_live_file_is_named(first_version, start, is_read_only):
+def test_stranger_who_holds_the_live_file_is_named(first_version, start, is_read_only, caplog, monkeypatch):
+    monkeypatch.setattr(waiting, "TOLD_AFTER", timedelta(seconds=0.1))
     stranger, report = start(workers.hold_open, first_version.path, is_read_only)
     report.recv()
     impatient = Warehouse(first_version.path, first_version.published, lock_timeout=timedelta(seconds=0.2))
     with pytest.raises(WarehouseBusyError) as refused:
         impatient.commit("run", [Replace("clean_series", "web", clean([2]), at(0), at(workers.ROWS))])
     assert "smartflow.duckdb is open in " in str(refused.value)
+    assert [told for told in caplog.messages if told.startswith("waiting")] == [f"waiting: {refused.value.what}"]
     assert f"(PID {stranger.pid})" in refused.value.what and f"Close it there (or: kill {stranger.pid})" in refused.value.remedy
     stranger.kill()
     stranger.join()
