@@ -115,17 +115,15 @@ def test_a_run_killed_in_some_stages_is_finished_by_the_next(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("error", [DagsterExecutionInterruptedError, KeyboardInterrupt])
-@pytest.mark.parametrize("is_waiting", [True, False], ids=["while it waits for the warehouse", "in a stage"])
-def test_a_run_that_somebody_ends_is_canceled_and_no_incident(home, monkeypatch, is_waiting, error):
+def test_a_run_that_somebody_ends_while_it_waits_for_the_warehouse_is_canceled_and_no_incident(home, monkeypatch, error):
     web = prepared(home.folder, monkeypatch, home.instance)
 
     def end(*_: object, **__: object) -> None:
         raise error
 
-    if is_waiting:
-        monkeypatch.setattr("smartflow_assets.defs.resources.appearance", end)
+    monkeypatch.setattr("smartflow_assets.defs.resources.appearance", end)  # asks the warehouse, before the first stage
     with pytest.raises(KeyboardInterrupt):
-        execute(home.instance, web.settings, "monitor_source", "web", {}, on_stage=end)
+        web.run("web", END)
     assert web.table("run_log")["status"].tolist() == ["canceled"]
     assert web.count("incidents") == 0
 
