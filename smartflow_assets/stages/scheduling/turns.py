@@ -22,6 +22,9 @@ SELECT source, max(started_at) AS started_at FROM newest WHERE status IN ('kille
 def in_turn(names: Iterable[str], warehouse: Warehouse, settings: Settings) -> list[str]:
     """The names in their order, and behind them those whose newest run was killed or canceled, the one first whose end is longest ago: so
     none of these waits behind the same other one for ever."""
+    names = list(names)
+    if len(names) < 2:
+        return names
     rows = warehouse.read(_ENDED) if settings.warehouse_file.exists() else None
     ended = {} if rows is None else {str(name): at.to_pydatetime() for name, at in rows.itertuples(index=False)}
 
