@@ -35,6 +35,7 @@ from smartflow_assets.adapters.secret_references import redact_all, text_of, uns
 from smartflow_assets.adapters.send_ledger import (
     BACKOFF,
     MOST_DEATHS,
+    NOT_TRIED,
     Which,
     attempt_of,
     due_channels,
@@ -62,7 +63,7 @@ JITTER = 0.2
 """So far each wait is from BACKOFF, by the message's key: a hundred messages must not reach a receiver that is back in one moment."""
 
 MOST_PICTURES = 20
-"""So many messages of a channel come with a picture in one drain, the oldest: drawing takes longer than telling, and in a storm the last
+"""So many messages of a channel come with a picture in one drain, the first: drawing takes longer than telling, and in a storm the last
 would wait minutes for pictures that nobody leafs through."""
 
 MOST_ATTEMPTS = 24
@@ -435,7 +436,7 @@ class _ChannelDrain:
     def _put_off(self, send: Row, down: DeliveryError, until: datetime | None) -> Row:
         """The row of a message that is not tried, since its channel took none of those before it: it is due when they are. Where none was
         tried either (`until` is None), it waits longer each time."""
-        error = DeliveryError(f"not tried: {down}", retry_after=down.retry_after)
+        error = DeliveryError(f"{NOT_TRIED}{down}", retry_after=down.retry_after)
         if until is None:
             return self._failure(send, error, attempt_of(send), send["sent_with"], tries=attempt_of(send))
         is_over = self.now - send["planned_at"] >= LONGEST_UNTRIED

@@ -22,6 +22,9 @@ BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180))
 MOST_DEATHS = 5
 """So many processes may die in one message before it is given up."""
 
+NOT_TRIED = "not tried: "
+"""What the error of a message begins with that was put off since its channel took none."""
+
 # The order is of attempt and status alone, so that it does not depend on clocks: a replay has its own.
 _OPEN = """
     WITH attempts AS (
@@ -32,7 +35,7 @@ _OPEN = """
     SELECT * EXCLUDE (is_death) FROM (
         SELECT *, min(happened_at) OVER message AS planned_at, count(*) FILTER (is_death) OVER message AS deaths,
             count(*) FILTER (status = 'claimed') OVER message AS tries,
-            bool_or(status = 'claimed') OVER message AS is_tried, row_number() OVER (
+            row_number() OVER (
             message ORDER BY attempt DESC, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END DESC) AS age
         FROM attempts WINDOW message AS (PARTITION BY idempotency_key, channel)
     ) WHERE age = 1 AND (status IN ('planned', 'claimed') OR (status = 'failed' AND due_at IS NOT NULL))
@@ -96,7 +99,7 @@ def due_channels(warehouse: Warehouse, channels: Mapping[str, BaseChannel], send
 
 def is_due(send: Row, now: datetime, channel: BaseChannel | None, sent: Sent) -> bool:
     """Whether it may be tried: its wait is over, and so is that for the digest of its channel."""
-    if channel is not None and channel.digest is not None and not send["is_tried"] and digest_of(send, channel.digest, sent, now) > now:
+    if channel is not None and channel.digest is not None and not send["tries"] and digest_of(send, channel.digest, sent, now) > now:
         return False
     return _is_over(send, now)
 
@@ -162,7 +165,7 @@ def _waiting(warehouse: _Readable, channels: Mapping[str, BaseChannel], sends: S
         sent = sent_of(warehouse, name, channel)
         room_at = channel.limit.room_at(sent.moments, now) if channel.limit else now
         for send in own:
-            if channel.digest and not send["is_tried"] and (slot := digest_of(send, channel.digest, sent, now)) > now:
+            if channel.digest and not send["tries"] and (slot := digest_of(send, channel.digest, sent, now)) > now:
                 found.append((send, f"the digest of {channel.digest.named(slot, now)}"))
             elif room_at > now:
                 found.append((send, f"the limit of {name} until {room_at:%H:%M} UTC"))

@@ -530,6 +530,8 @@ def _messages(settings: "Settings", warehouse: "Warehouse", catalogue: "Catalogu
 
 def _undelivered(row: Mapping[Any, Any]) -> Diagnosis:
     """Messages of one channel that have not been sent, and what becomes of them."""
+    from smartflow_assets.adapters.send_ledger import NOT_TRIED
+
     why = f": {row['error']}" if isinstance(row["error"], str) and row["error"] else ""
     told, channel = f"{row['n']} to {row['channel']}", row["channel"]
     last = f"{row['newest_at']:%Y-%m-%d %H:%M} UTC"
@@ -544,7 +546,7 @@ def _undelivered(row: Mapping[Any, Any]) -> Diagnosis:
     if row["standing"] == "failed":
         when = f"from {row['due_at']:%Y-%m-%d %H:%M} UTC on"
         remedy = f"They are tried again by `smartflow run` or `smartflow ui`, the first {when}."
-        return Diagnosis("fail", "messages", f"{told} {'wait' if why.startswith(': not tried') else 'failed'}{why}", remedy)
+        return Diagnosis("fail", "messages", f"{told} {'wait' if str(row['error']).startswith(NOT_TRIED) else 'failed'}{why}", remedy)
     words = {"claimed": "were begun and not ended", "planned": "wait to be sent"}
     return Diagnosis(
         "warn", "messages", f"{told} {words[row['standing']]}{why}", "They are sent by the next `smartflow run` or by `smartflow ui`."

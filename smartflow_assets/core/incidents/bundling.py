@@ -62,11 +62,11 @@ def digest_of(send: Row, digest: Digest, sent: Sent, now: datetime) -> datetime:
 def packed(sends: Sequence[Row], *, digest: Digest | None, limit: RateLimit | None, sent: Sent, now: datetime) -> list[Envelope]:
     """What goes out now, in turn. `sends` are in turn and due; whatever is in no envelope waits for the limit.
 
-    Each has planned_at, idempotency_key, sent_with and is_tried.
+    Each has planned_at, idempotency_key, sent_with and tries (how often it was claimed).
     """
     turn = {send["idempotency_key"]: place for place, send in enumerate(sends)}
-    tried = _as_they_were([send for send in sends if send["is_tried"]])
-    fresh = [send for send in sends if not send["is_tried"]]
+    tried = _as_they_were([send for send in sends if send["tries"]])
+    fresh = [send for send in sends if not send["tries"]]
     room = len(sends) if limit is None else limit.room(sent.moments, now)
     tried, room = tried[:room], room - len(tried)
     alone, together = (0, fresh) if digest is not None else _split(fresh, room, limit, sent, now)

@@ -40,8 +40,9 @@ def export(
     service = service_of(request)
     if source:
         known_source(service.catalogue(), source)
-    with service.published.snapshot() as snapshot:
-        known_series(snapshot, series, [source] if source else None)
+    if series:
+        with service.published.snapshot() as snapshot:
+            known_series(snapshot, series, [source] if source else None)
     start, end = span(from_, to)
     if what == "scores" and start is None:
         start = service.newest_time(source, end) - timedelta(days=90)

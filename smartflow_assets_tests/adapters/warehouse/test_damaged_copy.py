@@ -1,14 +1,10 @@
 """A published copy that somebody cut off, overwrote or took away: it is told the same way by whoever reads it, and made anew."""
 
-import shutil
-
 import pytest
 
 from smartflow_assets.adapters.warehouse.published_copy import PublishedCopy
 from smartflow_assets.adapters.warehouse.published_warehouse import PublishedWarehouse
-from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.errors import WarehouseError
-from smartflow_assets_tests.empty_warehouse import empty_warehouse
 
 
 def cut_off(file):
@@ -23,14 +19,6 @@ def overwrite(file):
 def make_a_folder(file):
     file.unlink()
     file.mkdir()
-
-
-@pytest.fixture
-def warehouse(tmp_path):
-    shutil.copyfile(empty_warehouse(), tmp_path / "live.duckdb")
-    made = Warehouse(tmp_path / "live.duckdb", tmp_path / "published.duckdb")
-    made.publish("first")
-    return made
 
 
 @pytest.mark.parametrize("damage", [cut_off, overwrite, make_a_folder])

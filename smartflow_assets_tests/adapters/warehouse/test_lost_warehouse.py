@@ -35,14 +35,6 @@ def cut_to_its_head(file):
 
 
 @pytest.fixture
-def warehouse(tmp_path):
-    shutil.copyfile(empty_warehouse(), tmp_path / "live.duckdb")
-    made = Warehouse(tmp_path / "live.duckdb", tmp_path / "published.duckdb")
-    made.publish("first")
-    return made
-
-
-@pytest.fixture
 def backup(tmp_path):
     return shutil.copyfile(empty_warehouse(), tmp_path / "backup.duckdb")
 
