@@ -8,7 +8,7 @@ import pytest
 from smartflow_assets.adapters.warehouse.engine import STORAGE_VERSION
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.errors import WarehouseError
-from smartflow_assets_tests.adapters.warehouse.test_damaged_copy import cut_off, overwrite
+from smartflow_assets_tests.adapters.warehouse.losses.test_damaged_copy import cut_off, overwrite
 from smartflow_assets_tests.empty_warehouse import empty_warehouse
 
 

@@ -1,4 +1,4 @@
-"""What tests of a warehouse and its published copy start from."""
+"""What tests of a lost or damaged warehouse start from."""
 
 import shutil
 
