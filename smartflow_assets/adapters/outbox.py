@@ -1,15 +1,16 @@
 """The outbox: delivering what is due, once, and recording every attempt in alert_sends.
 
 Rows are only appended and the newest row of a message is its state. A message is `claimed` before the wire is touched, then `sent` or
-`failed`; how one ended is written together with the claim of the next, so that each message costs one commit. Whoever drains a
+`failed`; how some ended is written together with the claim of the next, so that what goes together costs one commit. Whoever drains a
 channel holds the channel's lock meanwhile, so two drains never send the same message, and a claim without an end that one finds
 under the lock is of a process that died: it is repeated, at once after the first death and then after longer and longer waits, and
 marked each time. That is at least once, with an idempotency key; no mail server allows more. A message in which five processes have
 died may be what kills them: it is given up.
 
 Channels are served side by side, each in its order: while the message of one is on the wire the others go on, and all else, what is read,
-written and worded, is done by one of them at a time. Those with a message in which a process has died come after that, one by one: what
-kills its sender is to be blamed alone.
+written and worded, is done by one of them at a time. Where a channel allows it, a few messages of different incidents are on the wire
+together: one at first, then two, then `at_once`, and one again when the receiver takes none. Channels with a message in which a process
+has died come after that, one by one, and so do their messages: what kills its sender is to be blamed alone.
 
 Where a channel has a digest or a rate limit, several messages go over the wire as one (`core.incidents.bundling`): their rows are claimed
 and ended together, under the key of the bundle in `sent_with`.
@@ -17,7 +18,8 @@ and ended together, under the key of the bundle in `sent_with`.
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
@@ -31,6 +33,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from smartflow_assets.adapters.channels import BaseChannel
+from smartflow_assets.adapters.message_stories import Story, still_on, stories_of
 from smartflow_assets.adapters.secret_references import redact_all, text_of, unset
 from smartflow_assets.adapters.send_ledger import (
     BACKOFF,
@@ -47,16 +50,14 @@ from smartflow_assets.adapters.send_ledger import (
     waits,
 )
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
-from smartflow_assets.adapters.warehouse.readable import Readable
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Append
 from smartflow_assets.adapters.web import LONGEST_WAIT
 from smartflow_assets.core.errors import DeliveryError, WarehouseBusyError, is_interrupt
-from smartflow_assets.core.incidents.alert_planning import AlertStatus, message_key
-from smartflow_assets.core.incidents.bundling import Envelope, Wait, packed
-from smartflow_assets.core.incidents.event_log import Row, in_order, row_dicts
-from smartflow_assets.core.incidents.messages import Message, bundled, render
-from smartflow_assets.core.severity import RANK
+from smartflow_assets.core.incidents.alert_planning import AlertStatus
+from smartflow_assets.core.incidents.bundling import Envelope, Wait, next_group, packed
+from smartflow_assets.core.incidents.event_log import Row
+from smartflow_assets.core.incidents.messages import Message, bundled
 from smartflow_assets.core.text_format import lasting
 
 JITTER = 0.2
@@ -77,13 +78,6 @@ LONGEST_PAUSE = timedelta(seconds=30)
 
 _LONGEST_ERROR = 500
 _log = logging.getLogger(__name__)
-
-_STILL_ON = """
-    SELECT * FROM (
-        SELECT *, min(happened_at) OVER (PARTITION BY idempotency_key) AS planned_at FROM alert_sends WHERE channel = ?
-    ) WHERE status = 'sent' AND incident_id IN (SELECT incident_id FROM incidents WHERE state IN ('open', 'acknowledged'))
-    QUALIFY row_number() OVER (PARTITION BY incident_id ORDER BY planned_at DESC, happened_at DESC, event) = 1
-"""
 
 
 @dataclass(frozen=True)
@@ -292,6 +286,7 @@ class _ChannelDrain:
         self.patience = LONGEST_PAUSE
         self.dead_letters: list[DeadLetter] = []
         self.ended: list[Row] = []  # how messages ended, not written yet
+        self.interrupt: BaseException | None = None  # of the run, while messages were on the wire
 
     def run_alone(self, patience: timedelta) -> None:
         """Holding the channel's lock, and, but for the time on the wire, the desk."""
@@ -310,7 +305,7 @@ class _ChannelDrain:
 
     def _run(self) -> None:
         sends = self._own_sends()
-        stories = _stories(self.warehouse, self.name, sends)
+        stories = stories_of(self.warehouse, self.name, sends)
         down, down_until = self._reason_not_to_try(), None
         waiting: set[str] = set()  # incidents with an earlier message that must go first, and does not go now
         not_tried: list[Row] = []
@@ -334,17 +329,15 @@ class _ChannelDrain:
         digest, limit = (self.channel.digest, self.channel.limit) if self.channel else (None, None)
         if self.channel is not None and not self.channel.takes_bundles:  # one of another type had this name
             ready = [send | {"sent_with": None} for send in ready]
-        for envelope in packed(ready, digest=digest, limit=limit, sent=sent, now=self.now):
-            envelope = envelope.without(stopped)
-            if not envelope.rows:
-                continue
-            if self.desk.is_closed.is_set():
-                break
-            if down is not None and not is_deadly(envelope.rows[0]):
-                ended = [self._put_off(send, down, down_until) for send in envelope.rows]
+        envelopes = deque(packed(ready, digest=digest, limit=limit, sent=sent, now=self.now))
+        at_once, most = 1, self._most_at_once(sends)  # the first one alone: it shows whether the receiver takes any
+        while not self.desk.is_closed.is_set() and (group := next_group(envelopes, at_once, stopped)):
+            if down is not None and not is_deadly(group[0].rows[0]):
+                ended = [self._put_off(send, down, down_until) for envelope in group for send in envelope.rows]
                 not_tried += ended
             else:
-                ended, down = self._attempt(envelope, stories)
+                ended, down = self._attempt(group, stories)
+                at_once = min(2 * at_once, most) if down is None else 1
                 down = None if down is None or self._waited_for(down) else down
                 down_until = max((row["due_at"] for row in ended if row["due_at"] is not None), default=self.now + BACKOFF[-1])
             for row in ended:
@@ -356,8 +349,10 @@ class _ChannelDrain:
             _log.warning("channel %s: %d messages %s", self.name, len(not_tried), not_tried[0]["error"])
         self.skipped = len(not_tried)
         self._write(*not_tried)
+        if self.interrupt:
+            raise self.interrupt
 
-    def _told(self, send: Row, story: "_Story") -> Message:
+    def _told(self, send: Row, story: "Story") -> Message:
         return story.message(send, self.background.facts(send["source"], send["incident_id"]))
 
     def _own_sends(self) -> list[Row]:
@@ -381,37 +376,76 @@ class _ChannelDrain:
         missing = self.channel.missing(self.environment)
         return unset(missing) if missing else None
 
-    def _attempt(self, envelope: Envelope, stories: "Mapping[str, _Story]") -> tuple[list[Row], DeliveryError | None]:
-        """Claim, deliver, note the end. Returns the last rows, and the error if it says that the whole channel is down."""
-        rows, attempt = envelope.rows, max(map(attempt_of, envelope.rows))
-        if is_deadly(rows[0]):
-            error = DeliveryError(f"{MOST_DEATHS} processes died while they sent it: given up", is_final=True)
-        else:
-            self._write(*(self._row(send, "claimed", attempt, envelope.key) for send in rows))
-            error = self._deliver(rows, envelope.key, stories)
-        if error is None:
-            ended = [self._row(send, "sent", attempt, envelope.key) for send in rows]
-        else:
-            tries = 1 + max(send["tries"] for send in rows)
-            ended = [self._failure(send, error, attempt, envelope.key, tries=tries) for send in rows]
-            told = rows[0]["event"] if len(rows) == 1 else f"{rows[0]['event']} and {len(rows) - 1} more, as one,"
-            _log.warning("channel %s: message %s of %s failed: %s", self.name, told, rows[0]["source"], ended[0]["error"])
-        self.ended += ended
-        self.sent, self.failed = self.sent + len(rows) * (error is None), self.failed + len(rows) * (error is not None)
-        return ended, error if error is not None and error.is_channel_down else None
+    def _most_at_once(self, sends: list[Row]) -> int:
+        """How many messages may be on the wire together: one, where a process has died in one, which is to be blamed alone."""
+        is_doubtful = any(send["status"] == "claimed" for send in sends)
+        return 1 if self.channel is None or is_doubtful else self.channel.at_once
 
-    def _deliver(self, rows: Sequence[Row], key: str | None, stories: "Mapping[str, _Story]") -> DeliveryError | None:
+    def _attempt(self, group: Sequence[Envelope], stories: "Mapping[str, Story]") -> tuple[list[Row], DeliveryError | None]:
+        """Claim, deliver, note the end. Returns the last rows, and the error if one says that the whole channel is down."""
+        if is_deadly(group[0].rows[0]):
+            errors: list[DeliveryError | None] = [
+                DeliveryError(f"{MOST_DEATHS} processes died while they sent it: given up", is_final=True)
+            ]
+        else:
+            claims = [self._row(send, "claimed", _attempt_of(envelope), envelope.key) for envelope in group for send in envelope.rows]
+            self._write(*claims)
+            errors = self._deliver(group, stories)
+        ended = [row for envelope, error in zip(group, errors, strict=True) for row in self._end(envelope, error)]
+        self.ended += ended
+        downs = [error for error in errors if error is not None and error.is_channel_down]
+        return ended, max(downs, key=lambda error: error.retry_after or timedelta.max, default=None)
+
+    def _end(self, envelope: Envelope, error: DeliveryError | None) -> list[Row]:
+        """The last rows of what one attempt was made of."""
+        rows, attempt = envelope.rows, _attempt_of(envelope)
+        if error is None:
+            self.sent += len(rows)
+            return [self._row(send, "sent", attempt, envelope.key) for send in rows]
+        self.failed += len(rows)
+        tries = 1 + max(send["tries"] for send in rows)
+        ended = [self._failure(send, error, attempt, envelope.key, tries=tries) for send in rows]
+        told = rows[0]["event"] if len(rows) == 1 else f"{rows[0]['event']} and {len(rows) - 1} more, as one,"
+        _log.warning("channel %s: message %s of %s failed: %s", self.name, told, rows[0]["source"], ended[0]["error"])
+        return ended
+
+    def _deliver(self, group: Sequence[Envelope], stories: "Mapping[str, Story]") -> list[DeliveryError | None]:
+        """Word them and put them on the wire together; why each was not taken."""
+        worded = [self._worded(envelope, stories) for envelope in group]
+        messages = [message for message in worded if isinstance(message, Message)]
+        with self.desk.left(self.warehouse):
+            errors = iter(self._on_the_wire(messages))
+        return [next(errors) if isinstance(message, Message) else message for message in worded]
+
+    def _on_the_wire(self, messages: Sequence[Message]) -> list[DeliveryError | None]:
+        def one(message: Message) -> DeliveryError | None:
+            assert self.channel is not None
+            return attempt(self.channel, message, environment=self.environment, outbox_folder=self.outbox_folder)
+
+        if len(messages) <= 1:
+            return [one(message) for message in messages]
+        with ThreadPoolExecutor(len(messages), "message") as pool:
+            futures = [pool.submit(copy_context().run, one, message) for message in messages]
+            try:
+                wait(futures)
+            except BaseException as interrupt:  # they are on the wire: how each ends is noted before the run does
+                self.desk.is_closed.set()
+                self.interrupt = interrupt
+        return [future.result() for future in futures]
+
+    def _worded(self, envelope: Envelope, stories: "Mapping[str, Story]") -> Message | DeliveryError:
         assert self.channel is not None
         try:
-            messages = [self._told(send, stories[send["idempotency_key"]]) for send in rows]
-            message = messages[0] if key is None else self._bundle(messages, key)
-            if key is None and self.channel.wants_picture and self.pictures < MOST_PICTURES:
+            messages = [self._told(send, stories[send["idempotency_key"]]) for send in envelope.rows]
+            if envelope.key is not None:
+                return self._bundle(messages, envelope.key)
+            (message,) = messages
+            if self.channel.wants_picture and self.pictures < MOST_PICTURES:
                 message = replace(message, picture=self.background.picture(message))
                 self.pictures += message.picture is not None
         except Exception as error:  # of one message, which must not stop the others
             return DeliveryError(f"it cannot be written: {type(error).__name__}: {text_of(error)}")
-        with self.desk.left(self.warehouse):
-            return attempt(self.channel, message, environment=self.environment, outbox_folder=self.outbox_folder)
+        return message
 
     def _bundle(self, messages: Sequence[Message], key: str) -> Message:
         assert self.channel is not None
@@ -419,9 +453,9 @@ class _ChannelDrain:
         if digest is None:
             why = f"{self.name} sends {limit}: more came than it may send" if limit else f"{self.name} had more to send than it may"
             return bundled("held_back", messages, idempotency_key=key, happened_at=newest, why=why)
-        still_on = [self._told(send, story) for send, story in _still_on(self.warehouse, self.name)]
+        told_before = [self._told(send, story) for send, story in still_on(self.warehouse, self.name)]
         return bundled(
-            "digest", messages, idempotency_key=key, happened_at=digest.after(newest), still_on=still_on, timezone=digest.timezone
+            "digest", messages, idempotency_key=key, happened_at=digest.after(newest), still_on=told_before, timezone=digest.timezone
         )
 
     def _waited_for(self, down: DeliveryError) -> bool:
@@ -481,114 +515,6 @@ class _ChannelDrain:
             self.ended = []
 
 
-@dataclass(frozen=True)
-class _Story:
-    """What a message is about: its incident, and the event of it that called for the message."""
-
-    incident: Row | None
-    event: Row | None
-    remedies: tuple[str, ...] = ()
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether nothing can be told, since the incident is gone."""
-        return self.incident is None or self.event is None
-
-    @property
-    def place(self) -> tuple[int, datetime | None]:
-        """Among what was planned at the same time: the worst incidents first, then those that began first."""
-        if self.incident is None:
-            return 1, None
-        return -RANK[self.incident["severity"]], self.incident["opened_at"]
-
-    @property
-    def sequence(self) -> int:
-        return self.event["payload"].get("sequence", 0) if self.event else 0
-
-    def message(self, send: Row, known: Mapping[str, Any] | None = None) -> Message:
-        if self.incident is None or self.event is None:
-            raise DeliveryError(f"incident {send['incident_id']} or its event is not in the warehouse", is_final=True)
-        return render(
-            self.incident | {"severity": self.event["severity"]},
-            send["event"],
-            {**(known or {}), **self.event["payload"], "remedies": list(self.remedies)},
-            idempotency_key=send["idempotency_key"],
-            happened_at=send["planned_at"].to_pydatetime(),
-        )
-
-
-def sent_messages(warehouse: Warehouse) -> list[Message]:
-    """Every message that went out, once for each channel, oldest first."""
-    sends = row_dicts(
-        warehouse.read("""
-            SELECT * FROM (
-                SELECT *, min(happened_at) OVER (PARTITION BY idempotency_key, channel) AS planned_at FROM alert_sends
-            ) WHERE status = 'sent'
-        """)
-    )
-    told: list[tuple[datetime, int, Message]] = []
-    for channel in sorted({send["channel"] for send in sends}):
-        own = [send for send in sends if send["channel"] == channel]
-        stories = _stories(warehouse, channel, own)
-        for send in own:
-            story = stories[send["idempotency_key"]]
-            if story.event is not None:
-                told.append((send["happened_at"], story.sequence, story.message(send)))
-    return [message for *_, message in sorted(told, key=lambda each: (*each[:2], each[2].incident_id))]
-
-
-_REMEDIES = """
-SELECT incident_id, message FROM remediations WHERE list_contains(?, incident_id) AND status = 'done' ORDER BY happened_at, remediation_id
-"""
-
-
-def _stories(warehouse: Readable, channel: str, sends: list[Row]) -> dict[str, _Story]:
-    """The story of each message of a channel, by its idempotency key."""
-    ids = sorted({send["incident_id"] for send in sends})
-    incidents = {row["incident_id"]: row for row in row_dicts(of_incidents(warehouse, "incidents", ids))}
-    log = in_order(of_incidents(warehouse, "incident_events", ids))
-    newest = {event["incident_id"]: event for event in log}
-    remedies: dict[str, list[str]] = {}
-    for row in row_dicts(warehouse.read(_REMEDIES, [ids])):
-        remedies.setdefault(row["incident_id"], []).append(row["message"])
-    told = {
-        message_key(event["incident_id"], kind, channel, event["payload"].get("sequence", 0)): event
-        for kind in {send["event"] for send in sends}
-        for event in log
-    }
-    return {
-        send["idempotency_key"]: _Story(
-            incidents.get(send["incident_id"]),
-            told.get(send["idempotency_key"]) or newest.get(send["incident_id"]),
-            tuple(remedies.get(send["incident_id"], ())),
-        )
-        for send in sends
-    }
-
-
-def message_about(warehouse: Readable, incident: str, event: str, channel: str, known: Mapping[str, Any] | None = None) -> Message:
-    """What a channel would be told of an event of an incident now: of its newest event of that kind, or of its newest at all.
-    DeliveryError when there is no such incident."""
-    log = in_order(of_incidents(warehouse, "incident_events", [incident]))
-    kinds = ("opened", "reopened") if event == "opened" else (event,)
-    newest = next((entry for entry in reversed(log) if entry["event"] in kinds), log[-1] if log else None)
-    sequence = newest["payload"].get("sequence", 0) if newest else 0
-    send = {
-        "incident_id": incident,
-        "event": event,
-        "idempotency_key": message_key(incident, event, channel, sequence),
-        "planned_at": pd.Timestamp(newest["happened_at"]) if newest else None,
-    }
-    return _stories(warehouse, channel, [send])[send["idempotency_key"]].message(send, known)
-
-
-def of_incidents(warehouse: Readable, table: str, ids: Iterable[str]) -> pd.DataFrame:
-    """The rows of a table that are of these incidents."""
-    return warehouse.read(f"SELECT * FROM {table} WHERE list_contains(?, incident_id)", [list(ids)])
-
-
-def _still_on(warehouse: Warehouse, channel: str) -> list[tuple[Row, "_Story"]]:
-    """The incidents that a channel has told of and that are not over: the newest message of each, and its story."""
-    sends = [send for send in row_dicts(warehouse.read(_STILL_ON, [channel])) if send["event"] != "resolved"]
-    stories = _stories(warehouse, channel, sends) if sends else {}
-    return [(send, stories[send["idempotency_key"]]) for send in sends if not stories[send["idempotency_key"]].is_lost]
+def _attempt_of(envelope: Envelope) -> int:
+    """The number of the attempt that all of it has."""
+    return max(map(attempt_of, envelope.rows))

@@ -12,7 +12,8 @@ from types import MappingProxyType
 import pandas as pd
 
 from smartflow_assets.adapters import outbox, send_ledger
-from smartflow_assets.adapters.outbox import Drained, of_incidents, sent_messages
+from smartflow_assets.adapters.message_stories import of_incidents, sent_messages
+from smartflow_assets.adapters.outbox import Drained
 from smartflow_assets.adapters.warehouse.going_on import GOING_ON
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import MarkProcessed

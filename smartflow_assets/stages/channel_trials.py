@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from smartflow_assets.adapters.channels import BaseChannel, Preview
-from smartflow_assets.adapters.outbox import attempt, message_about, told_without_secrets
+from smartflow_assets.adapters.message_stories import message_about
+from smartflow_assets.adapters.outbox import attempt, told_without_secrets
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue
 from smartflow_assets.config.settings import Settings

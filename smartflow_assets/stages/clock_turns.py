@@ -7,7 +7,7 @@ A run of the source looks at its end, once it knows what is over; where no run c
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from smartflow_assets.adapters.outbox import of_incidents
+from smartflow_assets.adapters.message_stories import of_incidents
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.core.incidents.alert_planning import Advance
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from smartflow_assets.adapters.outbox import of_incidents
+from smartflow_assets.adapters.message_stories import of_incidents
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse

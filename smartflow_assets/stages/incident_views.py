@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from smartflow_assets.adapters.outbox import of_incidents
+from smartflow_assets.adapters.message_stories import of_incidents
 from smartflow_assets.adapters.sql_quoting import quoted_text
 from smartflow_assets.adapters.warehouse.readable import Readable
 from smartflow_assets.adapters.warehouse.told_together import MEMBERS

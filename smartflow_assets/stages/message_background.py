@@ -37,7 +37,7 @@ SERVE_VARIABLE = "SMARTFLOW_SERVE_URL"
 MOST_BUCKETS = 300
 """So many points of a series are drawn; where an incident is longer, each is the strangest of several buckets."""
 BUCKETS_BEFORE = 60
-MOST_KEPT = 32
+MOST_KEPT = 64
 """So many pictures of up to 60 KB are kept in memory."""
 _DRAWN = (*OF_SERIES, GROUP, FRESHNESS)
 _drawn_lately: dict[str, bytes] = {}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from smartflow_assets.adapters.outbox import of_incidents
+from smartflow_assets.adapters.message_stories import of_incidents
 from smartflow_assets.adapters.readers.feed import FeedReader
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.sql_quoting import quoted

@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from smartflow_assets.adapters.outbox import channel_lock, of_incidents
+from smartflow_assets.adapters.message_stories import of_incidents
+from smartflow_assets.adapters.outbox import channel_lock
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.catalogue import Catalogue

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from smartflow_assets.adapters.outbox import of_incidents
+from smartflow_assets.adapters.message_stories import of_incidents
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Write
 from smartflow_assets.config.catalogue import Catalogue

@@ -16,6 +16,7 @@ import pytest
 
 from smartflow_assets.adapters import outbox
 from smartflow_assets.adapters.channels import BaseChannel, EmailChannel, FileChannel, WebhookChannel
+from smartflow_assets.adapters.message_stories import sent_messages
 from smartflow_assets.adapters.outbox import JITTER, LONGEST_UNTRIED, MOST_ATTEMPTS, MOST_PICTURES, DeadLetter, Drained, NoBackground, drain
 from smartflow_assets.adapters.send_ledger import BACKOFF
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
@@ -254,7 +255,7 @@ def test_what_went_out_is_listed_as_it_was_said(warehouse: Warehouse) -> None:
     send(warehouse, pager=Recorder())
     plan(warehouse, "pager", kinds=("reopened",), at=NINE + 40 * MINUTE, first=3)
     send(warehouse, at=NINE + 40 * MINUTE, pager=Recorder())
-    assert [(message.happened_at, message.subject) for message in outbox.sent_messages(warehouse)] == [
+    assert [(message.happened_at, message.subject) for message in sent_messages(warehouse)] == [
         (NINE, "[critical] web requests: 1,601, usually 430 to 560 (1,041 above)"),
         (NINE, "[resolved] web requests after 25 min"),
         (NINE + 40 * MINUTE, "[critical] web requests again since 10:05 UTC: 1,603, usually 430 to 560 (1,043 above)"),
@@ -361,7 +362,7 @@ def test_a_slow_channel_holds_up_no_other(warehouse: Warehouse) -> None:
         slow.heard = lambda body: (note("a_slow"), all_there.wait(20))
         channels = {name: hook(server.port, timeout="30s") for name, server in servers.items()}
         assert send(warehouse, at=NINE + MINUTE, **channels) == Drained(sent=3 * count)
-        told = {name: [json.loads(body)["incident_id"] for _, body in server.posts] for name, server in servers.items()}
+        told = {name: sorted(json.loads(body)["incident_id"] for _, body in server.posts) for name, server in servers.items()}
     second_of_slow = [place for place, channel in enumerate(heard) if channel == "a_slow"][1]
     assert set(heard[second_of_slow:]) == {"a_slow"}, "the quick ones had all theirs before"
     assert set(map(tuple, told.values())) == {tuple(f"i{number}" for number in range(count))}

@@ -52,6 +52,10 @@ class BaseChannel(Declared, ABC):
     takes_bundles: ClassVar[bool] = True
     """Whether one message may tell of several incidents; not where the receiver opens and closes each under its id."""
 
+    at_once: ClassVar[int] = 1
+    """How many messages of different incidents may be on the wire together; more than one where neither the reader minds their order nor
+    the receiver, and where `deliver` may run in several threads."""
+
     @model_validator(mode="after")
     def _only_what_can_be_told_together_waits(self) -> "BaseChannel":
         wrong = next((name for name in ("digest", "limit") if getattr(self, name) is not None), None)

@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.policy import default
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -44,6 +44,7 @@ Address = Annotated[str, AfterValidator(_is_address)]
 class EmailChannel(BaseChannel):
     """Send each message as an e-mail."""
 
+    at_once: ClassVar[int] = 2  # a mailbox of Microsoft 365 takes three connections, and others send by it too
     type: Literal["email"] = "email"
     host: str = Field(description="The SMTP server; may be ${NAME}.")
     port: int | None = Field(default=None, ge=1, le=65535, description="Default: 587 with starttls, 465 with tls, 25 with none.")

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from smartflow_assets.core.incidents.messages import Message
 class FileChannel(BaseChannel):
     """Write each message into a folder, as .eml and as .json."""
 
+    at_once: ClassVar[int] = 4
     type: Literal["file"] = "file"
     folder: Path | None = Field(default=None, description="Where to write, relative to the data folder. Default: data/outbox.")
     picture: bool = Field(default=True, description="Whether the chart of the series comes with it.")

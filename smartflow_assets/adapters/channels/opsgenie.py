@@ -21,6 +21,7 @@ class OpsgenieChannel(PostingChannel):
     """Create and close alerts of Opsgenie."""
 
     takes_bundles: ClassVar[bool] = False
+    at_once: ClassVar[int] = 4
     type: Literal["opsgenie"] = "opsgenie"
     api_key: Secret = Field(description="The key of an API integration, as ${NAME}.", repr=False)
     api: Annotated[str, AfterValidator(is_web_address)] = Field(

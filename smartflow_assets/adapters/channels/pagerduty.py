@@ -18,6 +18,7 @@ class PagerDutyChannel(PostingChannel):
     """Trigger and resolve incidents of PagerDuty."""
 
     takes_bundles: ClassVar[bool] = False
+    at_once: ClassVar[int] = 4
     type: Literal["pagerduty"] = "pagerduty"
     routing_key: Secret = Field(description="The integration key of the service, as ${NAME}.", repr=False)
     api: Annotated[str, AfterValidator(is_web_address)] = Field(

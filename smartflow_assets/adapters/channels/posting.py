@@ -17,7 +17,7 @@ from pydantic import Field
 
 from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.secret_references import redact_all, resolve, without_parts
-from smartflow_assets.adapters.web import host_of, retry_after, without_request_log
+from smartflow_assets.adapters.web import default_trust, host_of, retry_after, without_request_log
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.shortening import one_line
 
@@ -76,7 +76,7 @@ class PostingChannel(BaseChannel, ABC):
     ) -> tuple[int, Mapping[str, str], str]:
         import httpx  # 0.2 s to import, and only a process that posts pays for it
 
-        trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
+        trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else default_trust()
         try:
             with (
                 without_request_log(),

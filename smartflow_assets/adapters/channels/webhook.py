@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
@@ -33,6 +33,7 @@ def _leaves_ours(headers: dict[str, str]) -> dict[str, str]:
 class WebhookChannel(PostingChannel):
     """Post each message to an address."""
 
+    at_once: ClassVar[int] = 4
     type: Literal["webhook"] = "webhook"
     url: Annotated[str, AfterValidator(is_web_address), AfterValidator(has_no_secret_query), AfterValidator(is_no_plain_hook)] = Field(
         description="Where to post; ${NAME} when the address itself is a secret.", repr=False

@@ -5,6 +5,7 @@ rows are those of alert_sends; when one is due, and what becomes of it, is the o
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -73,6 +74,28 @@ def packed(sends: Sequence[Row], *, digest: Digest | None, limit: RateLimit | No
     bundle = [Envelope(tuple(together), bundle_key(send["idempotency_key"] for send in together))] if together and room > 0 else []
     singles = [*tried, *(Envelope((send,)) for send in fresh[:alone])]
     return sorted(singles, key=lambda envelope: turn[envelope.rows[0]["idempotency_key"]]) + bundle
+
+
+def next_group(envelopes: deque[Envelope], most: int, stopped: Collection[str]) -> list[Envelope]:
+    """Takes what is next on the wire, at most so many at once, without incidents that were stopped, and each incident once: its messages
+    follow each other.
+
+    >>> one, other = ({"incident_id": name, "idempotency_key": name} for name in "ab")
+    >>> queue = deque(Envelope((row,)) for row in (one, other, one, one))
+    >>> [len(next_group(queue, 4, ())) for _ in range(3)], [len(next_group(queue, 4, ()))]
+    ([2, 1, 1], [0])
+    """
+    group, incidents = list[Envelope](), set[str]()
+    while envelopes and len(group) < most:
+        envelope = envelopes[0].without(stopped)
+        own = {send["incident_id"] for send in envelope.rows}
+        if own & incidents:
+            break
+        envelopes.popleft()
+        if own:
+            group.append(envelope)
+            incidents |= own
+    return group
 
 
 def _split(fresh: list[Row], room: int, limit: RateLimit | None, sent: Sent, now: datetime) -> tuple[int, list[Row]]:
