@@ -155,7 +155,9 @@ def cross_check(
         if channel not in channels and channel not in channel_errors and CHANNELS_FILE not in channel_errors:
             hint = did_you_mean(channel, channels, f"data/channels.yaml has {', '.join(channels)}.")
             where = place(files, path)
-            problems.append(SourceError(f"`{key}`: there is no channel {channel}", source=name, where=where, remedy=hint))
+            problems.append(
+                SourceError(f"`{key}`: there is no channel {channel or '(an empty name)'}", source=name, where=where, remedy=hint)
+            )
     return problems
 
 
@@ -222,7 +224,7 @@ def unknown_channels_of_home(catalogue: Catalogue) -> list[SourceError]:
     file, known = read_yaml(catalogue.settings.home_file), {*catalogue.channels, *catalogue.channel_errors}
     return [
         SourceError(
-            f"`{key}`: there is no channel {channel}",
+            f"`{key}`: there is no channel {channel or '(an empty name)'}",
             source="home",
             where=place((file,), path),
             remedy=did_you_mean(channel, catalogue.channels, f"data/channels.yaml has {', '.join(catalogue.channels)}."),

@@ -47,8 +47,8 @@ class Retention(Declared):
 
     raw: Age = Field(
         default=timedelta(days=365),
-        description="Rows as they were read (raw.<source>), back from the newest one, and rows in quarantine whose file has not been read "
-        "for so long. At least what models learn from (training.window; four years where the calendar names holidays or events), and "
+        description="Rows as they were read (`raw.<source>`), back from the newest one, and rows in quarantine whose file has not been "
+        "read for so long. At least what models learn from (training.window; four years where the calendar names holidays or events), and "
         "beside it what the oldest kept results look back on, a month or more. A file that still holds older rows does not bring "
         "them back.",
     )

@@ -55,8 +55,8 @@ _CAUSE = Column(
     "cause",
     TEXT,
     "anomaly, volume (too many or too few rows), profile (another figure of profile_series), freshness (no rows come), readability (too "
-    "many rows cannot be read), removal (stored rows would go), run (it failed outside of any step), check:<name>, load:<id> (it is "
-    "blocked), delivery:<channel> (a message was given up), remediation:<action> (a remedy failed), or the step that failed.",
+    "many rows cannot be read), removal (stored rows would go), run (it failed outside of any step), `check:<name>`, `load:<id>` (it is "
+    "blocked), `delivery:<channel>` (a message was given up), `remediation:<action>` (a remedy failed), or the step that failed.",
 )
 
 RAW_COLUMNS = (
@@ -132,7 +132,7 @@ _ALL = (
         "What became of each part of a contract in each load: a row when it was looked at.",
         (
             _SOURCE,
-            _always("load_id", TEXT, "The run that ingested the rows (`_run_id` in raw.<source>); `history` for all from before."),
+            _always("load_id", TEXT, "The run that ingested the rows (`_run_id` in `raw.<source>`); `history` for all from before."),
             _always("check_name", TEXT, "Type of the expectation, as Great Expectations calls it."),
             Column("column_name", TEXT, "Column, or columns, that it is about; null where it is about none."),
             Column("scope", TEXT, "What was looked at: load, source (all stored rows), bucket or day."),
@@ -189,7 +189,7 @@ _ALL = (
         "Loads that broke a critical part of the contract, and what became of them: a row for each decision, the newest counts.",
         (
             _SOURCE,
-            _always("load_id", TEXT, "The load: the run that ingested its rows (`_run_id` in raw.<source>)."),
+            _always("load_id", TEXT, "The load: the run that ingested its rows (`_run_id` in `raw.<source>`)."),
             Column.of_words(
                 "state",
                 LoadState,
@@ -216,12 +216,12 @@ _ALL = (
     TableSpec(
         "diverted_rows",
         "Single rows that a contract diverts (`on_breach: quarantine`), and what became of them: one row for each, whose values are in "
-        "raw.<source>.",
+        "`raw.<source>`.",
         (
             _SOURCE,
-            _always("row_hash", "UBIGINT", "The row: its `_row_hash` in raw.<source>, which its time and its values make."),
+            _always("row_hash", "UBIGINT", "The row: its `_row_hash` in `raw.<source>`, which its time and its values make."),
             _always("observed_at", TIME, "The time of the row."),
-            _always("load_id", TEXT, "The load that brought it (`_run_id` in raw.<source>)."),
+            _always("load_id", TEXT, "The load that brought it (`_run_id` in `raw.<source>`)."),
             Column("column_names", TEXTS, "The columns that break the contract."),
             Column("reasons", TEXTS, "What it breaks, without its values."),
             Column.of_words(
@@ -652,8 +652,8 @@ _ALL = (
             Column(
                 "suppressed_by",
                 TEXT,
-                "Why nobody was told of it, feedback:<id>: somebody expects such incidents (`smartflow feedback list`). Null of all others "
-                "and of what is more than was expected.",
+                "Why nobody was told of it, `feedback:<id>`: somebody expects such incidents (`smartflow feedback list`). Null of all "
+                "others and of what is more than was expected.",
             ),
             Column("anomaly_count", COUNT, "Anomalies in it."),
             Column(
@@ -952,7 +952,7 @@ _ALL = (
         "it touches.",
         (
             Column("source", TEXT, "Source whose rows were written; null when a write spans several."),
-            _always("table_name", TEXT, "Table that was written; raw tables as raw.<source>."),
+            _always("table_name", TEXT, "Table that was written; raw tables as `raw.<source>`."),
             Column.of_words(
                 "operation",
                 WriteOperation,

@@ -102,8 +102,8 @@ class Route(Declared):
     )
     cause: Annotated[Named, AfterValidator(_checked_causes)] = Field(
         default=(),
-        description="Only incidents of these causes (anomaly, volume, profile, freshness, readability, removal, run, check:<name>, "
-        "load:<id>, delivery:<channel>, remediation:<action>, or a step that failed); * stands for anything.",
+        description="Only incidents of these causes (anomaly, volume, profile, freshness, readability, removal, run, `check:<name>`, "
+        "`load:<id>`, `delivery:<channel>`, `remediation:<action>`, or a step that failed); * stands for anything.",
         examples=["freshness", ["check:*", "load:*"]],
     )
     series: Named = Field(default=(), description="Only these series; * stands for anything.", examples=["revenue*"])

@@ -45,7 +45,7 @@ IN_TIME = dg.AssetCheckSpec(
     ["python"],
     check_specs=[READABLE, TAKEN, IN_TIME],
     columns=described_columns(RAW_COLUMNS),
-    description="The rows of a source as they came, in the table raw.<source>: each row once, with where it came from. Columns of the "
+    description="The rows of a source as they came, in the table `raw.<source>`: each row once, with where it came from. Columns of the "
     "source itself stand before these.",
 )
 def raw_records(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult:
