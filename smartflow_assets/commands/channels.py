@@ -139,7 +139,7 @@ def preview(
     from smartflow_assets.stages import channel_trials
 
     catalogue, warehouse = Catalogue.load(settings), open_warehouse(settings)
-    if not settings.warehouse_file.exists():
+    if not warehouse.is_begun():
         raise terminal.UsageError("there is no incident yet", remedy="`smartflow run` looks for some.")
     found = _incident(warehouse, incident)
     told = event.value if event else "resolved" if found["state"] == "resolved" else "opened"

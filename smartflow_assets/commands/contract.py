@@ -170,8 +170,8 @@ def _open_changes(source: "Source") -> "Sequence[OpenChange]":
     from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.stages.schema_changes import column_history
 
-    settings = home.open_home()
-    return column_history(open_warehouse(settings), source.name).open if settings.warehouse_file.exists() else ()
+    warehouse = open_warehouse(home.open_home())
+    return column_history(warehouse, source.name).open if warehouse.is_begun() else ()
 
 
 def _contract_after(source: "Source", changes: "Sequence[OpenChange]") -> "Callable[[CommentedMap], None] | None":

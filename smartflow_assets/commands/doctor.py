@@ -344,6 +344,7 @@ def _warehouse(settings: "Settings", warehouse: "Warehouse") -> Diagnoses:
     if not (settings.warehouse_file.exists() or settings.published_file.exists()):
         yield Diagnosis("ok", "warehouse", "none yet", "`smartflow run` makes it.")
         return
+    warehouse.require_sound()
     rows = sum(warehouse.tables().values())
     size = settings.warehouse_file.stat().st_size / 1024**2
     yield Diagnosis("ok", "warehouse", f"{size:,.0f} MiB, {rows:,} rows, schema version {warehouse.schema_version}")

@@ -149,7 +149,8 @@ def opened() -> "tuple[Warehouse | None, Catalogue]":
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.defs.resources import open_warehouse
 
-    return (open_warehouse(settings) if settings.warehouse_file.exists() else None), Catalogue.load(settings)
+    warehouse = open_warehouse(settings)
+    return (warehouse if warehouse.is_begun() else None), Catalogue.load(settings)
 
 
 def require(warehouse: "Warehouse | None") -> "Warehouse":

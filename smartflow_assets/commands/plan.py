@@ -37,7 +37,7 @@ def plan(sources: home.SourceNames = None) -> None:
         except SourceError as error:
             failed.append(error)
     if not sources:
-        for each in removals(settings, catalogue, warehouse):
+        for each in removals(catalogue, warehouse):
             _tell(each)
     if unknown:
         terminal.note(

@@ -47,15 +47,16 @@ def prune(
     settings = home.open_home()
     now = home.clock(as_of) or datetime.now(UTC)
     before = now - home.duration(older_than, "--older-than") if older_than else None
-    if dry_run:
-        from smartflow_assets.defs.resources import open_warehouse
+    from smartflow_assets.defs.resources import open_warehouse
 
-        _tell(_pruned(settings, open_warehouse(settings), before, now, is_dry=True) if settings.warehouse_file.exists() else [])
+    warehouse = open_warehouse(settings)
+    is_begun = warehouse.is_begun()
+    if dry_run:
+        _tell(_pruned(settings, warehouse, before, now, is_dry=True) if is_begun else [])
         terminal.say("nothing was deleted; Dagster's history was not counted")
         return
     from smartflow_assets.defs.instance import open_instance
     from smartflow_assets.defs.pruning import prune_home
-    from smartflow_assets.defs.resources import open_warehouse
     from smartflow_assets.defs.run_history import prune_runs
     from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
     from smartflow_assets.stages.incident_pages import remove_pages
@@ -68,7 +69,6 @@ def prune(
         terminal.result(f"{terminal.count(done.runs, 'run')} and {terminal.count(done.ticks, 'tick')} of Dagster's history")
         rewritten, problems = done.rewritten, done.problems
     else:
-        warehouse = open_warehouse(settings)
         pruned, rewritten, problems = _pruned(settings, warehouse, before, now), warehouse.compact("prune"), []
         warehouse.publish("prune", is_forced=True)
         remove_pages(settings, warehouse)

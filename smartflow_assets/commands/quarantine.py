@@ -79,12 +79,12 @@ def quarantine(
     catalogue = Catalogue.load(settings)
     names, which = home.named(sources or [], catalogue), Chosen(load or "", column or "", reason or "", row or "")
     _refuse_what_does_not_go_together(sources or [], which, show=show, drop=drop, release=release, file=file)
-    if not settings.warehouse_file.exists():
+    warehouse = open_warehouse(settings)
+    if not warehouse.is_begun():
         if file:
             raise terminal.UsageError(f"no row of {file} is held of {', '.join(names)}", remedy=_NONE)
         terminal.result("no row is held")
         return
-    warehouse = open_warehouse(settings)
     if show:
         _show(warehouse, catalogue, names[0], which, format)
         return

@@ -52,9 +52,9 @@ def report(
 
     now, catalogue = datetime.now(UTC), Catalogue.load(settings)
     period = _period(week, since, now, home_timezone(settings))
-    warehouse = open_warehouse(settings) if settings.warehouse_file.exists() else None
+    warehouse = open_warehouse(settings)
     path = writable(output) if output else report_path(settings, period, is_pdf=is_pdf)
-    written(warehouse, catalogue, period, now=now, path=path, is_of_home=output is None, is_pdf=is_pdf)
+    written(warehouse if warehouse.is_begun() else None, catalogue, period, now=now, path=path, is_of_home=output is None, is_pdf=is_pdf)
     terminal.result(os.fspath(path))
 
 

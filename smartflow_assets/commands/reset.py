@@ -35,7 +35,8 @@ def reset(
 
     catalogue = Catalogue.load(settings)
     home.named([name], catalogue)
-    rows = stored_rows(Warehouse(settings.warehouse_file, settings.published_file), name) if settings.warehouse_file.exists() else 0
+    warehouse = Warehouse(settings.warehouse_file, settings.published_file)
+    rows = stored_rows(warehouse, name) if warehouse.is_begun() else 0
     kept = "its incidents stay" if keep_incidents else "its incidents go too"
     question = f"{name}: forget {terminal.count(rows, 'stored row')} and all that was made of them; {kept}?"
     if not yes and not typer.confirm(question):

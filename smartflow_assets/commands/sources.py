@@ -48,6 +48,8 @@ def sources() -> None:
     from smartflow_assets.config.catalogue import Catalogue
 
     catalogue = Catalogue.load(settings)
+    if settings.warehouse_file.exists() and not settings.published_file.exists():
+        terminal.note("there is no published copy, which is what this list reads; the next run makes it, also where nothing is new")
     health = {str(row["source"]): row for row in _published(settings, "SELECT * FROM marts.source_health", [])}
     rows, silent = [], {str(row["source"]) for row in _published(settings, SILENT, [])}
     blocked = {

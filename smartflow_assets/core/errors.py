@@ -28,7 +28,12 @@ def is_interrupt(error: BaseException) -> bool:
 
     Dagster's own is known by its name, since only defs may import Dagster.
     """
-    return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "DagsterExecutionInterruptedError"
+    return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "DagsterExecutionInterruptedError" or is_query_interrupt(error)
+
+
+def is_query_interrupt(error: BaseException) -> bool:
+    """What DuckDB makes of a signal during a query: whatever our handler raised is lost."""
+    return type(error) is RuntimeError and str(error) == "Query interrupted"
 
 
 class SourceError(SmartflowError):

@@ -21,7 +21,7 @@ from smartflow_assets.adapters.secret_references import told_safely
 from smartflow_assets.adapters.warehouse.table_spec import Column
 from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.errors import is_interrupt
+from smartflow_assets.core.errors import is_interrupt, is_query_interrupt
 from smartflow_assets.defs.names import OPTIONS, asset_key, prefixed
 from smartflow_assets.defs.partitions import SOURCES
 from smartflow_assets.stages.message_background import report_address
@@ -139,6 +139,8 @@ def _result_of(body: Callable[..., dg.MaterializeResult], context: StageContext,
     try:
         return body(context, options)
     except BaseException as error:  # of a plug-in, perhaps
+        if is_query_interrupt(error):
+            raise KeyboardInterrupt from None
         if is_interrupt(error):
             raise
         raise told_safely(error, context.partition_key, os.environ).with_traceback(error.__traceback__) from None

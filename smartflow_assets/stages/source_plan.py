@@ -21,7 +21,7 @@ from smartflow_assets.stages.run import SourceRun
 def plan_of(name: str, settings: Settings, catalogue: Catalogue, warehouse: Warehouse, now: datetime) -> Plan:
     """The plan of a source of the catalogue. SourceError when its file is broken."""
     source = catalogue.source(name)
-    if not settings.warehouse_file.exists():
+    if not warehouse.is_begun():
         return compare(source, rows_made_under=None)
     run = with_bucket(SourceRun(source, settings, catalogue, warehouse, ModelStore(settings.models), now, "plan"))
     models = standing_models(warehouse, name).dropna(subset="fingerprint")
@@ -44,9 +44,9 @@ def plan_of(name: str, settings: Settings, catalogue: Catalogue, warehouse: Ware
     return replace(plan, effect="rebuild" if shift.is_certain else plan.effect, notes=(*plan.notes, str(shift)))
 
 
-def removals(settings: Settings, catalogue: Catalogue, warehouse: Warehouse) -> list[Plan]:
+def removals(catalogue: Catalogue, warehouse: Warehouse) -> list[Plan]:
     """A plan for each source that has clean rows and no file any more."""
-    if not settings.warehouse_file.exists():
+    if not warehouse.is_begun():
         return []
     rows = warehouse.read("SELECT DISTINCT source FROM clean_series ORDER BY source")
     return [removal(str(name)) for name in rows["source"] if name not in catalogue.names]

@@ -47,3 +47,9 @@ def test_what_a_stage_raises_is_kept_without_secrets(monkeypatch):
 def test_an_interrupt_of_a_stage_stays_one():
     with pytest.raises(KeyboardInterrupt):
         raising(KeyboardInterrupt())()
+
+
+def test_a_query_that_a_signal_ended_is_an_interrupt():
+    """DuckDB raises an error of its own in the place of what the handler of the signal raised."""
+    with pytest.raises(KeyboardInterrupt):
+        raising(RuntimeError("Query interrupted"))()

@@ -21,6 +21,7 @@ import duckdb
 from smartflow_assets.adapters.duckdb_errors import is_busy, warehouse_error
 from smartflow_assets.adapters.sql_quoting import quoted_text
 from smartflow_assets.adapters.warehouse.waiting import Waiting
+from smartflow_assets.core.errors import is_query_interrupt
 
 STORAGE_VERSION = "v1.4.0"  # what DuckDB 1.4 and later, and today's tools, can open
 READ_ONLY, READ_WRITE = "READ_ONLY", f"STORAGE_VERSION '{STORAGE_VERSION}'"
@@ -67,6 +68,8 @@ class Engines:
             yield connection
         except BaseException as error:
             engine.close()
+            if is_query_interrupt(error):
+                raise KeyboardInterrupt from None
             if isinstance(error, duckdb.Error):
                 raise warehouse_error(error, file) from error
             raise

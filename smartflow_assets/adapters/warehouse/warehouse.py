@@ -33,6 +33,10 @@ from smartflow_assets.adapters.warehouse.writes import Committed, Write
 from smartflow_assets.core.errors import WarehouseError
 
 _ATTEMPTS = 5
+_TABLES = """
+    SELECT CASE schema_name WHEN 'main' THEN table_name ELSE schema_name || '.' || table_name END AS name
+    FROM duckdb_tables() WHERE database_name = current_database() ORDER BY schema_name, table_name
+"""
 _NEVER = pd.Timestamp(0, tz="UTC")
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -195,12 +199,20 @@ class Warehouse:
                 merged.append(Window(from_at, to_at))
         return merged
 
+    def is_begun(self) -> bool:
+        """Whether anything was ever written. Raises `WarehouseError` where the file is gone and its published copy is left."""
+        if not self.path.exists() and self.published.exists():
+            raise self._gone()
+        return self.path.exists()
+
+    def require_sound(self) -> None:
+        """Reads every value of the live file, a gigabyte a second: `WarehouseError` where a block is damaged, which counts do not meet."""
+        for name in self.read(_TABLES)["name"]:
+            self.read(f"SELECT bit_xor(hash(each)) FROM {quoted(name)} AS each")
+
     def tables(self) -> dict[str, int]:
         """Every table of the live file with its number of rows; raw tables as raw.<source>."""
-        names = self.read(
-            "SELECT CASE schema_name WHEN 'main' THEN table_name ELSE schema_name || '.' || table_name END AS name"
-            " FROM duckdb_tables() WHERE database_name = current_database() ORDER BY schema_name, table_name"
-        )["name"]
+        names = self.read(_TABLES)["name"]
         counts = " UNION ALL ".join(f"SELECT {quoted_text(name)} AS name, count(*) AS n FROM {quoted(name)}" for name in names)
         found = self.read(counts).set_index("name")["n"]
         return {name: int(found[name]) for name in names}

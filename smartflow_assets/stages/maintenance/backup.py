@@ -20,7 +20,7 @@ from smartflow_assets.adapters.warehouse.tables import SCHEMA_VERSION
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.config.home import share_of
 from smartflow_assets.config.settings import Settings
-from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.core.errors import SmartflowError, WarehouseError
 
 FORMAT = 1
 MANIFEST = "backup.json"
@@ -74,15 +74,26 @@ def _fill(part: Path, settings: Settings, dagster_home: Path, now: datetime, tol
             (part / "dagster").mkdir(exist_ok=True)
             shutil.copy2(dagster_home / name, part / "dagster" / name)
         copy_folder(dagster_home / name, part / "dagster" / name, told)
-    copied = Warehouse(part / _WAREHOUSE, part / _WAREHOUSE)
     has_rows = (part / _WAREHOUSE).exists()
-    tables, schema = (copied.tables(), copied.schema_version) if has_rows else ({}, None)
+    tables, schema = _what_it_holds(part / _WAREHOUSE, settings) if has_rows else ({}, None)
     for left in (part / "warehouse").glob("smartflow.duckdb.*"):
         left.unlink()
     hashes = {path.relative_to(part).as_posix(): sha256_of(path) for path in files_below(part)}
     manifest = Manifest(FORMAT, version("smartflow"), now.isoformat(timespec="seconds"), schema, tables, hashes)
     (part / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
     return manifest
+
+
+def _what_it_holds(copy: Path, settings: Settings) -> tuple[dict[str, int], int]:
+    """The rows by table and the schema version of a copy of the warehouse. SmartflowError where that is damaged: a backup of it would be
+    found out when it is needed."""
+    copied = Warehouse(copy, copy)
+    try:
+        copied.require_sound()
+        return copied.tables(), copied.schema_version
+    except WarehouseError as error:
+        error.where = str(settings.warehouse_file)
+        raise
 
 
 def read_manifest(folder: Path) -> Manifest:

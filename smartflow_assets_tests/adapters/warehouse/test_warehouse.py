@@ -1,6 +1,7 @@
 """Committing, reading and publishing: what is stored is what was given, and nothing else goes."""
 
 import os
+import signal
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -476,6 +477,22 @@ def openings(warehouse, monkeypatch) -> list[str]:
     modes, attached = [], warehouse._engines.attached
     monkeypatch.setattr(warehouse._engines, "attached", lambda file, mode, timeout: modes.append(mode) or attached(file, mode, timeout))
     return modes
+
+
+def test_a_signal_during_a_query_is_an_interrupt_and_the_next_query_is_answered(warehouse):
+    """DuckDB raises an error of its own in the place of what the handler of the signal raised."""
+
+    def end(*_: object) -> None:
+        raise SystemExit
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            warehouse.read("SELECT count(*) FROM range(100_000_000_000) WHERE hash(range) % 7 = 3")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(warehouse.read("SELECT 1 AS one")) == 1
 
 
 def test_reads_of_a_block_share_one_opening(warehouse, openings):
