@@ -86,6 +86,7 @@ def unset(names: list[str]) -> DeliveryError:
 
 _SOUNDS_SECRET = re.compile("token|secret|passw|_pwd$|credential|api_?key|_key$|^key$|_auth$|_dsn$", re.IGNORECASE)
 _SHORTEST = 4  # letters: what is shorter stands in every text, and only as it is written is it taken for the secret
+_named = set[str]()
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -114,14 +115,19 @@ def without_parts(text: str, address: str) -> str:
     return text
 
 
+def keep_secret(names: Iterable[str]) -> None:
+    """Has `redact_all` know these variables from here on: a file of this home names them."""
+    _named.update(names)
+
+
 def redact_all(text: str, environment: Mapping[str, str]) -> str:
     """The text of code that is not ours, which names no variables: without the login of any address, and without the value of any
-    variable whose name sounds like a secret.
+    variable whose name sounds like a secret or stands in a file that this process has read.
 
     >>> redact_all("no login at ftp://me:pw@host with hunter2", {"FTP_PASSWORD": "hunter2", "HOME": "host"})
     'no login at ftp://***@host with ${FTP_PASSWORD}'
     """
-    names = [name for name, value in environment.items() if _SOUNDS_SECRET.search(name) and len(value) >= _SHORTEST]
+    names = [name for name, value in environment.items() if (name in _named or _SOUNDS_SECRET.search(name)) and len(value) >= _SHORTEST]
     return _LOGIN.sub("***@", redact(text, names, environment))
 
 

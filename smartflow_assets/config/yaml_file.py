@@ -23,6 +23,7 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 from ruamel.yaml.scalarstring import ScalarString
 
+from smartflow_assets.adapters.secret_references import REFERENCE, keep_secret
 from smartflow_assets.core.errors import SourceError
 
 Location = tuple[str | int, ...]
@@ -73,6 +74,7 @@ def _parse(path: Path, mtime_ns: int, size: int) -> YamlFile:
         raise SourceError(
             f"the file is not UTF-8 (byte {error.start})", source=path.stem, where=str(path), remedy="Save it as UTF-8."
         ) from error
+    keep_secret(REFERENCE.findall(text))
     return parsed_yaml(path, text)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from smartflow_assets.adapters import secret_references
+from smartflow_assets.adapters.secret_references import redact_all
 from smartflow_assets.config.yaml_file import edit_yaml, edited, read_yaml
 from smartflow_assets.core.errors import SourceError
 
@@ -152,3 +154,15 @@ def test_the_examples_keep_every_other_line(path):
 def test_any_file_says_the_change_afterwards(text, tmp_path):
     made = edited(text, lambda tree: tree.__setitem__("b", 4))
     assert read_yaml(written(tmp_path, made)).values == read_yaml(written(tmp_path, text or "{}\n", "old.yaml")).values | {"b": 4}
+
+
+def test_what_a_file_names_is_taken_out_of_the_errors_of_others_whatever_it_is_called(tmp_path, monkeypatch):
+    """Such as those of a Python source, which reads the environment by itself."""
+    environment, text = (
+        {"SHEET_HOOK": "https://hooks.example.com/T01/s3cr3t", "REGION": "north"},
+        "no answer of https://hooks.example.com/T01/s3cr3t",
+    )
+    monkeypatch.setattr(secret_references, "_named", set())
+    assert redact_all(text, environment) == text
+    read_yaml(written(tmp_path, 'sheet: {type: webhook, url: "${SHEET_HOOK}"}\n', "channels.yaml"))
+    assert redact_all(text, environment) == "no answer of ${SHEET_HOOK}"
