@@ -39,14 +39,18 @@ from smartflow_assets.adapters.send_ledger import (
     BACKOFF,
     MOST_DEATHS,
     NOT_TRIED,
+    TAKEN_BY_SOME,
+    UNHEARD,
     Which,
     attempt_of,
     due_channels,
     is_bundling,
     is_deadly,
     is_due,
+    is_untried,
     open_sends,
     sent_of,
+    unheard,
     waits,
 )
 from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
@@ -298,13 +302,15 @@ class _ChannelDrain:
                 return
             try:
                 with self.desk.turn, self.warehouse.reading():
-                    self._run()
+                    if self._run():
+                        self._run()
             except BaseException:
                 self.desk.is_closed.set()
                 raise
 
-    def _run(self) -> None:
-        sends = self._own_sends()
+    def _run(self) -> bool:
+        """Whether what was put off untried is due now, since the channel has taken another."""
+        sends, sent_before = self._own_sends(), self.sent
         stories = stories_of(self.warehouse, self.name, sends)
         down, down_until = self._reason_not_to_try(), None
         waiting: set[str] = set()  # incidents with an earlier message that must go first, and does not go now
@@ -312,9 +318,10 @@ class _ChannelDrain:
 
         def in_turn(send: Row) -> tuple:
             story = stories[send["idempotency_key"]]
-            return send["planned_at"], *story.place, send["incident_id"], story.sequence
+            return *story.place, send["planned_at"], send["incident_id"], story.sequence
 
         sent = sent_of(self.warehouse, self.name, self.channel)
+        untold = unheard(self.warehouse, self.name, {send["incident_id"] for send in sends if send["event"] == "resolved"})
         ready = list[Row]()
         for send in sorted(sends, key=in_turn):
             if send["incident_id"] in waiting:
@@ -323,8 +330,11 @@ class _ChannelDrain:
                 waiting.add(send["incident_id"])
             elif stories[send["idempotency_key"]].is_lost and down is None:
                 self._give_up_lost(send)
+            elif send["event"] == "resolved" and send["incident_id"] in untold:
+                self.ended.append(self._row(send, "skipped", attempt_of(send), send["sent_with"], error=UNHEARD))
             else:
                 ready.append(send)
+                untold.discard(send["incident_id"])  # by what is told now
         stopped: set[str] = set()  # and those whose message did not get through just now
         digest, limit = (self.channel.digest, self.channel.limit) if self.channel else (None, None)
         if self.channel is not None and not self.channel.takes_bundles:  # one of another type had this name
@@ -341,9 +351,9 @@ class _ChannelDrain:
                 down = None if down is None or self._waited_for(down) else down
                 down_until = max((row["due_at"] for row in ended if row["due_at"] is not None), default=self.now + BACKOFF[-1])
             for row in ended:
-                if row["due_at"] is not None:
+                if row["status"] == "failed":
                     stopped.add(row["incident_id"])
-                elif row["status"] == "failed":
+                if row["status"] == "failed" and row["due_at"] is None:
                     self.dead_letters.append(DeadLetter(row["source"], self.name, row["error"]))
         if not_tried:
             _log.warning("channel %s: %d messages %s", self.name, len(not_tried), not_tried[0]["error"])
@@ -351,6 +361,7 @@ class _ChannelDrain:
         self._write(*not_tried)
         if self.interrupt:
             raise self.interrupt
+        return down is None and self.sent > sent_before and any(is_untried(send) and send["incident_id"] in waiting for send in sends)
 
     def _told(self, send: Row, story: "Story") -> Message:
         return story.message(send, self.background.facts(send["source"], send["incident_id"]))
@@ -479,7 +490,8 @@ class _ChannelDrain:
 
     def _failure(self, send: Row, error: DeliveryError, attempt: int, sent_with: str | None, *, tries: int) -> Row:
         wait = None if error.is_final else wait_after(tries, error.retry_after, key=sent_with or send["idempotency_key"])
-        text = self._said(error) + (f" Given up after {tries} attempts." if wait is None and not error.is_final else "")
+        text = TAKEN_BY_SOME * error.is_partly_taken + self._said(error)
+        text += f" Given up after {tries} attempts." if wait is None and not error.is_final else ""
         return self._row(send, "failed", attempt, sent_with, error=text, due_at=None if wait is None else self.now + wait)
 
     def _said(self, error: DeliveryError) -> str:

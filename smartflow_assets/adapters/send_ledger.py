@@ -25,6 +25,12 @@ MOST_DEATHS = 5
 NOT_TRIED = "not tried: "
 """What the error of a message begins with that was put off since its channel took none."""
 
+TAKEN_BY_SOME = "taken by some: "
+"""What the error of a message begins with that some of its receivers have and others have refused."""
+
+UNHEARD = "nobody heard here that it began"
+"""Why the end of an incident was not told."""
+
 # The order is of attempt and status alone, so that it does not depend on clocks: a replay has its own.
 _OPEN = """
     WITH attempts AS (
@@ -35,6 +41,7 @@ _OPEN = """
     SELECT * EXCLUDE (is_death) FROM (
         SELECT *, min(happened_at) OVER message AS planned_at, count(*) FILTER (is_death) OVER message AS deaths,
             count(*) FILTER (status = 'claimed') OVER message AS tries,
+            max(happened_at) FILTER (status = 'sent') OVER (PARTITION BY channel) AS taken_at,
             row_number() OVER (
             message ORDER BY attempt DESC, CASE status WHEN 'planned' THEN 0 WHEN 'claimed' THEN 1 ELSE 2 END DESC) AS age
         FROM attempts WINDOW message AS (PARTITION BY idempotency_key, channel)
@@ -47,6 +54,14 @@ _SENT = """
            bool_or(status = 'failed' AND due_at IS NOT NULL) AS is_to_be_repeated
     FROM alert_sends WHERE channel = ? AND status IN ('claimed', 'sent', 'failed')
     GROUP BY coalesce(sent_with, idempotency_key), attempt HAVING claimed_at IS NOT NULL ORDER BY claimed_at
+"""
+
+
+# What a process died in may have arrived.
+_UNHEARD = f"""
+    SELECT incident_id FROM alert_sends WHERE channel = ? AND list_contains(?, incident_id) GROUP BY incident_id
+    HAVING bool_or(status = 'failed' AND due_at IS NULL)
+       AND NOT bool_or(status = 'sent' OR is_possible_repeat OR coalesce(starts_with(error, '{TAKEN_BY_SOME}'), false))
 """
 
 
@@ -105,18 +120,29 @@ def is_due(send: Row, now: datetime, channel: BaseChannel | None, sent: Sent) ->
 
 
 def _is_over(send: Row, now: datetime) -> bool:
-    """Whether the wait after a failure or a death is over."""
+    """Whether the wait after a failure or a death is over; of one that was put off untried also once its channel has taken another."""
     if send["status"] != "claimed":
-        return send["due_at"] is None or send["due_at"] <= now
+        is_taking = send["taken_at"] is not None and send["taken_at"] > send["happened_at"]
+        return send["due_at"] is None or send["due_at"] <= now or (is_taking and is_untried(send))
     if send["deaths"] <= 1 or is_deadly(send):
         return True
     claimed_at = send["happened_at"]  # later than now where the clock was wrong then: that must hold nothing back
     return not claimed_at <= now < claimed_at + BACKOFF[min(send["deaths"] - 1, len(BACKOFF)) - 1]
 
 
+def is_untried(send: Row) -> bool:
+    """Whether it was put off since its channel took none of those before it."""
+    return send["status"] == "failed" and str(send["error"]).startswith(NOT_TRIED)
+
+
 def is_deadly(send: Row) -> bool:
     """Whether so many processes have died in it that it may be what kills them."""
     return send["status"] == "claimed" and send["deaths"] >= MOST_DEATHS
+
+
+def unheard(warehouse: _Readable, channel: str, incidents: Collection[str]) -> set[str]:
+    """Those of these incidents of which a channel has told nothing, and will not: its messages of them were given up."""
+    return set(warehouse.read(_UNHEARD, [channel, sorted(incidents)])["incident_id"]) if incidents else set()
 
 
 def attempt_of(send: Row) -> int:

@@ -549,9 +549,8 @@ def _undelivered(row: Mapping[Any, Any]) -> Diagnosis:
         remedy = f"They are tried again by `smartflow run` or `smartflow ui`, the first {when}."
         return Diagnosis("fail", "messages", f"{told} {'wait' if str(row['error']).startswith(NOT_TRIED) else 'failed'}{why}", remedy)
     words = {"claimed": "were begun and not ended", "planned": "wait to be sent"}
-    return Diagnosis(
-        "warn", "messages", f"{told} {words[row['standing']]}{why}", "They are sent by the next `smartflow run` or by `smartflow ui`."
-    )
+    remedy = "They are sent by the next `smartflow run` or by `smartflow ui`; those whose incident has one that failed, after that one."
+    return Diagnosis("warn", "messages", f"{told} {words[row['standing']]}{why}", remedy)
 
 
 COMMANDS = (("doctor", doctor, EXAMPLES),)

@@ -64,7 +64,8 @@ class DeliveryError(SmartflowError):
     """A message did not reach its channel.
 
     `is_final` says that another attempt cannot help; `is_channel_down` that the channel as a whole is out of reach, so that
-    other messages need not try it now; `retry_after` is how long the receiver asks us to wait.
+    other messages need not try it now; `retry_after` is how long the receiver asks us to wait; `is_partly_taken` that some of its
+    receivers have it, which another attempt would reach twice.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class DeliveryError(SmartflowError):
         *,
         is_final: bool = False,
         is_channel_down: bool = False,
+        is_partly_taken: bool = False,
         retry_after: timedelta | None = None,
         source: str = "",
         where: str = "",
@@ -80,3 +82,4 @@ class DeliveryError(SmartflowError):
     ) -> None:
         super().__init__(what, source=source, where=where, remedy=remedy)
         self.is_final, self.is_channel_down, self.retry_after = is_final, is_channel_down, retry_after
+        self.is_partly_taken = is_partly_taken

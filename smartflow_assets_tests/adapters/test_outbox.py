@@ -345,6 +345,56 @@ def test_the_worst_is_told_first_then_what_began_first(warehouse: Warehouse, rec
     assert [message.incident_id for message in recorded] == ["e", "c", "b", "d", "a"]
 
 
+def test_of_one_sending_the_worst_goes_first_whichever_source_planned_it_first(warehouse: Warehouse, recorded: list[Message]) -> None:
+    for number, (name, severity) in enumerate((("a", "info"), ("b", "warning"), ("c", "critical"))):
+        plan(warehouse, "pager", incident=name, source=name, kinds=("opened", "resolved"), at=NINE + number * MINUTE / 60)
+        row = warehouse.read("SELECT * FROM incidents WHERE incident_id = ?", [name]).assign(severity=severity)
+        warehouse.commit("r1", [Rewrite("incidents", [name], row)])
+    assert send(warehouse, at=NINE + MINUTE, pager=Recorder()) == Drained(sent=6)
+    told = [(message.incident_id, message.event) for message in recorded]
+    assert told == [(name, event) for name in "cba" for event in ("opened", "resolved")]
+
+
+def test_what_waited_untried_goes_out_once_its_channel_has_taken_another(warehouse: Warehouse) -> None:
+    for number in range(4):
+        plan(warehouse, "hook", incident=f"i{number}")
+    with hook_server() as server:
+        server.answers = [(429, {"Retry-After": "3600"})]
+        assert send(warehouse, hook=hook(server.port)) == Drained(failed=1, skipped=3, planned_left=4)
+        assert send(warehouse, at=NINE + 5 * MINUTE, hook=hook(server.port)) == Drained(planned_left=4)
+        plan(warehouse, "hook", incident="new", at=NINE + 6 * MINUTE)
+        assert send(warehouse, at=NINE + 6 * MINUTE, hook=hook(server.port)) == Drained(sent=4, planned_left=1)
+        assert len({json.loads(body)["incident_id"] for _, body in server.posts}) == 5
+    rows = ledger(warehouse, "incident_id", "status", "attempt")
+    assert [row for row in rows if row[0] == "i3"][-1] == ("i3", "sent", 2)
+
+
+def test_who_has_not_heard_that_it_began_does_not_hear_that_it_is_over(warehouse: Warehouse, recorded: list[Message]) -> None:
+    plan(warehouse, "hook", "pager", kinds=("opened", "resolved"))
+    with hook_server() as server:
+        server.answers = [(404, {})]
+        assert send(warehouse, hook=hook(server.port), pager=Recorder()) == Drained(sent=2, failed=1, planned_left=1)
+        assert send(warehouse, at=NINE + MINUTE, hook=hook(server.port), pager=Recorder()) == Drained()
+        plan(warehouse, "hook", kinds=("reopened", "resolved"), at=NINE + 2 * MINUTE, first=3)
+        assert send(warehouse, at=NINE + 2 * MINUTE, hook=hook(server.port)) == Drained(sent=2), "what began again is told, and its end"
+        assert [json.loads(body)["event"] for _, body in server.posts] == ["opened", "opened", "resolved"]
+    assert [message.event for message in recorded] == ["opened", "resolved"]
+    (why,) = {error for status, error in ledger(warehouse, "status", "error") if status == "skipped"}
+    assert why == "nobody heard here that it began"
+
+
+def test_an_end_is_told_where_some_receivers_of_a_mail_have_heard_that_it_began(warehouse: Warehouse) -> None:
+    plan(warehouse, "mail", kinds=("opened", "resolved"))
+    with mail_server() as server:
+        server.refuses = {"bad@example.com": "550 no such user"}
+        channel = mail(server.port).model_copy(update={"to": ("good@example.com", "bad@example.com")})
+        drained = send(warehouse, mail=channel)
+        assert (drained.failed, drained.planned_left) == (1, 1)
+        assert drained.dead_letters[0].error.startswith("taken by some: the mail server refused bad@example.com (550")
+        send(warehouse, at=NINE + MINUTE, mail=channel)
+        assert len(server.mails) == 2
+
+
 def test_a_slow_channel_holds_up_no_other(warehouse: Warehouse) -> None:
     """The slow receiver answers its first message only once the quick ones have all of theirs."""
     heard, all_there, count = list[str](), threading.Event(), 5

@@ -87,7 +87,9 @@ class EmailChannel(BaseChannel):
         except (OSError, smtplib.SMTPException) as error:
             raise self._explained(error) from None
         if refused:  # the others have it: another attempt would reach them twice
-            raise self._explained(smtplib.SMTPRecipientsRefused(refused), is_final=True)
+            error = self._explained(smtplib.SMTPRecipientsRefused(refused), is_final=True)
+            error.is_partly_taken = True
+            raise error
 
     def _connected(self, environment: Mapping[str, str]) -> smtplib.SMTP:
         """A session that is encrypted and logged in as far as the settings ask; the caller closes it."""
@@ -114,7 +116,8 @@ class EmailChannel(BaseChannel):
             case smtplib.SMTPRecipientsRefused():
                 answers = ", ".join(f"{address} ({_answer(code, text)})" for address, (code, text) in error.recipients.items())
                 is_final = is_final or all(_is_final(code) for code, _ in error.recipients.values())
-                return DeliveryError(f"the mail server refused {answers}", is_final=is_final, where=where, remedy="Correct `to`.")
+                remedy = "Correct `to`." if is_final else ""
+                return DeliveryError(f"the mail server refused {answers}", is_final=is_final, where=where, remedy=remedy)
             case smtplib.SMTPAuthenticationError():
                 what = f"the mail server refused the login ({_answer(error.smtp_code, error.smtp_error)})"
                 return DeliveryError(what, is_channel_down=True, where=where, remedy="Check username and password.")
