@@ -292,9 +292,10 @@ def judged_rows(
 
 
 def score_picture(run: SourceRun, strangest: pd.DataFrame) -> bytes:
-    """The last three days of the series with the strangest row of this run, with its anomalies."""
+    """The last three days of the series with the strangest row of this run, with its anomalies; it may be over for long."""
     series, metric = strangest[["series", "metric"]].iloc[0]
-    newest = run.warehouse.read("SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ?", [run.name])["at"].iloc[0]
+    of_series = "SELECT max(observed_at) AS at FROM anomaly_scores WHERE source = ? AND series = ?"
+    newest = run.warehouse.read(of_series, [run.name, series])["at"].iloc[0]
     shown = judged_rows(run, newest - PLOTTED, newest + run.source.time_bucket.every)
     shown = shown[shown["series"] == series]
     return series_plot.series_plot(

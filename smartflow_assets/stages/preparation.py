@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from smartflow_assets.core import rules
 from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.preparation import cleaning, features
 from smartflow_assets.core.preparation.cleaning import RecordedRepair, Tail
-from smartflow_assets.core.series.lifetimes import Waiting
+from smartflow_assets.core.series.lifetimes import LONGEST_TAIL, Silence, Waiting
 from smartflow_assets.core.temporal.time_grid import TimeGrid
 from smartflow_assets.stages import encoding
 from smartflow_assets.stages.arrivals import SourceArrivals
@@ -34,11 +34,20 @@ from smartflow_assets.stages.metric_groups import featured_metrics, metric_group
 from smartflow_assets.stages.moved_times import has_moved
 from smartflow_assets.stages.replaced_rows import once_counted
 from smartflow_assets.stages.run import SourceRun
-from smartflow_assets.stages.windows import Window, batches, leave_pending, merged, pending_windows, rows_in, series_rows, split, table_rows
+from smartflow_assets.stages.windows import (
+    Window,
+    batches,
+    leave_pending,
+    merged,
+    pending_windows,
+    rows_in,
+    series_rows,
+    split,
+    table_rows,
+    without,
+)
 
 SHOWN = 10
-LONGEST_TAIL = timedelta(days=7)
-"""So long time goes on behind the last row: a source that is dead for good costs no rows."""
 REPAIRS = """
 SELECT repair, series, from_at, to_at, CAST(before->>'$.asked_from' AS TIMESTAMPTZ) AS asked_from,
        CAST(before->>'$.asked_to' AS TIMESTAMPTZ) AS asked_to
@@ -273,12 +282,15 @@ def _planned(run: SourceRun, known: pd.DataFrame, axis: _Axis) -> _Planned:
     since = max(since, earliest)
     reach = cleaning.past(run.source.time_bucket, run.source.treatments) + cleaning.reach(run.source.time_bucket)
     lives = _lifetimes(run, plan, grid.step(min([since, *(start for start, _ in late)]), -reach), axis.until)
-    pieces, repairs = list(buckets.windows(plan, since, until, lives.series_count)), _recorded_repairs(run, grid)
+    stretches = without(lives.breaks, since, until)
+    pieces = [piece for stretch in stretches for piece in buckets.windows(plan, *stretch, lives.series_count)]
+    repairs = _recorded_repairs(run, grid)
     if not late:
         return _Planned([[piece] for piece in pieces], lives, repairs)
     fresh, *more = pieces or [(since, since)]
     touched = [(max(start, earliest), end) for start, end in (_affected(run, *window, until, known, lives) for window in late)]
     first = merged([fresh, *((start, min(end, fresh[1])) for start, end in _with_repairs(touched, repairs, grid))])
+    first = [piece for window in first for piece in without(lives.breaks, *window)]
     return _Planned([first, *([piece] for piece in more)], lives, repairs, list(_over(run, late, axis, kept_from)))
 
 
@@ -337,7 +349,7 @@ def _lifetimes(run: SourceRun, plan: buckets.BucketPlan, since: datetime, until:
     """Which series there are in [since, until); `SourceError` when there are more than may be."""
     bucket, most = run.source.time_bucket, run.source.max_series
     waiting = Waiting.of(bucket.every, cleaning.reach(bucket) - 1, run.source.retire_after)
-    lives = lifetimes(run.warehouse, run.name, plan, waiting, since, until)
+    lives = lifetimes(run.warehouse, run.name, plan, waiting, Silence.of(bucket.every), since, until)
     if lives.series_count > most:
         names = ", ".join(
             dict.fromkeys(name for metric in plan.metrics for name in metric.dimensions or plan.dimensions) or plan.dimensions

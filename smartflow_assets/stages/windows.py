@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from smartflow_assets.adapters.warehouse.writes import LeavePending
 from smartflow_assets.stages.run import SourceRun
@@ -106,6 +107,17 @@ def leave_pending(run: SourceRun, table: str, windows: Iterable[Window]) -> list
     return [LeavePending(table, run.name, *window) for window in windows]
 
 
+def without(breaks: Sequence[Window], since: datetime, until: datetime) -> list[Window]:
+    """What is left of [since, until) outside of breaks, which are in order.
+
+    >>> day = [datetime(2026, 3, number) for number in range(1, 10)]
+    >>> [(start.day, end.day) for start, end in without([(day[2], day[4]), (day[6], day[8])], day[0], day[7])], without([], day[1], day[1])
+    ([(1, 3), (5, 7)], [])
+    """
+    edges = [since, *(min(max(edge, since), until) for each in breaks for edge in each), until]
+    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+
 def merged(windows: Iterable[Window]) -> list[Window]:
     """Overlapping and touching windows as one; empty ones left out.
 
@@ -128,8 +140,21 @@ def rows_in(frame: pd.DataFrame, window: Window, column: str = "observed_at") ->
 
 
 def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all frames, numbered anew."""
-    return frames[0].reset_index(drop=True) if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    """The rows of all frames, numbered anew. What is categorical stays so, also where each frame has series of its own: pandas would make
+    texts of it, and maps travel as categories.
+
+    >>> ab, bc = (pd.DataFrame({"series": pd.Categorical(list(names))}) for names in ("ab", "bc"))
+    >>> joined([ab, bc])["series"].cat.categories.tolist(), joined([ab, bc])["series"].tolist()
+    (['a', 'b', 'c'], ['a', 'b', 'b', 'c'])
+    """
+    first, *more = [frame for frame in frames if len(frame)] or frames[:1]
+    if not more:
+        return first.reset_index(drop=True)
+    rows = pd.concat([first, *more], ignore_index=True)
+    for name, type_ in first.dtypes.items():
+        if isinstance(type_, pd.CategoricalDtype) and any(frame[name].dtype != type_ for frame in more):
+            rows[name] = union_categoricals([first[name], *(frame[name] for frame in more)])
+    return rows
 
 
 def series_rows(

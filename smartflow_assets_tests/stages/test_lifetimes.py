@@ -12,12 +12,14 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.core.incidents import recovery
 from smartflow_assets.core.series.lifetimes import Waiting
 from smartflow_assets.stages.alerting import drain_outbox
+from smartflow_assets.stages.detection import anomaly_scores
 from smartflow_assets.stages.ingestion import raw_records
 from smartflow_assets.stages.preparation import clean_series
 from smartflow_assets_tests.core.series.test_lifetimes import buckets_of
 from smartflow_assets_tests.homes import START, Home, write_rows
 
 HOUR = timedelta(hours=1)
+START_TYPE = pd.DataFrame({"at": [START]})["at"].dtype
 JOBS = """
 name: jobs
 read: {type: csv, path: examples/jobs.csv, time: at}
@@ -93,6 +95,44 @@ def test_tables_are_equal_when_rows_come_late(tmp_path: Path, whole):
     pd.testing.assert_frame_equal(cleaned(home).reset_index(drop=True), whole.reset_index(drop=True))
 
 
+OLD = pd.Timestamp(0, tz="UTC")
+WITH_OLD = [("main", OLD, 5), ("main", OLD + 2 * HOUR, 6), ("other", OLD + HOUR, 7)]
+
+
+def with_old_rows() -> pd.DataFrame:
+    """The containers, and three rows whose time somebody left at zero."""
+    old = pd.DataFrame(WITH_OLD, columns=["container", "at", "n"])
+    return pd.concat([old.assign(at=old["at"].astype(START_TYPE)), containers()])
+
+
+@pytest.mark.parametrize("text", [JOBS, JOBS.replace("dimensions: [container]\n", "")], ids=["by container", "one series"])
+@pytest.mark.parametrize("every", ["1h", "1s"])
+def test_a_row_of_1970_makes_no_half_century_of_buckets(tmp_path: Path, text: str, every: str):
+    rows = with_old_rows() if every == "1h" else with_old_rows().groupby("container").head(3)
+    rows = rows[(rows["at"] < START + 6 * HOUR) | (every == "1h")]
+    home = run(Home(tmp_path), rows, START + (HOURS if every == "1h" else 6) * HOUR, text.replace("every: 1h", f"every: {every}"))
+    after = cleaned(home)["observed_at"] - OLD
+    old, step = after[after < timedelta(days=365)], pd.Timedelta(every)
+    series_count = home.table("clean_series")["series"].nunique() if "container" in text else 1
+    assert old.max() == 2 * HOUR + 7 * timedelta(days=1), "a source that is silent goes on for a week"
+    assert len(old) <= series_count * (old.max() / step + 1)
+    assert after[after >= timedelta(days=365)].min() >= START - OLD
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("text", [JOBS, JOBS.replace("dimensions: [container]\n", "")], ids=["by container", "one series"])
+def test_tables_are_equal_whether_the_break_comes_first_or_is_found_late(tmp_path: Path, text: str):
+    rows, end = with_old_rows(), START + 300 * HOUR
+    homes = [Home(tmp_path / name) for name in ("at once", "in turn", "late")]
+    run(homes[1], rows, (OLD + timedelta(days=30)).to_pydatetime(), text)
+    run(homes[1], rows, START + 90 * HOUR, text)
+    run(homes[2], containers(), START + 100 * HOUR, text)
+    at_once, *others = (cleaned(run(home, rows, end, text)).reset_index(drop=True) for home in homes)
+    for other in others:
+        pd.testing.assert_frame_equal(other, at_once)
+    assert len(at_once) < 30_000
+
+
 def test_too_many_series_at_a_time_are_refused_by_name(tmp_path: Path):
     rows, end = containers(), START + HOURS * HOUR
     run(Home(tmp_path / "enough"), rows, end, JOBS + "max_series: 40\n")  # ids that are over do not count: there are 246 in all
@@ -103,6 +143,15 @@ def test_too_many_series_at_a_time_are_refused_by_name(tmp_path: Path):
 def test_a_given_wait_is_kept(tmp_path: Path):
     home = run(Home(tmp_path), containers(), START + 100 * HOUR, JOBS + "retire_after: 10h\n")
     assert home.count("clean_series", "series = 'jobs{container=id4}'") == 11
+
+
+def test_stretches_with_series_of_their_own_are_scored_in_one_go(tmp_path: Path):
+    """Before the break there are two containers, after it others."""
+    home = run(Home(tmp_path), with_old_rows(), START + 90 * HOUR)
+    home.run_stages("jobs", START + 90 * HOUR, [anomaly_scores])
+    scored = home.table("anomaly_scores").groupby("series").size()
+    assert scored.to_dict() == home.table("clean_series").groupby("series").size().to_dict()
+    assert home.table("anomaly_scores")["dimensions"].map(dict).map(len).eq(1).all()
 
 
 @pytest.mark.soak

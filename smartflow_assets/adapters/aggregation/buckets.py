@@ -161,6 +161,13 @@ def filled(warehouse: Reads, source: str, plan: BucketPlan, since: datetime, unt
     return found["bucket"].to_numpy(np.int64)
 
 
+def newest_before(warehouse: Reads, source: str, plan: BucketPlan, moment: datetime) -> np.ndarray:
+    """The number of the newest bucket with rows before a moment; empty where there is none."""
+    rows = f"SELECT {bucket_number(plan)} AS bucket FROM {accepted_rows(source)} WHERE {quoted_column(plan.time_column)} < ?"
+    found = warehouse.read(f"SELECT max(bucket) AS bucket FROM ({rows}) HAVING max(bucket) IS NOT NULL", [_utc(moment)])
+    return found["bucket"].to_numpy(np.int64)
+
+
 def windows(
     plan: BucketPlan, since: datetime, until: datetime, series_count: int, most: int = MOST_BUCKETS
 ) -> Iterator[tuple[pd.Timestamp, pd.Timestamp]]:

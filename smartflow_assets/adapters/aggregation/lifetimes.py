@@ -4,6 +4,7 @@ Rows of one combination of dimensions are what a series lives by, whatever its m
 gap in a series, not its end. What over means is in `core.series.lifetimes`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,32 +15,44 @@ from smartflow_assets.adapters.aggregation import buckets
 from smartflow_assets.adapters.aggregation.buckets import BucketPlan, Reads
 from smartflow_assets.adapters.sql_quoting import quoted_column
 from smartflow_assets.adapters.warehouse.blocked_loads import accepted_rows
-from smartflow_assets.core.series.lifetimes import NEVER, Waiting, most_at_once, no_absences, retired_from
+from smartflow_assets.core.series.lifetimes import NEVER, Silence, Waiting, broken_off, most_at_once, no_absences, retired_from
 from smartflow_assets.core.series.series_id import series_id
 
 
 @dataclass(frozen=True)
 class Lifetimes:
     """absences: as in `no_absences`, one row for each time that a series was over for a while. series_count: how many there are at
-    most at once. has_pauses: whether a series may be over for a while."""
+    most at once. has_pauses: whether a series may be over for a while. breaks: [since, until) of those of the whole source, in which
+    there is no bucket."""
 
     absences: pd.DataFrame
     series_count: int
     has_pauses: bool
+    breaks: Sequence[tuple[pd.Timestamp, pd.Timestamp]] = ()
 
 
-def lifetimes(warehouse: Reads, source: str, plan: BucketPlan, waiting: Waiting, since: datetime, until: datetime) -> Lifetimes:
+def lifetimes(
+    warehouse: Reads, source: str, plan: BucketPlan, waiting: Waiting, silence: Silence, since: datetime, until: datetime
+) -> Lifetimes:
     """What the rows before `until` say of the buckets in [since, until); both should be starts of buckets."""
     groups = plan.by_dimensions(buckets.metrics_of(warehouse, source, plan))
     start, end = (int(number) for number in plan.grid.number([pd.Timestamp(since), pd.Timestamp(until)]))
-    filled = np.zeros(0, np.int64)
-    if any(groups):
+    filled, breaks = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
+    may_break = end - start > silence.longest
+    if any(groups) or may_break:
         filled = buckets.filled(warehouse, source, plan, since, until)
         filled = filled[filled < end]
-    found, count, has_pauses = [no_absences()], 0, False
+    if may_break:
+        breaks = silence.breaks(np.append(buckets.newest_before(warehouse, source, plan, since), filled))
+    found, count, has_pauses = [no_absences()], 0, len(breaks) > 0
     for dimensions, group in groups.items():
         if not dimensions:
             count += len(group)
+            found += [
+                pd.DataFrame({"series": series_id(metric.name, {}), "since": breaks[:, 0], "until": breaks[:, 1]})
+                for metric in group
+                if len(breaks)
+            ]
             continue
         keys = [f"d{k}" for k in range(len(dimensions))]
         rows = _pauses(warehouse, source, plan, dimensions, waiting.least, since, until, (start, end))
@@ -47,6 +60,7 @@ def lifetimes(warehouse: Reads, source: str, plan: BucketPlan, waiting: Waiting,
         first, last, following = (pauses[name].to_numpy(np.int64) for name in ("first", "last", "following"))
         earlier = firsts["before"].dropna().to_numpy(np.int64)  # the newest stands for all: where they lie does not matter
         ends = retired_from(first, last, following, np.append(earlier.max(keepdims=True) if len(earlier) else earlier, filled), waiting)
+        ends = broken_off(last, following, ends, breaks)
         over = pauses[ends < NEVER].assign(since=ends[ends < NEVER])
         began = np.concatenate([firsts["first"].to_numpy(np.int64), over.loc[over["following"] < NEVER, "following"].to_numpy(np.int64)])
         ended = np.concatenate([over["since"].to_numpy(np.int64), np.full(len(began) - len(over), NEVER)])
@@ -58,7 +72,8 @@ def lifetimes(warehouse: Reads, source: str, plan: BucketPlan, waiting: Waiting,
             for metric in group
             if named
         ]
-    return Lifetimes(pd.concat(found, ignore_index=True), max(1, count), has_pauses)
+    spans = [(one, other) for one, other in zip(*(plan.grid.start(edge) for edge in breaks.T), strict=True)] if len(breaks) else []
+    return Lifetimes(pd.concat(found, ignore_index=True), max(1, count), has_pauses, spans)
 
 
 def _pauses(

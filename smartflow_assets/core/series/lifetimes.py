@@ -1,7 +1,8 @@
 """When a series is over: it has been without rows for as long as it had had them, in a source that still gets rows.
 
 The values of a dimension come and go: a shop closes, a container has a new name each hour. A series that is over has no further
-buckets and costs nothing; a row that comes after all begins them anew. In a source that is silent as a whole nothing is over.
+buckets and costs nothing; a row that comes after all begins them anew. In a source that is silent as a whole nothing is over, unless
+rows come again after so long that the silence is a break: one row of 1970 makes no half century of buckets.
 Numbers of buckets are those of a `TimeGrid`; all is a function of the rows alone.
 """
 
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 LEAST, MOST = timedelta(days=1), timedelta(days=30)
 """How long a series is waited for at least and at most."""
 FEWEST_BUCKETS = 3
+LONGEST_TAIL = timedelta(days=7)
+"""So long time goes on behind the last row of a source: one that is dead for good costs no rows."""
+BREAK_BUCKETS = 50_000
 NEVER = np.iinfo(np.int64).max
 """The number of a bucket that does not come."""
 
@@ -37,6 +41,44 @@ class Waiting:
         fewest = max(FEWEST_BUCKETS, longest_fill + 1)
         least, most = (LEAST, MOST) if retire_after is None else (retire_after, retire_after)
         return cls(max(least // every, fewest), max(most // every, fewest))
+
+
+@dataclass(frozen=True)
+class Silence:
+    """In buckets: how long time goes on in a source without rows, and how much longer it must have been without any for a break."""
+
+    tail: int
+    longest: int
+
+    @classmethod
+    def of(cls, every: timedelta) -> "Silence":
+        """For buckets of length `every`: 50,000 buckets, and never less than 30 days.
+
+        >>> Silence.of(timedelta(minutes=5)), Silence.of(timedelta(seconds=1))
+        (Silence(tail=2016, longest=50000), Silence(tail=604800, longest=2592000))
+        """
+        return cls(LONGEST_TAIL // every, max(BREAK_BUCKETS, MOST // every))
+
+    def breaks(self, filled: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[since, until) of each break, in order: the buckets in which no series of a source is on. `filled`: as in `retired_from`.
+
+        >>> Silence(tail=7, longest=100).breaks(np.array([0, 1, 108, 216])).tolist()
+        [[116, 216]]
+        """
+        since, until = filled[:-1] + 1 + self.tail, filled[1:]
+        return np.column_stack([since, until])[until - since >= self.longest]
+
+
+def broken_off(
+    last: NDArray[np.int64], following: NDArray[np.int64], ends: NDArray[np.int64], breaks: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """`ends`, as `retired_from` gives them, but no later than the beginning of the first break in the pause between `last` and
+    `following`."""
+    if not len(breaks):
+        return ends
+    place = np.searchsorted(breaks[:, 0], last, side="right")
+    since, until = np.append(breaks, [[NEVER, NEVER]], axis=0)[place].T
+    return np.where(until <= following, np.minimum(ends, since), ends)
 
 
 def retired_from(

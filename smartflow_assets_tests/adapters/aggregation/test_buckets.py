@@ -13,7 +13,7 @@ from smartflow_assets.adapters.aggregation.buckets import BucketPlan, MetricColu
 from smartflow_assets.adapters.aggregation.lifetimes import lifetimes
 from smartflow_assets.adapters.warehouse.tables import TABLES
 from smartflow_assets.core.errors import SourceError
-from smartflow_assets.core.series.lifetimes import Waiting
+from smartflow_assets.core.series.lifetimes import Silence, Waiting
 from smartflow_assets.core.temporal.calendar import Calendar
 
 DAY = pd.Timestamp("2026-01-07", tz="UTC")
@@ -142,7 +142,7 @@ def test_a_metric_may_have_dimensions_of_its_own():
     }
     assert rows["dimensions"].tolist()[0] == {}
     waiting = Waiting(least=100, most=100)
-    assert lifetimes(warehouse, "shop", plan, waiting, DAY, at(100)).series_count == 5
+    assert lifetimes(warehouse, "shop", plan, waiting, Silence(7, 1000), DAY, at(100)).series_count == 5
     pieces = list(windows(plan, DAY, at(100), 5, most=10))
     assert pieces[0] == (DAY, at(10)) and len(pieces) == 10
 
