@@ -35,7 +35,7 @@ from smartflow_assets.defs.resources import SOURCE_LOCK_PATIENCE, RunOptions, op
 from smartflow_assets.defs.run_closing import close_source
 from smartflow_assets.defs.source_report import Outcome, SourceReport
 from smartflow_assets.stages.run_closing import conclude, deliver, unsuccessful_sources
-from smartflow_assets.stages.scheduling.turns import in_turn
+from smartflow_assets.stages.scheduling.turns import Turns, in_turn
 
 MOST_NAMES = 5  # in a tag; more are counted
 TOLD_EVERY = timedelta(minutes=1)  # while the run goes on: messages are sent, and what was written is published
@@ -138,15 +138,17 @@ class _OneAfterTheOther:
     watched: list[str] = field(default_factory=list)  # so far
     told: float = field(default_factory=time.monotonic)  # when messages were last sent
 
-    def outcomes(self, names: Sequence[str]) -> Iterator[Outcome]:
+    def outcomes(self, turns: Turns) -> Iterator[Outcome]:
         """Of each source as it ends; those that other runs work on come last, and fail when they have been waited for as long as a run of
         one source waits."""
-        waiting, deadline = list(names), None
+        waiting, deadline = [*turns.sound, *turns.doubtful], None
         on_end, failed = ON_END.get(), False
         while waiting:
             busy = list[str]()
             for name in waiting:
                 is_last_try = deadline is not None and time.monotonic() > deadline
+                if name in turns.doubtful and self.watched:
+                    self._conclude_for_now()  # it may be the last that this process does
                 outcome = self._watched(name, is_last_try=is_last_try)
                 if outcome is None:
                     busy.append(name)

@@ -118,10 +118,15 @@ def test_a_source_that_takes_its_process_down_costs_itself_alone(
     for name, function in (("a", "die"), ("b", "rows"), ("c", "rows")):
         reader = f"{{type: python, function: 'deadly:{function}', time: ts}}"
         (home / f"data/sources/{name}.yaml").write_text(f"name: {name}\nread: {reader}\nschedule: manual\n")
+    (home / "data/channels.yaml").write_text("file: {type: file}\n")
+    (home / "data/sources/d.yaml").write_text(
+        "name: d\nread: {type: csv, path: gone.csv, time: ts}\nalerts: {to: [file]}\nschedule: manual\n"
+    )
     command = [sys.executable, "-m", "smartflow_assets.cli", "run"]
     environment = os.environ | {"SMARTFLOW_HOME": str(home), "PYTHONPATH": os.pathsep.join((str(home), *filter(None, sys.path)))}
     outs = [subprocess.run(command, env=environment, capture_output=True, text=True).stdout for _ in range(2)]
-    assert [[line.split()[:2] for line in out.splitlines()] for out in outs] == [[], [["b", "ok"], ["c", "ok"]]]
+    assert [[line.split()[:2] for line in out.splitlines()] for out in outs] == [[], [["b", "ok"], ["c", "ok"], ["d", "failed"]]]
+    assert len(list((home / "data/outbox").glob("*-d-opened-*.eml"))) == 1, "what there is to tell goes out before it"
     states = [line.split()[:2] for line in smartflow("sources").out.splitlines() if line.split()[:1] == ["a"]]
     assert states == [["a", "killed"]]
 
