@@ -236,6 +236,8 @@ WRONG_CHANNELS = [
     ),
     ("a: {type: webhook, url: 'http://x/a', headers: {Idempotency-Key: z}}", "SmartFlow sets the header Idempotency-Key itself"),
     ("a: {type: email, host: h, sender: a@example.com, to: []}", "channel a: `to` must have at least 1 item, found none."),
+    ("a: {type: email, host: h, port: true, sender: a@example.com, to: [b@example.com]}", "`port` must be a whole number, found true."),
+    ("a: {type: webhook, url: 'http://x/a', limit: {messages: true, per: 1h}}", "`limit.messages` must be a whole number, found true."),
     ("a: {type: email, host: h, port: 99999, sender: a@example.com, to: [b@example.com]}", "`port` must be at most 65535, found 99999."),
 ]
 

@@ -174,6 +174,37 @@ def test_problems_of_other_keys(tmp_path, line, said):
     assert problems(tmp_path, f"{SMALL}{line}\n") == [f"web: {said}"]
 
 
+@pytest.mark.parametrize(
+    ("line", "key", "kind"),
+    [
+        ("max_series: true", "max_series", "a whole number"),
+        ("ignore_small_changes: false", "ignore_small_changes", "a number"),
+        ("threshold: {score: true}", "threshold.score", "a number"),
+        ("ensemble: {combine: vote, at_least: true}", "ensemble.at_least", "a whole number"),
+        ("detectors: [{type: zscore, window: true}]", "detectors[1].window", "a whole number"),
+        ("rules: [{type: threshold, above: true}]", "rules[1].above", "a number"),
+        ("rules: [{type: rate_of_change, rises_by: true}]", "rules[1].rises_by", "a number"),
+        ("metrics: [{name: a, ignore_small_changes: true}]", "metrics[1].ignore_small_changes", "a number"),
+        ("remediate: [{when: drift, do: retrain, limit: true}]", "remediate[1].limit", "a whole number"),
+        ("profile: {columns: true}", "profile.columns", "a whole number"),
+        ("drift: {past_windows: true}", "drift.past_windows", "a whole number"),
+        ("contract: {row_count: {min: true, per: day}}", "contract.row_count.min", "a whole number"),
+        ("contract: {columns: {a: {max_null_percent: true}}}", "contract.columns.a.max_null_percent", "a number"),
+        ("contract: {columns: {a: {min_length: true}}}", "contract.columns.a.min_length", "a whole number"),
+        ("contract: {columns: {a: {min: true}}}", "contract.columns.a.min", "a number"),
+    ],
+)
+def test_true_and_false_are_no_numbers(tmp_path, line, key, kind):
+    found = "false" if "false" in line else "true"
+    assert problems(tmp_path, f"{SMALL}{line}\n") == [f"web: `{key}` must be {kind}, found {found} (web.yaml, line 3)."]
+
+
+def test_true_and_false_stay_what_they_are_where_they_may_stand(tmp_path):
+    source = source_of(tmp_path, SMALL + "contract: {columns: {a: {unique: true, allowed: [true, 2, x]}}}\nalerts: {group_within: false}\n")
+    column = source.contract.columns["a"]
+    assert (column.unique, column.allowed, source.alerts.group_within) == (True, (True, 2, "x"), timedelta(0))
+
+
 def test_a_rule_for_a_metric_that_is_not_there_is_refused(tmp_path):
     said = problems(tmp_path, SMALL + "metrics: [requests]\nrules: [{type: threshold, metric: request, below: 1}]\n")
     assert said == ["web: rules: threshold is for the metric request, which is not among metrics: requests (web.yaml, line 4)."]

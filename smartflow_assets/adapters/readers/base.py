@@ -10,20 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from smartflow_assets.adapters.scans import Delimited, JsonRecords
 from smartflow_assets.adapters.staging.contract import ProbeContext, ReadContext, Staged, TimeColumn
+from smartflow_assets.core.declared import Declared
 
 
 def _column_alone(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
 
 
-class BaseReader(BaseModel, ABC, frozen=True):
+class BaseReader(Declared, ABC):
     """Keys that every reader has."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
     time: Annotated[TimeColumn, BeforeValidator(_column_alone, json_schema_input_type=str | TimeColumn)] = Field(

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.model_parts import ModelParts
 from smartflow_assets.core.series.blocks import Rows, State
 from smartflow_assets.core.series.facts import SeriesFacts
@@ -72,10 +72,8 @@ class History:
     calendar: Calendar | None = None
 
 
-class BaseDetector(BaseModel, frozen=True):
+class BaseDetector(Declared):
     """Parent of all detectors; a subclass adds `type: Literal[...]`, its parameters and `score`."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
     anomalies: ClassVar[tuple[str, ...]] = ()

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.drift.chance import Chance
 
 Kind = Literal["number", "category"]
@@ -43,10 +44,8 @@ class Difference:
     chance: Chance
 
 
-class BaseDriftTest(BaseModel, frozen=True):
+class BaseDriftTest(Declared):
     """Parent of all drift tests; a subclass adds `type: Literal[...]`, the default of `at_least` and `compare`."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
     at_least: float = Field(description="The smallest statistic that counts as drift, however sure it is.")

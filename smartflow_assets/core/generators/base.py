@@ -12,8 +12,9 @@ from typing import cast
 from zlib import crc32
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.generators.anomaly_events import Bounds
 from smartflow_assets.core.generators.random_streams import FIRST_MONDAY, Chance
 from smartflow_assets.core.temporal.notation import Duration
@@ -43,10 +44,8 @@ class Generated:
         return Generated(frame, labels, twin)
 
 
-class BaseGenerator(BaseModel, frozen=True):
+class BaseGenerator(Declared):
     """A domain. `type` names it; a subclass says how a piece of it is made."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
     step: Duration = Field(default=timedelta(minutes=5), ge=timedelta(seconds=1), description="Time between two rows.")

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
+from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.preparation.cleaning import Remedied
 from smartflow_assets.core.remediation.matter import Matter
 
@@ -65,10 +64,8 @@ class Hands(Protocol):
         ...
 
 
-class BaseAction(BaseModel, ABC, frozen=True):
+class BaseAction(Declared, ABC):
     """An action; `type` and the parameters come with each."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     type: str
 
