@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from smartflow_assets.adapters.aggregation.buckets import Aggregate, MetricColumn
 from smartflow_assets.config.problems import refuse
 from smartflow_assets.core.detection import DetectionSettings
+from smartflow_assets.core.named_once import ColumnNames
 from smartflow_assets.core.preparation.row_condition import Where
 from smartflow_assets.core.preparation.transforms import Transform, Treatment, WithoutRows
 from smartflow_assets.core.rules import Rules
@@ -32,12 +33,12 @@ class Metric(DetectionSettings):
         description="How the rows of a bucket become one value; p95 is the value that 95 % of the rows stay below. "
         "Default: mean; of a counter (`transform: cumulative_to_rate`) the last reading.",
     )
-    dimensions: tuple[str, ...] | None = Field(
+    dimensions: ColumnNames | None = Field(
         default=None,
         description="Columns whose every value makes a series of this metric; default: those of the source. "
         "An empty list makes one series of all rows.",
     )
-    explain_by: tuple[str, ...] = Field(
+    explain_by: ColumnNames = Field(
         default=(),
         examples=[["region", "channel"]],
         description="Columns whose values are asked, at each anomaly, how much of the change is theirs (74 % came from region=EU). "

@@ -119,11 +119,11 @@ def _detector_keys(source: Source) -> list[Parameter]:
 
 
 def _components(source: Source, metrics: Sequence[str]) -> list[Parameter]:
-    """Each detector that is listed may go, and some others may come."""
+    """Each detector that is listed may go, unless so many have to agree (`ensemble.at_least`), and some others may come."""
     if source.ensemble.members is not None:
         return []
     listed = [detector.type for detector in _listed(source)]
-    members = [kind for kind in listed if not DETECTORS[kind].is_guard]
+    members = [kind for kind in listed if not DETECTORS[kind].is_guard and source.ensemble.at_least is None]
     gone = [Parameter(f"detectors.{kind}", "detectors", (True, False), True, True) for kind in members]
     joint = (ADDED_JOINT,) if len(metrics) > 1 else ()
     return [

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from smartflow_assets.adapters.aggregation.buckets import MetricColumn
 from smartflow_assets.adapters.readers import Reader, Wanted
@@ -27,6 +27,7 @@ from smartflow_assets.core.detection import DetectionSettings
 from smartflow_assets.core.drift.settings import DriftSettings
 from smartflow_assets.core.incidents.alert_policy import AlertPolicy
 from smartflow_assets.core.incidents.freshness import Freshness
+from smartflow_assets.core.named_once import ColumnNames
 from smartflow_assets.core.preparation.category_encoding import Encoding
 from smartflow_assets.core.preparation.cleaning import TimeBucket
 from smartflow_assets.core.preparation.row_condition import parse_condition, text_columns
@@ -64,6 +65,14 @@ def _is_page(address: str) -> str:
     return address
 
 
+def _wrong_metric_name(name: str) -> str:
+    """Why a metric cannot be called so; empty where it can. Names stand in series, messages and files."""
+    if name == name.strip() and name.isprintable():
+        return ""
+    wrong = "begins or ends with a blank" if name.isprintable() else "holds a sign that cannot be shown"
+    return f"the name {name!r} {wrong}; write another one, and as `column` what the data call it"
+
+
 class Training(Declared):
     """What models learn from, and how often."""
 
@@ -85,7 +94,7 @@ class Source(DetectionSettings):
     metrics: tuple[MetricOrName, ...] = Field(
         default=(), description="How rows become series. Default: every numeric column, mean per bucket."
     )
-    dimensions: tuple[str, ...] = Field(default=(), description="Columns whose every value makes a series of its own.")
+    dimensions: ColumnNames = Field(default=(), description="Columns whose every value makes a series of its own.")
     retire_after: Duration | None = Field(
         default=None,
         gt=timedelta(0),
@@ -188,6 +197,7 @@ class Source(DetectionSettings):
         """What is right by itself and does not go together; the first word is the key that it is about."""
         names = [metric.name for metric in self.metrics]
         yield from (f"metrics: {name} is named twice" for name in names if names.count(name) > 1)
+        yield from (f"metrics: {wrong}" for name in names if (wrong := _wrong_metric_name(name)))
         times = {self.time_column, *self.read.time.parts}
         measured = (*self._all_dimensions, *(metric.source_column.column for metric in self.metrics))
         for column in measured:
@@ -212,12 +222,23 @@ class Source(DetectionSettings):
         yield from self._misfits_of_contract()
         yield from self._misfits_of_encodings(times)
         yield from self._misfits_of_sensitive_columns()
-        if len(names) == 1 and (lonely := next((d.type for d in self.detection(names[0]).active() if d.is_joint), None)):
+        if misfits := [*self._misfits_of_detection()]:
+            yield from misfits
+        elif len(names) == 1 and (lonely := next((d.type for d in self.detection(names[0]).active() if d.is_joint), None)):
             yield f"detectors: {lonely} compares the metrics of a source with each other, and there is only {names[0]}"
         for rule in self.rules if names else ():
             for strange in rule.metrics:
                 if strange not in names:
                     yield f"rules: {rule.name} is for the metric {strange}, which is not among metrics: {', '.join(names)}"
+
+    def _misfits_of_detection(self) -> Iterator[str]:
+        """What a metric says and what the source says may be right by themselves and not together."""
+        for metric in self.metrics:
+            try:
+                self.detection(metric.name)
+            except ValidationError as error:
+                what = str(error.errors()[0]["ctx"]["error"])
+                yield f"metrics: {metric.name}, with what the source says beside it: {what}"
 
     def _misfits_of_contract(self) -> Iterator[str]:
         if self.contract is None:

@@ -119,6 +119,13 @@ def parsed_yaml(path: Path, text: str) -> YamlFile:
                 where=f"{path}, line {file.line(at) or 1}",
                 remedy="Write the value itself.",
             )
+        if isinstance(value, str) and "\0" in value:
+            raise SourceError(
+                "the text holds the sign NUL, which no table takes",
+                source=path.stem,
+                where=f"{path}, line {file.line(at) or 1}",
+                remedy="Take it out.",
+            )
     return file
 
 

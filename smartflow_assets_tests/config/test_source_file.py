@@ -205,6 +205,67 @@ def test_true_and_false_stay_what_they_are_where_they_may_stand(tmp_path):
     assert (column.unique, column.allowed, source.alerts.group_within) == (True, (True, 2, "x"), timedelta(0))
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            "detectors: [{type: zscore}]\nensemble: {combine: vote, at_least: 9}",
+            "ensemble.at_least is 9, but of the detectors there is 1 that votes; write 1 or less (web.yaml, line 4).",
+        ),
+        (
+            "detectors: [{type: zscore}, {type: mad}, {type: flatline}]\nensemble: {combine: vote, at_least: 3}",
+            "ensemble.at_least is 3, but of the detectors there are 2 that vote; write 2 or less (web.yaml, line 4).",
+        ),
+        (
+            "metrics:\n  - {name: a, detectors: [{type: mad}]}\ndetectors: [{type: zscore}, {type: mad}]\n"
+            "ensemble: {combine: vote, at_least: 2}",
+            "metrics: a, with what the source says beside it: ensemble.at_least is 2, but of the detectors there is 1 that votes; "
+            "write 1 or less (web.yaml, line 3).",
+        ),
+    ],
+)
+def test_more_votes_than_there_are_detectors_are_refused(tmp_path, lines, said):
+    assert problems(tmp_path, f"{SMALL}{lines}\n") == [f"web: {said}"]
+
+
+def test_as_many_votes_as_there_are_detectors_are_right(tmp_path):
+    both = "detectors: [{type: zscore}, {type: mad}]\nensemble: {combine: vote, at_least: 2}\n"
+    assert source_of(tmp_path, SMALL + both).ensemble.at_least == 2
+    assert source_of(tmp_path, SMALL + "ensemble: {combine: vote, at_least: 9}\n").ensemble.at_least == 9  # `auto` may grow
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("dimensions: ['', region]", "`dimensions[1]` must have at least 1 letter, found none (web.yaml, line 3)."),
+        ("dimensions: [region, region]", "`dimensions`: region is named twice; name it once (web.yaml, line 3)."),
+        ("metrics: [{name: a, dimensions: [b, c, b]}]", "`metrics[1].dimensions`: b is named twice; name it once (web.yaml, line 3)."),
+        (
+            "metrics: [{name: a, aggregate: sum, explain_by: [b, b]}]",
+            "`metrics[1].explain_by`: b is named twice; name it once (web.yaml, line 3).",
+        ),
+        ("alerts: {to: [file, file]}", "`alerts.to`: file is named twice; name it once (web.yaml, line 3)."),
+        (
+            "alerts: {routes: [{severity: critical, to: [file, file]}]}",
+            "`alerts.routes[1].to`: file is named twice; name it once (web.yaml, line 3).",
+        ),
+        (
+            'metrics: ["a\\nb"]',
+            "metrics: the name 'a\\nb' holds a sign that cannot be shown; write another one, and as `column` what the data call it "
+            "(web.yaml, line 3).",
+        ),
+        (
+            'metrics: [" a", b]',
+            "metrics: the name ' a' begins or ends with a blank; write another one, and as `column` what the data call it "
+            "(web.yaml, line 3).",
+        ),
+        ('description: "a\\0b"', "the text holds the sign NUL, which no table takes (web.yaml, line 3). Take it out."),
+    ],
+)
+def test_names_that_are_none_or_come_twice_are_refused(tmp_path, lines, said):
+    assert problems(tmp_path, f"{SMALL}{lines}\n") == [f"web: {said}"]
+
+
 def test_a_rule_for_a_metric_that_is_not_there_is_refused(tmp_path):
     said = problems(tmp_path, SMALL + "metrics: [requests]\nrules: [{type: threshold, metric: request, below: 1}]\n")
     assert said == ["web: rules: threshold is for the metric request, which is not among metrics: requests (web.yaml, line 4)."]

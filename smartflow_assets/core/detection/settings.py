@@ -85,6 +85,9 @@ class DetectionSettings(Declared):
         for name in self.ensemble.members or ():
             if name not in listed:
                 raise ValueError(f"ensemble member {name} is not among the detectors: {', '.join(listed)}")
+        if self.detectors != "auto" and (needed := self.ensemble.at_least) is not None and needed > (count := self._voters or 1):
+            are = "is 1 that votes" if count == 1 else f"are {count} that vote"
+            raise ValueError(f"ensemble.at_least is {needed}, but of the detectors there {are}; write {count} or less")
         return self
 
     @property
@@ -92,7 +95,12 @@ class DetectionSettings(Declared):
         """The combined surprise from which a row is anomalous; a budget may raise it for some series."""
         if self.threshold is not None and self.threshold.score is not None:
             return to_surprise(self.threshold.score)
-        return self.ensemble.surprise_threshold(sum(not d.is_guard for d in self.active()) or 1, self.sensitivity)
+        return self.ensemble.surprise_threshold(self._voters or 1, self.sensitivity)
+
+    @property
+    def _voters(self) -> int:
+        """How many detectors are members of the ensemble; guards speak for themselves."""
+        return sum(not detector.is_guard for detector in self.active())
 
     def learns_like(self, other: DetectionSettings) -> bool:
         """Whether a training under `other` leaves what one under these settings would: the two differ at most in where the flag lies.
