@@ -76,9 +76,7 @@ def backtest(
     --against two settings are replayed and compared. Where the source has labels, both are measured on them.
     """
     settings = home.open_home()
-    start, end = home.moment(since, "--from"), home.moment(until, "--to")
-    if start and end and start >= end:
-        raise terminal.UsageError(f"--from {since} is not before --to {until}", remedy="Exchange them.")
+    start, end = home.span(since, until, ("--from", "--to"))
     if output is not None and not output.absolute().parent.is_dir():
         raise SmartflowError(f"{output.parent}: no such folder", remedy="Make it first, or write elsewhere.")
     from smartflow_assets.config.catalogue import Catalogue

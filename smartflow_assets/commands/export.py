@@ -74,7 +74,7 @@ def export(
     warehouse = Warehouse(settings.warehouse_file, settings.published_file)
     if source:
         _check_source(source, warehouse)
-    start, end = home.moment(since, "--from"), home.moment(until, "--to")
+    start, end = home.span(since, until, ("--from", "--to"))
     query = statement(EXPORTS[what], source=source, only_anomalies=only_anomalies, since=start, until=end)
     form = format.value if format else format_of(output) if output else "csv"
     if output is not None:

@@ -64,6 +64,14 @@ def moment(text: str | None, option: str) -> datetime | None:
         raise UsageError(f"{option}: {text!r} is not a time", remedy=remedy) from None
 
 
+def span(since: str | None, until: str | None, options: tuple[str, str] = ("--since", "--until")) -> tuple[datetime | None, datetime | None]:
+    """The times that two options were given. UsageError when one is none, or the first is not before the second: that holds no row."""
+    start, end = moment(since, options[0]), moment(until, options[1])
+    if start and end and start >= end:
+        raise UsageError(f"{options[0]} {since} is not before {options[1]} {until}", remedy="Exchange them, or name a later end.")
+    return start, end
+
+
 def clock(text: str | None) -> datetime | None:
     """The clock that `--as-of` was given. UsageError when it is no time, or later than the clock on the wall."""
     from smartflow_assets.config.run_clock import refuse_future

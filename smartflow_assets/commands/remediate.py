@@ -78,9 +78,7 @@ def remediate(
         raise terminal.UsageError("--since, --until, --series and --with go with an ACTION")
     if undo is not None and (action or dry_run):
         raise terminal.UsageError("--undo goes alone")
-    span = home.moment(since, "--since"), home.moment(until, "--until")
-    if span[0] and span[1] and span[0] >= span[1]:
-        raise terminal.UsageError(f"--since {since} is not before --until {until}")
+    span = home.span(since, until)
     source = _source(name)
     if action is None and undo is None and not source.source.remediate:
         terminal.note(f"{name} has no `remediate`, in its YAML or in data/defaults.yaml; an ACTION does without")

@@ -107,8 +107,7 @@ def train(sources: home.SourceNames = None, as_of: home.AsOf = None, dry_run: Dr
 def run_all(job: str, asked: Sequence[str], options: dict[str, Any], facts: Facts) -> None:
     """Run the job for each source, all when none is asked for, and print a line for each with the `facts`. Exit 1 when one failed."""
     settings = home.open_home()
-    for name in ("since", "until"):
-        home.moment(options.get(name), f"--{name}")
+    home.span(options.get("since"), options.get("until"))
     home.clock(options.get("as_of"))
     with process.loading():
         from smartflow_assets.config.catalogue import Catalogue

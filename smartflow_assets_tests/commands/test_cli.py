@@ -204,3 +204,11 @@ def test_quiet_keeps_the_noise_of_libraries_out_and_lets_our_own_words_through(t
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("before\nline\nafter\n", "talk\nnote: waiting\n")
+
+
+@pytest.mark.parametrize("until", ["2026-11-01", "2026-11-30"])
+def test_a_span_that_ends_before_it_begins_is_refused_and_nothing_is_made(smartflow: Smartflow, home: Path, until: str) -> None:
+    answer = smartflow("run", "shop", "--since", "2026-11-30", "--until", until)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == f"error: --since 2026-11-30 is not before --until {until}. Exchange them, or name a later end.\n"
+    assert not (home / "data/warehouse").exists()
