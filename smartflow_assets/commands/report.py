@@ -86,6 +86,8 @@ def _period(week: str | None, since: str | None, now: datetime, timezone: str) -
         start = now - parse_duration(since)
     except ValueError:
         start = home.moment(since, "--since") or now
+    if start > now:
+        raise terminal.UsageError(f"--since {since} lies ahead", remedy="Write --since 7d, or a time of the past.")
     if now - start < timedelta(hours=1):
         raise terminal.UsageError(f"--since {since}: that is less than an hour ago", remedy="Write --since 7d, or a time further back.")
     return Period(f"since-{start:%Y-%m-%d}", start, now, timezone)

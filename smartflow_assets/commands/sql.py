@@ -39,9 +39,15 @@ def sql(
     The copy is data/warehouse/analyst.duckdb, and any DuckDB tool may open it. Its schema `marts` holds the documented views.
     Times are UTC. The age of the copy goes to stderr.
     """
+    from smartflow_assets.adapters.sql_statements import statement_count
     from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 
     settings = home.open_home()
+    text = sys.stdin.read() if statement == "-" else statement
+    if (count := statement_count(text)) == 0:
+        raise terminal.UsageError("there is no statement", remedy='Write one, such as smartflow sql "FROM marts.open_incidents".')
+    if count is not None and count > 1:
+        raise terminal.UsageError(f"there are {count} statements", remedy="Ask them one by one.")
     if not settings.published_file.exists():
         raise SmartflowError(
             f"there is no published copy yet ({settings.published_file})",
@@ -49,7 +55,7 @@ def sql(
         )
     warehouse = Warehouse(settings.warehouse_file, settings.published_file)
     try:
-        rows = warehouse.published_read(sys.stdin.read() if statement == "-" else statement)
+        rows = warehouse.published_read(text)
     except WarehouseError as error:
         raise _of_statement(error) from error
     info = warehouse.snapshot_info()

@@ -26,6 +26,7 @@ def test_a_week_is_written_and_its_path_printed(smartflow: Smartflow, home: Path
         (["--week", "2026-W10", "--since", "7d"], "give one of them"),
         (["--since", "soon"], "'soon' is not a time"),
         (["--since", "1min"], "less than an hour ago"),
+        (["--since", "2999-01-01"], "--since 2999-01-01 lies ahead. Write --since 7d, or a time of the past."),
         (["-o", "nowhere/x.html"], "there is no folder nowhere"),
         (["-o", "x.docx"], "-o x.docx: a report is HTML or PDF. Let the name end in .html or .pdf."),
         (["-o", "x"], "Let the name end in .html or .pdf."),

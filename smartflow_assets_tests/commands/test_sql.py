@@ -88,3 +88,20 @@ def test_without_a_copy_the_remedy_is_said(smartflow: Smartflow, home: Path) -> 
     assert answer.code == 1
     assert "there is no published copy yet" in answer.err
     assert "`smartflow run` makes it" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("", "there is no statement. Write one, such as "),
+        (" ; -- none", "there is no statement."),
+        ("select 1; select 2", "there are 2 statements. Ask them one by one."),
+    ],
+)
+def test_one_statement_is_asked_for(smartflow: Smartflow, published: Path, statement: str, said: str) -> None:
+    for answer in (smartflow("sql", statement), smartflow("sql", "-", input=statement)):
+        assert (answer.code, answer.out) == (2, "") and answer.err.startswith(f"error: {said}")
+
+
+def test_a_semicolon_at_the_end_and_in_a_text_are_no_second_statement(smartflow: Smartflow, published: Path) -> None:
+    assert smartflow("sql", "SELECT 'a;b' AS a; -- the end", "-f", "csv").out == "a\na;b\n"

@@ -184,11 +184,16 @@ def _heading(known: Mapping[str, Any], times: Times) -> _Heading:
     if event == "opened" and known["again_since"]:
         since = times.after(known["again_since"], known["opened_at"])
         who += f", worse since {since} than {known['closed_by']} left it" if known["closed_by"] else f" again since {since}"
-    elif said.startswith(known["source"]):
+    elif _begins_with(said, known["source"]):
         return _Heading(tag, "", said)
     if members:
         return _Heading(tag, who, f": {said}")
     return _Heading(tag, who, f": {said}", known["unit"] if known["unit"] and known["unit"] == known["metric"] else "")
+
+
+def _begins_with(said: str, name: str) -> bool:
+    """Whether a text names it first, as a whole word: `raw_records failed` names no source `raw`."""
+    return said.startswith(name) and (len(said) == len(name) or said[len(name)] in " :,")
 
 
 def _who(known: Mapping[str, Any]) -> str:

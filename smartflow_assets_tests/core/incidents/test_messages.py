@@ -10,7 +10,7 @@ import pytest
 
 from smartflow_assets.core.incidents.alert_planning import AlertEvent
 from smartflow_assets.core.incidents.event_log import IncidentStatus
-from smartflow_assets.core.incidents.messages import FACTS, Message, render
+from smartflow_assets.core.incidents.messages import FACTS, Message, bundled, render
 from smartflow_assets.core.severity import Severity
 
 NINE = datetime(2024, 3, 4, 9, 35, tzinfo=UTC)
@@ -105,6 +105,26 @@ def test_a_long_subject_ends_with_a_word_and_the_text_says_all():
     assert len(message.subject) <= 200 and message.subject.endswith("…")
     assert message.subject[:-1].split()[-1] in title.replace(",", "").split()
     assert title in message.text and title[1:] in message.html
+
+
+@pytest.mark.parametrize(
+    ("source", "title", "subject"),
+    [
+        ("missing", "raw_records failed: no file", "missing: raw_records failed: no file"),
+        ("raw", "raw_records failed: no file", "raw: raw_records failed: no file"),
+        ("d", "delivery:gone failed", "d: delivery:gone failed"),
+        ("shop", "shop_orders: no rows", "shop: shop_orders: no rows"),
+        ("shop", "shop: no rows since 9:00", "shop: no rows since 9:00"),
+        ("shop", "shop has no rows", "shop has no rows"),
+        ("shop", "shop, and others", "shop, and others"),
+        ("shop", "shop", "shop"),
+    ],
+)
+def test_the_subject_leaves_the_source_out_only_where_the_title_names_it_as_a_whole_word(source, title, subject):
+    failure = {"incident_id": "a", "source": source, "series": "", "cause": "raw_records", "severity": "critical", "title": title}
+    told = render(failure, "opened", {}, idempotency_key="k", happened_at=NINE)
+    assert told.subject == f"[critical] {subject}"
+    assert bundled("digest", [told], idempotency_key="d", happened_at=NINE).content.told[0].short == subject
 
 
 def test_resolved_subject_says_how_long_it_lasted():
