@@ -64,7 +64,9 @@ def moment(text: str | None, option: str) -> datetime | None:
         raise UsageError(f"{option}: {text!r} is not a time", remedy=remedy) from None
 
 
-def span(since: str | None, until: str | None, options: tuple[str, str] = ("--since", "--until")) -> tuple[datetime | None, datetime | None]:
+def span(
+    since: str | None, until: str | None, options: tuple[str, str] = ("--since", "--until")
+) -> tuple[datetime | None, datetime | None]:
     """The times that two options were given. UsageError when one is none, or the first is not before the second: that holds no row."""
     start, end = moment(since, options[0]), moment(until, options[1])
     if start and end and start >= end:

@@ -30,6 +30,7 @@ from smartflow_assets.core.nearest_name import did_you_mean
 
 CHANNELS_FILE = "channels.yaml"  # the key of `channel_errors` when the file as a whole cannot be read
 _CHANNEL: TypeAdapter[Any] = TypeAdapter(Channel)
+_TYPES = tuple(kind.model_fields["type"].default for kind in BUILT_IN)
 _LONGEST_NAME = 80
 
 
@@ -269,6 +270,11 @@ def _channels(path: Path) -> tuple[dict[str, BaseChannel], dict[str, SourceError
         if wrong := wrong_channel_name(name):
             where = f"{path}, line {file.line((name,))}"
             errors[name] = SourceError(f"channel {name!r}: {wrong}", source="channels", where=where, remedy="Call it ops_mail, say.")
+            continue
+        if not isinstance(values, Mapping):  # what stands there may be a secret
+            where, kind = f"{path}, line {file.line((name,))}", values if values in _TYPES else "file"
+            what = f"channel {name}: what it is must be keys with values"
+            errors[name] = SourceError(what, source="channels", where=where, remedy=f"Write {name}: {{type: {kind}}}.")
             continue
         try:
             channels[name] = _CHANNEL.validate_python(values)

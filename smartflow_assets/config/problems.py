@@ -29,7 +29,10 @@ _EXPECTED = {
     "bool": "true or false",
     "date": "a date",
     "date_from_datetime": "a date",
+    "date_from_datetime_inexact": "a date",
     "datetime": "a time",
+    "datetime_from_date": "a time",
+    "int_from_float": "a whole number",
 }
 _LIMITS = {
     "greater_than": ("greater than", "gt"),
@@ -43,7 +46,11 @@ _LENGTHS = {
     "string_too_short": ("at least", "min_length", "letter"),
     "string_too_long": ("at most", "max_length", "letter"),
 }
+_OF_VALUES = ("value_error", "finite_number", *_LIMITS, *_LENGTHS)
+"""Problems of what is of the right type."""
+_EXAMPLES = {"a time": "Write it as 2026-12-01T22:00.", "a date": "Write it as 2026-12-24."}
 _SHORT = 60
+_LARGEST = 1.7e308
 
 
 class Misfits(ValueError):
@@ -94,18 +101,26 @@ def problems_of(
     for problem in found:
         if any(problem.location[: len(holder)] == holder for holder in told_below):
             continue
-        rivals = [other for other in found if problem.choice is not None and other.choice == problem.choice]
-        deepest = max(rivals, key=lambda other: len(other.location), default=problem)
-        if deepest.location == problem.choice and len(rivals) > 1:  # no member of the union fits
-            if problem is not rivals[0]:
-                continue
-            what, remedy = problem.choosing(rivals)
-        elif deepest.member != problem.member or (problem.kind == "missing" and problem.location in meant):
-            continue  # another member fits better; the key is there, misspelt
-        else:
-            what, remedy = problem.sentence()
+        if problem.kind == "missing" and problem.location in meant:
+            continue  # the key is there, misspelt
+        told = _told(problem, found)
+        if told is None:
+            continue
+        what, remedy = told
         problems.append(SourceError(what, source=name, where=place(files, (*at, *problem.place)), remedy=remedy))
     return problems
+
+
+def _told(problem: "_Problem", found: Sequence["_Problem"]) -> tuple[str, str] | None:
+    """What is wrong, and what to do; None where another member of a union fits better, whose problem is told."""
+    for choice, member in problem.choices.items():
+        rivals = [other for other in found if choice in other.choices]
+        nearest = max(rivals, key=lambda other: other.fit)
+        if nearest.fit == len(choice) and len(rivals) > 1:  # no member of the union fits
+            return problem.choosing(rivals) if problem is rivals[0] else None
+        if nearest.choices[choice] != member:
+            return None
+    return problem.sentence()
 
 
 def broken_at(error: ValidationError, values: Any, schema: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
@@ -151,7 +166,7 @@ def dotted(location: Location) -> str:
 
 
 class _Problem:
-    """One error of pydantic: where in the file, which choice of a union it belongs to, and what to say."""
+    """One error of pydantic: where in the file, which member of each union it belongs to, and what to say."""
 
     def __init__(
         self,
@@ -164,8 +179,7 @@ class _Problem:
         self.kind, self.context, self.message = detail["type"], detail.get("ctx", {}), detail["msg"]
         self.found = detail.get("input")
         location: list[str | int] = []
-        self.choice: Location | None = None
-        self.member = ""
+        self.choices: dict[Location, str] = {}
         for part in detail["loc"]:
             is_item = isinstance(values, list) and isinstance(part, int) and part < len(values)
             if is_item or (isinstance(values, Mapping) and part in values):
@@ -173,9 +187,9 @@ class _Problem:
                 values = values[part]
             elif self.kind == "missing" and part == detail["loc"][-1]:
                 location.append(part)
-            elif not (isinstance(values, Mapping) and values.get("type") == part) and self.choice is None:
-                self.choice = tuple(location)
-                self.member = str(part)
+            elif not (isinstance(values, Mapping) and values.get("type") == part):
+                at = tuple(location)
+                self.choices[at] = f"{self.choices.get(at, '')}/{part}"
         self.location: Location = tuple(location)
         self.is_secret = is_secret(self.location)
         self.place = self.location
@@ -188,6 +202,11 @@ class _Problem:
         if self.kind == "value_error" and not location:  # "metrics: requests is named twice" is about that key
             word = str(self.context.get("error", "")).replace(".", " ").replace(":", " ").split(" ")[0]
             self.place = (word,) if isinstance(values, Mapping) and word in values else ()
+
+    @property
+    def fit(self) -> float:
+        """How far what was written is right: to which depth, and whether it is of the right type there."""
+        return len(self.location) + (0.5 if self.kind in _OF_VALUES else 0)
 
     def sentence(self) -> tuple[str, str]:
         """What is wrong, and what to do."""
@@ -224,14 +243,20 @@ class _Problem:
             length, found = self.context[key], len(self.found) if isinstance(self.found, Sized) else 0
             parts = one if length == 1 else f"{one}s"
             return f"{name} must have {at} {length} {parts}, found {found or 'none'}", ""
+        if self.kind == "finite_number":
+            return f"{name} must be a finite number, found {self._found()}", "Leave the key out where there is no limit."
+        if self.kind == "float_type" and self._is_too_large:
+            return self._too_large(name)
         if (expected := _EXPECTED.get(self.kind.removesuffix("_type").removesuffix("_parsing"))) is not None:
-            return f"{name} must be {expected}, found {self._found()}", self._quotes(expected)
+            return f"{name} must be {expected}, found {self._found()}", self._remedy(expected)
         return f"{name}: {self.message[0].lower()}{self.message[1:]}, found {self._found()}", ""
 
     def choosing(self, rivals: Sequence["_Problem"]) -> tuple[str, str]:
         """What is wrong when nothing of what may stand here was written."""
         choices: list[str] = []
         name = dotted(self.location)
+        if self._is_too_large and any(rival.kind == "float_type" for rival in rivals):
+            return self._too_large(f"`{name}`")
         for rival in rivals:
             if rival.kind == "literal_error":
                 choices += [word.strip(" '") for word in rival.context["expected"].replace(" or ", ",").split(",")]
@@ -239,6 +264,13 @@ class _Problem:
                 kind = rival.kind.removesuffix("_type").removesuffix("_parsing")
                 choices.append(_EXPECTED.get(kind, str(rival.message)))
         return f"`{name}` must be {_either(choices)}, found {self._found()}", did_you_mean(self.found, choices, quote="`")
+
+    @property
+    def _is_too_large(self) -> bool:
+        return isinstance(self.found, int) and abs(self.found) > _LARGEST
+
+    def _too_large(self, name: str) -> tuple[str, str]:
+        return f"{name} is a number of {len(str(abs(self.found)))} digits, which is too large", f"Write one below {_LARGEST:g}."
 
     def _found(self) -> str:
         if self.is_secret:
@@ -254,13 +286,12 @@ class _Problem:
         text = format_duration(self.found) if isinstance(self.found, timedelta) else str(self.found)
         return f"'{text[:_SHORT]}…'" if len(text) > _SHORT else f"'{text}'" if isinstance(self.found, str) else text
 
-    def _quotes(self, expected: str) -> str:
-        is_plain = isinstance(self.found, bool | int | float) and not self.is_secret
-        if expected == "text" and is_plain:
-            return f'Put it in quotes: "{self._found()}".'
+    def _remedy(self, expected: str) -> str:
+        if expected == "text" and isinstance(self.found, bool | int | float):
+            return "Put what you wrote in quotes."
         if expected == "a list" and isinstance(self.found, str) and not self.is_secret:
             return f"Write [{self.found}]."
-        return "Give it a value, or delete the line." if self.found is None else ""
+        return "Give it a value, or delete the line." if self.found is None else _EXAMPLES.get(expected, "")
 
     @property
     def valid_keys(self) -> list[str]:

@@ -5,6 +5,7 @@ config.source gives the values their meaning; here they are only values.
 """
 
 import io
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ from smartflow_assets.core.errors import SourceError
 Location = tuple[str | int, ...]
 _DEEPEST = 50  # mappings and lists within each other; the keys of a source go seven deep
 _MOST_PARTS = 100_000  # keys, items and values; a file of 350 bytes holds ten million, by aliases of aliases
+_ALIAS = re.compile(r"\*\w")
 _INDENTS = ((2, 4, 2), (2, 2, 0), (4, 6, 4), (4, 4, 2))  # of mappings, of what lists hold, of their dashes: as people write them
 
 
@@ -82,6 +84,13 @@ def parsed_yaml(path: Path, text: str) -> YamlFile:
     """The text of a file as `read_yaml` reads it, whatever the file says now."""
     try:
         tree = _yaml().load(text)
+        if _ALIAS.search(text) and (node := _within_itself(_yaml().compose(text), set(), set())) is not None:
+            raise SourceError(
+                f"*{node.anchor} stands within what it names",
+                source=path.stem,
+                where=f"{path}, line {node.start_mark.line + 1}",
+                remedy="Write there what you mean.",
+            )
     except DuplicateKeyError as error:
         key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "a key"
         raise _broken(path, error, f"`{key}` is given twice", "Keep one of the two.") from error
@@ -224,6 +233,17 @@ class _Constructor(RoundTripConstructor):
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_timestamp)
 
 
+def _within_itself(node: Any, above: set[int], seen: set[int]) -> Any:
+    """The node that an alias below it names again, of which ruamel makes nothing without a word; None where there is none."""
+    if id(node) in above:
+        return node
+    if id(node) in seen or not isinstance(node.value, list):
+        return None
+    seen.add(id(node))
+    below = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
+    return next((found for each in below if (found := _within_itself(each, above | {id(node)}, seen)) is not None), None)
+
+
 def _yaml() -> YAML:
     yaml = YAML()
     yaml.Constructor = _Constructor
@@ -257,6 +277,11 @@ def _too_deep(path: Path, line: int | None = None) -> SourceError:
     )
 
 
+def _key(key: Any) -> str:
+    """A key as the file writes it."""
+    return "null" if key is None else str(key).lower() if isinstance(key, bool | ScalarBoolean) else str(key)
+
+
 class _Plain:
     """Values without ruamel's types; the line of each goes to `lines`. SourceError for more than a file may hold, aliases written out."""
 
@@ -272,8 +297,8 @@ class _Plain:
             marks = node.lc.data or {}
             for key in node:
                 if key in marks:  # a key that came in by `<<` has no line of its own
-                    self.lines[(*at, str(key))] = marks[key][0] + 1
-            return {str(key): self.without_ruamel(value, (*at, str(key))) for key, value in node.items()}
+                    self.lines[(*at, _key(key))] = marks[key][0] + 1
+            return {_key(key): self.without_ruamel(value, (*at, _key(key))) for key, value in node.items()}
         if isinstance(node, CommentedSeq):
             marks = node.lc.data or {}
             for index in marks:

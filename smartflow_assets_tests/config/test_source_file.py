@@ -94,6 +94,11 @@ def test_a_contract_that_is_nonsense_is_answered_with_file_line_and_remedy(tmp_p
             "read: {type: cvs, path: a, time: t}",
             f"`read.type: cvs` is not available (web.yaml, line 2). Did you mean `csv`? Known are {', '.join(READ_TYPES)}.",
         ),
+        (
+            "read: {type: csv, path: a, time: t, true: 7}",
+            "`read.true` is not a key that is known here (web.yaml, line 2). Known are decimal, delimiter, duplicates, encoding, key, "
+            "on_missing_rows, path, time, type.",
+        ),
         ("read: web.csv", "`read` must be keys with values, found 'web.csv' (web.yaml, line 2)."),
         (
             "read: {type: csv, path: a, time: {column: t, format: x}}",
@@ -122,9 +127,38 @@ def test_problems_of_read(tmp_path, line, said):
         ("detectors: [{type: zscore, windw: 20}]", "`detectors[1].windw`: did you mean `detectors[1].window`? (web.yaml, line 3)."),
         ("detectors: [{type: zscore, window: 2}]", "`detectors[1].window` must be at least 10, found 2 (web.yaml, line 3)."),
         ("rules: [{type: threshold, blow: 1}]", "`rules[1].blow`: did you mean `rules[1].below`? (web.yaml, line 3)."),
-        ("rules: [{type: threshold, above: .nan}]", "`rules[1].above`: input should be a finite number, found nan (web.yaml, line 3)."),
+        (
+            "rules: [{type: threshold, above: .nan}]",
+            "`rules[1].above` must be a finite number, found nan (web.yaml, line 3). Leave the key out where there is no limit.",
+        ),
+        (
+            "ignore_small_changes: .nan",
+            "`ignore_small_changes` must be a finite number, found nan (web.yaml, line 3). Leave the key out where there is no limit.",
+        ),
+        (
+            f"rules: [{{type: threshold, above: {10**399}}}]",
+            "`rules[1].above` is a number of 400 digits, which is too large (web.yaml, line 3). Write one below 1.7e+308.",
+        ),
+        (
+            f"ignore_small_changes: {10**399}",
+            "`ignore_small_changes` is a number of 400 digits, which is too large (web.yaml, line 3). Write one below 1.7e+308.",
+        ),
+        ("max_series: 1.5", "`max_series` must be a whole number, found 1.5 (web.yaml, line 3)."),
+        (
+            "drift: {current: 28 days, reference: 1 day}",
+            "`drift`: `current` must be longer than nothing and no longer than `reference` (web.yaml, line 3).",
+        ),
+        ("drift: {tests: [{type: psi, at_least: x}]}", "`drift.tests[1].at_least` must be a number, found 'x' (web.yaml, line 3)."),
+        ("drift: on", "`drift` must be keys with values or off, found 'on' (web.yaml, line 3)."),
+        (
+            "alerts: {maintenance: [{from: tomorrow}]}",
+            "`alerts.maintenance[1].from` must be a time, found 'tomorrow' (web.yaml, line 3). Write it as 2026-12-01T22:00.",
+        ),
+        ("calendar: {timezone: 0o17}", "`calendar.timezone` must be text, found 15 (web.yaml, line 3). Put what you wrote in quotes."),
+        ("tags: &t {a: *t}", "*t stands within what it names (web.yaml, line 3). Write there what you mean."),
+        ("tags: {a: &b x, c: *b}\nmax_series: 1.5", "`max_series` must be a whole number, found 1.5 (web.yaml, line 4)."),
         ("rules: [5]", "`rules[1]` must be keys with values, found 5 (web.yaml, line 3)."),
-        ("tags: {tier: 1}", '`tags.tier` must be text, found 1 (web.yaml, line 3). Put it in quotes: "1".'),
+        ("tags: {tier: 1}", "`tags.tier` must be text, found 1 (web.yaml, line 3). Put what you wrote in quotes."),
         ("dimensions: region", "`dimensions` must be a list, found 'region' (web.yaml, line 3). Write [region]."),
         (
             "calendar: {events: [{name: sale, dates: [soon]}]}",
