@@ -7,6 +7,7 @@ import typer
 
 from smartflow_assets.commands import home, terminal
 from smartflow_assets.commands.caller import caller
+from smartflow_assets.commands.target_file import not_of_home
 from smartflow_assets.core.errors import SmartflowError, SourceError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def export_contract(
         raise SourceError(
             "there is no contract to write", source=name, where=source.file, remedy="Give it a key `contract`; see docs/quality.md."
         )
-    if out is not None and not out.parent.is_dir():
+    if out is not None and not not_of_home(out).parent.is_dir():
         raise SmartflowError(f"{out.parent}: no such folder", remedy="Make it first, or write elsewhere.")
     suite = suite_of(source.contract, name)
     text = json.dumps(suite, indent=2, ensure_ascii=False)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smartflow_assets.commands import table_argument, terminal
+from smartflow_assets.commands.target_file import not_of_home
 from smartflow_assets.core.errors import SmartflowError, SourceError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def detect(
 
     with ExitStack() as stack:
         with table_argument.named_by_user():
-            target = stack.enter_context(result_file(output)) if output else None
+            target = stack.enter_context(result_file(not_of_home(output))) if output else None
         table = stack.enter_context(open_table(file, *written))
         columns = table_argument.columns_of(table, time, value or [], time_format, by or [])
         cut: Any = {"by": columns.by, "aggregate": aggregate.value if aggregate else ""}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import terminal
+from smartflow_assets.commands.target_file import not_of_home
 from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ def generate(
     if twice := next((path for path in named if named.count(path) > 1), None):
         options = " and ".join(option for option, path in files.items() if path == twice)
         raise terminal.UsageError(f"{options} both name {twice}", remedy="Give each a file of its own.")
+    for option, path in files.items():
+        if path not in (None, STDOUT):
+            not_of_home(path, option)
     made = made_by.rows_until(until, rows, seed, anomaly_rate) if until else made_by.rows_from(since, rows, seed, anomaly_rate)
     _write({output: made.frame} | ({labels: made.labels} if labels else {}) | ({twin: made.twin} if twin else {}))
     first, last = made.frame["timestamp"].iloc[0], made.frame["timestamp"].iloc[-1]

@@ -9,6 +9,7 @@ import typer
 
 from smartflow_assets.commands import terminal
 from smartflow_assets.commands.incidents import found, opened, require
+from smartflow_assets.commands.target_file import writable
 
 EXAMPLES = """
 smartflow incidents page 3f2a90c1
@@ -48,15 +49,6 @@ def page(
 
         if not webbrowser.open(path.absolute().as_uri()):
             terminal.note("there is no browser here")
-
-
-def writable(path: Path) -> Path:
-    """The path of a file that can be written. UsageError where its folder is not there."""
-    if not path.absolute().parent.is_dir():
-        raise terminal.UsageError(f"-o {path}: there is no folder {path.parent}", remedy="Make it first, or write elsewhere.")
-    if path.is_dir():
-        raise terminal.UsageError(f"-o {path}: that is a folder", remedy=f"Name a file: {path / 'page.html'}.")
-    return path
 
 
 COMMANDS = (("page", page, EXAMPLES),)

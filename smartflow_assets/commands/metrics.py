@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from smartflow_assets.commands import home, terminal
+from smartflow_assets.commands.target_file import not_of_home
 from smartflow_assets.core.errors import SmartflowError
 
 EXAMPLES = """
@@ -56,6 +57,7 @@ def metrics(
 
 def _put(text: bytes, output: Path) -> None:
     """The file in the place of the one before, in one step; the part has a name that the exporter does not read."""
+    not_of_home(output)
     if output.is_dir():
         raise SmartflowError(f"{output} is a folder", remedy=f"Name a file in it, such as {output / 'smartflow.prom'}.")
     if not output.parent.is_dir():

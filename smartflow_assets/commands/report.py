@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import home, terminal
-from smartflow_assets.commands.incident_page import writable
+from smartflow_assets.commands.target_file import writable
 
 if TYPE_CHECKING:
     from smartflow_assets.core.temporal.week import Period

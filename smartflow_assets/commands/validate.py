@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import home, terminal
+from smartflow_assets.commands.target_file import not_of_home
 from smartflow_assets.core.errors import SmartflowError, SourceError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def config_schema(
     if output is None:
         terminal.result(text)
         return
-    output.write_text(f"{text}\n", encoding="utf-8")
+    not_of_home(output).write_text(f"{text}\n", encoding="utf-8")
     terminal.say(f"wrote {output}")
 
 

@@ -137,6 +137,24 @@ class Settings:
         return self.state / "heartbeat_url_failed"
 
     @property
+    def vital(self) -> tuple[Path, ...]:
+        """The files and folders that a home cannot do without: nobody who names a file for a command to write means one of them."""
+        return (
+            self.sources,
+            self.defaults_file,
+            self.channels_file,
+            self.home_file,
+            self.warehouse_file.parent,
+            self.serve,
+            self.heartbeat,
+            self.missed_heartbeat,
+            self.failed_call,
+            self.dagster_home,
+            self.home / "dagster.yaml",
+            self.home / "workspace.yaml",
+        )
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's run history."""
         return self.data / "dagster"

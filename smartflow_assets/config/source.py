@@ -234,6 +234,8 @@ class Source(DetectionSettings):
     def _misfits_of_detection(self) -> Iterator[str]:
         """What a metric says and what the source says may be right by themselves and not together."""
         for metric in self.metrics:
+            if metric.model_fields_set.isdisjoint(("detectors", "ensemble")):
+                continue
             try:
                 self.detection(metric.name)
             except ValidationError as error:

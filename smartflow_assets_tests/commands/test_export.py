@@ -94,6 +94,9 @@ def test_an_export_that_cannot_be_written_leaves_the_old_file(smartflow: Smartfl
     assert "the ending names no format" in smartflow("export", "scores", "-o", "out.xls").err
     backwards = smartflow("export", "scores", "--from", "2026-03-05", "--to", "2026-03-04")
     assert (backwards.code, backwards.out) == (2, "") and "--from 2026-03-05 is not before --to 2026-03-04" in backwards.err
+    stored_before = (watched / "data/warehouse/smartflow.duckdb").read_bytes()
+    assert smartflow("export", "scores", "-f", "csv", "-o", "data/warehouse/smartflow.duckdb").code == 2
+    assert (watched / "data/warehouse/smartflow.duckdb").read_bytes() == stored_before
     assert "no such folder" in smartflow("export", "scores", "-o", "nowhere/out.csv").err
     wrong_time = smartflow("export", "scores", "--from", "yesterday", "-o", "out.csv")
     assert wrong_time.code == 2 and "--from: 'yesterday' is not a time" in wrong_time.err

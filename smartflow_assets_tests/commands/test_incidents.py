@@ -184,6 +184,7 @@ def test_the_page_of_an_incident_is_written_by_its_run_and_when_asked_for(smartf
     assert "called &lt;them&gt;" in (there / "flood.html").read_text()
     refused = smartflow("incidents", "page", name, "-o", "nowhere/x.html")
     assert refused.code == 2 and "there is no folder nowhere" in refused.err
+    assert "SmartFlow's own" in smartflow("incidents", "page", name, "-o", "data/home.yaml").err
     assert smartflow("incidents", "page", "0000").code == 2
     smartflow("reset", "shop", "--yes")
     assert not written.exists()
