@@ -177,7 +177,7 @@ class _Problem:
         given: Callable[[Location, str], bool] = lambda location, key: False,
     ) -> None:
         self.kind, self.context, self.message = detail["type"], detail.get("ctx", {}), detail["msg"]
-        self.found = detail.get("input")
+        self.found: Any = detail.get("input")
         location: list[str | int] = []
         self.choices: dict[Location, str] = {}
         for part in detail["loc"]:

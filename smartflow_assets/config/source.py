@@ -239,8 +239,8 @@ class Source(DetectionSettings):
             try:
                 self.detection(metric.name)
             except ValidationError as error:
-                what = str(error.errors()[0]["ctx"]["error"])
-                yield f"metrics: {metric.name}, with what the source says beside it: {what}"
+                for detail in error.errors():
+                    yield f"metrics: {metric.name}, with what the source says beside it: {detail.get('ctx', {}).get('error')}"
 
     def _misfits_of_contract(self) -> Iterator[str]:
         if self.contract is None:

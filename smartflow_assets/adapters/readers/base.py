@@ -21,7 +21,7 @@ def _column_alone(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
 
 
-class BaseReader(Declared, ABC):
+class BaseReader(Declared, ABC, frozen=True):
     """Keys that every reader has."""
 
     type: str

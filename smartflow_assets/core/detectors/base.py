@@ -72,7 +72,7 @@ class History:
     calendar: Calendar | None = None
 
 
-class BaseDetector(Declared):
+class BaseDetector(Declared, frozen=True):
     """Parent of all detectors; a subclass adds `type: Literal[...]`, its parameters and `score`."""
 
     type: str

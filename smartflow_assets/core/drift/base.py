@@ -44,7 +44,7 @@ class Difference:
     chance: Chance
 
 
-class BaseDriftTest(Declared):
+class BaseDriftTest(Declared, frozen=True):
     """Parent of all drift tests; a subclass adds `type: Literal[...]`, the default of `at_least` and `compare`."""
 
     type: str

@@ -44,7 +44,7 @@ class Generated:
         return Generated(frame, labels, twin)
 
 
-class BaseGenerator(Declared):
+class BaseGenerator(Declared, frozen=True):
     """A domain. `type` names it; a subclass says how a piece of it is made."""
 
     type: str

@@ -64,7 +64,7 @@ class Hands(Protocol):
         ...
 
 
-class BaseAction(Declared, ABC):
+class BaseAction(Declared, ABC, frozen=True):
     """An action; `type` and the parameters come with each."""
 
     type: str
