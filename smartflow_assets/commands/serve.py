@@ -303,13 +303,13 @@ def _uvicorn() -> Any:
 
 
 def _run_source(folder: str, source: str) -> dict[str, Any]:
-    """Run a source as `smartflow run` does, in a process beside the server -> run_id, is_success and failures (what, in words)."""
+    """Run a source as `smartflow run` does, in a process beside the server -> run_id, is_success, failures and notes (in words)."""
     from smartflow_assets.config.settings import HOME_VARIABLE, Settings
 
     os.environ[HOME_VARIABLE] = folder
     outcome = run_one(Settings(Path(folder)), source, "rows over HTTP")
     failures = [f"{failure.cause}: {failure.message}" for failure in outcome.failures]
-    return {"run_id": outcome.run_id, "is_success": outcome.is_success, "failures": failures}
+    return {"run_id": outcome.run_id, "is_success": outcome.is_success, "failures": failures, "notes": [*outcome.notes]}
 
 
 HELP = "The live page and the HTTP API. Without a verb: start."

@@ -63,7 +63,7 @@ def test_times_ahead_of_the_clock_are_named(greenhouse):
 def test_they_come_with_the_answer(tmp_path):
     home = Home(tmp_path / "live")
     home.write_source("live", LIVE)
-    with serving(service_of(home, lambda home, source: {"run_id": "r", "is_success": True, "failures": []})) as client:
+    with serving(service_of(home, lambda home, source: {"run_id": "r", "is_success": True, "failures": [], "notes": []})) as client:
         headers = token(home, Role.operator)
         answer = client.post("/api/submit", headers=headers, json={"source": "live", "row": {"at": "2126-03-09", "laod": 1}})
         assert answer.status_code == 202 and len(answer.json()["notes"]) == 2

@@ -118,4 +118,4 @@ def test_whatever_the_description_allows_is_answered_as_it_says(home):
 
 
 def _no_run(home, source):
-    return {"run_id": "", "is_success": True, "failures": []}
+    return {"run_id": "", "is_success": True, "failures": [], "notes": []}

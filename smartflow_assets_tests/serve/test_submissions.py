@@ -37,35 +37,35 @@ def test_what_was_accepted_is_filed_by_the_next_server(ledger, tmp_path):
     again = SubmissionLedger(ledger.file)
     again.add("live", [{"at": 2}, {"at": 3}], None, "anna", NOW)
     folder = tmp_path / "inbox/live"
-    ids = again.file_rows("live", folder, NOW)
+    ids = again.file_rows("live", folder)
     assert lines(folder) == [{"at": 1}, {"at": 2}, {"at": 3}] and len(ids) == 2
     (folder / "api-2026-03-09-0001.jsonl").unlink()  # killed after the ledger was written and before the file was
-    assert SubmissionLedger(ledger.file).file_rows("live", folder, NOW) == ids and len(lines(folder)) == 3
+    assert SubmissionLedger(ledger.file).file_rows("live", folder) == ids and len(lines(folder)) == 3
     again.end(ids, NOW, run_id="r", error=None)
     assert again.waiting_sources() == [] and again.find(ids[1]).state == "done"
     assert (again.find(ids[1]).first_row, again.find(ids[1]).row_count) == (2, 2)
-    assert again.file_rows("live", folder, NOW) == []
+    assert again.file_rows("live", folder) == []
 
 
 def test_later_submissions_are_added_to_the_file_of_the_day_until_it_is_full(ledger, tmp_path):
     folder = tmp_path / "inbox/live"
     for number in range(3):
         ledger.add("live", [{"at": number}] * (ROWS_IN_A_FILE // 2), None, "anna", NOW)
-        ledger.end(ledger.file_rows("live", folder, NOW), NOW, run_id="r", error=None)
+        ledger.end(ledger.file_rows("live", folder), NOW, run_id="r", error=None)
     assert [len(lines(folder, f"api-2026-03-09-000{number}.jsonl")) for number in (1, 2)] == [ROWS_IN_A_FILE, ROWS_IN_A_FILE // 2]
     ledger.add("live", [{"at": 9}], None, "anna", NOW + timedelta(days=1))
-    ledger.file_rows("live", folder, NOW + timedelta(days=1))
+    ledger.file_rows("live", folder)
     assert lines(folder, "api-2026-03-10-0001.jsonl") == [{"at": 9}]
 
 
 def test_a_file_that_the_ledger_has_lost_is_left_alone(ledger, tmp_path):
     folder = tmp_path / "inbox/live"
     ledger.add("live", [{"at": 1}], None, "anna", NOW)
-    ledger.end(ledger.file_rows("live", folder, NOW), NOW, run_id="r", error=None)
+    ledger.end(ledger.file_rows("live", folder), NOW, run_id="r", error=None)
     for file in ledger.file.parent.iterdir():  # while the server runs
         file.unlink()
     ledger.add("live", [{"at": 2}], None, "anna", NOW)
-    ledger.file_rows("live", folder, NOW)
+    ledger.file_rows("live", folder)
     assert lines(folder) == [{"at": 1}] and lines(folder, "api-2026-03-09-0002.jsonl") == [{"at": 2}]
 
 

@@ -5,9 +5,10 @@ once and not for every question. A key that holds an object in each row that has
 to LEVELS; below that, or where it holds an object here and a number there, it stays one column of JSON text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -19,7 +20,24 @@ from smartflow_assets.adapters.sql_quoting import quoted_text
 
 LEVELS = 5  # of nested objects that become columns
 MOST_COLUMNS = 1_000  # keys that are ids make one column each
+KeyPath = tuple[str, ...]
+"""The keys on the way to a value."""
 _KINDS = {"ARRAY": "a list", "VARCHAR": "a text", "BOOLEAN": "true or false", "NULL": "null"}
+
+
+def leaves(record: Mapping[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
+    """The paths that may become columns for one object; among others it may be less, since a key with an object here and a number there
+    stays one column.
+
+    >>> list(leaves({"at": 1, "a": {"b": {}, "c": [{}]}}))
+    [('at',), ('a', 'c')]
+    """
+    for key, value in record.items():
+        path = (*above, key)
+        if isinstance(value, dict) and len(path) < LEVELS:
+            yield from leaves(value, path)
+        else:
+            yield path
 
 
 @dataclass(frozen=True)
@@ -102,9 +120,9 @@ class _JsonScan(Scan):
                 raise self.file.wrong_encoding("utf-8", line)
             raise self.file.error(f"record {line} is longer than {LONGEST:,} bytes or holds control characters", "Fix the feed.")
 
-    def _leaves(self) -> list[tuple[str, ...]]:
+    def _leaves(self) -> list[KeyPath]:
         """The path of every column, in the order in which keys are met; children stand where their parent stands."""
-        paths: list[tuple[str, ...]] = [()]
+        paths: list[KeyPath] = [()]
         for level in range(LEVELS + 1):
             parents = [path for path in paths if len(path) == level and self._is_object(path)] if level < LEVELS else []
             if not parents:
@@ -120,7 +138,7 @@ class _JsonScan(Scan):
                 )
         return [path for path in paths if path]
 
-    def _is_object(self, path: tuple[str, ...]) -> bool:
+    def _is_object(self, path: KeyPath) -> bool:
         if not path:
             return bool(self.row_count)
         kind = f"json_type(line, {_pointer(path)})"
@@ -129,7 +147,7 @@ class _JsonScan(Scan):
         )
         return bool(objects) and not others
 
-    def _keys(self, path: tuple[str, ...]) -> list[str]:
+    def _keys(self, path: KeyPath) -> list[str]:
         keys = f"json_keys(line, {_pointer(path)})" if path else "json_keys(line)"
         found = self.connection.execute(
             f"SELECT key FROM (SELECT unnest(keys) AS key, unnest(range(len(keys))) AS seat, place FROM "
@@ -138,7 +156,7 @@ class _JsonScan(Scan):
         ).fetchall()
         return [key for (key,) in found]
 
-    def _write_texts(self, paths: list[tuple[str, ...]]) -> None:
+    def _write_texts(self, paths: list[KeyPath]) -> None:
         pointers = ", ".join(map(_pointer, paths))
         values = [f"CASE WHEN texts[{index + 1}] NOT IN ('', 'NaN') THEN texts[{index + 1}] END AS c{index}" for index in range(len(paths))]
         self.connection.execute(
@@ -148,6 +166,6 @@ class _JsonScan(Scan):
         ).fetchall()
 
 
-def _pointer(path: tuple[str, ...]) -> str:
+def _pointer(path: KeyPath) -> str:
     """The path as a JSON pointer, in which any key can stand."""
     return quoted_text("".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path))

@@ -1,6 +1,7 @@
 """Rows in: one or many for a source that reads an inbox; and what became of them."""
 
 import math
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -8,16 +9,20 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from smartflow_assets.adapters.readers import InboxReader
+from smartflow_assets.adapters.scans.json_records import KeyPath
 from smartflow_assets.adapters.staging.contract import TimeReading
 from smartflow_assets.adapters.staging.readable_times import odd_times
 from smartflow_assets.config.source import Source
+from smartflow_assets.core.errors import SourceError
 from smartflow_assets.serve.access.caller import Caller, operates, reads, service_of
 from smartflow_assets.serve.answers import as_json
 from smartflow_assets.serve.api.asked import known_source
 from smartflow_assets.serve.problem import Problem, responses
-from smartflow_assets.serve.queries.submitted import fate
+from smartflow_assets.serve.queries.submitted import fate, stored_columns, was_read_since
+from smartflow_assets.serve.service import Service
 from smartflow_assets.serve.submissions import remarks
-from smartflow_assets.serve.submissions.ledger import KeyTakenError, Submission
+from smartflow_assets.serve.submissions.columns import columns_of
+from smartflow_assets.serve.submissions.ledger import KeyTakenError, Submission, file_name
 
 router = APIRouter(tags=["rows"])
 MOST_ROWS = 5_000
@@ -67,6 +72,14 @@ def submit(
             source=name,
             remedy="Rows are taken for sources whose read has the type inbox; docs/serve.md has one to copy.",
         )
+    now = service.now()
+    if not source.read.covers(f"inbox/{name}/{file_name(now, 1)}", name, service.settings.data):
+        raise Problem(
+            409,
+            f"what is sent is filed as {file_name(now, 1)}, which its read.pattern {source.read.pattern!r} leaves out",
+            source=name,
+            remedy="Leave read.pattern out, or let it take api-*.jsonl.",
+        )
     if (submitted.rows is None) == (submitted.row is None):
         raise Problem(422, "give `rows` or `row`", field="rows")
     rows = submitted.rows if submitted.rows is not None else [submitted.row or {}]
@@ -74,12 +87,14 @@ def submit(
         _check(row, f"rows.{place}" if submitted.rows is not None else "row", source)
     reading = source.read.time.reading(source.calendar.timezone)
     times = times_of(rows, reading)
-    odd = odd_times(times, reading, service.now() + remarks.CLOCKS_DIFFER)
+    odd = odd_times(times, reading, now + remarks.CLOCKS_DIFFER)
     if odd.unreadable:
         raise _no_time(times, odd.unreadable, submitted.rows is not None, reading, source)
+    columns = _columns(rows, submitted.rows is not None, name)
     key = f"{caller.token.token_id if caller.token else ''} {idempotency_key}" if idempotency_key else None
     try:
-        taken = service.submissions.add(name, rows, key, caller.name, service.now(), str(caller.role or ""))
+        stored = () if service.submissions.has_all(name, now, columns) else _stored_columns(service, name)
+        taken = service.submissions.add(name, rows, key, caller.name, now, str(caller.role or ""), columns, stored)
     except KeyTakenError as error:
         raise Problem(409, error.what, source=name, remedy=error.remedy) from None
     service.has_submissions.set()
@@ -119,7 +134,7 @@ def submission(
     }
     if found.state in ("done", "failed") and service.published.generation:
         told |= _fate(service, found)
-        if found.state == "failed" and told.get("stored_count") == found.row_count:
+        if found.state == "failed" and told.get("stored_count") == found.row_count and not _is_left_alone(service, found):
             told["state"] = "done"  # a later run has taken them
     return Response(as_json(told), media_type="application/json")
 
@@ -142,6 +157,14 @@ def _fate(service: Any, found: Submission) -> dict[str, Any]:
         return fate(snapshot, found.source, reading, origin, found.first_row, times)
 
 
+def _is_left_alone(service: Service, found: Submission) -> bool:
+    """Has no run taken its file since one left it alone? What is stored for its times then are other rows."""
+    if found.file is None or found.file not in (found.error or ""):
+        return False
+    with service.published.snapshot() as snapshot:
+        return not was_read_since(snapshot, found.source, f"inbox/{found.source}/{found.file}", found.ended_at or "")
+
+
 def _check(row: dict[str, Any], field: str, source: Source) -> None:
     """Problem 422 for a row that no reader could make anything of."""
     if not row or len(row) > _MOST_FIELDS:
@@ -155,6 +178,22 @@ def _check(row: dict[str, Any], field: str, source: Source) -> None:
             raise _refused(f"{field}.{column}", f"{value[:40]!r} is no number", "Send a number of JSON: 55.1.", source)
         if isinstance(value, bool | list | dict):
             raise _refused(f"{field}.{column}", "it is no number", "Send a number of JSON: 55.1.", source)
+
+
+def _columns(rows: list[dict[str, Any]], is_of_many: bool, source: str) -> Collection[KeyPath]:
+    """The columns that rows become. Problem 422 for rows that cannot stand in one file."""
+    try:
+        return columns_of(rows, source)
+    except SourceError as error:
+        field = (f"rows.{error.where}" if error.where.isdigit() else "rows") if is_of_many else "row"
+        raise Problem(422, f"{field}: {error.what}", field=field, source=source, remedy=error.remedy) from None
+
+
+def _stored_columns(service: Service, source: str) -> Collection[str]:
+    if not service.published.generation:
+        return ()
+    with service.published.snapshot() as snapshot:
+        return stored_columns(snapshot, source)
 
 
 def _no_time(times: list[str], bad: list[int], is_of_many: bool, reading: TimeReading, source: Source) -> Problem:

@@ -6,6 +6,7 @@ later load touches is numbered on.
 
 from typing import Any
 
+from smartflow_assets.adapters.scans.plain_text import RESERVED
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
 from smartflow_assets.adapters.staging.contract import TimeReading
 from smartflow_assets.adapters.staging.text_parsing import moment
@@ -20,7 +21,22 @@ _FLAGGED = """
 SELECT anomaly_id, series, started_at, ended_at, severity, explanation FROM anomalies
 WHERE source = $1 AND ended_at > $2 AND started_at <= $3 ORDER BY started_at DESC, anomaly_id LIMIT 100
 """
+_COLUMNS = """
+SELECT lower(column_name) AS name FROM duckdb_columns()
+WHERE database_name = current_database() AND schema_name = 'raw' AND table_name = $1 AND NOT list_contains($2, column_name)
+"""
+_READ_SINCE = "SELECT 1 FROM ingestions WHERE source = $1 AND origin = $2 AND ingested_at > CAST($3 AS TIMESTAMPTZ) LIMIT 1"
 _HAS_TABLE = "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'raw' AND table_name = $1"
+
+
+def stored_columns(snapshot: Snapshot, source: str) -> list[str]:
+    """The columns of the stored rows of a source, in small letters."""
+    return [row["name"] for row in snapshot.rows(_COLUMNS, [source, list(RESERVED)])]
+
+
+def was_read_since(snapshot: Snapshot, source: str, origin: str, ended_at: str) -> bool:
+    """Was a file taken after this time?"""
+    return bool(snapshot.rows(_READ_SINCE, [source, origin, ended_at]))
 
 
 def fate(snapshot: Snapshot, source: str, reading: TimeReading, origin: str, first_row: int, times: list[str]) -> dict[str, Any]:
