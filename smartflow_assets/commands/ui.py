@@ -6,13 +6,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smartflow_assets.commands import home, terminal
-from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.commands.dying_with_parent import interrupted_with_parent
+from smartflow_assets.core.errors import SmartflowError, WarehouseBusyError
+
+if TYPE_CHECKING:
+    from smartflow_assets.config.settings import Settings
 
 EXAMPLES = """
 smartflow ui
@@ -20,6 +27,7 @@ smartflow ui --port 3001
 SMARTFLOW_HOME=/srv/quality smartflow ui --host 0.0.0.0
 """
 SUPERSEDED = "Function `dev_command` is superseded"  # dagster 1.13 on `dagster dev`; its heir `dg dev` is another package
+STILL_TICKS = timedelta(minutes=2)  # sensors tick each 30 s
 GRACE_SECONDS = 15  # dagster ends its daemon and code servers in 1 to 6 s
 
 
@@ -40,32 +48,59 @@ def ui(
     from smartflow_assets.defs.settling_in import AS_LONG_AS_IT_TAKES, settle_in
     from smartflow_assets.stages.heartbeat import stop
 
-    folder = prepare_dagster_home(settings.dagster_home)
-    with open_instance(folder) as instance:  # before the daemon looks: what is switched off must not tick once under a new name
-        settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
-    os.environ.update(SMARTFLOW_HOME=str(settings.home.resolve()), DAGSTER_HOME=str(folder.resolve()))
-    terminal.say(f"http://{host}:{port}  (sources of {settings.home}, history in {folder}; Ctrl-C ends it)")
-    command = [sys.executable, "-W", f"ignore:{SUPERSEDED}", "-m", "dagster", "dev", "-m", "smartflow_assets.definitions"]
-    command += ["--host", host, "--port", str(port)]
-    if not terminal.is_verbose():
-        command += ["--log-level", "warning"]
-    with private():  # Dagster's own files too
-        process = subprocess.Popen(command, cwd=settings.home, start_new_session=True)
-    ended_by: list[int] = []
+    with _alone(settings):
+        folder = prepare_dagster_home(settings.dagster_home)
+        with open_instance(folder) as instance:  # before the daemon looks: what is switched off must not tick once under a new name
+            settle_in(instance, settings, patience=AS_LONG_AS_IT_TAKES)
+        os.environ.update(SMARTFLOW_HOME=str(settings.home.resolve()), DAGSTER_HOME=str(folder.resolve()))
+        terminal.say(f"http://{host}:{port}  (sources of {settings.home}, history in {folder}; Ctrl-C ends it)")
+        command = [sys.executable, "-W", f"ignore:{SUPERSEDED}", "-m", "dagster", "dev", "-m", "smartflow_assets.definitions"]
+        command += ["--host", host, "--port", str(port)]
+        if not terminal.is_verbose():
+            command += ["--log-level", "warning"]
+        with private():  # Dagster's own files too
+            process = subprocess.Popen(command, cwd=settings.home, start_new_session=True, preexec_fn=interrupted_with_parent())
+        ended_by: list[int] = []
 
-    def end(number: int, frame: FrameType | None) -> None:
-        ended_by.append(number)
-        _signal_group(process, signal.SIGINT)
+        def end(number: int, frame: FrameType | None) -> None:
+            ended_by.append(number)
+            _signal_group(process, signal.SIGINT)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-    code = _wait(process, ended_by)
-    if ended_by and ended_by[0] != signal.SIGHUP:  # a terminal that closed is no stop on purpose: somebody is to miss the daemon
-        stop(settings)
-    if ended_by:
-        raise typer.Exit(130 if ended_by[0] == signal.SIGINT else 0)
-    if code:
-        raise SmartflowError(f"Dagster ended with exit code {code}", remedy="What it said stands above; -v says more.")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, end)
+        code = _wait(process, ended_by)
+        if ended_by and ended_by[0] != signal.SIGHUP:  # a terminal that closed is no stop on purpose: somebody is to miss the daemon
+            stop(settings)
+        if ended_by:
+            raise typer.Exit(130 if ended_by[0] == signal.SIGINT else 0)
+        if code:
+            raise SmartflowError(f"Dagster ended with exit code {code}", remedy="What it said stands above; -v says more.")
+
+
+@contextmanager
+def _alone(settings: "Settings") -> Iterator[None]:
+    """The one `smartflow ui` of this home. Of another daemon that ticks there is no more than its heartbeat, and that of one which was
+    killed just now looks the same."""
+    from smartflow_assets.adapters.warehouse.locks import AdvisoryLock
+    from smartflow_assets.stages.heartbeat import last_beat
+
+    lock, newest = AdvisoryLock(settings.ui_lock, is_beside_shared=True), last_beat(settings)
+    was_killed = lock.abandoned_at() is not None
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock.exclusive(timedelta(0), holder="smartflow ui"))
+        except WarehouseBusyError as error:
+            holder = lock.holder()
+            raise SmartflowError(
+                "`smartflow ui` of this home is running" + (f": PID {holder.pid} on {holder.host}, since {holder.since}" if holder else ""),
+                remedy="Open its page, or end it first" + (f": kill {holder.pid}." if holder else "."),
+            ) from error
+        if newest is not None and newest.age < STILL_TICKS and not was_killed:
+            terminal.note(
+                f"a daemon of this home ticked {newest.age.total_seconds():.0f} s ago: if it still runs, end it, or this; "
+                "Dagster does not support two, which do the same things twice"
+            )
+        yield
 
 
 def _check_port(host: str, port: int) -> None:

@@ -127,6 +127,11 @@ class Settings:
         return self.state / "heartbeat"
 
     @property
+    def ui_lock(self) -> Path:
+        """Held by the `smartflow ui` of this home."""
+        return self.state / "ui.lock"
+
+    @property
     def missed_heartbeat(self) -> Path:
         """There while a dead daemon is an incident."""
         return self.state / "heartbeat_missed"
