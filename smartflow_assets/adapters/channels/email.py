@@ -95,6 +95,13 @@ class EmailChannel(BaseChannel):
         """A session that is encrypted and logged in as far as the settings ask; the caller closes it."""
         host, port, timeout = resolve(self.host, environment), self.port or _PORTS[self.security], self.timeout.total_seconds()
         login = [resolve(text, environment) for text in (self.username, self.password) if text is not None]
+        if not all(map(str.isascii, login)):  # smtplib has no way to say others, and its error tells where in the secret they stand
+            raise DeliveryError(
+                "username and password of a mail server can hold ASCII alone, and one of them has another letter, such as é",
+                is_channel_down=True,
+                where=f"{self.host}:{port}",
+                remedy="Give the account a password of plain letters, digits and signs.",
+            )
         tls = ssl.create_default_context(cafile=self.ca_file)
         if self.security == "tls":
             server = smtplib.SMTP_SSL(host, port, timeout=timeout, context=tls)

@@ -108,6 +108,15 @@ def test_unset_password_is_named_before_the_wire_is_touched() -> None:
         send(mail)
 
 
+@pytest.mark.parametrize(("username", "password"), [("ops", "geh\u00e9im"), ("\u00f6ps", "hunter2")])
+def test_a_login_beyond_ascii_is_said_without_it_or_its_place(username: str, password: str) -> None:
+    mail = channel(free_port(), username=username, password="${OPS_PASSWORD}")
+    with pytest.raises(DeliveryError, match="can hold ASCII alone") as refused:
+        send(mail, environment={"OPS_PASSWORD": password})
+    assert refused.value.is_channel_down and refused.value.remedy
+    assert "position" not in str(refused.value) and password not in str(refused.value)
+
+
 def test_server_that_is_gone_or_silent_is_down() -> None:
     with pytest.raises(DeliveryError, match=r"cannot be reached: ConnectionRefusedError.*\(127.0.0.1:") as refused:
         send(channel(free_port()))
