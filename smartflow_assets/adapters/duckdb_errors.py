@@ -4,6 +4,8 @@ One function for each place where DuckDB works: the warehouse, a content that is
 differ in whose file it is and what the remedy is; only this module knows how DuckDB says that a disk is full or a file is held.
 """
 
+import os
+import pwd
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -19,6 +21,7 @@ _FULL = re.compile(r"no space left|disk quota|file too large|out of disk|max_tem
 _DAMAGED = re.compile(
     r"could not read (enough bytes )?from file|not a valid DuckDB database|corrupt database|serialization error", re.IGNORECASE
 )
+_NOT_ALLOWED = re.compile(r'Cannot open file "(?P<file>.+?)": Permission denied')
 
 
 def is_busy(error: duckdb.Error) -> bool:
@@ -52,6 +55,12 @@ def warehouse_error(error: duckdb.Error, file: Path) -> SmartflowError:
             where=f"{file}, {free:,.0f} MiB free",
             remedy="Free some space and run again; the rows from before are still there.",
         )
+    if refused := _NOT_ALLOWED.search(text):
+        remedy = (
+            f"The user {_user()} must be allowed to read it; who runs SmartFlow also to write it, and to make files in its folder, "
+            "where DuckDB keeps its log."
+        )
+        return WarehouseError(f"{Path(refused['file']).name} cannot be opened: permission denied", where=str(file), remedy=remedy)
     if isinstance(error, duckdb.OutOfMemoryException):
         return WarehouseError("the query needs more memory than it may have", where=str(file), remedy=_first_line(text))
     return WarehouseError(_first_line(text), where=str(file))
@@ -89,6 +98,14 @@ def file_error(error: duckdb.Error, path: Path, scratch: Path) -> SmartflowError
         )
     what = lines[0].partition(": ")[2] or lines[0]
     return SourceError(f"{path} cannot be read: {what}", where=next((line for line in lines[1:] if line.startswith("Line")), ""))
+
+
+def _user() -> str:
+    """Who asks, as `ls -l` calls it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's
+        return str(os.geteuid())
 
 
 def in_one_line(error: duckdb.Error, length: int) -> str:

@@ -1,5 +1,7 @@
 """One sentence for a full disk wherever DuckDB met it, and never for a line of a file that only speaks of one."""
 
+import os
+import pwd
 from pathlib import Path
 
 import duckdb
@@ -36,3 +38,24 @@ def test_a_full_disk_is_known_in_the_warehouse_in_staging_and_in_files(error: du
 def test_a_line_that_speaks_of_a_full_disk_is_not_one(tmp_path: Path) -> None:
     error = duckdb.InvalidInputException("Invalid Input Error: CSV Error on Line: 7\nOriginal Line: 2026-03-01,no space left on device")
     assert not any("the disk is full" in str(each) for each in every_way(error, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (duckdb.IOException('IO Error: Cannot open file "/d/smartflow.duckdb": Permission denied'), "smartflow.duckdb"),
+        (
+            duckdb.TransactionException(
+                'TransactionContext Error: Failed to commit: Cannot open file "/d/smartflow.duckdb.wal": Permission denied'
+            ),
+            "smartflow.duckdb.wal",
+        ),
+    ],
+    ids=["file", "folder"],
+)
+def test_a_warehouse_that_may_not_be_written_says_who_must_be_allowed_what(error: duckdb.Error, what: str) -> None:
+    told = warehouse_error(error, Path("/d/smartflow.duckdb"))
+    assert (told.what, told.where) == (f"{what} cannot be opened: permission denied", "/d/smartflow.duckdb")
+    assert told.remedy.startswith(
+        f"The user {pwd.getpwuid(os.geteuid()).pw_name} must be allowed to read it; who runs SmartFlow also to write it"
+    )
