@@ -41,7 +41,7 @@ def add(ledger, *rows, now=NOW, stored=()):
         ([AT | {"_run_id": "x"}], "a column is called '_run_id', which SmartFlow keeps for itself", "0"),
         ([AT, AT | {"a": {"b": 1}}, AT | {"a.b": 2}], "the column 'a.b' occurs twice", "2"),
         ([AT | {" load": 1, "load": 2}], "the column 'load' occurs twice", "0"),
-        (MANY, "the source would have 1,471 different columns, and may have 1,000", ""),
+        (MANY, "the source would have 1,471 different columns, and may have 700", ""),
     ],
 )
 def test_rows_that_cannot_stand_in_one_file_are_named(rows, what, place):
@@ -65,11 +65,10 @@ def test_columns_go_with_those_of_the_day_whoever_sent_them(ledger):
 
 def test_columns_beyond_what_a_reader_takes_are_refused_and_known_ones_are_not(ledger):
     add(ledger, MANY[0])
-    add(ledger, MANY[1])
-    with pytest.raises(SourceError, match="the source would have 1,471 different columns"):
-        add(ledger, MANY[2])
-    assert add(ledger, MANY[1]).state == "waiting"
-    stored = [f"k2_{number}" for number in range(520)]
+    with pytest.raises(SourceError, match="the source would have 981 different columns"):
+        add(ledger, MANY[1])
+    assert add(ledger, MANY[0]).state == "waiting"
+    stored = [f"k2_{number}" for number in range(210)]
     with pytest.raises(SourceError, match="different columns"):
         add(ledger, AT | {"one_more": 1}, stored=stored)
     check_beside([("at",), ("k",)], [], [*(f"k{number}" for number in range(2000)), "at", "k"], "live")  # all are stored already

@@ -11,6 +11,9 @@ from smartflow_assets.adapters.scans.json_records import MOST_COLUMNS, KeyPath, 
 from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names
 from smartflow_assets.core.errors import SourceError
 
+MOST = MOST_COLUMNS * 7 // 10
+"""So many columns a source may have by what is sent: 200 rows of nearly all that a reader takes need more memory than it has (measured)."""
+
 
 def columns_of(rows: Sequence[Mapping[str, Any]], source: str) -> Collection[KeyPath]:
     """The paths of all columns that rows may become. SourceError where a file that holds them could not be read; the place of the row
@@ -53,9 +56,9 @@ def check_beside(columns: Collection[KeyPath], others: Collection[KeyPath], stor
 
 
 def _check_count(count: int, source: str) -> None:
-    if count > MOST_COLUMNS:
+    if count > MOST:
         raise SourceError(
-            f"the source would have {count:,} different columns, and may have {MOST_COLUMNS:,}",
+            f"the source would have {count:,} different columns, and may have {MOST:,}",
             source=source,
             remedy="Keys that are ids make no columns: send them as values, with a row for each.",
         )
