@@ -117,7 +117,7 @@ def compare(
     if rows_made_under is None and configuration is None:
         return Plan(source.name, "first_run")
     if rows_made_under is None:  # it has run, and its rows have made no bucket yet: all are in the future, or none holds a number
-        return Plan(source.name, "nothing", tuple(_all(configuration or {}, source)))
+        return Plan(source.name, "nothing", tuple(_others(configuration or {}, source, is_fitting=False)))
     of_rows = changes_between(rows_made_under, source.fingerprint)
     is_fitting = set(models_wanted) <= set(models)
     effect: Effect = "rebuild" if of_rows else "nothing" if is_fitting else "retrain"
@@ -190,13 +190,6 @@ def _others(configuration: Mapping[str, Any], source: Source, *, is_fitting: boo
             effect = _effect(at, source)
             is_kept = is_fitting and effect == "models" and at[0] != "records"  # no model has been trained, or each says it otherwise
             yield KeyChange(_dotted(at), before, after, "coming" if is_kept else effect)
-
-
-def _all(configuration: Mapping[str, Any], source: Source) -> Iterator[KeyChange]:
-    """The keys that have changed since the last run of a source without clean rows."""
-    for at, before, after in _differences(configuration, configuration_of(source)):
-        if not (before is None and is_default(source, at)):
-            yield KeyChange(_dotted(at), before, after, "coming" if _is_of_rows(at) else _effect(at, source))
 
 
 def _is_of_rows(at: Sequence[str]) -> bool:

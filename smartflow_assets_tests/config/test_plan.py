@@ -29,8 +29,8 @@ def test_a_source_without_rows_is_new():
 def test_a_source_that_has_run_and_has_no_bucket_yet_is_not_new():
     said = configuration_of(source())
     assert str(compare(source(), rows_made_under=None, configuration=said)) == "web: nothing has changed since the last run"
-    changed = str(compare(source(time_bucket={"every": "1h"}, sensitivity="high"), rows_made_under=None, configuration=said))
-    assert "new:" not in changed and "time_bucket.every: 5min -> 1h (only what comes)" in changed and "sensitivity: " in changed
+    changed = str(compare(source(sensitivity="high", owner="ann@example.com"), rows_made_under=None, configuration=said))
+    assert "is new" not in changed and "sensitivity: medium -> high" in changed and "owner: by default -> ann@example.com" in changed
 
 
 @pytest.mark.parametrize(
