@@ -764,7 +764,7 @@ _ALL = (
             _always("incident_id", TEXT, "Incident that the message is about."),
             Column.of_words("event", AlertEvent, is_nullable=False),
             _always("channel", TEXT, "Channel as named in data/channels.yaml."),
-            _always("attempt", COUNT, "Number of the attempt, from 1."),
+            _always("attempt", COUNT, "Number of the attempt, from 1; one that was put off untried has a number too."),
             Column.of_words("status", AlertStatus, is_nullable=False),
             Column("due_at", TIME, "Not before this time."),
             _always("happened_at", TIME, "When the row was written, by the run's clock."),
