@@ -1,4 +1,4 @@
-"""What is new at a source goes into `raw.<source>`: files in one commit, the pages of a server one by one.
+"""What is new at a source goes into `raw.<source>`: files portion by portion, the pages of a server one by one.
 
 Contents are known by their hash: the same file twice is no work, a changed one replaces the rows of the times that it holds. A server is
 known by how far it was read to the end. Readers stage, the warehouse's `Load` compares and writes; this module finds out what is
@@ -8,10 +8,11 @@ known and sums up what was done.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pandas as pd
@@ -23,8 +24,8 @@ from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.secret_references import told_safely
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column
 from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy, Unreadable, commonest_reason
-from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, Wanted
-from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey
+from smartflow_assets.adapters.staging.contract import ReadContext, SetAside, Staged, Wanted, origin_of
+from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, ReadingKey, split
 from smartflow_assets.adapters.warehouse.retention import PRUNED_TO
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.warehouse import Warehouse
@@ -33,6 +34,8 @@ from smartflow_assets.core.errors import SmartflowError, SourceError
 
 EVERYTHING = BadRowPolicy.model_validate({"warn_above": "100%", "fail_above": "100%"})
 MOST_ROUNDS = 10  # what is still to be read again after so many is left to the next run
+PORTION_FILES, PORTION_SECONDS = 200, 10.0
+"""After so many files, or so long a reading, what was read is committed: a run that is killed then has not read it in vain."""
 ANY_ZONES = timedelta(hours=26)  # no two zones lie further apart
 # Known contents that are read once more all the same. A row that another origin held was left out: when that origin has since lost rows,
 # the row may be nowhere (`removed_count`; before version 9 that follows from the counts of two readings in a row). Before version 9 a row
@@ -114,7 +117,7 @@ def ingest(
     loads wanted to remove, and withheld, goes. `anew_from`: what was read of rows from this time on is read once more, known or not.
 
     `since` and `until` limit what is taken of an origin that was never read before, or asked of a server; the next run without
-    them takes the rest. SourceError when an origin cannot be read: of files then nothing is taken, of a server the pages before. A
+    them takes the rest. SourceError when an origin cannot be read: the portions of files, or the pages, before it are taken then. A
     file, or a page, with more bad rows than `on_bad_rows` allows is left alone, and told by a SourceError once all other files are taken.
     """
     folder = staging / source
@@ -162,46 +165,51 @@ def _all_files(
     more: Mapping[str, Any],
     on_bad_rows: BadRowPolicy,
 ) -> Ingested:
-    """All files that are new in one commit. Where rows went by it, those that hold them too are read once more in another one, so that the
-    table is whole when the run ends; a run that is killed in between leaves them to the next."""
+    """All files that are new, portion by portion, in their order. Where rows went by it, those that hold them too are read once more, so
+    that the table is whole when the run ends; a run that is killed leaves what is not committed to the next."""
     source, files = context.source, reader if isinstance(reader, FileReader) else None
     done, refused = dict[str, tuple[Staged, Loaded]](), dict[str, Unreadable]()
     notes, told = list[str](), list[str]()
-    read = list(reader.batches(context))
+    portions = _portions(files, files.batches(context), context) if files else iter([list(reader.batches(context))])
     for _ in range(MOST_ROUNDS):
-        notes += _notes(read)
-        staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in context.known]
-        refused |= {each.origin: each for each in _refused(staged, on_bad_rows)}
-        staged = [batch for batch in staged if printable(batch.origin) not in refused]
-        if not staged:
-            break
-        committed = warehouse.commit(
-            run_id,
-            [
-                _load(
-                    source,
-                    reader,
-                    batch,
-                    now,
-                    on_missing_rows=batch.on_missing_rows,
-                    texts=context.wanted.kept_as_text,
-                    duplicates=files.duplicates if files else "match",
-                    **_held_before(warehouse, source, reader.time.column, batch),
-                    **more,
-                    read_anew=tuple(later.origin for later in staged[place + 1 :] if later.zone_before),
-                    is_old=context.known.get(batch.origin) == f"{batch.content_hash}{READ_AGAIN}",
-                )
-                for place, batch in enumerate(staged)
-            ],
-        )
-        told += committed.notes
-        for batch, load in zip(staged, committed.loads, strict=True):
-            done[batch.origin] = batch, _after(done[batch.origin][1], load) if batch.origin in done else load
-        if files is None or not any(load.gone_count for load in committed.loads):
+        has_gone = False
+        for read in portions:
+            notes += _notes(read)
+            staged = [batch for batch in read if batch.row_count or batch.bad_count or batch.origin in context.known]
+            refused |= {each.origin: each for each in _refused(staged, on_bad_rows)}
+            staged = [batch for batch in staged if printable(batch.origin) not in refused]
+            if not staged:
+                continue
+            committed = warehouse.commit(
+                run_id,
+                [
+                    _load(
+                        source,
+                        reader,
+                        batch,
+                        now,
+                        on_missing_rows=batch.on_missing_rows,
+                        texts=context.wanted.kept_as_text,
+                        duplicates=files.duplicates if files else "match",
+                        **_held_before(warehouse, source, reader.time.column, batch),
+                        **more,
+                        read_anew=tuple(later.origin for later in staged[place + 1 :] if later.zone_before),
+                        is_old=context.known.get(batch.origin) == f"{batch.content_hash}{READ_AGAIN}",
+                    )
+                    for place, batch in enumerate(staged)
+                ],
+            )
+            told += committed.notes
+            has_gone |= any(load.gone_count for load in committed.loads)
+            for batch, load in zip(staged, committed.loads, strict=True):
+                done[batch.origin] = batch, _after(done[batch.origin][1], load) if batch.origin in done else load
+        if files is None or not has_gone:
             break
         context = replace(context, known=known_contents(warehouse, source))
         again = {origin for origin, name in context.known.items() if name.endswith(READ_AGAIN) and ".." not in name}
-        read = list(files.batches(context, again)) if again else []
+        if not again:
+            break
+        portions = _portions(files, files.batches(context, again), context)
     _raise(list(refused.values()), source, on_bad_rows)
     return replace(
         _summed(list(done.values()), on_bad_rows),
@@ -209,6 +217,29 @@ def _all_files(
         column_notes=tuple(dict.fromkeys(told)),
         set_aside=tuple(dict.fromkeys(context.set_aside)),
     )
+
+
+def _portions(reader: FileReader, batches: Iterator[Staged], context: ReadContext) -> Iterator[list[Staged]]:
+    """What goes into one commit each; the next portion is read once that is done. Files whose times have another zone now are one portion:
+    the load of each has to know which of the others are about to move (`Load.read_anew`)."""
+    portion, began_at, is_moving = list[Staged](), monotonic(), None
+    for batch in batches:
+        portion.append(batch)
+        if len(portion) < PORTION_FILES and monotonic() - began_at < PORTION_SECONDS:
+            continue
+        is_moving = _is_moving(reader, context) if is_moving is None else is_moving
+        if not is_moving:
+            yield portion
+            portion, began_at = [], monotonic()
+    if portion:
+        yield portion
+
+
+def _is_moving(reader: FileReader, context: ReadContext) -> bool:
+    """Whether some of the known files were read in another zone than holds now."""
+    known = context.known
+    paths = {origin_of(path, context.data): path for path in reader.files(context.source, context.data)}
+    return any(reader.zone_before(split(known[origin])[1], path, context) for origin, path in paths.items() if origin in known)
 
 
 def _after(before: Loaded, load: Loaded) -> Loaded:

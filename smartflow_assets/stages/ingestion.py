@@ -1,4 +1,4 @@
-"""Ingestion: the reader of the source, and one commit."""
+"""Ingestion: the reader of the source, and the commits of what is new."""
 
 from dataclasses import replace
 from datetime import timedelta

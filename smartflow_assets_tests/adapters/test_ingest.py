@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from smartflow_assets.adapters import ingest as module
 from smartflow_assets.adapters.aggregation.bucket_inference import usual_bucket
-from smartflow_assets.adapters.ingest import Ingested, ingest
+from smartflow_assets.adapters.ingest import Ingested, ingest, known_contents
 from smartflow_assets.adapters.readers import BaseReader, CsvReader, InboxReader, Wanted
+from smartflow_assets.adapters.staging.bad_rows import BadRowPolicy
+from smartflow_assets.adapters.warehouse.warehouse import Warehouse
 from smartflow_assets.adapters.warehouse.writes import Delete
 from smartflow_assets.core.errors import SourceError
+from smartflow_assets_tests.empty_warehouse import empty_warehouse
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 HEAD = "ts,value\n"
@@ -35,7 +40,13 @@ class Feed:
     def __init__(self, data: Path, staging: Path, warehouse) -> None:
         self.data, self.staging, self.warehouse = data, staging, warehouse
         self.runs = 0
-        (data / "inbox" / "web").mkdir(parents=True)
+        (data / "inbox" / "web").mkdir(parents=True, exist_ok=True)
+
+    def beside(self) -> "Feed":
+        """The same files with a warehouse that has none of them yet."""
+        file = self.staging.with_name("beside.duckdb")
+        shutil.copyfile(empty_warehouse(), file)
+        return Feed(self.data, self.staging, Warehouse(file, file.with_name("beside_published.duckdb")))
 
     def write(self, text: str | bytes, name: str = "web.csv") -> None:
         (self.data / name).write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -305,6 +316,9 @@ commit, write_good, done = Warehouse.commit, stage._Staging._write_good, []
 def dying_commit(self, run_id, writes):
     if point == "before the commit":
         die()
+    done.append(writes)
+    if point == "in the third portion" and len(done) == 3:
+        die()
     committed = commit(self, run_id, writes)
     if point == "after the commit":
         die()
@@ -312,11 +326,12 @@ def dying_commit(self, run_id, writes):
 
 def dying_write(self):
     path = write_good(self)
-    done.append(path)
     if point == "between two files":
         die()
     return path
 
+if point == "in the third portion":
+    module.PORTION_FILES = 4
 Warehouse.commit, stage._Staging._write_good = dying_commit, dying_write
 module.ingest(Warehouse(folder / "smartflow.duckdb", folder / "analyst.duckdb"), "web", CsvReader(path="web*.csv", time={"column": "ts"}),
               wanted=Wanted(), now=datetime(2026, 3, 2, tzinfo=UTC), run_id="killed", staging=folder / "staging", data=folder / "data")
@@ -333,6 +348,62 @@ def test_a_killed_run_leaves_no_hole_and_doubles_nothing(feed, tmp_path, point):
     feed.take()
     assert feed.values() == [0, 5, 10]
     assert (feed.rows("ingestions"), list(feed.staging.iterdir())) == (2, [])
+
+
+# --- many files: portions ---
+
+
+def test_what_was_read_in_portions_is_what_one_commit_would_have_made_of_it(feed, monkeypatch):
+    """Rows that overlap, a column that comes later and one whose words give way to numbers, and a file that is mostly unreadable."""
+    feed.write(HEAD.replace("value", "value,load") + "2026-03-01 00:00,0,n/a\n2026-03-01 00:05,5,n/a\n", "web1.csv")
+    feed.write(HEAD + lines(5, 10), "web2.csv")
+    feed.write(HEAD + "".join(f"never,{each}\n" for each in range(9)) + lines(20, 21), "web3.csv")
+    feed.write(HEAD.replace("value", "value,load,zone") + "2026-03-01 00:15,15,3,a\n2026-03-01 00:15,15,3,a\n", "web4.csv")
+    feed.write(HEAD + lines(10, 10), "web5.csv")
+    beside, made = feed.beside(), {}
+    for each, size in ((feed, 200), (beside, 1)):
+        monkeypatch.setattr(module, "PORTION_FILES", size)
+        with pytest.raises(SourceError, match=r"web3\.csv"):
+            each.take(on_bad_rows=BadRowPolicy())
+        columns = "ts, value, load, load__text, zone, _origin, _row, _row_hash, _run_id"
+        made[size] = each.warehouse.read(f"SELECT {columns} FROM raw.web ORDER BY ALL"), each.warehouse.tables()
+        made[size][1].pop("writes")  # what became of the column of words is told of stored rows
+    assert made[1][0].equals(made[200][0]) and len(made[1][0]) == 7
+    assert made[1][1] == made[200][1]
+    commits = "SELECT count(DISTINCT written_at) AS n FROM writes WHERE table_name = 'ingestions'"
+    assert [each.warehouse.read(commits)["n"].iloc[0] for each in (feed, beside)] == [1, 4]
+    feed.write(HEAD + lines(30), "web3.csv")
+    assert (beside.take().new_rows, beside.take()) == (1, Ingested())
+
+
+def test_a_long_reading_is_committed_before_it_is_over(feed, monkeypatch):
+    monkeypatch.setattr(module, "PORTION_SECONDS", 0.0)
+    feed.write(HEAD + lines(0), "web1.csv")
+    feed.write((HEAD + "2026-03-01 00:05,ä\n").encode("latin-1"), "web2.csv")
+    with pytest.raises(SourceError, match=r"web2\.csv, line 2"):
+        feed.take()
+    assert feed.values() == [0]
+    feed.write(HEAD + lines(5), "web2.csv")
+    assert (feed.take().new_rows, feed.values()) == (1, [0, 5])
+
+
+@pytest.mark.soak
+def test_a_run_of_many_files_that_is_killed_again_and_again_comes_to_its_end(feed, tmp_path):
+    for each in range(40):
+        feed.write(HEAD + lines(each, each + 1), f"web{each:02}.csv")
+    left = []
+    for _ in range(10):
+        killed = subprocess.run([sys.executable, "-c", KILL, str(tmp_path), "in the third portion"], check=False)
+        left.append(40 - len(known_contents(feed.warehouse, "web")))
+        if not killed.returncode:
+            break
+        assert killed.returncode == -9
+    assert left == [32, 24, 16, 8, 0]  # the last run has two portions
+    undisturbed = feed.beside()
+    undisturbed.take()
+    rows = "SELECT ts, value, _origin, _row, _row_hash FROM raw.web ORDER BY ALL"
+    assert feed.warehouse.read(rows).equals(undisturbed.warehouse.read(rows))
+    assert feed.take() == Ingested() and len(feed.values()) == 41
 
 
 # --- the beat of the rows ---

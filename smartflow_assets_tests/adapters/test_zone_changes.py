@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 from pydantic import TypeAdapter
 
+from smartflow_assets.adapters import ingest as ingest_module
 from smartflow_assets.adapters.ingest import Ingested, feed_state, ingest, known_contents
 from smartflow_assets.adapters.readers import BaseReader, ReadContext, Reader, TimeColumn, Wanted
 from smartflow_assets.adapters.readers.feed import FeedReader
@@ -97,12 +98,15 @@ def test_a_file_that_was_read_in_utc_is_read_again_and_no_row_stands_twice(files
 
 
 @ZONES
-def test_rows_of_one_value_in_files_that_follow_each_other_are_all_moved(files, fresh, zone):
-    """What a file that is not moved yet holds at the new time of a row is another row."""
+def test_rows_of_one_value_in_files_that_follow_each_other_are_all_moved(files, fresh, zone, monkeypatch):
+    """What a file that is not moved yet holds at the new time of a row is another row: those are never parted."""
+    monkeypatch.setattr(ingest_module, "PORTION_FILES", 1)
     files.write("a.csv", *HOURS[:8])
     files.write("b.csv", *HOURS[8:])
     files.take("UTC")
     files.take(zone)
+    commits = "SELECT count(DISTINCT written_at) AS n FROM writes WHERE table_name = 'raw.web' AND operation = 'load'"
+    assert files.warehouse.read(commits)["n"].iloc[0] == 3
     assert files.rows() == fresh(files, zone)
     assert files.take(zone) == Ingested()
 
