@@ -10,6 +10,7 @@ import duckdb
 from smartflow_assets.adapters.scans.plain_text import TextFile
 
 ENOUGH = 10  # rows from which on "none can be read" means a wrong setting and not some bad rows
+MOST_COLUMNS = 1_000  # of text and JSON: each is asked for all that its values may be
 NOTHING_BROKEN = "SELECT 0 AS place, '' AS record, '' AS reason LIMIT 0"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from smartflow_assets.adapters.scans.base import ENOUGH, Layout, Scan
+from smartflow_assets.adapters.scans.base import ENOUGH, MOST_COLUMNS, Layout, Scan
 from smartflow_assets.adapters.scans.plain_text import Header, TextFile, as_plain_text, read_header
 from smartflow_assets.adapters.sql_quoting import quoted_text
 
@@ -41,6 +41,12 @@ class Delimited(Layout):
         if header.is_mixed:  # DuckDB takes the first line end that it meets for that of the file, and finds one line or none
             text = as_plain_text(file, encoding=self.encoding, is_rewritten=True)
             header = read_header(text, file, self.delimiter)
+        if len(header.names) > MOST_COLUMNS:
+            raise file.error(
+                f"the header line has {len(header.names):,} columns, and {MOST_COLUMNS:,} are the most that are read",
+                "Leave some out, or give the feed a row for each of them: time, name, value.",
+                header.skipped + 1,
+            )
         return _DelimitedScan(file, text, header, self.decimal)
 
 

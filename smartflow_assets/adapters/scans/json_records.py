@@ -12,14 +12,13 @@ from typing import Any
 
 import duckdb
 
-from smartflow_assets.adapters.scans.base import ENOUGH, Layout, Scan
+from smartflow_assets.adapters.scans.base import ENOUGH, MOST_COLUMNS, Layout, Scan
 from smartflow_assets.adapters.scans.delimited import one_path
 from smartflow_assets.adapters.scans.json_lines import LONGEST, as_json_lines
 from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names
 from smartflow_assets.adapters.sql_quoting import quoted_text
 
 LEVELS = 5  # of nested objects that become columns
-MOST_COLUMNS = 1_000  # keys that are ids make one column each
 KeyPath = tuple[str, ...]
 """The keys on the way to a value."""
 _KINDS = {"ARRAY": "a list", "VARCHAR": "a text", "BOOLEAN": "true or false", "NULL": "null"}
@@ -130,7 +129,7 @@ class _JsonScan(Scan):
             for parent in parents:
                 at = paths.index(parent)
                 paths[at : at + 1] = [(*parent, key) for key in self._keys(parent)]
-            if len(paths) > MOST_COLUMNS:
+            if len(paths) > MOST_COLUMNS:  # keys that are ids make one column each
                 near = ".".join(paths[-1][:-1])
                 raise self.file.error(
                     f"the records have {len(paths):,} different keys" + (f", many of them below '{near}'" if near else ""),

@@ -29,10 +29,12 @@ from smartflow_assets.adapters.staging.text_table import TextColumn, TextTable, 
 from smartflow_assets.adapters.warehouse.column_types import MARKS
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 
+WIDE_MEMORY = "1GB"  # for more columns than are asked at once
 MEMORY = "384MB"  # ten million rows stage in less; what does not fit goes to the staging folder
 MOSTLY = 0.9  # an undeclared column holds numbers when nine in ten of its values are
 EARLIEST_UNIX = datetime(1980, 1, 1, tzinfo=UTC)  # numbers of rows, read as seconds, all lie in 1970
 SAMPLE = 2_000
+AT_ONCE = 250  # columns of which one query asks all that they may be: each has a vector of 2,048 values for each part of each test
 GOOD, BAD = "rows.parquet", "rejected.parquet"
 MASK = "'***'"
 
@@ -169,6 +171,9 @@ def _stage(
         try:
             scan = layout.open(connection, files, declared, is_rewritten=is_rewritten)
             text = scan.text
+            if len(scan.names) > AT_ONCE:
+                connection.execute("SET threads = 1")  # each has a vector of each column for itself
+                connection.execute(f"SET memory_limit = '{WIDE_MEMORY}'")
             table = TextTable(time, context.wanted, file, scan)
             return _Staging(connection, table, file, _window(context), context.zone_before).run(origin, content_hash)
         except duckdb.InternalException:  # DuckDB 1.5 in a short file that is not UTF-8; 2.0 rejects the line
@@ -226,30 +231,33 @@ class _Staging:
 
     def _sniff(self) -> None:
         """Which types an undeclared column may have: a value of the sample that does not fit excludes a type for good."""
-        asked = [(column, type_, test) for column in self.table.undeclared for type_, test in self.table.type_tests(column).items()]
-        if not asked:
-            return
-        fits = self._one(
-            f"SELECT {', '.join(f'bool_and({column.c} IS NULL OR {test})' for column, _, test in asked)} "
-            f"FROM (SELECT * FROM {self.table.relation} LIMIT {SAMPLE})"
-        )
-        for (column, type_, _), is_fitting in zip(asked, fits, strict=True):
-            if is_fitting or (type_ == "DOUBLE" and self.table.wanted.numbers is None):
-                column.candidates.add(type_)
+        for columns in _parts(self.table.undeclared):
+            asked = [(column, type_, test) for column in columns for type_, test in self.table.type_tests(column).items()]
+            fits = self._one(
+                f"SELECT {', '.join(f'bool_and({column.c} IS NULL OR {test})' for column, _, test in asked)} "
+                f"FROM (SELECT * FROM {self.table.relation} LIMIT {SAMPLE})"
+            )
+            for (column, type_, _), is_fitting in zip(asked, fits, strict=True):
+                if is_fitting or (type_ == "DOUBLE" and self.table.wanted.numbers is None):
+                    column.candidates.add(type_)
 
     def _profile(self) -> dict[str, int]:
         """Counts over all rows: what each column could be, and which times are readable."""
         asked = {"rows": "count(*)", "timed": "count(moment)", "ambiguous": "count_if(is_ambiguous)"}
         asked["local"] = "count_if(is_local AND (moment IS NOT NULL OR is_skipped))"
-        for column in self.table.columns:
-            asked[f"{column.c} filled"] = f"count({column.c})"
-            if column.is_number or "DOUBLE" in column.candidates:
-                asked[f"{column.c} numbers"] = f"count({self.table.number(column)})"
-                asked[f"{column.c} codes"] = f"count_if({text_parsing.is_code(column.c)})"
-            for type_ in column.candidates - {"DOUBLE"}:
-                asked[f"{column.c} {type_}"] = f"count_if({self.table.type_tests(column)[type_]})"
-        counts = self._one(f"SELECT {', '.join(asked.values())} FROM ({self.table.rows(is_numbered=False)})")
-        return dict(zip(asked, counts, strict=True))
+        counts = dict[str, int]()
+        for columns in _parts(self.table.columns):
+            for column in columns:
+                asked[f"{column.c} filled"] = f"count({column.c})"
+                if column.is_number or "DOUBLE" in column.candidates:
+                    asked[f"{column.c} numbers"] = f"count({self.table.number(column)})"
+                    asked[f"{column.c} codes"] = f"count_if({text_parsing.is_code(column.c)})"
+                for type_ in column.candidates - {"DOUBLE"}:
+                    asked[f"{column.c} {type_}"] = f"count_if({self.table.type_tests(column)[type_]})"
+            found = self._one(f"SELECT {', '.join(asked.values())} FROM ({self.table.rows(is_numbered=False)})")
+            counts |= dict(zip(asked, found, strict=True))
+            asked = {}
+        return counts
 
     def _decide(self, counts: dict[str, int]) -> None:
         """The type of each undeclared column, and which columns are taken."""
@@ -266,6 +274,7 @@ class _Staging:
                 column.is_number = True
                 fitting = fitting or ["DOUBLE"]
             column.type = fitting[0] if fitting else column.type
+            column.has_misfits = numbers < filled
         # an undeclared column without a value has no type yet: it joins the table with its first one
         self.taken = [
             column
@@ -386,6 +395,10 @@ class _Staging:
     def _example(self, column: TextColumn) -> str:
         first = f"SELECT {column.c} FROM {self.table.relation} WHERE {column.c} IS NOT NULL LIMIT 1"
         return str(self.connection.execute(first).fetchall()[0][0])[:80]
+
+
+def _parts(columns: Sequence[TextColumn]) -> Iterator[Sequence[TextColumn]]:
+    return (columns[place : place + AT_ONCE] for place in range(0, len(columns), AT_ONCE))
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ class TextColumn:
     index: int
     name: str
     is_number: bool = False  # its values must be numbers: declared, or mostly numbers where every numeric column is wanted
+    has_misfits: bool = True  # of a column of numbers: some of its values may be none
     is_text: bool = False  # declared as a dimension or a category
     type: str = "VARCHAR"
     is_typed: bool = False  # the type is that of the file, whatever the texts could be
@@ -152,7 +153,7 @@ class TextTable:
             cases += [
                 f"CASE WHEN {column.c} IS NOT NULL AND {self.number(column)} IS NULL THEN {column.said(is_none)} END"
                 for column in self.columns
-                if column.is_number
+                if column.is_number and column.has_misfits
             ]
         return f"nullif(concat_ws('; ', {', '.join(cases)}), '')"
 

@@ -275,6 +275,28 @@ def test_columns_may_be_called_like_sql_and_the_index_of_pandas_has_no_name(stag
 # --- what is refused ---
 
 
+def wide(columns: int, line_count: int) -> str:
+    """Times and so many other columns of numbers, decimals, days, words and moments in turn."""
+    cells = ("{0}", "{0}.25", "2026-01-{1:02}", "word {0}", "2026-01-01 00:{1:02}:00")
+    lines = [",".join(cells[k % 5] for k in range(columns)).format(number, number % 28 + 1) for number in range(line_count)]
+    head = ",".join(f"c{k}" for k in range(columns))
+    return f"at,{head}\n" + "".join(f"2026-03-{n // 1440 + 1:02} {n // 60 % 24:02}:{n % 60:02},{line}\n" for n, line in enumerate(lines))
+
+
+@pytest.mark.soak
+def test_a_table_of_a_thousand_columns_is_read(stage):
+    staged = stage(wide(999, 2_500))
+    found = types(staged)
+    assert (staged.row_count, staged.bad_count, len(found)) == (2_500, 0, 1_000)
+    assert [found[f"c{k}"] for k in range(990, 995)] == ["BIGINT", "DOUBLE", "DATE", "VARCHAR", "TIMESTAMP WITH TIME ZONE"]
+
+
+def test_a_table_of_more_columns_is_refused_before_anything_is_read(refused):
+    what = "web: the header line has 1,501 columns, and 1,000 are the most that are read ("
+    text = refused(wide(1_500, 2))
+    assert text.startswith(what) and text.endswith("line 1). Leave some out, or give the feed a row for each of them: time, name, value.")
+
+
 def test_a_file_that_cannot_be_used_says_why_and_what_to_do(refused, tmp_path):
     where = f"({tmp_path}/feed.csv"
     empty = f"web: the file is empty {where}). Copy it again, or take it away."
