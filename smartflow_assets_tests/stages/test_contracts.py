@@ -118,6 +118,31 @@ def test_a_load_all_of_whose_rows_are_gone_is_mended(feed):
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("wrong", [{17, 18, 19}, {0, 19}, {0}])
+def test_wrong_rows_at_the_ends_of_a_file_that_are_corrected_in_place_let_the_load_through(feed, wrong):
+    feed.write(rows(0, [-5.0 if hour in wrong else 5.0 for hour in range(20)]))
+    assert feed.states == {"load1": "blocked"} and feed.buckets == {}
+    feed.write(rows(0, [5.0] * 20))
+    assert feed.states == {"load1": "mended"} and feed.buckets == dict.fromkeys(range(20), 5.0)
+
+
+@pytest.mark.soak
+def test_rows_that_were_let_in_stay_at_the_ends_of_a_file_that_is_corrected(feed):
+    feed.write(rows(0, [5.0] * 10))
+    feed.append(rows(10, [-1.0]))
+    feed.write(rows(0, [4.0, *[5.0] * 9, 6.0]))
+    assert feed.states == {"load2": "mended"} and (feed.buckets[0], feed.buckets[10]) == (9.0, 6.0)
+
+
+@pytest.mark.soak
+def test_a_blocked_row_stays_where_a_log_is_begun_anew_at_its_time(feed):
+    feed.write(rows(0, [5.0] * 10))
+    feed.append(rows(10, [-1.0]))
+    feed.write(rows(10, [6.0] * 5))
+    assert feed.states == {"load2": "blocked"} and 10 not in feed.buckets and feed.buckets[11] == 6.0
+
+
+@pytest.mark.soak
 def test_what_was_dropped_stays_out_for_good(feed):
     feed.write(rows(0, [5.0] * 10))
     feed.append(rows(10, [-1.0, 6.0]))

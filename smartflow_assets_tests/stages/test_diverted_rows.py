@@ -105,6 +105,14 @@ def test_a_corrected_row_takes_the_place_of_the_one_that_was_diverted(feed):
     assert feed.entries == {10: "mended"} and feed.buckets[10] == 1.0
 
 
+@pytest.mark.soak
+def test_so_it_does_at_the_end_of_a_file(feed):
+    feed.write(rows(0, [5.0] * 19 + [-1.0]))
+    assert feed.held == {19}
+    feed.write(rows(0, [5.0] * 19 + [1.0]))
+    assert feed.entries == {19: "mended"} and feed.buckets[19] == 1.0
+
+
 @pytest.mark.parametrize(
     "milder",
     [

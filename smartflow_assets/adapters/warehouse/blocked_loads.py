@@ -11,7 +11,7 @@ from typing import get_args
 import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
-from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table
+from smartflow_assets.adapters.warehouse.row_writes import AN_INSTANT, Change, has_table, single
 from smartflow_assets.adapters.warehouse.tables import raw_table
 from smartflow_assets.adapters.warehouse.vocabularies import LoadState, RowState
 from smartflow_assets.adapters.warehouse.writes import DecideLoad
@@ -51,6 +51,15 @@ def _without_rows(source: str, *states: RowState) -> str:
 def held_rows(source: str) -> str:
     """SQL of the raw rows of a source that are in a load which is blocked now: nobody knows yet whether they count."""
     return f"(SELECT * FROM {quoted(raw_table(source))} WHERE _run_id IN ({loads_in(source, 'blocked')}))"
+
+
+def held_back(connection: duckdb.DuckDBPyConnection, source: str) -> str:
+    """SQL condition of a raw row that goes no further, and of which nobody has decided: its load is blocked, or it is diverted. FALSE where
+    there are none, so that a large table is not looked through."""
+    blocked = loads_in(source, "blocked")
+    diverted = f"SELECT row_hash FROM diverted_rows WHERE source = {quoted_text(source)} AND state = 'held'"
+    is_any = single(connection, f"SELECT EXISTS ({blocked}) OR EXISTS ({diverted})")
+    return f"(_run_id IN ({blocked}) OR _row_hash IN ({diverted}))" if is_any else "FALSE"
 
 
 def loads_in(source: str, *states: LoadState) -> str:

@@ -1,9 +1,10 @@
 """How many of each row an origin holds, and how many it is to hold once a file is loaded.
 
 A file speaks for the instants that it holds: at each of them the rows of its origin become those of the file. At its first and at its
-last instant it may be cut off, so there rows are only added; instants that it does not hold stay as they are, and what is stored there
-is counted as missing. Of a row that other origins hold too, the larger of the counts is kept (`duplicates: match`), or their sum
-(`keep`). A page of a server only adds; `reconciliation.py` ends its window.
+last instant it may be cut off, so there rows are only added, but to rows that a contract holds back, where the file has all times of its
+origin. Instants that it does not hold stay as they are, and what is stored there is counted as missing. Of a row that other origins hold
+too, the larger of the counts is kept (`duplicates: match`), or their sum (`keep`). A page of a server only adds; `reconciliation.py` ends
+its window.
 
 Ten million rows are not compared one by one: spans of time whose rows are as many and have the same sum of hashes hold the same rows,
 so only the others are looked into. Where nothing is stored in the times of a file, nothing is compared at all.
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from smartflow_assets.adapters.sql_quoting import quoted, quoted_column, quoted_text
+from smartflow_assets.adapters.warehouse.blocked_loads import held_back
 from smartflow_assets.adapters.warehouse.row_writes import single
 from smartflow_assets.adapters.warehouse.staged_rows import staged_rows
 from smartflow_assets.adapters.warehouse.writes import Load
@@ -64,7 +66,9 @@ def compare(
         return _of_empty(connection, raw, time, write, held)
     moved = _moved(write)
     since, until = (min(first_at, moved[0]), max(last_at, moved[1])) if moved else (first_at, last_at)
-    stored = f"SELECT _origin, _row, _row_hash, {time} AS _time, {_side(write)} AS side FROM {raw} WHERE {time} BETWEEN {_at(since)}"
+    is_out = _is_out(connection, write, raw, first_at, last_at) if held else "FALSE"
+    columns = f"_origin, _row, _row_hash, {time} AS _time, {_side(write)} AS side, {is_out} AS is_out"
+    stored = f"SELECT {columns} FROM {raw} WHERE {time} BETWEEN {_at(since)}"
     stored = f"SELECT * FROM ({stored} AND {_at(until)}) WHERE side IS NOT NULL"
     is_removing = write.on_missing_rows == "delete" and held > 0
     if not (displaced or is_removing) and not single(connection, f"SELECT count(*) FROM (SELECT 1 FROM ({stored}) LIMIT 1)"):
@@ -123,6 +127,17 @@ def _of_empty(connection: duckdb.DuckDBPyConnection, raw: str, time: str, write:
 def _moved(write: Load) -> tuple[datetime, datetime] | None:
     """The times of the origin's rows as they stand, where they were read otherwise: in there the file takes their place."""
     return (write.held_from, write.held_to) if write.held_from is not None and write.held_to is not None else None
+
+
+def _is_out(connection: duckdb.DuckDBPyConnection, write: Load, raw: str, first_at: datetime, last_at: datetime) -> str:
+    """The condition that a stored row gives way to the file at its first and last time too: a contract holds it back. A file that begins
+    later than what is stored of its origin, or ends earlier, is a part of it, such as a log begun anew: there none does."""
+    out, time = held_back(connection, write.source), quoted_column(write.time_column)
+    if out == "FALSE":
+        return out
+    extent = f"SELECT min({time}), max({time}) FROM {raw} WHERE _origin = ?"
+    earliest, latest = connection.execute(extent, [write.origin]).fetchall()[0]
+    return out if first_at <= earliest and latest <= last_at else "FALSE"
 
 
 def _side(write: Load) -> str:
@@ -201,10 +216,10 @@ def _count(connection: duckdb.DuckDBPyConnection, write: Load, stored: str) -> N
         WITH file AS (SELECT _time, _row_hash, count(*) AS file FROM temp.keys GROUP BY ALL),
         held AS (
             SELECT _time, _row_hash, count(*) FILTER (WHERE side = 0) AS own, count(*) FILTER (WHERE side = 1) AS beside,
-                   count(*) FILTER (WHERE side = 2) AS away
+                   count(*) FILTER (WHERE side = 2) AS away, count(*) FILTER (WHERE side = 0 AND is_out) AS out
             FROM ({stored}) GROUP BY ALL
         )
-        SELECT _time, _row_hash, coalesce(file, 0) AS file, coalesce(own, 0) AS own, coalesce(beside, 0) AS beside,
+        SELECT _time, _row_hash, coalesce(file, 0) AS file, coalesce(own, 0) AS own, coalesce(out, 0) AS out, coalesce(beside, 0) AS beside,
                coalesce(away, 0) AS away, CAST(0 AS BIGINT) AS pulled, CAST(0 AS BIGINT) AS wanted, CAST(0 AS BIGINT) AS wanted_exactly
         FROM file FULL JOIN held USING (_time, _row_hash) {told}"""
     ).fetchall()
@@ -232,7 +247,7 @@ def _decide(
         f"""UPDATE temp.balance SET wanted_exactly = {net}, wanted = CASE
                 WHEN {is_moved} THEN {net}
                 WHEN NOT ({is_told}) THEN own
-                WHEN {is_edge} THEN greatest(own, file - beside)
+                WHEN {is_edge} THEN greatest(own - out, {net})
                 ELSE {net} END"""
     ).fetchall()
 
@@ -277,13 +292,13 @@ def _choose(connection: duckdb.DuckDBPyConnection, write: Load, stored: str, dif
         f"""
         CREATE TEMP TABLE gone AS
         WITH counted AS (
-            SELECT held._origin, held._row, held._time, held._row_hash, coalesce(kept, 0) AS kept
+            SELECT held._origin, held._row, held._time, held._row_hash, held.is_out, coalesce(kept, 0) AS kept
             FROM ({own}) AS held LEFT JOIN {chosen} USING (_time, _row_hash)
         )
         SELECT _origin, _row, _time FROM counted WHERE kept = 0
         UNION ALL
         SELECT _origin, _row, _time FROM (
-            SELECT *, row_number() OVER (PARTITION BY _time, _row_hash ORDER BY _row) AS place FROM counted WHERE kept > 0
+            SELECT *, row_number() OVER (PARTITION BY _time, _row_hash ORDER BY is_out, _row) AS place FROM counted WHERE kept > 0
         ) WHERE place > kept
         UNION ALL
         SELECT _origin, _row, _time FROM ({stored}) WHERE side = 2"""
