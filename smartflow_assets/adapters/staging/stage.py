@@ -6,7 +6,6 @@ with its reason; any other column keeps the type that its file gives it, or take
 have. Nothing here touches the warehouse.
 """
 
-import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +24,12 @@ from smartflow_assets.adapters.sql_quoting import quoted_column, quoted_text
 from smartflow_assets.adapters.staging import text_parsing
 from smartflow_assets.adapters.staging.contract import ReadContext, Staged, TimedReader, origin_of
 from smartflow_assets.adapters.staging.reading_key import READ_AGAIN, key_of_file, split
+from smartflow_assets.adapters.staging.session import session
 from smartflow_assets.adapters.staging.text_table import TextColumn, TextTable, declared_columns
 from smartflow_assets.adapters.warehouse.column_types import MARKS
 from smartflow_assets.adapters.warehouse.writes import MissingRows
 
 WIDE_MEMORY = "1GB"  # for more columns than are asked at once
-MEMORY = "384MB"  # ten million rows stage in less; what does not fit goes to the staging folder
 MOSTLY = 0.9  # an undeclared column holds numbers when nine in ten of its values are
 EARLIEST_UNIX = datetime(1980, 1, 1, tzinfo=UTC)  # numbers of rows, read as seconds, all lie in 1970
 SAMPLE = 2_000
@@ -120,7 +119,7 @@ def has_local_times(reader: TimedReader, path: Path, context: ReadContext, layou
     file = TextFile(context.source, path, _folder(context, str(path)))
     file.folder.mkdir(parents=True, exist_ok=True)
     time = reader.time.reading(context.timezone)
-    with _session(file.folder, time.zone) as connection:
+    with session(file.folder, time.zone) as connection:
         table = TextTable(time, context.wanted, file, layout.open(connection, [file], declared_columns(time, context.wanted)))
         local = f"SELECT 1 FROM ({table.rows(is_numbered=False)}) WHERE is_local AND (moment IS NOT NULL OR is_skipped) LIMIT 1"
         return bool(connection.execute(local).fetchall())
@@ -166,7 +165,7 @@ def _stage(
 ) -> Staged:
     file, time = files[0], reader.time.reading(context.timezone)
     declared = declared_columns(time, context.wanted)
-    with _session(file.folder, time.zone) as connection:
+    with session(file.folder, time.zone) as connection:
         text = None
         try:
             scan = layout.open(connection, files, declared, is_rewritten=is_rewritten)
@@ -399,19 +398,6 @@ class _Staging:
 
 def _parts(columns: Sequence[TextColumn]) -> Iterator[Sequence[TextColumn]]:
     return (columns[place : place + AT_ONCE] for place in range(0, len(columns), AT_ONCE))
-
-
-@contextlib.contextmanager
-def _session(folder: Path, timezone: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database of its own, in memory, whose time zone is the reader's; it asks no network for extensions."""
-    connection = duckdb.connect(
-        config={"memory_limit": MEMORY, "temp_directory": str(folder / "spill"), "threads": "2", "autoinstall_known_extensions": "false"}
-    )
-    try:
-        connection.execute(f"SET TimeZone = {quoted_text(timezone)}")
-        yield connection
-    finally:
-        connection.close()
 
 
 def _remedy_of_text(example: str, has_decimal: bool) -> str:

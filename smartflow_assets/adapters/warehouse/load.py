@@ -264,6 +264,8 @@ def _quarantine(
 ) -> tuple[int, list[Change]]:
     """Holds the origin's unreadable rows; one that is held already keeps its state. A server's rows have no lasting number: there
     one that any window of the feed brought is held already."""
+    if write.rejected is None and not (write.mode == "replace" and _holds_unreadable(connection, write)):
+        return 0, []  # as of most files
     same = "held.source = ? AND held.origin = ? AND held.row_number = rejected.row_number AND held.record = rejected.record"
     place = write.origin
     if write.mode == "insert":
@@ -291,6 +293,12 @@ def _quarantine(
         return count, []
     window = (write.ingested_at, write.ingested_at + AN_INSTANT)
     return count, [Change(write.source, "quarantined_records", "load", *window, removed + added)]
+
+
+def _holds_unreadable(connection: duckdb.DuckDBPyConnection, write: Load) -> bool:
+    """Whether unreadable rows of the origin are held from before."""
+    held = "SELECT EXISTS (FROM quarantined_records WHERE source = ? AND origin = ?)"
+    return bool(single(connection, held, [write.source, write.origin]))
 
 
 def _has_more(connection: duckdb.DuckDBPyConnection, write: Load) -> bool:

@@ -73,4 +73,6 @@ def _unless_pruned(connection: duckdb.DuckDBPyConnection, write: Load) -> str:
 
 
 def _pruned_to(connection: duckdb.DuckDBPyConnection, write: Load) -> datetime | None:
-    return single(connection, PRUNED_TO, [write.source, raw_table(write.source)])
+    own = [write.source, raw_table(write.source)]
+    is_pruned = single(connection, "SELECT EXISTS (FROM writes WHERE source = ? AND table_name = ? AND operation = 'prune')", own)
+    return single(connection, PRUNED_TO, own) if is_pruned else None  # .6 ms, where the whole question takes 1.6
