@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from smartflow_assets.adapters.scans.json_records import MOST_COLUMNS, KeyPath, leaves
+from smartflow_assets.adapters.scans.base import MOST_COLUMNS
+from smartflow_assets.adapters.scans.json_records import KeyPath, leaves
 from smartflow_assets.adapters.scans.plain_text import TextFile, checked_names
 from smartflow_assets.core.errors import SourceError
 
