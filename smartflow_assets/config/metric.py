@@ -38,7 +38,7 @@ class Metric(DetectionSettings):
         description="Columns whose every value makes a series of this metric; default: those of the source. "
         "An empty list makes one series of all rows.",
     )
-    explain_by: ColumnNames = Field(
+    explain_by: tuple[str, ...] = Field(
         default=(),
         examples=[["region", "channel"]],
         description="Columns whose values are asked, at each anomaly, how much of the change is theirs (74 % came from region=EU). "

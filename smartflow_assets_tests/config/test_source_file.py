@@ -275,15 +275,6 @@ def test_as_many_votes_as_there_are_detectors_are_right(tmp_path):
         ("dimensions: [region, region]", "`dimensions`: region is named twice; name it once (web.yaml, line 3)."),
         ("metrics: [{name: a, dimensions: [b, c, b]}]", "`metrics[1].dimensions`: b is named twice; name it once (web.yaml, line 3)."),
         (
-            "metrics: [{name: a, aggregate: sum, explain_by: [b, b]}]",
-            "`metrics[1].explain_by`: b is named twice; name it once (web.yaml, line 3).",
-        ),
-        ("alerts: {to: [file, file]}", "`alerts.to`: file is named twice; name it once (web.yaml, line 3)."),
-        (
-            "alerts: {routes: [{severity: critical, to: [file, file]}]}",
-            "`alerts.routes[1].to`: file is named twice; name it once (web.yaml, line 3).",
-        ),
-        (
             'metrics: ["a\\nb"]',
             "metrics: the name 'a\\nb' holds a sign that cannot be shown; write another one, and as `column` what the data call it "
             "(web.yaml, line 3).",

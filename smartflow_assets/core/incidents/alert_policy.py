@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.incidents.maintenance import MaintenanceWindow, window_of
 from smartflow_assets.core.incidents.routes import Route, channels_of
-from smartflow_assets.core.named_once import each_once
 from smartflow_assets.core.severity import RANK, Severity
 from smartflow_assets.core.temporal.notation import Duration
 
@@ -33,7 +32,7 @@ _OR_OFF = WithJsonSchema({"anyOf": [{"enum": ["off"]}, {"type": "string", "patte
 class AlertPolicy(Declared):
     """Who is told of which incidents, and when an incident is over."""
 
-    to: Annotated[tuple[str, ...], AfterValidator(each_once)] = Field(
+    to: tuple[str, ...] = Field(
         default=(), description="Names of channels of data/channels.yaml; none: incidents are recorded, nobody is told."
     )
     min_severity: Severity = Field(default="warning", description="Incidents below this are recorded only.")

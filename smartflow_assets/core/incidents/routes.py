@@ -16,7 +16,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from smartflow_assets.core.declared import Declared
 from smartflow_assets.core.incidents.known_causes import checked_cause
-from smartflow_assets.core.named_once import each_once
 from smartflow_assets.core.severity import Severity
 from smartflow_assets.core.temporal.time_zone import TimeZone
 
@@ -118,7 +117,7 @@ class Route(Declared):
     )
     days: Days | None = Field(default=None, description="Only when people are told on these days.", examples=["mon-fri", "sat, sun"])
     timezone: TimeZone | None = Field(default=None, description="In which hours and days are read. Default: that of the source.")
-    to: Annotated[Words, AfterValidator(each_once)] = Field(description="Names of channels of data/channels.yaml; [] for nobody.")
+    to: Words = Field(description="Names of channels of data/channels.yaml; [] for nobody.")
     go_on: bool = Field(default=False, description="Whether the routes after it are tried as well.")
 
     @model_validator(mode="after")

