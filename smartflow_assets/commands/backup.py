@@ -25,7 +25,7 @@ def backup(
 ) -> None:
     """Copy the warehouse, models, sources, channels, inbox, outbox and Dagster's history into a folder; runs may go on.
 
-    Feeds that sources read and secrets are not in it. Every file has its hash in backup.json.
+    Feeds that sources read and secrets are not in it. Every file has its hash in backup.json; a damaged warehouse is refused.
     """
     settings = home.open_home()
     from smartflow_assets.stages.maintenance.backup import back_up
