@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import home, terminal
-from smartflow_assets.commands.target_file import not_of_home
-from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.commands.target_file import in_folder
+from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,8 +78,8 @@ def backtest(
     """
     settings = home.open_home()
     start, end = home.span(since, until, ("--from", "--to"))
-    if output is not None and not not_of_home(output).absolute().parent.is_dir():
-        raise SmartflowError(f"{output.parent}: no such folder", remedy="Make it first, or write elsewhere.")
+    if output is not None:
+        in_folder(output)
     from smartflow_assets.config.catalogue import Catalogue
     from smartflow_assets.core.reports.backtest_report import backtest_page
 

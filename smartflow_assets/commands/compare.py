@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import home, table_argument, terminal
-from smartflow_assets.commands.target_file import not_of_home
-from smartflow_assets.core.errors import SmartflowError
+from smartflow_assets.commands.target_file import in_folder
 from smartflow_assets.core.nearest_name import did_you_mean
 
 if TYPE_CHECKING:
@@ -102,8 +101,7 @@ def compare(
     target = output or Path(f"compare_{Path(subject).name.partition('.')[0]}.html")
     if target.suffix.lower() not in (".png", ".html"):
         raise terminal.UsageError(f"--output {target}: its name ends neither in .png nor in .html")
-    if not not_of_home(target, "--output").absolute().parent.is_dir():
-        raise SmartflowError(f"{target.parent}: no such folder", remedy="Make it first, or write elsewhere.")
+    in_folder(target, "--output")
     known = _of_file(Path(subject), time, value or [], time_format, labels) if is_file else _of_source(subject, labels)
     chosen = _series(known, series or [])
     _refuse_lonely(known, names)

@@ -7,8 +7,8 @@ import typer
 
 from smartflow_assets.commands import home, terminal
 from smartflow_assets.commands.caller import caller
-from smartflow_assets.commands.target_file import not_of_home
-from smartflow_assets.core.errors import SmartflowError, SourceError
+from smartflow_assets.commands.target_file import in_folder
+from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,8 +58,8 @@ def export_contract(
         raise SourceError(
             "there is no contract to write", source=name, where=source.file, remedy="Give it a key `contract`; see docs/quality.md."
         )
-    if out is not None and not not_of_home(out).parent.is_dir():
-        raise SmartflowError(f"{out.parent}: no such folder", remedy="Make it first, or write elsewhere.")
+    if out is not None:
+        in_folder(out)
     suite = suite_of(source.contract, name)
     text = json.dumps(suite, indent=2, ensure_ascii=False)
     if out is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartflow_assets.commands import home, terminal
-from smartflow_assets.commands.target_file import not_of_home
+from smartflow_assets.commands.target_file import in_folder
 from smartflow_assets.core.errors import SmartflowError
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ def export(
     query = statement(EXPORTS[what], source=source, only_anomalies=only_anomalies, since=start, until=end)
     form = format.value if format else format_of(output) if output else "csv"
     if output is not None:
-        not_of_home(output)
-        if not output.parent.is_dir():
-            raise SmartflowError(f"{output.parent}: no such folder", remedy="Make it first, or write elsewhere.")
+        in_folder(output)
         count = warehouse.published_export(query, output, form)
         terminal.say(f"{terminal.count(count, 'row')} in {output}")
         return

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from smartflow_assets.commands import home, terminal
-from smartflow_assets.commands.target_file import not_of_home
+from smartflow_assets.commands.target_file import in_folder
 from smartflow_assets.core.errors import SmartflowError
 
 EXAMPLES = """
@@ -57,11 +57,9 @@ def metrics(
 
 def _put(text: bytes, output: Path) -> None:
     """The file in the place of the one before, in one step; the part has a name that the exporter does not read."""
-    not_of_home(output)
+    in_folder(output)
     if output.is_dir():
         raise SmartflowError(f"{output} is a folder", remedy=f"Name a file in it, such as {output / 'smartflow.prom'}.")
-    if not output.parent.is_dir():
-        raise SmartflowError(f"{output.parent}: no such folder", remedy="Make it first, or write elsewhere.")
     if output.suffix != ".prom":
         terminal.note("the node exporter reads files that end in .prom alone")
     try:

@@ -8,6 +8,7 @@ import typer
 from smartflow_assets.commands import home, terminal
 
 if TYPE_CHECKING:
+    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.config.settings import Settings
 
 EXAMPLES = """
@@ -42,22 +43,20 @@ def reset(
     if not yes and not typer.confirm(question):
         terminal.say("nothing was forgotten")
         raise typer.Exit(1)
-    for table, count in _forget(settings, name, keep_incidents=keep_incidents).items():
+    for table, count in _forget(settings, warehouse, name, keep_incidents=keep_incidents).items():
         terminal.result(f"{table}: {terminal.count(count, 'row')}")
     terminal.say(f"the next run reads {name} anew")
 
 
-def _forget(settings: "Settings", name: str, *, keep_incidents: bool) -> dict[str, int]:
+def _forget(settings: "Settings", warehouse: "Warehouse", name: str, *, keep_incidents: bool) -> dict[str, int]:
     """Waits for a run of the source that is under way."""
-    if not settings.warehouse_file.exists():
+    if not warehouse.is_begun():
         return {}
     from smartflow_assets.adapters.model_store import ModelStore
-    from smartflow_assets.adapters.warehouse.warehouse import Warehouse
     from smartflow_assets.defs.resources import source_lock
     from smartflow_assets.stages.incident_pages import remove_pages
     from smartflow_assets.stages.maintenance.resetting import forget
 
-    warehouse = Warehouse(settings.warehouse_file, settings.published_file)
     with source_lock(settings, name).exclusive(timedelta(seconds=60), holder="smartflow reset"):
         counts = forget(warehouse, ModelStore(settings.models), name, keep_incidents=keep_incidents)
     warehouse.publish("reset", is_forced=True)

@@ -234,8 +234,7 @@ def _opened(settings: "Settings", reason: str = "command line") -> Iterator[tupl
 
         def watch_all(job: str, sources: Sequence[str], options: dict[str, Any], on_stage: OnStage, on_end: OnEnd) -> tuple["Failure", ...]:
             if job != MONITOR_JOB or len(sources) == 1:
-                turns = in_turn(sources, open_warehouse(settings), settings)
-                for source in [*turns.sound, *turns.doubtful]:
+                for source in in_turn(sources, open_warehouse(settings), settings).names:
                     on_end(watch_one(job, source, options, on_stage))
                 return ()
             left, of_all = list(sources), tuple["Failure", ...]()

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from smartflow_assets.commands.terminal import UsageError
+from smartflow_assets.core.errors import SmartflowError
 
 
 def writable(path: Path, option: str = "-o") -> Path:
@@ -13,6 +14,13 @@ def writable(path: Path, option: str = "-o") -> Path:
         raise UsageError(f"{option} {path}: there is no folder {path.parent}", remedy="Make it first, or write elsewhere.")
     if path.is_dir():
         raise UsageError(f"{option} {path}: that is a folder", remedy=f"Name a file: {path / 'page.html'}.")
+    return path
+
+
+def in_folder(path: Path, option: str = "-o") -> Path:
+    """The path. SmartflowError where its folder is not there, UsageError for a file of the home's own."""
+    if not not_of_home(path, option).absolute().parent.is_dir():
+        raise SmartflowError(f"{path.parent}: no such folder", remedy="Make it first, or write elsewhere.")
     return path
 
 

@@ -141,14 +141,15 @@ class _OneAfterTheOther:
     def outcomes(self, turns: Turns) -> Iterator[Outcome]:
         """Of each source as it ends; those that other runs work on come last, and fail when they have been waited for as long as a run of
         one source waits."""
-        waiting, deadline = [*turns.sound, *turns.doubtful], None
-        on_end, failed = ON_END.get(), False
+        waiting, deadline = turns.names, None
+        on_end, failed, concluded = ON_END.get(), False, 0
         while waiting:
             busy = list[str]()
             for name in waiting:
                 is_last_try = deadline is not None and time.monotonic() > deadline
-                if name in turns.doubtful and self.watched:
+                if name in turns.doubtful and len(self.watched) > concluded:
                     self._conclude_for_now()  # it may be the last that this process does
+                    concluded = len(self.watched)
                 outcome = self._watched(name, is_last_try=is_last_try)
                 if outcome is None:
                     busy.append(name)

@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
+from smartflow_assets.serve.submissions.ledger import SubmissionLedger
 from smartflow_assets_tests.homes import Home
-from smartflow_assets_tests.serve.served import filled, service_of, serving
+from smartflow_assets_tests.serve.served import LIVE, filled, service_of, serving
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,16 @@ def client(filled_home):
     """A server that is only asked."""
     with serving(service_of(filled_home)) as asked:
         yield asked
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return SubmissionLedger(tmp_path / "serve/submissions.sqlite")
+
+
+@pytest.fixture
+def live(tmp_path):
+    """A home with one source, which reads what is sent."""
+    home = Home(tmp_path / "live")
+    home.write_source("live", LIVE)
+    return home

@@ -9,22 +9,10 @@ import pytest
 from smartflow_assets.commands.serve import _run_source
 from smartflow_assets.serve.access.tokens import Role
 from smartflow_assets.serve.submissions.ledger import ROWS_IN_A_FILE, KeyTakenError, SubmissionLedger
-from smartflow_assets_tests.homes import START, Home, daily_series
-from smartflow_assets_tests.serve.served import LIVE, service_of, serving, token
+from smartflow_assets_tests.homes import START, daily_series
+from smartflow_assets_tests.serve.served import service_of, serving, token
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    return SubmissionLedger(tmp_path / "serve/submissions.sqlite")
-
-
-@pytest.fixture
-def live(tmp_path):
-    home = Home(tmp_path / "live")
-    home.write_source("live", LIVE)
-    return home
 
 
 def lines(folder, file="api-2026-03-09-0001.jsonl"):

@@ -9,25 +9,11 @@ from smartflow_assets.core.errors import SourceError
 from smartflow_assets.serve.access.tokens import Role
 from smartflow_assets.serve.queries.submitted import stored_columns
 from smartflow_assets.serve.submissions.columns import check_beside, columns_of
-from smartflow_assets.serve.submissions.ledger import SubmissionLedger
-from smartflow_assets_tests.homes import Home
 from smartflow_assets_tests.serve.served import LIVE, service_of, serving, token
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
 AT = {"at": "2026-03-09T10:00:00Z"}
 MANY = [{f"k{part}_{number}": 1 for number in range(490)} | AT for part in range(3)]
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    return SubmissionLedger(tmp_path / "serve/submissions.sqlite")
-
-
-@pytest.fixture
-def live(tmp_path):
-    home = Home(tmp_path / "live")
-    home.write_source("live", LIVE)
-    return home
 
 
 def add(ledger, *rows, now=NOW, stored=()):

@@ -72,7 +72,7 @@ def lifetimes(
             for metric in group
             if named
         ]
-    spans = [(one, other) for one, other in zip(*(plan.grid.start(edge) for edge in breaks.T), strict=True)] if len(breaks) else []
+    spans = list(zip(*(plan.grid.start(edge) for edge in breaks.T), strict=True))
     return Lifetimes(pd.concat(found, ignore_index=True), max(1, count), has_pauses, spans)
 
 

@@ -5,7 +5,6 @@ host is ever told, since the rest may be the secret; what a vendor answers to a 
 """
 
 import json
-import ssl
 from abc import ABC
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from pydantic import Field
 
 from smartflow_assets.adapters.channels.base import BaseChannel
 from smartflow_assets.adapters.secret_references import redact_all, resolve, without_parts
-from smartflow_assets.adapters.web import default_trust, host_of, retry_after, without_request_log
+from smartflow_assets.adapters.web import host_of, retry_after, trust, without_request_log
 from smartflow_assets.core.errors import DeliveryError
 from smartflow_assets.core.incidents.shortening import one_line
 
@@ -76,11 +75,11 @@ class PostingChannel(BaseChannel, ABC):
     ) -> tuple[int, Mapping[str, str], str]:
         import httpx  # 0.2 s to import, and only a process that posts pays for it
 
-        trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else default_trust()
+        trusted = trust(self.ca_file)
         try:
             with (
                 without_request_log(),
-                httpx.Client(timeout=self.timeout.total_seconds(), verify=trust) as client,
+                httpx.Client(timeout=self.timeout.total_seconds(), verify=trusted) as client,
                 client.stream(method, url, content=content, files=files, headers=headers) as answer,
             ):
                 said = _beginning(answer.iter_bytes) if is_reason_told and answer.status_code >= 300 else ""

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 from smartflow_assets.adapters.scans.plain_text import printable
 from smartflow_assets.adapters.secret_references import redact, references, resolve, resolve_address
-from smartflow_assets.adapters.web import default_trust, host_of, retry_after, without_request_log
+from smartflow_assets.adapters.web import host_of, retry_after, trust, without_request_log
 from smartflow_assets.core.errors import SourceError
 
 if TYPE_CHECKING:
@@ -291,8 +291,8 @@ def opened(server: Server) -> Iterator[HttpClient]:
             "Set it where SmartFlow runs, then start that process again.",
         )
     try:
-        trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else default_trust()
+        trusted = trust(server.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise server.error(f"read.ca_file cannot be used: {error}", "Give a file of certificates in PEM.") from None
-    with without_request_log(), httpx.Client(timeout=server.timeout, verify=trust) as client:
+    with without_request_log(), httpx.Client(timeout=server.timeout, verify=trusted) as client:
         yield HttpClient(server, client)

@@ -228,9 +228,7 @@ class Warehouse:
 
     def copy_to(self, target: Path) -> None:
         """Copies the live file, if there is one, for a run that must leave no trace, or for a backup."""
-        if not self.path.exists():
-            if self.published.exists():
-                raise self._gone()
+        if not self.is_begun():
             return
         with self._alone():
             with self._writable() as connection:

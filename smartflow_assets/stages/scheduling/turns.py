@@ -26,18 +26,24 @@ class Turns(NamedTuple):
     sound: list[str]
     doubtful: list[str]
 
+    @property
+    def names(self) -> list[str]:
+        return [*self.sound, *self.doubtful]
+
 
 def in_turn(names: Iterable[str], warehouse: Warehouse, settings: Settings) -> Turns:
     """The names in their order, and behind them those whose newest run was killed or canceled, the one first whose end is longest ago: so
     none of these waits behind the same other one for ever."""
     names = list(names)
-    rows = warehouse.read(_ENDED) if len(names) > 1 and settings.warehouse_file.exists() else None
+    if len(names) < 2:
+        return Turns(names, [])
+    rows = warehouse.read(_ENDED) if settings.warehouse_file.exists() else None
     ended = {} if rows is None else {str(name): at.to_pydatetime() for name, at in rows.itertuples(index=False)}
 
     def last_ended(name: str) -> datetime:
         unclosed = AdvisoryLock(settings.source_lock(name)).abandoned_at()
         return max(ended.get(name, _NEVER), unclosed or _NEVER)
 
-    moments = {name: last_ended(name) for name in names} if len(names) > 1 else dict.fromkeys(names, _NEVER)
+    moments = {name: last_ended(name) for name in names}
     doubtful = sorted((name for name in names if moments[name] > _NEVER), key=moments.__getitem__)
     return Turns([name for name in names if name not in doubtful], doubtful)
